@@ -1,0 +1,96 @@
+"""What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae.nn import CodeAxes, LinearPlus, Link, Scaler, dense
+from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Shape of an autoencoder and the constants around its two networks.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Features, hidden layers of the encoder, components. The decoder is the mirror.
+
+    activation, code_activation, loss : str
+
+    linear : bool
+        Whether linear branches stand beside the networks.
+
+    mean, scale : ndarray of shape (n_features,)
+        Of the `Scaler`.
+
+    link : (offset, gain) or None
+
+    axes : (scale, mean, rotation) or None
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    code_activation: str
+    loss: str
+    linear: bool
+    mean: np.ndarray
+    scale: np.ndarray
+    link: tuple[np.ndarray, np.ndarray] | None = None
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def is_linear(self):
+        """Whether there is nothing but the linear branches."""
+        return self.linear and len(self.sizes) == 2
+
+    def build(self, module_class, weights=None, dtype=torch.float32):
+        """Build the module, with new weights or the given ones.
+
+        Parameters
+        ----------
+        module_class : type
+            `AutoencoderModule` or a variant of it.
+
+        weights : dict of str to ndarray, default=None
+            Replaces the weights of these names.
+
+        dtype : torch.dtype
+
+        Returns
+        -------
+        module : AutoencoderModule
+            On the CPU, in evaluation mode.
+        """
+        encoder, decoder = self._network(self.sizes), self._network(self.sizes[::-1])
+        if self.code_activation != "identity":
+            encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
+        inverse_link = LIKELIHOODS.get(self.loss)
+        module = module_class(
+            encoder.to(dtype),
+            decoder.to(dtype),
+            LOSSES[self.loss],
+            Scaler(self.mean, self.scale, dtype),
+            axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
+            link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
+        )
+        if weights is not None:
+            load_weights(module, weights)
+        return module.eval()
+
+    def _network(self, sizes):
+        nonlinear = dense(sizes, self.activation) if len(sizes) > 2 or not self.linear else None
+        return LinearPlus(nn.Linear(sizes[0], sizes[-1]), nonlinear) if self.linear else nonlinear
+
+
+def load_weights(module, weights):
+    """Set the weights of these names, in the module's own dtype, and leave the others."""
+    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
+
+
+def read_weights(module):
+    """Copy the weights of a module into arrays."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}

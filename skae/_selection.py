@@ -1,0 +1,209 @@
+"""Which epoch is kept: the one that is surely better than the start on rows it was not trained on."""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skae._blueprint import load_weights, read_weights
+from skae._training import read_curves, train
+from skae.nn import AutoencoderModule
+
+LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
+FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
+MOST_HELD_OUT = 2000
+STANDARD_ERRORS = 2.0
+
+
+def hold_out(n_rows, fraction, seed):
+    """Split rows into training and held-out ones: once, or in several folds when there are few rows.
+
+    Parameters
+    ----------
+    n_rows : int
+
+    fraction : float or "auto"
+        Share of the rows that is held out; "auto" is a fifth, and 2,000 rows at most.
+
+    seed : int
+
+    Returns
+    -------
+    folds : list of (train, held_out)
+        Indices of rows. No row is held out twice.
+
+    Raises
+    ------
+    ValueError
+        If no row would be held out, or fewer than two would be trained on.
+    """
+    n_held_out = min(n_rows // 5, MOST_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
+    if n_held_out < 1 or n_rows - n_held_out < 2:
+        raise ValueError(
+            f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} rows and leaves "
+            f"{n_rows - n_held_out} to train on. Choose it so that at least 1 is held out and 2 are left."
+        )
+    order = np.random.RandomState(seed).permutation(n_rows)
+    n_folds = min(n_rows // n_held_out, math.ceil(FOLDED_ROWS / n_rows))
+    starts = range(0, n_folds * n_held_out, n_held_out)
+    return [(np.delete(order, np.s_[i : i + n_held_out]), order[i : i + n_held_out]) for i in starts]
+
+
+def sure_gain(start, losses):
+    """Lower bound of the mean gain of `losses` over `start`, both of the same rows: two standard errors below it.
+
+    The best epoch on few held-out rows is often good by luck. Asking which epoch's gain is surest picks early, gentle
+    epochs where the evidence is thin, and the best one where there is plenty.
+
+    Parameters
+    ----------
+    start, losses : ndarray of shape (n,)
+
+    Returns
+    -------
+    bound : float
+        0 for the start itself, minus infinity where the gain is not finite.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        gain = start - losses  # (n,), paired
+        error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else abs(gain[0])
+        bound = gain.mean() - STANDARD_ERRORS * error
+    return bound if np.isfinite(bound) else -math.inf
+
+
+def surest_epoch(losses):
+    """Epoch with the highest sure gain over epoch 0; 0 if there is none above zero.
+
+    Parameters
+    ----------
+    losses : list of ndarray of shape (n,)
+        Of the same held-out rows, at epoch 0, 1, ...
+
+    Returns
+    -------
+    epoch : int
+    """
+    return int(np.argmax([sure_gain(losses[0], of_epoch) for of_epoch in losses]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that is kept, 0 for the start.
+
+    module : AutoencoderModule
+        As it was at that epoch.
+
+    curves : dict of str to ndarray of shape (n_epochs,)
+        What the nets recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the folds.
+    """
+
+    epoch: int
+    module: AutoencoderModule
+    curves: dict[str, np.ndarray]
+
+
+def train_surely(make_net, rows, folds, *, max_iter, n_iter_no_change, tol, on_epoch):
+    """Train, and keep the epoch whose gain on held-out rows is surest.
+
+    With one fold, that epoch's weights are the result. With several, the epoch is chosen on the held-out rows of all of
+    them, and a net is then trained on all rows up to it. With none, all rows are trained on for all epochs.
+
+    Parameters
+    ----------
+    make_net : callable
+        From the indices of the rows to train on, and the number of the fold, to an `AutoencoderNet`.
+
+    rows : torch.Tensor of shape (n, d)
+
+    folds : list of (train, held_out)
+        As `hold_out` gives them.
+
+    max_iter : int
+
+    n_iter_no_change : int or None
+        Epochs without a gain after which a training stops; None never stops one.
+
+    tol : float
+        Least gain in mean held-out loss that counts, as a share of the start's.
+
+    on_epoch : callable
+        Called after each epoch.
+
+    Returns
+    -------
+    outcome : Outcome
+    """
+    runs = []
+    for fold, (train_index, held_out_index) in enumerate(folds):
+        net = make_net(train_index, fold)
+        runs.append(_run(net, rows[train_index], rows[held_out_index], max_iter, n_iter_no_change, tol, on_epoch))
+    if len(runs) == 1:
+        ((losses, weights, curves),) = runs
+        load_weights(net.module_, weights)
+        return Outcome(surest_epoch(losses), net.module_, curves)
+
+    epoch = max_iter
+    if runs:
+        n_epochs = min(len(losses) for losses, _, _ in runs)
+        epoch = surest_epoch([np.concatenate([losses[e] for losses, _, _ in runs]) for e in range(n_epochs)])
+    net = make_net(np.arange(len(rows)), len(folds))
+    start = read_weights(net.module_)
+    for done in train(net, rows, max_iter=max_iter) if epoch else ():
+        on_epoch()
+        if done == epoch:
+            break
+    if not all(weight.isfinite().all() for weight in net.module_.parameters()):
+        _warn_of_divergence(epoch, 0)
+        epoch = 0
+        load_weights(net.module_, start)
+    if not runs:
+        return Outcome(epoch, net.module_, read_curves(net))
+    curves = {name: np.mean([c[name][: n_epochs - 1] for _, _, c in runs], axis=0) for name in runs[0][2]}
+    return Outcome(epoch, net.module_, curves)
+
+
+def _run(net, rows, held_out, max_iter, n_iter_no_change, tol, on_epoch):
+    """Train to the end, or until nothing is gained any more.
+
+    Returns
+    -------
+    losses : list of ndarray of shape (n_held_out,)
+        At epoch 0, 1, ...
+
+    weights : dict of str to ndarray
+        At the epoch of the surest gain.
+
+    curves : dict of str to ndarray
+    """
+    losses, means, bounds = [], [], []
+    for epoch in train(net, rows, held_out, max_iter=max_iter):
+        if not np.isfinite(net.held_out_losses).all():
+            _warn_of_divergence(epoch, surest_epoch(losses))
+            break
+        losses.append(net.held_out_losses)
+        means.append(losses[-1].mean())
+        bounds.append(sure_gain(losses[0], losses[-1]))
+        if bounds[-1] > max(bounds[:-1], default=-math.inf):
+            weights = read_weights(net.module_)
+        if epoch:
+            on_epoch()
+        if n_iter_no_change is not None and epoch >= n_iter_no_change:
+            before = min(means[: epoch + 1 - n_iter_no_change])
+            if min(means[epoch + 1 - n_iter_no_change :]) > before - tol * abs(means[0]):
+                break
+    return losses, weights, {name: curve[: len(losses) - 1] for name, curve in read_curves(net).items()}
+
+
+def _warn_of_divergence(epoch, kept):
+    warnings.warn(
+        f"The loss was not finite after epoch {epoch}; epoch {kept} is kept. Lower learning_rate.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )

@@ -1,0 +1,256 @@
+"""Training, in one place: the skorch net, the whole-batch iterator, seeds and devices. The only file that imports skorch."""
+
+import contextlib
+import random
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.helper import predefined_split
+from torch.utils.data import TensorDataset
+
+GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
+LINEAR_RATE = 0.1  # learning rate of the linear branches, which start at their optimum, against the others'
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+
+
+def resolve_device(name):
+    """Device that a `device` parameter means: "auto" is cuda, then mps, then cpu.
+
+    Raises
+    ------
+    ValueError
+        If torch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1).to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"device={name!r} can't be used on this machine: {str(error).splitlines()[0]} "
+            "Set device='auto' to take the best there is, or device='cpu'."
+        ) from error
+    return device
+
+
+@contextlib.contextmanager
+def isolated_rng(seed):
+    """Seed the global generators of torch, numpy and Python for a while, and put them back as they were.
+
+    Layers draw their first weights from torch's global generator, and modules of a user's own from whichever they like.
+    """
+    python_state, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator as well
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        torch.set_rng_state(torch_state)
+
+
+class WholeBatches:
+    """Batches of a tensor that is indexed whole: no row is touched alone, as a `DataLoader` would.
+
+    Parameters
+    ----------
+    dataset : TensorDataset
+        Of one tensor, wherever it lives.
+
+    batch_size : int
+        Batches have about this many rows, and differ by one at most.
+
+    generator : torch.Generator or None
+        Shuffles the rows anew at each pass. None keeps their order.
+    """
+
+    def __init__(self, dataset, batch_size, generator=None):
+        (self.rows,) = dataset.tensors
+        self.n_batches = self.count(len(self.rows), batch_size)
+        self.generator = generator
+
+    @staticmethod
+    def count(n_rows, batch_size):
+        """Batches in one pass over `n_rows` rows."""
+        return max(1, round(n_rows / batch_size))
+
+    def __iter__(self):
+        if self.generator is None:
+            batches = self.rows.tensor_split(self.n_batches)
+        else:
+            # drawn on the CPU, so that a seed means the same order on every device
+            order = torch.randperm(len(self.rows), generator=self.generator).to(self.rows.device)
+            batches = (self.rows[index] for index in order.tensor_split(self.n_batches))
+        for batch in batches:
+            yield batch, None  # skorch expects pairs
+
+
+class AutoencoderNet(NeuralNet):
+    """The skorch net that trains an `AutoencoderModule`, with nothing done per row and as little as can be per batch.
+
+    The module gives its own loss as named terms; the mean of each is recorded once an epoch, as `train_<term>` and
+    `valid_<term>`, beside their sums `train_loss` and `valid_loss`. The last pass over held-out rows leaves the loss
+    of each of them in `held_out_losses`.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+
+    n_steps : int
+        Steps of the optimiser that the one cycle of the learning rate spans.
+
+    **kwargs : dict
+        As for `skorch.NeuralNet`.
+    """
+
+    def __init__(self, module, *, n_steps=1, **kwargs):
+        super().__init__(module, **kwargs)
+        self.n_steps = n_steps
+
+    def get_default_callbacks(self):
+        """Return none: what skorch's would record per batch is recorded here once an epoch."""
+        return []
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Start the cycle of the learning rate."""
+        super().on_train_begin(net, X, y, **kwargs)
+        self.weights = list(self.module_.parameters())
+        self.steps_done = 0
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer_,
+            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
+            total_steps=self.n_steps + 1,
+            pct_start=WARM_UP,
+            cycle_momentum=False,
+        )
+
+    def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
+        """Take one step of the optimiser; return the named terms of the loss, each of shape (n,) or a scalar."""
+        terms = self.module_.losses(batch[0])
+        loss = sum(term.mean() for term in terms.values())
+        self.optimizer_.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, GRADIENT_NORM)
+        self.optimizer_.step()
+        self.schedule.step()
+        self.steps_done += 1
+        self.module_.after_step(self.steps_done / self.n_steps)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
+        """Return the named terms of the loss of held-out rows."""
+        with torch.no_grad():
+            return self.module_.losses(batch[0])
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Pass once over the rows and record the mean of each term of the loss."""
+        if iterator is None:
+            return
+        self.module_.train(training)
+        batches = [(len(batch[0]), step_fn(batch, **fit_params)) for batch in iterator]
+        n_rows = sum(n for n, _ in batches)
+        # the epoch's only wait for the device
+        means = {name: float(sum(n * terms[name].mean() for n, terms in batches)) / n_rows for name in batches[0][1]}
+        for name, mean in {**means, "loss": sum(means.values())}.items():
+            self.history.record(f"{prefix}_{name}", mean)
+        if not training:
+            losses = torch.cat([sum(terms.values()).expand(n) for n, terms in batches])
+            self.held_out_losses = losses.cpu().double().numpy()
+
+
+def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_decay, device, seed):
+    """Make a net that is ready to train `module` on `n_rows` rows.
+
+    The linear branches, which start at their optimum, learn more slowly and aren't pulled to zero.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+
+    n_rows, max_iter, batch_size : int
+
+    learning_rate, weight_decay : float
+
+    device : torch.device
+
+    seed : int
+        Of the order of the rows.
+
+    Returns
+    -------
+    net : AutoencoderNet
+        Initialized.
+    """
+    return AutoencoderNet(
+        module,
+        n_steps=max_iter * WholeBatches.count(n_rows, batch_size),
+        criterion=torch.nn.Identity,  # the module gives its own loss
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=weight_decay,
+        optimizer__fused=device.type in ("cpu", "cuda", "mps"),
+        optimizer__param_groups=[("*.linear.*", {"lr": LINEAR_RATE * learning_rate, "weight_decay": 0.0})],
+        lr=learning_rate,
+        max_epochs=max_iter,
+        batch_size=batch_size,
+        iterator_train=WholeBatches,
+        iterator_train__generator=torch.Generator().manual_seed(seed),
+        iterator_valid=WholeBatches,
+        train_split=None,
+        device=device,
+        verbose=0,
+    ).initialize()
+
+
+def train(net, rows, held_out=None, *, max_iter):
+    """Train epoch by epoch: a generator that hands over after each.
+
+    skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends, and an
+    exception is an exception.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+
+    rows, held_out : torch.Tensor of shape (n, d)
+        Scaled rows on the net's device.
+
+    max_iter : int
+        Epochs.
+
+    Yields
+    ------
+    epoch : int
+        0 before the first step (only if there are held-out rows), then 1 to `max_iter`.
+    """
+    dataset = TensorDataset(rows)
+    net.history.new_epoch()
+    if held_out is not None:
+        net.train_split = predefined_split(TensorDataset(held_out))
+        start = net.get_iterator(TensorDataset(held_out))
+        net.run_single_epoch(start, training=False, prefix="valid", step_fn=net.validation_step)
+        yield 0
+    net.history.clear()
+    net.notify("on_train_begin", X=dataset, y=None)
+    for epoch in range(1, max_iter + 1):
+        net.fit_loop(dataset, epochs=1)
+        yield epoch
+    net.notify("on_train_end", X=dataset, y=None)
+
+
+def read_curves(net):
+    """Read what a net recorded once an epoch: {"train_loss": (n_epochs,), ...}."""
+    names = [name for name in net.history[-1] if name.startswith(("train_", "valid_"))] if net.history else []
+    return {name: np.array(net.history[:, name]) for name in names}
+
+
+def write_curves(net, curves):
+    """Make a net's history of such curves."""
+    for values in zip(*curves.values(), strict=True):
+        net.history.new_epoch()
+        for name, value in zip(curves, values, strict=True):
+            net.history.record(name, float(value))

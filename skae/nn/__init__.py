@@ -1,0 +1,10 @@
+"""The torch side of skae: the autoencoder module with its hooks, its layers and its formulas.
+
+Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` classes and functions of tensors.
+"""
+
+from skae.nn import functional
+from skae.nn._layers import CodeAxes, LinearPlus, Link, Scaler, dense
+from skae.nn._module import AutoencoderModule, Decoder, Encoder
+
+__all__ = ["AutoencoderModule", "CodeAxes", "Decoder", "Encoder", "LinearPlus", "Link", "Scaler", "dense", "functional"]

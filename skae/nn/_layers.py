@@ -1,0 +1,147 @@
+"""The layers around and inside an autoencoder: scaling, links, branches and the axes of the code."""
+
+import torch
+from torch import nn
+
+from skae.nn.functional import ACTIVATIONS
+
+
+def dense(sizes, activation):
+    """Fully connected layers through `sizes`, with `activation` after all but the last.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of each hidden layer and of the output.
+
+    activation : str
+        A key of `skae.nn.functional.ACTIVATIONS`.
+
+    Returns
+    -------
+    layers : torch.nn.Sequential
+    """
+    layers = []
+    for width_in, width_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+class LinearPlus(nn.Module):
+    """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
+
+    Parameters
+    ----------
+    linear : torch.nn.Linear
+        The linear branch.
+
+    nonlinear : torch.nn.Sequential or None
+        The nonlinear branch. Its last module is a `torch.nn.Linear`, and is set to zero here. None leaves it out.
+    """
+
+    def __init__(self, linear, nonlinear=None):
+        super().__init__()
+        self.linear = linear
+        self.nonlinear = nonlinear
+        if nonlinear is not None:
+            nn.init.zeros_(nonlinear[-1].weight)
+            nn.init.zeros_(nonlinear[-1].bias)
+
+    def forward(self, x):
+        """Sum of the branches."""
+        linear = self.linear(x)
+        return linear if self.nonlinear is None else linear + self.nonlinear(x)
+
+
+class Scaler(nn.Module):
+    """Centre and scale rows of data: (x - mean) / scale.
+
+    A float32 can't hold a mean of 1e6 closely enough for data that vary by 1. What `dtype` loses of the mean is therefore
+    kept in `mean_rest` and subtracted as well. A feature whose scale is 0 is constant: it is ignored on the way in
+    and its mean is given back on the way out.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+        In float64.
+
+    dtype : torch.dtype
+        Precision of the arithmetic.
+    """
+
+    def __init__(self, mean, scale, dtype):
+        super().__init__()
+        mean, scale = torch.tensor(mean, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64)
+        rest = mean - mean.to(dtype).double()
+        per_unit = torch.where(scale > 0, 1 / scale, 0.0)
+        for name, values in {"mean": mean, "mean_rest": rest, "scale": scale, "per_unit": per_unit}.items():
+            self.register_buffer(name, values.to(dtype), persistent=False)  # (d,)
+
+    def forward(self, x):
+        """Data to scaled rows."""
+        return (x - self.mean - self.mean_rest) * self.per_unit
+
+    def inverse(self, x):
+        """Scaled rows to data."""
+        return x * self.scale + self.mean_rest + self.mean
+
+
+class Link(nn.Module):
+    """From the decoder's output to the natural parameter of a likelihood, and on to the mean of the data.
+
+    The natural parameter is offset + gain * output. At the mean of the data it is the link of that mean, and its slope is
+    the least slope that the link has over the data's range, so a linear start is never overconfident.
+
+    Parameters
+    ----------
+    inverse : callable
+        The inverse link, from natural parameters to means: `torch.sigmoid` (Bernoulli) or `torch.exp` (Poisson).
+
+    offset, gain : ndarray of shape (n_features,)
+
+    dtype : torch.dtype
+    """
+
+    def __init__(self, inverse, offset, gain, dtype):
+        super().__init__()
+        self.inverse_link = inverse
+        self.register_buffer("offset", torch.tensor(offset, dtype=dtype), persistent=False)  # (d,)
+        self.register_buffer("gain", torch.tensor(gain, dtype=dtype), persistent=False)  # (d,)
+
+    def forward(self, output):
+        """Decoder outputs to natural parameters."""
+        return self.offset + self.gain * output
+
+    def mean(self, output):
+        """Decoder outputs to means of the data."""
+        return self.inverse_link(self(output))
+
+
+class CodeAxes(nn.Module):
+    """The coordinates in which codes are shown: z = rotation @ (scale * u - mean), an isometry of the scaled code.
+
+    Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores, are
+    centred and uncorrelated, and are sorted by variance. The inverse undoes it, so that no reconstruction changes.
+
+    Parameters
+    ----------
+    scale, mean : ndarray of shape (n_components,)
+
+    rotation : ndarray of shape (n_components, n_components)
+        Orthogonal.
+
+    dtype : torch.dtype
+    """
+
+    def __init__(self, scale, mean, rotation, dtype):
+        super().__init__()
+        for name, values in {"scale": scale, "mean": mean, "rotation": rotation}.items():
+            self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+
+    def forward(self, code):
+        """Inner codes to shown ones."""
+        return (code * self.scale - self.mean) @ self.rotation.T
+
+    def inverse(self, shown):
+        """Shown codes to inner ones."""
+        return (shown @ self.rotation + self.mean) / self.scale
