@@ -1,0 +1,105 @@
+"""Autoencoder on Fashion-MNIST with default parameters, beside PCA and a loop written by hand.
+
+    python docs/benchmarks/fashion_mnist.py [--repeats 3]
+
+1. 20,000 training rows, 32 components: test R², and time against a hand-written PyTorch loop (784-512-256-32, ReLU, Adam,
+   batch 128, 10 epochs). The two take turns, and medians are shown.
+2. 64 components, where ordinary autoencoders lose to PCA.
+3. Code of 30, the first 55,000 images for training and the last 5,000 for validation: mean squared error on [0, 1].
+   Published: .0132 (stacked dense), .0104 (best, LSTM): Géron, Hands-On Machine Learning, 3rd ed., chapter 17.
+"""
+
+import argparse
+import time
+
+import numpy as np
+import torch
+from _fashion_mnist import load
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from torch import nn
+
+from skae import Autoencoder
+
+
+def r2(X, X_hat):
+    """Share of the variance of X that is reconstructed."""
+    return r2_score(X, X_hat, multioutput="variance_weighted")
+
+
+def by_hand(train, test, k, seed, n_epochs=10):
+    """Fit the loop that a PyTorch user would write; return its test R² and seconds."""
+    start = time.perf_counter()
+    torch.manual_seed(seed)
+    rows = torch.tensor(train)
+    net = nn.Sequential(
+        *(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, k)),
+        *(nn.Linear(k, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 784)),
+    )
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(n_epochs):
+        for index in torch.randperm(len(rows)).split(128):
+            batch = rows[index]
+            loss = nn.functional.mse_loss(net(batch), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    seconds = time.perf_counter() - start
+    with torch.no_grad():
+        return r2(test, net(torch.tensor(test)).numpy()), seconds
+
+
+def ours(train, test, k, seed):
+    """Fit Autoencoder; return its test R² and seconds."""
+    start = time.perf_counter()
+    autoencoder = Autoencoder(k, random_state=seed).fit(train)
+    return autoencoder.score(test), time.perf_counter() - start
+
+
+def pca(train, test, k, seed):
+    """Fit PCA; return its test R² and seconds."""
+    start = time.perf_counter()
+    fitted = PCA(k, random_state=seed).fit(train)
+    seconds = time.perf_counter() - start
+    return r2(test, fitted.inverse_transform(fitted.transform(test))), seconds
+
+
+def main():
+    """Run the three parts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    images, test = load("train"), load("t10k")
+    print(f"{torch.get_num_threads()} threads, medians of {repeats}, interleaved")
+
+    for k in (32, 64):
+        systems = {"PCA": pca, "by hand": by_hand, "Autoencoder": ours}
+        runs = {name: [] for name in systems}
+        for seed in range(repeats):
+            for name, system in systems.items():
+                runs[name].append(system(images[:20_000], test, k, seed))
+        print(f"20,000 rows, {k} components")
+        for name, results in runs.items():
+            scores, seconds = np.array(results).T
+            print(
+                f"  {name:12s} test R² {np.median(scores):.4f} ({scores.min():.4f} to {scores.max():.4f})   "
+                f"{np.median(seconds):6.2f} s"
+            )
+        ratio = np.median([a[1] / b[1] for a, b in zip(runs["Autoencoder"], runs["by hand"], strict=True)])
+        print(f"  time of Autoencoder / by hand, median of the pairs: {ratio:.2f}")
+
+    train, validation = images[:55_000], images[55_000:]
+    start = time.perf_counter()
+    autoencoder = Autoencoder(30, random_state=0).fit(train)
+    seconds = time.perf_counter() - start
+    fitted = PCA(30, random_state=0).fit(train)
+    for name, X_hat in (
+        ("PCA", fitted.inverse_transform(fitted.transform(validation))),
+        ("Autoencoder", autoencoder.reconstruct(validation)),
+    ):
+        print(f"55,000 rows, code 30, {name}: validation MSE {np.square(X_hat - validation).mean():.5f}")
+    print(f"  {autoencoder.n_iter_} epochs, {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
