@@ -24,7 +24,7 @@ class Autoencoder(BaseAutoencoder):
         scale="global",
         max_iter="auto",
         batch_size="auto",
-        learning_rate=4e-3,
+        learning_rate=1e-2,
         weight_decay=0.3,
         early_stopping=False,
         validation_fraction="auto",

@@ -13,7 +13,7 @@ from skae.nn import AutoencoderModule
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
-MOST_HELD_OUT = 2000
+MOST_HELD_OUT = 1000
 STANDARD_ERRORS = 2.0
 
 
@@ -25,7 +25,7 @@ def hold_out(n_rows, fraction, seed):
     n_rows : int
 
     fraction : float or "auto"
-        Share of the rows that is held out; "auto" is a fifth, and 2,000 rows at most.
+        Share of the rows that is held out; "auto" is a fifth, and 1,000 rows at most.
 
     seed : int
 
