@@ -7,7 +7,161 @@ from skae.nn import AutoencoderModule
 class Autoencoder(BaseAutoencoder):
     r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and is never worse than it.
 
-    Placeholder.
+    An encoder :math:`f` takes a row to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
+    are trained to lose little on the way:
+
+    .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
+
+    Where :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is a linear map and a neural
+    network, added. The linear maps start at PCA's solution and the networks at zero, so before its first step the
+    autoencoder *is* PCA. Rows are held out, and the epoch that is kept is the one whose gain over PCA on them is
+    surest; where none is, the result is PCA. Codes look like PCA's: centred, uncorrelated, sorted by variance, on the
+    scale of PCA's scores, and with its signs. Data of any scale can be given as they are.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Size of the code. It may exceed the number of features.
+
+    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
+        Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
+        layers: four times the number of features, within 64 and 512, and half of that. With `()`, the autoencoder is
+        linear: it is PCA, solved in closed form, if `loss` is "squared_error" and neither `init` nor
+        `code_activation` was changed.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the hidden layers.
+
+    code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
+        Activation function of the code. Any but "identity" gives a classic autoencoder, without the linear maps: it
+        starts at random and its codes are shown as they are.
+
+    init : {"pca", "random"}, default="pca"
+        Where training starts. With "random" there are no linear maps, and no promise against PCA.
+
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
+        Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
+        errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
+        "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
+        the logit or logarithm. Whatever the loss, the result is never worse than the start by that loss, on the rows
+        held out.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 8 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256.
+
+    learning_rate : float, default=0.01
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        linear maps learn at a tenth of it.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data.
+
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance that each component explains. Only for `hidden_layer_sizes=()`: the components of a
+        nonlinear autoencoder explain the variance together, not one by one.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : The linear special case.
+
+    Notes
+    -----
+    An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
+    it is sure to the extent that it exceeds two standard errors.
+
+    References
+    ----------
+    .. [1] P. Baldi and K. Hornik, "Neural networks and principal component analysis: learning from examples without
+       local minima", Neural Networks 2(1), 1989.
+    .. [2] L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large learning
+       rates", 2017. arXiv:1708.07120
+    .. [3] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skae import Autoencoder
+    >>> train, test = train_test_split(load_digits().data, random_state=0)
+    >>> autoencoder = Autoencoder(n_components=8, random_state=0).fit(train)
+    >>> autoencoder.transform(test).shape
+    (450, 8)
+    >>> pca = PCA(n_components=8).fit(train)
+    >>> bool(autoencoder.score(test) > pca.explained_variance_ratio_.sum() + 0.1)
+    True
     """
 
     _module_class = AutoencoderModule

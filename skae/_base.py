@@ -208,7 +208,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._assemble()
 
     def _train(self, rows, blueprint, settings, unit):
-        """Train on scaled rows as far as that is sure to gain something; return the module at the epoch that is kept."""
+        """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
         closed_form = blueprint.is_linear and self.loss == "squared_error"
         folds = []
         if len(rows) >= LEAST_ROWS and not closed_form:
@@ -383,8 +383,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         check_is_fitted(self)
         if self._explained_variance_ratio is None:
             raise AttributeError(
-                "explained_variance_ratio_ is not defined for a nonlinear autoencoder: its components explain the variance "
-                "together, not one by one. See score(X), or set hidden_layer_sizes=()."
+                "explained_variance_ratio_ is not defined for a nonlinear autoencoder: its components explain the "
+                "variance together, not one by one. See score(X), or set hidden_layer_sizes=()."
             )
         return self._explained_variance_ratio
 

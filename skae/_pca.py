@@ -89,8 +89,8 @@ def linear_start(rows, n_components, seed):
 def principal_axes(codes, rows):
     """Axes in which codes are centred, uncorrelated, sorted by variance and of a fixed sign.
 
-    The sign is `sklearn.utils.extmath.svd_flip`'s rule on the loadings, the covariances of a component with the features:
-    the largest in absolute value is positive. On PCA's scores these are PCA's own signs.
+    The sign is `sklearn.utils.extmath.svd_flip`'s rule on the loadings, the covariances of a component with the
+    features: the largest in absolute value is positive. On PCA's scores these are PCA's own signs.
 
     Parameters
     ----------

@@ -48,8 +48,8 @@ def scaled_rows(X, mean, scale):
 def link_of(X, mean, scale, loss):
     """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.
 
-    The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain is the
-    link's least slope: 4 for the logit, 1 / max x for the logarithm.
+    The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain is
+    the link's least slope: 4 for the logit, 1 / max x for the logarithm.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Training, in one place: the skorch net, the whole-batch iterator, seeds and devices. The only file that imports skorch."""
+"""Training in one place: the skorch net, the whole-batch iterator, seeds and devices.
+
+The only file that imports skorch.
+"""
 
 import contextlib
 import random
@@ -42,7 +45,8 @@ def isolated_rng(seed):
 
     Layers draw their first weights from torch's global generator, and modules of a user's own from whichever they like.
     """
-    python_state, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    python_state, torch_state = random.getstate(), torch.get_rng_state()
+    numpy_state = np.random.get_state()  # noqa: NPY002
     try:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
@@ -209,8 +213,8 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
 def train(net, rows, held_out=None, *, max_iter):
     """Train epoch by epoch: a generator that hands over after each.
 
-    skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends, and an
-    exception is an exception.
+    skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends,
+    and an exception is an exception.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fashion-MNIST for the benchmarks, from the files of Debian's package `dataset-fashion-mnist`, or others in that format."""
+"""Fashion-MNIST for the benchmarks, from the files of Debian's package `dataset-fashion-mnist` or their like."""
 
 import gzip
 import os

@@ -2,7 +2,8 @@
 
     python docs/benchmarks/fashion_mnist.py [--repeats 3]
 
-1. 20,000 training rows, 32 components: test R², and time against a hand-written PyTorch loop (784-512-256-32, ReLU, Adam,
+1. 20,000 training rows, 32 components: test R², and time against a hand-written PyTorch loop (784-512-256-32, ReLU,
+Adam,
    batch 128, 10 epochs). The two take turns, and medians are shown.
 2. 64 components, where ordinary autoencoders lose to PCA.
 3. Code of 30, the first 55,000 images for training and the last 5,000 for validation: mean squared error on [0, 1].

@@ -2,7 +2,8 @@
 
     python docs/benchmarks/never_worse_than_pca.py [--n-jobs 2]
 
-A cell is a data set of scikit-learn's, raw or standardised, a number of components and a split (a quarter is the test set).
+A cell is a data set of scikit-learn's, raw or standardised, a number of components and a split (a quarter is the test
+set).
 """
 
 import argparse

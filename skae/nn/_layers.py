@@ -1,5 +1,7 @@
 """The layers around and inside an autoencoder: scaling, links, branches and the axes of the code."""
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -22,7 +24,7 @@ def dense(sizes, activation):
     layers : torch.nn.Sequential
     """
     layers = []
-    for width_in, width_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for width_in, width_out in itertools.pairwise(sizes):
         layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
@@ -56,9 +58,9 @@ class LinearPlus(nn.Module):
 class Scaler(nn.Module):
     """Centre and scale rows of data: (x - mean) / scale.
 
-    A float32 can't hold a mean of 1e6 closely enough for data that vary by 1. What `dtype` loses of the mean is therefore
-    kept in `mean_rest` and subtracted as well. A feature whose scale is 0 is constant: it is ignored on the way in
-    and its mean is given back on the way out.
+    A float32 can't hold a mean of 1e6 closely enough for data that vary by 1. What `dtype` loses of the mean is
+    therefore kept in `mean_rest` and subtracted as well. A feature whose scale is 0 is constant: it is ignored on the
+    way in and its mean is given back on the way out.
 
     Parameters
     ----------
@@ -89,8 +91,8 @@ class Scaler(nn.Module):
 class Link(nn.Module):
     """From the decoder's output to the natural parameter of a likelihood, and on to the mean of the data.
 
-    The natural parameter is offset + gain * output. At the mean of the data it is the link of that mean, and its slope is
-    the least slope that the link has over the data's range, so a linear start is never overconfident.
+    The natural parameter is offset + gain * output. At the mean of the data it is the link of that mean, and its
+    slope is the least slope that the link has over the data's range, so a linear start is never overconfident.
 
     Parameters
     ----------
@@ -120,8 +122,9 @@ class Link(nn.Module):
 class CodeAxes(nn.Module):
     """The coordinates in which codes are shown: z = rotation @ (scale * u - mean), an isometry of the scaled code.
 
-    Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores, are
-    centred and uncorrelated, and are sorted by variance. The inverse undoes it, so that no reconstruction changes.
+    Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores,
+    are centred and uncorrelated, and are sorted by variance. The inverse undoes it, so that no reconstruction
+    changes.
 
     Parameters
     ----------

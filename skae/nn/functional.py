@@ -1,7 +1,7 @@
 """Formulas: activations and reconstruction losses.
 
-A loss maps an output and its target, both of shape (n, d), to one value a row, of shape (n,): a sum over features, never a
-mean, so that its weight against a penalty depends neither on the batch nor on the width.
+A loss maps an output and its target, both of shape (n, d), to one value a row, of shape (n,): a sum over features,
+never a mean, so that its weight against a penalty depends neither on the batch nor on the width.
 """
 
 import torch
@@ -51,7 +51,7 @@ def binary_cross_entropy(logits, target):
 
 
 def poisson(log_rate, target):
-    """Minus the Poisson log-likelihood of each row, less the term in the target alone: sum_j rate_j - x_j log rate_j."""
+    """Minus the Poisson log-likelihood of each row, but for a constant: sum_j rate_j - x_j log rate_j."""
     return F.poisson_nll_loss(log_rate, target, log_input=True, reduction="none").sum(dim=1)
 
 
