@@ -30,7 +30,7 @@ def resolve_device(name):
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1).to(device)
+        torch.ones(1).to(device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"device={name!r} can't be used on this machine: {str(error).splitlines()[0]} "

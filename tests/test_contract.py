@@ -1,0 +1,277 @@
+"""What every public estimator promises beyond scikit-learn's own checks."""
+
+import copy
+import inspect
+import os
+import pickle
+import random
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import SMALL, public_estimators
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from skae import Autoencoder
+
+
+def test_every_public_estimator_is_under_contract():
+    assert {type(estimator) for estimator in SMALL} == set(public_estimators())
+
+
+# Determinism ---------------------------------------------------------------------------------------------------------
+
+
+def test_int_seed_gives_bit_equal_refits(small, digits):
+    first, second = clone(small).fit(digits), clone(small).fit(digits)
+    np.testing.assert_array_equal(first.transform(digits), second.transform(digits))
+    np.testing.assert_array_equal(first.reconstruct(digits), second.reconstruct(digits))
+
+
+def test_refitting_the_same_object_forgets_the_first_fit(small, digits):
+    once = clone(small).fit(digits).transform(digits)
+    again = small.fit(digits[::-1][:100]).fit(digits).transform(digits)
+    np.testing.assert_array_equal(once, again)
+
+
+def test_other_seeds_give_other_fits(digits):
+    codes = [Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=s).fit_transform(digits) for s in (0, 1)]
+    assert not np.array_equal(*codes)
+
+
+def _codes(estimator, X):
+    torch.set_num_threads(1)
+    return clone(estimator).fit(X).transform(X)
+
+
+def test_bit_equal_in_other_processes(small, digits):
+    here = _codes(small, digits)
+    for there in joblib.Parallel(n_jobs=2)(joblib.delayed(_codes)(small, digits) for _ in range(2)):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_bit_equal_in_a_fresh_interpreter(digits, tmp_path):
+    script = (
+        "import sys, numpy, torch; torch.set_num_threads(1); from skae import Autoencoder;"
+        "X = numpy.load(sys.argv[1]); a = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(X);"
+        "numpy.save(sys.argv[2], a.transform(X))"
+    )
+    np.save(tmp_path / "X.npy", digits)
+    arguments = [sys.executable, "-c", script, str(tmp_path / "X.npy"), str(tmp_path / "codes.npy")]
+    subprocess.run(arguments, check=True)
+    here = _codes(Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0), digits)
+    np.testing.assert_array_equal(here, np.load(tmp_path / "codes.npy"))
+
+
+def test_random_state_instance_is_drawn_from_as_sklearn_does(digits):
+    rng = np.random.RandomState(0)
+    first, second = (
+        Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=rng).fit(digits).transform(digits)
+        for _ in range(2)
+    )
+    assert not np.array_equal(first, second)
+
+
+# Nothing global ------------------------------------------------------------------------------------------------------
+
+
+def _global_state():
+    return {
+        "python": random.getstate(),
+        "numpy": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "torch": torch.get_rng_state().tolist(),
+        "threads": torch.get_num_threads(),
+        "dtype": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(),
+        "filters": list(warnings.filters),
+        "folder": os.getcwd(),
+        "files": sorted(os.listdir()),
+        "environment": dict(os.environ),
+    }
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+def test_global_state_is_left_alone(small, digits, random_state):
+    before = _global_state()
+    fitted = small.set_params(random_state=random_state).fit(digits)
+    fitted.inverse_transform(fitted.transform(digits))
+    fitted.score(digits)
+    fitted.score_samples(digits)
+    pickle.loads(pickle.dumps(fitted))
+    assert _global_state() == before
+
+
+def test_importing_leaves_global_state_alone():
+    script = (
+        "import random, warnings, numpy, torch, sklearn.decomposition, skorch, tqdm;"
+        "state = lambda: (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),"
+        "    torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters));"
+        "before = state(); import skae, skae.metrics; assert state() == before"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_silent_unless_verbose(small, digits, capfd):
+    small.fit(digits).transform(digits)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_shows_a_progress_bar(digits, capfd):
+    Autoencoder(4, hidden_layer_sizes=16, max_iter=2, verbose=1).fit(digits)
+    assert "Autoencoder" in (shown := capfd.readouterr().err)
+    assert "epoch" in shown
+
+
+# y is ignored, also as strings, as a step in a Pipeline is given it --------------------------------------------------
+
+
+@pytest.mark.parametrize("y", [np.arange(240), np.array(["a", "b"] * 120), "nonsense", [None] * 240], ids=str)
+def test_y_is_ignored(small, digits, y):
+    without = clone(small).fit(digits)
+    np.testing.assert_array_equal(clone(small).fit(digits, y).transform(digits), without.transform(digits))
+    assert without.score(digits, y) == without.score(digits)
+
+
+# Pickles and clones --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copier", ["pickle", "joblib", "joblib mmap", "deepcopy"])
+def test_copies_are_equal(small, digits, copier, tmp_path):
+    small.fit(digits)
+    if copier == "pickle":
+        other = pickle.loads(pickle.dumps(small))
+    elif copier == "deepcopy":
+        other = copy.deepcopy(small)
+    else:
+        joblib.dump(small, tmp_path / "model.joblib")
+        other = joblib.load(tmp_path / "model.joblib", mmap_mode="r" if "mmap" in copier else None)
+    for method in ("transform", "reconstruct", "score_samples"):
+        np.testing.assert_array_equal(getattr(other, method)(digits), getattr(small, method)(digits))
+    assert list(other.net_.history[:, "train_loss"] if other.net_.history else []) == small.loss_curve_
+    np.testing.assert_array_equal(other.fit(digits).transform(digits), small.transform(digits))
+
+
+def test_unfitted_pickles(small, digits):
+    other = pickle.loads(pickle.dumps(small))
+    with pytest.raises(NotFittedError):
+        other.transform(digits)
+
+
+def test_pickles_are_small():
+    X = np.random.RandomState(0).randn(300, 10)
+    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=(), random_state=0).fit(X))) < 10_000
+    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=8, max_iter=20, random_state=0).fit(X))) < 10_000
+
+
+def test_changing_parameters_after_fit_does_not_break_a_pickle(small, digits):
+    small.fit(digits)
+    codes = small.transform(digits)
+    small.set_params(n_components=3, hidden_layer_sizes=(5, 5), activation="tanh", scale=None)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(small)).transform(digits), codes)
+
+
+def test_clone_of_a_fitted_estimator_is_unfitted(small, digits):
+    small.fit(digits)
+    other = clone(small)
+    assert not other.__sklearn_is_fitted__()
+    assert other.get_params() == small.get_params()
+    assert not [name for name in vars(other) if name.endswith("_")]
+
+
+# dtypes and rows -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_of_the_input_is_that_of_the_output(small, digits, dtype):
+    X = digits.astype(dtype)
+    small.fit(X)
+    codes = small.transform(X)
+    assert codes.dtype == small.inverse_transform(codes).dtype == small.reconstruct(X).dtype == dtype
+
+
+def test_both_precisions_agree(small, digits):
+    small.fit(digits)
+    double, single = small.transform(digits), small.transform(digits.astype(np.float32))
+    np.testing.assert_allclose(single, double, atol=1e-4 * np.ptp(double))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+def test_a_row_does_not_depend_on_its_batch(small, digits, dtype, tolerance):
+    X = digits.astype(dtype)
+    codes = small.fit(X).transform(X)
+    spread = codes.std(axis=0).max()
+    order = np.random.RandomState(0).permutation(len(X))
+    np.testing.assert_allclose(small.transform(X[order]), codes[order], rtol=0, atol=tolerance * spread)
+    alone = np.vstack([small.transform(row[None]) for row in X[:40]])
+    np.testing.assert_allclose(alone, codes[:40], rtol=0, atol=tolerance * spread)
+
+
+def test_many_rows_go_in_batches(small, digits):
+    small.fit(digits)
+    many = np.tile(digits, (20, 1))  # more than are taken at once
+    np.testing.assert_allclose(small.transform(many), np.tile(small.transform(digits), (20, 1)), rtol=1e-9, atol=1e-9)
+
+
+def test_inverse_transform_of_transform_is_reconstruct(small, digits):
+    small.fit(digits)
+    np.testing.assert_allclose(small.inverse_transform(small.transform(digits)), small.reconstruct(digits), atol=1e-9)
+
+
+def test_names_and_frames(small, digits):
+    frame = pd.DataFrame(digits, columns=[f"pixel{i}" for i in range(64)])
+    codes = small.set_output(transform="pandas").fit_transform(frame)
+    prefix = type(small).__name__.lower()
+    assert list(codes.columns) == list(small.get_feature_names_out()) == [f"{prefix}{i}" for i in range(4)]
+    assert list(small.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names should match"):
+        small.transform(frame.rename(columns={"pixel0": "other"}))
+
+
+# Every parameter counts ----------------------------------------------------------------------------------------------
+
+# (value in the reference fit, another value); None for both: what it does is tested elsewhere
+ALTERNATIVES = {
+    "n_components": (4, 3),
+    "hidden_layer_sizes": (16, (16, 8)),
+    "activation": ("gelu", "tanh"),
+    "code_activation": ("identity", "tanh"),
+    "init": ("pca", "random"),
+    "loss": ("squared_error", "huber"),
+    "scale": ("global", "standard"),
+    "max_iter": (30, 20),
+    "batch_size": ("auto", 20),
+    "learning_rate": (0.01, 0.02),
+    "weight_decay": (0.3, 10.0),
+    "early_stopping": (True, False),
+    "validation_fraction": ("auto", 0.1),
+    "n_iter_no_change": (2, 30),
+    "tol": (1e-4, 0.5),
+    "device": ("cpu", None),
+    "random_state": (0, 1),
+    "verbose": (0, None),
+}
+
+
+@pytest.mark.parametrize("estimator", public_estimators())
+def test_every_parameter_has_an_alternative(estimator):
+    assert set(inspect.signature(estimator).parameters) <= set(ALTERNATIVES)
+
+
+@pytest.fixture(scope="module")
+def reference(digits):
+    values = {name: value for name, (value, _) in ALTERNATIVES.items()}
+    # the rate is such that the held-out loss rises and falls, so that the parameters of early stopping matter
+    return Autoencoder(**values | {"learning_rate": 0.05}).fit(digits)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, other) in ALTERNATIVES.items() if other is not None])
+def test_every_parameter_alters_the_fit(name, reference, digits):
+    other = clone(reference).set_params(**{name: ALTERNATIVES[name][1]}).fit(digits)
+    same_shape = other.transform(digits).shape == reference.transform(digits).shape
+    assert not same_shape or not np.array_equal(other.transform(digits), reference.transform(digits))
