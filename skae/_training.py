@@ -4,7 +4,9 @@ The only file that imports skorch.
 """
 
 import contextlib
+import math
 import random
+from functools import partial
 
 import numpy as np
 import torch
@@ -94,6 +96,14 @@ class WholeBatches:
             yield batch, None  # skorch expects pairs
 
 
+def rate_at(step, n_steps):
+    """Learning rate of a step, as a share of the highest: a linear rise, then half a cosine down to zero."""
+    progress = (step + 1) / (n_steps + 1)  # never 0 or 1: no step is wasted
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
+
+
 class AutoencoderNet(NeuralNet):
     """The skorch net that trains an `AutoencoderModule`, with nothing done per row and as little as can be per batch.
 
@@ -125,13 +135,7 @@ class AutoencoderNet(NeuralNet):
         super().on_train_begin(net, X, y, **kwargs)
         self.weights = list(self.module_.parameters())
         self.steps_done = 0
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer_,
-            max_lr=[group["lr"] for group in self.optimizer_.param_groups],
-            total_steps=self.n_steps + 1,
-            pct_start=WARM_UP,
-            cycle_momentum=False,
-        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the named terms of the loss, each of shape (n,) or a scalar."""

@@ -51,8 +51,8 @@ def reconstruction_scorer(estimator, X, y=None):  # noqa: ARG001 - scikit-learn'
     >>> search = GridSearchCV(pipe, candidates, scoring=reconstruction_scorer).fit(X)
     >>> search.best_params_["reduce"]
     PCA(n_components=8)
-    >>> round(search.best_score_, 2)
-    0.62
+    >>> bool(search.best_score_ > 0.6)
+    True
     """
     if not hasattr(estimator, "inverse_transform"):
         raise TypeError(

@@ -1,8 +1,8 @@
 """A pretend accelerator, "strict": the CPU computes, but tensors of the two must not meet, as on a GPU.
 
 Importing this registers the device in torch. A tensor left on the CPU by mistake then fails here, and not on a user's
-machine. It rests on torch's experimental registration of backends written in Python. Fused recurrent cells, generators on the
-device and pinned memory are not imitated.
+machine. It rests on torch's experimental registration of backends written in Python. Fused recurrent cells, generators
+on the device and pinned memory are not imitated.
 """
 
 import torch

@@ -1,0 +1,196 @@
+"""Bad parameters and bad data: a clear error, and an estimator as it was before."""
+
+import numpy as np
+import pytest
+import skorch
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from skae import Autoencoder
+from skae._training import AutoencoderNet
+
+BAD_PARAMETERS = [
+    ({"n_components": 0}, "n_components"),
+    ({"n_components": -1}, "n_components"),
+    ({"n_components": True}, "n_components=True must be an int"),
+    ({"n_components": "all"}, "n_components"),
+    ({"n_components": 2.5}, "n_components"),
+    ({"n_components": None}, "n_components"),
+    ({"hidden_layer_sizes": 0}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes=\(16, 0\) must hold ints of 1 or more, got 0"),
+    ({"hidden_layer_sizes": (16, -4)}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": (16.0,)}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": (True,)}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": ("16",)}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": "wide"}, "hidden_layer_sizes"),
+    ({"activation": "swish"}, "activation"),
+    ({"loss": "mse"}, "loss"),
+    ({"scale": "minmax"}, "scale"),
+    ({"max_iter": 0}, "max_iter"),
+    ({"batch_size": 0}, "batch_size"),
+    ({"learning_rate": 0}, "learning_rate"),
+    ({"learning_rate": float("nan")}, "learning_rate"),
+    ({"learning_rate": float("inf")}, "learning_rate"),
+    ({"weight_decay": -1.0}, "weight_decay"),
+    ({"validation_fraction": 0.0}, "validation_fraction"),
+    ({"validation_fraction": 1.0}, "validation_fraction"),
+    ({"validation_fraction": 1e-4}, r"validation_fraction=0.0001 of n_samples=240 holds out 0 rows"),
+    ({"validation_fraction": 0.999}, r"leaves 1 to train on"),
+    ({"device": "cuda:99"}, r"device='cuda:99' can't be used on this machine"),
+    ({"device": "toaster"}, "device='toaster'"),
+    ({"device": "meta"}, "device='meta'"),
+    ({"random_state": "lucky"}, "random_state"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "message"), BAD_PARAMETERS, ids=str)
+def test_bad_parameters(digits, parameters, message):
+    estimator = Autoencoder(4, hidden_layer_sizes=16, max_iter=2).set_params(**parameters)
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(digits)
+    assert vars(estimator) == estimator.get_params()  # nothing half fitted
+    with pytest.raises(NotFittedError):
+        estimator.transform(digits)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that the test wants missing")
+def test_cuda_without_cuda_is_an_error(digits):
+    with pytest.raises(ValueError, match=r"device='cuda' can't be used on this machine.*device='cpu'"):
+        Autoencoder(device="cuda").fit(digits)
+
+
+ROWS = np.random.RandomState(0).rand(30, 3)
+
+BAD_DATA = {
+    "strings": (np.array([["a", "b"]] * 30), "could not convert string to float"),
+    "one row": (ROWS[:1], "minimum of 2 is required by Autoencoder"),
+    "no rows": (ROWS[:0], "Found array with 0 sample"),
+    "no columns": (ROWS[:, :0], "0 feature"),
+    "1-D": (ROWS[:, 0], "Expected 2D array, got 1D array instead"),
+    "3-D": (ROWS.reshape(5, 6, 3), "dim 3"),
+    "scalar": (3.0, "Expected 2D array"),
+    "NaN": (np.where(ROWS > 0.9, np.nan, ROWS), "Input X contains NaN"),
+    "infinity": (np.where(ROWS > 0.9, np.inf, ROWS), "Input X contains infinity"),
+    "complex": (ROWS + 1j, "Complex data not supported"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_DATA)
+def test_bad_data_in_fit(kind, small):
+    X, message = BAD_DATA[kind]
+    with pytest.raises(ValueError, match=message):
+        small.fit(X)
+    assert vars(small) == small.get_params()
+
+
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "score_samples"])
+@pytest.mark.parametrize("kind", [kind for kind in BAD_DATA if kind != "one row"])
+def test_bad_data_afterwards(kind, method):
+    fitted = Autoencoder(2, hidden_layer_sizes=()).fit(ROWS)
+    X, message = BAD_DATA[kind]
+    with pytest.raises(ValueError, match=message):
+        getattr(fitted, method)(X)
+
+
+def test_wrong_widths(digits):
+    fitted = Autoencoder(4, hidden_layer_sizes=()).fit(digits)
+    with pytest.raises(ValueError, match="X has 63 features, but Autoencoder is expecting 64 features as input"):
+        fitted.transform(digits[:, 1:])
+    with pytest.raises(
+        ValueError, match=r"X has 3 columns, but Autoencoder\.inverse_transform is expecting n_components_=4"
+    ):
+        fitted.inverse_transform(digits[:, :3])
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.inverse_transform(np.full((2, 4), np.nan))
+
+
+def test_sparse_input_is_refused(digits):
+    from scipy.sparse import csr_array
+
+    with pytest.raises(TypeError, match="Sparse data was passed"):
+        Autoencoder().fit(csr_array(digits))
+
+
+def test_values_too_large_for_their_squares():
+    with pytest.raises(ValueError, match="too large for float64"):
+        Autoencoder().fit(ROWS * 1e200)
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
+def test_data_outside_a_likelihoods_range(loss):
+    X = ROWS.copy()
+    X[4, 1] = -0.25
+    with pytest.raises(ValueError, match=r"column 1 holds -0\.25"):
+        Autoencoder(loss=loss).fit(X)
+    X[4, 1] = 3.0
+    if loss == "binary_cross_entropy":
+        with pytest.raises(ValueError, match=r"in \[0, 1\], but column 1 holds 3\.0"):
+            Autoencoder(loss=loss).fit(X)
+
+
+def test_before_fit(small, digits):
+    for method in ("transform", "inverse_transform", "reconstruct", "score", "score_samples"):
+        with pytest.raises(NotFittedError):
+            getattr(small, method)(digits)
+    assert not hasattr(small, "explained_variance_ratio_")
+
+
+# Interrupts and faults -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_ctrl_c_leaves_fit_and_the_estimator_as_it_was(digits, monkeypatch, error):
+    estimator = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0)
+    fitted = clone(estimator).fit(digits[:100, :32])
+    codes = fitted.transform(digits[:, :32])
+
+    real, n_steps = AutoencoderNet.train_step, 0
+
+    def interrupted(self, batch, **kwargs):
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 3:
+            raise error
+        return real(self, batch, **kwargs)
+
+    monkeypatch.setattr(AutoencoderNet, "train_step", interrupted)
+    with pytest.raises(error):
+        estimator.fit(digits)
+    assert vars(estimator) == estimator.get_params()
+    assert n_steps == 3  # at once, not at the end of an epoch
+    n_steps = 0
+    with pytest.raises(error):
+        fitted.fit(digits)
+    np.testing.assert_array_equal(fitted.transform(digits[:, :32]), codes)
+    assert fitted.n_features_in_ == 32
+
+
+@pytest.mark.parametrize("n_rows", [240, 2100])
+def test_a_loss_that_is_not_finite_falls_back_and_warns(digits, monkeypatch, n_rows):
+    X = np.tile(digits, (9, 1))[:n_rows]
+    real, n_steps = AutoencoderNet.train_step, 0
+
+    def poisoned(self, batch, **kwargs):
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 5:
+            with torch.no_grad():
+                next(self.module_.parameters()).fill_(float("nan"))
+        return real(self, batch, **kwargs)
+
+    monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
+    with pytest.warns(ConvergenceWarning, match="not finite"):
+        fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
+    assert np.isfinite(fitted.transform(X)).all()
+    assert fitted.score(X) > 0.4
+
+
+def test_skorch_would_swallow_an_interrupt():
+    # the reason why `fit` runs the loop itself: if this changes, that code can go
+    class Interrupted(skorch.NeuralNet):
+        def fit_loop(self, *args, **kwargs):  # noqa: ARG002
+            raise KeyboardInterrupt
+
+    net = Interrupted(torch.nn.Linear, torch.nn.MSELoss, module__in_features=3, module__out_features=3, verbose=0)
+    assert net.initialize().partial_fit(ROWS, ROWS) is net

@@ -1,0 +1,75 @@
+"""Who may import whom: an import goes down, never up or sideways, and only one file knows skorch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "skae"
+
+# From the ground up. A module may import from the floors below its own; variants do not import each other.
+FLOORS = [
+    {"skae.nn.functional"},
+    {"skae.nn._layers"},
+    {"skae.nn._module"},
+    {"skae.nn"},
+    {"skae._blueprint", "skae._defaults", "skae._pca", "skae._scaling", "skae._training"},
+    {"skae._selection"},
+    {"skae._base"},
+    {"skae._autoencoder"},  # the variants
+    {"skae", "skae.metrics"},
+]
+FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+
+def name_of(path):
+    """Dotted name of a module's file."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path):
+    """Dotted names that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name in FLOOR_OF else node.module for name in submodules}
+    return names
+
+
+FILES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def test_every_file_has_a_floor():
+    assert set(FILES) == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_go_down(module):
+    ours = {name for name in imports_of(FILES[module]) if name.split(".")[0] == "skae"}
+    if FLOOR_OF[module] >= FLOOR_OF["skae._blueprint"]:
+        ours = {"skae.nn" if name.startswith("skae.nn") else name for name in ours}
+    assert not {name for name in ours if FLOOR_OF[name] >= FLOOR_OF[module]}
+
+
+def test_only_one_file_imports_skorch():
+    users = {module for module, path in FILES.items() if any(n.split(".")[0] == "skorch" for n in imports_of(path))}
+    assert users == {"skae._training"}
+
+
+def test_nn_is_torch_only():
+    for module, path in FILES.items():
+        if module.startswith("skae.nn"):
+            assert {name.split(".")[0] for name in imports_of(path)} <= {"torch", "skae", "itertools"}
+
+
+@pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])
+def test_works_without_the_extras(extra):
+    script = f"import sys; sys.modules[{extra!r}] = None; import skae, skae.metrics"
+    subprocess.run([sys.executable, "-c", script], check=True)

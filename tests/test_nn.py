@@ -1,0 +1,128 @@
+"""Layers and formulas, against independent oracles."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from skae.nn import AutoencoderModule, CodeAxes, Decoder, Encoder, LinearPlus, Link, Scaler, dense, functional
+
+GENERATOR = torch.Generator().manual_seed(0)
+OUTPUT = torch.randn(7, 5, generator=GENERATOR, dtype=torch.float64)
+TARGET = torch.rand(7, 5, generator=GENERATOR, dtype=torch.float64)
+COUNTS = torch.randint(0, 9, (7, 5), generator=GENERATOR).double()
+
+
+def test_squared_and_absolute_error():
+    difference = (OUTPUT - TARGET).numpy()
+    np.testing.assert_allclose(functional.squared_error(OUTPUT, TARGET), (difference**2).sum(1))
+    np.testing.assert_allclose(functional.absolute_error(OUTPUT, TARGET), abs(difference).sum(1))
+
+
+def test_huber():
+    size = abs(OUTPUT - TARGET).numpy()
+    np.testing.assert_allclose(functional.huber(OUTPUT, TARGET), np.where(size < 1, size**2 / 2, size - 0.5).sum(1))
+
+
+def test_binary_cross_entropy_is_the_bernoullis():
+    bits = (TARGET > 0.5).double()
+    expected = -torch.distributions.Bernoulli(logits=OUTPUT).log_prob(bits).sum(1)
+    np.testing.assert_allclose(functional.binary_cross_entropy(OUTPUT, bits), expected)
+
+
+def test_poisson_is_scipys_but_for_a_constant():
+    ours = functional.poisson(OUTPUT, COUNTS) - functional.poisson(torch.zeros_like(OUTPUT), COUNTS)
+    log_likelihood = stats.poisson.logpmf(COUNTS.numpy(), OUTPUT.exp().numpy()) - stats.poisson.logpmf(
+        COUNTS.numpy(), 1
+    )
+    np.testing.assert_allclose(ours, -log_likelihood.sum(1))
+
+
+@pytest.mark.parametrize("name", functional.LOSSES)
+def test_losses_are_sums_over_features_of_each_row(name):
+    loss = functional.LOSSES[name]
+    whole = loss(OUTPUT, COUNTS)
+    assert whole.shape == (7,)
+    np.testing.assert_allclose(loss(OUTPUT[:, :2], COUNTS[:, :2]) + loss(OUTPUT[:, 2:], COUNTS[:, 2:]), whole)
+
+
+def test_dense():
+    layers = dense((5, 8, 6, 2), "tanh")
+    assert [type(layer) for layer in layers] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear]
+    assert layers(OUTPUT.float()).shape == (7, 2)
+
+
+def test_linear_plus_starts_linear():
+    linear = nn.Linear(5, 2)
+    layer = LinearPlus(linear, dense((5, 8, 2), "gelu"))
+    torch.testing.assert_close(layer(OUTPUT.float()), linear(OUTPUT.float()), rtol=0, atol=0)
+    layer(OUTPUT.float()).sum().backward()
+    assert layer.nonlinear[-1].weight.grad.abs().sum() > 0  # and can leave
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scaler_there_and_back(dtype):
+    mean, scale = np.array([1e6 + 0.123456, 0.0, -3.0]), np.array([1.0, 1e-12, 5.0])
+    scaler = Scaler(mean, scale, dtype)
+    X = mean + scale * np.random.RandomState(0).randn(50, 3)
+    x = torch.tensor(X, dtype=dtype)
+    expected = (x.double().numpy() - mean) / scale  # of what the dtype holds of X
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-9
+    np.testing.assert_allclose(scaler(x), expected, atol=tolerance)
+    np.testing.assert_allclose(scaler.inverse(scaler(x)), x, rtol=1e-6, atol=0)
+
+
+def test_scaler_ignores_and_gives_back_constants():
+    scaler = Scaler(np.array([3.0]), np.array([0.0]), torch.float64)
+    assert scaler(torch.tensor([[99.0]])) == 0
+    assert scaler.inverse(torch.tensor([[99.0]])) == 3
+
+
+def test_code_axes_there_and_back():
+    rotation, _ = np.linalg.qr(np.random.RandomState(0).randn(3, 3))
+    axes = CodeAxes(np.array([2.0, 1.0, 0.1]), np.array([5.0, 0.0, 1.0]), rotation, torch.float64)
+    code = OUTPUT[:, :3]
+    np.testing.assert_allclose(axes.inverse(axes(code)), code)
+    # an isometry of the scaled code
+    np.testing.assert_allclose(
+        torch.cdist(axes(code), axes(code)), torch.cdist(code * axes.scale, code * axes.scale), atol=1e-6
+    )
+
+
+def test_link():
+    link = Link(torch.sigmoid, np.zeros(5), np.full(5, 4.0), torch.float64)
+    np.testing.assert_allclose(link.mean(OUTPUT), torch.sigmoid(4 * OUTPUT))
+
+
+class Everything(AutoencoderModule):
+    """A variant that overrides every hook."""
+
+    def corrupt(self, x):
+        return x + 1
+
+    def code(self, encoding):
+        return encoding * 2
+
+    def sample(self, encoding):
+        return self.code(encoding) + 1
+
+    def reconstruction(self, output, x, corrupted):
+        return super().reconstruction(output, x, corrupted) * 3
+
+    def penalty(self, x, encoding):  # noqa: ARG002
+        return {"size": encoding.square().sum(dim=1), "rent": torch.tensor(5.0)}
+
+
+def test_hooks():
+    scaler = Scaler(np.ones(5), np.ones(5), torch.float64)
+    encoder, decoder = nn.Linear(5, 2).double(), nn.Linear(2, 5).double()
+    module = Everything(encoder, decoder, functional.squared_error, scaler)
+    encoding = encoder(TARGET + 1)
+    terms = module.losses(TARGET)
+    assert set(terms) == {"reconstruction", "size", "rent"}
+    torch.testing.assert_close(terms["reconstruction"], 3 * (decoder(2 * encoding + 1) - TARGET).square().sum(1))
+    torch.testing.assert_close(terms["size"], encoding.square().sum(1))
+    torch.testing.assert_close(module.encode(TARGET), 2 * encoder(TARGET - 1))  # neither corrupted nor sampled
+    torch.testing.assert_close(module(TARGET), decoder(2 * encoder(TARGET - 1)) + 1)
+    torch.testing.assert_close(Decoder(module)(Encoder(module)(TARGET)), module(TARGET))

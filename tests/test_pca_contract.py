@@ -1,0 +1,272 @@
+"""Where `Autoencoder` meets PCA: it starts there, is not worse, shows its codes alike, and is PCA when linear."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn import datasets
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skae import Autoencoder
+from skae._blueprint import Blueprint
+from skae._pca import linear_start, principal_axes
+from skae._scaling import mean_and_scale, scaled_rows
+from skae.nn import AutoencoderModule
+
+SETS = {
+    name: getattr(datasets, f"load_{name}")().data for name in ("digits", "breast_cancer", "wine", "diabetes", "iris")
+}
+LINEAR = Autoencoder(hidden_layer_sizes=(), random_state=0)
+
+
+def pca_r2(pca, X):
+    return r2_score(X, pca.inverse_transform(pca.transform(X)), multioutput="variance_weighted")
+
+
+# Linear is PCA -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+@pytest.mark.parametrize("name", SETS)
+def test_linear_is_pca(name, k):
+    train, test = train_test_split(SETS[name], random_state=0)
+    ours, pca = LINEAR.set_params(n_components=k).fit(train), PCA(k).fit(train)
+    codes = pca.transform(test)
+    np.testing.assert_allclose(ours.transform(test), codes, rtol=0, atol=1e-9 * np.abs(codes).max())
+    np.testing.assert_allclose(ours.inverse_transform(codes), pca.inverse_transform(codes), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_, pca.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(ours.mean_, pca.mean_)
+    assert ours.score(test) == pytest.approx(pca_r2(pca, test), abs=1e-9)
+    assert (ours.n_components_, ours.n_samples_, ours.n_iter_) == (k, len(train), 1)
+
+
+def test_linear_with_standard_scale_is_pca_of_standardised_data():
+    X = SETS["wine"]
+    pipe = make_pipeline(StandardScaler(), PCA(3)).fit(X)
+    ours = Autoencoder(3, hidden_layer_sizes=(), scale="standard").fit(X)
+    np.testing.assert_allclose(ours.transform(X), pipe.transform(X), atol=1e-9)
+    np.testing.assert_allclose(ours.reconstruct(X), pipe.inverse_transform(pipe.transform(X)), rtol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_ratio_, pipe[-1].explained_variance_ratio_)
+
+
+def test_linear_with_scale_none_is_pca():
+    X = SETS["wine"]
+    ours = Autoencoder(3, hidden_layer_sizes=(), scale=None).fit(X)
+    np.testing.assert_allclose(ours.transform(X), PCA(3).fit_transform(X), atol=1e-9)
+
+
+def test_more_components_than_features_or_rows():
+    X = SETS["iris"][::40]  # 4 rows of 4 features
+    ours = LINEAR.set_params(n_components=9).fit(X)
+    np.testing.assert_allclose(ours.reconstruct(X), X, atol=1e-9)
+    np.testing.assert_allclose(ours.transform(X)[:, 4:], 0, atol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_[4:], 0)
+
+
+def test_nonlinear_has_no_ratio(digits):
+    fitted = Autoencoder(2, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(digits)
+    assert not hasattr(fitted, "explained_variance_ratio_")
+    with pytest.raises(AttributeError, match="nonlinear autoencoder"):
+        _ = fitted.explained_variance_ratio_
+
+
+# The start is PCA ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [(), (32,), (32, 16, 8)])
+@pytest.mark.parametrize("scale", ["global", "standard"])
+def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
+    mean, scales = mean_and_scale(digits, scale)
+    rows = scaled_rows(digits, mean, scales)
+    start = linear_start(rows, 5, seed=0)
+    blueprint = Blueprint(
+        (64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, axes=start.axes(1.0)
+    )
+    module = blueprint.build(AutoencoderModule, start.weights(), torch.float64)
+    with torch.no_grad():
+        codes = module.encode(torch.tensor(digits)).numpy()
+        X_hat = module(torch.tensor(digits)).numpy()
+    pca = PCA(5, svd_solver="full").fit(rows)
+    np.testing.assert_allclose(codes, pca.transform(rows), atol=1e-9)
+    np.testing.assert_allclose(X_hat, pca.inverse_transform(pca.transform(rows)) * scales + mean, atol=1e-9)
+
+
+def test_inner_codes_have_unit_variance(digits):
+    rows = scaled_rows(digits, *mean_and_scale(digits, "global"))
+    start = linear_start(rows, 5, seed=0)
+    inner = (rows - start.mean) @ start.components.T / start.unit
+    np.testing.assert_allclose(inner.std(axis=0, ddof=1), 1)
+
+
+# Never worse ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_not_worse_than_pca_on_test_rows(name):
+    train, test = train_test_split(SETS[name], random_state=0)
+    ours = Autoencoder(2, max_iter=40, hidden_layer_sizes=32, random_state=0).fit(train)
+    assert ours.score(test) >= pca_r2(PCA(2).fit(train), test) - 0.005
+
+
+def test_better_where_there_is_something_to_find(digits):
+    train, test = digits[:160], digits[160:]
+    ours = Autoencoder(8, random_state=0, max_iter=40).fit(train)
+    assert ours.best_epoch_ > 0
+    assert ours.score(test) > pca_r2(PCA(8).fit(train), test) + 0.01
+
+
+def test_noise_falls_back_to_pca_of_all_rows():
+    X = np.random.RandomState(0).randn(60, 5)  # nothing nonlinear to find
+    ours = Autoencoder(2, random_state=0, max_iter=40).fit(X)
+    assert ours.best_epoch_ == 0
+    np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_, PCA(2).fit(X).explained_variance_)
+
+
+def test_few_rows_are_pca_without_training():
+    X = SETS["iris"][::10]  # 15 rows
+    ours = Autoencoder(2, random_state=0).fit(X)
+    np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
+    assert (ours.n_iter_, ours.best_epoch_, ours.loss_curve_) == (1, 0, [])
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "binary_cross_entropy", "poisson"])
+def test_training_lowers_every_loss(digits, loss):
+    X = digits / 16 if loss == "binary_cross_entropy" else digits
+    ours = Autoencoder(4, hidden_layer_sizes=32, loss=loss, max_iter=15, random_state=0).fit(X)
+    assert ours.best_epoch_ > 0
+    assert ours.validation_loss_curve_[ours.best_epoch_ - 1] < ours.validation_loss_curve_[0]
+    X_hat = ours.reconstruct(X)
+    assert ours.score(X) > 0.3
+    if loss in ("binary_cross_entropy", "poisson"):
+        assert X_hat.min() >= 0
+    if loss == "binary_cross_entropy":
+        assert X_hat.max() <= 1
+
+
+def test_a_huge_learning_rate_does_no_harm(digits):
+    with pytest.warns(ConvergenceWarning, match="Lower learning_rate"):
+        ours = Autoencoder(4, learning_rate=1e3, max_iter=5, hidden_layer_sizes=16, random_state=0).fit(digits)
+    np.testing.assert_allclose(ours.transform(digits), PCA(4).fit_transform(digits), atol=1e-9 * digits.max())
+
+
+# Codes look like PCA's -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [240, 2100])  # chosen on folds and fitted anew; kept from one training
+def test_codes_are_centred_uncorrelated_sorted_and_signed(n_rows):
+    base = datasets.load_digits().data
+    X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_rows]
+    ours = Autoencoder(5, hidden_layer_sizes=32, max_iter=5, random_state=0).fit(X)
+    assert ours.best_epoch_ > 0
+    codes = ours.transform(X)
+    covariance = np.cov(codes.T)
+    np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-5 * codes.std())
+    np.testing.assert_allclose(covariance, np.diag(ours.explained_variance_), atol=1e-4 * ours.explained_variance_[0])
+    assert (np.diff(ours.explained_variance_) <= 0).all()
+    loadings = codes.T @ (X - X.mean(axis=0))
+    assert (loadings[np.arange(5), np.abs(loadings).argmax(axis=1)] > 0).all()
+    # on the scale of PCA's scores
+    np.testing.assert_allclose(ours.explained_variance_[0] / PCA(5).fit(X).explained_variance_[0], 1, atol=0.5)
+
+
+def test_principal_axes_are_an_isometry():
+    rng = np.random.RandomState(0)
+    codes, rows = rng.randn(50, 4) @ rng.randn(4, 4) + 3, rng.randn(50, 6)
+    mean, rotation, variance = principal_axes(codes, rows)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(np.cov(((codes - mean) @ rotation.T).T), np.diag(variance), atol=1e-9)
+
+
+def test_principal_axes_of_pcas_scores_change_nothing(digits):
+    scores = PCA(6).fit_transform(digits)
+    _, rotation, _ = principal_axes(scores, digits - digits.mean(axis=0))
+    np.testing.assert_allclose(rotation, np.eye(6), atol=1e-7)
+
+
+def test_a_code_activation_keeps_its_range(digits):
+    ours = Autoencoder(4, code_activation="logistic", hidden_layer_sizes=16, max_iter=5, random_state=0).fit(digits)
+    codes = ours.transform(digits)
+    assert codes.min() > 0
+    assert codes.max() < 1
+
+
+# The halves as torch modules -----------------------------------------------------------------------------------------
+
+
+def test_encoder_and_decoder_are_the_estimator(digits):
+    X = digits.astype(np.float32)
+    ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0).fit(X)
+    with torch.no_grad():
+        codes = ours.encoder_(torch.tensor(X))
+        X_hat = ours.decoder_(codes)
+    np.testing.assert_array_equal(codes.numpy(), ours.transform(X))
+    np.testing.assert_allclose(X_hat.numpy(), ours.reconstruct(X), atol=1e-4)
+    n_weights = sum(p.numel() for p in ours.encoder_.parameters()) + sum(p.numel() for p in ours.decoder_.parameters())
+    assert n_weights == sum(p.numel() for p in ours.net_.module_.parameters())
+
+
+# Scaling inside ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", ["global", "standard"])
+@pytest.mark.parametrize(("factor", "shift"), [(1e-12, 0), (1e12, 0), (1, 1e6), (1e3, -1e7)])
+def test_units_of_the_data_do_not_matter(digits, factor, shift, scale):
+    small = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, scale=scale, random_state=0)
+    plain = small.fit(digits).score(digits)
+    X = digits * factor + shift
+    assert small.fit(X).score(X) == pytest.approx(plain, abs=0.02)
+    assert np.isfinite(small.transform(X)).all()
+
+
+def test_a_large_mean_is_fine_in_float32(digits):
+    X = (digits + 1e6).astype(np.float32)
+    ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(X)
+    double, single = ours.transform(X.astype(np.float64)), ours.transform(X)
+    np.testing.assert_allclose(single, double, atol=1e-3 * double.std())
+
+
+def test_columns_whose_scales_differ_a_thousand_times():
+    X = SETS["wine"]
+    assert Autoencoder(2, max_iter=20, random_state=0).fit(X).score(X) >= pca_r2(PCA(2).fit(X), X) - 1e-6
+
+
+def test_standard_scale_gives_each_feature_the_same_weight():
+    X = SETS["wine"]
+    per_feature = {
+        scale: r2_score(X, Autoencoder(5, scale=scale, max_iter=20, random_state=0).fit(X).reconstruct(X))
+        for scale in ("global", "standard")
+    }
+    assert per_feature["standard"] > per_feature["global"] + 0.05
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e5])
+def test_a_constant_feature_is_reproduced(digits, scale, value, init):
+    X = np.column_stack([digits[:, :12], np.full(len(digits), value)])
+    ours = Autoencoder(3, hidden_layer_sizes=16, max_iter=5, scale=scale, init=init, random_state=0).fit(X)
+    np.testing.assert_array_equal(ours.reconstruct(X)[:, -1], value)
+    X[:, -1] += 1e6  # what never varied is no reason to be elsewhere in the code
+    np.testing.assert_array_equal(ours.transform(X), ours.transform(np.where(np.arange(13) == 12, value, X)))
+
+
+def test_constant_data():
+    ours = Autoencoder(2, random_state=0).fit(np.full((30, 3), 7.0))
+    np.testing.assert_array_equal(ours.reconstruct([[7.0, 7.0, 7.0]]), [[7.0, 7.0, 7.0]])
+    np.testing.assert_array_equal(ours.transform([[7.0, 7.0, 7.0]]), [[0.0, 0.0]])
+
+
+# Scores --------------------------------------------------------------------------------------------------------------
+
+
+def test_score_is_sklearns_r2(digits):
+    ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0).fit(digits)
+    X_hat = ours.inverse_transform(ours.transform(digits))
+    assert ours.score(digits) == pytest.approx(r2_score(digits, X_hat, multioutput="variance_weighted"))
+    np.testing.assert_allclose(ours.score_samples(digits), -((digits - X_hat) ** 2).sum(axis=1), rtol=1e-9)

@@ -1,0 +1,164 @@
+"""The net, its batches and the choice of the epoch."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from skae import Autoencoder
+from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from skae._selection import hold_out, sure_gain, surest_epoch
+from skae._training import WholeBatches, isolated_rng, rate_at
+
+# Batches -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [1, 5, 64, 100, 129])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_cover_every_row_once(n_rows, shuffled):
+    rows = torch.arange(n_rows)[:, None]
+    batches = WholeBatches(TensorDataset(rows), 32, torch.Generator().manual_seed(0) if shuffled else None)
+    first, second = ([batch for batch, _ in batches] for _ in range(2))
+    assert len(first) == WholeBatches.count(n_rows, 32)
+    assert max(map(len, first)) - min(map(len, first)) <= 1
+    assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_rows))
+    if shuffled and n_rows > 5:
+        assert not torch.equal(torch.cat(first), torch.cat(second))
+    if not shuffled:
+        assert torch.equal(torch.cat(first), rows)
+
+
+def test_isolated_rng_seeds_and_restores():
+    import random
+
+    draw = lambda: (torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random())  # noqa: E731, NPY002
+    with isolated_rng(3):
+        inside = draw()
+    before = torch.get_rng_state()
+    with isolated_rng(3):
+        assert draw() == inside
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Defaults ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
+def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
+    batch_size = auto_batch_size(n_rows)
+    epochs = auto_max_iter(n_rows, batch_size)
+    steps = epochs * WholeBatches.count(n_rows, batch_size)
+    assert 10 <= epochs <= 400
+    assert 380 <= steps <= 400 + 10 * n_rows / 256
+
+
+def test_auto_widths():
+    assert auto_hidden_layer_sizes(4) == (64, 32)
+    assert auto_hidden_layer_sizes(64) == (256, 128)
+    assert auto_hidden_layer_sizes(784) == (512, 256)
+
+
+# Holding out ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "fraction", "n_folds", "n_held_out"),
+    [
+        (20, "auto", 5, 4),
+        (100, "auto", 5, 20),
+        (1000, "auto", 2, 200),
+        (1999, "auto", 2, 399),
+        (2000, "auto", 1, 400),
+        (100_000, "auto", 1, 1000),
+        (100, 0.5, 2, 50),
+        (100, 0.7, 1, 70),
+        (10_000, 0.3, 1, 3000),
+    ],
+)
+def test_hold_out(n_rows, fraction, n_folds, n_held_out):
+    folds = hold_out(n_rows, fraction, seed=0)
+    assert len(folds) == n_folds
+    for train, held_out in folds:
+        assert len(held_out) == n_held_out
+        assert sorted([*train, *held_out]) == list(range(n_rows))
+    everything = np.concatenate([held_out for _, held_out in folds])
+    assert len(set(everything)) == len(everything)
+
+
+# Choosing ------------------------------------------------------------------------------------------------------------
+
+
+def test_sure_gain():
+    start = np.array([3.0, 4.0, 5.0, 6.0])
+    assert sure_gain(start, start) == 0
+    assert sure_gain(start, start - 1) == 1  # the same for each row: certain
+    gain = np.array([0.0, 1.0, 2.0, 3.0])
+    assert sure_gain(start, start - gain) == pytest.approx(1.5 - 2 * gain.std(ddof=1) / 2)
+    assert sure_gain(start, np.full(4, np.nan)) == sure_gain(start, np.full(4, np.inf)) == -np.inf
+    assert sure_gain(start[:1], start[:1] - 1) < 0  # one row proves nothing
+
+
+def test_surest_epoch_prefers_certainty_to_luck():
+    start = np.full(10, 5.0)
+    lucky = start - np.array([9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4])  # a higher mean gain, but not for everybody
+    steady = start - 1.0
+    assert surest_epoch([start, lucky, steady]) == 2
+    assert surest_epoch([start, lucky]) == 0
+    assert surest_epoch([start, start + 1]) == 0
+
+
+# The net -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_kept_epoch_is_the_surest_of_one_training(digits):
+    X = np.vstack([digits + noise for noise in np.random.RandomState(0).rand(9, *digits.shape)])[:2100]
+    ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=6, random_state=0).fit(X)
+    history = ours.net_.history
+    assert len(history) == ours.n_iter_ == 6
+    assert ours.loss_curve_ == history[:, "train_loss"] == history[:, "train_reconstruction"]
+    assert ours.validation_loss_curve_ == history[:, "valid_loss"]
+    assert ours.best_epoch_ == 6
+
+
+def test_early_stopping_only_shortens(digits):
+    settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
+    whole = Autoencoder(**settings).fit(digits)
+    short = Autoencoder(**settings, early_stopping=True, n_iter_no_change=2).fit(digits)
+    assert short.n_iter_ < whole.n_iter_ == 60
+    assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 9, 10, 11, 99])
+def test_no_step_has_a_rate_of_zero(n_steps):
+    rates = [rate_at(step, n_steps) for step in range(n_steps)]
+    assert 0 < min(rates) <= max(rates) <= 1
+    assert max(rates) > 0.5
+
+
+def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
+    from skae import _training
+
+    rates = []
+    real = _training.AutoencoderNet.train_step
+
+    def watched(self, batch, **kwargs):
+        rates.append([group["lr"] for group in self.optimizer_.param_groups])
+        return real(self, batch, **kwargs)
+
+    monkeypatch.setattr(_training.AutoencoderNet, "train_step", watched)
+    X = np.tile(digits, (9, 1))[:2100]
+    Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
+    linear, others = np.array(rates).T
+    assert others.max() == pytest.approx(0.01, rel=1e-3)
+    assert others[0] < 0.001
+    assert others[-1] < 0.001
+    assert 0.05 < others.argmax() / len(others) < 0.15
+    np.testing.assert_allclose(linear, others / 10)
+
+
+def test_rows_weigh_the_same_in_the_recorded_loss(digits):
+    ours = Autoencoder(4, hidden_layer_sizes=(), loss="huber", max_iter=1, learning_rate=1e-12, random_state=0)
+    ours.set_params(validation_fraction=0.3).fit(np.tile(digits, (9, 1))[:2100])
+    module = ours.net_.module_
+    assert ours.validation_loss_curve_[0] == pytest.approx(ours.loss_curve_[0], rel=0.1)
+    assert not module.training
