@@ -25,4 +25,4 @@ bench: .venv/installed
 	for script in docs/benchmarks/[a-z]*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf .venv build dist reports .pytest_cache .ruff_cache
+	rm -rf .venv build dist .pytest_cache .ruff_cache

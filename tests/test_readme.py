@@ -1,0 +1,15 @@
+"""The README's code runs as it stands."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_readmes_code():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert list(names["codes"].columns) == [f"autoencoder{i}" for i in range(8)]
+    assert names["X_hat"].shape == names["X"].shape
+    assert type(names["search"].best_params_["reduce"]).__name__ == "Autoencoder"
