@@ -52,7 +52,7 @@ class Autoencoder(BaseAutoencoder):
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 10 at least.
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256.

@@ -225,7 +225,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 module = blueprint.build(self._module_class)
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
 
-        n_epochs = settings["max_iter"] * max(len(folds), 1)
+        n_trainings = 1 if len(folds) == 1 else len(folds) + 1
+        n_epochs = settings["max_iter"] * n_trainings
         with tqdm(total=n_epochs, desc=type(self).__name__, unit="epoch", disable=not self.verbose) as bar:
             return train_surely(
                 new_net,
@@ -240,6 +241,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _axes(self, module, rows):
         """Axes in which a trained module's codes are shown, and the variance of the shown codes."""
         device = next(module.parameters()).device
+        module.eval()
         with torch.inference_mode():
             batches = torch.tensor(rows, dtype=torch.float32).split(ROWS_AT_ONCE)
             codes = [module.code(module.encoder(batch.to(device))).cpu().double().numpy() for batch in batches]

@@ -71,14 +71,13 @@ def linear_start(rows, n_components, seed):
     start : LinearStart
     """
     (n, d), k = rows.shape, n_components
-    mean = rows.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant rows, which isn't used
-        pca = PCA(n_components=min(n, d, k), random_state=seed).fit(rows - mean)
+        pca = PCA(n_components=min(n, d, k), random_state=seed).fit(rows)
     missing = k - pca.n_components_
     variance = np.pad(pca.explained_variance_, (0, missing))
     deviation = np.sqrt(variance)
     return LinearStart(
-        mean=mean,
+        mean=pca.mean_,
         components=np.pad(pca.components_, ((0, missing), (0, 0))),
         variance=variance,
         total_variance=rows.var(axis=0, ddof=1).sum(),
