@@ -25,9 +25,9 @@ class Autoencoder(BaseAutoencoder):
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features, within 64 and 512, and half of that. With `()`, the autoencoder is
-        linear: it is PCA, solved in closed form, if `loss` is "squared_error" and neither `init` nor
-        `code_activation` was changed.
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
+        and half of that. With `()`, the autoencoder is linear: it is PCA, solved in closed form, if `loss` is
+        "squared_error" and neither `init` nor `code_activation` was changed.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -138,6 +138,10 @@ class Autoencoder(BaseAutoencoder):
 
     Notes
     -----
+    What lies more than five standard deviations from the mean, feature by feature, does not reach the networks but
+    passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
+    amount.
+
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
     it is sure to the extent that it exceeds two standard errors.
 

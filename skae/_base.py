@@ -145,30 +145,31 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             raise ValueError(f"n_components={self.n_components!r} must be an int of 1 or more, not a bool.")
         if isinstance(self.hidden_layer_sizes, str):
             return
-        for size in self._hidden_layers(None):
+        for size in self._hidden_layers(None, None):
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
                     "Use () for a linear autoencoder."
                 )
 
-    def _hidden_layers(self, n_features):
+    def _hidden_layers(self, n_rows, n_features):
         sizes = self.hidden_layer_sizes
         if isinstance(sizes, str):
-            return auto_hidden_layer_sizes(n_features)
+            return auto_hidden_layer_sizes(n_rows, n_features)
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
     def _fit(self, X, device, seed):
         mean, scale = mean_and_scale(X, self.scale)
         rows = scaled_rows(X, mean, scale)  # (n, d), in float64
         blueprint = Blueprint(
-            sizes=(X.shape[1], *map(int, self._hidden_layers(X.shape[1])), int(self.n_components)),
+            sizes=(X.shape[1], *map(int, self._hidden_layers(*X.shape)), int(self.n_components)),
             activation=self.activation,
             code_activation=self.code_activation,
             loss=self.loss,
             linear=self.init == "pca" and self.code_activation == "identity",
             mean=mean,
             scale=scale,
+            spread=rows.std(axis=0),
             link=link_of(X, mean, scale, self.loss),
         )
         batch_size = auto_batch_size(len(X)) if self.batch_size == "auto" else self.batch_size
@@ -187,16 +188,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         weights = read_weights(outcome.module)
         if outcome.epoch == 0 and blueprint.linear:  # PCA of all rows, the held-out ones included
             start = linear_start(rows, self.n_components, seed)
-            weights |= start.weights()
+            weights |= {name: value for name, value in start.weights().items() if name in weights}
             axes, variance = start.axes(unit), start.variance * unit**2
-            variance_ratio = variance / (start.total_variance * unit**2) if start.total_variance > 0 else variance
         else:
             axes, variance = self._axes(outcome.module, rows)
-            variance_ratio = None
 
         self._blueprint = replace(blueprint, axes=axes)
         self._weights, self._curves, self._settings = weights, outcome.curves, settings | {"device": str(device)}
-        self._explained_variance_ratio = variance_ratio if blueprint.is_linear else None
+        self._explained_variance_ratio = None
+        if blueprint.is_pca:
+            total = rows.var(axis=0, ddof=1).sum() * unit**2
+            self._explained_variance_ratio = variance / total if total > 0 else variance
         self.n_components_ = blueprint.sizes[-1]
         self.n_samples_ = len(X)
         self.mean_ = mean
@@ -209,9 +211,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def _train(self, rows, blueprint, settings, unit):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
-        closed_form = blueprint.is_linear and self.loss == "squared_error"
         folds = []
-        if len(rows) >= LEAST_ROWS and not closed_form:
+        if len(rows) >= LEAST_ROWS and not blueprint.is_pca:
             folds = hold_out(len(rows), self.validation_fraction, settings["seed"])
         if blueprint.linear and not folds:
             return Outcome(0, blueprint.build(self._module_class), {})
@@ -226,8 +227,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
 
         n_trainings = 1 if len(folds) == 1 else len(folds) + 1
-        n_epochs = settings["max_iter"] * n_trainings
-        with tqdm(total=n_epochs, desc=type(self).__name__, unit="epoch", disable=not self.verbose) as bar:
+        with tqdm(
+            total=settings["max_iter"] * n_trainings, desc=type(self).__name__, unit="epoch", disable=not self.verbose
+        ) as bar:
             return train_surely(
                 new_net,
                 torch.tensor(rows, dtype=torch.float32, device=settings["device"]),
@@ -381,12 +383,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @property
     def explained_variance_ratio_(self):
-        """Share of the variance that each component explains: of linear autoencoders only."""
+        """Share of the variance that each component explains: only of an autoencoder that is PCA."""
         check_is_fitted(self)
         if self._explained_variance_ratio is None:
             raise AttributeError(
-                "explained_variance_ratio_ is not defined for a nonlinear autoencoder: its components explain the "
-                "variance together, not one by one. See score(X), or set hidden_layer_sizes=()."
+                "explained_variance_ratio_ is only defined for a linear autoencoder with loss='squared_error': the "
+                "components of a nonlinear autoencoder explain the variance together, not one by one. "
+                "See score(X), or set hidden_layer_sizes=()."
             )
         return self._explained_variance_ratio
 

@@ -9,6 +9,8 @@ from torch import nn
 from skae.nn import CodeAxes, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 
+LIMIT = 5.0  # standard deviations, beyond which the networks don't follow a row
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -27,6 +29,9 @@ class Blueprint:
     mean, scale : ndarray of shape (n_features,)
         Of the `Scaler`.
 
+    spread : ndarray of shape (n_features,)
+        Standard deviation of each scaled feature.
+
     link : (offset, gain) or None
 
     axes : (scale, mean, rotation) or None
@@ -39,6 +44,7 @@ class Blueprint:
     linear: bool
     mean: np.ndarray
     scale: np.ndarray
+    spread: np.ndarray
     link: tuple[np.ndarray, np.ndarray] | None = None
     axes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -46,6 +52,11 @@ class Blueprint:
     def is_linear(self):
         """Whether there is nothing but the linear branches."""
         return self.linear and len(self.sizes) == 2
+
+    @property
+    def is_pca(self):
+        """Whether PCA is the optimum, so that there is nothing to train."""
+        return self.is_linear and self.loss == "squared_error"
 
     def build(self, module_class, weights=None, dtype=torch.float32):
         """Build the module, with new weights or the given ones.
@@ -65,7 +76,8 @@ class Blueprint:
         module : AutoencoderModule
             On the CPU, in evaluation mode.
         """
-        encoder, decoder = self._network(self.sizes), self._network(self.sizes[::-1])
+        encoder = self._network(self.sizes, self.spread)
+        decoder = self._network(self.sizes[::-1], np.ones(self.sizes[-1]))
         if self.code_activation != "identity":
             encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
         inverse_link = LIKELIHOODS.get(self.loss)
@@ -81,9 +93,11 @@ class Blueprint:
             load_weights(module, weights)
         return module.eval()
 
-    def _network(self, sizes):
-        nonlinear = dense(sizes, self.activation) if len(sizes) > 2 or not self.linear else None
-        return LinearPlus(nn.Linear(sizes[0], sizes[-1]), nonlinear) if self.linear else nonlinear
+    def _network(self, sizes, spread):
+        nonlinear = None if self.is_linear else dense(sizes, self.activation)
+        if not self.linear:
+            return nonlinear
+        return LinearPlus(nn.Linear(sizes[0], sizes[-1]), nonlinear, torch.tensor(LIMIT * spread, dtype=torch.float32))
 
 
 def load_weights(module, weights):

@@ -6,9 +6,9 @@ LEAST_STEPS = 400  # of the optimiser
 LEAST_EPOCHS = 9
 
 
-def auto_hidden_layer_sizes(n_features):
-    """Two layers: four times as wide as the data, from 64 to 512 units, and half of that."""
-    width = int(np.clip(4 * n_features, 64, 512))
+def auto_hidden_layer_sizes(n_rows, n_features):
+    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it."""
+    width = int(np.clip(min(4 * n_features, n_rows // 2), 64, 512))
     return (width, width // 2)
 
 

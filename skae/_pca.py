@@ -22,9 +22,6 @@ class LinearStart:
     variance : ndarray of shape (k,)
         Of the scores, with n - 1 in the denominator.
 
-    total_variance : float
-        Of the rows, summed over features.
-
     unit : ndarray of shape (k,)
         What one unit of the inner code is worth in PCA's scores: their standard deviation, or a little for those that
         hardly vary.
@@ -33,7 +30,6 @@ class LinearStart:
     mean: np.ndarray
     components: np.ndarray
     variance: np.ndarray
-    total_variance: float
     unit: np.ndarray
 
     def axes(self, unit):
@@ -43,12 +39,14 @@ class LinearStart:
 
     def weights(self):
         """Weights of the linear branches: the encoder's (x - mean) V' / unit and the decoder's unit V + mean."""
-        encoder = self.components / self.unit[:, None]  # (k, d)
+        encoder, decoder = self.components / self.unit[:, None], (self.components * self.unit[:, None]).T
         return {
-            "encoder.linear.weight": encoder,
+            "encoder.linear.weight": encoder,  # (k, d)
             "encoder.linear.bias": -encoder @ self.mean,
-            "decoder.linear.weight": (self.components * self.unit[:, None]).T,  # (d, k)
+            "encoder.far": encoder,
+            "decoder.linear.weight": decoder,  # (d, k)
             "decoder.linear.bias": self.mean,
+            "decoder.far": decoder,
         }
 
 
@@ -80,7 +78,6 @@ def linear_start(rows, n_components, seed):
         mean=pca.mean_,
         components=np.pad(pca.components_, ((0, missing), (0, 0))),
         variance=variance,
-        total_variance=rows.var(axis=0, ddof=1).sum(),
         unit=np.maximum(deviation, LEAST_UNIT * deviation[0]) if deviation[0] > 0 else np.ones(k),
     )
 

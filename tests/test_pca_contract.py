@@ -84,9 +84,8 @@ def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
     mean, scales = mean_and_scale(digits, scale)
     rows = scaled_rows(digits, mean, scales)
     start = linear_start(rows, 5, seed=0)
-    blueprint = Blueprint(
-        (64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, axes=start.axes(1.0)
-    )
+    spread, axes = rows.std(axis=0), start.axes(1.0)
+    blueprint = Blueprint((64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, spread, axes=axes)
     module = blueprint.build(AutoencoderModule, start.weights(), torch.float64)
     with torch.no_grad():
         codes = module.encode(torch.tensor(digits)).numpy()
@@ -118,6 +117,17 @@ def test_better_where_there_is_something_to_find(digits):
     ours = Autoencoder(8, random_state=0, max_iter=40).fit(train)
     assert ours.best_epoch_ > 0
     assert ours.score(test) > pca_r2(PCA(8).fit(train), test) + 0.01
+
+
+def test_far_outside_the_data_it_stays_near_pca(digits):
+    """One stray cell of a test row must not cost more than it costs PCA."""
+    X = StandardScaler().fit_transform(digits)
+    ours, pca = Autoencoder(4, random_state=0, max_iter=40).fit(X), PCA(4).fit(X)
+    assert ours.best_epoch_ > 0
+    stray = X[:20].copy()
+    stray[:, 10] = 1e4
+    difference = np.abs(ours.reconstruct(stray) - pca.inverse_transform(pca.transform(stray))).max()
+    assert difference < 30  # standard deviations, of 10,000
 
 
 def test_noise_falls_back_to_pca_of_all_rows():

@@ -53,9 +53,9 @@ def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
 
 
 def test_auto_widths():
-    assert auto_hidden_layer_sizes(4) == (64, 32)
-    assert auto_hidden_layer_sizes(64) == (256, 128)
-    assert auto_hidden_layer_sizes(784) == (512, 256)
+    assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
+    assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
+    assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
 
 
 # Holding out ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import itertools
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
@@ -32,27 +33,38 @@ def dense(sizes, activation):
 class LinearPlus(nn.Module):
     """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
 
+    Both are trained on what lies within `limit` of the mean. What goes beyond passes through `far`, the linear map as
+    it was at first, which is not trained: however far out a row is, it lands within a bounded distance of where that
+    map puts it.
+
     Parameters
     ----------
     linear : torch.nn.Linear
         The linear branch.
 
     nonlinear : torch.nn.Sequential or None
-        The nonlinear branch. Its last module is a `torch.nn.Linear`, and is set to zero here. None leaves it out.
+        The nonlinear branch. Its last module is a `torch.nn.Linear`, and is set to zero here. None leaves it out, and
+        the limit with it.
+
+    limit : torch.Tensor of shape (d_in,)
     """
 
-    def __init__(self, linear, nonlinear=None):
+    def __init__(self, linear, nonlinear, limit):
         super().__init__()
         self.linear = linear
         self.nonlinear = nonlinear
         if nonlinear is not None:
             nn.init.zeros_(nonlinear[-1].weight)
             nn.init.zeros_(nonlinear[-1].bias)
+            self.register_buffer("limit", limit, persistent=False)
+            self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
     def forward(self, x):
         """Sum of the branches."""
-        linear = self.linear(x)
-        return linear if self.nonlinear is None else linear + self.nonlinear(x)
+        if self.nonlinear is None:
+            return self.linear(x)
+        near = x.clamp(-self.limit, self.limit)
+        return self.linear(near) + self.nonlinear(near) + F.linear(x - near, self.far)
 
 
 class Scaler(nn.Module):
