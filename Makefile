@@ -19,7 +19,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2
 
 bench: .venv/installed
 	for script in docs/benchmarks/[a-z]*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done

@@ -138,7 +138,7 @@ class Autoencoder(BaseAutoencoder):
 
     Notes
     -----
-    What lies more than five standard deviations from the mean, feature by feature, does not reach the networks but
+    What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
     passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
     amount.
 

