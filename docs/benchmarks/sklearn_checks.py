@@ -2,8 +2,9 @@
 
     python docs/benchmarks/sklearn_checks.py [--seeds 20] [--max-iter 20] [--n-jobs 2]
 
-Runs what `check_estimator` runs, the array-API check included, and what it leaves out. The test suite uses one seed. The
-checks fit hundreds of times, so fits are cut to 20 epochs; `--max-iter 0` leaves them whole, some six minutes a seed.
+Runs what `check_estimator` runs, the array-API check included, and what it leaves out. The test suite uses one seed.
+The checks fit hundreds of times, so fits are cut to 20 epochs; `--max-iter 0` leaves them whole, some six minutes a
+seed.
 """
 
 import argparse
