@@ -5,7 +5,7 @@ from skae.nn import AutoencoderModule
 
 
 class Autoencoder(BaseAutoencoder):
-    r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and is never worse than it.
+    r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and keeps what is surely better.
 
     An encoder :math:`f` takes a row to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
     are trained to lose little on the way:
