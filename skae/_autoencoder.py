@@ -43,8 +43,8 @@ class Autoencoder(BaseAutoencoder):
         Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
-        the logit or logarithm. Whatever the loss, the result is never worse than the start by that loss, on the rows
-        held out.
+        the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
+        sure on the rows held out.
 
     scale : {"global", "standard"} or None, default="global"
         How features are scaled inside. "global" divides all by one number and minimises the same squared error as

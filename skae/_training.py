@@ -236,13 +236,13 @@ def train(net, rows, held_out=None, *, max_iter):
         0 before the first step (only if there are held-out rows), then 1 to `max_iter`.
     """
     dataset = TensorDataset(rows)
-    net.history.new_epoch()
     if held_out is not None:
+        net.history.new_epoch()  # for what this pass records; it is no epoch
         net.train_split = predefined_split(TensorDataset(held_out))
         start = net.get_iterator(TensorDataset(held_out))
         net.run_single_epoch(start, training=False, prefix="valid", step_fn=net.validation_step)
         yield 0
-    net.history.clear()
+        net.history.clear()
     net.notify("on_train_begin", X=dataset, y=None)
     for epoch in range(1, max_iter + 1):
         net.fit_loop(dataset, epochs=1)
