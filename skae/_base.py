@@ -1,43 +1,63 @@
-"""The estimator that every variant shares: validation, fit, transform, inverse_transform and score."""
+"""The estimator that every variant shares: its parameters, and how it is fitted."""
 
+import contextlib
+import copy
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.metrics import r2_score
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm import tqdm
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._blueprint import Blueprint, read_weights
-from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
-from skae._pca import linear_start, principal_axes
-from skae._scaling import link_of, mean_and_scale, scaled_rows
+from skae._callbacks import CallbackSupportMixin, Epochs
+from skae._codes import code_variance, r2_of_prefixes, shown_axes
+from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter, prefix_sizes
+from skae._fitted import FittedMixin
+from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
+from skae._rows import Rows, ScaledRows
+from skae._scaling import Moments
 from skae._selection import LEAST_ROWS, Outcome, hold_out, train_surely
-from skae._training import isolated_rng, make_net, resolve_device, write_curves
-from skae.nn import Decoder, Encoder
+from skae._training import (
+    RowDataset,
+    isolated_rng,
+    make_net,
+    read_curves,
+    read_optimizer,
+    resolve_device,
+    train,
+    write_optimizer,
+)
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
-FLOATS = (np.float64, np.float32)
-ROWS_AT_ONCE = 4096  # in transform and the like: bounds the memory of the layers in between
+# what `warm_start` and `partial_fit` go on from can't have changed
+SHAPING = (
+    *("n_components", "hidden_layer_sizes", "activation", "code_activation", "init", "ordered", "whiten"),
+    *("loss", "scale"),
+)
 
 
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
         "hidden_layer_sizes": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like"],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "code_activation": [StrOptions(set(ACTIVATIONS))],
         "init": [StrOptions({"pca", "random"})],
+        "ordered": ["boolean"],
+        "whiten": ["boolean"],
         "loss": [StrOptions(set(LOSSES))],
         "scale": [StrOptions({"global", "standard"}), None],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -48,6 +68,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -67,6 +88,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         activation,
         code_activation,
         init,
+        ordered,
+        whiten,
         loss,
         scale,
         max_iter,
@@ -77,6 +100,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         validation_fraction,
         n_iter_no_change,
         tol,
+        warm_start,
         device,
         random_state,
         verbose,
@@ -86,6 +110,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.activation = activation
         self.code_activation = code_activation
         self.init = init
+        self.ordered = ordered
+        self.whiten = whiten
         self.loss = loss
         self.scale = scale
         self.max_iter = max_iter
@@ -96,6 +122,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -103,13 +130,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     # Fitting ---------------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+    def fit(self, X, y=None):
         """Fit the autoencoder to X.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Training data.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
+            batch by batch.
 
         y : Ignored
             Not used, present for API consistency by convention.
@@ -124,25 +152,84 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         ValueError
             If a parameter or X is not as it should be, or `device` is not on this machine.
         """
+        with self._or_as_before():
+            warm = self.warm_start and self.__sklearn_is_fitted__()
+            X = self._checked(X, reset=not warm, least=2)
+            self._check_more_parameters()
+            if warm:
+                self._check_unchanged("warm_start=True")
+            seed = self._draw_seed()
+            with isolated_rng(seed):
+                self._fit(X, y, resolve_device(self.device), seed, warm)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+        """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
+
+        The first chunk decides where training starts (its PCA), the number of components if that is not an int, and the
+        axes of the codes, which stay until the next `fit`. Mean and scale follow all rows seen. No rows are held out.
+        A linear autoencoder is updated in closed form, by scikit-learn's `IncrementalPCA`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X is not as it should be, or a parameter was changed that shapes the network.
+        """
+        with self._or_as_before():
+            first = not self.__sklearn_is_fitted__()
+            X = self._checked(X, reset=first, least=2 if first else 1)
+            self._check_more_parameters()
+            if not first:
+                self._check_unchanged("partial_fit")
+            seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
+            with isolated_rng(seed):
+                self._partial_fit(X, resolve_device(self.device), seed, first)
+        return self
+
+    @contextlib.contextmanager
+    def _or_as_before(self):
+        """An estimator is fitted, or as it was: an error or Ctrl-C leaves nothing half done."""
         before = dict(vars(self))
         try:
-            X = validate_data(self, X, dtype=FLOATS, ensure_min_samples=2)
-            self._check_more_parameters()
-            # None draws fresh entropy: unlike scikit-learn's, it leaves numpy's global generator alone
-            rng = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
-            seed = int(rng.randint(2**31 - 1))
-            with isolated_rng(seed):
-                self._fit(X, resolve_device(self.device), seed)
-        except BaseException:  # an estimator is fitted, or as it was: Ctrl-C too leaves nothing half done
+            yield
+        except BaseException:
             vars(self).clear()
             vars(self).update(before)
             raise
-        return self
+
+    def _draw_seed(self):
+        # None draws fresh entropy: unlike scikit-learn's, it leaves numpy's global generator alone
+        rng = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
+        return int(rng.randint(2**31 - 1))
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
         if isinstance(self.n_components, bool | np.bool_):
             raise ValueError(f"n_components={self.n_components!r} must be an int of 1 or more, not a bool.")
+        if self._by_share and self.loss != "squared_error":
+            raise ValueError(
+                f"n_components={self.n_components!r} is a share of the variance, which needs loss='squared_error', got "
+                f"loss={self.loss!r}. Set n_components to an int."
+            )
+        if self.whiten and self.code_activation != "identity":
+            raise ValueError(
+                f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
+                "range. Set whiten=False, or put a StandardScaler behind."
+            )
         if isinstance(self.hidden_layer_sizes, str):
             return
         for size in self._hidden_layers(None, None):
@@ -152,268 +239,233 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                     "Use () for a linear autoencoder."
                 )
 
+    def _check_unchanged(self, who):
+        for name, value in self._shaping.items():
+            now = self._shaping_parameter(name)
+            if now != value:
+                raise ValueError(
+                    f"{who} goes on from the last fit, in which {name} was {value!r}; now it is {now!r}. "
+                    f"Set {name} back, or call fit with warm_start=False to start anew."
+                )
+
+    def _shaping_parameter(self, name):
+        value = getattr(self, name)
+        return self._hidden_layers(None, None) if name == "hidden_layer_sizes" and value != "auto" else value
+
+    @property
+    def _by_share(self):
+        return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
+
     def _hidden_layers(self, n_rows, n_features):
         sizes = self.hidden_layer_sizes
         if isinstance(sizes, str):
             return auto_hidden_layer_sizes(n_rows, n_features)
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
-    def _fit(self, X, device, seed):
-        mean, scale = mean_and_scale(X, self.scale)
-        rows = scaled_rows(X, mean, scale)  # (n, d), in float64
-        blueprint = Blueprint(
-            sizes=(X.shape[1], *map(int, self._hidden_layers(*X.shape)), int(self.n_components)),
+    def _new_blueprint(self, rows, moments, seed):
+        n_components = self.n_components
+        if not isinstance(n_components, Integral):
+            n_components = auto_n_components(rows, n_components, seed)
+        scale = moments.scale(self.scale)
+        return Blueprint(
+            sizes=(rows.shape[1], *map(int, self._hidden_layers(*rows.shape)), int(n_components)),
             activation=self.activation,
             code_activation=self.code_activation,
             loss=self.loss,
             linear=self.init == "pca" and self.code_activation == "identity",
-            mean=mean,
+            mean=moments.mean,
             scale=scale,
-            spread=rows.std(axis=0),
-            link=link_of(X, mean, scale, self.loss),
+            spread=np.sqrt(moments.variance) * rows.per_unit,
+            link=moments.link(self.loss, scale),
+            ordered=self.ordered or self._by_share,
         )
-        batch_size = auto_batch_size(len(X)) if self.batch_size == "auto" else self.batch_size
-        settings = {
-            "max_iter": auto_max_iter(len(X), batch_size) if self.max_iter == "auto" else self.max_iter,
+
+    def _rescaled(self, rows, moments):
+        """The blueprint that goes on with other means and scales: codes stay in X's units."""
+        old = self._blueprint
+        scale = moments.scale(self.scale)
+        axes = old.axes
+        if axes is not None:
+            growth = self._unit(scale) / self._unit(old.scale)
+            axes = (axes[0] * growth, axes[1] * growth, *axes[2:])
+        return replace(
+            old,
+            mean=moments.mean,
+            scale=scale,
+            spread=np.sqrt(moments.variance) * rows.per_unit,
+            link=moments.link(self.loss, scale),
+            axes=axes,
+        )
+
+    def _unit(self, scale):
+        """What a unit of a scaled row is worth: codes are in X's own units where all features share one scale."""
+        return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
+
+    def _new_settings(self, n_rows, device, seed, n_components):
+        batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        return {
+            "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
             "batch_size": batch_size,
             "learning_rate": self.learning_rate,
             "weight_decay": self.weight_decay,
             "device": device,
             "seed": seed,
+            "sizes": prefix_sizes(n_components) if self.ordered or self._by_share else None,
         }
-        # codes are shown in X's own units where all features share one scale
-        unit = float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
-        outcome = self._train(rows, blueprint, settings, unit)
-        weights = read_weights(outcome.module)
-        if outcome.epoch == 0 and blueprint.linear:  # PCA of all rows, the held-out ones included
-            start = linear_start(rows, self.n_components, seed)
-            weights |= {name: value for name, value in start.weights().items() if name in weights}
-            axes, variance = start.axes(unit), start.variance * unit**2
-        else:
-            axes, variance = self._axes(outcome.module, rows)
+    def _fit(self, X, y, device, seed, warm):
+        moments = Moments().update(Rows(X))
+        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed)
+        settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
+        # where training starts, unless at PCA or at random
+        weights = self._weights if warm and not blueprint.is_pca else None
 
-        self._blueprint = replace(blueprint, axes=axes)
-        self._weights, self._curves, self._settings = weights, outcome.curves, settings | {"device": str(device)}
-        self._explained_variance_ratio = None
-        if blueprint.is_pca:
-            total = rows.var(axis=0, ddof=1).sum() * unit**2
-            self._explained_variance_ratio = variance / total if total > 0 else variance
-        self.n_components_ = blueprint.sizes[-1]
-        self.n_samples_ = len(X)
-        self.mean_ = mean
-        self.explained_variance_ = variance
-        self.best_epoch_ = outcome.epoch
-        self.loss_curve_ = outcome.curves.get("train_loss", np.empty(0)).tolist()
-        self.validation_loss_curve_ = outcome.curves.get("valid_loss", np.empty(0)).tolist()
-        self.n_iter_ = max(1, len(self.loss_curve_))
-        self._assemble()
-
-    def _train(self, rows, blueprint, settings, unit):
-        """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
         folds = []
         if len(rows) >= LEAST_ROWS and not blueprint.is_pca:
-            folds = hold_out(len(rows), self.validation_fraction, settings["seed"])
-        if blueprint.linear and not folds:
-            return Outcome(0, blueprint.build(self._module_class), {})
+            folds = hold_out(len(rows), self.validation_fraction, seed)
+        n_trainings = 1 if len(folds) == 1 else len(folds) + 1
+        if not folds and blueprint.linear and weights is None:
+            n_trainings = 0
+
+        def attributes_now(module):
+            return self._trained(rows, moments, blueprint, settings, Outcome(module=module), folds)
+
+        with Epochs(self, X, y, n_trainings * settings["max_iter"], attributes_now) as epochs:
+            if n_trainings:
+                outcome = self._train(rows, blueprint, settings, weights, folds, epochs)
+            else:
+                outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
+            if outcome.epoch == 0 and blueprint.linear and weights is None:
+                start = linear_start(rows, blueprint.n_components, seed)  # of all rows, the held-out ones included
+                unused = read_weights(outcome.module)
+                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
+            else:
+                attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
+            vars(self).update(attributes)
+
+    def _train(self, rows, blueprint, settings, first_weights, folds, epochs):
+        """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
 
         def new_net(index, fold):
-            """Make a net that starts at PCA of these rows, or at random."""
-            if blueprint.linear:
-                start = linear_start(rows[index], self.n_components, settings["seed"])
-                module = replace(blueprint, axes=start.axes(unit)).build(self._module_class, start.weights())
-            else:
-                module = blueprint.build(self._module_class)
+            """Make a net that starts at PCA of these rows, at random, or where the last fit ended."""
+            weights, axes = first_weights, blueprint.axes
+            if weights is None and blueprint.linear:
+                start = linear_start(rows.take(index), blueprint.n_components, settings["seed"])
+                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
+            module = replace(blueprint, axes=axes).build(self._module_class, weights)
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
 
-        n_trainings = 1 if len(folds) == 1 else len(folds) + 1
-        with tqdm(
-            total=settings["max_iter"] * n_trainings, desc=type(self).__name__, unit="epoch", disable=not self.verbose
-        ) as bar:
-            return train_surely(
-                new_net,
-                torch.tensor(rows, dtype=torch.float32, device=settings["device"]),
-                folds,
-                max_iter=settings["max_iter"],
-                n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
-                tol=self.tol,
-                on_epoch=bar.update,
-            )
+        return train_surely(
+            new_net,
+            rows.on_device(settings["device"]),
+            folds,
+            epochs,
+            max_iter=settings["max_iter"],
+            n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
+            tol=self.tol,
+        )
 
-    def _axes(self, module, rows):
-        """Axes in which a trained module's codes are shown, and the variance of the shown codes."""
-        device = next(module.parameters()).device
-        module.eval()
-        with torch.inference_mode():
-            batches = torch.tensor(rows, dtype=torch.float32).split(ROWS_AT_ONCE)
-            codes = [module.code(module.encoder(batch.to(device))).cpu().double().numpy() for batch in batches]
-        codes = np.concatenate(codes)  # (n, k)
+    def _partial_fit(self, X, y, device, seed, first):
+        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
+        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        weights, optimizer, curves = (None, None, {}) if first else (self._weights, self._optimizer, self._curves)
+        start = None
+        if first:
+            blueprint = self._new_blueprint(rows, moments, seed)
+            settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
+            if blueprint.linear:
+                start = linear_start(rows, blueprint.n_components, seed)
+                weights = start.weights()
+                blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
+        else:
+            blueprint, settings = self._rescaled(rows, moments), self._settings | {"device": device}
+            if blueprint.is_pca:
+                old = self._blueprint
+                start = LinearStart.of_weights(weights, self.explained_variance_ / self._unit(old.scale) ** 2)
+                start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
+        if blueprint.is_pca:
+            attributes = self._at_start(rows, moments, blueprint, settings, start, {}, {})
+            vars(self).update(attributes)
+            return
+
+        net = make_net(blueprint.build(self._module_class, weights), len(rows), **settings | {"max_iter": None})
+        if optimizer is not None:
+            write_optimizer(net, optimizer)
+        dataset = RowDataset(rows.on_device(device), np.arange(len(rows)))
+
+        def attributes_now(module):
+            epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
+            joined = {name: np.append(curves.get(name, ()), curve) for name, curve in now.items()}
+            outcome = Outcome(epoch=epoch, module=module, curves=joined)
+            return self._trained(rows, moments, blueprint, settings, outcome, axes=blueprint.axes)
+
+        with Epochs(self, X, y, 1, attributes_now) as epochs:
+            for _ in train(net, dataset, None, epochs, max_iter=1):
+                pass
+            vars(self).update(attributes_now(net.module_), _optimizer=read_optimizer(net))
+
+    # What a fit comes to ---------------------------------------------------------------------------------------------
+
+    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves):
+        """Attributes of an estimator that is PCA; `unused` weights of its network wait for `partial_fit`."""
+        unit = self._unit(rows.scale)
+        names = blueprint.build(self._module_class).state_dict()
+        weights = unused | {name: value for name, value in start.weights().items() if name in names}
+        blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
+        ratio = None
+        if blueprint.is_pca or blueprint.ordered:
+            total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
+            ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
+        return self._state(moments, blueprint, settings, weights, start.variance * unit**2, ratio, 0, curves)
+
+    def _trained(self, rows, moments, blueprint, settings, outcome, folds=None, axes=None):
+        """Attributes of an estimator with a trained module; the axes are given in a stream, which has no folds."""
+        weights = read_weights(outcome.module)
         if self.code_activation != "identity":  # the user wants the activation's range
-            return None, codes.var(axis=0, ddof=1)
-        scale = np.ones(codes.shape[1]) if module.axes is None else module.axes.scale.cpu().double().numpy()
-        mean, rotation, variance = principal_axes(codes * scale, rows)
-        return (scale, mean, rotation), variance
+            variance = code_variance(outcome.module, rows)
+        elif axes is None:
+            axes, variance = shown_axes(outcome.module, rows, whiten=self.whiten)
+        else:
+            variance = code_variance(outcome.module, rows)
+        blueprint = replace(blueprint, axes=axes)
+        if self._by_share and outcome.losses is not None:
+            size = self._least_size(rows, folds, outcome.losses, settings["sizes"])
+            blueprint, weights = blueprint.cut(self._module_class, weights, size)
+            settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
+        ratio = None
+        if blueprint.ordered and folds is not None:
+            module = blueprint.build(self._module_class, weights)
+            ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
+        return self._state(moments, blueprint, settings, weights, variance, ratio, outcome.epoch, outcome.curves)
 
-    # What is kept is arrays and plain values; torch's objects are made of them ----------------------------------------
+    def _state(self, moments, blueprint, settings, weights, variance, ratio, epoch, curves):
+        """All attributes of a fitted estimator."""
+        settings = settings | {"device": str(settings["device"])}
+        losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
+        return {
+            "_blueprint": blueprint,
+            "_weights": weights,
+            "_curves": curves,
+            "_settings": settings,
+            "_moments": moments,
+            "_optimizer": None,
+            "_shaping": {name: self._shaping_parameter(name) for name in SHAPING},
+            "_explained_variance_ratio": ratio,
+            "n_components_": blueprint.n_components,
+            "n_samples_": moments.n_rows,
+            "mean_": moments.mean,
+            "explained_variance_": variance,
+            "best_epoch_": epoch,
+            "loss_curve_": losses["train_loss"],
+            "validation_loss_curve_": losses["valid_loss"],
+            "n_iter_": max(1, len(losses["train_loss"])),
+            **self._assembled(blueprint, weights, curves, settings, moments.n_rows),
+        }
 
-    def _assemble(self):
-        """Build the modules and the net from the blueprint, the weights and the curves."""
-        try:
-            device = resolve_device(self._settings["device"])
-        except ValueError:  # fitted on a device that this machine doesn't have
-            device = torch.device("cpu")
-        double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        with isolated_rng(0):  # building a layer draws weights, though they are replaced
-            single = self._blueprint.build(self._module_class, self._weights).to(device)
-            double = self._blueprint.build(self._module_class, self._weights, torch.float64).to(double_device)
-            net = make_net(single, self.n_samples_, **self._settings | {"device": device})
-        single.eval()
-        write_curves(net, self._curves)
-        self._modules = {"float32": single, "float64": double}
-        self.net_, self.encoder_, self.decoder_ = net, Encoder(single), Decoder(single)
-
-    def __getstate__(self):
-        state = super().__getstate__().copy()
-        for name in ("_modules", "net_", "encoder_", "decoder_"):
-            state.pop(name, None)
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "_blueprint" in state:
-            self._assemble()
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "_modules")
-
-    # Using a fitted autoencoder --------------------------------------------------------------------------------------
-
-    def transform(self, X):
-        """Encode X: the dimensionality reduction.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            New data. Its dtype decides the precision: float32 in, float32 out; anything else is float64.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_components_)
-            Codes.
-        """
-        return self._apply("encode", self._validated(X), self.n_components_)
-
-    def inverse_transform(self, X):
-        """Decode codes: transform them back to the original space.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components_)
-            Codes.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            Reconstructions, in the units of the training data.
-
-        Raises
-        ------
-        ValueError
-            If X has not `n_components_` columns.
-        """
-        check_is_fitted(self)
-        X = check_array(X, dtype=FLOATS, input_name="X")
-        if X.shape[1] != self.n_components_:
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "
-                f"n_components_={self.n_components_} of them, as transform returns."
-            )
-        return self._apply("decode", X, self.n_features_in_)
-
-    def reconstruct(self, X):
-        """Encode and decode X in one go.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        X_hat : ndarray of shape (n_samples, n_features)
-            The same as `inverse_transform(transform(X))`.
-        """
-        X = self._validated(X)
-        return self._apply("forward", X, X.shape[1])
-
-    def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
-        """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        Returns
-        -------
-        score : float
-            `r2_score(X, reconstruct(X), multioutput="variance_weighted")`: 1 at best, 0 for the mean of X.
-        """
-        X = self._validated(X)
-        return r2_score(X, self._apply("forward", X, X.shape[1]), multioutput="variance_weighted")
-
-    def score_samples(self, X):
-        """Return minus the squared error of the reconstruction of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,)
-            In squared units of X, summed over features; the lower, the odder the row.
-        """
-        X = self._validated(X)
-        return -np.square(X - self._apply("forward", X, X.shape[1])).sum(axis=1)
-
-    @property
-    def explained_variance_ratio_(self):
-        """Share of the variance that each component explains: only of an autoencoder that is PCA."""
-        check_is_fitted(self)
-        if self._explained_variance_ratio is None:
-            raise AttributeError(
-                "explained_variance_ratio_ is only defined for a linear autoencoder with loss='squared_error': the "
-                "components of a nonlinear autoencoder explain the variance together, not one by one. "
-                "See score(X), or set hidden_layer_sizes=()."
-            )
-        return self._explained_variance_ratio
-
-    def _validated(self, X):
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=FLOATS, reset=False)
-
-    def _apply(self, method, X, n_columns):
-        """Run a method of the module of X's own precision over X, some thousand rows at a time."""
-        module = self._modules[X.dtype.name]
-        device = module.scaler.mean.device
-        out = np.empty((len(X), n_columns), dtype=X.dtype)
-        with torch.inference_mode():
-            for start in range(0, len(X), ROWS_AT_ONCE):
-                rows = slice(start, start + ROWS_AT_ONCE)
-                out[rows] = getattr(module, method)(torch.tensor(X[rows]).to(device)).cpu().numpy()
-        return out
-
-    @property
-    def _n_features_out(self):
-        """Number of transformed output features."""
-        return self.n_components_
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+    def _least_size(self, rows, folds, losses, sizes):
+        """The smallest prefix whose R² on held-out rows reaches the share that `n_components` asks for."""
+        total = sum(np.square(rows.read(held_out)).sum() for _, held_out in folds)
+        # between the sizes that were tried, a straight line is below the curve
+        r2 = np.interp(np.arange(1, sizes[-1] + 1), sizes, 1 - losses.sum(axis=0) / total)
+        return int((r2 >= self.n_components).argmax()) + 1 if (r2 >= self.n_components).any() else sizes[-1]

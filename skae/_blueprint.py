@@ -1,6 +1,6 @@
 """What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,7 +34,9 @@ class Blueprint:
 
     link : (offset, gain) or None
 
-    axes : (scale, mean, rotation) or None
+    axes : (scale, mean, rotation, deviation) or None
+
+    ordered : bool
     """
 
     sizes: tuple[int, ...]
@@ -46,7 +48,13 @@ class Blueprint:
     scale: np.ndarray
     spread: np.ndarray
     link: tuple[np.ndarray, np.ndarray] | None = None
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+    ordered: bool = False
+
+    @property
+    def n_components(self):
+        """Size of the code."""
+        return self.sizes[-1]
 
     @property
     def is_linear(self):
@@ -88,10 +96,20 @@ class Blueprint:
             Scaler(self.mean, self.scale, dtype),
             axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
             link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
+            ordered=self.ordered,
         )
         if weights is not None:
             load_weights(module, weights)
         return module.eval()
+
+    def cut(self, module_class, weights, n_components):
+        """The blueprint and the weights of the autoencoder of the first so many components of an ordered code."""
+        first = (slice(n_components),)
+        axes = None if self.axes is None else tuple(values[first * values.ndim] for values in self.axes)
+        narrow = replace(self, sizes=(*self.sizes[:-1], n_components), axes=axes)
+        shapes = {name: value.shape for name, value in narrow.build(module_class).state_dict().items()}
+        # only the code's dimension differs
+        return narrow, {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
 
     def _network(self, sizes, spread):
         nonlinear = None if self.is_linear else dense(sizes, self.activation)

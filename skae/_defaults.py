@@ -4,6 +4,7 @@ import numpy as np
 
 LEAST_STEPS = 400  # of the optimiser
 LEAST_EPOCHS = 9
+MOST_PREFIXES = 16
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -23,3 +24,8 @@ def auto_max_iter(n_rows, batch_size):
     About 130 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on.
     """
     return max(LEAST_EPOCHS, round(LEAST_STEPS * batch_size / max(n_rows, batch_size)))
+
+
+def prefix_sizes(n_components):
+    """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
+    return tuple(np.unique(np.geomspace(1, n_components, MOST_PREFIXES).round().astype(int)).tolist())

@@ -1,10 +1,15 @@
 """PCA's answer as numbers: where every network starts, and the axes in which codes are shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.decomposition import PCA
+from scipy.sparse import csr_array
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition._pca import _infer_dimension
+from sklearn.utils.extmath import svd_flip
+from sklearn.utils.sparsefuncs import inplace_column_scale
 
+WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
 LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
 
@@ -32,10 +37,29 @@ class LinearStart:
     variance: np.ndarray
     unit: np.ndarray
 
-    def axes(self, unit):
+    @classmethod
+    def of(cls, mean, components, variance, n_components):
+        """Fill up with components that are zero."""
+        missing = n_components - len(variance)
+        variance = np.pad(variance, (0, missing))
+        deviation = np.sqrt(variance)
+        return cls(
+            mean=mean,
+            components=np.pad(components, ((0, missing), (0, 0))),
+            variance=variance,
+            unit=np.maximum(deviation, LEAST_UNIT * deviation[0]) if deviation[0] > 0 else np.ones(n_components),
+        )
+
+    @classmethod
+    def of_weights(cls, weights, variance):
+        """Read a start back from its own weights."""
+        start = cls.of(weights["decoder.linear.bias"], weights["decoder.linear.weight"].T, variance, len(variance))
+        return replace(start, components=start.components / start.unit[:, None])
+
+    def axes(self, unit, whiten=False):
         """`CodeAxes` that show the inner code as PCA's scores, when a scaled row is worth `unit` of X's."""
         k = len(self.unit)
-        return self.unit * unit, np.zeros(k), np.eye(k)
+        return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 
     def weights(self):
         """Weights of the linear branches: the encoder's (x - mean) V' / unit and the decoder's unit V + mean."""
@@ -51,12 +75,14 @@ class LinearStart:
 
 
 def linear_start(rows, n_components, seed):
-    """PCA of `rows`, by scikit-learn's own, with as many components as asked for.
+    """PCA of `rows`, with as many components as asked for.
+
+    scikit-learn's own where it can: of sparse rows, and of rows that may be held at once. Of others the covariance is
+    summed batch by batch, or, when they are too wide for that, `IncrementalPCA` reads them batch by batch.
 
     Parameters
     ----------
-    rows : ndarray of shape (n, d)
-        Scaled, in float64.
+    rows : ScaledRows of shape (n, d)
 
     n_components : int
         May be above min(n, d): the rest is zero.
@@ -68,21 +94,90 @@ def linear_start(rows, n_components, seed):
     -------
     start : LinearStart
     """
-    (n, d), k = rows.shape, n_components
+    k = min(*rows.shape, n_components)
+    if rows.sparse:
+        mean, components, variance = _pca_of_sparse(rows, k, seed)
+    elif rows.fits:
+        mean, components, variance = _pca_of(PCA(k, random_state=seed), rows.read(slice(None)))
+    elif rows.shape[1] <= WIDEST_COVARIANCE:
+        mean, components, variance = _pca_of_covariance(rows, k)
+    else:
+        pca = IncrementalPCA(k)
+        for batch in rows.batches(at_least=k):
+            pca.partial_fit(batch)
+        mean, components, variance = pca.mean_, pca.components_, pca.explained_variance_
+    return LinearStart.of(mean, components, variance, n_components)
+
+
+def _pca_of(pca, rows):
     with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant rows, which isn't used
-        pca = PCA(n_components=min(n, d, k), random_state=seed).fit(rows)
-    missing = k - pca.n_components_
-    variance = np.pad(pca.explained_variance_, (0, missing))
-    deviation = np.sqrt(variance)
-    return LinearStart(
-        mean=pca.mean_,
-        components=np.pad(pca.components_, ((0, missing), (0, 0))),
-        variance=variance,
-        unit=np.maximum(deviation, LEAST_UNIT * deviation[0]) if deviation[0] > 0 else np.ones(k),
-    )
+        pca.fit(rows)
+    return pca.mean_, pca.components_, pca.explained_variance_
 
 
-def principal_axes(codes, rows):
+def _pca_of_sparse(rows, k, seed):
+    """PCA of sparse rows that are scaled but not centred, so that they stay sparse; the mean is shifted afterwards."""
+    X = csr_array(rows.X if rows.index is None else rows.X[rows.index], dtype=np.float64, copy=True)
+    inplace_column_scale(X, rows.per_unit)
+    X.eliminate_zeros()
+    if X.nnz == 0:  # arpack has nowhere to start
+        return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k)
+    solver = "arpack" if k < min(X.shape) else "covariance_eigh"
+    mean, components, variance = _pca_of(PCA(k, svd_solver=solver, random_state=seed), X)
+    return mean - rows.mean * rows.per_unit, components, variance
+
+
+def _pca_of_covariance(rows, k):
+    """PCA from the covariance, summed batch by batch; rows are centred already, or nearly."""
+    n, d = rows.shape
+    total, products = np.zeros(d), np.zeros((d, d))
+    for batch in rows.batches():
+        total += batch.sum(axis=0)
+        products += batch.T @ batch
+    mean = total / n
+    variance, vectors = np.linalg.eigh((products - n * np.outer(mean, mean)) / (n - 1))
+    _, components = svd_flip(None, vectors[:, ::-1].T[:k], u_based_decision=False)
+    return mean, components, variance[::-1][:k].clip(min=0.0)
+
+
+def auto_n_components(rows, choice, seed):
+    """PCA's number of components for a share of the variance, for "mle" or for None.
+
+    Raises
+    ------
+    ValueError
+        If that takes a spectrum which is too long to work out, or "mle" has more features than rows.
+    """
+    n, d = rows.shape
+    if choice is None:
+        return min(n, d)
+    if (rows.sparse or not rows.fits) and d > WIDEST_COVARIANCE:
+        raise ValueError(
+            f"n_components={choice!r} takes the whole spectrum of X, which has n_features={d}: more than the "
+            f"{WIDEST_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."
+        )
+    if choice == "mle" and n < d:
+        raise ValueError(
+            f"n_components='mle' is only supported if n_samples >= n_features, got n_samples={n} and n_features={d}. "
+            "Set n_components to an int or to a share of the variance."
+        )
+    variance = linear_start(rows, min(n, d), seed).variance
+    if not variance.any():
+        return 1
+    if choice == "mle":
+        return max(1, int(_infer_dimension(variance, n)))
+    reached = np.searchsorted(np.cumsum(variance / variance.sum()), choice, side="right")
+    return int(min(reached + 1, len(variance)))
+
+
+def deviation_of(variance, whiten):
+    """What codes of this variance are divided by: their standard deviation if they are whitened, else 1."""
+    if not whiten:
+        return np.ones(len(variance))
+    return np.sqrt(variance).clip(min=np.finfo(np.float64).eps)  # PCA's own least
+
+
+def principal_axes(batches, *, rotate=True):
     """Axes in which codes are centred, uncorrelated, sorted by variance and of a fixed sign.
 
     The sign is `sklearn.utils.extmath.svd_flip`'s rule on the loadings, the covariances of a component with the
@@ -90,9 +185,11 @@ def principal_axes(codes, rows):
 
     Parameters
     ----------
-    codes : ndarray of shape (n, k)
+    batches : iterable of (codes, rows)
+        Of shape (n, k) and (n, d).
 
-    rows : ndarray of shape (n, d)
+    rotate : bool
+        False leaves the order: codes are only given their signs.
 
     Returns
     -------
@@ -104,10 +201,52 @@ def principal_axes(codes, rows):
     variance : ndarray of shape (k,)
         Of the shown codes, with n - 1 in the denominator.
     """
-    mean = codes.mean(axis=0)
-    centred = codes - mean
-    variance, vectors = np.linalg.eigh(centred.T @ centred / (len(codes) - 1))
-    variance, rotation = variance[::-1].clip(min=0.0), vectors[:, ::-1].T
-    loadings = rotation @ (centred.T @ rows)  # (k, d)
+    n, total, products, row_total, row_products = 0, 0.0, 0.0, 0.0, 0.0
+    for codes, rows in batches:
+        n += len(codes)
+        total, products = total + codes.sum(axis=0), products + codes.T @ codes
+        row_total, row_products = row_total + rows.sum(axis=0), row_products + codes.T @ rows
+    mean = total / n
+    covariance = (products - n * np.outer(mean, mean)) / (n - 1)
+    loadings = row_products - np.outer(mean, row_total)  # (k, d)
+    if rotate:
+        variance, vectors = np.linalg.eigh(covariance)
+        variance, rotation = variance[::-1], vectors[:, ::-1].T
+    else:
+        variance, rotation = np.diag(covariance), np.eye(len(mean))
+    loadings = rotation @ loadings
     largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
-    return mean, rotation * np.where(largest < 0, -1.0, 1.0), variance
+    return mean, rotation * np.where(largest < 0, -1.0, 1.0), variance.clip(min=0.0)
+
+
+def updated_start(start, n_rows, mean, scale, rows):
+    """PCA of the rows seen before and of more, by scikit-learn's `IncrementalPCA`.
+
+    Parameters
+    ----------
+    start : LinearStart
+        Of the rows seen before, scaled as they were then.
+
+    n_rows : int
+        Rows seen before.
+
+    mean, scale : ndarray of shape (d,)
+        That they were scaled with.
+
+    rows : ScaledRows
+        The new ones, scaled with the mean and scale of all.
+
+    Returns
+    -------
+    start : LinearStart
+    """
+    k = min(len(start.unit), rows.shape[1])
+    pca = IncrementalPCA(k)
+    pca.components_ = start.components[:k] * scale * rows.per_unit  # used only times the singular values
+    pca.singular_values_ = np.sqrt(start.variance[:k] * (n_rows - 1))
+    pca.mean_ = (mean + start.mean * scale - rows.mean) * rows.per_unit
+    pca.var_, pca.n_samples_seen_ = np.zeros(rows.shape[1]), n_rows  # the variance isn't used
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for batch in rows.batches():
+            pca.partial_fit(batch, check_input=False)
+    return LinearStart.of(pca.mean_, pca.components_, pca.explained_variance_, len(start.unit))

@@ -6,73 +6,102 @@ from sklearn.preprocessing import StandardScaler
 from skae.nn.functional import LIKELIHOODS
 
 
-def mean_and_scale(X, scale):
-    """Mean and scale of each feature; a constant feature has scale 0.
+class Moments:
+    """Mean, variance and range of each feature of the rows seen so far."""
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
+    def __init__(self):
+        self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
+        self.low, self.high = np.inf, -np.inf
 
-    scale : {"global", "standard"} or None
-        One scale for all features, the root of their mean variance; each its own standard deviation; or 1.
+    def update(self, rows):
+        """Count more rows.
 
-    Returns
-    -------
-    mean, scale : ndarray of shape (n_features,)
-        In float64.
+        Parameters
+        ----------
+        rows : Rows
 
-    Raises
-    ------
-    ValueError
-        If the variance is too large for a float64.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler = StandardScaler().fit(X)
-    constant = X.max(axis=0) == X.min(axis=0)  # to the last bit
-    mean = np.where(constant, X[0], scaler.mean_).astype(np.float64)
-    varying = scaler.var_[~constant]
-    if not np.isfinite(mean).all() or not np.isfinite(varying).all():
-        raise ValueError("The variance of X is too large for float64. Divide X by a constant.")
-    if scale == "global":
-        scales = np.sqrt(varying.mean()) if varying.size else 0.0
-    else:
-        scales = scaler.scale_ if scale == "standard" else 1.0
-    return mean, np.where(constant, 0.0, scales)
+        Returns
+        -------
+        self : Moments
 
+        Raises
+        ------
+        ValueError
+            If the variance is too large for a float64.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            for batch in rows.batches():
+                self.scaler.partial_fit(batch)
+                self.low = np.minimum(self.low, batch.min(axis=0))
+                self.high = np.maximum(self.high, batch.max(axis=0))
+        if not np.isfinite(self.mean).all() or not np.isfinite(self.variance).all():
+            raise ValueError("The variance of X is too large for float64. Divide X by a constant.")
+        return self
 
-def scaled_rows(X, mean, scale):
-    """Rows in float64, centred and scaled; constant features are zero."""
-    return (X - mean) * np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    @property
+    def n_rows(self):
+        """Rows seen."""
+        return int(self.scaler.n_samples_seen_)
 
+    @property
+    def constant(self):
+        """Which features have not varied, to the last bit."""
+        return self.low == self.high
 
-def link_of(X, mean, scale, loss):
-    """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.
+    @property
+    def mean(self):
+        """Mean of each feature, (d,)."""
+        return np.where(self.constant, self.low, self.scaler.mean_).astype(np.float64)
 
-    The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain is
-    the link's least slope: 4 for the logit, 1 / max x for the logarithm.
+    @property
+    def variance(self):
+        """Variance of each feature, with n in the denominator, (d,)."""
+        return np.where(self.constant, 0.0, self.scaler.var_)
 
-    Raises
-    ------
-    ValueError
-        If X is not in the likelihood's range.
-    """
-    if loss not in LIKELIHOODS:
-        return None
-    low, high = X.min(axis=0), X.max(axis=0)
-    column = int(np.argmax(np.maximum(-low, high - 1 if loss == "binary_cross_entropy" else -low)))
-    half = 0.5 / len(X)
-    if loss == "binary_cross_entropy":
-        if low[column] < 0 or high[column] > 1:
-            value = low[column] if low[column] < 0 else high[column]
+    def scale(self, kind):
+        """Scale of each feature, (d,): 0 if it is constant.
+
+        Parameters
+        ----------
+        kind : {"global", "standard"} or None
+            One scale for all features, the root of their mean variance; each its own standard deviation; or 1.
+        """
+        if self.constant.all():
+            return np.zeros(len(self.constant))
+        if kind == "global":
+            scale = np.sqrt(self.variance[~self.constant].mean())
+        else:
+            scale = self.scaler.scale_ if kind == "standard" else 1.0
+        return np.where(self.constant, 0.0, scale)
+
+    def link(self, loss, scale):
+        """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.
+
+        The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain
+        is the link's least slope: 4 for the logit, 1 / max x for the logarithm.
+
+        Raises
+        ------
+        ValueError
+            If X is not in the likelihood's range.
+        """
+        if loss not in LIKELIHOODS:
+            return None
+        low, high = self.low, self.high
+        column = int(np.argmax(np.maximum(-low, high - 1 if loss == "binary_cross_entropy" else -low)))
+        half = 0.5 / self.n_rows
+        if loss == "binary_cross_entropy":
+            if low[column] < 0 or high[column] > 1:
+                value = low[column] if low[column] < 0 else high[column]
+                raise ValueError(
+                    f"loss='binary_cross_entropy' needs X in [0, 1], but column {column} holds {value}. "
+                    "Scale X with MinMaxScaler, or set loss='squared_error'."
+                )
+            rate = np.clip(self.mean, half, 1 - half)
+            return np.log(rate / (1 - rate)), 4 * scale
+        if low[column] < 0:
             raise ValueError(
-                f"loss='binary_cross_entropy' needs X in [0, 1], but column {column} holds {value}. "
-                "Scale X with MinMaxScaler, or set loss='squared_error'."
+                f"loss='poisson' needs X of 0 or more, but column {column} holds {low[column]}. "
+                "Set loss='squared_error' for data with a sign."
             )
-        rate = np.clip(mean, half, 1 - half)
-        return np.log(rate / (1 - rate)), 4 * scale
-    if low[column] < 0:
-        raise ValueError(
-            f"loss='poisson' needs X of 0 or more, but column {column} holds {low[column]}. "
-            "Set loss='squared_error' for data with a sign."
-        )
-    return np.log(np.maximum(mean, half)), scale / np.where(high > 0, high, 1.0)
+        return np.log(np.maximum(self.mean, half)), scale / np.where(high > 0, high, 1.0)

@@ -2,13 +2,13 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skae._blueprint import load_weights, read_weights
-from skae._training import read_curves, train
+from skae._training import RowDataset, read_curves, train
 from skae.nn import AutoencoderModule
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
@@ -59,7 +59,7 @@ def sure_gain(start, losses):
 
     Parameters
     ----------
-    start, losses : ndarray of shape (n,)
+    start, losses : ndarray of shape (n,) or (n, n_sizes)
 
     Returns
     -------
@@ -67,7 +67,7 @@ def sure_gain(start, losses):
         0 for the start itself, minus infinity where the gain is not finite.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = start - losses  # (n,), paired
+        gain = (start - losses).reshape(len(start), -1).mean(axis=1)  # (n,), paired
         error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else abs(gain[0])
         bound = gain.mean() - STANDARD_ERRORS * error
     return bound if np.isfinite(bound) else -math.inf
@@ -78,7 +78,7 @@ def surest_epoch(losses):
 
     Parameters
     ----------
-    losses : list of ndarray of shape (n,)
+    losses : list of ndarray of shape (n,) or (n, n_sizes)
         Of the same held-out rows, at epoch 0, 1, ...
 
     Returns
@@ -94,22 +94,25 @@ class Outcome:
 
     Attributes
     ----------
-    epoch : int
-        The epoch that is kept, 0 for the start.
-
     module : AutoencoderModule
-        As it was at that epoch.
+
+    epoch : int or None
+        The epoch at which the module is as it is, 0 for the start; None if training is not over.
 
     curves : dict of str to ndarray of shape (n_epochs,)
         What the nets recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the folds.
+
+    losses : ndarray of shape (n, n_sizes) or None
+        Of all held-out rows at that epoch, fold after fold.
     """
 
-    epoch: int
     module: AutoencoderModule
-    curves: dict[str, np.ndarray]
+    epoch: int | None = None
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+    losses: np.ndarray | None = None
 
 
-def train_surely(make_net, rows, folds, *, max_iter, n_iter_no_change, tol, on_epoch):
+def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol):
     """Train, and keep the epoch whose gain on held-out rows is surest.
 
     With one fold, that epoch's weights are the result. With several, the epoch is chosen on the held-out rows of all of
@@ -120,7 +123,7 @@ def train_surely(make_net, rows, folds, *, max_iter, n_iter_no_change, tol, on_e
     make_net : callable
         From the indices of the rows to train on, and the number of the fold, to an `AutoencoderNet`.
 
-    rows : torch.Tensor of shape (n, d)
+    rows : torch.Tensor of shape (n, d), or the like
 
     folds : list of (train, held_out)
         As `hold_out` gives them.
@@ -133,8 +136,8 @@ def train_surely(make_net, rows, folds, *, max_iter, n_iter_no_change, tol, on_e
     tol : float
         Least gain in mean held-out loss that counts, as a share of the start's.
 
-    on_epoch : callable
-        Called after each epoch.
+    epochs : Epochs
+        Where each epoch is reported, and a callback may ask to stop.
 
     Returns
     -------
@@ -143,47 +146,64 @@ def train_surely(make_net, rows, folds, *, max_iter, n_iter_no_change, tol, on_e
     runs = []
     for fold, (train_index, held_out_index) in enumerate(folds):
         net = make_net(train_index, fold)
-        runs.append(_run(net, rows[train_index], rows[held_out_index], max_iter, n_iter_no_change, tol, on_epoch))
+        trained = train(net, RowDataset(rows, train_index), RowDataset(rows, held_out_index), epochs, max_iter=max_iter)
+        runs.append(_watch(net, trained, n_iter_no_change, tol))
+        if epochs.stopped:  # nothing is trained any more: the first training is what there is
+            runs = runs[:1]
+            break
     if len(runs) == 1:
-        ((losses, weights, curves),) = runs
-        load_weights(net.module_, weights)
-        return Outcome(surest_epoch(losses), net.module_, curves)
+        (run,) = runs
+        load_weights(net.module_, run.weights)
+        epoch = surest_epoch(run.losses)
+        return Outcome(net.module_, epoch, run.curves, run.losses[epoch])
 
     epoch = max_iter
     if runs:
-        n_epochs = min(len(losses) for losses, _, _ in runs)
-        epoch = surest_epoch([np.concatenate([losses[e] for losses, _, _ in runs]) for e in range(n_epochs)])
+        n_epochs = min(run.n_epochs for run in runs)
+        losses = [np.concatenate([run.losses[e] for run in runs]) for e in range(n_epochs + 1)]
+        epoch = surest_epoch(losses)
     net = make_net(np.arange(len(rows)), len(folds))
     start = read_weights(net.module_)
-    for done in train(net, rows, max_iter=max_iter) if epoch else ():
-        on_epoch()
-        if done == epoch:
-            break
+    all_rows = RowDataset(rows, np.arange(len(rows)))
+    epoch = max(train(net, all_rows, None, epochs, max_iter=epoch), default=0)
     if not all(weight.isfinite().all() for weight in net.module_.parameters()):
         _warn_of_divergence(epoch, 0)
         epoch = 0
         load_weights(net.module_, start)
     if not runs:
-        return Outcome(epoch, net.module_, read_curves(net))
-    curves = {name: np.mean([c[name][: n_epochs - 1] for _, _, c in runs], axis=0) for name in runs[0][2]}
-    return Outcome(epoch, net.module_, curves)
+        return Outcome(net.module_, epoch, read_curves(net))
+    curves = {name: np.mean([run.curves[name][:n_epochs] for run in runs], axis=0) for name in runs[0].curves}
+    return Outcome(net.module_, epoch, curves, losses[epoch])
 
 
-def _run(net, rows, held_out, max_iter, n_iter_no_change, tol, on_epoch):
-    """Train to the end, or until nothing is gained any more.
+@dataclass(frozen=True)
+class _Run:
+    """One training.
 
-    Returns
-    -------
-    losses : list of ndarray of shape (n_held_out,)
+    Attributes
+    ----------
+    losses : list of ndarray of shape (n_held_out, n_sizes)
         At epoch 0, 1, ...
 
     weights : dict of str to ndarray
         At the epoch of the surest gain.
 
-    curves : dict of str to ndarray
+    curves : dict of str to ndarray of shape (n_epochs,)
     """
+
+    losses: list[np.ndarray]
+    weights: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
+
+    @property
+    def n_epochs(self):
+        return len(self.losses) - 1
+
+
+def _watch(net, trained, n_iter_no_change, tol):
+    """Follow a training to its end, or until nothing is gained any more."""
     losses, means, bounds = [], [], []
-    for epoch in train(net, rows, held_out, max_iter=max_iter):
+    for epoch in trained:
         if not np.isfinite(net.held_out_losses).all():
             _warn_of_divergence(epoch, surest_epoch(losses))
             break
@@ -192,13 +212,12 @@ def _run(net, rows, held_out, max_iter, n_iter_no_change, tol, on_epoch):
         bounds.append(sure_gain(losses[0], losses[-1]))
         if bounds[-1] > max(bounds[:-1], default=-math.inf):
             weights = read_weights(net.module_)
-        if epoch:
-            on_epoch()
         if n_iter_no_change is not None and epoch >= n_iter_no_change:
             before = min(means[: epoch + 1 - n_iter_no_change])
             if min(means[epoch + 1 - n_iter_no_change :]) > before - tol * abs(means[0]):
                 break
-    return losses, weights, {name: curve[: len(losses) - 1] for name, curve in read_curves(net).items()}
+    curves = {name: curve[: len(losses) - 1] for name, curve in read_curves(net).items()}
+    return _Run(losses, weights, curves)
 
 
 def _warn_of_divergence(epoch, kept):

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.helper import predefined_split
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LINEAR_RATE = 0.1  # learning rate of the linear branches, which start at their optimum, against the others'
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
+STREAM_RATE = 0.1  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 
 
 def resolve_device(name):
@@ -60,13 +61,34 @@ def isolated_rng(seed):
         torch.set_rng_state(torch_state)
 
 
-class WholeBatches:
-    """Batches of a tensor that is indexed whole: no row is touched alone, as a `DataLoader` would.
+class RowDataset(Dataset):
+    """Some of the rows of a tensor, or of whatever gives a tensor for a tensor of indices.
 
     Parameters
     ----------
-    dataset : TensorDataset
-        Of one tensor, wherever it lives.
+    rows : torch.Tensor of shape (n, d), or the like
+
+    index : ndarray of int
+        The rows that count.
+    """
+
+    def __init__(self, rows, index):
+        self.rows = rows
+        self.index = torch.as_tensor(index).to(rows.device if isinstance(rows, torch.Tensor) else "cpu")
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, index):
+        return self.rows[self.index[index]]
+
+
+class WholeBatches:
+    """Batches of rows that are indexed whole: no row is touched alone, as a `DataLoader` would.
+
+    Parameters
+    ----------
+    dataset : RowDataset
 
     batch_size : int
         Batches have about this many rows, and differ by one at most.
@@ -76,8 +98,8 @@ class WholeBatches:
     """
 
     def __init__(self, dataset, batch_size, generator=None):
-        (self.rows,) = dataset.tensors
-        self.n_batches = self.count(len(self.rows), batch_size)
+        self.rows = dataset
+        self.n_batches = self.count(len(dataset), batch_size)
         self.generator = generator
 
     @staticmethod
@@ -86,18 +108,20 @@ class WholeBatches:
         return max(1, round(n_rows / batch_size))
 
     def __iter__(self):
-        if self.generator is None:
-            batches = self.rows.tensor_split(self.n_batches)
-        else:
-            # drawn on the CPU, so that a seed means the same order on every device
-            order = torch.randperm(len(self.rows), generator=self.generator).to(self.rows.device)
-            batches = (self.rows[index] for index in order.tensor_split(self.n_batches))
-        for batch in batches:
-            yield batch, None  # skorch expects pairs
+        # drawn on the CPU, so that a seed means the same order on every device
+        n = len(self.rows)
+        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
+        for index in order.to(self.rows.index.device).tensor_split(self.n_batches):
+            yield self.rows[index], None  # skorch expects pairs
 
 
 def rate_at(step, n_steps):
-    """Learning rate of a step, as a share of the highest: a linear rise, then half a cosine down to zero."""
+    """Learning rate of a step, as a share of the highest: a linear rise, then half a cosine down to zero.
+
+    In a stream, where `n_steps` is None, it stays the same.
+    """
+    if n_steps is None:
+        return STREAM_RATE
     progress = (step + 1) / (n_steps + 1)  # never 0 or 1: no step is wasted
     if progress < WARM_UP:
         return progress / WARM_UP
@@ -115,16 +139,20 @@ class AutoencoderNet(NeuralNet):
     ----------
     module : AutoencoderModule
 
-    n_steps : int
-        Steps of the optimiser that the one cycle of the learning rate spans.
+    n_steps : int or None
+        Steps of the optimiser that the one cycle of the learning rate spans; None for a stream.
+
+    sizes : sequence of int or None
+        Sizes of code that held-out rows are judged by: several for ordered codes.
 
     **kwargs : dict
         As for `skorch.NeuralNet`.
     """
 
-    def __init__(self, module, *, n_steps=1, **kwargs):
+    def __init__(self, module, *, n_steps=1, sizes=None, **kwargs):
         super().__init__(module, **kwargs)
         self.n_steps = n_steps
+        self.sizes = sizes
 
     def get_default_callbacks(self):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
@@ -147,13 +175,13 @@ class AutoencoderNet(NeuralNet):
         self.optimizer_.step()
         self.schedule.step()
         self.steps_done += 1
-        self.module_.after_step(self.steps_done / self.n_steps)
+        self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
         return {name: term.detach() for name, term in terms.items()}
 
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
         with torch.no_grad():
-            return self.module_.losses(batch[0])
+            return self.module_.losses(batch[0], self.sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Pass once over the rows and record the mean of each term of the loss."""
@@ -167,11 +195,15 @@ class AutoencoderNet(NeuralNet):
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
         if not training:
-            losses = torch.cat([sum(terms.values()).expand(n) for n, terms in batches])
-            self.held_out_losses = losses.cpu().double().numpy()
+            losses = torch.cat([sum(_by_row(term, n) for term in terms.values()) for n, terms in batches])
+            self.held_out_losses = losses.cpu().double().numpy()  # (n, n_sizes)
 
 
-def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_decay, device, seed):
+def _by_row(term, n):
+    return term if term.dim() == 2 else term.expand(n)[:, None]
+
+
+def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_decay, device, seed, sizes):
     """Make a net that is ready to train `module` on `n_rows` rows.
 
     The linear branches, which start at their optimum, learn more slowly and aren't pulled to zero.
@@ -180,7 +212,10 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     ----------
     module : AutoencoderModule
 
-    n_rows, max_iter, batch_size : int
+    n_rows, batch_size : int
+
+    max_iter : int or None
+        Epochs; None for a stream.
 
     learning_rate, weight_decay : float
 
@@ -189,6 +224,9 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     seed : int
         Of the order of the rows.
 
+    sizes : sequence of int
+        Sizes of code that held-out rows are judged by.
+
     Returns
     -------
     net : AutoencoderNet
@@ -196,14 +234,15 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     """
     return AutoencoderNet(
         module,
-        n_steps=max_iter * WholeBatches.count(n_rows, batch_size),
+        n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
+        sizes=sizes,
         criterion=torch.nn.Identity,  # the module gives its own loss
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),
         optimizer__param_groups=[("*.linear.*", {"lr": LINEAR_RATE * learning_rate, "weight_decay": 0.0})],
         lr=learning_rate,
-        max_epochs=max_iter,
+        max_epochs=max_iter or 1,
         batch_size=batch_size,
         iterator_train=WholeBatches,
         iterator_train__generator=torch.Generator().manual_seed(seed),
@@ -214,7 +253,7 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     ).initialize()
 
 
-def train(net, rows, held_out=None, *, max_iter):
+def train(net, rows, held_out, epochs, *, max_iter):
     """Train epoch by epoch: a generator that hands over after each.
 
     skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends,
@@ -224,8 +263,11 @@ def train(net, rows, held_out=None, *, max_iter):
     ----------
     net : AutoencoderNet
 
-    rows, held_out : torch.Tensor of shape (n, d)
-        Scaled rows on the net's device.
+    rows, held_out : RowDataset
+        Scaled rows on the net's device. There may be no held-out ones: None.
+
+    epochs : Epochs
+        Where each epoch is reported. A callback may end the training there.
 
     max_iter : int
         Epochs.
@@ -235,19 +277,21 @@ def train(net, rows, held_out=None, *, max_iter):
     epoch : int
         0 before the first step (only if there are held-out rows), then 1 to `max_iter`.
     """
-    dataset = TensorDataset(rows)
     if held_out is not None:
         net.history.new_epoch()  # for what this pass records; it is no epoch
-        net.train_split = predefined_split(TensorDataset(held_out))
-        start = net.get_iterator(TensorDataset(held_out))
+        net.train_split = predefined_split(held_out)
+        start = net.get_iterator(held_out)
         net.run_single_epoch(start, training=False, prefix="valid", step_fn=net.validation_step)
         yield 0
         net.history.clear()
-    net.notify("on_train_begin", X=dataset, y=None)
+    net.notify("on_train_begin", X=rows, y=None)
     for epoch in range(1, max_iter + 1):
-        net.fit_loop(dataset, epochs=1)
+        with epochs.epoch(net.module_):
+            net.fit_loop(rows, epochs=1)
         yield epoch
-    net.notify("on_train_end", X=dataset, y=None)
+        if epochs.stopped:
+            break
+    net.notify("on_train_end", X=rows, y=None)
 
 
 def read_curves(net):
@@ -262,3 +306,15 @@ def write_curves(net, curves):
         net.history.new_epoch()
         for name, value in zip(curves, values, strict=True):
             net.history.record(name, float(value))
+
+
+def read_optimizer(net):
+    """Copy what the optimiser keeps of each weight, such as its moments, into arrays: {index: {name: array}}."""
+    state = net.optimizer_.state_dict()["state"]
+    return {i: {name: value.cpu().numpy().copy() for name, value in of_one.items()} for i, of_one in state.items()}
+
+
+def write_optimizer(net, state):
+    """Let the optimiser go on from such arrays."""
+    tensors = {i: {name: torch.tensor(value) for name, value in of_one.items()} for i, of_one in state.items()}
+    net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": tensors})

@@ -14,13 +14,19 @@ from sklearn.preprocessing import StandardScaler
 from skae import Autoencoder
 from skae._blueprint import Blueprint
 from skae._pca import linear_start, principal_axes
-from skae._scaling import mean_and_scale, scaled_rows
+from skae._rows import Rows, ScaledRows
+from skae._scaling import Moments
 from skae.nn import AutoencoderModule
 
 SETS = {
     name: getattr(datasets, f"load_{name}")().data for name in ("digits", "breast_cancer", "wine", "diabetes", "iris")
 }
 LINEAR = Autoencoder(hidden_layer_sizes=(), random_state=0)
+
+
+def scaled(X, kind="global"):
+    moments = Moments().update(Rows(X))
+    return ScaledRows(X, moments.mean, moments.scale(kind))
 
 
 def pca_r2(pca, X):
@@ -81,9 +87,9 @@ def test_nonlinear_has_no_ratio(digits):
 @pytest.mark.parametrize("hidden", [(), (32,), (32, 16, 8)])
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
-    mean, scales = mean_and_scale(digits, scale)
-    rows = scaled_rows(digits, mean, scales)
-    start = linear_start(rows, 5, seed=0)
+    rows_of = scaled(digits, scale)
+    mean, scales, rows = rows_of.mean, rows_of.scale, rows_of.read(slice(None))
+    start = linear_start(rows_of, 5, seed=0)
     spread, axes = rows.std(axis=0), start.axes(1.0)
     blueprint = Blueprint((64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, spread, axes=axes)
     module = blueprint.build(AutoencoderModule, start.weights(), torch.float64)
@@ -96,9 +102,8 @@ def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
 
 
 def test_inner_codes_have_unit_variance(digits):
-    rows = scaled_rows(digits, *mean_and_scale(digits, "global"))
-    start = linear_start(rows, 5, seed=0)
-    inner = (rows - start.mean) @ start.components.T / start.unit
+    start = linear_start(scaled(digits), 5, seed=0)
+    inner = (scaled(digits).read(slice(None)) - start.mean) @ start.components.T / start.unit
     np.testing.assert_allclose(inner.std(axis=0, ddof=1), 1)
 
 
@@ -188,14 +193,14 @@ def test_codes_are_centred_uncorrelated_sorted_and_signed(n_rows):
 def test_principal_axes_are_an_isometry():
     rng = np.random.RandomState(0)
     codes, rows = rng.randn(50, 4) @ rng.randn(4, 4) + 3, rng.randn(50, 6)
-    mean, rotation, variance = principal_axes(codes, rows)
+    mean, rotation, variance = principal_axes([(codes[:20], rows[:20]), (codes[20:], rows[20:])])
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(4), atol=1e-12)
     np.testing.assert_allclose(np.cov(((codes - mean) @ rotation.T).T), np.diag(variance), atol=1e-9)
 
 
 def test_principal_axes_of_pcas_scores_change_nothing(digits):
     scores = PCA(6).fit_transform(digits)
-    _, rotation, _ = principal_axes(scores, digits - digits.mean(axis=0))
+    _, rotation, _ = principal_axes([(scores, digits - digits.mean(axis=0))])
     np.testing.assert_allclose(rotation, np.eye(6), atol=1e-7)
 
 

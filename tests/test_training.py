@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 
 from skae import Autoencoder
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._selection import hold_out, sure_gain, surest_epoch
-from skae._training import WholeBatches, isolated_rng, rate_at
+from skae._training import RowDataset, WholeBatches, isolated_rng, rate_at
 
 # Batches -------------------------------------------------------------------------------------------------------------
 
@@ -17,7 +16,9 @@ from skae._training import WholeBatches, isolated_rng, rate_at
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_batches_cover_every_row_once(n_rows, shuffled):
     rows = torch.arange(n_rows)[:, None]
-    batches = WholeBatches(TensorDataset(rows), 32, torch.Generator().manual_seed(0) if shuffled else None)
+    batches = WholeBatches(
+        RowDataset(rows, np.arange(n_rows)), 32, torch.Generator().manual_seed(0) if shuffled else None
+    )
     first, second = ([batch for batch, _ in batches] for _ in range(2))
     assert len(first) == WholeBatches.count(n_rows, 32)
     assert max(map(len, first)) - min(map(len, first)) <= 1

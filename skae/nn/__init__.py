@@ -5,6 +5,17 @@ Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` 
 
 from skae.nn import functional
 from skae.nn._layers import CodeAxes, LinearPlus, Link, Scaler, dense
-from skae.nn._module import AutoencoderModule, Decoder, Encoder
+from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
 
-__all__ = ["AutoencoderModule", "CodeAxes", "Decoder", "Encoder", "LinearPlus", "Link", "Scaler", "dense", "functional"]
+__all__ = [
+    "AutoencoderModule",
+    "CodeAxes",
+    "Decoder",
+    "Encoder",
+    "LinearPlus",
+    "Link",
+    "Scaler",
+    "dense",
+    "functional",
+    "keep_prefix",
+]

@@ -132,11 +132,11 @@ class Link(nn.Module):
 
 
 class CodeAxes(nn.Module):
-    """The coordinates in which codes are shown: z = rotation @ (scale * u - mean), an isometry of the scaled code.
+    """The coordinates in which codes are shown: z = rotation @ (scale * u - mean) / deviation.
 
     Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores,
-    are centred and uncorrelated, and are sorted by variance. The inverse undoes it, so that no reconstruction
-    changes.
+    are centred and uncorrelated, and are sorted by variance: an isometry of the scaled code, unless it is whitened.
+    The inverse undoes it, so that no reconstruction changes.
 
     Parameters
     ----------
@@ -145,18 +145,21 @@ class CodeAxes(nn.Module):
     rotation : ndarray of shape (n_components, n_components)
         Orthogonal.
 
+    deviation : ndarray of shape (n_components,)
+        One, or the standard deviation of each component if codes are whitened.
+
     dtype : torch.dtype
     """
 
-    def __init__(self, scale, mean, rotation, dtype):
+    def __init__(self, scale, mean, rotation, deviation, dtype):
         super().__init__()
-        for name, values in {"scale": scale, "mean": mean, "rotation": rotation}.items():
+        for name, values in {"scale": scale, "mean": mean, "rotation": rotation, "deviation": deviation}.items():
             self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
 
     def forward(self, code):
         """Inner codes to shown ones."""
-        return (code * self.scale - self.mean) @ self.rotation.T
+        return (code * self.scale - self.mean) @ self.rotation.T / self.deviation
 
     def inverse(self, shown):
         """Shown codes to inner ones."""
-        return (shown @ self.rotation + self.mean) / self.scale
+        return ((shown * self.deviation) @ self.rotation + self.mean) / self.scale

@@ -1,6 +1,9 @@
 """The picture of an autoencoder, with the hooks that make it sparse, denoising, contractive or variational."""
 
+import torch
 from torch import nn
+
+WHOLE = 2 / 3  # share of the rows that keep all of an ordered code in training
 
 
 class AutoencoderModule(nn.Module):
@@ -29,9 +32,13 @@ class AutoencoderModule(nn.Module):
 
     link : Link or None
         None takes outputs for scaled rows.
+
+    ordered : bool
+        Whether the first j components of a code are to be the best code of size j: a third of the rows then keep a random
+        prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
     """
 
-    def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None):
+    def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -39,6 +46,7 @@ class AutoencoderModule(nn.Module):
         self.scaler = scaler
         self.axes = axes
         self.link = link
+        self.ordered = ordered
 
     # The hooks -------------------------------------------------------------------------------------------------------
 
@@ -69,12 +77,32 @@ class AutoencoderModule(nn.Module):
 
     # What the hooks make up ------------------------------------------------------------------------------------------
 
-    def losses(self, x):
-        """Named terms of the loss of scaled rows: {"reconstruction": (n,), ...}; the loss is the sum of their means."""
+    def losses(self, x, sizes=None):
+        """Named terms of the loss of scaled rows; the loss is the sum of their means.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+
+        sizes : sequence of int, default=None
+            Judges the reconstruction from the first so many components of the code, for each of the sizes.
+
+        Returns
+        -------
+        terms : dict of str to torch.Tensor
+            "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar.
+        """
         corrupted = self.corrupt(x)
         encoding = self.encoder(corrupted)
-        output = self.decoder(self.sample(encoding))
-        return {"reconstruction": self.reconstruction(output, x, corrupted), **self.penalty(x, encoding)}
+        code = self.sample(encoding)
+        if sizes is not None:
+            outputs = (self.decoder(keep_prefix(code, size)) for size in sizes)
+            reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=1)
+        else:
+            if self.ordered and self.training:
+                code = keep_prefix(code, random_sizes(*code.shape).to(code.device))
+            reconstruction = self.reconstruction(self.decoder(code), x, corrupted)
+        return {"reconstruction": reconstruction, **self.penalty(x, encoding)}
 
     def encode(self, x):
         """Data to shown codes: (n, d) -> (n, k)."""
@@ -89,6 +117,20 @@ class AutoencoderModule(nn.Module):
     def forward(self, x):
         """Reconstruct data: (n, d) -> (n, d)."""
         return self.decode(self.encode(x))
+
+
+def keep_prefix(code, size):
+    """Set all but the first `size` components to zero; `size` is an int, or a tensor of shape (n, 1) for each row."""
+    return code * (torch.arange(code.shape[1], device=code.device) < size)
+
+
+def random_sizes(n, k):
+    """Sizes of prefixes, (n, 1): k for about two thirds of the rows, uniform in 1 to k for the others.
+
+    Drawn on the CPU, so that a seed means the same on every device.
+    """
+    sizes = torch.randint(1, k + 1, (n, 1))
+    return torch.where(torch.rand(n, 1) < WHOLE, k, sizes)
 
 
 class Encoder(nn.Module):

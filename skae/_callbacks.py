@@ -1,0 +1,75 @@
+"""Epochs as scikit-learn's callbacks and the progress bar see them."""
+
+import contextlib
+
+from tqdm import tqdm
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn before 1.9 has no callbacks
+
+    class CallbackSupportMixin:
+        """Nothing to support."""
+
+    def with_callbacks(method):
+        """Return the method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "Epochs", "with_callbacks"]
+
+
+class Epochs:
+    """Reports a fit to scikit-learn's callbacks, and its epochs to them and to a progress bar if it is verbose.
+
+    A context: it begins with the fit and ends when the estimator is fitted.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    X, y : object
+        What it is fitted to. Callbacks that score want a y: without one it is X, which an autoencoder is to give back.
+
+    n_epochs : int
+        The most there will be, over all trainings.
+
+    attributes_of : callable
+        From a module to the attributes of an estimator that is fitted with it.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether a callback asked to stop after the last epoch.
+    """
+
+    def __init__(self, estimator, X, y, n_epochs, attributes_of):
+        self.estimator, self.n_epochs, self.attributes_of = estimator, n_epochs, attributes_of
+        self.data = {"estimator": estimator, "X": X, "y": X if y is None else y}
+        self.context = None
+        self.stopped = False
+
+    def __enter__(self):
+        if hasattr(self.estimator, "_skl_callbacks"):
+            self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
+            self.context.call_on_fit_task_begin(**self.data)
+        name, verbose = type(self.estimator).__name__, self.estimator.verbose
+        self.bar = tqdm(total=self.n_epochs, desc=name, unit="epoch", disable=not verbose)
+        return self
+
+    @contextlib.contextmanager
+    def epoch(self, module):
+        """One epoch, in which the module is trained."""
+        if self.context is not None:
+            context = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
+        yield
+        self.bar.update()
+        if self.context is not None:
+            self.stopped = context.call_on_fit_task_end(
+                **self.data, reconstruction_attributes=lambda: self.attributes_of(module)
+            )
+
+    def __exit__(self, exception, *_):
+        self.bar.close()
+        if self.context is not None and exception is None:
+            self.context.call_on_fit_task_end(**self.data, reconstruction_attributes=lambda: dict(vars(self.estimator)))

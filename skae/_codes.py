@@ -1,0 +1,96 @@
+"""The codes of a trained module: the axes they are shown in, and what each component of ordered codes adds."""
+
+import numpy as np
+import torch
+
+from skae._pca import deviation_of, principal_axes
+from skae.nn import keep_prefix
+
+MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
+LEAST_DECODED_ROWS = 1000
+
+
+def inner_codes(module, rows):
+    """Yield (codes, rows) in float64, batch by batch: the codes as they are inside, (n, k), and the scaled rows."""
+    device = next(module.parameters()).device
+    module.eval()
+    for batch in rows.batches():
+        with torch.inference_mode():
+            codes = module.code(module.encoder(torch.tensor(batch, dtype=torch.float32, device=device)))
+        yield codes.cpu().double().numpy(), batch
+
+
+def shown_axes(module, rows, *, whiten):
+    """Axes of `CodeAxes` in which a trained module's codes look like PCA's scores.
+
+    Ordered codes are not rotated, for that would undo their order; nor are they centred, for what is left out of them
+    is zero inside.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+
+    rows : ScaledRows
+        Training data.
+
+    whiten : bool
+
+    Returns
+    -------
+    axes : (scale, mean, rotation, deviation)
+
+    variance : ndarray of shape (k,)
+        Of the shown codes before whitening.
+    """
+    k = next(inner_codes(module, rows.take(np.arange(1))))[0].shape[1]
+    scale = np.ones(k) if module.axes is None else module.axes.scale.cpu().double().numpy()
+    pairs = ((codes * scale, batch) for codes, batch in inner_codes(module, rows))
+    mean, rotation, variance = principal_axes(pairs, rotate=not module.ordered)
+    if module.ordered:
+        mean = np.zeros(k)
+    return (scale, mean, rotation, deviation_of(variance, whiten)), variance
+
+
+def code_variance(module, rows):
+    """Variance of each component of the shown codes before whitening, with n - 1 in the denominator, (k,)."""
+
+    def shown(codes):
+        if module.axes is None:
+            return codes
+        scale, mean, rotation = (
+            values.cpu().double().numpy() for values in (module.axes.scale, module.axes.mean, module.axes.rotation)
+        )
+        return (codes * scale - mean) @ rotation.T
+
+    pairs = ((shown(codes), batch) for codes, batch in inner_codes(module, rows))
+    return principal_axes(pairs, rotate=False)[2]
+
+
+def r2_of_prefixes(module, rows):
+    """R² of the reconstruction from the first 1, ..., k components of the code, (k,).
+
+    Of so many training rows, spread evenly, as are soon decoded k times.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        Ordered.
+
+    rows : ScaledRows
+    """
+    k = next(inner_codes(module, rows.take(np.arange(1))))[0].shape[1]
+    n = min(len(rows), max(MOST_DECODED // k, LEAST_DECODED_ROWS))
+    sample = rows.take(np.linspace(0, len(rows) - 1, n).astype(int))
+    device = next(module.parameters()).device
+    error, total, mean = np.zeros(k), 0.0, 0.0
+    for codes, batch in inner_codes(module, sample):
+        inside, wanted = torch.tensor(codes, dtype=torch.float32, device=device), torch.tensor(batch, device=device)
+        for size in range(1, k + 1):
+            with torch.inference_mode():
+                output = module.decoder(keep_prefix(inside, size)).double()
+                if module.link is not None:
+                    output = module.scaler(module.link.mean(output))
+                error[size - 1] += (output - wanted).square().sum().item()
+        total, mean = total + np.square(batch).sum(), mean + batch.sum(axis=0) / n
+    total -= n * np.square(mean).sum()
+    return 1 - error / total if total > 0 else np.zeros(k)

@@ -1,0 +1,259 @@
+"""What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, stays_in_place
+from skae._scaling import Moments
+from skae._training import isolated_rng, make_net, resolve_device, write_curves
+from skae.nn import Decoder, Encoder
+
+
+class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The half of `BaseAutoencoder` that uses a module and doesn't train it.
+
+    What is kept is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`; torch's objects are
+    made of them.
+    """
+
+    def _assembled(self, blueprint, weights, curves, settings, n_samples):
+        """Attributes that hold the modules and the net."""
+        try:
+            device = resolve_device(settings["device"])
+        except ValueError:  # fitted on a device that this machine doesn't have
+            device = torch.device("cpu")
+        double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        with isolated_rng(0):  # building a layer draws weights, though they are replaced
+            single = blueprint.build(self._module_class, weights).to(device)
+            double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
+            net = make_net(single, n_samples, **settings | {"device": device})
+        single.eval()
+        write_curves(net, curves)
+        modules = {"float32": single, "float64": double}
+        return {"_modules": modules, "net_": net, "encoder_": Encoder(single), "decoder_": Decoder(single)}
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        for name in ("_modules", "net_", "encoder_", "decoder_"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_blueprint" in state:
+            kept = (self._blueprint, self._weights, self._curves, self._settings, self.n_samples_)
+            vars(self).update(self._assembled(*kept))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_modules")
+
+    def transform(self, X):
+        """Encode X: the dimensionality reduction.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            New data. Its dtype decides the precision: float32 in, float32 out; anything else is float64.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components_)
+            Codes.
+        """
+        return self._apply("encode", self._rows_of(X), self.n_components_)
+
+    def inverse_transform(self, X):
+        """Decode codes: transform them back to the original space.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Codes. Those of an autoencoder fitted with `ordered=True` may be narrower: the rest counts as zero.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Reconstructions, in the units of the training data.
+
+        Raises
+        ------
+        ValueError
+            If X has not `n_components_` columns, or more than that where codes are ordered.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=FLOATS, input_name="X")
+        missing = self.n_components_ - X.shape[1]
+        ordered = self._blueprint.ordered
+        if missing < 0 or (missing and not ordered):
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "
+                f"n_components_={self.n_components_} of them{', or fewer' if ordered else ''}, as transform returns."
+                + ("" if ordered else " Only with ordered=True may codes be narrower.")
+            )
+        return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
+
+    def reconstruct(self, X):
+        """Encode and decode X in one go.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_hat : ndarray of shape (n_samples, n_features)
+            The same as `inverse_transform(transform(X))`.
+        """
+        return self._apply("forward", self._rows_of(X), self.n_features_in_)
+
+    def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+        """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            `r2_score(X, reconstruct(X), multioutput="variance_weighted")`: 1 at best, 0 for the mean of X. It is summed
+            batch by batch.
+        """
+        rows = self._rows_of(X)
+        if len(rows) < 2:
+            ((x, x_hat),) = self._reconstructed(rows)
+            return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
+        variance = Moments().update(rows).variance
+        error = sum(np.square(x - x_hat).sum(axis=0, dtype=np.float64) for x, x_hat in self._reconstructed(rows))
+        varying = variance > 0
+        if not varying.any():  # r2_score's answer too: each feature counts as right or wrong
+            return float((error == 0).mean())
+        return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
+
+    def score_samples(self, X):
+        """Return minus the squared error of the reconstruction of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            In squared units of X, summed over features; the lower, the odder the row.
+        """
+        pairs = self._reconstructed(self._rows_of(X))
+        return np.concatenate([-np.square(x - x_hat).sum(axis=1) for x, x_hat in pairs])
+
+    def jacobian(self, X):
+        r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
+
+        They are the derivative of the decoder :math:`g` at the code of each row,
+        :math:`J_{ijc} = \partial g_j(z_i) / \partial z_c`. Of a linear autoencoder all rows have the same, and they
+        are the transpose of PCA's `components_` (times the components' standard deviations with `whiten=True`).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        J : ndarray of shape (n_samples, n_features, n_components_)
+            Units of X per unit of the code.
+
+        See Also
+        --------
+        loadings : Their mean over the rows.
+        """
+        return np.concatenate(list(self._jacobians(self._rows_of(X))))
+
+    def loadings(self, X):
+        """Return the mean of the local loadings over the rows of X: a table of features by components, for plots.
+
+        Where a component acts on a feature one way on some rows and the other way on others, the two cancel: see
+        `jacobian` for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        L : ndarray of shape (n_features, n_components_)
+            `jacobian(X).mean(axis=0)`; of a linear autoencoder, the transpose of PCA's `components_`.
+        """
+        rows = self._rows_of(X)
+        return sum(J.sum(axis=0) for J in self._jacobians(rows)) / len(rows)
+
+    @property
+    def explained_variance_ratio_(self):
+        """Share of the variance that each component explains: of a linear or an ordered autoencoder."""
+        check_is_fitted(self)
+        if self._explained_variance_ratio is None:
+            raise AttributeError(
+                "explained_variance_ratio_ is only defined for a linear autoencoder with loss='squared_error', and "
+                "after fit (not partial_fit) for an ordered one: the components of another nonlinear autoencoder "
+                "explain the variance together, not one by one. See score(X), or set ordered=True."
+            )
+        return self._explained_variance_ratio
+
+    def _rows_of(self, X):
+        check_is_fitted(self)
+        return Rows(self._checked(X, reset=False))
+
+    def _checked(self, X, *, reset, least=1):
+        """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
+        if not stays_in_place(X):
+            return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=least, reset=reset)
+        check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
+        validate_data(self, X, skip_check_array=True, reset=reset)
+        return X
+
+    def _apply(self, method, rows, n_columns):
+        """Run a method of the module of the rows' own precision over them, some thousand at a time."""
+        out, start = np.empty((len(rows), n_columns), dtype=rows.dtype), 0
+        for batch in rows.batches():
+            out[start : start + len(batch)] = self._run(method, batch)
+            start += len(batch)
+        return out
+
+    def _reconstructed(self, rows):
+        return ((batch, self._run("forward", batch)) for batch in rows.batches())
+
+    def _run(self, method, batch):
+        module = self._modules[batch.dtype.name]
+        with torch.inference_mode():
+            return getattr(module, method)(torch.tensor(batch).to(module.scaler.mean.device)).cpu().numpy()
+
+    def _jacobians(self, rows):
+        module = self._modules[rows.dtype.name]
+        size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
+        for batch in rows.batches():
+            for codes in torch.tensor(self._run("encode", batch)).to(module.scaler.mean.device).split(size):
+                units = torch.eye(self.n_components_, dtype=codes.dtype, device=codes.device)
+                with torch.no_grad():
+                    columns = [torch.func.jvp(module.decode, (codes,), (unit.expand_as(codes),))[1] for unit in units]
+                yield torch.stack(columns, dim=2).cpu().numpy()
+
+    @property
+    def _n_features_out(self):
+        """Number of transformed output features."""
+        return self.n_components_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.sparse = True
+        return tags

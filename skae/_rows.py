@@ -1,0 +1,120 @@
+"""Rows of X, read some at a time, whatever holds them: an array, a memory map, a sparse matrix, a dataset in a file."""
+
+import mmap
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from sklearn.utils import check_array
+
+FLOATS = (np.float64, np.float32)
+MOST_AT_ONCE = 4096  # rows read at once
+BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
+RESIDENT_BYTES = 2**28  # what may be made a tensor of float32 as a whole: 256 MiB
+
+
+def stays_in_place(X):
+    """Whether X is checked and read bit by bit where it is: a memory map, or an array that isn't numpy's but slices.
+
+    Datasets of h5py and zarr are such arrays. One of dask is not: each slice would compute its graph again.
+    """
+    if isinstance(X, np.ndarray):
+        base = X
+        while isinstance(base, np.ndarray):
+            base = base.base
+        return isinstance(base, mmap.mmap)
+    slices = hasattr(X, "__getitem__") and isinstance(getattr(X, "dtype", None), np.dtype)
+    return slices and len(X.shape) == 2 and not issparse(X) and not hasattr(X, "__dask_graph__")
+
+
+class Rows:
+    """Rows of X as dense arrays of floats, some at a time.
+
+    Parameters
+    ----------
+    X : ndarray, CSR matrix or array of shape (n_samples, n_features)
+        What `stays_in_place` is checked when it is read; anything else has been checked.
+
+    index : ndarray of int, default=None
+        The rows that count; None for all.
+    """
+
+    def __init__(self, X, index=None):
+        self.X = X
+        self.index = index
+        self.sparse = issparse(X)
+        self.unchecked = stays_in_place(X)
+        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        self.shape = (X.shape[0] if index is None else len(index), X.shape[1])
+
+    def __len__(self):
+        return self.shape[0]
+
+    def read(self, rows):
+        """Read rows, given as a slice or an array of int, in the order given.
+
+        Raises
+        ------
+        ValueError
+            If a memory map or the like holds NaN or infinity there.
+        """
+        if self.index is not None:
+            rows = self.index[rows]
+        if self.sparse:
+            return self.X[rows].toarray()
+        if not self.unchecked:
+            return self.X[rows]
+        if isinstance(rows, slice):
+            found = self.X[rows]
+        else:  # files want each row once and in ascending order
+            rows, place = np.unique(rows, return_inverse=True)
+            found = np.asarray(self.X[rows])[place]
+        return check_array(found, dtype=FLOATS, input_name="X")
+
+    def batches(self, at_least=1):
+        """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
+        size = max(at_least, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])), 1)
+        starts = range(0, max(len(self) - at_least, 0) + 1, size)
+        for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
+            yield self.read(slice(start, stop))
+
+
+class ScaledRows(Rows):
+    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero."""
+
+    def __init__(self, X, mean, scale, index=None):
+        super().__init__(X, index)
+        self.mean, self.scale = mean, scale
+        self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+
+    def read(self, rows):
+        """Read rows, given as a slice or an array of int, in the order given."""
+        return (super().read(rows) - self.mean) * self.per_unit
+
+    def take(self, index):
+        """The rows of these indices, in ascending order if they are read in place."""
+        return ScaledRows(self.X, self.mean, self.scale, index)
+
+    @property
+    def fits(self):
+        """Whether all rows may be held at once."""
+        return not self.sparse and 4 * len(self) * self.shape[1] <= RESIDENT_BYTES
+
+    def on_device(self, device):
+        """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices."""
+        if not self.fits:
+            return _TensorOfRows(self, device)
+        return torch.cat([torch.from_numpy(batch).float() for batch in self.batches()]).to(device)
+
+
+class _TensorOfRows:
+    """Looks like a tensor that is indexed by rows, and reads them when they are asked for."""
+
+    def __init__(self, rows, device):
+        self.rows, self.device = rows, device
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return torch.tensor(self.rows.read(index.numpy()), dtype=torch.float32, device=self.device)
