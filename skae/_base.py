@@ -11,24 +11,31 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skae._blueprint import Blueprint, read_weights
-from skae._callbacks import CallbackSupportMixin, Epochs
+from skae._blueprint import Blueprint, load_weights, read_weights
+from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from skae._codes import code_variance, r2_of_prefixes, shown_axes
-from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter, prefix_sizes
+from skae._defaults import (
+    auto_batch_size,
+    auto_hidden_layer_sizes,
+    auto_max_iter,
+    auto_stream_batch_size,
+    prefix_sizes,
+)
 from skae._fitted import FittedMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
-from skae._selection import LEAST_ROWS, Outcome, hold_out, train_surely
+from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely, warn_of_divergence
 from skae._training import (
     RowDataset,
     isolated_rng,
+    load_average,
     make_net,
     read_curves,
-    read_optimizer,
+    read_stream,
     resolve_device,
     train,
-    write_optimizer,
+    write_stream,
 )
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
@@ -164,7 +171,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+    def partial_fit(self, X, y=None):
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
 
         The first chunk decides where training starts (its PCA), the number of components if that is not an int, and the
@@ -197,7 +204,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 self._check_unchanged("partial_fit")
             seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
             with isolated_rng(seed):
-                self._partial_fit(X, resolve_device(self.device), seed, first)
+                self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
     @contextlib.contextmanager
@@ -313,6 +320,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "sizes": prefix_sizes(n_components) if self.ordered or self._by_share else None,
         }
 
+    @with_callbacks
     def _fit(self, X, y, device, seed, warm):
         moments = Moments().update(Rows(X))
         rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
@@ -366,10 +374,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             tol=self.tol,
         )
 
+    @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
         moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
         rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
-        weights, optimizer, curves = (None, None, {}) if first else (self._weights, self._optimizer, self._curves)
+        weights, stream, curves = (None, None, {}) if first else (self._weights, self._stream, self._curves)
         start = None
         if first:
             blueprint = self._new_blueprint(rows, moments, seed)
@@ -389,9 +398,12 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             vars(self).update(attributes)
             return
 
-        net = make_net(blueprint.build(self._module_class, weights), len(rows), **settings | {"max_iter": None})
-        if optimizer is not None:
-            write_optimizer(net, optimizer)
+        batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
+        module = blueprint.build(self._module_class, weights)
+        before = read_weights(module)
+        net = make_net(module, len(rows), **settings | {"max_iter": None, "batch_size": batch_size})
+        if stream is not None:
+            write_stream(net, stream)
         dataset = RowDataset(rows.on_device(device), np.arange(len(rows)))
 
         def attributes_now(module):
@@ -403,7 +415,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         with Epochs(self, X, y, 1, attributes_now) as epochs:
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
-            vars(self).update(attributes_now(net.module_), _optimizer=read_optimizer(net))
+            if not all(weight.isfinite().all() for weight in net.module_.parameters()):
+                warn_of_divergence("this chunk", "the weights before it")
+                load_weights(net.module_, before)
+                vars(self).update(attributes_now(net.module_))
+                return
+            stream = read_stream(net)
+            load_average(net)
+            vars(self).update(attributes_now(net.module_), _stream=stream)
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
@@ -430,7 +449,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
-            size = self._least_size(rows, folds, outcome.losses, settings["sizes"])
+            variation = np.mean([np.square(rows.read(i)).sum(axis=1).mean() for _, i in folds])  # of held-out rows
+            most = (1 - self.n_components) * variation
+            size = least_size(outcome.start, outcome.losses, settings["sizes"], most)
             blueprint, weights = blueprint.cut(self._module_class, weights, size)
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None
@@ -449,7 +470,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "_curves": curves,
             "_settings": settings,
             "_moments": moments,
-            "_optimizer": None,
+            "_stream": None,
             "_shaping": {name: self._shaping_parameter(name) for name in SHAPING},
             "_explained_variance_ratio": ratio,
             "n_components_": blueprint.n_components,
@@ -462,10 +483,3 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "n_iter_": max(1, len(losses["train_loss"])),
             **self._assembled(blueprint, weights, curves, settings, moments.n_rows),
         }
-
-    def _least_size(self, rows, folds, losses, sizes):
-        """The smallest prefix whose R² on held-out rows reaches the share that `n_components` asks for."""
-        total = sum(np.square(rows.read(held_out)).sum() for _, held_out in folds)
-        # between the sizes that were tried, a straight line is below the curve
-        r2 = np.interp(np.arange(1, sizes[-1] + 1), sizes, 1 - losses.sum(axis=0) / total)
-        return int((r2 >= self.n_components).argmax()) + 1 if (r2 >= self.n_components).any() else sizes[-1]

@@ -18,6 +18,11 @@ def auto_batch_size(n_rows):
     return int(np.clip(n_rows // 10, 32, 256))
 
 
+def auto_stream_batch_size(n_rows):
+    """About 40 batches of a chunk, of 32 to 256 rows: a stream passes over each chunk once."""
+    return int(np.clip(n_rows // 40, 32, 256))
+
+
 def auto_max_iter(n_rows, batch_size):
     """As many epochs as make 400 steps, and 9 at least.
 

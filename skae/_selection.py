@@ -59,18 +59,57 @@ def sure_gain(start, losses):
 
     Parameters
     ----------
-    start, losses : ndarray of shape (n,) or (n, n_sizes)
+    start, losses : ndarray of shape (n, n_sizes)
+        One column, or for ordered codes one for each size of prefix.
 
     Returns
     -------
     bound : float
-        0 for the start itself, minus infinity where the gain is not finite.
+        Of the gain's mean over the sizes; 0 for the start itself. Minus infinity where it is not finite, and where the
+        gain is not sure at each size.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = (start - losses).reshape(len(start), -1).mean(axis=1)  # (n,), paired
-        error = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else abs(gain[0])
-        bound = gain.mean() - STANDARD_ERRORS * error
-    return bound if np.isfinite(bound) else -math.inf
+        gain = start - losses  # (n, n_sizes), paired
+        at_each_size, bound = lower_bound(gain), lower_bound(gain.mean(axis=1))
+    if not np.isfinite(bound) or (len(at_each_size) > 1 and at_each_size.min() < 0):
+        return -math.inf
+    return float(bound)
+
+
+def lower_bound(gain):
+    """Mean over the first axis, minus two standard errors of it; a single row proves nothing."""
+    if len(gain) == 1:
+        return gain[0] - STANDARD_ERRORS * np.abs(gain[0])
+    return gain.mean(axis=0) - STANDARD_ERRORS * gain.std(axis=0, ddof=1) / math.sqrt(len(gain))
+
+
+def least_size(start, losses, sizes, most):
+    """The smallest prefix of an ordered code that loses no more than `most` and surely no more than the whole start.
+
+    Parameters
+    ----------
+    start, losses : ndarray of shape (n, n_sizes)
+        Of the same held-out rows.
+
+    sizes : sequence of int
+        Of the columns; in between, a straight line is above the curve of losses.
+
+    most : float
+        Greatest mean loss.
+
+    Returns
+    -------
+    size : int
+        The last of `sizes` if no other will do.
+    """
+    every = np.arange(1, sizes[-1] + 1)
+    right = np.searchsorted(sizes, every).clip(min=1, max=max(len(sizes) - 1, 1))
+    if len(sizes) == 1:
+        return sizes[0]
+    share = (every - np.take(sizes, right - 1)) / (np.take(sizes, right) - np.take(sizes, right - 1))
+    between = losses[:, right - 1] * (1 - share) + losses[:, right] * share  # (n, sizes[-1])
+    enough = (between.mean(axis=0) <= most) & (lower_bound(start[:, -1:] - between) >= 0)
+    return int(every[enough.argmax()]) if enough.any() else sizes[-1]
 
 
 def surest_epoch(losses):
@@ -78,7 +117,7 @@ def surest_epoch(losses):
 
     Parameters
     ----------
-    losses : list of ndarray of shape (n,) or (n, n_sizes)
+    losses : list of ndarray of shape (n, n_sizes)
         Of the same held-out rows, at epoch 0, 1, ...
 
     Returns
@@ -102,13 +141,14 @@ class Outcome:
     curves : dict of str to ndarray of shape (n_epochs,)
         What the nets recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the folds.
 
-    losses : ndarray of shape (n, n_sizes) or None
-        Of all held-out rows at that epoch, fold after fold.
+    start, losses : ndarray of shape (n, n_sizes) or None
+        Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
     """
 
     module: AutoencoderModule
     epoch: int | None = None
     curves: dict[str, np.ndarray] = field(default_factory=dict)
+    start: np.ndarray | None = None
     losses: np.ndarray | None = None
 
 
@@ -155,7 +195,7 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         (run,) = runs
         load_weights(net.module_, run.weights)
         epoch = surest_epoch(run.losses)
-        return Outcome(net.module_, epoch, run.curves, run.losses[epoch])
+        return Outcome(net.module_, epoch, run.curves, run.losses[0], run.losses[epoch])
 
     epoch = max_iter
     if runs:
@@ -167,13 +207,13 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     all_rows = RowDataset(rows, np.arange(len(rows)))
     epoch = max(train(net, all_rows, None, epochs, max_iter=epoch), default=0)
     if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-        _warn_of_divergence(epoch, 0)
+        warn_of_divergence(f"epoch {epoch}", "epoch 0")
         epoch = 0
         load_weights(net.module_, start)
     if not runs:
         return Outcome(net.module_, epoch, read_curves(net))
     curves = {name: np.mean([run.curves[name][:n_epochs] for run in runs], axis=0) for name in runs[0].curves}
-    return Outcome(net.module_, epoch, curves, losses[epoch])
+    return Outcome(net.module_, epoch, curves, losses[0], losses[epoch])
 
 
 @dataclass(frozen=True)
@@ -205,7 +245,7 @@ def _watch(net, trained, n_iter_no_change, tol):
     losses, means, bounds = [], [], []
     for epoch in trained:
         if not np.isfinite(net.held_out_losses).all():
-            _warn_of_divergence(epoch, surest_epoch(losses))
+            warn_of_divergence(f"epoch {epoch}", f"epoch {surest_epoch(losses)}")
             break
         losses.append(net.held_out_losses)
         means.append(losses[-1].mean())
@@ -220,9 +260,8 @@ def _watch(net, trained, n_iter_no_change, tol):
     return _Run(losses, weights, curves)
 
 
-def _warn_of_divergence(epoch, kept):
+def warn_of_divergence(when, kept):
+    """Warn that training went wrong, and say what is kept."""
     warnings.warn(
-        f"The loss was not finite after epoch {epoch}; epoch {kept} is kept. Lower learning_rate.",
-        ConvergenceWarning,
-        stacklevel=2,
+        f"The loss was not finite after {when}; {kept} is kept. Lower learning_rate.", ConvergenceWarning, stacklevel=2
     )

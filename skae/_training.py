@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LINEAR_RATE = 0.1  # learning rate of the linear branches, which start at their optimum, against the others'
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
-STREAM_RATE = 0.1  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
+STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
+STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
 
 
 def resolve_device(name):
@@ -162,7 +163,8 @@ class AutoencoderNet(NeuralNet):
         """Start the cycle of the learning rate."""
         super().on_train_begin(net, X, y, **kwargs)
         self.weights = list(self.module_.parameters())
-        self.steps_done = 0
+        if self.n_steps is not None or not hasattr(self, "average"):
+            self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
@@ -175,8 +177,17 @@ class AutoencoderNet(NeuralNet):
         self.optimizer_.step()
         self.schedule.step()
         self.steps_done += 1
+        if self.n_steps is None:
+            self.update_average()
         self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
         return {name: term.detach() for name, term in terms.items()}
+
+    def update_average(self):
+        """Move the average of a stream's weights, over all steps while they are few, towards the weights."""
+        share = max(1 / STREAM_MEMORY, 9 / (10 + self.steps_done))
+        with torch.no_grad():
+            for mean, weight in zip(self.average, self.weights, strict=True):
+                mean.lerp_(weight, share)
 
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
@@ -308,13 +319,34 @@ def write_curves(net, curves):
             net.history.record(name, float(value))
 
 
-def read_optimizer(net):
-    """Copy what the optimiser keeps of each weight, such as its moments, into arrays: {index: {name: array}}."""
-    state = net.optimizer_.state_dict()["state"]
-    return {i: {name: value.cpu().numpy().copy() for name, value in of_one.items()} for i, of_one in state.items()}
+def read_stream(net):
+    """Copy what a stream goes on from into arrays: the weights as they are, the optimiser's moments, the steps done."""
+    moments = net.optimizer_.state_dict()["state"]
+    return {
+        "weights": _arrays(net.module_.state_dict()),
+        "optimizer": {index: _arrays(of_weight) for index, of_weight in moments.items()},
+        "steps_done": net.steps_done,
+    }
 
 
-def write_optimizer(net, state):
-    """Let the optimiser go on from such arrays."""
-    tensors = {i: {name: torch.tensor(value) for name, value in of_one.items()} for i, of_one in state.items()}
-    net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": tensors})
+def write_stream(net, stream):
+    """Let a net for a stream go on from there; its module holds the average."""
+    net.steps_done, net.average = stream["steps_done"], [w.detach().clone() for w in net.module_.parameters()]
+    net.module_.load_state_dict(_tensors(stream["weights"]))
+    moments = {index: _tensors(of_weight) for index, of_weight in stream["optimizer"].items()}
+    net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": moments})
+
+
+def load_average(net):
+    """Put the average of a stream's weights in the place of the weights."""
+    with torch.no_grad():
+        for mean, weight in zip(net.average, net.weights, strict=True):
+            weight.copy_(mean)
+
+
+def _arrays(tensors):
+    return {name: value.detach().cpu().numpy().copy() for name, value in tensors.items()}
+
+
+def _tensors(arrays):
+    return {name: torch.tensor(value) for name, value in arrays.items()}

@@ -18,6 +18,7 @@ SMALL = [
     skae.Autoencoder(4, **QUICK, init="random"),
     skae.Autoencoder(4, **QUICK, code_activation="logistic"),
     skae.Autoencoder(4, **QUICK, loss="absolute_error", scale="standard"),
+    skae.Autoencoder(4, **QUICK, ordered=True, whiten=True),
 ]
 
 

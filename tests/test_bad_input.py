@@ -16,7 +16,16 @@ BAD_PARAMETERS = [
     ({"n_components": True}, "n_components=True must be an int"),
     ({"n_components": "all"}, "n_components"),
     ({"n_components": 2.5}, "n_components"),
-    ({"n_components": None}, "n_components"),
+    ({"n_components": 0.0}, "n_components"),
+    ({"n_components": 1.0}, "n_components"),
+    ({"n_components": float("nan")}, "n_components"),
+    (
+        {"n_components": 0.9, "loss": "huber"},
+        r"n_components=0\.9 is a share of the variance, which needs loss='squared",
+    ),
+    ({"whiten": True, "code_activation": "tanh"}, "whiten=True needs code_activation='identity'"),
+    ({"ordered": "yes"}, "ordered"),
+    ({"warm_start": 1}, "warm_start"),
     ({"hidden_layer_sizes": 0}, "hidden_layer_sizes"),
     ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes=\(16, 0\) must hold ints of 1 or more, got 0"),
     ({"hidden_layer_sizes": (16, -4)}, "hidden_layer_sizes"),
@@ -103,13 +112,6 @@ def test_wrong_widths(digits):
         fitted.inverse_transform(digits[:, :3])
     with pytest.raises(ValueError, match="NaN"):
         fitted.inverse_transform(np.full((2, 4), np.nan))
-
-
-def test_sparse_input_is_refused(digits):
-    from scipy.sparse import csr_array
-
-    with pytest.raises(TypeError, match="Sparse data was passed"):
-        Autoencoder().fit(csr_array(digits))
 
 
 def test_values_too_large_for_their_squares():

@@ -92,7 +92,11 @@ def test_scaler_ignores_and_gives_back_constants():
 
 def test_code_axes_there_and_back():
     rotation, _ = np.linalg.qr(np.random.RandomState(0).randn(3, 3))
-    axes = CodeAxes(np.array([2.0, 1.0, 0.1]), np.array([5.0, 0.0, 1.0]), rotation, torch.float64)
+    scale, mean, deviation = np.array([2.0, 1.0, 0.1]), np.array([5.0, 0.0, 1.0]), np.array([3.0, 2.0, 1e-3])
+    axes = CodeAxes(scale, mean, rotation, np.ones(3), torch.float64)
+    whitened = CodeAxes(scale, mean, rotation, deviation, torch.float64)
+    np.testing.assert_allclose(whitened.inverse(whitened(OUTPUT[:, :3])), OUTPUT[:, :3])
+    np.testing.assert_allclose(whitened(OUTPUT[:, :3]) * deviation, axes(OUTPUT[:, :3]))
     code = OUTPUT[:, :3]
     np.testing.assert_allclose(axes.inverse(axes(code)), code)
     # an isometry of the scaled code

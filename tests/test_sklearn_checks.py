@@ -13,6 +13,8 @@ CHECKED = [
     Autoencoder(hidden_layer_sizes=(), random_state=0),
     Autoencoder(max_iter=5, init="random", hidden_layer_sizes=16, random_state=0),
     Autoencoder(max_iter=5, code_activation="logistic", hidden_layer_sizes=16, random_state=0),
+    Autoencoder(max_iter=5, ordered=True, whiten=True, hidden_layer_sizes=16, random_state=0),
+    Autoencoder(0.9, max_iter=5, hidden_layer_sizes=16, random_state=0),
 ]
 
 LEFT_OUT = [

@@ -90,7 +90,7 @@ def test_hold_out(n_rows, fraction, n_folds, n_held_out):
 
 
 def test_sure_gain():
-    start = np.array([3.0, 4.0, 5.0, 6.0])
+    start = np.array([[3.0], [4.0], [5.0], [6.0]])
     assert sure_gain(start, start) == 0
     assert sure_gain(start, start - 1) == 1  # the same for each row: certain
     gain = np.array([0.0, 1.0, 2.0, 3.0])

@@ -34,8 +34,8 @@ class AutoencoderModule(nn.Module):
         None takes outputs for scaled rows.
 
     ordered : bool
-        Whether the first j components of a code are to be the best code of size j: a third of the rows then keep a random
-        prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
+        Whether the first j components of a code are to be the best code of size j. A third of the rows then keep a
+        random prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
     """
 
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):

@@ -1,0 +1,54 @@
+"""The table in the documentation has every parameter, attribute and method of PCA, and names only what is there."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA, IncrementalPCA
+
+from skae import Autoencoder
+
+PAGE = (Path(__file__).parents[1] / "docs" / "coming_from_pca.md").read_text()
+# {of PCA: here, or nothing}
+TABLE = {
+    name: stands_for.strip().strip("`") for name, stands_for in re.findall(r"^\| `(\w+)`[^|]*\|([^|]*)\|", PAGE, re.M)
+}
+
+
+def public_names(estimator, X):
+    """Return what a user finds on an estimator before and after it is fitted."""
+    names = set(inspect.signature(type(estimator)).parameters) | set(dir(estimator)) | set(dir(estimator.fit(X)))
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("estimator", [PCA(2), IncrementalPCA(2)])
+def test_every_name_has_a_row(estimator, iris):
+    pandas = pytest.importorskip("pandas")
+    assert public_names(estimator, pandas.DataFrame(iris, columns=list("abcd"))) <= set(TABLE)
+
+
+def test_what_stands_for_it_exists(iris):
+    import pandas as pd
+
+    ours = Autoencoder(ordered=True, hidden_layer_sizes=8, max_iter=2).fit(pd.DataFrame(iris, columns=list("abcd")))
+    assert all(hasattr(ours, name) for name in TABLE.values() if name)
+
+
+def test_what_is_the_same_has_the_same_name_and_what_is_absent_is(iris):
+    ours = Autoencoder().fit(iris[:15])
+    for name, here in TABLE.items():
+        if not here:
+            assert not hasattr(ours, name), f"{name} is there, but the table says that it is absent"
+    for row in re.findall(r"^\| `(\w+)` +\| `(\w+)` \| The same", PAGE, re.M):
+        assert row[0] == row[1]
+
+
+def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris):
+    extra = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
+    of_base = {name for name in dir(BaseEstimator)}
+    assert extra - of_base == {
+        *("reconstruct", "jacobian", "loadings", "set_callbacks"),
+        *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
+    } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
