@@ -20,8 +20,11 @@ class Autoencoder(BaseAutoencoder):
 
     Parameters
     ----------
-    n_components : int, default=2
-        Size of the code. It may exceed the number of features.
+    n_components : int, float, "mle" or None, default=2
+        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
+        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
+        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
+        rule, and None the lesser of `n_samples` and `n_features`.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -39,6 +42,14 @@ class Autoencoder(BaseAutoencoder):
     init : {"pca", "random"}, default="pca"
         Where training starts. With "random" there are no linear maps, and no promise against PCA.
 
+    ordered : bool, default=False
+        Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
+        In training a third of the rows keep only a random prefix of their code [4]_. An epoch is then kept only if its
+        gain over PCA is sure at each size. The whole code is a little worse than without.
+
+    whiten : bool, default=False
+        Whether each component of the codes is divided by its standard deviation, as in PCA.
+
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
         Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
@@ -55,7 +66,7 @@ class Autoencoder(BaseAutoencoder):
         Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256.
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : float, default=0.01
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
@@ -79,6 +90,10 @@ class Autoencoder(BaseAutoencoder):
     tol : float, default=1e-4
         Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
 
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
         then cpu.
@@ -96,17 +111,18 @@ class Autoencoder(BaseAutoencoder):
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance of each component of the codes of the training data.
+        Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance that each component explains. Only for `hidden_layer_sizes=()`: the components of a
-        nonlinear autoencoder explain the variance together, not one by one.
+        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
     best_epoch_ : int
-        The epoch that was kept; 0 means that the result is the start.
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
 
     n_iter_ : int
         Number of epochs that were run, 1 where nothing had to be trained.
@@ -115,7 +131,7 @@ class Autoencoder(BaseAutoencoder):
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch.
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
@@ -124,7 +140,7 @@ class Autoencoder(BaseAutoencoder):
         The net behind them, with its `history`.
 
     n_samples_ : int
-        Number of samples in the training data.
+        Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
         Number of features seen during :term:`fit`.
@@ -135,12 +151,21 @@ class Autoencoder(BaseAutoencoder):
     See Also
     --------
     sklearn.decomposition.PCA : The linear special case.
+    sklearn.decomposition.IncrementalPCA : The linear special case of `partial_fit`.
 
     Notes
     -----
     What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
     passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
     amount.
+
+    Data are used where they are. Sparse matrices, memory maps of more than 256 MB and other arrays that slice (h5py,
+    zarr) are read batch by batch, and never made dense or copied as a whole. Where training starts is then PCA from the
+    covariance, summed batch by batch, for up to 4,096 features, and `IncrementalPCA` above; for sparse data it is
+    scikit-learn's PCA.
+
+    `partial_fit` trains at a constant rate, a fifth of `learning_rate`, and what is used is the average of the weights
+    over the last hundred steps or so.
 
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
     it is sure to the extent that it exceeds two standard errors.
@@ -152,6 +177,7 @@ class Autoencoder(BaseAutoencoder):
     .. [2] L. N. Smith and N. Topin, "Super-convergence: very fast training of neural networks using large learning
        rates", 2017. arXiv:1708.07120
     .. [3] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    .. [4] O. Rippel, M. Gelbart and R. Adams, "Learning ordered representations with nested dropout", ICML 2014.
 
     Examples
     --------
@@ -165,6 +191,13 @@ class Autoencoder(BaseAutoencoder):
     (450, 8)
     >>> pca = PCA(n_components=8).fit(train)
     >>> bool(autoencoder.score(test) > pca.explained_variance_ratio_.sum() + 0.1)
+    True
+
+    As many components as it takes:
+
+    >>> int(PCA(n_components=0.8).fit(train).n_components_)
+    13
+    >>> Autoencoder(n_components=0.8, random_state=0).fit(train).n_components_ < 13
     True
     """
 

@@ -359,7 +359,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             """Make a net that starts at PCA of these rows, at random, or where the last fit ended."""
             weights, axes = first_weights, blueprint.axes
             if weights is None and blueprint.linear:
-                start = linear_start(rows.take(index), blueprint.n_components, settings["seed"])
+                start = linear_start(rows.take(np.sort(index)), blueprint.n_components, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
             module = replace(blueprint, axes=axes).build(self._module_class, weights)
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})

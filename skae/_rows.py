@@ -92,7 +92,7 @@ class ScaledRows(Rows):
         return (super().read(rows) - self.mean) * self.per_unit
 
     def take(self, index):
-        """The rows of these indices, in ascending order if they are read in place."""
+        """The rows of these indices."""
         return ScaledRows(self.X, self.mean, self.scale, index)
 
     @property

@@ -199,15 +199,20 @@ class AutoencoderNet(NeuralNet):
         if iterator is None:
             return
         self.module_.train(training)
-        batches = [(len(batch[0]), step_fn(batch, **fit_params)) for batch in iterator]
-        n_rows = sum(n for n, _ in batches)
-        # the epoch's only wait for the device
-        means = {name: float(sum(n * terms[name].mean() for n, terms in batches)) / n_rows for name in batches[0][1]}
+        sums, n_rows, by_row = {}, 0, []
+        for batch in iterator:
+            n, terms = len(batch[0]), step_fn(batch, **fit_params)
+            n_rows += n
+            # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
+            for name, term in terms.items():
+                sums[name] = sums.setdefault(name, torch.zeros((), device=term.device)).add_(n * term.mean())
+            if not training:
+                by_row.append(sum(_by_row(term, n) for term in terms.values()))
+        means = {name: float(total) / n_rows for name, total in sums.items()}  # the epoch's only wait for the device
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
         if not training:
-            losses = torch.cat([sum(_by_row(term, n) for term in terms.values()) for n, terms in batches])
-            self.held_out_losses = losses.cpu().double().numpy()  # (n, n_sizes)
+            self.held_out_losses = torch.cat(by_row).cpu().double().numpy()  # (n, n_sizes)
 
 
 def _by_row(term, n):
