@@ -257,7 +257,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _shaping_parameter(self, name):
         value = getattr(self, name)
-        return self._hidden_layers(None, None) if name == "hidden_layer_sizes" and value != "auto" else value
+        layers = name == "hidden_layer_sizes" and not isinstance(value, str)
+        return self._hidden_layers(None, None) if layers else value
 
     @property
     def _by_share(self):
@@ -388,7 +389,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 weights = start.weights()
                 blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
         else:
-            blueprint, settings = self._rescaled(rows, moments), self._settings | {"device": device}
+            blueprint = self._rescaled(rows, moments)
+            settings = self._new_settings(len(rows), device, self._settings["seed"], blueprint.n_components)
             if blueprint.is_pca:
                 old = self._blueprint
                 start = LinearStart.of_weights(weights, self.explained_variance_ / self._unit(old.scale) ** 2)
