@@ -193,12 +193,11 @@ class Autoencoder(BaseAutoencoder):
     >>> bool(autoencoder.score(test) > pca.explained_variance_ratio_.sum() + 0.1)
     True
 
-    As many components as it takes:
+    Ordered codes may be cut short:
 
-    >>> int(PCA(n_components=0.8).fit(train).n_components_)
-    13
-    >>> Autoencoder(n_components=0.8, random_state=0).fit(train).n_components_ < 13
-    True
+    >>> ordered = Autoencoder(n_components=8, ordered=True, max_iter=5, random_state=0).fit(train)
+    >>> ordered.inverse_transform(ordered.transform(test)[:, :3]).shape
+    (450, 64)
     """
 
     _module_class = AutoencoderModule

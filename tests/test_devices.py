@@ -22,6 +22,7 @@ def test_the_pretend_device_is_strict():
 
 
 def test_everything_runs_on_a_device(small, digits):
+    small.set_params(max_iter=2)  # the pretend device is slow
     here = clone(small).set_params(device="cpu").fit(digits)
     there = small.set_params(device=strict_device.NAME).fit(digits)
     assert {p.device.type for p in there.net_.module_.parameters()} == {strict_device.NAME}
@@ -36,7 +37,7 @@ def test_everything_runs_on_a_device(small, digits):
 
 
 def test_a_model_loads_where_its_device_is_missing(small, digits, tmp_path):
-    fitted = small.set_params(device=strict_device.NAME).fit(digits)
+    fitted = small.set_params(device=strict_device.NAME, max_iter=2).fit(digits)
     (tmp_path / "model.pickle").write_bytes(pickle.dumps(fitted))
     np.save(tmp_path / "X.npy", digits)
     np.save(tmp_path / "codes.npy", fitted.transform(digits))

@@ -96,7 +96,7 @@ def test_code_axes_there_and_back():
     axes = CodeAxes(scale, mean, rotation, np.ones(3), torch.float64)
     whitened = CodeAxes(scale, mean, rotation, deviation, torch.float64)
     np.testing.assert_allclose(whitened.inverse(whitened(OUTPUT[:, :3])), OUTPUT[:, :3])
-    np.testing.assert_allclose(whitened(OUTPUT[:, :3]) * deviation, axes(OUTPUT[:, :3]))
+    np.testing.assert_allclose(whitened(OUTPUT[:, :3]).numpy() * deviation, axes(OUTPUT[:, :3]))
     code = OUTPUT[:, :3]
     np.testing.assert_allclose(axes.inverse(axes(code)), code)
     # an isometry of the scaled code

@@ -14,7 +14,7 @@ from skae._selection import least_size, surest_epoch
 from skae.nn import keep_prefix
 from skae.nn._module import random_sizes
 
-ORDERED = Autoencoder(8, ordered=True, max_iter=25, hidden_layer_sizes=64, random_state=0)
+ORDERED = Autoencoder(8, ordered=True, random_state=0)
 
 
 def r2(X, X_hat):
@@ -29,8 +29,8 @@ def curve(estimator, X):
 
 @pytest.fixture(scope="module")
 def images():
-    X = load_digits().data
-    return X[:1500], X[1500:]
+    X = load_digits().data[:700]
+    return X[:500], X[500:]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_every_prefix_beats_pca_of_its_size(ordered, images):
 
 def test_prefixes_of_an_unordered_code_are_worth_little(images):
     train, test = images
-    plain = Autoencoder(8, max_iter=25, hidden_layer_sizes=64, random_state=0).fit(train)
-    assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.1
+    plain = Autoencoder(8, random_state=0).fit(train)
+    assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.03
 
 
 def test_explained_variance_ratio_is_the_curve(ordered, images):
@@ -133,13 +133,11 @@ def test_sizes_that_are_judged():
 # A share of the variance ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.6, 0.9])
-def test_a_share_takes_fewer_components_than_pca(images, share):
+def test_a_share_takes_fewer_components_than_pca(images):
     train, test = images
-    ours = Autoencoder(share, hidden_layer_sizes=128, max_iter=25, random_state=0).fit(train)
-    pca = PCA(share).fit(train)
+    ours, pca = Autoencoder(0.8, random_state=0).fit(train), PCA(0.8).fit(train)
     assert ours.n_components_ < pca.n_components_
-    assert ours.transform(test).shape == (297, ours.n_components_)
+    assert ours.transform(test).shape == (200, ours.n_components_)
     assert ours.score(test) > r2(test, pca.inverse_transform(pca.transform(test))) - 0.002
     # it is ordered, and cut out of a wider one
     assert ours.inverse_transform(ours.transform(test)[:, :2]).shape == test.shape
@@ -191,7 +189,7 @@ def test_whiten_is_pcas(images):
 @pytest.mark.parametrize("ordered", [False, True])
 def test_whitened_codes_have_unit_variance_and_the_same_reconstruction(images, ordered):
     train, _ = images
-    settings = {"max_iter": 10, "hidden_layer_sizes": 32, "ordered": ordered, "random_state": 0}
+    settings = {"max_iter": "auto" if ordered else 5, "ordered": ordered, "random_state": 0}
     plain, ours = (Autoencoder(5, whiten=w, **settings).fit(train) for w in (False, True))
     assert ours.best_epoch_ > 0
     np.testing.assert_allclose(ours.transform(train).var(axis=0, ddof=1), 1, rtol=1e-4)

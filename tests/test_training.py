@@ -93,15 +93,15 @@ def test_sure_gain():
     start = np.array([[3.0], [4.0], [5.0], [6.0]])
     assert sure_gain(start, start) == 0
     assert sure_gain(start, start - 1) == 1  # the same for each row: certain
-    gain = np.array([0.0, 1.0, 2.0, 3.0])
+    gain = np.array([[0.0], [1.0], [2.0], [3.0]])
     assert sure_gain(start, start - gain) == pytest.approx(1.5 - 2 * gain.std(ddof=1) / 2)
-    assert sure_gain(start, np.full(4, np.nan)) == sure_gain(start, np.full(4, np.inf)) == -np.inf
+    assert sure_gain(start, np.full((4, 1), np.nan)) == sure_gain(start, np.full((4, 1), np.inf)) == -np.inf
     assert sure_gain(start[:1], start[:1] - 1) < 0  # one row proves nothing
 
 
 def test_surest_epoch_prefers_certainty_to_luck():
-    start = np.full(10, 5.0)
-    lucky = start - np.array([9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4])  # a higher mean gain, but not for everybody
+    start = np.full((10, 1), 5.0)
+    lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T  # a higher mean gain, but not for everybody
     steady = start - 1.0
     assert surest_epoch([start, lucky, steady]) == 2
     assert surest_epoch([start, lucky]) == 0
