@@ -331,7 +331,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         weights = self._weights if warm and not blueprint.is_pca else None
 
         folds = []  # rows that the last fit was trained on can't judge this one
-        if len(rows) >= LEAST_ROWS and not blueprint.is_pca and not warm:
+        if len(rows) >= LEAST_ROWS and rows.scale.any() and not blueprint.is_pca and not warm:
             folds = hold_out(len(rows), self.validation_fraction, seed)
         n_trainings = 1 if len(folds) == 1 else len(folds) + 1
         if not folds and blueprint.linear and weights is None:
@@ -396,8 +396,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 start = LinearStart.of_weights(weights, self.explained_variance_ / self._unit(old.scale) ** 2)
                 start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
         if blueprint.is_pca:
-            attributes = self._at_start(rows, moments, blueprint, settings, start, {}, {})
-            vars(self).update(attributes)
+            with Epochs(self, X, y, 0, None):
+                vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
             return
 
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
@@ -443,12 +443,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     def _trained(self, rows, moments, blueprint, settings, outcome, folds=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which has no folds."""
         weights = read_weights(outcome.module)
-        if self.code_activation != "identity":  # the user wants the activation's range
-            variance = code_variance(outcome.module, rows)
-        elif axes is None:
-            axes, variance = shown_axes(outcome.module, rows, whiten=self.whiten)
-        elif len(rows) == 1:  # a chunk of one row has no variance
+        if len(rows) == 1:  # a chunk of one row has no variance
             variance = self.explained_variance_
+        elif axes is None and self.code_activation == "identity":  # else the user wants the activation's range
+            axes, variance = shown_axes(outcome.module, rows, whiten=self.whiten)
         else:
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
