@@ -125,12 +125,15 @@ def keep_prefix(code, size):
 
 
 def random_sizes(n, k):
-    """Sizes of prefixes, (n, 1): k for about two thirds of the rows, uniform in 1 to k for the others.
+    """Sizes of prefixes, (n, 1): k for about two thirds of the rows.
 
-    Drawn on the CPU, so that a seed means the same on every device.
+    For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
+    would else be seen once in 3 k rows. Drawn on the CPU, so that a seed means the same on every device.
     """
-    sizes = torch.randint(1, k + 1, (n, 1))
-    return torch.where(torch.rand(n, 1) < WHOLE, k, sizes)
+    whole, uniform, size = torch.rand(3, n, 1)
+    logarithmic = (k + 1) ** size
+    sizes = torch.where(uniform < 0.5, 1 + k * size, logarithmic).long().clamp(max=k)
+    return torch.where(whole < WHOLE, k, sizes)
 
 
 class Encoder(nn.Module):
