@@ -44,8 +44,8 @@ class Autoencoder(BaseAutoencoder):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code [4]_. An epoch is then kept only if its
-        gain over PCA is sure at each size. The whole code is a little worse than without.
+        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
+        whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
 
     whiten : bool, default=False
         Whether each component of the codes is divided by its standard deviation, as in PCA.

@@ -65,22 +65,22 @@ def sure_gain(start, losses):
     Returns
     -------
     bound : float
-        Of the gain's mean over the sizes; 0 for the start itself. Minus infinity where it is not finite, and where the
-        gain is not sure at each size.
+        At the size where it is least; 0 for the start itself, minus infinity where the gain is not finite.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = start - losses  # (n, n_sizes), paired
-        at_each_size, bound = lower_bound(gain), lower_bound(gain.mean(axis=1))
-    if not np.isfinite(bound) or (len(at_each_size) > 1 and at_each_size.min() < 0):
-        return -math.inf
-    return float(bound)
+        bound = lower_bound(start - losses).min()  # paired
+    return float(bound) if np.isfinite(bound) else -math.inf
 
 
 def lower_bound(gain):
-    """Mean over the first axis, minus two standard errors of it; a single row proves nothing."""
+    """Mean over the first axis, minus two standard errors of it, or three where there are several columns to be right.
+
+    A single row proves nothing.
+    """
+    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1)
     if len(gain) == 1:
-        return gain[0] - STANDARD_ERRORS * np.abs(gain[0])
-    return gain.mean(axis=0) - STANDARD_ERRORS * gain.std(axis=0, ddof=1) / math.sqrt(len(gain))
+        return gain[0] - n_errors * np.abs(gain[0])
+    return gain.mean(axis=0) - n_errors * gain.std(axis=0, ddof=1) / math.sqrt(len(gain))
 
 
 def least_size(start, losses, sizes, most):
