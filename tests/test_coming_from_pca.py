@@ -52,3 +52,10 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
         *("reconstruct", "jacobian", "loadings", "set_callbacks"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
     } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
+
+
+def test_the_pages_code():
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["curve"].explained_variance_ratio_.shape == (16,)
