@@ -3,6 +3,16 @@
 from importlib.metadata import version as _version
 
 from skae._autoencoder import Autoencoder
+from skae._contractive import ContractiveAutoencoder
+from skae._convolutional import ConvolutionalAutoencoder
+from skae._denoising import DenoisingAutoencoder
+from skae._recurrent import LSTMAutoencoder
 
-__all__ = ["Autoencoder"]
+__all__ = [
+    "Autoencoder",
+    "ContractiveAutoencoder",
+    "ConvolutionalAutoencoder",
+    "DenoisingAutoencoder",
+    "LSTMAutoencoder",
+]
 __version__ = _version("skae")

@@ -1,6 +1,7 @@
 """The plain autoencoder: a nonlinear PCA."""
 
 from skae._base import BaseAutoencoder
+from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
 
@@ -29,8 +30,7 @@ class Autoencoder(BaseAutoencoder):
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
         layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
-        and half of that. With `()`, the autoencoder is linear: it is PCA, solved in closed form, if `loss` is
-        "squared_error" and neither `init` nor `code_activation` was changed.
+        and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -39,8 +39,13 @@ class Autoencoder(BaseAutoencoder):
         Activation function of the code. Any but "identity" gives a classic autoencoder, without the linear maps: it
         starts at random and its codes are shown as they are.
 
+    architecture : Architecture or None, default=None
+        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+
     init : {"pca", "random"}, default="pca"
-        Where training starts. With "random" there are no linear maps, and no promise against PCA.
+        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and no
+        promise against PCA.
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
@@ -155,6 +160,9 @@ class Autoencoder(BaseAutoencoder):
 
     Notes
     -----
+    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form, if `loss` is "squared_error" and none of
+    `init`, `code_activation` and `architecture` was changed.
+
     What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
     passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
     amount.
@@ -201,6 +209,10 @@ class Autoencoder(BaseAutoencoder):
     """
 
     _module_class = AutoencoderModule
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **BaseAutoencoder._parameter_constraints,
+        "architecture": [Architecture, None],
+    }
 
     def __init__(
         self,
@@ -209,6 +221,7 @@ class Autoencoder(BaseAutoencoder):
         hidden_layer_sizes="auto",
         activation="gelu",
         code_activation="identity",
+        architecture=None,
         init="pca",
         ordered=False,
         whiten=False,
@@ -250,3 +263,4 @@ class Autoencoder(BaseAutoencoder):
             random_state=random_state,
             verbose=verbose,
         )
+        self.architecture = architecture

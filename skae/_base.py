@@ -7,7 +7,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -41,8 +41,8 @@ from skae.nn.functional import ACTIVATIONS, LOSSES
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
-    *("n_components", "hidden_layer_sizes", "activation", "code_activation", "init", "ordered", "whiten"),
-    *("loss", "scale"),
+    *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
+    *("whiten", "loss", "scale"),
 )
 
 
@@ -85,6 +85,21 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     @abstractmethod
     def _module_class(self):
         """The `AutoencoderModule` that holds the variant's formula."""
+
+    # Hooks of a variant ----------------------------------------------------------------------------------------------
+
+    @property
+    def _architecture(self):
+        """The architecture as an object; a variant may have its parameters flat instead."""
+        return self.architecture
+
+    def _formula(self, moments, scale):  # noqa: ARG002 - a variant's
+        """What else the variant's module takes, as plain values."""
+        return {}
+
+    def _linear_start(self, rows, blueprint, seed):
+        """Where training starts: the linear optimum of the variant's objective on scaled rows."""
+        return linear_start(rows, blueprint.n_components, seed)
 
     @abstractmethod
     def __init__(
@@ -256,6 +271,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 )
 
     def _shaping_parameter(self, name):
+        if name == "architecture":
+            return repr(self._architecture)
         value = getattr(self, name)
         layers = name == "hidden_layer_sizes" and not isinstance(value, str)
         return self._hidden_layers(None, None) if layers else value
@@ -271,12 +288,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
     def _new_blueprint(self, rows, moments, seed):
-        n_components = self.n_components
+        architecture, scale = self._architecture, moments.scale(self.scale)
+        if architecture is not None and not architecture.dense_code:
+            hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
+        else:
+            hidden_layers, n_components = self._hidden_layers(*rows.shape), self.n_components
         if not isinstance(n_components, Integral):
             n_components = auto_n_components(rows, n_components, seed)
-        scale = moments.scale(self.scale)
         return Blueprint(
-            sizes=(rows.shape[1], *map(int, self._hidden_layers(*rows.shape)), int(n_components)),
+            sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
             code_activation=self.code_activation,
             loss=self.loss,
@@ -286,7 +306,24 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             spread=np.sqrt(moments.variance) * rows.per_unit,
             link=moments.link(self.loss, scale),
             ordered=self.ordered or self._by_share,
+            architecture=clone(architecture, safe=False),
+            formula=self._formula(moments, scale),
         )
+
+    def _size_of_map(self, architecture, n_features):
+        """Size of a code that is the last map of features."""
+        *_, size = architecture.checked_build(n_features, self.activation)
+        if self.n_components not in (None, size):
+            raise ValueError(
+                f"n_components={self.n_components!r} does not agree with the architecture, whose last map of features "
+                f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
+            )
+        if not isinstance(self.hidden_layer_sizes, str) and self._hidden_layers(None, None):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
+                "code. Set hidden_layer_sizes='auto', or dense_code=True."
+            )
+        return size
 
     def _rescaled(self, rows, moments):
         """The blueprint that goes on with other means and scales: codes stay in X's units."""
@@ -303,6 +340,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             spread=np.sqrt(moments.variance) * rows.per_unit,
             link=moments.link(self.loss, scale),
             axes=axes,
+            formula=self._formula(moments, scale),
         )
 
     def _unit(self, scale):
@@ -346,7 +384,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and blueprint.linear and weights is None:
-                start = linear_start(rows, blueprint.n_components, seed)  # of all rows, the held-out ones included
+                start = self._linear_start(rows, blueprint, seed)  # of all rows, the held-out ones included
                 unused = read_weights(outcome.module)
                 attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
             else:
@@ -360,7 +398,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             """Make a net that starts at PCA of these rows, at random, or where the last fit ended."""
             weights, axes = first_weights, blueprint.axes
             if weights is None and blueprint.linear:
-                start = linear_start(rows.take(np.sort(index)), blueprint.n_components, settings["seed"])
+                start = self._linear_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
             module = replace(blueprint, axes=axes).build(self._module_class, weights)
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
@@ -385,7 +423,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             blueprint = self._new_blueprint(rows, moments, seed)
             settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
             if blueprint.linear:
-                start = linear_start(rows, blueprint.n_components, seed)
+                start = self._linear_start(rows, blueprint, seed)
                 weights = start.weights()
                 blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
         else:
@@ -429,11 +467,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
     def _at_start(self, rows, moments, blueprint, settings, start, unused, curves):
-        """Attributes of an estimator that is PCA; `unused` weights of its network wait for `partial_fit`."""
+        """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
         unit = self._unit(rows.scale)
         names = blueprint.build(self._module_class).state_dict()
         weights = unused | {name: value for name, value in start.weights().items() if name in names}
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
+        if start.filters is not None:  # its scores are not PCA's
+            outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
+            return self._trained(rows, moments, blueprint, settings, outcome, folds=[])
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)

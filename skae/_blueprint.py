@@ -1,11 +1,12 @@
 """What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import nn
 
+from skae.architectures import Architecture
 from skae.nn import CodeAxes, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 
@@ -37,6 +38,12 @@ class Blueprint:
     axes : (scale, mean, rotation, deviation) or None
 
     ordered : bool
+
+    architecture : Architecture or None
+        What makes the part of the networks next to the data.
+
+    formula : dict
+        What else the variant's module takes.
     """
 
     sizes: tuple[int, ...]
@@ -50,6 +57,8 @@ class Blueprint:
     link: tuple[np.ndarray, np.ndarray] | None = None
     axes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
     ordered: bool = False
+    architecture: Architecture | None = None
+    formula: dict = field(default_factory=dict)
 
     @property
     def n_components(self):
@@ -59,12 +68,12 @@ class Blueprint:
     @property
     def is_linear(self):
         """Whether there is nothing but the linear branches."""
-        return self.linear and len(self.sizes) == 2
+        return self.linear and len(self.sizes) == 2 and self.architecture is None
 
     @property
     def is_pca(self):
         """Whether PCA is the optimum, so that there is nothing to train."""
-        return self.is_linear and self.loss == "squared_error"
+        return self.is_linear and self.loss == "squared_error" and not self.formula
 
     def build(self, module_class, weights=None, dtype=torch.float32):
         """Build the module, with new weights or the given ones.
@@ -84,8 +93,11 @@ class Blueprint:
         module : AutoencoderModule
             On the CPU, in evaluation mode.
         """
-        encoder = self._network(self.sizes, self.spread)
-        decoder = self._network(self.sizes[::-1], np.ones(self.sizes[-1]))
+        encoder, decoder = self._networks()
+        if self.linear:
+            n_features, n_components = self.sizes[0], self.sizes[-1]
+            encoder = LinearPlus(nn.Linear(n_features, n_components), encoder, _limit(self.spread))
+            decoder = LinearPlus(nn.Linear(n_components, n_features), decoder, _limit(np.ones(n_components)))
         if self.code_activation != "identity":
             encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
         inverse_link = LIKELIHOODS.get(self.loss)
@@ -97,6 +109,7 @@ class Blueprint:
             axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
             link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
             ordered=self.ordered,
+            **self.formula,
         )
         if weights is not None:
             load_weights(module, weights)
@@ -111,11 +124,22 @@ class Blueprint:
         # only the code's dimension differs
         return narrow, {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
 
-    def _network(self, sizes, spread):
-        nonlinear = None if self.is_linear else dense(sizes, self.activation)
-        if not self.linear:
-            return nonlinear
-        return LinearPlus(nn.Linear(sizes[0], sizes[-1]), nonlinear, torch.tensor(LIMIT * spread, dtype=torch.float32))
+    def _networks(self):
+        """The nonlinear encoder and decoder, or None for each where there is nothing but the linear branches."""
+        if self.is_linear:
+            return None, None
+        if self.architecture is None:
+            return dense(self.sizes, self.activation), dense(self.sizes[::-1], self.activation)
+        encoder, decoder, width = self.architecture.checked_build(self.sizes[0], self.activation)
+        if self.architecture.dense_code:
+            sizes = (width, *self.sizes[1:])
+            encoder = nn.Sequential(encoder, dense(sizes, self.activation))
+            decoder = nn.Sequential(dense(sizes[::-1], self.activation), ACTIVATIONS[self.activation](), decoder)
+        return encoder, decoder
+
+
+def _limit(spread):
+    return torch.tensor(LIMIT * spread, dtype=torch.float32)
 
 
 def load_weights(module, weights):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.linalg
 from scipy.sparse import csr_array
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.decomposition._pca import _infer_dimension
@@ -10,12 +11,13 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
 WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
+RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
 LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
 
 @dataclass(frozen=True)
 class LinearStart:
-    """PCA of scaled rows, as the weights of a linear encoder and decoder.
+    """PCA of scaled rows, or another linear optimum, as the weights of a linear encoder and decoder.
 
     Attributes
     ----------
@@ -28,14 +30,22 @@ class LinearStart:
         Of the scores, with n - 1 in the denominator.
 
     unit : ndarray of shape (k,)
-        What one unit of the inner code is worth in PCA's scores: their standard deviation, or a little for those that
+        What one unit of the inner code is worth in the scores: their standard deviation, or a little for those that
         hardly vary.
+
+    filters : ndarray of shape (k, d) or None
+        What gives the scores of a row in which `seen_mean` is the mean, where it is not the components.
+
+    seen_mean : ndarray of shape (d,) or None
+        None is `mean`.
     """
 
     mean: np.ndarray
     components: np.ndarray
     variance: np.ndarray
     unit: np.ndarray
+    filters: np.ndarray | None = None
+    seen_mean: np.ndarray | None = None
 
     @classmethod
     def of(cls, mean, components, variance, n_components):
@@ -63,10 +73,12 @@ class LinearStart:
 
     def weights(self):
         """Weights of the linear branches: the encoder's (x - mean) V' / unit and the decoder's unit V + mean."""
-        encoder, decoder = self.components / self.unit[:, None], (self.components * self.unit[:, None]).T
+        filters = self.components if self.filters is None else self.filters
+        seen_mean = self.mean if self.seen_mean is None else self.seen_mean
+        encoder, decoder = filters / self.unit[:, None], (self.components * self.unit[:, None]).T
         return {
             "encoder.linear.weight": encoder,  # (k, d)
-            "encoder.linear.bias": -encoder @ self.mean,
+            "encoder.linear.bias": -encoder @ seen_mean,
             "encoder.far": encoder,
             "decoder.linear.weight": decoder,  # (d, k)
             "decoder.linear.bias": self.mean,
@@ -128,16 +140,58 @@ def _pca_of_sparse(rows, k, seed):
 
 
 def _pca_of_covariance(rows, k):
-    """PCA from the covariance, summed batch by batch; rows are centred already, or nearly."""
+    mean, covariance = covariance_of(rows)
+    return mean, *_principal(covariance, k)
+
+
+def covariance_of(rows):
+    """Mean (d,) and covariance (d, d), summed batch by batch; rows are centred already, or nearly."""
     n, d = rows.shape
     total, products = np.zeros(d), np.zeros((d, d))
     for batch in rows.batches():
         total += batch.sum(axis=0)
         products += batch.T @ batch
     mean = total / n
-    variance, vectors = np.linalg.eigh((products - n * np.outer(mean, mean)) / (n - 1))
+    return mean, (products - n * np.outer(mean, mean)) / max(n - 1, 1)
+
+
+def _principal(covariance, k):
+    """The first k principal axes of a covariance as rows, (k, d), and the variance along each, (k,)."""
+    variance, vectors = np.linalg.eigh(covariance)
     _, components = svd_flip(None, vectors[:, ::-1].T[:k], u_based_decision=False)
-    return mean, components, variance[::-1][:k].clip(min=0.0)
+    return components, variance[::-1][:k].clip(min=0.0)
+
+
+def denoising_start(mean, covariance, seen_mean, slope, noise, n_components):
+    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself.
+
+    Where a corrupted cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of rows
+    with corrupted ones is :math:`C A`, and that of corrupted ones :math:`A C A + \mathrm{diag}(\mathrm{var}\,
+    \varepsilon)`. The best linear map from these to those, cut to rank k by the principal axes of what it returns, is
+    the reduced-rank regression (Izenman, 1975; for masking noise, marginalised denoising: Chen et al., 2012).
+
+    Parameters
+    ----------
+    mean, covariance : ndarray of shape (d,), (d, d)
+        Of clean rows.
+
+    seen_mean, slope, noise : ndarray of shape (d,)
+        Mean of corrupted rows, the a, and the variances of the noise.
+
+    n_components : int
+
+    Returns
+    -------
+    start : LinearStart
+        The variance is that of the scores of corrupted rows.
+    """
+    across = covariance * slope  # C A, (d, d)
+    seen = slope[:, None] * across + np.diag(noise)
+    seen[np.diag_indices_from(seen)] += RIDGE * max(np.trace(seen) / len(seen), np.finfo(float).tiny)
+    best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
+    components, variance = _principal(best @ across.T, min(n_components, len(mean)))
+    start = LinearStart.of(mean, components, variance, n_components)
+    return replace(start, filters=start.components @ best, seen_mean=seen_mean)
 
 
 def auto_n_components(rows, choice, seed):

@@ -146,13 +146,17 @@ class AutoencoderNet(NeuralNet):
     sizes : sequence of int or None
         Sizes of code that held-out rows are judged by: several for ordered codes.
 
+    seed : int
+        Of what is drawn while held-out rows are judged, the same at each epoch.
+
     **kwargs : dict
         As for `skorch.NeuralNet`.
     """
 
-    def __init__(self, module, *, n_steps=1, sizes=None, **kwargs):
+    def __init__(self, module, *, n_steps=1, sizes=None, seed=0, **kwargs):
         super().__init__(module, **kwargs)
         self.n_steps = n_steps
+        self.seed = seed
         self.sizes = sizes
 
     def get_default_callbacks(self):
@@ -200,14 +204,15 @@ class AutoencoderNet(NeuralNet):
             return
         self.module_.train(training)
         sums, n_rows, by_row = {}, 0, []
-        for batch in iterator:
-            n, terms = len(batch[0]), step_fn(batch, **fit_params)
-            n_rows += n
-            # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
-            for name, term in terms.items():
-                sums[name] = sums.setdefault(name, torch.zeros((), device=term.device)).add_(n * term.mean())
-            if not training:
-                by_row.append(sum(_by_row(term, n) for term in terms.values()))
+        with contextlib.nullcontext() if training else isolated_rng(self.seed):
+            for batch in iterator:
+                n, terms = len(batch[0]), step_fn(batch, **fit_params)
+                n_rows += n
+                # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
+                for name, term in terms.items():
+                    sums[name] = sums.setdefault(name, torch.zeros((), device=term.device)).add_(n * term.mean())
+                if not training:
+                    by_row.append(sum(_by_row(term, n) for term in terms.values()))
         means = {name: float(total) / n_rows for name, total in sums.items()}  # the epoch's only wait for the device
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
@@ -238,7 +243,7 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     device : torch.device
 
     seed : int
-        Of the order of the rows.
+        Of the order of the rows, and of the noise by which held-out ones are judged.
 
     sizes : sequence of int
         Sizes of code that held-out rows are judged by.
@@ -248,15 +253,17 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     net : AutoencoderNet
         Initialized.
     """
+    linear = {"lr": LINEAR_RATE * learning_rate, "weight_decay": 0.0}
     return AutoencoderNet(
         module,
         n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
         sizes=sizes,
+        seed=seed,
         criterion=torch.nn.Identity,  # the module gives its own loss
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),
-        optimizer__param_groups=[("*.linear.*", {"lr": LINEAR_RATE * learning_rate, "weight_decay": 0.0})],
+        optimizer__param_groups=[(f"{half}.linear.*", linear) for half in ("encoder", "decoder")],
         lr=learning_rate,
         max_epochs=max_iter or 1,
         batch_size=batch_size,

@@ -8,8 +8,10 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
 
 import skae
+from skae.architectures import Convolutional, Recurrent
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
+QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 4, "validation_fraction": 0.4, "random_state": 0}
 
 # One estimator of each kind that runs code of its own; a test fails if a public class has none.
 SMALL = [
@@ -19,6 +21,13 @@ SMALL = [
     skae.Autoencoder(4, **QUICK, code_activation="logistic"),
     skae.Autoencoder(4, **QUICK, loss="absolute_error", scale="standard"),
     skae.Autoencoder(4, **QUICK, ordered=True, whiten=True),
+    skae.ConvolutionalAutoencoder(4, channels=(2, 3), **QUICKER),
+    skae.LSTMAutoencoder(4, hidden_size=3, **QUICKER),
+    *(
+        objective(4, architecture=architecture, **QUICKER)
+        for objective in (skae.DenoisingAutoencoder, skae.ContractiveAutoencoder)
+        for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
+    ),
 ]
 
 

@@ -18,7 +18,14 @@ from conftest import SMALL, public_estimators
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skae import Autoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    LSTMAutoencoder,
+)
+from skae.architectures import Convolutional
 
 
 def test_every_public_estimator_is_under_contract():
@@ -241,6 +248,7 @@ ALTERNATIVES = {
     "hidden_layer_sizes": (16, (16, 8)),
     "activation": ("gelu", "tanh"),
     "code_activation": ("identity", "tanh"),
+    "architecture": (None, Convolutional(channels=(2,))),
     "init": ("pca", "random"),
     "ordered": (False, True),
     "whiten": (False, True),
@@ -259,11 +267,35 @@ ALTERNATIVES = {
     "random_state": (0, 1),
     "verbose": (0, None),
 }
+# those that only one estimator has
+OWN = {
+    ConvolutionalAutoencoder: {
+        "image_shape": (None, (4, 16)),
+        "channels": ((2,), (2, 3)),
+        "kernel_size": (3, 5),
+        "dense_code": (True, None),
+    },
+    LSTMAutoencoder: {
+        "sequence_shape": (None, (16, 4)),
+        "hidden_size": (3, 4),
+        "bidirectional": (True, False),
+        "cell": ("lstm", "gru"),
+    },
+    DenoisingAutoencoder: {
+        "corruption": ("masking", "swap"),
+        "corruption_level": (0.3, 0.2),
+        "emphasis": (0.5, 0.9),
+    },
+    ContractiveAutoencoder: {
+        "alpha": (0.1, 0.2),
+        "contraction_method": ("auto", "exact"),
+    },
+}
 
 
 @pytest.mark.parametrize("estimator", public_estimators())
 def test_every_parameter_has_an_alternative(estimator):
-    assert set(inspect.signature(estimator).parameters) <= set(ALTERNATIVES)
+    assert set(inspect.signature(estimator).parameters) <= set(ALTERNATIVES) | set(OWN.get(estimator, {}))
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +310,14 @@ def test_every_parameter_alters_the_fit(name, reference, digits):
     other = clone(reference).set_params(**{name: ALTERNATIVES[name][1]}).fit(digits)
     same_shape = other.transform(digits).shape == reference.transform(digits).shape
     assert not same_shape or not np.array_equal(other.transform(digits), reference.transform(digits))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [(estimator, name) for estimator, own in OWN.items() for name, (_, other) in own.items() if other is not None],
+)
+def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
+    values = {own: value for own, (value, _) in OWN[estimator].items()}
+    first = estimator(4, hidden_layer_sizes=8, max_iter=4, random_state=0, **values).fit(digits)
+    other = clone(first).set_params(**{name: OWN[estimator][name][1]}).fit(digits)
+    assert not np.array_equal(other.reconstruct(digits), first.reconstruct(digits))

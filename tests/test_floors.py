@@ -12,14 +12,17 @@ PACKAGE = Path(__file__).parents[1] / "skae"
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
     {"skae.nn.functional"},
-    {"skae.nn._layers"},
+    {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
     {"skae.nn"},
-    {"skae._rows"},
+    {"skae._rows", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._defaults", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._codes", "skae._fitted", "skae._selection"},
     {"skae._base"},
-    {"skae._autoencoder"},  # the variants
+    {
+        *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
+        *("skae._denoising", "skae._recurrent"),
+    },
     {"skae", "skae.metrics"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -5,15 +5,31 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import Autoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    LSTMAutoencoder,
+)
+from skae.architectures import Convolutional, Recurrent
 
 # Every kind of estimator, for few epochs: `docs/benchmarks/sklearn_checks.py` runs the checks at the default ones
 CHECKED = [
     Autoencoder(max_iter=5, random_state=0),
     Autoencoder(hidden_layer_sizes=(), random_state=0),
-    Autoencoder(max_iter=5, init="random", hidden_layer_sizes=16, random_state=0),
-    Autoencoder(max_iter=5, code_activation="logistic", hidden_layer_sizes=16, random_state=0),
-    Autoencoder(0.9, max_iter=5, whiten=True, hidden_layer_sizes=16, random_state=0),
+    Autoencoder(max_iter=2, init="random", hidden_layer_sizes=16, random_state=0),
+    Autoencoder(max_iter=2, code_activation="logistic", hidden_layer_sizes=16, random_state=0),
+    Autoencoder(0.9, max_iter=2, whiten=True, hidden_layer_sizes=16, random_state=0),
+    ConvolutionalAutoencoder(
+        channels=(2, 3), max_iter=2, hidden_layer_sizes=8, validation_fraction=0.4, random_state=0
+    ),
+    LSTMAutoencoder(hidden_size=3, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.4, random_state=0),
+    *(
+        objective(architecture=architecture, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.4, random_state=0)
+        for objective in (DenoisingAutoencoder, ContractiveAutoencoder)
+        for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
+    ),
 ]
 
 LEFT_OUT = [

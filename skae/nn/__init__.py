@@ -4,10 +4,13 @@ Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` 
 """
 
 from skae.nn import functional
+from skae.nn._convolution import convolution
 from skae.nn._layers import CodeAxes, LinearPlus, Link, Scaler, dense
 from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
+from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
 
 __all__ = [
+    "CELLS",
     "AutoencoderModule",
     "CodeAxes",
     "Decoder",
@@ -15,6 +18,9 @@ __all__ = [
     "LinearPlus",
     "Link",
     "Scaler",
+    "SequenceDecoder",
+    "SequenceEncoder",
+    "convolution",
     "dense",
     "functional",
     "keep_prefix",

@@ -42,9 +42,9 @@ class LinearPlus(nn.Module):
     linear : torch.nn.Linear
         The linear branch.
 
-    nonlinear : torch.nn.Sequential or None
-        The nonlinear branch. Its last module is a `torch.nn.Linear`, and is set to zero here. None leaves it out, and
-        the limit with it.
+    nonlinear : torch.nn.Module or None
+        The nonlinear branch. The last of its layers that has weights is set to zero here, and so must be its output
+        then. None leaves it out, and the limit with it.
 
     limit : torch.Tensor of shape (d_in,)
     """
@@ -54,8 +54,8 @@ class LinearPlus(nn.Module):
         self.linear = linear
         self.nonlinear = nonlinear
         if nonlinear is not None:
-            nn.init.zeros_(nonlinear[-1].weight)
-            nn.init.zeros_(nonlinear[-1].bias)
+            for weight in list(_layers_with_weights(nonlinear))[-1].parameters(recurse=False):
+                nn.init.zeros_(weight)
             self.register_buffer("limit", limit, persistent=False)
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
@@ -65,6 +65,10 @@ class LinearPlus(nn.Module):
             return self.linear(x)
         near = x.clamp(-self.limit, self.limit)
         return self.linear(near) + self.nonlinear(near) + F.linear(x - near, self.far)
+
+
+def _layers_with_weights(module):
+    return (layer for layer in module.modules() if any(True for _ in layer.parameters(recurse=False)))
 
 
 class Scaler(nn.Module):

@@ -64,9 +64,7 @@ class AutoencoderModule(nn.Module):
 
     def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells
         """Loss of each row's output against the clean row: (n,)."""
-        if self.link is None:
-            return self.loss(output, x)
-        return self.loss(self.link(output), self.scaler.inverse(x))
+        return self.cell_losses(output, x).sum(dim=1)
 
     def penalty(self, x, encoding):  # noqa: ARG002 - what each is for is the variant's to say
         """Named terms that are added to the loss, each of shape (n,) or a scalar."""
@@ -76,6 +74,12 @@ class AutoencoderModule(nn.Module):
         """Called after each step of the optimiser, with the share of the training that is done, in (0, 1]."""
 
     # What the hooks make up ------------------------------------------------------------------------------------------
+
+    def cell_losses(self, output, x):
+        """Loss of each cell of the output against the clean rows: (n, d)."""
+        if self.link is None:
+            return self.loss(output, x)
+        return self.loss(self.link(output), self.scaler.inverse(x))
 
     def losses(self, x, sizes=None):
         """Named terms of the loss of scaled rows; the loss is the sum of their means.

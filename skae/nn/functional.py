@@ -1,7 +1,7 @@
 """Formulas: activations and reconstruction losses.
 
-A loss maps an output and its target, both of shape (n, d), to one value a row, of shape (n,): a sum over features,
-never a mean, so that its weight against a penalty depends neither on the batch nor on the width.
+A loss maps an output and its target, both of shape (n, d), to one value a cell, of the same shape. Whoever adds them up
+sums over features, and never takes their mean, so that the weight against a penalty does not depend on the width.
 """
 
 import torch
@@ -31,28 +31,28 @@ ACTIVATIONS = {
 
 
 def squared_error(output, target):
-    """Squared error of each row: sum_j (output_j - target_j)^2."""
-    return (output - target).square().sum(dim=1)
+    """Squared error of each cell: (output - target)^2."""
+    return (output - target).square()
 
 
 def absolute_error(output, target):
-    """Absolute error of each row: sum_j |output_j - target_j|."""
-    return (output - target).abs().sum(dim=1)
+    """Absolute error of each cell: |output - target|."""
+    return (output - target).abs()
 
 
 def huber(output, target):
-    """Huber's loss of each row: quadratic for errors below one unit of scale, linear above (Huber, 1964)."""
-    return F.huber_loss(output, target, reduction="none").sum(dim=1)
+    """Huber's loss of each cell: quadratic for errors below one unit of scale, linear above (Huber, 1964)."""
+    return F.huber_loss(output, target, reduction="none")
 
 
 def binary_cross_entropy(logits, target):
-    """Minus the Bernoulli log-likelihood of each row, for targets in [0, 1]."""
-    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
+    """Minus the Bernoulli log-likelihood of each cell, for targets in [0, 1]."""
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 def poisson(log_rate, target):
-    """Minus the Poisson log-likelihood of each row, but for a constant: sum_j rate_j - x_j log rate_j."""
-    return F.poisson_nll_loss(log_rate, target, log_input=True, reduction="none").sum(dim=1)
+    """Minus the Poisson log-likelihood of each cell, but for a constant: rate - x log rate."""
+    return F.poisson_nll_loss(log_rate, target, log_input=True, reduction="none")
 
 
 LOSSES = {

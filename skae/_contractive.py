@@ -1,0 +1,354 @@
+"""The contractive autoencoder: its code hardly moves where its rows move a little."""
+
+from dataclasses import replace
+from numbers import Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skae._base import BaseAutoencoder
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule
+
+
+class ContractiveModule(AutoencoderModule):
+    """An `AutoencoderModule` with the squared Frobenius norm of its encoder's Jacobian as a penalty.
+
+    Parameters
+    ----------
+    alpha : float
+
+    method : {"layer", "exact", "estimate"}
+        "layer" is exact too, for an encoder that is one layer.
+
+    unit : float
+        What a unit of a scaled row is worth in the units of `axes`.
+    """
+
+    def __init__(self, *args, alpha, method, unit, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.alpha, self.method, self.unit = alpha, method, unit
+
+    @property
+    def lengths(self):
+        """What a unit of the inner code is worth, (k,): codes are measured as they are shown."""
+        return 1.0 if self.axes is None else self.axes.scale / self.unit
+
+    def penalty(self, x, encoding):  # noqa: ARG002 - the encoding was not made to be differentiated by x
+        """Return the contraction, weighed by alpha."""
+        return {"contraction": self.alpha * self.contraction(x, self.method)}
+
+    def contraction(self, x, method):
+        """Squared Frobenius norm of the Jacobian of the code at scaled rows: (n, d) -> (n,)."""
+        with torch.enable_grad():
+            if method == "layer":
+                return self._of_one_layer(x)
+            x = x.detach().requires_grad_()
+            code = self.code(self.encoder(x)) * self.lengths
+            if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
+                signs = torch.randint(2, code.shape).to(code) * 2 - 1
+                return _gradient(code, x, signs).square().sum(dim=1)
+            units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
+            return sum(_gradient(code, x, unit.expand_as(code)).square().sum(dim=1) for unit in units)
+
+    def _of_one_layer(self, x):
+        """For a code s(Wx + b): sum_j s'_j^2 |w_j|^2."""
+        layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
+        slope = 1.0
+        if isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:  # the layer, and the code's activation
+            before = layer(x)
+            slope = _gradient(self.encoder[1](before), before, torch.ones_like(before))
+        norms = layer.weight.square().sum(dim=1)  # (k,)
+        return (torch.ones_like(x[:, :1]) * (slope * self.lengths) ** 2 * norms).sum(dim=1)
+
+    def after_step(self, progress):  # noqa: ARG002
+        """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
+        if self.axes is None:
+            return
+        weight = self.decoder.linear.weight  # (d, k)
+        with torch.no_grad():
+            weight.mul_((self.lengths / weight.norm(dim=0).clamp(min=1e-30)).clamp(max=1.0))
+
+
+def _gradient(output, x, weights):
+    return torch.autograd.grad(output, x, weights, create_graph=True)[0]
+
+
+class ContractiveAutoencoder(BaseAutoencoder):
+    r"""Autoencoder whose codes hardly move where rows move a little.
+
+    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
+
+    .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
+              + \alpha \left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert_F^2
+
+    Codes are measured as they are shown, and rows as they are scaled inside. To first order it is what Gaussian noise
+    of variance `alpha` would do: a contractive autoencoder is a denoising one without noise [2]_. Training starts at
+    the linear optimum, PCA whose components are shrunk by :math:`\lambda / (\lambda + \alpha)`, for a variance of
+    :math:`\lambda`.
+
+    Choose it for codes that are smooth in the data, of which `contraction(X)` tells row by row how smooth. Choose
+    `DenoisingAutoencoder` where the noise is known, or large.
+
+    Parameters
+    ----------
+    n_components : int, float, "mle" or None, default=32
+        Size of the code. An int may exceed the number of features. A share of the variance, "mle" and None are as in
+        `Autoencoder`.
+
+    alpha : float, default=0.1
+        Weight of the penalty. It is the variance of the noise against which codes are to hold, where scaled data have a
+        variance of one a feature.
+
+    contraction_method : {"auto", "exact", "estimate"}, default="auto"
+        How the penalty is computed in training. "exact" is in closed form where the encoder is one layer, and else
+        takes a backward pass for each component of the code. "estimate" takes one, with random signs, and is unbiased
+        [3]_. "auto" is exact for one layer and estimates elsewhere.
+
+    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
+        Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
+        and half of that. With `()` there are none, and the networks are linear.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the hidden layers.
+
+    code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
+        Activation function of the code. Any but "identity" gives a classic autoencoder, without the linear maps: it
+        starts at random and its codes are shown as they are.
+
+    architecture : Architecture or None, default=None
+        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+
+    init : {"pca", "random"}, default="pca"
+        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and no
+        promise against PCA.
+
+    ordered : bool, default=False
+        Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
+        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
+        whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
+
+    whiten : bool, default=False
+        Whether each component of the codes is divided by its standard deviation, as in PCA.
+
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
+        Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
+        errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
+        "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
+        the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
+        sure on the rows held out.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
+
+    learning_rate : float, default=0.01
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        linear maps learn at a tenth of it.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data, over all chunks.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    See Also
+    --------
+    Autoencoder : Without the penalty.
+    DenoisingAutoencoder : Robust to noise by being shown it.
+
+    Notes
+    -----
+    The columns of the decoder's linear map may not grow, lest the code shrink and the decoder make up for it.
+
+    References ---------- .. [1] S. Rifai et al., "Contractive auto-encoders: explicit invariance during feature
+    extraction", ICML 2011. .. [2] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the
+    data-generating distribution", Journal of
+       Machine Learning Research 15, 2014.
+    .. [3] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
+    splines",
+       Communications in Statistics 19(2), 1990.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ContractiveAutoencoder
+    >>> X = load_digits().data[:500]
+    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=10, random_state=0).fit(X) for a in (0.01, 1.0))
+    >>> bool(tight.contraction(X).mean() < loose.contraction(X).mean())
+    True
+    """
+
+    _module_class = ContractiveModule
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **BaseAutoencoder._parameter_constraints,
+        "architecture": [Architecture, None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "contraction_method": [StrOptions({"auto", "exact", "estimate"})],
+    }
+
+    def __init__(
+        self,
+        n_components=32,
+        *,
+        alpha=0.1,
+        contraction_method="auto",
+        hidden_layer_sizes="auto",
+        activation="gelu",
+        code_activation="identity",
+        architecture=None,
+        init="pca",
+        ordered=False,
+        whiten=False,
+        loss="squared_error",
+        scale="global",
+        max_iter="auto",
+        batch_size="auto",
+        learning_rate=1e-2,
+        weight_decay=0.3,
+        early_stopping=False,
+        validation_fraction="auto",
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            code_activation=code_activation,
+            init=init,
+            ordered=ordered,
+            whiten=whiten,
+            loss=loss,
+            scale=scale,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.alpha = alpha
+        self.contraction_method = contraction_method
+        self.architecture = architecture
+
+    def contraction(self, X):
+        """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        norms : ndarray of shape (n_samples,)
+            Without unit: codes, before whitening, and rows are both scaled as they are inside.
+        """
+        rows = self._rows_of(X)
+        module = self._modules[rows.dtype.name]
+        device, method = module.scaler.mean.device, "layer" if module.method == "layer" else "exact"
+        batches = (module.scaler(torch.tensor(batch).to(device)) for batch in rows.batches())
+        return np.concatenate([module.contraction(x, method).detach().cpu().numpy() for x in batches])
+
+    def _formula(self, moments, scale):  # noqa: ARG002 - the base's signature
+        one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
+        method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
+        return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
+
+    def _linear_start(self, rows, blueprint, seed):
+        start = super()._linear_start(rows, blueprint, seed)
+        shrunk = start.variance / np.maximum(start.variance + self.alpha, np.finfo(float).tiny)
+        filters = start.components * shrunk[:, None]
+        return replace(start, filters=filters, variance=start.variance * np.square(shrunk))

@@ -1,0 +1,246 @@
+"""The plain autoencoder of sequences."""
+
+from skae._base import BaseAutoencoder
+from skae.architectures import Recurrent
+from skae.nn import AutoencoderModule
+
+
+class LSTMAutoencoder(BaseAutoencoder):
+    r"""Autoencoder of sequences: `Autoencoder` with recurrent networks.
+
+    It is the same as `Autoencoder(architecture=Recurrent(...))`: the objective, the start at PCA, what is promised
+    against it, and how codes are shown. Rows are sequences that were flattened; the encoder reads them step by step, in
+    both directions, and the decoder writes them step by step from the code [1]_.
+
+    Choose it for sequences in which the same thing may happen at any step. Choose `Autoencoder` where each step has a
+    meaning of its own, or where time counts: step by step is slow.
+
+    Parameters
+    ----------
+    n_components : int, float, "mle" or None, default=2
+        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
+        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
+        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
+        rule, and None the lesser of `n_samples` and `n_features`.
+
+    sequence_shape : (n_steps, n_step_features), default=None
+        Of a row. None takes a square number of features for as many steps as each has features, so that an image is
+        read line by line, and any other for steps of one feature.
+
+    hidden_size : int, default=64
+        Units of the encoder, in each direction, and of the decoder.
+
+    bidirectional : bool, default=True
+        Whether the encoder reads in both directions.
+
+    cell : {"lstm", "gru"}, default="lstm"
+        Long short-term memory or gated recurrent unit.
+
+    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
+        Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
+        and half of that. With `()` there are none, and the networks are linear.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the hidden layers.
+
+    code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
+        Activation function of the code. Any but "identity" gives a classic autoencoder, without the linear maps: it
+        starts at random and its codes are shown as they are.
+
+    init : {"pca", "random"}, default="pca"
+        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and no
+        promise against PCA.
+
+    ordered : bool, default=False
+        Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
+        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
+        whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
+
+    whiten : bool, default=False
+        Whether each component of the codes is divided by its standard deviation, as in PCA.
+
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
+        Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
+        errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
+        "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
+        the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
+        sure on the rows held out.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
+
+    learning_rate : float, default=0.01
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        linear maps learn at a tenth of it.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data, over all chunks.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    See Also
+    --------
+    Autoencoder : Dense layers only.
+    skae.architectures.Recurrent : The same networks for other objectives.
+
+    References
+    ----------
+    .. [1] N. Srivastava, E. Mansimov and R. Salakhutdinov, "Unsupervised learning of video representations using
+       LSTMs", ICML 2015.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import LSTMAutoencoder
+    >>> X = load_digits().data[:300]  # images of 8 x 8, read line by line
+    >>> autoencoder = LSTMAutoencoder(8, hidden_size=16, max_iter=5, random_state=0).fit(X)
+    >>> autoencoder.inverse_transform(autoencoder.transform(X)).shape
+    (300, 64)
+    """
+
+    _module_class = AutoencoderModule
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **BaseAutoencoder._parameter_constraints,
+        **Recurrent._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        sequence_shape=None,
+        hidden_size=64,
+        bidirectional=True,
+        cell="lstm",
+        hidden_layer_sizes="auto",
+        activation="gelu",
+        code_activation="identity",
+        init="pca",
+        ordered=False,
+        whiten=False,
+        loss="squared_error",
+        scale="global",
+        max_iter="auto",
+        batch_size="auto",
+        learning_rate=1e-2,
+        weight_decay=0.3,
+        early_stopping=False,
+        validation_fraction="auto",
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            code_activation=code_activation,
+            init=init,
+            ordered=ordered,
+            whiten=whiten,
+            loss=loss,
+            scale=scale,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.sequence_shape = sequence_shape
+        self.hidden_size = hidden_size
+        self.bidirectional = bidirectional
+        self.cell = cell
+
+    @property
+    def _architecture(self):
+        return Recurrent(self.sequence_shape, self.hidden_size, self.bidirectional, self.cell)

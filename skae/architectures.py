@@ -1,0 +1,244 @@
+"""Networks for the `architecture` parameter: convolutional, recurrent, or of one's own.
+
+An architecture is the part of the networks next to the data, the *trunk*: an encoder from rows to features and a
+decoder back. The dense layers of `hidden_layer_sizes` lie between it and the code. The objective, whichever estimator
+states it, and the linear maps beside the networks, which make training start at PCA, stay the same.
+
+To write one, subclass `Architecture`: a scikit-learn estimator whose parameters are set in `__init__` and whose `build`
+returns two torch modules.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from numbers import Integral
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
+
+__all__ = ["Architecture", "Convolutional", "Recurrent"]
+
+
+class Architecture(BaseEstimator, ABC):
+    """Base of all architectures: subclass it to write your own.
+
+    A subclass stores its parameters in `__init__`, as any scikit-learn estimator, and has a method `build`.
+
+    Attributes
+    ----------
+    dense_code : bool
+        Whether dense layers lie between the trunk and the code. If not, the code is the trunk's output.
+
+    Examples
+    --------
+    A trunk that averages pairs of neighbouring features:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.architectures import Architecture
+    >>> from torch import nn
+    >>> class Pairs(Architecture):
+    ...     def __init__(self, slope=0.1):
+    ...         self.slope = slope
+    ...
+    ...     def build(self, n_features, activation):
+    ...         down = nn.Sequential(nn.Unflatten(1, (1, -1)), nn.AvgPool1d(2, ceil_mode=True), nn.Flatten())
+    ...         width = (n_features + 1) // 2
+    ...         up = nn.Sequential(nn.LeakyReLU(self.slope), nn.Linear(width, n_features))
+    ...         return down, up, width
+    >>> X = load_digits().data[:200]
+    >>> Autoencoder(4, architecture=Pairs(), max_iter=5, random_state=0).fit_transform(X).shape
+    (200, 4)
+    """
+
+    _parameter_constraints: dict = {}  # noqa: RUF012 - scikit-learn's own way
+
+    dense_code = True
+
+    @abstractmethod
+    def build(self, n_features, activation):
+        """Make a new encoder and a new decoder.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        activation : str
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
+
+        Returns
+        -------
+        encoder : torch.nn.Module
+            From rows to features, (n, n_features) -> (n, width).
+
+        decoder : torch.nn.Module
+            Back, (n, width) -> (n, n_features). Its last layer that has weights must be linear in them, for training
+            starts where they are zero. No row may depend on the others in its batch.
+
+        width : int
+        """
+
+    def checked_build(self, n_features, activation):
+        """Check the parameters, build, and see whether both halves do what they should.
+
+        Raises
+        ------
+        ValueError
+            If they don't.
+        """
+        if self._parameter_constraints:
+            self._validate_params()
+        encoder, decoder, width = self.build(n_features, activation)
+        x = torch.zeros(2, n_features)
+        with torch.no_grad():
+            features = encoder.eval()(x)
+            if features.shape != (2, width):
+                raise ValueError(
+                    f"{self!r}.build(n_features={n_features}) says that the width is {width}, but its encoder makes "
+                    f"{tuple(features.shape)} of (2, {n_features}). It must return (n, width)."
+                )
+            output = decoder.eval()(features)
+        if output.shape != x.shape:
+            raise ValueError(
+                f"The decoder of {self!r}.build(n_features={n_features}) makes {tuple(output.shape)} of (2, {width}). "
+                f"It must return (n, n_features), here (2, {n_features})."
+            )
+        return encoder, decoder, width
+
+
+class Convolutional(Architecture):
+    """Convolutions for rows that are images: down by convolution and pooling, up by upsampling and convolution.
+
+    Parameters
+    ----------
+    image_shape : (height, width) or (height, width, n_channels), default=None
+        Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey
+        image and any other for one row of pixels. Any size will do.
+
+    channels : sequence of int, default=(32, 64)
+        Channels of each layer. Each halves height and width, rounded up.
+
+    kernel_size : int, default=3
+        Height and width of the convolutions in pixels. Odd.
+
+    dense_code : bool, default=True
+        Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
+        as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import DenoisingAutoencoder
+    >>> from skae.architectures import Convolutional
+    >>> X = load_digits().data[:200]
+    >>> denoiser = DenoisingAutoencoder(8, architecture=Convolutional(channels=(8,)), max_iter=5, random_state=0)
+    >>> denoiser.fit(X).reconstruct(X).shape
+    (200, 64)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "image_shape": ["array-like", None],
+        "channels": ["array-like"],
+        "kernel_size": [Interval(Integral, 1, None, closed="left")],
+        "dense_code": ["boolean"],
+    }
+
+    def __init__(self, image_shape=None, channels=(32, 64), kernel_size=3, dense_code=True):
+        self.image_shape = image_shape
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.dense_code = dense_code
+
+    def build(self, n_features, activation):
+        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        if self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size={self.kernel_size} must be odd, so that a convolution keeps the size.")
+        if not len(self.channels):
+            raise ValueError("channels=() must hold at least one int of 1 or more.")
+        channels = _sizes("channels", self.channels)
+        shape = _shape("image_shape", self.image_shape, n_features, (2, 3)) or (*_square(n_features), 1)
+        return convolution((*shape, 1)[:3], channels, self.kernel_size, activation)
+
+
+class Recurrent(Architecture):
+    """A recurrent net for rows that are sequences, which reads them step by step and writes them step by step.
+
+    Parameters
+    ----------
+    sequence_shape : (n_steps, n_step_features), default=None
+        Of a row. None takes a square number of features for as many steps as each has features, so that an image is
+        read line by line, and any other for steps of one feature.
+
+    hidden_size : int, default=64
+        Units of the encoder, in each direction, and of the decoder.
+
+    bidirectional : bool, default=True
+        Whether the encoder reads in both directions.
+
+    cell : {"lstm", "gru"}, default="lstm"
+        Long short-term memory [1]_ or gated recurrent unit [2]_.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long short-term memory", Neural Computation 9(8), 1997.
+    .. [2] K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+       translation", EMNLP 2014.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.architectures import Recurrent
+    >>> X = load_digits().data[:200]
+    >>> Autoencoder(4, architecture=Recurrent(hidden_size=8), max_iter=5, random_state=0).fit_transform(X).shape
+    (200, 4)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "sequence_shape": ["array-like", None],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "bidirectional": ["boolean"],
+        "cell": [StrOptions(set(CELLS))],
+    }
+
+    def __init__(self, sequence_shape=None, hidden_size=64, bidirectional=True, cell="lstm"):
+        self.sequence_shape = sequence_shape
+        self.hidden_size = hidden_size
+        self.bidirectional = bidirectional
+        self.cell = cell
+
+    def build(self, n_features, activation):  # noqa: ARG002 - a recurrent cell has its own
+        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        shape = _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
+        encoder = SequenceEncoder(shape, self.hidden_size, bool(self.bidirectional), self.cell)
+        return encoder, SequenceDecoder(shape, encoder.width, self.hidden_size, self.cell), encoder.width
+
+
+def _square(n_features):
+    """(side, side) of a square number, else one row: (1, n_features)."""
+    side = math.isqrt(n_features)
+    return (side, side) if side * side == n_features else (1, n_features)
+
+
+def _sizes(name, sizes):
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"{name}={sizes!r} must hold ints of 1 or more, got {size!r}.")
+    return tuple(map(int, sizes))
+
+
+def _shape(name, shape, n_features, lengths):
+    if shape is None:
+        return None
+    sizes = _sizes(name, shape)
+    if len(sizes) not in lengths:
+        raise ValueError(f"{name}={shape!r} must have {' or '.join(map(str, lengths))} numbers, got {len(sizes)}.")
+    if math.prod(sizes) != n_features:
+        raise ValueError(
+            f"{name}={shape!r} has {math.prod(sizes)} cells, but X has {n_features} features. Set {name} to the shape "
+            "of a row of X, or to None."
+        )
+    return sizes

@@ -1,0 +1,64 @@
+"""Convolutional halves of a network: from rows that are images to a last map of features, and back."""
+
+import itertools
+
+from torch import nn
+
+from skae.nn.functional import ACTIVATIONS
+
+
+def convolution(image_shape, channels, kernel_size, activation):
+    """Make a convolutional encoder and its mirror.
+
+    Each layer of the encoder is a convolution, the activation, and pooling to half the size, rounded up. Each layer of
+    the decoder doubles the size again, to the pixel, and is a convolution.
+
+    Parameters
+    ----------
+    image_shape : (height, width, n_channels)
+        Of a row, channels last.
+
+    channels : sequence of int
+        Of each layer.
+
+    kernel_size : int
+        Odd.
+
+    activation : str
+        A key of `skae.nn.functional.ACTIVATIONS`.
+
+    Returns
+    -------
+    encoder, decoder : torch.nn.Sequential
+        From images to the last map of features, flattened, (n, d) -> (n, width), and back.
+
+    width : int
+    """
+    height, width, n_channels = image_shape
+    sizes = [(height, width)]
+    for _ in channels:
+        sizes.append(tuple(-(-size // 2) for size in sizes[-1]))
+    widths = [n_channels, *channels]
+
+    down = [nn.Unflatten(1, image_shape), _Permute(0, 3, 1, 2)]  # (n, channels, height, width)
+    for width_in, width_out in itertools.pairwise(widths):
+        down += [nn.Conv2d(width_in, width_out, kernel_size, padding=kernel_size // 2), ACTIVATIONS[activation]()]
+        down += [nn.MaxPool2d(2, ceil_mode=True)]
+    down += [nn.Flatten()]
+
+    up = [nn.Unflatten(1, (widths[-1], *sizes[-1]))]
+    for width_in, width_out, size in zip(widths[:0:-1], widths[-2::-1], sizes[-2::-1], strict=True):
+        up += [nn.Upsample(size), nn.Conv2d(width_in, width_out, kernel_size, padding=kernel_size // 2)]
+        up += [ACTIVATIONS[activation]()]
+    up[-1] = _Permute(0, 2, 3, 1)  # no activation after the last convolution
+    up += [nn.Flatten()]
+    return nn.Sequential(*down), nn.Sequential(*up), widths[-1] * sizes[-1][0] * sizes[-1][1]
+
+
+class _Permute(nn.Module):
+    def __init__(self, *order):
+        super().__init__()
+        self.order = order
+
+    def forward(self, x):
+        return x.permute(self.order)
