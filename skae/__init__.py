@@ -7,6 +7,7 @@ from skae._contractive import ContractiveAutoencoder
 from skae._convolutional import ConvolutionalAutoencoder
 from skae._denoising import DenoisingAutoencoder
 from skae._recurrent import LSTMAutoencoder
+from skae._sparse import SparseAutoencoder
 
 __all__ = [
     "Autoencoder",
@@ -14,5 +15,6 @@ __all__ = [
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
     "LSTMAutoencoder",
+    "SparseAutoencoder",
 ]
 __version__ = _version("skae")

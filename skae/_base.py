@@ -101,6 +101,18 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         """Where training starts: the linear optimum of the variant's objective on scaled rows."""
         return linear_start(rows, blueprint.n_components, seed)
 
+    _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
+
+    def _shown_axes(self, module, rows):
+        """Axes in which codes are shown, and their variance."""
+        if self.code_activation == "identity":
+            return shown_axes(module, rows, whiten=self.whiten)
+        return None, code_variance(module, rows)  # the user wants the activation's range
+
+    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
+        """More attributes of the trained module, of shape and meaning that are the variant's."""
+        return {}
+
     @abstractmethod
     def __init__(
         self,
@@ -108,10 +120,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         *,
         hidden_layer_sizes,
         activation,
-        code_activation,
-        init,
-        ordered,
-        whiten,
+        code_activation="identity",  # a variant may have no use for this and the next three
+        init="pca",
+        ordered=False,
+        whiten=False,
         loss,
         scale,
         max_iter,
@@ -472,7 +484,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         names = blueprint.build(self._module_class).state_dict()
         weights = unused | {name: value for name, value in start.weights().items() if name in names}
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
-        if start.filters is not None:  # its scores are not PCA's
+        if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
             return self._trained(rows, moments, blueprint, settings, outcome, folds=[])
         ratio = None
@@ -486,8 +498,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         weights = read_weights(outcome.module)
         if len(rows) == 1:  # a chunk of one row has no variance
             variance = self.explained_variance_
-        elif axes is None and self.code_activation == "identity":  # else the user wants the activation's range
-            axes, variance = shown_axes(outcome.module, rows, whiten=self.whiten)
+        elif axes is None:
+            axes, variance = self._shown_axes(outcome.module, rows)
         else:
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
@@ -501,7 +513,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         if blueprint.ordered and folds is not None:
             module = blueprint.build(self._module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
-        return self._state(moments, blueprint, settings, weights, variance, ratio, outcome.epoch, outcome.curves)
+        more = self._learned(outcome.module, rows, blueprint)
+        return more | self._state(moments, blueprint, settings, weights, variance, ratio, outcome.epoch, outcome.curves)
 
     def _state(self, moments, blueprint, settings, weights, variance, ratio, epoch, curves):
         """All attributes of a fitted estimator."""
@@ -514,7 +527,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "_settings": settings,
             "_moments": moments,
             "_stream": None,
-            "_shaping": {name: self._shaping_parameter(name) for name in SHAPING},
+            "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
             "n_components_": blueprint.n_components,
             "n_samples_": moments.n_rows,

@@ -57,10 +57,9 @@ def code_variance(module, rows):
     def shown(codes):
         if module.axes is None:
             return codes
-        scale, mean, rotation = (
-            values.cpu().double().numpy() for values in (module.axes.scale, module.axes.mean, module.axes.rotation)
-        )
-        return (codes * scale - mean) @ rotation.T
+        axes = {name: values.cpu().double().numpy() for name, values in module.axes.named_buffers()}
+        centred = codes * axes["scale"] - axes["mean"]
+        return centred @ axes["rotation"].T if "rotation" in axes else centred
 
     pairs = ((shown(codes), batch) for codes, batch in inner_codes(module, rows))
     return principal_axes(pairs, rotate=False)[2]

@@ -47,6 +47,11 @@ class LinearStart:
     filters: np.ndarray | None = None
     seen_mean: np.ndarray | None = None
 
+    @property
+    def is_pca(self):
+        """Whether the scores are PCA's."""
+        return self.filters is None
+
     @classmethod
     def of(cls, mean, components, variance, n_components):
         """Fill up with components that are zero."""

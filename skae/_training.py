@@ -15,7 +15,6 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
-LINEAR_RATE = 0.1  # learning rate of the linear branches, which start at their optimum, against the others'
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
@@ -253,7 +252,7 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     net : AutoencoderNet
         Initialized.
     """
-    linear = {"lr": LINEAR_RATE * learning_rate, "weight_decay": 0.0}
+    linear = {"lr": module.linear_rate * learning_rate, "weight_decay": 0.0}
     return AutoencoderNet(
         module,
         n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
@@ -263,7 +262,7 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),
-        optimizer__param_groups=[(f"{half}.linear.*", linear) for half in ("encoder", "decoder")],
+        optimizer__param_groups=[(pattern, linear) for pattern in module.linear_weights],
         lr=learning_rate,
         max_epochs=max_iter or 1,
         batch_size=batch_size,

@@ -187,7 +187,7 @@ def test_clone_of_a_fitted_estimator_is_unfitted(small, digits):
     small.fit(digits)
     other = clone(small)
     assert not other.__sklearn_is_fitted__()
-    assert other.get_params() == small.get_params()
+    assert repr(other.get_params()) == repr(small.get_params())
     assert not [name for name in vars(other) if name.endswith("_")]
 
 
@@ -320,4 +320,4 @@ def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
     values = {own: value for own, (value, _) in OWN[estimator].items()}
     first = estimator(4, hidden_layer_sizes=8, max_iter=4, random_state=0, **values).fit(digits)
     other = clone(first).set_params(**{name: OWN[estimator][name][1]}).fit(digits)
-    assert not np.array_equal(other.reconstruct(digits), first.reconstruct(digits))
+    assert other.loss_curve_ != first.loss_curve_

@@ -146,8 +146,8 @@ class CodeAxes(nn.Module):
     ----------
     scale, mean : ndarray of shape (n_components,)
 
-    rotation : ndarray of shape (n_components, n_components)
-        Orthogonal.
+    rotation : ndarray of shape (n_components, n_components) or None
+        Orthogonal. None leaves each component where it is.
 
     deviation : ndarray of shape (n_components,)
         One, or the standard deviation of each component if codes are whitened.
@@ -158,12 +158,15 @@ class CodeAxes(nn.Module):
     def __init__(self, scale, mean, rotation, deviation, dtype):
         super().__init__()
         for name, values in {"scale": scale, "mean": mean, "rotation": rotation, "deviation": deviation}.items():
-            self.register_buffer(name, torch.tensor(values, dtype=dtype), persistent=False)
+            tensor = None if values is None else torch.tensor(values, dtype=dtype)
+            self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, code):
         """Inner codes to shown ones."""
-        return (code * self.scale - self.mean) @ self.rotation.T / self.deviation
+        centred = code * self.scale - self.mean
+        return (centred if self.rotation is None else centred @ self.rotation.T) / self.deviation
 
     def inverse(self, shown):
         """Shown codes to inner ones."""
-        return ((shown * self.deviation) @ self.rotation + self.mean) / self.scale
+        turned = shown * self.deviation
+        return ((turned if self.rotation is None else turned @ self.rotation) + self.mean) / self.scale

@@ -38,6 +38,10 @@ class AutoencoderModule(nn.Module):
         random prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
     """
 
+    # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
+    linear_weights = ("encoder.linear.*", "decoder.linear.*")
+    linear_rate = 0.1
+
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
         super().__init__()
         self.encoder = encoder

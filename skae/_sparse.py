@@ -1,0 +1,546 @@
+"""The sparse autoencoder: a wide code of which each row uses a few units, and a dictionary of atoms."""
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skae._base import BaseAutoencoder
+from skae._codes import code_variance, inner_codes
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule, LinearPlus
+
+ALPHA = {"l1": 0.04, "kl": 10.0}  # what None means
+LEFT_OUT = ("code_activation", "init", "ordered", "whiten")  # what a sparse code has no use for
+NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
+ROWS_FOR_ATOMS = 5  # a unit
+MEMORY = 100  # steps over which a threshold is averaged
+IDLE_STEPS = 50  # without activity, after which a unit is revived
+REVIVAL = 1 / 32  # weight of that (Gao et al., 2025)
+MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
+
+
+class TopK(nn.Module):
+    """Keep the k greatest units of each row, if they are positive."""
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+
+    def forward(self, encoding):
+        """Encodings to codes: (n, n_units) -> (n, n_units)."""
+        values, index = encoding.relu().topk(self.k, dim=1)
+        return torch.zeros_like(encoding).scatter(1, index, values)
+
+
+class BatchTopK(nn.Module):
+    """Keep k units a row, on average over a batch in training, and else what reaches a threshold learned there.
+
+    The threshold is the mean of the least value that was kept. No row depends on others once it is trained.
+    """
+
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+        self.register_buffer("threshold", torch.zeros(()))
+
+    def forward(self, encoding):
+        """Encodings to codes: (n, n_units) -> (n, n_units)."""
+        code = encoding.relu()
+        if not self.training:
+            return code * (code >= self.threshold)
+        least = code.detach().flatten().topk(self.k * len(code)).values[-1]
+        self.threshold.lerp_(least, 1 / MEMORY)
+        return code * (code >= least)
+
+
+SELECTIONS = {
+    "l1": lambda _: nn.ReLU(),
+    "kl": lambda _: nn.Sigmoid(),
+    "top_k": TopK,
+    "batch_top_k": BatchTopK,
+}
+
+
+class SparseEncoder(nn.Module):
+    """A network, and for a selection of k units one step of iterative thresholding with the dictionary's own atoms.
+
+    The step looks at what the units that were selected leave unexplained (Gregor and LeCun, 2010).
+
+    Parameters
+    ----------
+    network : LinearPlus
+
+    dictionary : torch.nn.Linear
+        The decoder.
+
+    select : torch.nn.Module or None
+        None takes no step.
+    """
+
+    def __init__(self, network, dictionary, select):
+        super().__init__()
+        self.network = network
+        self.select = select
+        if select is not None:
+            self.dictionary = (dictionary,)  # in a tuple, for it is the decoder's
+            self.step = nn.Parameter(torch.ones(()))
+            self.shift = nn.Parameter(torch.zeros(dictionary.in_features))
+
+    def forward(self, x):
+        """Scaled rows to encodings: (n, d) -> (n, n_units)."""
+        encoding = self.network(x)
+        if self.select is None:
+            return encoding
+        (dictionary,) = self.dictionary
+        code = self.select(encoding)
+        return code + self.step.to(x) * ((x - dictionary(code)) @ dictionary.weight) + self.shift
+
+
+class SparseModule(AutoencoderModule):
+    """An `AutoencoderModule` whose decoder is a dictionary, with one of four ways to a sparse code.
+
+    Parameters
+    ----------
+    encoder, decoder : LinearPlus
+        Of the decoder, the linear map alone is used.
+
+    sparsity : {"l1", "kl", "top_k", "batch_top_k"}
+
+    alpha : float
+        Weight of the penalty of "l1" and "kl".
+
+    target : float
+        Mean activation that "kl" asks for.
+
+    k : int
+        Units that "top_k" and "batch_top_k" keep.
+
+    length : float
+        Of each atom.
+    """
+
+    linear_weights = ("encoder.network.linear.*", "encoder.step", "encoder.shift", "decoder.linear.*")
+    linear_rate = 0.6
+
+    def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
+        select = SELECTIONS[sparsity]
+        first = select(k) if sparsity in ("top_k", "batch_top_k") else None
+        dictionary = LinearPlus(decoder.linear, None, None)
+        super().__init__(SparseEncoder(encoder, decoder.linear, first), dictionary, *args, **kwargs)
+        self.select = select(k)
+        self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
+        self.idle = torch.zeros(decoder.linear.in_features, dtype=torch.int)  # steps since a unit was active
+        self.drawn = None
+
+    def code(self, encoding):
+        """Activities of the units, none of them negative."""
+        return self.select(encoding)
+
+    def sample(self, encoding):
+        """The code, which the penalty will ask for."""
+        self.drawn = self.code(encoding)
+        return self.drawn
+
+    def penalty(self, x, encoding):
+        """Return what makes the code sparse, and in training what revives units."""
+        code, self.drawn = self.drawn, None
+        terms = {}
+        if self.sparsity == "l1":
+            terms["l1"] = self.alpha * math.sqrt(x.shape[1]) * code.sum(dim=1)
+        elif self.sparsity == "kl":
+            terms["kl"] = self.alpha * x.shape[1] * _kl_of_bernoullis(self.target, code.mean(dim=0)).mean()
+        if self.training and self.sparsity != "kl":
+            terms["revival"] = REVIVAL * self.revival(x, encoding, code)
+        return terms
+
+    def revival(self, x, encoding, code):
+        """Squared error of what the dead units, without the selection, make of what the others leave: (n,)."""
+        self.idle = torch.where((code > 0).any(dim=0), 0, self.idle.to(code.device) + 1)
+        dead = (self.idle > IDLE_STEPS).nonzero().flatten()
+        if not len(dead):
+            return torch.zeros_like(x[:, 0])
+        k = min(getattr(self.select, "k", len(dead)), len(dead))
+        values, index = encoding[:, dead].topk(k, dim=1)
+        revived = torch.zeros_like(encoding[:, dead]).scatter(1, index, values)
+        rest = (x - self.decoder(code)).detach()
+        return (rest - revived @ self.decoder.linear.weight[:, dead].T).square().sum(dim=1)
+
+    def after_step(self, progress):  # noqa: ARG002
+        """Give all atoms the same length, so that a penalty can't be cheated by short codes and long atoms."""
+        weight = self.decoder.linear.weight  # (d, n_units)
+        with torch.no_grad():
+            weight.mul_(self.length / weight.norm(dim=0).clamp(min=1e-12))
+
+
+def _kl_of_bernoullis(p, q):
+    q = q.clamp(1e-6, 1 - 1e-6)
+    return p * torch.log(p / q) + (1 - p) * torch.log((1 - p) / (1 - q))
+
+
+@dataclass(frozen=True)
+class SparseStart:
+    """The atoms training starts with, and the encoder that is tied to them, as tensors."""
+
+    encoder_weight: torch.Tensor  # (n_units, d)
+    encoder_bias: torch.Tensor
+    decoder_weight: torch.Tensor  # (d, n_units)
+    decoder_bias: torch.Tensor
+    threshold: float | None
+    shown_as_is: bool
+
+    is_pca = False
+
+    def weights(self):
+        """Weights of the module, by name."""
+        weights = {
+            "encoder.network.linear.weight": self.encoder_weight.numpy(),
+            "encoder.network.linear.bias": self.encoder_bias.numpy(),
+            "encoder.network.far": self.encoder_weight.numpy(),
+            "decoder.linear.weight": self.decoder_weight.numpy(),
+            "decoder.linear.bias": self.decoder_bias.numpy(),
+        }
+        if self.threshold is not None:
+            weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}
+        return weights
+
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+        """Axes that show codes as they are."""
+        return None if self.shown_as_is else axes_in_units(len(self.encoder_weight), unit)
+
+
+def axes_in_units(n_units, unit):
+    """Axes that show each unit's activity where it is, but in units of X."""
+    return np.full(n_units, unit), np.zeros(n_units), None, np.ones(n_units)
+
+
+def atoms_of(rows, n_units):
+    """Directions of unit length: principal ones, of both signs, and mixtures of rows. (m, d) -> (n_units, d)."""
+    _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
+    half = min(n_units // 2, int((sizes > 1e-6 * sizes[0]).sum()))
+    mixtures = torch.randn(n_units - 2 * half, len(rows)) @ rows
+    atoms = torch.cat([directions[:half], -directions[:half], mixtures])
+    return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape))
+
+
+class SparseAutoencoder(BaseAutoencoder):
+    r"""Autoencoder with a wide code, of which each row uses a few units: a dictionary with a learned encoder.
+
+    The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A row is the sum of the atoms
+    whose
+    units :math:`z_i = f(x_i) \geq 0` are active:
+
+    .. math:: \min_{f, D} \; \frac{1}{n} \sum_i \lVert x_i - z_i D - c \rVert^2 + \Omega(z)
+
+    - "l1": :math:`\Omega = \alpha \sqrt{d} \sum_j z_j`, for :math:`d` features: few units are active where little is
+      gained by more [1]_;
+    - "kl": :math:`\Omega = \alpha \frac{d}{k} \sum_j \mathrm{KL}(\rho \Vert \bar z_j)`, for units between 0 and 1: each
+      is active with a mean of :math:`\rho` [2]_;
+    - "top_k": no penalty; of each row the greatest `n_nonzero_coefs` units are kept [3]_;
+    - "batch_top_k": the same on average over a batch, and after training by a threshold [4]_.
+
+    Choose it for parts that can be looked at one by one (`components_`), or for wide features of a linear model.
+    "top_k" when a row may have so many parts and no more; "l1" when some rows are simple and some are not. Choose
+    `Autoencoder` for short codes, and scikit-learn's `MiniBatchDictionaryLearning` for small data, where solving for
+    each row's code is no burden.
+
+    Parameters
+    ----------
+    n_components : int, default=256
+        Number of units, and of atoms. May exceed the number of features.
+
+    sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
+        How the code is made sparse.
+
+    alpha : float or None, default=None
+        Weight of the penalty of "l1" and "kl". None is 0.04 for "l1" and 10 for "kl". Neither the number of features
+        nor their scale changes what it means; a code of "l1" is empty at about 2.
+
+    sparsity_target : float, default=0.1
+        Mean activation that "kl" asks of each unit, between 0 and 1.
+
+    n_nonzero_coefs : int or None, default=None
+        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of `n_components`.
+
+    hidden_layer_sizes : "auto", int or array-like of int, default=()
+        Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
+        four times the number of features or half the number of rows, whichever is less, within 64 and 512; and half of
+        that. With `()` there are none.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the hidden layers.
+
+    architecture : Architecture or None, default=None
+        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
+        Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
+        errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
+        "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
+        the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
+        sure on the rows held out.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
+
+    learning_rate : float, default=0.01
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        linear maps learn at a tenth of it.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data, over all chunks.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    components_ : ndarray of shape (n_components_, n_features)
+        The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
+        `scale="global"` and any `sparsity` but "kl" they have unit norm.
+
+    active_ratio_ : float
+        Share of the units that are active, on average over the training rows (of the last chunk). Of "kl", where none
+        is zero, the mean activation.
+
+    dead_ratio_ : float
+        Share of the units that are active in no training row. Of "kl", whose activation hardly moves.
+
+    See Also
+    --------
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimisation for each row.
+
+    Notes ----- Training starts at the principal directions, of both signs, and an encoder that is their transpose.
+    Units of "l1", "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave
+    [3]_. The encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as
+    they are: they are not rotated.
+
+    References
+    ----------
+    .. [1] B. A. Olshausen and D. J. Field, "Sparse coding with an overcomplete basis set: a strategy employed by V1?",
+       Vision Research 37(23), 1997.
+    .. [2] H. Lee, C. Ekanadham and A. Ng, "Sparse deep belief net model for visual area V2", NeurIPS 2007.
+    .. [3] L. Gao et al., "Scaling and evaluating sparse autoencoders", ICLR 2025.
+    .. [4] B. Bussmann, P. Leask and N. Nanda, "BatchTopK sparse autoencoders", 2024. arXiv:2412.06410
+    .. [5] K. Gregor and Y. LeCun, "Learning fast approximations of sparse coding", ICML 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import SparseAutoencoder
+    >>> X = load_digits().data
+    >>> sparse = SparseAutoencoder(100, sparsity="top_k", n_nonzero_coefs=8, max_iter=10, random_state=0).fit(X)
+    >>> codes = sparse.transform(X)
+    >>> int((codes > 0).sum(axis=1).max())
+    8
+    >>> sparse.components_.shape
+    (100, 64)
+    """
+
+    _module_class = SparseModule
+    _more_shaping = ("sparsity", "n_nonzero_coefs")
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "architecture": [Architecture, None],
+        "sparsity": [StrOptions(set(SELECTIONS))],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
+        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        sparsity="l1",
+        alpha=None,
+        sparsity_target=0.1,
+        n_nonzero_coefs=None,
+        hidden_layer_sizes=(),
+        activation="gelu",
+        architecture=None,
+        loss="squared_error",
+        scale="global",
+        max_iter="auto",
+        batch_size="auto",
+        learning_rate=1e-2,
+        weight_decay=0.3,
+        early_stopping=False,
+        validation_fraction="auto",
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            loss=loss,
+            scale=scale,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.sparsity = sparsity
+        self.alpha = alpha
+        self.sparsity_target = sparsity_target
+        self.n_nonzero_coefs = n_nonzero_coefs
+        self.architecture = architecture
+
+    @property
+    def _n_nonzero(self):
+        if self.n_nonzero_coefs is None:
+            return max(1, round(NONZERO_SHARE * self.n_components))
+        return self.n_nonzero_coefs
+
+    def _check_more_parameters(self):
+        super()._check_more_parameters()
+        if self._n_nonzero > self.n_components:
+            raise ValueError(
+                f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a row "
+                "can't have more active units than there are."
+            )
+
+    def _formula(self, moments, scale):  # noqa: ARG002 - the base's signature
+        # of "kl", so many orthogonal atoms as are active at once are as long as a row
+        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components)) if self.sparsity == "kl" else 1.0
+        return {
+            "sparsity": self.sparsity,
+            "alpha": ALPHA.get(self.sparsity, 0.0) if self.alpha is None else self.alpha,
+            "target": self.sparsity_target,
+            "k": self._n_nonzero,
+            "length": length,
+        }
+
+    def _linear_start(self, rows, blueprint, seed):  # noqa: ARG002 - torch draws from it already
+        n_units, target = self.n_components, self.sparsity_target
+        some = torch.randperm(len(rows))[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
+        x = torch.tensor(rows.read(some.numpy()), dtype=torch.float32)
+        atoms = atoms_of(x, n_units)
+        length = blueprint.formula["length"]
+        projection = x @ atoms.T
+        bias, offset, threshold = 0.0, torch.zeros(x.shape[1]), None
+        if self.sparsity == "kl":
+            bias, offset = math.log(target / (1 - target)), -target * length * atoms.sum(dim=0)
+            code = target * (1 - target) * projection  # by the sigmoid's slope
+        else:
+            code = SELECTIONS[self.sparsity](self._n_nonzero)(projection)
+        x_hat = length * code @ atoms
+        size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # that fits best
+        if self.sparsity == "batch_top_k":
+            threshold = size * float(code[code > 0].min()) if (code > 0).any() else 0.0
+        return SparseStart(
+            encoder_weight=size * atoms,
+            encoder_bias=torch.full((n_units,), bias),
+            decoder_weight=length * atoms.T,
+            decoder_bias=offset,
+            threshold=threshold,
+            shown_as_is=self.sparsity == "kl",
+        )
+
+    def _shown_axes(self, module, rows):
+        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components, self._unit(rows.scale))
+        return axes, code_variance(module, rows)
+
+    def _learned(self, module, rows, blueprint):
+        low, high, total, n = np.inf, -np.inf, 0.0, 0
+        for codes, _ in inner_codes(module, rows):
+            total += (codes if self.sparsity == "kl" else codes > 0).mean(axis=1).sum()
+            low, high = np.minimum(low, codes.min(axis=0)), np.maximum(high, codes.max(axis=0))
+            n += len(codes)
+        dead = high - low < MOVES if self.sparsity == "kl" else high <= 0
+        atoms = module.decoder.linear.weight.detach().cpu().double().numpy().T * blueprint.scale
+        return {
+            "components_": atoms if blueprint.axes is None else atoms / blueprint.axes[0][:, None],
+            "active_ratio_": float(total / n),
+            "dead_ratio_": float(dead.mean()),
+        }
