@@ -174,6 +174,7 @@ class SparseModule(AutoencoderModule):
         """Give all atoms the same length, so that a penalty can't be cheated by short codes and long atoms."""
         weight = self.decoder.linear.weight  # (d, n_units)
         with torch.no_grad():
+            weight.mul_((self.scaler.per_unit > 0)[:, None])  # nothing is spent on constant features
             weight.mul_(self.length / weight.norm(dim=0).clamp(min=1e-12))
 
 
@@ -231,8 +232,7 @@ class SparseAutoencoder(BaseAutoencoder):
     r"""Autoencoder with a wide code, of which each row uses a few units: a dictionary with a learned encoder.
 
     The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A row is the sum of the atoms
-    whose
-    units :math:`z_i = f(x_i) \geq 0` are active:
+    whose units, :math:`z_i = f(x_i) \geq 0`, are active:
 
     .. math:: \min_{f, D} \; \frac{1}{n} \sum_i \lVert x_i - z_i D - c \rVert^2 + \Omega(z)
 

@@ -25,8 +25,12 @@ SMALL = [
     skae.LSTMAutoencoder(4, hidden_size=3, **QUICKER),
     *(
         objective(4, architecture=architecture, **QUICKER)
-        for objective in (skae.DenoisingAutoencoder, skae.ContractiveAutoencoder)
+        for objective in (skae.DenoisingAutoencoder, skae.ContractiveAutoencoder, skae.SparseAutoencoder)
         for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
+    ),
+    *(
+        skae.SparseAutoencoder(4, sparsity=sparsity, n_nonzero_coefs=2, **QUICKER)
+        for sparsity in ("kl", "top_k", "batch_top_k")
     ),
 ]
 

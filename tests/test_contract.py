@@ -24,6 +24,7 @@ from skae import (
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     LSTMAutoencoder,
+    SparseAutoencoder,
 )
 from skae.architectures import Convolutional
 
@@ -289,6 +290,12 @@ OWN = {
     ContractiveAutoencoder: {
         "alpha": (0.1, 0.2),
         "contraction_method": ("auto", "exact"),
+    },
+    SparseAutoencoder: {
+        "sparsity": ("kl", "top_k"),
+        "alpha": (10.0, 20.0),
+        "sparsity_target": (0.1, 0.2),
+        "n_nonzero_coefs": (None, None),
     },
 }
 

@@ -11,6 +11,7 @@ from skae import (
     ConvolutionalAutoencoder,
     DenoisingAutoencoder,
     LSTMAutoencoder,
+    SparseAutoencoder,
 )
 from skae.architectures import Convolutional, Recurrent
 
@@ -27,8 +28,12 @@ CHECKED = [
     LSTMAutoencoder(hidden_size=3, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.4, random_state=0),
     *(
         objective(architecture=architecture, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.4, random_state=0)
-        for objective in (DenoisingAutoencoder, ContractiveAutoencoder)
+        for objective in (DenoisingAutoencoder, ContractiveAutoencoder, SparseAutoencoder)
         for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
+    ),
+    *(
+        SparseAutoencoder(8, sparsity=sparsity, max_iter=2, validation_fraction=0.4, random_state=0)
+        for sparsity in ("kl", "top_k", "batch_top_k")
     ),
 ]
 

@@ -1,0 +1,54 @@
+"""ContractiveAutoencoder on Fashion-MNIST: what its weight does, and what an epoch costs.
+
+    python docs/benchmarks/contractive.py [--rows 10000]
+
+32 components, other parameters default. Costs are of an epoch of training alone, contractive against plain with the
+same networks, interleaved, medians.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from _fashion_mnist import load
+
+from skae import Autoencoder, ContractiveAutoencoder
+
+
+def seconds(estimator, X):
+    """Seconds of one pass over X, by `partial_fit` after a first."""
+    estimator.partial_fit(X)
+    start = time.perf_counter()
+    estimator.partial_fit(X)
+    return time.perf_counter() - start
+
+
+def main():
+    """Print the table and the costs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    X, test = load("train")[: arguments.rows], load("t10k")
+
+    plain = Autoencoder(32, random_state=0).fit(X)
+    print(f"{arguments.rows} rows, plain: test R² {plain.score(test):.4f}")
+    for alpha in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0):
+        contractive = ContractiveAutoencoder(32, alpha=alpha, random_state=0).fit(X)
+        norm = contractive.contraction(test[:1000]).mean()
+        print(f"  alpha {alpha:<6g} norm {norm:9.4f}   test R² {contractive.score(test):.4f}", flush=True)
+
+    parameters = {"batch_size": 128, "random_state": 0}
+    for name, layers, activation in (("one layer", (), "logistic"), ("deep", (512, 256), "identity")):
+        shared = parameters | {"hidden_layer_sizes": layers, "code_activation": activation}
+        ratios = [
+            seconds(ContractiveAutoencoder(32, **shared), X) / seconds(Autoencoder(32, **shared), X)
+            for _ in range(arguments.repeats)
+        ]
+        print(
+            f"an epoch, contractive / plain, {name}: {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""How sparse codes are, what the atoms are, and that no row depends on others."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+
+from skae import SparseAutoencoder
+from skae._sparse import SELECTIONS, _kl_of_bernoullis
+from skae.architectures import Convolutional
+
+QUICK = {"max_iter": 10, "validation_fraction": 0.3, "random_state": 0}
+KINDS = list(SELECTIONS)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def fitted(request, digits):
+    """One of each kind, overcomplete."""
+    return SparseAutoencoder(100, sparsity=request.param, n_nonzero_coefs=8, **QUICK).fit(digits)
+
+
+def test_codes_are_overcomplete_and_not_negative(fitted, digits):
+    codes = fitted.transform(digits)
+    assert codes.shape == (240, 100)
+    assert (codes >= 0).all()
+    if fitted.sparsity == "kl":
+        assert (codes <= 1).all()
+
+
+def test_a_reconstruction_is_the_sum_of_atoms(fitted, digits):
+    codes = fitted.transform(digits)
+    nothing = fitted.inverse_transform(np.zeros((1, 100)))
+    np.testing.assert_allclose(codes @ fitted.components_ + nothing, fitted.reconstruct(digits), atol=1e-5)
+
+
+def test_atoms_have_one_length(fitted):
+    norms = np.linalg.norm(fitted.components_, axis=1)
+    np.testing.assert_allclose(norms, norms[0] if fitted.sparsity == "kl" else 1.0, rtol=1e-5)
+    module = fitted.net_.module_
+    with torch.no_grad():
+        module.decoder.linear.weight.mul_(3.0)
+    module.after_step(1.0)
+    torch.testing.assert_close(
+        module.decoder.linear.weight.norm(dim=0), torch.full((100,), module.length), rtol=1e-5, atol=0
+    )
+
+
+def test_shares_are_those_of_the_training_rows(fitted, digits):
+    codes = fitted.transform(digits)
+    if fitted.sparsity == "kl":
+        assert fitted.active_ratio_ == pytest.approx(codes.mean(), rel=1e-4)
+        assert fitted.dead_ratio_ == np.mean(np.ptp(codes, axis=0) < 0.05)
+    else:
+        assert fitted.active_ratio_ == pytest.approx((codes > 0).mean(), abs=1e-3)
+        assert fitted.dead_ratio_ == pytest.approx(np.mean(~(codes > 0).any(axis=0)), abs=0.011)
+
+
+def test_start_is_not_worse_than_the_mean(digits):
+    for kind in KINDS:
+        start = SparseAutoencoder(100, sparsity=kind, n_nonzero_coefs=8, learning_rate=1e-30, **QUICK).fit(digits)
+        assert start.score(digits) > 0.3
+
+
+def test_learns(fitted, digits):
+    start = SparseAutoencoder(**fitted.get_params() | {"learning_rate": 1e-30}).fit(digits)
+    assert fitted.best_epoch_ > 0
+    assert fitted.validation_loss_curve_[-1] < 0.97 * start.validation_loss_curve_[-1]
+
+
+def test_top_k_keeps_k_of_each_row(digits):
+    fitted = SparseAutoencoder(50, sparsity="top_k", n_nonzero_coefs=5, **QUICK).fit(digits)
+    active = (fitted.transform(digits) > 0).sum(axis=1)
+    assert active.max() == 5
+    assert active.mean() > 4.9
+    select = SELECTIONS["top_k"](2)
+    torch.testing.assert_close(
+        select(torch.tensor([[3.0, -1.0, 5.0, 4.0], [-1.0, -2.0, 0.5, -3.0]])),
+        torch.tensor([[0.0, 0.0, 5.0, 4.0], [0.0, 0.0, 0.5, 0.0]]),
+    )
+
+
+def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
+    fitted = SparseAutoencoder(50, sparsity="batch_top_k", n_nonzero_coefs=5, **QUICK | {"max_iter": 40}).fit(digits)
+    codes = fitted.transform(digits)
+    active = (codes > 0).sum(axis=1)
+    assert 4 < active.mean() < 6
+    assert active.min() < 5 < active.max()
+    np.testing.assert_allclose(fitted.transform(digits[:1]), codes[:1], atol=1e-9)
+    select = SELECTIONS["batch_top_k"](1).train()
+    code = select(torch.tensor([[3.0, 5.0], [4.0, 1.0]]))
+    torch.testing.assert_close(code, torch.tensor([[0.0, 5.0], [4.0, 0.0]]))
+    assert select.threshold == pytest.approx(4 / 100)  # a hundredth of the way from zero
+
+
+def test_default_number_of_active_units(digits):
+    fitted = SparseAutoencoder(40, sparsity="top_k", **QUICK | {"max_iter": 2}).fit(digits)
+    assert (fitted.transform(digits) > 0).sum(axis=1).max() == 4
+
+
+def test_kl_is_that_of_bernoullis():
+    p, q = torch.tensor(0.1), torch.tensor([0.05, 0.1, 0.5])
+    bernoulli = torch.distributions.Bernoulli
+    expected = torch.distributions.kl_divergence(bernoulli(p), bernoulli(q))
+    torch.testing.assert_close(_kl_of_bernoullis(0.1, q), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_kl_reaches_its_target(digits):
+    for target in (0.1, 0.3):
+        fitted = SparseAutoencoder(100, sparsity="kl", sparsity_target=target, **QUICK | {"max_iter": 30}).fit(digits)
+        assert fitted.active_ratio_ == pytest.approx(target, rel=0.25)
+
+
+def test_penalties(digits):
+    x, code = torch.randn(5, 64), torch.rand(5, 100)
+    l1 = SparseAutoencoder(100, sparsity="l1", alpha=0.5, **QUICK | {"max_iter": 1}).fit(digits).net_.module_.eval()
+    l1.drawn = code
+    torch.testing.assert_close(l1.penalty(x, code)["l1"], 0.5 * 8 * code.sum(dim=1))
+    kl = SparseAutoencoder(100, sparsity="kl", alpha=0.5, **QUICK | {"max_iter": 1}).fit(digits).net_.module_.eval()
+    kl.drawn = code
+    expected = 0.5 * 64 * _kl_of_bernoullis(0.1, code.mean(dim=0)).mean()
+    torch.testing.assert_close(kl.penalty(x, code)["kl"], expected)
+
+
+@pytest.mark.parametrize("kind", ["l1", "kl"])
+def test_sparsity_grows_with_the_weight(kind, digits):
+    alphas = (1e-3, 1e-2, 1e-1, 1.0) if kind == "l1" else (1e-2, 1.0, 100.0)
+    fits = [SparseAutoencoder(100, sparsity=kind, alpha=alpha, **QUICK).fit(digits) for alpha in alphas]
+    assert (np.diff([fit.active_ratio_ for fit in fits]) < 0).all()
+    assert (np.diff([fit.score(digits) for fit in fits]) < 0).all()
+
+
+def test_dead_units_are_revived(digits):
+    module = SparseAutoencoder(20, sparsity="l1", **QUICK | {"max_iter": 1}).fit(digits).net_.module_.train()
+    x = module.scaler(torch.tensor(digits, dtype=torch.float32))
+    with torch.no_grad():
+        module.encoder.network.linear.bias[3] = -1e3
+    module.idle = torch.zeros(20, dtype=torch.int)
+    for step in range(60):
+        terms = module.losses(x)
+        assert (terms["revival"] > 0).all() == (step >= 50)
+    terms["revival"].mean().backward()
+    gradient = module.encoder.network.linear.bias.grad
+    assert gradient[3] != 0  # which no other unit's is
+    assert (gradient[[i for i in range(20) if i != 3]] == 0).all()
+    assert "revival" not in module.eval().losses(x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_tables(kind):
+    X = StandardScaler().fit_transform(load_breast_cancer().data)
+    fitted = SparseAutoencoder(64, sparsity=kind, random_state=0, max_iter=20, validation_fraction=0.3).fit(X)
+    assert fitted.score(X) > 0.8
+    assert fitted.active_ratio_ < 0.5
+    constant = SparseAutoencoder(10, sparsity=kind, max_iter=2, random_state=0).fit(np.ones((30, 3)))
+    np.testing.assert_allclose(constant.reconstruct(np.ones((2, 3))), 1.0)
+
+
+def test_streams_and_architectures(digits):
+    architecture = Convolutional(channels=(2,))
+    fitted = SparseAutoencoder(50, sparsity="batch_top_k", architecture=architecture, **QUICK)
+    fitted.partial_fit(digits[:120]).partial_fit(digits[120:])
+    first = fitted.score(digits)
+    for _ in range(10):
+        fitted.partial_fit(digits)
+    assert fitted.score(digits) > first
+    assert fitted.components_.shape == (50, 64)
+    with pytest.raises(ValueError, match="sparsity was 'batch_top_k'"):
+        fitted.set_params(sparsity="l1").partial_fit(digits)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_components": 4, "n_nonzero_coefs": 5}, r"n_nonzero_coefs=5 must not be above n_components=4"),
+        ({"n_components": 0.9}, "'n_components' parameter"),
+        ({"n_components": None}, "'n_components' parameter"),
+        ({"sparsity_target": 0}, "'sparsity_target' parameter"),
+        ({"sparsity_target": 1.0}, "'sparsity_target' parameter"),
+        ({"sparsity": "l2"}, "'sparsity' parameter"),
+        ({"alpha": -1.0}, "'alpha' parameter"),
+        ({"n_nonzero_coefs": 0}, "'n_nonzero_coefs' parameter"),
+        ({"loss": "binary_cross_entropy"}, r"needs X in \[0, 1\], but column \d+ holds"),
+    ],
+    ids=str,
+)
+def test_bad_parameters(parameters, message, digits):
+    with pytest.raises(ValueError, match=message):
+        SparseAutoencoder(**parameters).fit(digits)
