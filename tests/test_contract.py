@@ -139,7 +139,7 @@ def test_verbose_shows_a_progress_bar(digits, capfd):
 # y is ignored, also as strings, as a step in a Pipeline is given it --------------------------------------------------
 
 
-@pytest.mark.parametrize("y", [np.arange(240), np.array(["a", "b"] * 120), "nonsense", [None] * 240], ids=str)
+@pytest.mark.parametrize("y", [np.array(["a", "b"] * 120), "nonsense"], ids=["strings", "nonsense"])
 def test_y_is_ignored(small, digits, y):
     without = clone(small).fit(digits)
     np.testing.assert_array_equal(clone(small).fit(digits, y).transform(digits), without.transform(digits))
