@@ -94,10 +94,6 @@ class Blueprint:
             On the CPU, in evaluation mode.
         """
         encoder, decoder = self._networks()
-        if self.linear:
-            n_features, n_components = self.sizes[0], self.sizes[-1]
-            encoder = LinearPlus(nn.Linear(n_features, n_components), encoder, _limit(self.spread))
-            decoder = LinearPlus(nn.Linear(n_components, n_features), decoder, _limit(np.ones(n_components)))
         if self.code_activation != "identity":
             encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
         inverse_link = LIKELIHOODS.get(self.loss)
@@ -125,21 +121,33 @@ class Blueprint:
         return narrow, {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
 
     def _networks(self):
-        """The nonlinear encoder and decoder, or None for each where there is nothing but the linear branches."""
-        if self.is_linear:
-            return None, None
-        if self.architecture is None:
-            return dense(self.sizes, self.activation), dense(self.sizes[::-1], self.activation)
-        encoder, decoder, width = self.architecture.checked_build(self.sizes[0], self.activation)
-        if self.architecture.dense_code:
-            sizes = (width, *self.sizes[1:])
-            encoder = nn.Sequential(encoder, dense(sizes, self.activation))
-            decoder = nn.Sequential(dense(sizes[::-1], self.activation), ACTIVATIONS[self.activation](), decoder)
+        """The encoder and the decoder, with the linear branches beside them."""
+        n_features, n_components = self.sizes[0], self.sizes[-1]
+        into, back, width = None, None, n_features
+        if self.architecture is not None:
+            into, back, width = self.architecture.checked_build(n_features, self.activation)
+        sizes = (width, *self.sizes[1:])
+        encoder = self._beside_linear(self._encoder(into, sizes), n_features, n_components, self.spread)
+        decoder = self._beside_linear(self._decoder(back, sizes), n_components, n_features, np.ones(n_components))
         return encoder, decoder
 
+    def _encoder(self, trunk, sizes):
+        if trunk is None:
+            return None if self.is_linear else dense(sizes, self.activation)
+        return nn.Sequential(trunk, dense(sizes, self.activation)) if self.architecture.dense_code else trunk
 
-def _limit(spread):
-    return torch.tensor(LIMIT * spread, dtype=torch.float32)
+    def _decoder(self, trunk, sizes):
+        if trunk is None:
+            return None if self.is_linear else dense(sizes[::-1], self.activation)
+        if not self.architecture.dense_code:
+            return trunk
+        return nn.Sequential(dense(sizes[::-1], self.activation), ACTIVATIONS[self.activation](), trunk)
+
+    def _beside_linear(self, network, width_in, width_out, spread):
+        if not self.linear:
+            return network
+        limit = torch.tensor(LIMIT * spread, dtype=torch.float32)
+        return LinearPlus(nn.Linear(width_in, width_out), network, limit)
 
 
 def load_weights(module, weights):

@@ -98,7 +98,7 @@ class SparseEncoder(nn.Module):
             return encoding
         (dictionary,) = self.dictionary
         code = self.select(encoding)
-        return code + self.step.to(x) * ((x - dictionary(code)) @ dictionary.weight) + self.shift
+        return code + self.step * ((x - dictionary(code)) @ dictionary.weight) + self.shift
 
 
 class SparseModule(AutoencoderModule):

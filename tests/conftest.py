@@ -10,17 +10,17 @@ from sklearn.datasets import load_digits, load_iris
 import skae
 from skae.architectures import Convolutional, Recurrent
 
-QUICK = {"hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}
-QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 80, "validation_fraction": 0.45, "random_state": 0}
+QUICK = {"hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}  # in folds
+QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
 
 # One estimator of each kind that runs code of its own; a test fails if a public class has none.
 SMALL = [
     skae.Autoencoder(4, **QUICK),
     skae.Autoencoder(4, hidden_layer_sizes=(), random_state=0),
-    skae.Autoencoder(4, **QUICK, init="random"),
-    skae.Autoencoder(4, **QUICK, code_activation="logistic"),
-    skae.Autoencoder(4, **QUICK, loss="absolute_error", scale="standard"),
-    skae.Autoencoder(4, **QUICK, ordered=True, whiten=True),
+    skae.Autoencoder(4, **QUICKER, init="random"),
+    skae.Autoencoder(4, **QUICKER, code_activation="logistic"),
+    skae.Autoencoder(4, **QUICKER, loss="absolute_error", scale="standard"),
+    skae.Autoencoder(4, **QUICKER, ordered=True, whiten=True),
     skae.ConvolutionalAutoencoder(4, channels=(2, 3), **QUICKER),
     skae.LSTMAutoencoder(4, hidden_size=3, **QUICKER),
     *(

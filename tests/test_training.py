@@ -149,12 +149,13 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
     monkeypatch.setattr(_training.AutoencoderNet, "train_step", watched)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
-    linear, others = np.array(rates).T
+    linear, also_linear, others = np.array(rates).T
     assert others.max() == pytest.approx(0.01, rel=1e-3)
     assert others[0] < 0.001
     assert others[-1] < 0.001
     assert 0.05 < others.argmax() / len(others) < 0.15
     np.testing.assert_allclose(linear, others / 10)
+    np.testing.assert_array_equal(also_linear, linear)
 
 
 def test_rows_weigh_the_same_in_the_recorded_loss(digits):
