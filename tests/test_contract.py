@@ -149,7 +149,7 @@ def test_y_is_ignored(small, digits, y):
 # Pickles and clones --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("copier", ["pickle", "joblib", "joblib mmap", "deepcopy"])
+@pytest.mark.parametrize("copier", ["pickle", "joblib mmap", "deepcopy"])
 def test_copies_are_equal(small, digits, copier, tmp_path):
     small.fit(digits)
     if copier == "pickle":

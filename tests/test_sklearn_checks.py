@@ -17,7 +17,7 @@ from skae.architectures import Convolutional, Recurrent
 
 # Every kind of estimator, for few epochs: `docs/benchmarks/sklearn_checks.py` runs the checks at the default ones
 CHECKED = [
-    Autoencoder(max_iter=3, random_state=0),
+    Autoencoder(max_iter=2, random_state=0),
     Autoencoder(hidden_layer_sizes=(), random_state=0),
     Autoencoder(max_iter=2, init="random", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
     Autoencoder(max_iter=2, code_activation="logistic", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
