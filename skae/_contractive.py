@@ -42,24 +42,25 @@ class ContractiveModule(AutoencoderModule):
 
     def contraction(self, x, method):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows: (n, d) -> (n,)."""
+        trains = torch.is_grad_enabled()  # else the graphs of the derivatives would only take memory
         with torch.enable_grad():
             if method == "layer":
-                return self._of_one_layer(x)
+                return self._of_one_layer(x, trains)
             x = x.detach().requires_grad_()
             code = self.code(self.encoder(x)) * self.lengths
             if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
                 signs = torch.randint(2, code.shape).to(code) * 2 - 1
-                return _gradient(code, x, signs).square().sum(dim=1)
+                return _gradient(code, x, signs, trains).square().sum(dim=1)
             units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
-            return sum(_gradient(code, x, unit.expand_as(code)).square().sum(dim=1) for unit in units)
+            return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
 
-    def _of_one_layer(self, x):
+    def _of_one_layer(self, x, trains):
         """For a code s(Wx + b): sum_j s'_j^2 |w_j|^2."""
         layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
         slope = 1.0
         if isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:  # the layer, and the code's activation
             before = layer(x)
-            slope = _gradient(self.encoder[1](before), before, torch.ones_like(before))
+            slope = _gradient(self.encoder[1](before), before, torch.ones_like(before), trains)
         norms = layer.weight.square().sum(dim=1)  # (k,)
         return (torch.ones_like(x[:, :1]) * (slope * self.lengths) ** 2 * norms).sum(dim=1)
 
@@ -72,8 +73,8 @@ class ContractiveModule(AutoencoderModule):
             weight.mul_((self.lengths / weight.norm(dim=0).clamp(min=1e-30)).clamp(max=1.0))
 
 
-def _gradient(output, x, weights):
-    return torch.autograd.grad(output, x, weights, create_graph=True)[0]
+def _gradient(output, x, weights, trains):
+    return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 
 class ContractiveAutoencoder(BaseAutoencoder):
@@ -340,7 +341,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         module = self._modules[rows.dtype.name]
         device, method = module.scaler.mean.device, "layer" if module.method == "layer" else "exact"
         batches = (module.scaler(torch.tensor(batch).to(device)) for batch in rows.batches())
-        return np.concatenate([module.contraction(x, method).detach().cpu().numpy() for x in batches])
+        with torch.no_grad():
+            return np.concatenate([module.contraction(x, method).detach().cpu().numpy() for x in batches])
 
     def _formula(self, moments, scale):  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
