@@ -130,7 +130,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
+        In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
         whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
 
     whiten : bool, default=False
@@ -155,11 +155,11 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : float, default=0.01
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
         linear maps learn at a tenth of it.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : bool, default=False
         Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
@@ -243,13 +243,13 @@ class ContractiveAutoencoder(BaseAutoencoder):
     -----
     The columns of the decoder's linear map may not grow, lest the code shrink and the decoder make up for it.
 
-    References ---------- .. [1] S. Rifai et al., "Contractive auto-encoders: explicit invariance during feature
-    extraction", ICML 2011. .. [2] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the
-    data-generating distribution", Journal of
-       Machine Learning Research 15, 2014.
+    References
+    ----------
+    .. [1] S. Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
+    .. [2] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the data-generating distribution",
+       Journal of Machine Learning Research 15, 2014.
     .. [3] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
-    splines",
-       Communications in Statistics 19(2), 1990.
+       splines", Communications in Statistics 19(2), 1990.
 
     Examples
     --------

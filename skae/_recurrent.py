@@ -54,7 +54,7 @@ class LSTMAutoencoder(BaseAutoencoder):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
+        In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
         whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
 
     whiten : bool, default=False
@@ -79,11 +79,11 @@ class LSTMAutoencoder(BaseAutoencoder):
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : float, default=0.01
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
         linear maps learn at a tenth of it.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : bool, default=False
         Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only

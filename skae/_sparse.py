@@ -297,11 +297,11 @@ class SparseAutoencoder(BaseAutoencoder):
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : float, default=0.01
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
-        linear maps learn at a tenth of it.
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
+        linear maps, of which the dictionary is one, learn at .6 of it.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : bool, default=False
         Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
@@ -386,10 +386,12 @@ class SparseAutoencoder(BaseAutoencoder):
     --------
     sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimisation for each row.
 
-    Notes ----- Training starts at the principal directions, of both signs, and an encoder that is their transpose.
-    Units of "l1", "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave
-    [3]_. The encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as
-    they are: they are not rotated.
+    Notes
+    -----
+    Training starts at the principal directions, of both signs, and an encoder that is their transpose. Units of "l1",
+    "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave [3]_. The
+    encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as they are:
+    they are not rotated.
 
     References
     ----------

@@ -5,6 +5,7 @@ import inspect
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -31,6 +32,14 @@ from skae.architectures import Convolutional
 
 def test_every_public_estimator_is_under_contract():
     assert {type(estimator) for estimator in SMALL} == set(public_estimators())
+
+
+@pytest.mark.parametrize("of_class", public_estimators())
+def test_docstrings_cite_the_references_that_they_give(of_class):
+    text = inspect.getdoc(of_class)
+    cited = set(re.findall(r"\[(\d+)\]_", text))
+    given = re.findall(r"(?m)^\.\. \[(\d+)\]", text)
+    assert sorted(cited) == given
 
 
 # Determinism ---------------------------------------------------------------------------------------------------------
