@@ -34,7 +34,10 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceDecoder(nn.Module):
-    """Write a row step by step from its summary, which is read anew at each step.
+    """Write a row step by step, while reading a linear draft of it.
+
+    The draft gives each step its own view of the summary. A cell that reads the whole summary at each step instead has
+    to learn to count the steps first: on Fashion-MNIST its error was a third greater.
 
     Parameters
     ----------
@@ -51,11 +54,12 @@ class SequenceDecoder(nn.Module):
 
     def __init__(self, sequence_shape, width, hidden_size, cell):
         super().__init__()
-        self.n_steps = sequence_shape[0]
-        self.cell = CELLS[cell](width, hidden_size, batch_first=True)
-        self.output = nn.Linear(hidden_size, sequence_shape[1])
+        n_steps, n_step_features = self.sequence_shape = sequence_shape
+        self.draft = nn.Linear(width, n_steps * n_step_features)
+        self.cell = CELLS[cell](n_step_features, hidden_size, batch_first=True)
+        self.output = nn.Linear(hidden_size, n_step_features)
 
     def forward(self, summary):
         """Summaries to rows: (n, width) -> (n, d)."""
-        hidden, _ = self.cell(summary[:, None].expand(-1, self.n_steps, -1))  # (n, n_steps, hidden_size)
+        hidden, _ = self.cell(self.draft(summary).unflatten(1, self.sequence_shape))  # (n, n_steps, hidden_size)
         return self.output(hidden).flatten(1)
