@@ -36,23 +36,33 @@ class ContractiveModule(AutoencoderModule):
         """What a unit of the inner code is worth, (k,): codes are measured as they are shown."""
         return 1.0 if self.axes is None else self.axes.scale / self.unit
 
-    def penalty(self, x, encoding):  # noqa: ARG002 - the encoding was not made to be differentiated by x
-        """Return the contraction, weighed by alpha."""
-        return {"contraction": self.alpha * self.contraction(x, self.method)}
+    def corrupt(self, x):
+        """Return the same rows, as what the code can be differentiated by."""
+        return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
-    def contraction(self, x, method):
-        """Squared Frobenius norm of the Jacobian of the code at scaled rows: (n, d) -> (n,)."""
-        trains = torch.is_grad_enabled()  # else the graphs of the derivatives would only take memory
+    def penalty(self, seen, encoding, code):  # noqa: ARG002 - the base's signature
+        """Return the contraction, weighed by alpha."""
+        contraction = self._of_code(code, seen, self.method) if seen.requires_grad else self.contraction(seen)
+        return {"contraction": self.alpha * contraction}
+
+    def contraction(self, x, method=None):
+        """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
+        method = method or self.method
+        trains = torch.is_grad_enabled()
         with torch.enable_grad():
             if method == "layer":
                 return self._of_one_layer(x, trains)
             x = x.detach().requires_grad_()
-            code = self.code(self.encoder(x)) * self.lengths
-            if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
-                signs = torch.randint(2, code.shape).to(code) * 2 - 1
-                return _gradient(code, x, signs, trains).square().sum(dim=1)
-            units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
-            return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
+            return self._of_code(self.code(self.encoder(x)), x, method, trains)
+
+    def _of_code(self, code, x, method, trains=True):
+        """For a code that was computed from x."""
+        code = code * self.lengths
+        if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
+            signs = torch.randint(2, code.shape).to(code) * 2 - 1
+            return _gradient(code, x, signs, trains).square().sum(dim=1)
+        units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
+        return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
 
     def _of_one_layer(self, x, trains):
         """For a code s(Wx + b): sum_j s'_j^2 |w_j|^2."""
@@ -74,6 +84,7 @@ class ContractiveModule(AutoencoderModule):
 
 
 def _gradient(output, x, weights, trains):
+    """Vector-Jacobian product; without `trains` it keeps no graph of itself, which would only take memory."""
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 

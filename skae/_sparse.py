@@ -135,27 +135,20 @@ class SparseModule(AutoencoderModule):
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
         self.idle = torch.zeros(decoder.linear.in_features, dtype=torch.int)  # steps since a unit was active
-        self.drawn = None
 
     def code(self, encoding):
         """Activities of the units, none of them negative."""
         return self.select(encoding)
 
-    def sample(self, encoding):
-        """The code, which the penalty will ask for."""
-        self.drawn = self.code(encoding)
-        return self.drawn
-
-    def penalty(self, x, encoding):
+    def penalty(self, seen, encoding, code):
         """Return what makes the code sparse, and in training what revives units."""
-        code, self.drawn = self.drawn, None
-        terms = {}
+        terms, n_features = {}, seen.shape[1]
         if self.sparsity == "l1":
-            terms["l1"] = self.alpha * math.sqrt(x.shape[1]) * code.sum(dim=1)
+            terms["l1"] = self.alpha * math.sqrt(n_features) * code.sum(dim=1)
         elif self.sparsity == "kl":
-            terms["kl"] = self.alpha * x.shape[1] * _kl_of_bernoullis(self.target, code.mean(dim=0)).mean()
+            terms["kl"] = self.alpha * n_features * _kl_of_bernoullis(self.target, code.mean(dim=0)).mean()
         if self.training and self.sparsity != "kl":
-            terms["revival"] = REVIVAL * self.revival(x, encoding, code)
+            terms["revival"] = REVIVAL * self.revival(seen, encoding, code)
         return terms
 
     def revival(self, x, encoding, code):

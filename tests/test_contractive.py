@@ -49,7 +49,7 @@ def test_the_penalty_is_exact_or_unbiased(kind, digits):
     estimator = ContractiveAutoencoder(4, contraction_method="exact", alpha=0.3, **QUICK | kind).fit(digits)
     module = estimator._modules["float64"]
     x = module.scaler(torch.tensor(digits[:20]))
-    exact = module.penalty(x, None)["contraction"].detach().numpy()
+    exact = module.losses(x)["contraction"].detach().numpy()
     np.testing.assert_allclose(exact, 0.3 * estimator.contraction(digits[:20]), rtol=1e-9)
     torch.manual_seed(0)
     draws = np.stack([module.contraction(x, "estimate").detach().numpy() for _ in range(2000)])
@@ -63,7 +63,7 @@ def test_the_penalty_is_exact_or_unbiased(kind, digits):
 def test_the_penalty_has_a_gradient(kind, digits):
     module = ContractiveAutoencoder(4, **QUICK | kind).fit(digits).net_.module_.train()
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
-    module.penalty(x, None)["contraction"].mean().backward()
+    module.losses(x)["contraction"].mean().backward()
     gradients = [weight.grad for weight in module.encoder.parameters() if weight.grad is not None]
     assert sum(gradient.abs().sum() for gradient in gradients) > 0
 

@@ -55,9 +55,7 @@ def main():
     some = train[:10_000]
     plain = Autoencoder(300, hidden_layer_sizes=(), random_state=0).fit(some)
     print(f"10,000 rows; R² without penalty (PCA of as many components) {plain.score(validation):.4f}")
-    free = SparseAutoencoder(300, alpha=0.0, random_state=0).fit(some)
-    print(f"  the same net with alpha=0: active {free.active_ratio_:.3f}, R² {free.score(validation):.4f}")
-    for sparsity, alphas in (("l1", (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), ("kl", (1e-3, 1e-2, 1e-1, 1.0, 10.0))):
+    for sparsity, alphas in (("l1", (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)), ("kl", (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0))):
         for alpha in alphas:
             sparse = SparseAutoencoder(300, sparsity=sparsity, alpha=alpha, random_state=0).fit(some)
             print(

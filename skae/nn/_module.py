@@ -70,8 +70,11 @@ class AutoencoderModule(nn.Module):
         """Loss of each row's output against the clean row: (n,)."""
         return self.cell_losses(output, x).sum(dim=1)
 
-    def penalty(self, x, encoding):  # noqa: ARG002 - what each is for is the variant's to say
-        """Named terms that are added to the loss, each of shape (n,) or a scalar."""
+    def penalty(self, seen, encoding, code):  # noqa: ARG002 - what each is for is the variant's to say
+        """Named terms that are added to the loss, each of shape (n,) or a scalar.
+
+        `seen` are the rows that the encoder saw, and `code` is what `sample` made of the encoding.
+        """
         return {}
 
     def after_step(self, progress):
@@ -107,10 +110,10 @@ class AutoencoderModule(nn.Module):
             outputs = (self.decoder(keep_prefix(code, size)) for size in sizes)
             reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=1)
         else:
-            if self.ordered and self.training:
-                code = keep_prefix(code, random_sizes(*code.shape).to(code.device))
-            reconstruction = self.reconstruction(self.decoder(code), x, corrupted)
-        return {"reconstruction": reconstruction, **self.penalty(x, encoding)}
+            cut = self.ordered and self.training
+            kept = keep_prefix(code, random_sizes(*code.shape).to(code.device)) if cut else code
+            reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
+        return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
     def encode(self, x):
         """Data to shown codes: (n, d) -> (n, k)."""
