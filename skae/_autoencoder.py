@@ -73,9 +73,9 @@ class Autoencoder(BaseAutoencoder):
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
-    learning_rate : float, default=0.01
+    learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
-        linear maps learn at a tenth of it.
+        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
@@ -229,7 +229,7 @@ class Autoencoder(BaseAutoencoder):
         scale="global",
         max_iter="auto",
         batch_size="auto",
-        learning_rate=1e-2,
+        learning_rate="auto",
         weight_decay=0.3,
         early_stopping=False,
         validation_fraction="auto",

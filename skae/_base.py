@@ -17,6 +17,7 @@ from skae._codes import code_variance, r2_of_prefixes, shown_axes
 from skae._defaults import (
     auto_batch_size,
     auto_hidden_layer_sizes,
+    auto_learning_rate,
     auto_max_iter,
     auto_stream_batch_size,
     prefix_sizes,
@@ -69,7 +70,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         "scale": [StrOptions({"global", "standard"}), None],
         "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
@@ -361,10 +362,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _new_settings(self, n_rows, device, seed, n_components):
         batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
             "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
             "batch_size": batch_size,
-            "learning_rate": self.learning_rate,
+            "learning_rate": rate,
             "weight_decay": self.weight_decay,
             "device": device,
             "seed": seed,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+LEARNING_RATE = 1e-2
 LEAST_STEPS = 400  # of the optimiser
 LEAST_EPOCHS = 9
 MOST_PREFIXES = 16
@@ -21,6 +22,11 @@ def auto_batch_size(n_rows):
 def auto_stream_batch_size(n_rows):
     """About 40 batches of a chunk, of 32 to 256 rows: a stream passes over each chunk once."""
     return int(np.clip(n_rows // 40, 32, 256))
+
+
+def auto_learning_rate(architecture):
+    """What the architecture asks for; 0.01 for dense layers."""
+    return LEARNING_RATE if architecture is None else architecture.learning_rate
 
 
 def auto_max_iter(n_rows, batch_size):

@@ -10,7 +10,7 @@ class LSTMAutoencoder(BaseAutoencoder):
 
     It is the same as `Autoencoder(architecture=Recurrent(...))`: the objective, the start at PCA, what is promised
     against it, and how codes are shown. Rows are sequences that were flattened; the encoder reads them step by step, in
-    both directions, and the decoder writes them step by step from the code [1]_.
+    both directions, and the decoder writes them step by step [1]_, reading a linear draft that is made of the code.
 
     Choose it for sequences in which the same thing may happen at any step. Choose `Autoencoder` where each step has a
     meaning of its own, or where time counts: step by step is slow.
@@ -78,9 +78,9 @@ class LSTMAutoencoder(BaseAutoencoder):
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
-    learning_rate : float, default=0.01
+    learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it.
+        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -202,7 +202,7 @@ class LSTMAutoencoder(BaseAutoencoder):
         scale="global",
         max_iter="auto",
         batch_size="auto",
-        learning_rate=1e-2,
+        learning_rate="auto",
         weight_decay=0.3,
         early_stopping=False,
         validation_fraction="auto",

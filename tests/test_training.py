@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from skae import Autoencoder
+from skae import Autoencoder, _training
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._selection import hold_out, sure_gain, surest_epoch
 from skae._training import RowDataset, WholeBatches, isolated_rng, rate_at
+from skae.architectures import Convolutional
 
 # Batches -------------------------------------------------------------------------------------------------------------
 
@@ -136,9 +137,8 @@ def test_no_step_has_a_rate_of_zero(n_steps):
     assert max(rates) > 0.5
 
 
-def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
-    from skae import _training
-
+def _watch_rates(monkeypatch):
+    """Make a list that will hold the learning rate of each parameter group at each step."""
     rates = []
     real = _training.AutoencoderNet.train_step
 
@@ -147,6 +147,19 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(_training.AutoencoderNet, "train_step", watched)
+    return rates
+
+
+@pytest.mark.parametrize(("architecture", "highest"), [(None, 0.01), (Convolutional((8, 8), (2,)), 0.003)], ids=str)
+def test_the_automatic_learning_rate_is_the_architectures(architecture, highest, digits, monkeypatch):
+    rates = _watch_rates(monkeypatch)
+    settings = {"hidden_layer_sizes": 8, "max_iter": 12, "batch_size": 32, "random_state": 0}
+    Autoencoder(2, architecture=architecture, **settings).fit(digits[:100])
+    assert np.max(rates) == pytest.approx(highest, rel=0.02)
+
+
+def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
+    rates = _watch_rates(monkeypatch)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
     linear, also_linear, others = np.array(rates).T
