@@ -12,8 +12,8 @@ class LSTMAutoencoder(BaseAutoencoder):
     against it, and how codes are shown. Rows are sequences that were flattened; the encoder reads them step by step, in
     both directions, and the decoder writes them step by step [1]_, reading a linear draft that is made of the code.
 
-    Choose it for sequences in which the same thing may happen at any step. Choose `Autoencoder` where each step has a
-    meaning of its own, or where time counts: step by step is slow.
+    Choose it for sequences, and for images that are read line by line. Choose `Autoencoder` where time counts: step by
+    step is slow.
 
     Parameters
     ----------

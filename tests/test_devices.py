@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import strict_device
 import torch
+from conftest import SMALL
 from sklearn.base import clone
 
 
@@ -21,15 +22,14 @@ def test_the_pretend_device_is_strict():
     np.testing.assert_array_equal((there + there).cpu().numpy(), [2, 2, 2])
 
 
-@pytest.fixture
-def small(small):
-    """Without recurrent networks, whose fused cells the pretend device has not."""
-    if "LSTM" in repr(small) or "Recurrent" in repr(small):
-        pytest.skip("needs a real device")
-    return small
+def is_recurrent(estimator):
+    """Whether it has fused recurrent cells, which the pretend device has not."""
+    return "LSTM" in repr(estimator) or "Recurrent" in repr(estimator)
 
 
 def test_everything_runs_on_a_device(small, digits):
+    if is_recurrent(small):
+        pytest.skip("needs a real device")
     small.set_params(max_iter=2)  # the pretend device is slow
     here = clone(small).set_params(device="cpu").fit(digits)
     there = small.set_params(device=strict_device.NAME).fit(digits)
@@ -44,16 +44,17 @@ def test_everything_runs_on_a_device(small, digits):
     np.testing.assert_array_equal(again.transform(digits), there.transform(digits))
 
 
-def test_a_model_loads_where_its_device_is_missing(small, digits, tmp_path):
-    fitted = small.set_params(device=strict_device.NAME, max_iter=2).fit(digits)
-    (tmp_path / "model.pickle").write_bytes(pickle.dumps(fitted))
+def test_models_load_where_their_device_is_missing(digits, tmp_path):
+    kinds = [clone(kind).set_params(device=strict_device.NAME) for kind in SMALL if not is_recurrent(kind)]
+    fitted = [kind.set_params(max_iter=2).fit(digits) for kind in kinds]
+    (tmp_path / "models.pickle").write_bytes(pickle.dumps(fitted))
     np.save(tmp_path / "X.npy", digits)
-    np.save(tmp_path / "codes.npy", fitted.transform(digits))
+    np.savez(tmp_path / "codes.npz", *(model.transform(digits) for model in fitted))
     script = (
-        "import pickle, sys, pathlib, numpy; folder = pathlib.Path(sys.argv[1]);"
-        "model = pickle.loads((folder / 'model.pickle').read_bytes());"
-        "assert {p.device.type for p in model.net_.module_.parameters()} == {'cpu'};"
-        "codes = model.transform(numpy.load(folder / 'X.npy'));"
-        "numpy.testing.assert_allclose(codes, numpy.load(folder / 'codes.npy'), rtol=1e-9, atol=1e-9)"
+        "import pickle, sys, pathlib, numpy; folder = pathlib.Path(sys.argv[1]); X = numpy.load(folder / 'X.npy')\n"
+        "models = pickle.loads((folder / 'models.pickle').read_bytes()); codes = numpy.load(folder / 'codes.npz')\n"
+        "for model, expected in zip(models, codes.values(), strict=True):\n"
+        "    assert {p.device.type for p in model.net_.module_.parameters()} == {'cpu'}\n"
+        "    numpy.testing.assert_allclose(model.transform(X), expected, rtol=1e-9, atol=1e-9)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script, str(tmp_path)], check=True, cwd=Path(__file__).parent)
