@@ -30,6 +30,13 @@ class ContractiveModule(AutoencoderModule):
     def __init__(self, *args, alpha, method, unit, **kwargs):
         super().__init__(*args, **kwargs)
         self.alpha, self.method, self.unit = alpha, method, unit
+        self.activation = nn.Identity()
+        if method == "layer" and isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:
+            self.encoder, self.activation = self.encoder  # what the code is differentiated by comes between the two
+
+    def code(self, encoding):
+        """Code of an encoding; of one layer, the encoding is what its activation is applied to."""
+        return self.activation(encoding)
 
     @property
     def lengths(self):
@@ -40,9 +47,14 @@ class ContractiveModule(AutoencoderModule):
         """Return the same rows, as what the code can be differentiated by."""
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
-    def penalty(self, seen, encoding, code):  # noqa: ARG002 - the base's signature
+    def penalty(self, seen, encoding, code):
         """Return the contraction, weighed by alpha."""
-        contraction = self._of_code(code, seen, self.method) if seen.requires_grad else self.contraction(seen)
+        if not encoding.requires_grad:
+            contraction = self.contraction(seen)
+        elif self.method == "layer":
+            contraction = self._of_one_layer(code, encoding)
+        else:
+            contraction = self._of_code(code, seen, self.method)
         return {"contraction": self.alpha * contraction}
 
     def contraction(self, x, method=None):
@@ -50,10 +62,11 @@ class ContractiveModule(AutoencoderModule):
         method = method or self.method
         trains = torch.is_grad_enabled()
         with torch.enable_grad():
-            if method == "layer":
-                return self._of_one_layer(x, trains)
             x = x.detach().requires_grad_()
-            return self._of_code(self.code(self.encoder(x)), x, method, trains)
+            encoding = self.encoder(x)
+            if method == "layer":
+                return self._of_one_layer(self.code(encoding), encoding, trains)
+            return self._of_code(self.code(encoding), x, method, trains)
 
     def _of_code(self, code, x, method, trains=True):
         """For a code that was computed from x."""
@@ -64,15 +77,11 @@ class ContractiveModule(AutoencoderModule):
         units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
         return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
 
-    def _of_one_layer(self, x, trains):
+    def _of_one_layer(self, code, encoding, trains=True):
         """For a code s(Wx + b): sum_j s'_j^2 |w_j|^2."""
         layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
-        slope = 1.0
-        if isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:  # the layer, and the code's activation
-            before = layer(x)
-            slope = _gradient(self.encoder[1](before), before, torch.ones_like(before), trains)
-        norms = layer.weight.square().sum(dim=1)  # (k,)
-        return (torch.ones_like(x[:, :1]) * (slope * self.lengths) ** 2 * norms).sum(dim=1)
+        slope = _gradient(code, encoding, torch.ones_like(code), trains)  # (n, k)
+        return (slope * self.lengths).square() @ layer.weight.square().sum(dim=1)
 
     def after_step(self, progress):  # noqa: ARG002
         """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
