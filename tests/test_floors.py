@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae.nn.functional"},
+    {"skae._defaults", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
     {"skae.nn"},
     {"skae._rows", "skae.architectures"},
-    {"skae._blueprint", "skae._callbacks", "skae._defaults", "skae._pca", "skae._scaling", "skae._training"},
+    {"skae._blueprint", "skae._callbacks", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._codes", "skae._fitted", "skae._selection"},
     {"skae._base"},
     {
