@@ -175,7 +175,7 @@ class AutoencoderNet(NeuralNet):
         terms = self.module_.losses(batch[0])
         loss = sum(term.mean() for term in terms.values())
         self.optimizer_.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward(inputs=self.weights)  # not by the rows, which a contraction is differentiated by
         torch.nn.utils.clip_grad_norm_(self.weights, GRADIENT_NORM)
         self.optimizer_.step()
         self.schedule.step()
