@@ -29,7 +29,7 @@ def is_recurrent(estimator):
 
 def test_everything_runs_on_a_device(small, digits):
     if is_recurrent(small):
-        pytest.skip("needs a real device")
+        pytest.skip("the pretend device has no fused recurrent cells")
     small.set_params(max_iter=2)  # the pretend device is slow
     here = clone(small).set_params(device="cpu").fit(digits)
     there = small.set_params(device=strict_device.NAME).fit(digits)
