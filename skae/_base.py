@@ -8,7 +8,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._blueprint import Blueprint, load_weights, read_weights
@@ -31,6 +30,7 @@ from skae._training import (
     RowDataset,
     isolated_rng,
     load_average,
+    local_rng,
     make_net,
     read_curves,
     read_stream,
@@ -98,9 +98,17 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         """What else the variant's module takes, as plain values."""
         return {}
 
-    def _linear_start(self, rows, blueprint, seed):
+    def _has_start(self, blueprint):
+        """Whether training starts at a solution, and not at random."""
+        return blueprint.linear
+
+    def _start(self, rows, blueprint, seed):
         """Where training starts: the linear optimum of the variant's objective on scaled rows."""
         return linear_start(rows, blueprint.n_components, seed)
+
+    def _is_solved(self, blueprint):
+        """Whether the start is the optimum, so that there is nothing to train."""
+        return blueprint.is_pca
 
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
@@ -247,9 +255,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             raise
 
     def _draw_seed(self):
-        # None draws fresh entropy: unlike scikit-learn's, it leaves numpy's global generator alone
-        rng = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
-        return int(rng.randint(2**31 - 1))
+        return int(local_rng(self.random_state).randint(2**31 - 1))
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
@@ -379,14 +385,15 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-        # where training starts, unless at PCA or at random
-        weights = self._weights if warm and not blueprint.is_pca else None
+        # where training starts, unless at a solution or at random
+        solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
+        weights = self._weights if warm and not solved else None
 
         folds = []  # rows that the last fit was trained on can't judge this one
-        if len(rows) >= LEAST_ROWS and rows.scale.any() and not blueprint.is_pca and not warm:
+        if len(rows) >= LEAST_ROWS and rows.scale.any() and not solved and not warm:
             folds = hold_out(len(rows), self.validation_fraction, seed)
         n_trainings = 1 if len(folds) == 1 else len(folds) + 1
-        if not folds and blueprint.linear and weights is None:
+        if not folds and starts and weights is None:
             n_trainings = 0
 
         def attributes_now(module):
@@ -397,8 +404,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 outcome = self._train(rows, blueprint, settings, weights, folds, epochs)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
-            if outcome.epoch == 0 and blueprint.linear and weights is None:
-                start = self._linear_start(rows, blueprint, seed)  # of all rows, the held-out ones included
+            if outcome.epoch == 0 and starts and weights is None:
+                start = self._start(rows, blueprint, seed)  # of all rows, the held-out ones included
                 unused = read_weights(outcome.module)
                 attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
             else:
@@ -409,10 +416,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
 
         def new_net(index, fold):
-            """Make a net that starts at PCA of these rows, at random, or where the last fit ended."""
+            """Make a net that starts at the solution of these rows, at random, or where the last fit ended."""
             weights, axes = first_weights, blueprint.axes
-            if weights is None and blueprint.linear:
-                start = self._linear_start(rows.take(np.sort(index)), blueprint, settings["seed"])
+            if weights is None and self._has_start(blueprint):
+                start = self._start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
             module = replace(blueprint, axes=axes).build(self._module_class, weights)
             return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
@@ -436,8 +443,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         if first:
             blueprint = self._new_blueprint(rows, moments, seed)
             settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-            if blueprint.linear:
-                start = self._linear_start(rows, blueprint, seed)
+            if self._has_start(blueprint):
+                start = self._start(rows, blueprint, seed)
                 weights = start.weights()
                 blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
         else:

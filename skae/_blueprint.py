@@ -93,7 +93,7 @@ class Blueprint:
         module : AutoencoderModule
             On the CPU, in evaluation mode.
         """
-        encoder, decoder = self._networks()
+        encoder, decoder = self._networks(module_class.n_statistics)
         if self.code_activation != "identity":
             encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
         inverse_link = LIKELIHOODS.get(self.loss)
@@ -120,14 +120,16 @@ class Blueprint:
         # only the code's dimension differs
         return narrow, {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
 
-    def _networks(self):
+    def _networks(self, n_statistics):
         """The encoder and the decoder, with the linear branches beside them."""
         n_features, n_components = self.sizes[0], self.sizes[-1]
         into, back, width = None, None, n_features
         if self.architecture is not None:
             into, back, width = self.architecture.checked_build(n_features, self.activation)
         sizes = (width, *self.sizes[1:])
-        encoder = self._beside_linear(self._encoder(into, sizes), n_features, n_components, self.spread)
+        width_out = n_statistics * n_components
+        encoder = self._encoder(into, (*sizes[:-1], width_out))
+        encoder = self._beside_linear(encoder, n_features, width_out, self.spread)
         decoder = self._beside_linear(self._decoder(back, sizes), n_components, n_features, np.ones(n_components))
         return encoder, decoder
 

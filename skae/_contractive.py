@@ -369,8 +369,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
-    def _linear_start(self, rows, blueprint, seed):
-        start = super()._linear_start(rows, blueprint, seed)
+    def _start(self, rows, blueprint, seed):
+        start = super()._start(rows, blueprint, seed)
         shrunk = start.variance / np.maximum(start.variance + self.alpha, np.finfo(float).tiny)
         filters = start.components * shrunk[:, None]
         return replace(start, filters=filters, variance=start.variance * np.square(shrunk))

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
 from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
+from skae._rows import MOST_AT_ONCE
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
@@ -375,18 +376,19 @@ class DenoisingAutoencoder(BaseAutoencoder):
             "emphasis": self.emphasis,
         }
 
-    def _linear_start(self, rows, blueprint, seed):
+    def _start(self, rows, blueprint, seed):
         if rows.shape[1] > WIDEST_COVARIANCE:
-            return super()._linear_start(rows, blueprint, seed)
+            return super()._start(rows, blueprint, seed)
         mean, covariance = covariance_of(rows)
         # by cell: what is seen is slope * x + noise, but for its mean
         n, sums = 0, np.zeros((3, rows.shape[1]))
         module = blueprint.build(self._module_class)
         while n < max(LEAST_CORRUPTED, len(rows)):
             for batch in rows.batches():
-                seen = module.corrupt(torch.tensor(batch, dtype=torch.float32)).double().numpy()
-                n += len(batch)
-                sums += np.stack([seen, seen**2, batch * seen]).sum(axis=1)
+                many = np.tile(batch, (max(1, MOST_AT_ONCE // len(rows)), 1))  # a few rows one by one would take long
+                seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
+                n += len(many)
+                sums += np.stack([seen, seen**2, many * seen]).sum(axis=1)
         seen_mean, square, product = sums / n
         variance = np.diag(covariance)
         varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen

@@ -497,7 +497,7 @@ class SparseAutoencoder(BaseAutoencoder):
             "length": length,
         }
 
-    def _linear_start(self, rows, blueprint, seed):  # noqa: ARG002 - torch draws from it already
+    def _start(self, rows, blueprint, seed):  # noqa: ARG002 - torch draws from it already
         n_units, target = self.n_components, self.sparsity_target
         some = torch.randperm(len(rows))[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
         x = torch.tensor(rows.read(some.numpy()), dtype=torch.float32)

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset
@@ -59,6 +60,11 @@ def isolated_rng(seed):
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
         torch.set_rng_state(torch_state)
+
+
+def local_rng(random_state):
+    """Return a generator of numpy's as scikit-learn's `check_random_state` does, but None leaves the global one alone."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 class RowDataset(Dataset):

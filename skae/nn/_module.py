@@ -15,12 +15,13 @@ class AutoencoderModule(nn.Module):
         loss = reconstruction(x_hat, clean x) + penalty
 
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `after_step`) and
-    nothing else. The hooks see scaled rows, of shape (n, d), and inner codes, of shape (n, k).
+    nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape (n, n_statistics * k), and
+    inner codes, of shape (n, k).
 
     Parameters
     ----------
     encoder, decoder : torch.nn.Module
-        From scaled rows to encodings, (n, d) -> (n, k), and from codes to outputs, (n, k) -> (n, d).
+        From scaled rows to encodings, (n, d) -> (n, n_statistics * k), and from codes to outputs, (n, k) -> (n, d).
 
     loss : callable
         One of `skae.nn.functional.LOSSES`.
@@ -41,6 +42,7 @@ class AutoencoderModule(nn.Module):
     # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
     linear_weights = ("encoder.linear.*", "decoder.linear.*")
     linear_rate = 0.1
+    n_statistics = 1  # numbers that an encoding has for each component of the code
 
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
         super().__init__()
@@ -59,11 +61,11 @@ class AutoencoderModule(nn.Module):
         return x
 
     def code(self, encoding):
-        """Code of an encoding, the same at every call: (n, k) -> (n, k)."""
+        """Code of an encoding, the same at every call: (n, n_statistics * k) -> (n, k)."""
         return encoding
 
     def sample(self, encoding):
-        """Code that the decoder sees in training, a random one if the variant has it so: (n, k) -> (n, k)."""
+        """Code that the decoder sees in training, a random one if the variant has it so: (n, n_statistics * k) -> (n, k)."""
         return self.code(encoding)
 
     def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells

@@ -14,6 +14,7 @@ __all__ = [
     "absolute_error",
     "binary_cross_entropy",
     "huber",
+    "kl_from_prior",
     "poisson",
     "squared_error",
 ]
@@ -53,6 +54,11 @@ def binary_cross_entropy(logits, target):
 def poisson(log_rate, target):
     """Minus the Poisson log-likelihood of each cell, but for a constant: rate - x log rate."""
     return F.poisson_nll_loss(log_rate, target, log_input=True, reduction="none")
+
+
+def kl_from_prior(mean, log_variance):
+    """Kullback-Leibler divergence of N(mean, variance) from N(0, 1), each component's: (mean^2 + v - 1 - log v) / 2."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 LOSSES = {

@@ -1,0 +1,549 @@
+"""The variational autoencoder: a code is a distribution, and the decoder a model that new rows can be drawn from."""
+
+import math
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skae._base import BaseAutoencoder
+from skae._codes import inner_codes
+from skae._pca import principal_axes, probabilistic_start
+from skae._rows import Rows
+from skae._training import local_rng
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule
+from skae.nn.functional import kl_from_prior
+
+LEFT_OUT = ("code_activation", "ordered", "whiten")  # what a distribution has no use for
+LEAST_NOISE = 1e-4  # variance of the noise, as a share of the mean variance of the features
+LOWEST, HIGHEST = -25.0, 10.0  # bounds of the logarithm of a posterior's variance
+ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
+WARM_UP = 0.25  # share of the training in which the weight of the divergence rises, from a random start
+
+
+class VariationalModule(AutoencoderModule):
+    """An `AutoencoderModule` whose encodings are the mean and the log-variance of a normal posterior.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the divergence from the prior.
+
+    variance : float
+        Mean variance of a feature of scaled rows: the noise at first, if the start is a random one.
+
+    warm_up : float
+        Share of the training in which that weight rises from 0.
+    """
+
+    n_statistics = 2
+
+    def __init__(self, *args, beta, variance, warm_up, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.beta, self.warm_up = beta, warm_up
+        self.warmth = 0.0 if warm_up else 1.0
+        self.least_log_noise = math.log(LEAST_NOISE * variance)
+        if self.link is None:
+            self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
+
+    def code(self, encoding):
+        """Posterior mean: (n, 2 k) -> (n, k)."""
+        return encoding.chunk(2, dim=1)[0]
+
+    def posterior(self, encoding):
+        """Mean and log-variance of the posterior, which is softly bounded: (n, 2 k) -> (n, k), (n, k)."""
+        mean, raw = encoding.chunk(2, dim=1)
+        return mean, HIGHEST - F.softplus(HIGHEST - LOWEST - F.softplus(raw - LOWEST))
+
+    def sample(self, encoding):
+        """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
+        mean, log_variance = self.posterior(encoding)
+        return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape).to(mean)  # the same on every device
+
+    def reconstruction(self, output, x, corrupted):
+        """Minus the log-likelihood of each row: (n,)."""
+        losses = super().reconstruction(output, x, corrupted)
+        if self.link is not None:
+            return losses
+        return 0.5 * (losses * (-self.log_noise).exp() + x.shape[1] * (self.log_noise + math.log(2 * math.pi)))
+
+    def penalty(self, seen, encoding, code):  # noqa: ARG002
+        """Return the divergence of the posterior from the prior, weighed by beta."""
+        divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=1)
+        return {"divergence": self.beta * (self.warmth if self.training else 1.0) * divergence}
+
+    def after_step(self, progress):
+        """Keep the noise above its least, and warm up."""
+        if self.warm_up:
+            self.warmth = min(1.0, progress / self.warm_up)
+        if self.link is None:
+            with torch.no_grad():
+                self.log_noise.clamp_(min=self.least_log_noise)
+
+    def shown_posterior(self, x):
+        """Means and standard deviations of the posterior, as codes are shown, side by side: (n, d) -> (n, 2 k)."""
+        mean, log_variance = self.posterior(self.encoder(self.scaler(x)))
+        deviation = (0.5 * log_variance).exp()
+        if self.axes is None:
+            return torch.cat([mean, deviation], dim=1)
+        return torch.cat([self.axes(mean), deviation @ self.axes.rotation.abs().T], dim=1)
+
+    def log_weights(self, x, mean, log_variance, noise):
+        """Logarithm of p(x, z) / q(z | x) of scaled rows, at the z to which standard normal noise leads: (n,)."""
+        z = mean + (0.5 * log_variance).exp() * noise
+        log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
+        return log_ratio - self.reconstruction(self.decoder(z), x, x)
+
+
+class VariationalAutoencoder(BaseAutoencoder):
+    r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new rows can be drawn from.
+
+    A row is drawn from a code, and a code from a standard normal prior. An encoder gives each row the mean and the
+    variance of a normal posterior :math:`q(z | x)`, a decoder the mean of the row, and both minimise [1]_ [2]_
+
+    .. math:: \frac{1}{n} \sum_i \mathbb{E}_{q(z | x_i)} \left[ -\log p(x_i | z) \right]
+              + \beta \, \mathrm{KL}\left( q(z | x_i) \Vert \mathcal{N}(0, I) \right)
+
+    in nats, summed over features: with :math:`\beta = 1` it is a bound on minus the log-likelihood of the data. The noise
+    is normal, and its variance is learned; of "binary_cross_entropy" it is Bernoulli. Where both networks are linear the
+    optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that the bound is PCA's own log-likelihood before
+    the first step and no component has collapsed, and an epoch is kept as far as its gain over that, on held-out rows,
+    is sure.
+
+    Choose it to draw new rows, to vary given ones, or for the likelihood of rows. A larger `beta` makes codes simpler,
+    more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that counts:
+    noise in the code costs some of it.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Size of the code. What the data have no use for collapses onto the prior: see `active_units_`.
+
+    beta : float, default=1.0
+        Weight of the divergence from the prior [5]_, 0 or more.
+
+    hidden_layer_sizes : "auto", int or array-like of int, default="auto"
+        Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
+        and half of that. With `()` there are none, and the networks are linear.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the hidden layers.
+
+    architecture : Architecture or None, default=None
+        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+
+    init : {"pca", "random"}, default="pca"
+        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, no
+        promise against PCA, and the weight of the divergence rises over the first quarter of the training.
+
+    loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
+        The likelihood. "squared_error" is normal noise of one variance for all scaled features, `noise_variance_`.
+        "binary_cross_entropy" is Bernoulli: for data that are 0 or 1, or at least in [0, 1], and gives back
+        probabilities.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
+
+    learning_rate : "auto" or float, default="auto"
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
+        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data, over all chunks.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    See Also
+    --------
+    sklearn.decomposition.PCA : Its `score` is the log-likelihood of the linear special case.
+    Autoencoder : Codes without noise.
+
+    Notes
+    -----
+    With `hidden_layer_sizes=()` the autoencoder is probabilistic PCA, solved in closed form for any `beta`, if `loss` is
+    "squared_error" and neither `init` nor `architecture` was changed. The noise variance is then PCA's
+    `noise_variance_`, if there are no fewer rows than features.
+
+    The variance of the noise is never below 1e-4 of the mean variance of the features: where the components reach the
+    rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
+    softly, to -25 and 10.
+
+    Codes have the units of the prior, and are neither centred nor rotated, for the posterior's components are
+    independent where they are: they are sorted by variance, with PCA's rule for signs. So
+    `inverse_transform(rng.standard_normal((n, k)))` draws rows as `sample` does.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014. arXiv:1312.6114
+    .. [2] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic backpropagation and approximate inference in deep
+       generative models", ICML 2014.
+    .. [3] M. E. Tipping and C. M. Bishop, "Probabilistic principal component analysis", Journal of the Royal
+       Statistical Society B 61(3), 1999.
+    .. [4] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A linear VAE perspective on posterior
+       collapse", NeurIPS 2019.
+    .. [5] I. Higgins et al., "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR
+       2017.
+    .. [6] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders", ICLR 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae import VariationalAutoencoder
+    >>> X = load_digits().data
+    >>> vae = VariationalAutoencoder(8, max_iter=10, random_state=0).fit(X)
+    >>> bool(vae.log_likelihood(X, random_state=0).mean() > PCA(8).fit(X).score(X) + 10)
+    True
+    >>> vae.sample(3, random_state=0).shape
+    (3, 64)
+    >>> vae.vary(X[:2], n_variations=5, random_state=0).shape
+    (2, 5, 64)
+    """
+
+    _module_class = VariationalModule
+    _more_shaping = ("beta",)
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "architecture": [Architecture, None],
+        "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
+    }
+
+    def __init__(
+        self,
+        n_components=10,
+        *,
+        beta=1.0,
+        hidden_layer_sizes="auto",
+        activation="gelu",
+        architecture=None,
+        init="pca",
+        loss="squared_error",
+        scale="global",
+        max_iter="auto",
+        batch_size="auto",
+        learning_rate="auto",
+        weight_decay=0.3,
+        early_stopping=False,
+        validation_fraction="auto",
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            n_components,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            init=init,
+            loss=loss,
+            scale=scale,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.beta = beta
+        self.architecture = architecture
+
+    # The model -------------------------------------------------------------------------------------------------------
+
+    def posterior(self, X):
+        """Return the posterior of each row's code: independent normal components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        mean, standard_deviation : ndarray of shape (n_samples, n_components_)
+            The mean is what `transform` returns.
+        """
+        both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
+        return both[:, : self.n_components_], both[:, self.n_components_ :]
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw new rows: codes from the prior, decoded.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same rows at each call.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of the rows given their codes: the noise is not added.
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
+        return self._apply("decode", Rows(codes), self.n_features_in_)
+
+    def vary(self, X, scale=1.0, n_variations=1, random_state=None):
+        """Draw rows that are like given ones: codes from the posterior of each, decoded.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        scale : float, default=1.0
+            Times the posterior's standard deviation. 1 draws from the posterior: what the model can't tell from the
+            row. More varies it more, and 0 gives `reconstruct(X)`.
+
+        n_variations : int, default=1
+            Of each row.
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same rows at each call.
+
+        Returns
+        -------
+        X_varied : ndarray of shape (n_samples, n_variations, n_features)
+            Without noise, as in `sample`.
+        """
+        mean, deviation = self.posterior(X)
+        check_scalar(scale, "scale", Real, min_val=0)
+        check_scalar(n_variations, "n_variations", Integral, min_val=1)
+        normal = local_rng(random_state).standard_normal((len(mean), n_variations, self.n_components_))
+        codes = mean[:, None] + scale * deviation[:, None] * normal.astype(mean.dtype)
+        return self._decoded(codes)
+
+    def interpolate(self, a, b, n_steps=10):
+        """Go from one row to another: along the straight line between their codes.
+
+        Parameters
+        ----------
+        a, b : array-like of shape (n_features,) or (n_samples, n_features)
+            A row, or as many rows in b as in a.
+
+        n_steps : int, default=10
+            At least 2: the first is `reconstruct(a)`, the last `reconstruct(b)`.
+
+        Returns
+        -------
+        X_between : ndarray of shape (n_steps, n_features) or (n_samples, n_steps, n_features)
+        """
+        check_is_fitted(self)
+        check_scalar(n_steps, "n_steps", Integral, min_val=2)
+        single = np.ndim(a) == 1 and np.ndim(b) == 1
+        start, end = (self.transform([rows] if single else rows)[:, None] for rows in (a, b))
+        if len(start) != len(end):
+            raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
+        share = np.linspace(0, 1, n_steps, dtype=start.dtype)[:, None]
+        between = self._decoded((1 - share) * start + share * end)
+        return between[0] if single else between
+
+    def log_likelihood(self, X, n_draws=10, random_state=None):
+        r"""Estimate the log-likelihood of each row, from below.
+
+        It is the importance-weighted bound [6]_ :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m
+        draws from the posterior. With one draw its mean is the evidence lower bound; more draws raise it, in the mean,
+        towards the log-likelihood. Where the posterior is exact, as it is of linear networks with `beta=1`, one draw
+        gives the log-likelihood.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        n_draws : int, default=10
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same draws at each call.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            In nats, of a density in the units of X, as `PCA.score_samples`; of "binary_cross_entropy", of a
+            probability.
+        """
+        check_scalar(n_draws, "n_draws", Integral, min_val=1)
+        rows, rng = self._rows_of(X), local_rng(random_state)
+        module = self._modules[rows.dtype.name]
+        bounds = [self._log_likelihood(module, batch, n_draws, rng) for batch in rows.batches()]
+        return np.concatenate(bounds) - self._log_volume
+
+    def _log_likelihood(self, module, batch, n_draws, rng):
+        """Of some rows, per scaled feature."""
+        with torch.inference_mode():
+            x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
+            mean, log_variance = module.posterior(module.encoder(x))
+            total = torch.full_like(x[:, 0], -math.inf)
+            for _ in range(n_draws):
+                noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
+                total = torch.logaddexp(total, module.log_weights(x, mean, log_variance, noise))
+            return (total - math.log(n_draws)).cpu().numpy()
+
+    def _decoded(self, codes):
+        """Rows of codes of shape (n, m, k): (n, m, d)."""
+        rows = self._apply("decode", Rows(codes.reshape(-1, codes.shape[-1])), self.n_features_in_)
+        return rows.reshape(*codes.shape[:2], -1)
+
+    # Fitting ---------------------------------------------------------------------------------------------------------
+
+    def _check_more_parameters(self):
+        super()._check_more_parameters()
+        if self.architecture is not None and not self.architecture.dense_code:
+            raise ValueError(
+                f"architecture={self.architecture!r} has a code that is its last map of features, which leaves no place "
+                "for the variances of the codes. Set dense_code=True."
+            )
+
+    def _formula(self, moments, scale):
+        per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        variance = moments.variance * np.square(per_unit)
+        return {
+            "beta": float(self.beta),
+            "variance": float(variance[scale > 0].mean()) if scale.any() else 1.0,
+            "warm_up": WARM_UP if self.init == "random" else 0.0,
+        }
+
+    def _start(self, rows, blueprint, seed):
+        formula = blueprint.formula
+        least_noise = LEAST_NOISE * formula["variance"]
+        return probabilistic_start(
+            rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise
+        )
+
+    def _is_solved(self, blueprint):
+        return blueprint.is_linear and self.loss == "squared_error"
+
+    def _fit(self, *args):
+        super()._fit(*args)
+        collapsed = np.flatnonzero(~self.active_units_)
+        if len(collapsed):
+            warnings.warn(
+                f"{len(collapsed)} of {self.n_components_} components have collapsed onto the prior and carry nothing: "
+                f"{', '.join(map(str, collapsed))}. Lower beta, or set n_components={max(1, self.active_units_.sum())}.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _shown_axes(self, module, rows):
+        """Sort components by the variance of their means, and give them signs; the prior stays where it is."""
+        k = self.n_components
+        _, signs, variance = principal_axes(inner_codes(module, rows), rotate=False)
+        order = np.argsort(-variance, kind="stable")
+        return (np.ones(k), np.zeros(k), signs[order], np.ones(k)), variance[order]
+
+    def _learned(self, module, rows, blueprint):
+        if self.loss != "squared_error":
+            return {"_log_volume": 0.0}
+        scale, unit = blueprint.scale, self._unit(blueprint.scale)
+        return {
+            "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
+            # of a unit cube of scaled rows, in X; a constant feature counts as the others
+            "_log_volume": float(np.log(np.where(scale > 0, scale, unit)).sum()),
+        }
+
+    @property
+    def active_units_(self):
+        """Which components carry something, of shape (n_components_,): their means vary by more than 0.01."""
+        check_is_fitted(self)
+        return self.explained_variance_ > ACTIVE
