@@ -25,7 +25,7 @@ from skae._fitted import FittedMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
-from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely, warn_of_divergence
+from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
 from skae._training import (
     RowDataset,
     isolated_rng,
@@ -36,6 +36,7 @@ from skae._training import (
     read_stream,
     resolve_device,
     train,
+    warn_of_divergence,
     write_stream,
 )
 from skae.nn.functional import ACTIVATIONS, LOSSES
@@ -477,7 +478,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
             if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-                warn_of_divergence("this chunk", "the weights before it")
+                warn_of_divergence("this chunk", "keeps the weights from before it")
                 load_weights(net.module_, before)
                 vars(self).update(attributes_now(net.module_))
                 return

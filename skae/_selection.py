@@ -1,11 +1,9 @@
 """Which epoch is kept: the one that is surely better than the start on rows it was not trained on."""
 
 import math
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from skae._blueprint import load_weights, read_weights
 from skae._training import RowDataset, read_curves, train
@@ -203,13 +201,8 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         losses = [np.concatenate([run.losses[e] for run in runs]) for e in range(n_epochs + 1)]
         epoch = surest_epoch(losses)
     net = make_net(np.arange(len(rows)), len(folds))
-    start = read_weights(net.module_)
     all_rows = RowDataset(rows, np.arange(len(rows)))
     epoch = max(train(net, all_rows, None, epochs, max_iter=epoch), default=0)
-    if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-        warn_of_divergence(f"epoch {epoch}", "epoch 0")
-        epoch = 0
-        load_weights(net.module_, start)
     if not runs:
         return Outcome(net.module_, epoch, read_curves(net))
     curves = {name: np.mean([run.curves[name][:n_epochs] for run in runs], axis=0) for name in runs[0].curves}
@@ -244,13 +237,10 @@ def _watch(net, trained, n_iter_no_change, tol):
     """Follow a training to its end, or until nothing is gained any more."""
     losses, means, bounds = [], [], []
     for epoch in trained:
-        if not np.isfinite(net.held_out_losses).all():
-            warn_of_divergence(f"epoch {epoch}", f"epoch {surest_epoch(losses)}")
-            break
         losses.append(net.held_out_losses)
         means.append(losses[-1].mean())
         bounds.append(sure_gain(losses[0], losses[-1]))
-        if bounds[-1] > max(bounds[:-1], default=-math.inf):
+        if epoch == 0 or bounds[-1] > max(bounds[:-1]):
             weights = read_weights(net.module_)
         if n_iter_no_change is not None and epoch >= n_iter_no_change:
             before = min(means[: epoch + 1 - n_iter_no_change])
@@ -258,10 +248,3 @@ def _watch(net, trained, n_iter_no_change, tol):
                 break
     curves = {name: curve[: len(losses) - 1] for name, curve in read_curves(net).items()}
     return _Run(losses, weights, curves)
-
-
-def warn_of_divergence(when, kept):
-    """Warn that training went wrong, and say what is kept."""
-    warnings.warn(
-        f"The loss was not finite after {when}; {kept} is kept. Lower learning_rate.", ConvergenceWarning, stacklevel=2
-    )

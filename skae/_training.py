@@ -4,18 +4,23 @@ The only file that imports skorch.
 """
 
 import contextlib
+import copy
 import math
 import random
+import warnings
 from functools import partial
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
+LOWER_RATE = 0.1  # of a training whose loss stopped being finite, against the rate before
+MOST_STEPS_BACK = 3
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
@@ -63,7 +68,7 @@ def isolated_rng(seed):
 
 
 def local_rng(random_state):
-    """Return a generator of numpy's as scikit-learn's `check_random_state` does, but None leaves the global one alone."""
+    """Return scikit-learn's `check_random_state`, but of None a fresh generator: the global one is left alone."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
@@ -198,6 +203,25 @@ class AutoencoderNet(NeuralNet):
             for mean, weight in zip(self.average, self.weights, strict=True):
                 mean.lerp_(weight, share)
 
+    @property
+    def is_finite(self):
+        """Whether the last epoch's losses and the weights are."""
+        losses = [self.history[-1].get(name, 0.0) for name in ("train_loss", "valid_loss")]
+        return bool(np.isfinite(losses).all()) and all(weight.isfinite().all() for weight in self.weights)
+
+    def read_good(self):
+        """Copy what `step_back` goes back to."""
+        return copy.deepcopy(self.module_.state_dict()), getattr(self, "held_out_losses", None)
+
+    def step_back(self, good):
+        """Go on from an epoch before, at a lower rate."""
+        weights, self.held_out_losses = good
+        self.module_.load_state_dict(weights)
+        self.optimizer_.state.clear()
+        self.schedule.base_lrs = [LOWER_RATE * rate for rate in self.schedule.base_lrs]
+        for group in self.optimizer_.param_groups:
+            group["lr"] *= LOWER_RATE
+
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
         with torch.no_grad():
@@ -268,7 +292,10 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),
-        optimizer__param_groups=[(pattern, linear) for pattern in module.linear_weights],
+        optimizer__param_groups=[
+            *((pattern, linear) for pattern in module.linear_weights),
+            *((pattern, {"weight_decay": 0.0}) for pattern in module.undecayed_weights),
+        ],
         lr=learning_rate,
         max_epochs=max_iter or 1,
         batch_size=batch_size,
@@ -285,7 +312,8 @@ def train(net, rows, held_out, epochs, *, max_iter):
     """Train epoch by epoch: a generator that hands over after each.
 
     skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends,
-    and an exception is an exception.
+    and an exception is an exception. When the loss is not finite, training steps back to the epoch before and goes on
+    at a lower rate.
 
     Parameters
     ----------
@@ -313,13 +341,27 @@ def train(net, rows, held_out, epochs, *, max_iter):
         yield 0
         net.history.clear()
     net.notify("on_train_begin", X=rows, y=None)
+    good, steps_back = net.read_good(), 0
     for epoch in range(1, max_iter + 1):
         with epochs.epoch(net.module_):
             net.fit_loop(rows, epochs=1)
+            if net.is_finite:
+                good = net.read_good()
+            elif net.n_steps is not None:  # a stream is up to whoever holds its average
+                net.step_back(good)
+                steps_back += 1
+                warn_of_divergence(f"epoch {epoch}", f"goes on from the epoch before at {LOWER_RATE:g} times the rate")
         yield epoch
-        if epochs.stopped:
+        if epochs.stopped or steps_back > MOST_STEPS_BACK:
             break
     net.notify("on_train_end", X=rows, y=None)
+
+
+def warn_of_divergence(when, what):
+    """Warn that training went wrong, and say what it does."""
+    warnings.warn(
+        f"The loss was not finite in {when}: training {what}. Lower learning_rate.", ConvergenceWarning, stacklevel=2
+    )
 
 
 def read_curves(net):

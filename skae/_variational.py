@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -26,7 +26,7 @@ LEFT_OUT = ("code_activation", "ordered", "whiten")  # what a distribution has n
 LEAST_NOISE = 1e-4  # variance of the noise, as a share of the mean variance of the features
 LOWEST, HIGHEST = -25.0, 10.0  # bounds of the logarithm of a posterior's variance
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
-WARM_UP = 0.25  # share of the training in which the weight of the divergence rises, from a random start
+WARM_UP = 0.5  # share of the training in which the weight of the divergence rises, from a random start
 
 
 class VariationalModule(AutoencoderModule):
@@ -45,6 +45,7 @@ class VariationalModule(AutoencoderModule):
     """
 
     n_statistics = 2
+    undecayed_weights = ("log_noise",)
 
     def __init__(self, *args, beta, variance, warm_up, **kwargs):
         super().__init__(*args, **kwargs)
@@ -112,11 +113,11 @@ class VariationalAutoencoder(BaseAutoencoder):
     .. math:: \frac{1}{n} \sum_i \mathbb{E}_{q(z | x_i)} \left[ -\log p(x_i | z) \right]
               + \beta \, \mathrm{KL}\left( q(z | x_i) \Vert \mathcal{N}(0, I) \right)
 
-    in nats, summed over features: with :math:`\beta = 1` it is a bound on minus the log-likelihood of the data. The noise
-    is normal, and its variance is learned; of "binary_cross_entropy" it is Bernoulli. Where both networks are linear the
-    optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that the bound is PCA's own log-likelihood before
-    the first step and no component has collapsed, and an epoch is kept as far as its gain over that, on held-out rows,
-    is sure.
+    in nats, summed over features: with :math:`\beta = 1`, minus a bound on the log-likelihood of the data. Noise is
+    normal, of a variance that is learned; with "binary_cross_entropy" rows are Bernoulli. Where both networks are
+    linear the optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that before the first step the bound
+    is PCA's own log-likelihood and no component has collapsed, and an epoch is kept as far as its gain over that, on
+    held-out rows, is sure.
 
     Choose it to draw new rows, to vary given ones, or for the likelihood of rows. A larger `beta` makes codes simpler,
     more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that counts:
@@ -144,7 +145,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     init : {"pca", "random"}, default="pca"
         Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, no
-        promise against PCA, and the weight of the divergence rises over the first quarter of the training.
+        promise against PCA, and the weight of the divergence rises over the first half of the training.
 
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         The likelihood. "squared_error" is normal noise of one variance for all scaled features, `noise_variance_`.
@@ -205,12 +206,15 @@ class VariationalAutoencoder(BaseAutoencoder):
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+        Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for a
+        component that tells much of a row, and 0 for one that has collapsed.
 
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
-        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+    active_units_ : ndarray of shape (n_components_,)
+        Which components carry something: those whose `explained_variance_` is above 0.01 [6]_.
+
+    noise_variance_ : float
+        Learned variance of the noise in squared units of X (with `scale="standard"`, of standardised features), as
+        PCA's. Not with "binary_cross_entropy".
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -222,7 +226,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         Number of epochs that were run, 1 where nothing had to be trained.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+        Mean training loss of each epoch, in nats of scaled rows. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
         Mean loss of the held-out rows after each epoch. Empty where none are held out.
@@ -249,9 +253,9 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     Notes
     -----
-    With `hidden_layer_sizes=()` the autoencoder is probabilistic PCA, solved in closed form for any `beta`, if `loss` is
-    "squared_error" and neither `init` nor `architecture` was changed. The noise variance is then PCA's
-    `noise_variance_`, if there are no fewer rows than features.
+    With `hidden_layer_sizes=()` the autoencoder is solved in closed form, for any `beta`, if `loss` is "squared_error"
+    and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA, and `noise_variance_` is
+    PCA's, where there are no fewer rows than features.
 
     The variance of the noise is never below 1e-4 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
@@ -442,9 +446,9 @@ class VariationalAutoencoder(BaseAutoencoder):
     def log_likelihood(self, X, n_draws=10, random_state=None):
         r"""Estimate the log-likelihood of each row, from below.
 
-        It is the importance-weighted bound [6]_ :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m
-        draws from the posterior. With one draw its mean is the evidence lower bound; more draws raise it, in the mean,
-        towards the log-likelihood. Where the posterior is exact, as it is of linear networks with `beta=1`, one draw
+        It is the importance-weighted bound (Burda et al., 2016)
+        :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m draws from the posterior. With one draw its
+        mean is the evidence lower bound; more draws raise it, in the mean, towards the log-likelihood. Where the posterior is exact, as it is of linear networks with `beta=1`, one draw
         gives the log-likelihood.
 
         Parameters
@@ -491,8 +495,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         super()._check_more_parameters()
         if self.architecture is not None and not self.architecture.dense_code:
             raise ValueError(
-                f"architecture={self.architecture!r} has a code that is its last map of features, which leaves no place "
-                "for the variances of the codes. Set dense_code=True."
+                f"architecture={self.architecture!r} makes its last map of features the code, which leaves no place "
+                "for the variances of codes. Set dense_code=True."
             )
 
     def _formula(self, moments, scale):
@@ -507,20 +511,18 @@ class VariationalAutoencoder(BaseAutoencoder):
     def _start(self, rows, blueprint, seed):
         formula = blueprint.formula
         least_noise = LEAST_NOISE * formula["variance"]
-        return probabilistic_start(
-            rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise
-        )
+        return probabilistic_start(rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise)
 
     def _is_solved(self, blueprint):
         return blueprint.is_linear and self.loss == "squared_error"
 
     def _fit(self, *args):
         super()._fit(*args)
-        collapsed = np.flatnonzero(~self.active_units_)
+        collapsed, n_active = np.flatnonzero(~self.active_units_), self.active_units_.sum()
         if len(collapsed):
             warnings.warn(
                 f"{len(collapsed)} of {self.n_components_} components have collapsed onto the prior and carry nothing: "
-                f"{', '.join(map(str, collapsed))}. Lower beta, or set n_components={max(1, self.active_units_.sum())}.",
+                f"{', '.join(map(str, collapsed))}. Lower beta, or set n_components={max(1, n_active)}.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -532,7 +534,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         order = np.argsort(-variance, kind="stable")
         return (np.ones(k), np.zeros(k), signs[order], np.ones(k)), variance[order]
 
-    def _learned(self, module, rows, blueprint):
+    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
         if self.loss != "squared_error":
             return {"_log_volume": 0.0}
         scale, unit = blueprint.scale, self._unit(blueprint.scale)

@@ -21,7 +21,7 @@ FLOORS = [
     {"skae._base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
-        *("skae._denoising", "skae._recurrent", "skae._sparse"),
+        *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
     },
     {"skae", "skae.metrics"},
 ]

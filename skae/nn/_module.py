@@ -42,6 +42,7 @@ class AutoencoderModule(nn.Module):
     # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
     linear_weights = ("encoder.linear.*", "decoder.linear.*")
     linear_rate = 0.1
+    undecayed_weights = ()  # other weights that are not pulled to zero
     n_statistics = 1  # numbers that an encoding has for each component of the code
 
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
@@ -65,7 +66,7 @@ class AutoencoderModule(nn.Module):
         return encoding
 
     def sample(self, encoding):
-        """Code that the decoder sees in training, a random one if the variant has it so: (n, n_statistics * k) -> (n, k)."""
+        """Code that the decoder sees in training, maybe a random one: (n, n_statistics * k) -> (n, k)."""
         return self.code(encoding)
 
     def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells
