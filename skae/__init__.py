@@ -8,6 +8,7 @@ from skae._convolutional import ConvolutionalAutoencoder
 from skae._denoising import DenoisingAutoencoder
 from skae._recurrent import LSTMAutoencoder
 from skae._sparse import SparseAutoencoder
+from skae._stacked import StackedAutoencoder
 from skae._variational import VariationalAutoencoder
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "LSTMAutoencoder",
     "SparseAutoencoder",
+    "StackedAutoencoder",
     "VariationalAutoencoder",
 ]
 __version__ = _version("skae")

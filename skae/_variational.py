@@ -448,8 +448,8 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         It is the importance-weighted bound (Burda et al., 2016)
         :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m draws from the posterior. With one draw its
-        mean is the evidence lower bound; more draws raise it, in the mean, towards the log-likelihood. Where the posterior is exact, as it is of linear networks with `beta=1`, one draw
-        gives the log-likelihood.
+        mean is the evidence lower bound; more draws raise it, in the mean, towards the log-likelihood. Of linear
+        networks with `beta=1` the posterior is exact, and one draw gives the log-likelihood.
 
         Parameters
         ----------

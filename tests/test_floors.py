@@ -23,6 +23,7 @@ FLOORS = [
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
     },
+    {"skae._stacked"},  # its layers are variants
     {"skae", "skae.metrics"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

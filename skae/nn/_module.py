@@ -156,6 +156,9 @@ class Encoder(nn.Module):
     def __init__(self, module):
         super().__init__()
         self.scaler, self.encoder, self.axes = module.scaler, module.encoder, module.axes
+        for name, child in module.named_children():  # what `code` may need
+            if name not in ("decoder", "link"):
+                self.add_module(name, child)
         self.code = module.code
 
     forward = AutoencoderModule.encode

@@ -1,0 +1,538 @@
+"""The stacked autoencoder: layers that are trained one after the other, then unrolled and trained as one network."""
+
+from dataclasses import dataclass, replace
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.neural_network import BernoulliRBM
+from sklearn.utils.metaestimators import _BaseComposition
+from torch import nn
+
+from skae._autoencoder import Autoencoder
+from skae._base import BaseAutoencoder
+from skae._blueprint import Blueprint
+from skae._codes import code_variance
+from skae._defaults import auto_learning_rate
+from skae._denoising import DenoisingAutoencoder
+from skae._rows import Rows
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
+
+LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  # what the layers say
+# what a layer that is given as an int has from the stack
+SHARED = (
+    *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
+    *("n_iter_no_change", "tol", "device", "verbose"),
+)
+
+
+class StackedModule(AutoencoderModule):
+    """An `AutoencoderModule` whose networks are made of those of other autoencoders, one behind the other."""
+
+    linear_weights = ("encoder.*.linear.*", "decoder.*.linear.*")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A trained layer: what it takes to build it again."""
+
+    module_class: type[AutoencoderModule]
+    blueprint: Blueprint
+    weights: dict[str, np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, estimator):
+        """Read a fitted autoencoder or `BernoulliRBM`.
+
+        A restricted Boltzmann machine gives the means of its hidden units, s(x W' + b), and those of its visible ones,
+        s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
+        """
+        if isinstance(estimator, BaseAutoencoder):
+            return cls(estimator._module_class, estimator._blueprint, estimator._weights)
+        k, d = estimator.components_.shape
+        blueprint = Blueprint(
+            sizes=(d, k),
+            activation="identity",
+            code_activation="logistic",
+            loss="binary_cross_entropy",
+            linear=False,
+            mean=np.zeros(d),
+            scale=np.ones(d),
+            spread=np.ones(d),
+            link=(np.zeros(d), np.ones(d)),
+        )
+        weights = {
+            "encoder.0.0.weight": estimator.components_,
+            "encoder.0.0.bias": estimator.intercept_hidden_,
+            "decoder.0.weight": estimator.components_.T,
+            "decoder.0.bias": estimator.intercept_visible_,
+        }
+        return cls(AutoencoderModule, blueprint, weights)
+
+    def build(self):
+        """Build the module, with the weights if there are any."""
+        return self.blueprint.build(self.module_class, self.weights)
+
+
+class Stack(Architecture):
+    """The networks of layers one behind the other: all encoders, and all decoders in reverse.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        The first is for scaled rows.
+
+    natural : (mean, scale) or None
+        What takes the last decoder's output to the natural parameter that the stack's own likelihood wants.
+
+    back : (mean, scale) or None
+        What takes the last decoder's means, in units of X, to scaled rows.
+    """
+
+    dense_code = False
+
+    def __init__(self, layers, natural=None, back=None):
+        self.layers = layers
+        self.natural = natural
+        self.back = back
+
+    @classmethod
+    def of(cls, layers, mean, scale, loss, link):
+        """Stack layers, the first of which was trained on X, for rows of X that are centred and scaled.
+
+        Parameters
+        ----------
+        layers : list of Layer
+
+        mean, scale : ndarray of shape (n_features,)
+
+        loss : str
+
+        link : (offset, gain) or None
+            Of the stack.
+        """
+        first, *others = layers
+        unit = np.where(scale > 0, scale, 1.0)
+        inside = replace(first.blueprint, mean=(first.blueprint.mean - mean) / unit, scale=first.blueprint.scale / unit)
+        natural, back = None, None
+        if first.blueprint.link is not None and first.blueprint.loss == loss:
+            (offset, gain), (own_offset, own_gain) = link, first.blueprint.link
+            per_gain = np.divide(1.0, gain, out=np.zeros_like(gain), where=gain > 0)
+            natural = (own_offset - offset) * per_gain, own_gain * per_gain
+        elif first.blueprint.link is not None:
+            back = mean, scale
+        return cls((replace(first, blueprint=inside), *others), natural, back)
+
+    @property
+    def learning_rate(self):
+        """The lowest that any layer's architecture asks for."""
+        return min(auto_learning_rate(layer.blueprint.architecture) for layer in self.layers)
+
+    def without_weights(self):
+        """The same networks, to be built with new weights."""
+        return Stack(tuple(replace(layer, weights=None) for layer in self.layers), self.natural, self.back)
+
+    def build(self, n_features, activation):  # noqa: ARG002 - the layers have their own
+        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        modules = [layer.build() for layer in self.layers]
+        encoders, decoders = [Encoder(module) for module in modules], [Decoder(module) for module in modules]
+        if self.natural is not None:
+            decoders[0].link, decoders[0].scaler = None, Scaler(*self.natural, decoders[0].scaler.mean.dtype)
+        elif self.back is not None:
+            decoders[0] = nn.Sequential(decoders[0], Scaler(*self.back, decoders[0].scaler.mean.dtype))
+        width = self.layers[-1].blueprint.n_components
+        return nn.Sequential(*encoders), nn.Sequential(*decoders[::-1]), width
+
+
+@dataclass(frozen=True)
+class StackedStart:
+    """The weights of a stack's layers as they were trained one by one."""
+
+    stack: Stack
+
+    is_pca = False
+
+    def weights(self):
+        """Weights of the module, by name."""
+        halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
+        return {f"{half}.{name}": value.numpy() for half in halves for name, value in halves[half].state_dict().items()}
+
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+        """Axes that show codes as the last layer does."""
+        return
+
+
+class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
+    r"""A deep autoencoder whose layers are trained one after the other, then together.
+
+    Each layer is an autoencoder, trained on the codes of the one below; the first is trained on the data. The stack is
+    then unrolled, all encoders one behind the other and all decoders in reverse, and trained as one network
+    :math:`f = f_m \circ \dots \circ f_1`, :math:`g = g_1 \circ \dots \circ g_m`:
+
+    .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
+
+    Layers may be restricted Boltzmann machines, trained by contrastive divergence [1]_, or denoising autoencoders [2]_.
+    An epoch of the training as one network is kept as far as its gain over the layers as they were, on held-out rows,
+    is sure.
+
+    Choose it for deep nets that don't train from a random start, such as those of logistic units; to train different
+    layers, each in its own way; or for a classic net. Choose `Autoencoder` otherwise: its linear maps make deep nets
+    train, and take less time.
+
+    Parameters
+    ----------
+    layers : sequence of int or (str, estimator), default=(256, 64, 10)
+        From the data to the code. A named estimator is an autoencoder or scikit-learn's `BernoulliRBM`; its parameters
+        are reached as `<name>__<parameter>`, and its objective counts while it is trained, its networks after. A number
+        is that of the units of one layer: `DenoisingAutoencoder(n, hidden_layer_sizes=(), code_activation=activation)`
+        with the parameters of the stack, or, if its activation is "identity", PCA.
+
+    activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
+        Activation function of the layers that are given as numbers, but for the last.
+
+    code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
+        Activation function of the last layer if it is given as a number.
+
+    pretrain : bool, default=True
+        Whether layers are trained one by one first. If not, all must be numbers, and the net starts at random.
+
+    loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
+        Reconstruction loss of the stack, and of its first layer if that is a number, summed over features. The first
+        three compare scaled data, and "huber" is quadratic for errors below one unit of scale. "binary_cross_entropy"
+        takes data in [0, 1] and gives back probabilities; "poisson" takes counts and gives back rates.
+
+    scale : {"global", "standard"} or None, default="global"
+        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
+        units. None only centres: for data of unit scale.
+
+    max_iter : "auto" or int, default="auto"
+        Number of epochs. "auto" is as many as make 400 steps of the optimiser, and 9 at least.
+
+    batch_size : "auto" or int, default="auto"
+        Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
+
+    learning_rate : "auto" or float, default="auto"
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
+        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+
+    weight_decay : float, default=0.3
+        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
+        shortens a fit: rows are always held out.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
+        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
+        epoch that was best for all of them.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement that end a training. Used if `early_stopping` is True.
+
+    tol : float, default=1e-4
+        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
+        on before can't be held out.
+
+    device : str, default="auto"
+        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
+        then cpu.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
+        each fit. Global generators are neither used nor moved.
+
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance of each component of the codes of the training data (of the last chunk), as they are shown.
+
+    layers_ : list of estimators
+        The layers as they were trained one by one. Not with `pretrain=False`.
+
+    mean_ : ndarray of shape (n_features,)
+        Mean of each feature.
+
+    best_epoch_ : int
+        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+
+    n_iter_ : int
+        Number of epochs that were run, 1 where nothing had to be trained.
+
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+
+    validation_loss_curve_ : list of float
+        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    encoder_, decoder_ : torch.nn.Module
+        The two halves as plain modules, scaling included, in float32.
+
+    net_ : skorch.NeuralNet
+        The net behind them, with its `history`.
+
+    n_samples_ : int
+        Number of samples in the training data, over all chunks.
+
+    n_features_in_ : int
+        Number of features seen during :term:`fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+
+    See Also
+    --------
+    Autoencoder : Trains deep networks beside linear maps.
+    sklearn.neural_network.BernoulliRBM : A layer that is trained by contrastive divergence.
+
+    Notes
+    -----
+    Layers are trained on all rows, those included that are later held out to choose the epoch of the training as one
+    network: that makes the choice more cautious, not less. A layer whose `random_state` is None has one drawn from the
+    stack's.
+
+    Codes are shown as the last layer shows them. If that is a number and `code_activation` is "identity", they are
+    centred, uncorrelated and sorted by variance, as `Autoencoder`'s.
+
+    References
+    ----------
+    .. [1] G. E. Hinton and R. R. Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science
+       313(5786), 2006.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked denoising autoencoders: learning
+       useful representations in a deep network with a local denoising criterion", JMLR 11, 2010.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neural_network import BernoulliRBM
+    >>> from skae import Autoencoder, StackedAutoencoder
+    >>> X = load_digits().data / 16
+    >>> layers = [("rbm", BernoulliRBM(64, n_iter=5)), ("top", Autoencoder(8, hidden_layer_sizes=()))]
+    >>> stack = StackedAutoencoder(layers, max_iter=5, random_state=0).fit(X)
+    >>> stack.transform(X).shape
+    (1797, 8)
+    >>> stack.set_params(rbm__n_components=32, top__n_components=4).fit_transform(X).shape
+    (1797, 4)
+
+    The classic deep net of ReLUs and a logistic code, without training layer by layer:
+
+    >>> StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False, max_iter=2)
+    """
+
+    _module_class = StackedModule
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
+        "layers": [list, tuple],
+        "pretrain": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        layers=(256, 64, 10),
+        *,
+        activation="gelu",
+        code_activation="identity",
+        pretrain=True,
+        loss="squared_error",
+        scale="global",
+        max_iter="auto",
+        batch_size="auto",
+        learning_rate="auto",
+        weight_decay=0.3,
+        early_stopping=False,
+        validation_fraction="auto",
+        n_iter_no_change=10,
+        tol=1e-4,
+        warm_start=False,
+        device="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        super().__init__(
+            None,
+            hidden_layer_sizes="auto",
+            init="random",  # no linear maps beside the layers
+            activation=activation,
+            code_activation=code_activation,
+            loss=loss,
+            scale=scale,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.layers = layers
+        self.pretrain = pretrain
+
+    # Nested parameters -----------------------------------------------------------------------------------------------
+
+    def get_params(self, deep=True):
+        """Get the parameters of the stack, and those of its layers.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include those of named layers.
+
+        Returns
+        -------
+        params : dict
+            The values of the parameters, by name.
+        """
+        return self._get_params("_named_layers", deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters of the stack, those of a layer as `<name>__<parameter>`, or a layer itself by its name.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters.
+
+        Returns
+        -------
+        self : object
+        """
+        if "layers" in params:
+            self.layers = params.pop("layers")
+        self._set_params("_named_layers", **params)
+        return self
+
+    @property
+    def _named_layers(self):
+        return [layer for layer in self.layers if isinstance(layer, tuple)]
+
+    @_named_layers.setter
+    def _named_layers(self, named):
+        named = iter(named)
+        self.layers = [next(named) if isinstance(layer, tuple) else layer for layer in self.layers]
+
+    # Fitting ---------------------------------------------------------------------------------------------------------
+
+    def _check_more_parameters(self):
+        super()._check_more_parameters()
+        if not len(self.layers):
+            raise ValueError(f"layers={self.layers!r} must hold at least one layer.")
+        for layer in self.layers:
+            named = isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str)
+            if not named and (isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1):
+                raise ValueError(
+                    f"layers={self.layers!r} must hold numbers of units of 1 or more, or pairs (name, estimator), "
+                    f"got {layer!r}."
+                )
+            if not named:
+                continue
+            name, estimator = layer
+            if not isinstance(estimator, BaseAutoencoder | BernoulliRBM):
+                lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
+                raise TypeError(
+                    f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
+                    "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
+                )
+            if not self.pretrain:
+                raise ValueError(
+                    f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
+                    "trained in its own way. Give the number of its units, or set pretrain=True."
+                )
+        self._validate_names([name for name, _ in self._named_layers])
+
+    def _estimators(self):
+        """(name, unfitted estimator) of each layer."""
+        first, last = 0, len(self.layers) - 1
+        for place, layer in enumerate(self.layers):
+            if isinstance(layer, tuple):
+                yield layer[0], clone(layer[1])
+                continue
+            parameters = {name: getattr(self, name) for name in SHARED}
+            if place == first:
+                parameters |= {"loss": self.loss, "scale": self.scale}
+            activation = self.code_activation if place == last else self.activation
+            if activation == "identity":
+                estimator = Autoencoder(int(layer), hidden_layer_sizes=(), **parameters)
+            else:
+                parameters |= {"hidden_layer_sizes": (), "code_activation": activation}
+                estimator = DenoisingAutoencoder(int(layer), **parameters)
+            yield f"{place} ({layer} units)", estimator
+
+    def _pretrained(self, X, seed):
+        """Train the layers, each on the codes of the one below."""
+        rng, layers = np.random.RandomState(seed), []
+        for name, layer in self._estimators():
+            if layers:
+                X = layers[-1].transform(X)
+            unseeded = [key for key, value in layer.get_params().items() if _is_seed(key) and value is None]
+            layer.set_params(**{key: int(rng.randint(2**31 - 1)) for key in sorted(unseeded)})
+            if isinstance(layer, BernoulliRBM):
+                _check_range(name, X)
+            try:
+                layers.append(layer.set_output(transform="default").fit(X))
+            except ValueError as error:
+                raise ValueError(f"Layer {name!r} of layers, which gets {X.shape[1]} features: {error}") from error
+        return layers
+
+    @property
+    def _architecture(self):
+        return self._stack.without_weights() if self.pretrain else None
+
+    def _hidden_layers(self, n_rows, n_features):  # noqa: ARG002 - the base's signature
+        return tuple(self.layers[:-1])
+
+    def _new_blueprint(self, rows, moments, seed):
+        vars(self).pop("layers_", None)
+        if self.pretrain:
+            self.layers_ = self._pretrained(rows.X, seed)
+            scale = moments.scale(self.scale)
+            layers = [Layer.of(layer) for layer in self.layers_]
+            self._stack = Stack.of(layers, moments.mean, scale, self.loss, moments.link(self.loss, scale))
+        else:
+            self.n_components = self.layers[-1]
+        blueprint = super()._new_blueprint(rows, moments, seed)
+        return replace(blueprint, code_activation="identity") if self.pretrain else blueprint  # the last layer has it
+
+    def _has_start(self, blueprint):  # noqa: ARG002 - the base's signature
+        return self.pretrain
+
+    def _start(self, rows, blueprint, seed):  # noqa: ARG002 - the base's signature
+        return StackedStart(self._stack)
+
+    def _shown_axes(self, module, rows):
+        if isinstance(self.layers[-1], Integral):
+            return super()._shown_axes(module, rows)
+        return None, code_variance(module, rows)
+
+    def _shaping_parameter(self, name):
+        return repr(self.layers) if name == "architecture" else super()._shaping_parameter(name)
+
+
+def _is_seed(name):
+    return name == "random_state" or name.endswith("__random_state")
+
+
+def _check_range(name, X):
+    """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
+    batches = list(Rows(X).batches())
+    low, high = min(batch.min() for batch in batches), max(batch.max() for batch in batches)
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"Layer {name!r} of layers is a BernoulliRBM, which needs values in [0, 1], but gets some from {low:g} to "
+            f"{high:g}. Scale X with MinMaxScaler if it is the first layer; else give the layer below a logistic code."
+        )
