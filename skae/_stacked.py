@@ -14,17 +14,37 @@ from skae._base import BaseAutoencoder
 from skae._blueprint import Blueprint
 from skae._codes import code_variance
 from skae._defaults import auto_learning_rate
-from skae._denoising import DenoisingAutoencoder
 from skae._rows import Rows
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
 LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  # what the layers say
+# of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
+RANGES = {
+    "relu": (0.0, None),
+    "softplus": (0.0, None),
+    "gelu": (-0.17, None),
+    "silu": (-0.28, None),
+    "tanh": (-1.0, 1.0),
+    "logistic": (0.0, 1.0),
+}
 # what a layer that is given as an int has from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
     *("n_iter_no_change", "tol", "device", "verbose"),
 )
+
+
+class Clip(nn.Module):
+    """Bring numbers into a range: to the least or the greatest where they are outside."""
+
+    def __init__(self, low, high):
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        """Clip."""
+        return x.clamp(self.low, self.high)
 
 
 class StackedModule(AutoencoderModule):
@@ -137,11 +157,15 @@ class Stack(Architecture):
         """Make a new encoder and a new decoder: see `Architecture.build`."""
         modules = [layer.build() for layer in self.layers]
         encoders, decoders = [Encoder(module) for module in modules], [Decoder(module) for module in modules]
+        ranges = [RANGES.get(layer.blueprint.code_activation) for layer in self.layers]
         if self.natural is not None:
             decoders[0].link, decoders[0].scaler = None, Scaler(*self.natural, decoders[0].scaler.mean.dtype)
         elif self.back is not None:
             decoders[0] = nn.Sequential(decoders[0], Scaler(*self.back, decoders[0].scaler.mean.dtype))
         width = self.layers[-1].blueprint.n_components
+        for place, below in enumerate(ranges[:-1], start=1):  # a code that can't be is brought back to its range
+            if below is not None:
+                decoders[place] = nn.Sequential(decoders[place], Clip(*below))
         return nn.Sequential(*encoders), nn.Sequential(*decoders[::-1]), width
 
 
@@ -185,8 +209,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     layers : sequence of int or (str, estimator), default=(256, 64, 10)
         From the data to the code. A named estimator is an autoencoder or scikit-learn's `BernoulliRBM`; its parameters
         are reached as `<name>__<parameter>`, and its objective counts while it is trained, its networks after. A number
-        is that of the units of one layer: `DenoisingAutoencoder(n, hidden_layer_sizes=(), code_activation=activation)`
-        with the parameters of the stack, or, if its activation is "identity", PCA.
+        of units is `Autoencoder(n, hidden_layer_sizes=(), code_activation=activation)` with the other parameters of the
+        stack; without an activation, that is PCA.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the layers that are given as numbers, but for the last.
@@ -465,12 +489,10 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             parameters = {name: getattr(self, name) for name in SHARED}
             if place == first:
                 parameters |= {"loss": self.loss, "scale": self.scale}
+            elif self.activation == "logistic" and isinstance(self.layers[place - 1], Integral):
+                parameters |= {"loss": "binary_cross_entropy"}  # so that the decoder gives numbers in [0, 1]
             activation = self.code_activation if place == last else self.activation
-            if activation == "identity":
-                estimator = Autoencoder(int(layer), hidden_layer_sizes=(), **parameters)
-            else:
-                parameters |= {"hidden_layer_sizes": (), "code_activation": activation}
-                estimator = DenoisingAutoencoder(int(layer), **parameters)
+            estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
             yield f"{place} ({layer} units)", estimator
 
     def _pretrained(self, X, seed):

@@ -1,0 +1,66 @@
+"""StackedAutoencoder: a deep net of logistic units from a random start and pre-trained, and the classic deep ReLU net.
+
+    python docs/benchmarks/stacked.py [--rows 20000] [--budgets 1 2 3 4 5 6 7 8 9 10]
+
+Fashion-MNIST, R² of test images. A budget is the number of epochs of the training as one network, and with pre-training
+also of that of each layer before.
+"""
+
+import argparse
+import time
+
+from _fashion_mnist import load
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from sklearn.neural_network import BernoulliRBM
+
+from skae import Autoencoder, DenoisingAutoencoder, StackedAutoencoder
+
+LOGISTIC = {"activation": "logistic", "random_state": 0}
+CLASSIC = {"activation": "relu", "code_activation": "logistic", "max_iter": 5, "random_state": 0}
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--budgets", type=int, nargs="+", default=range(1, 11))
+    arguments = parser.parse_args()
+    train, test = load("train")[: arguments.rows], load("t10k")
+
+    def fit(estimator):
+        """R² of test images, and seconds."""
+        start = time.perf_counter()
+        estimator.fit(train)
+        return f"R² {estimator.score(test):.4f} in {time.perf_counter() - start:3.0f} s"
+
+    for k in (10, 30):
+        pca = PCA(k, random_state=0).fit(train)
+        x_hat = pca.inverse_transform(pca.transform(test))
+        print(f"PCA({k}): R² {r2_score(test, x_hat, multioutput='variance_weighted'):.4f}")
+
+    print("784-500-250-100-30 of logistic units, linear code")
+    for budget in arguments.budgets:
+        layers = (500, 250, 100, 30)
+        random = fit(StackedAutoencoder(layers, pretrain=False, max_iter=budget, **LOGISTIC))
+        trained = fit(StackedAutoencoder(layers, max_iter=budget, **LOGISTIC))
+        print(f"  {budget:2d} epochs: random start {random}, pre-trained {trained}", flush=True)
+
+    print("784-2000-500-500-10 of ReLUs, logistic code, 5 epochs")
+    for pretrain in (False, True):
+        shown = fit(StackedAutoencoder((2000, 500, 500, 10), pretrain=pretrain, **CLASSIC))
+        print(f"  {'pre-trained ' if pretrain else 'random start'} {shown}", flush=True)
+
+    print("784-256-10, 5 epochs: kinds of first layers")
+    kinds = {
+        "a number": 256,
+        "BernoulliRBM": ("first", BernoulliRBM(256, learning_rate=0.05, batch_size=100, n_iter=5)),
+        "denoising": ("first", DenoisingAutoencoder(256, hidden_layer_sizes=(), code_activation="relu", max_iter=5)),
+    }
+    for name, first in kinds.items():
+        layers = [first, ("code", Autoencoder(10, max_iter=5))]
+        print(f"  {name:12s} {fit(StackedAutoencoder(layers, max_iter=5, random_state=0))}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
