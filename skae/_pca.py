@@ -290,7 +290,7 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise):
         s = np.maximum(beta * noise, np.finfo(float).tiny)
         active = spectrum > s
         m = active.sum()
-        return d * np.log(noise) + (m * s + rest[m]) / noise + beta * np.log(spectrum[active] / s).sum()
+        return d * np.log(noise) + (m * s + rest[m]) / noise + beta * (np.log(spectrum[active]) - np.log(s)).sum()
 
     noise = min(candidates, key=objective)
     s = np.minimum(beta * noise, spectrum)

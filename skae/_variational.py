@@ -482,7 +482,14 @@ class VariationalAutoencoder(BaseAutoencoder):
             for _ in range(n_draws):
                 noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
                 total = torch.logaddexp(total, module.log_weights(x, mean, log_variance, noise))
-            return (total - math.log(n_draws)).cpu().numpy()
+            return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
+
+    def _lost(self, batch):
+        """What rows lose by features that were constant in training, and for which the scaled rows are zero."""
+        constant = self._blueprint.scale == 0
+        if self._blueprint.link is not None or not constant.any():
+            return 0.0
+        return 0.5 * np.square(batch - self.mean_)[:, constant].sum(axis=1) / self.noise_variance_
 
     def _decoded(self, codes):
         """Rows of codes of shape (n, m, k): (n, m, d)."""
