@@ -506,6 +506,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             if isinstance(layer, BernoulliRBM):
                 _check_range(name, X)
             try:
+                layer._validate_params()  # which `fit` skips inside a `fit`
                 layers.append(layer.set_output(transform="default").fit(X))
             except ValueError as error:
                 raise ValueError(f"Layer {name!r} of layers, which gets {X.shape[1]} features: {error}") from error

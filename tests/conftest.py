@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
+from sklearn.neural_network import BernoulliRBM
 
 import skae
 from skae.architectures import Convolutional, Recurrent
@@ -25,12 +26,20 @@ SMALL = [
     skae.LSTMAutoencoder(4, hidden_size=3, **QUICKER),
     *(
         objective(4, architecture=architecture, **QUICKER)
-        for objective in (skae.DenoisingAutoencoder, skae.ContractiveAutoencoder, skae.SparseAutoencoder)
+        for objective in (
+            *(skae.DenoisingAutoencoder, skae.ContractiveAutoencoder),
+            *(skae.SparseAutoencoder, skae.VariationalAutoencoder),
+        )
         for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
     ),
     *(
         skae.SparseAutoencoder(4, sparsity=sparsity, n_nonzero_coefs=2, **QUICKER)
         for sparsity in ("kl", "top_k", "batch_top_k")
+    ),
+    skae.StackedAutoencoder((8, 4), max_iter=2, batch_size=60, validation_fraction=0.6, random_state=0),
+    skae.StackedAutoencoder(
+        [("below", skae.Autoencoder(8, code_activation="logistic", **QUICKER)), ("rbm", BernoulliRBM(4, n_iter=2))],
+        **{name: value for name, value in QUICKER.items() if name != "hidden_layer_sizes"},
     ),
 ]
 

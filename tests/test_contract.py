@@ -26,6 +26,8 @@ from skae import (
     DenoisingAutoencoder,
     LSTMAutoencoder,
     SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
 )
 from skae.architectures import Convolutional
 
@@ -189,7 +191,8 @@ def test_pickles_are_small():
 def test_changing_parameters_after_fit_does_not_break_a_pickle(small, digits):
     small.fit(digits)
     codes = small.transform(digits)
-    small.set_params(n_components=3, hidden_layer_sizes=(5, 5), activation="tanh", scale=None)
+    others = {"n_components": 3, "layers": (3,), "hidden_layer_sizes": (5, 5), "activation": "tanh", "scale": None}
+    small.set_params(**{name: value for name, value in others.items() if name in small.get_params(deep=False)})
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(small)).transform(digits), codes)
 
 
@@ -306,6 +309,8 @@ OWN = {
         "sparsity_target": (0.1, 0.2),
         "n_nonzero_coefs": (None, None),
     },
+    VariationalAutoencoder: {"beta": (1.0, 2.0)},
+    StackedAutoencoder: {"layers": ((8, 4), (8, 3)), "pretrain": (True, False)},
 }
 
 
@@ -334,6 +339,8 @@ def test_every_parameter_alters_the_fit(name, reference, digits):
 )
 def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
     values = {own: value for own, (value, _) in OWN[estimator].items()}
-    first = estimator(4, hidden_layer_sizes=8, max_iter=4, random_state=0, **values).fit(digits)
+    if estimator is not StackedAutoencoder:
+        values |= {"n_components": 4, "hidden_layer_sizes": 8}
+    first = estimator(max_iter=4, random_state=0, **values).fit(digits)
     other = clone(first).set_params(**{name: OWN[estimator][name][1]}).fit(digits)
     assert other.loss_curve_ != first.loss_curve_

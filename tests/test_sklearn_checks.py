@@ -12,6 +12,8 @@ from skae import (
     DenoisingAutoencoder,
     LSTMAutoencoder,
     SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
 )
 from skae.architectures import Convolutional, Recurrent
 
@@ -28,14 +30,18 @@ CHECKED = [
     LSTMAutoencoder(hidden_size=3, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0),
     *(
         objective(architecture=architecture, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0)
-        for objective in (DenoisingAutoencoder, ContractiveAutoencoder, SparseAutoencoder)
+        for objective in (DenoisingAutoencoder, ContractiveAutoencoder, SparseAutoencoder, VariationalAutoencoder)
         for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
     ),
     *(
         SparseAutoencoder(8, sparsity=sparsity, max_iter=2, validation_fraction=0.6, random_state=0)
         for sparsity in ("kl", "top_k", "batch_top_k")
     ),
+    StackedAutoencoder((8, 4), max_iter=2, validation_fraction=0.6, random_state=0),
 ]
+
+# the checks' tables have fewer features than the code has components
+pytestmark = pytest.mark.filterwarnings("ignore:.* have collapsed:sklearn.exceptions.ConvergenceWarning")
 
 LEFT_OUT = [
     "check_param_validation",

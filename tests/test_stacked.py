@@ -1,0 +1,250 @@
+"""Layers trained one by one, unrolled: what the stack starts at, what it may be made of, and its nested parameters."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import BernoulliRBM
+
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    LSTMAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
+)
+
+QUICK = {"max_iter": 2, "validation_fraction": 0.6, "batch_size": 24, "random_state": 0}
+SHORT = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.6}
+TOP = ("top", Autoencoder(3, **SHORT))
+STACKS = {
+    "RBM": [("rbm", BernoulliRBM(12, n_iter=2)), TOP],
+    "two RBMs": [("rbm", BernoulliRBM(12, n_iter=2)), ("second", BernoulliRBM(3, n_iter=2))],
+    "plain": [("below", Autoencoder(12, **SHORT)), TOP],
+    "standardised": [("below", Autoencoder(12, scale="standard", whiten=True, **SHORT)), TOP],
+    "Bernoulli": [("below", Autoencoder(12, loss="binary_cross_entropy", **SHORT)), TOP],
+    "Poisson": [("below", Autoencoder(12, loss="poisson", **SHORT)), TOP],
+    "top_k": [("below", SparseAutoencoder(12, sparsity="top_k", **SHORT)), TOP],
+    "sparse codes": [("below", Autoencoder(12, **SHORT)), ("kl", SparseAutoencoder(3, sparsity="kl", **SHORT))],
+    "denoising": [("below", DenoisingAutoencoder(12, **SHORT)), TOP],
+    "contractive": [("below", ContractiveAutoencoder(12, **SHORT)), TOP],
+    "one contractive layer": [
+        ("below", ContractiveAutoencoder(12, code_activation="tanh", **SHORT | {"hidden_layer_sizes": ()})),
+        TOP,
+    ],
+    "variational": [("below", VariationalAutoencoder(12, **SHORT)), ("top", VariationalAutoencoder(3, **SHORT))],
+    "convolutional": [("below", ConvolutionalAutoencoder(12, channels=(2,), **SHORT)), TOP],
+    "LSTM": [("below", LSTMAutoencoder(12, hidden_size=3, **SHORT)), TOP],
+    "ordered": [("below", Autoencoder(12, ordered=True, **SHORT)), TOP],
+    "a stack": [("below", StackedAutoencoder((12, 6), **QUICK)), TOP],
+    "numbers between": [("below", Autoencoder(12, **SHORT)), 6, TOP],
+}
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """Rows in [0, 1] without constant features, which a stack gives back as they are and an RBM does not."""
+    from sklearn.datasets import load_digits
+
+    X = load_digits().data[:240] / 16
+    X[0, X.std(axis=0) == 0] = 0.5
+    return X
+
+
+def decoded(layer, codes):
+    """Decode, also an RBM's code."""
+    if isinstance(layer, BernoulliRBM):
+        return expit(codes @ layer.components_ + layer.intercept_visible_)
+    return layer.inverse_transform(codes)
+
+
+def one_by_one(stack, X):
+    """Codes and reconstructions by the layers as they were trained."""
+    codes = X
+    for layer in stack.layers_:
+        codes = layer.transform(codes)
+    x_hat = codes
+    for layer in stack.layers_[::-1]:
+        x_hat = decoded(layer, x_hat)
+    return codes, x_hat
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_training_starts_at_the_layers(kind, pixels):
+    stack = StackedAutoencoder(STACKS[kind], learning_rate=1e-30, **QUICK).fit(pixels)
+    assert stack.best_epoch_ == 0
+    codes, x_hat = one_by_one(stack, pixels)
+    np.testing.assert_allclose(stack.transform(pixels), codes, atol=1e-4 * max(1, np.abs(codes).max()))
+    clipped = kind in ("one contractive layer", "numbers between")  # the layer above may leave the range of their codes
+    tolerance = 0.3 if clipped else 1e-4
+    np.testing.assert_allclose(stack.reconstruct(pixels), x_hat, atol=tolerance)
+
+
+@pytest.mark.parametrize("kind", ["RBM", "Bernoulli"])
+def test_a_likelihood_goes_through(kind, pixels):
+    layers = STACKS[kind]
+    stack = StackedAutoencoder(layers, loss="binary_cross_entropy", learning_rate=1e-30, **QUICK).fit(pixels)
+    np.testing.assert_allclose(stack.reconstruct(pixels), one_by_one(stack, pixels)[1], atol=1e-4)
+    trained = StackedAutoencoder(layers, loss="binary_cross_entropy", **QUICK | {"max_iter": 10}).fit(pixels)
+    assert trained.best_epoch_ > 0
+    x_hat = trained.reconstruct(pixels)
+    assert (x_hat > 0).all()
+    assert (x_hat < 1).all()
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_training_as_one_does_not_lose(kind, pixels):
+    stack = StackedAutoencoder(STACKS[kind], **QUICK | {"max_iter": 12}).fit(pixels)
+    _, x_hat = one_by_one(stack, pixels)
+    assert stack.best_epoch_ > 0 or "RBM" not in kind
+    error, at_first = (np.square(rows - pixels).sum() for rows in (stack.reconstruct(pixels), x_hat))
+    assert error < at_first or stack.best_epoch_ == 0
+    assert error < 1.01 * at_first
+
+
+def test_a_constant_feature_of_an_rbm_is_seen(pixels):
+    X = pixels.copy()
+    X[:, 5] = 0.75
+    stack = StackedAutoencoder(STACKS["RBM"], learning_rate=1e-30, **QUICK).fit(X)
+    np.testing.assert_allclose(stack.transform(X), one_by_one(stack, X)[0], atol=1e-4)
+    np.testing.assert_array_equal(stack.reconstruct(X)[:, 5], 0.75)
+
+
+def test_the_decoder_is_no_linear_map(pixels):
+    """Decoders of one layer are linear: unrolled, they would make no more than PCA does."""
+    for activation in ("relu", "logistic"):
+        stack = StackedAutoencoder((48, 24, 4), activation=activation, **QUICK | {"max_iter": 60}).fit(pixels)
+        codes = stack.transform(pixels)
+        x_hat = stack.inverse_transform(codes)
+        linear = np.linalg.lstsq(np.c_[codes, np.ones(len(codes))], x_hat, rcond=None)[0]
+        assert np.abs(np.c_[codes, np.ones(len(codes))] @ linear - x_hat).max() > 0.05
+        assert stack.score(pixels) > PCA(4).fit(pixels).explained_variance_ratio_.sum()
+
+
+def test_pre_training_helps_deep_logistic_nets(pixels):
+    deep = StackedAutoencoder((48, 32, 16, 8), activation="logistic", max_iter=10, random_state=0)
+    trained, random = (clone(deep).set_params(pretrain=pretrain).fit(pixels) for pretrain in (True, False))
+    assert trained.score(pixels) > random.score(pixels) + 0.1
+    assert not hasattr(random, "layers_")
+
+
+def test_without_pre_training_it_is_the_classic_net(pixels):
+    shared = {"activation": "relu", "code_activation": "logistic", **QUICK}
+    stack = StackedAutoencoder((16, 8, 4), pretrain=False, **shared).fit(pixels)
+    classic = Autoencoder(4, hidden_layer_sizes=(16, 8), init="random", **shared).fit(pixels)
+    np.testing.assert_array_equal(stack.transform(pixels), classic.transform(pixels))
+    np.testing.assert_array_equal(stack.reconstruct(pixels), classic.reconstruct(pixels))
+
+
+def test_codes_of_numbers_look_like_pcas(pixels):
+    codes = StackedAutoencoder((16, 4), **QUICK).fit_transform(pixels)
+    np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-5)
+    covariance = np.cov(codes.T)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-4 * covariance.max())
+    assert (np.diff(np.diag(covariance)) <= 0).all()
+    logistic = StackedAutoencoder((16, 4), code_activation="logistic", **QUICK).fit_transform(pixels)
+    assert ((logistic > 0) & (logistic < 1)).all()
+
+
+# Nested parameters ---------------------------------------------------------------------------------------------------
+
+
+def test_nested_parameters():
+    stack = StackedAutoencoder(STACKS["numbers between"])
+    assert stack.get_params()["top__max_iter"] == 2
+    assert "top" not in stack.get_params(deep=False)
+    stack.set_params(top__max_iter=7, below=BernoulliRBM(5), activation="tanh")
+    assert stack.layers[2][1].max_iter == 7
+    assert isinstance(stack.layers[0][1], BernoulliRBM)
+    assert stack.layers[1] == 6
+    stack.set_params(layers=[("new", Autoencoder())], new__n_components=3)
+    assert stack.layers[0][1].n_components == 3
+    with pytest.raises(ValueError, match="Invalid parameter 'middle'"):
+        stack.set_params(middle__n_components=3)
+    other = clone(stack)
+    assert other.layers[0][1] is not stack.layers[0][1]
+
+
+def test_a_grid_search_reaches_the_layers(pixels):
+    stack = StackedAutoencoder(STACKS["RBM"], **QUICK)
+    grid = {"rbm__n_components": [2, 12], "top__n_components": [1, 3], "max_iter": [1, 3]}
+    search = GridSearchCV(stack, grid, cv=2, n_jobs=2).fit(pixels)
+    for layer, name in zip(search.best_estimator_.layers_, ("rbm", "top"), strict=True):
+        assert layer.n_components == search.best_params_[f"{name}__n_components"]
+    assert len(set(search.cv_results_["mean_test_score"])) > 4
+
+
+def test_layers_are_trained_anew_and_seeded(pixels):
+    given = Autoencoder(12, **SHORT, random_state=5)
+    stack = StackedAutoencoder([("below", given), ("rbm", BernoulliRBM(3, n_iter=2))], **QUICK)
+    stack.set_params(below__code_activation="logistic").fit(pixels)
+    assert not given.__sklearn_is_fitted__()
+    assert stack.layers_[0].random_state == 5
+    assert isinstance(stack.layers_[1].random_state, int)
+    np.testing.assert_array_equal(clone(stack).fit(pixels).transform(pixels), stack.transform(pixels))
+
+
+def test_sparse_rows_and_streams(pixels):
+    rows = scipy.sparse.csr_array(np.where(pixels > 0.5, pixels, 0))
+    stack = StackedAutoencoder(STACKS["RBM"], **QUICK).fit(rows)
+    np.testing.assert_allclose(stack.transform(rows), stack.transform(rows.toarray()), atol=1e-9)
+    stream = StackedAutoencoder((16, 4), **QUICK)
+    scores = [stream.partial_fit(pixels).score(pixels) for _ in range(8)]
+    assert scores[-1] > scores[0]
+
+
+# Bad input -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"layers": ()}, ValueError, "at least one layer"),
+        ({"layers": 5}, ValueError, "'layers' parameter"),
+        ({"layers": (16, 0)}, ValueError, "must hold numbers of units of 1 or more, or pairs .*got 0"),
+        ({"layers": (16, True)}, ValueError, "got True"),
+        ({"layers": (16, 2.5)}, ValueError, "got 2.5"),
+        ({"layers": [Autoencoder()]}, ValueError, r"pairs \(name, estimator\), got Autoencoder"),
+        ({"layers": [("a", KMeans())]}, TypeError, "Layer 'a' .* is no network, and has no inverse_transform"),
+        ({"layers": [("a", PCA())]}, TypeError, r"Layer 'a' .*Autoencoder\(n, hidden_layer_sizes=\(\)\) is PCA"),
+        ({"layers": [("a", Autoencoder()), ("a", Autoencoder())]}, ValueError, "not unique"),
+        ({"layers": [("loss", Autoencoder())]}, ValueError, "conflict with constructor arguments"),
+        ({"layers": [("a__b", Autoencoder())]}, ValueError, "must not contain __"),
+        ({"layers": [("a", Autoencoder())], "pretrain": False}, ValueError, "pretrain=False .* layer 'a'"),
+        (
+            {"layers": [("a", Autoencoder(12, **SHORT)), ("b", ConvolutionalAutoencoder(image_shape=(8, 8)))]},
+            ValueError,
+            r"Layer 'b' of layers, which gets 12 features: image_shape=\(8, 8\) has 64 cells",
+        ),
+        ({"layers": [("a", Autoencoder(0))]}, ValueError, "Layer 'a' of layers, .*'n_components' parameter"),
+        (
+            {"layers": [("a", Autoencoder(12, **SHORT)), ("rbm", BernoulliRBM(3))]},
+            ValueError,
+            r"Layer 'rbm' .* needs values in \[0, 1\], but gets some from .* logistic code",
+        ),
+    ],
+    ids=str,
+)
+def test_bad_layers(parameters, error, message, pixels):
+    stack = StackedAutoencoder(**parameters)
+    with pytest.raises(error, match=message):
+        stack.fit(pixels)
+    assert not stack.__sklearn_is_fitted__()
+    assert not hasattr(stack, "layers_")
+
+
+def test_an_rbm_wants_data_in_its_range(digits):
+    with pytest.raises(ValueError, match=r"from 0 to 16\. Scale X with MinMaxScaler"):
+        StackedAutoencoder(STACKS["RBM"]).fit(digits)
+
+
+def test_a_likelihood_wants_data_in_its_range(digits):
+    with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
+        StackedAutoencoder((8, 2), loss="binary_cross_entropy").fit(digits)
