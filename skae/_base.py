@@ -95,6 +95,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         """The architecture as an object; a variant may have its parameters flat instead."""
         return self.architecture
 
+    @property
+    def _code_size(self):
+        """What is asked of the size of the code."""
+        return self.n_components
+
     def _formula(self, moments, scale):  # noqa: ARG002 - a variant's
         """What else the variant's module takes, as plain values."""
         return {}
@@ -260,11 +265,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
-        if isinstance(self.n_components, bool | np.bool_):
-            raise ValueError(f"n_components={self.n_components!r} must be an int of 1 or more, not a bool.")
+        if isinstance(self._code_size, bool | np.bool_):
+            raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
         if self._by_share and self.loss != "squared_error":
             raise ValueError(
-                f"n_components={self.n_components!r} is a share of the variance, which needs loss='squared_error', got "
+                f"n_components={self._code_size!r} is a share of the variance, which needs loss='squared_error', got "
                 f"loss={self.loss!r}. Set n_components to an int."
             )
         if self.whiten and self.code_activation != "identity":
@@ -299,7 +304,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     @property
     def _by_share(self):
-        return isinstance(self.n_components, Real) and not isinstance(self.n_components, Integral)
+        return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
 
     def _hidden_layers(self, n_rows, n_features):
         sizes = self.hidden_layer_sizes
@@ -312,7 +317,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:
-            hidden_layers, n_components = self._hidden_layers(*rows.shape), self.n_components
+            hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
             n_components = auto_n_components(rows, n_components, seed)
         return Blueprint(
@@ -333,9 +338,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
         *_, size = architecture.checked_build(n_features, self.activation)
-        if self.n_components not in (None, size):
+        if self._code_size not in (None, size):
             raise ValueError(
-                f"n_components={self.n_components!r} does not agree with the architecture, whose last map of features "
+                f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
                 f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
             )
         if not isinstance(self.hidden_layer_sizes, str) and self._hidden_layers(None, None):
@@ -515,7 +520,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
             variation = np.mean([np.square(rows.read(i)).sum(axis=1).mean() for _, i in folds])  # of held-out rows
-            most = (1 - self.n_components) * variation
+            most = (1 - self._code_size) * variation
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most)
             blueprint, weights = blueprint.cut(self._module_class, weights, size)
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]

@@ -63,7 +63,7 @@ class Rows:
         if self.sparse:
             return self.X[rows].toarray()
         if not self.unchecked:
-            return self.X[rows]
+            return np.ascontiguousarray(self.X[rows])  # torch takes no negative strides
         if isinstance(rows, slice):
             found = self.X[rows]
         else:  # files want each row once and in ascending order

@@ -404,6 +404,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             random_state=random_state,
             verbose=verbose,
         )
+        del self.n_components  # the last layer's
         self.layers = layers
         self.pretrain = pretrain
 
@@ -443,7 +444,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     @property
     def _named_layers(self):
-        return [layer for layer in self.layers if isinstance(layer, tuple)]
+        layers = self.layers if isinstance(self.layers, list | tuple) else ()  # else `fit` refuses it
+        return [layer for layer in layers if isinstance(layer, tuple)]
 
     @_named_layers.setter
     def _named_layers(self, named):
@@ -516,18 +518,21 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     def _architecture(self):
         return self._stack.without_weights() if self.pretrain else None
 
+    @property
+    def _code_size(self):
+        return None if self.pretrain else self.layers[-1]
+
     def _hidden_layers(self, n_rows, n_features):  # noqa: ARG002 - the base's signature
         return tuple(self.layers[:-1])
 
     def _new_blueprint(self, rows, moments, seed):
         vars(self).pop("layers_", None)
         if self.pretrain:
-            self.layers_ = self._pretrained(rows.X, seed)
             scale = moments.scale(self.scale)
+            link = moments.link(self.loss, scale)
+            self.layers_ = self._pretrained(rows.X, seed)
             layers = [Layer.of(layer) for layer in self.layers_]
-            self._stack = Stack.of(layers, moments.mean, scale, self.loss, moments.link(self.loss, scale))
-        else:
-            self.n_components = self.layers[-1]
+            self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
         blueprint = super()._new_blueprint(rows, moments, seed)
         return replace(blueprint, code_activation="identity") if self.pretrain else blueprint  # the last layer has it
 
@@ -543,7 +548,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         return None, code_variance(module, rows)
 
     def _shaping_parameter(self, name):
-        return repr(self.layers) if name == "architecture" else super()._shaping_parameter(name)
+        return repr(self.layers) if name in ("architecture", "n_components") else super()._shaping_parameter(name)
 
 
 def _is_seed(name):
@@ -552,8 +557,8 @@ def _is_seed(name):
 
 def _check_range(name, X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    batches = list(Rows(X).batches())
-    low, high = min(batch.min() for batch in batches), max(batch.max() for batch in batches)
+    lows, highs = zip(*((batch.min(), batch.max()) for batch in Rows(X).batches()), strict=True)
+    low, high = min(lows), max(highs)
     if low < 0 or high > 1:
         raise ValueError(
             f"Layer {name!r} of layers is a BernoulliRBM, which needs values in [0, 1], but gets some from {low:g} to "

@@ -5,9 +5,10 @@ import pytest
 import skorch
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from skae import Autoencoder
+from skae import Autoencoder, VariationalAutoencoder
 from skae._training import AutoencoderNet
 
 BAD_PARAMETERS = [
@@ -169,7 +170,7 @@ def test_ctrl_c_leaves_fit_and_the_estimator_as_it_was(digits, monkeypatch, erro
 
 
 @pytest.mark.parametrize("n_rows", [240, 2100])
-def test_a_loss_that_is_not_finite_falls_back_and_warns(digits, monkeypatch, n_rows):
+def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_rows):
     X = np.tile(digits, (9, 1))[:n_rows]
     real, n_steps = AutoencoderNet.train_step, 0
 
@@ -182,10 +183,29 @@ def test_a_loss_that_is_not_finite_falls_back_and_warns(digits, monkeypatch, n_r
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
-    with pytest.warns(ConvergenceWarning, match="not finite"):
+    with pytest.warns(ConvergenceWarning, match=r"not finite in epoch 1: .* at 0\.1 times the rate"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
+    assert not np.isfinite(fitted.loss_curve_[0])
+    assert np.isfinite(fitted.loss_curve_[1:]).all()  # it went on
+    assert len(fitted.loss_curve_) == 4
+    assert fitted.best_epoch_ > 1
     assert fitted.score(X) > 0.4
+
+
+@pytest.mark.parametrize("estimator", [Autoencoder, VariationalAutoencoder])
+def test_a_loss_that_is_never_finite_ends_at_the_start(digits, monkeypatch, estimator):
+    def poisoned(self, batch, **_):
+        with torch.no_grad():
+            next(self.module_.parameters()).fill_(float("nan"))
+        return {"reconstruction": torch.full((len(batch[0]),), float("nan"))}
+
+    monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
+    with pytest.warns(ConvergenceWarning, match="not finite") as warned:
+        fitted = estimator(4, hidden_layer_sizes=16, max_iter=20, validation_fraction=0.6, random_state=0).fit(digits)
+    assert len(warned) == 4  # then it gave up
+    assert fitted.best_epoch_ == 0
+    np.testing.assert_allclose(fitted.score(digits), PCA(4).fit(digits).explained_variance_ratio_.sum(), atol=0.05)
 
 
 def test_skorch_would_swallow_an_interrupt():

@@ -238,6 +238,12 @@ def test_many_rows_go_in_batches(small, digits):
     np.testing.assert_allclose(small.transform(many), np.tile(small.transform(digits), (20, 1)), rtol=1e-9, atol=1e-9)
 
 
+def test_any_strides_will_do(small, digits):
+    codes = small.fit(digits).transform(digits)
+    np.testing.assert_array_equal(small.transform(np.asfortranarray(digits)), codes)
+    np.testing.assert_allclose(small.transform(digits[::-1])[::-1], codes, rtol=0, atol=1e-9 * codes.std())
+
+
 def test_inverse_transform_of_transform_is_reconstruct(small, digits):
     small.fit(digits)
     np.testing.assert_allclose(small.inverse_transform(small.transform(digits)), small.reconstruct(digits), atol=1e-9)

@@ -3,8 +3,8 @@
     python docs/benchmarks/variational.py [--rows 20000] [--components 10]
 
 Log-likelihoods are in nats a row, of test rows. Quality of samples is density and coverage (Naeem et al., 2020) of
-2,000 drawn images among 2,000 test images, with balls that reach to the fifth neighbour: density is about 1 and coverage
-near 1 for images drawn from the same distribution, as the row of training images shows.
+2,000 drawn images among 2,000 test images, with balls that reach to the fifth neighbour: both are near 1 for images of
+the same distribution, as the row of training images shows.
 """
 
 import argparse
@@ -59,10 +59,10 @@ def main():
     train, test = load("train")[: arguments.rows], load("t10k")
     some = test[:N_COMPARED]
     pca = PCA(k, random_state=0).fit(train)
-    print(
-        f"Fashion-MNIST, {arguments.rows} rows, k = {k}, {arguments.max_iter} epochs; PCA.score {pca.score(test):.2f} nats"
-    )
-    print("  density, coverage: training images {:.3f} {:.3f}".format(*density_and_coverage(some, train[:N_COMPARED])))
+    print(f"Fashion-MNIST, {arguments.rows} rows, k = {k}, {arguments.max_iter} epochs")
+    print(f"  PCA.score {pca.score(test):.2f} nats")
+    density, coverage = density_and_coverage(some, train[:N_COMPARED])
+    print(f"  training images: density {density:.3f}, coverage {coverage:.3f}")
 
     def show(name, vae, seconds):
         bound = vae.log_likelihood(test, 1, random_state=0).mean()
@@ -70,8 +70,8 @@ def main():
         divergence = 0.5 * (mean**2 + deviation**2 - 1 - 2 * np.log(deviation)).sum(axis=1).mean()
         quality = density_and_coverage(some, vae.sample(N_COMPARED, random_state=0).astype(np.float32))
         print(
-            f"  {name:14s} bound {bound:8.2f}   KL {divergence:6.2f}   active {vae.active_units_.sum():2d} of {k}   "
-            f"R² {vae.score(test):.4f}   samples: density {quality[0]:.3f}, coverage {quality[1]:.3f}   {seconds:.0f} s",
+            f"  {name:12s} bound {bound:8.2f}   KL {divergence:6.2f}   active {vae.active_units_.sum():2d} of {k}   "
+            f"R² {vae.score(test):.4f}  samples: density {quality[0]:.2f}, coverage {quality[1]:.2f}   {seconds:.0f} s",
             flush=True,
         )
 
