@@ -12,7 +12,7 @@ from sklearn.utils.sparsefuncs import inplace_column_scale
 
 WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
 RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
-LEAST_POSTERIOR = 1e-8  # variance of a posterior, in units of the prior's
+LEAST_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
 LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
 

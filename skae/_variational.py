@@ -23,8 +23,8 @@ from skae.nn import AutoencoderModule
 from skae.nn.functional import kl_from_prior
 
 LEFT_OUT = ("code_activation", "ordered", "whiten")  # what a distribution has no use for
-LEAST_NOISE = 1e-4  # variance of the noise, as a share of the mean variance of the features
-LOWEST, HIGHEST = -25.0, 10.0  # bounds of the logarithm of a posterior's variance
+LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
+LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
 WARM_UP = 0.5  # share of the training in which the weight of the divergence rises, from a random start
 
@@ -257,9 +257,9 @@ class VariationalAutoencoder(BaseAutoencoder):
     and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA, and `noise_variance_` is
     PCA's, where there are no fewer rows than features.
 
-    The variance of the noise is never below 1e-4 of the mean variance of the features: where the components reach the
+    The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
-    softly, to -25 and 10.
+    softly, to -35 and 10.
 
     Codes have the units of the prior, and are neither centred nor rotated, for the posterior's components are
     independent where they are: they are sorted by variance, with PCA's rule for signs. So

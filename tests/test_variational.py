@@ -73,7 +73,7 @@ def test_the_loss_is_minus_the_bound(loss, digits):
 def test_log_variances_are_bounded(fitted):
     module = fitted.net_.module_
     _, log_variance = module.posterior(torch.tensor([[0.0] * 3 + [-1e6, -3.0, 1e6]]))
-    torch.testing.assert_close(log_variance, torch.tensor([[-25.0, -3.0, 10.0]]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(log_variance, torch.tensor([[-35.0, -3.0, 10.0]]), atol=1e-3, rtol=0)
 
 
 def test_the_likelihood_is_the_integrals():
@@ -166,12 +166,12 @@ def test_noise_has_a_floor():
     for k in (3, 5, 8):
         with pytest.warns(ConvergenceWarning, match="collapsed") if k > 3 else contextlib.nullcontext():
             vae = linear(k).fit(X)
-        assert vae.noise_variance_ == pytest.approx(1e-4 * X.var(axis=0).mean(), rel=1e-3)
+        assert vae.noise_variance_ == pytest.approx(1e-6 * X.var(axis=0).mean(), rel=1e-3)
         assert np.isfinite(vae.log_likelihood(X)).all()
         assert vae.score(X) > 0.999
     with pytest.warns(ConvergenceWarning, match="collapsed"):
         trained = VariationalAutoencoder(8, **QUICK).fit(X)
-    assert trained.noise_variance_ >= 0.99e-4 * X.var(axis=0).mean()
+    assert trained.noise_variance_ >= 0.99e-6 * X.var(axis=0).mean()
 
 
 # Beyond PCA ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,13 @@ from sklearn.neural_network import BernoulliRBM
 from skae import Autoencoder, DenoisingAutoencoder, StackedAutoencoder
 
 LOGISTIC = {"activation": "logistic", "random_state": 0}
-CLASSIC = {"activation": "relu", "code_activation": "logistic", "max_iter": 5, "random_state": 0}
+CLASSIC = {
+    "activation": "relu",
+    "code_activation": "logistic",
+    "learning_rate": 0.003,
+    "max_iter": 5,
+    "random_state": 0,
+}
 
 
 def main():
