@@ -351,7 +351,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     The classic deep net of ReLUs and a logistic code, without training layer by layer:
 
-    >>> StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False, max_iter=2)
+    >>> classic = StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False)
     """
 
     _module_class = StackedModule

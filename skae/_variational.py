@@ -474,7 +474,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         return np.concatenate(bounds) - self._log_volume
 
     def _log_likelihood(self, module, batch, n_draws, rng):
-        """Of some rows, per scaled feature."""
+        """Of some rows, as they are scaled."""
         with torch.inference_mode():
             x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
             mean, log_variance = module.posterior(module.encoder(x))
