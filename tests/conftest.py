@@ -11,7 +11,7 @@ from sklearn.neural_network import BernoulliRBM
 import skae
 from skae.architectures import Convolutional, Recurrent
 
-QUICK = {"hidden_layer_sizes": (16,), "max_iter": 8, "random_state": 0}  # in folds
+QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # in two folds
 QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
 
 # One estimator of each kind that runs code of its own; a test fails if a public class has none.
