@@ -92,7 +92,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise ValueError(
                 f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "
                 f"n_components_={self.n_components_} of them{', or fewer' if ordered else ''}, as transform returns."
-                + ("" if ordered else " Only with ordered=True may codes be narrower.")
+                + (" Only with ordered=True may codes be narrower." if not ordered and hasattr(self, "ordered") else "")
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 

@@ -284,7 +284,11 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise):
     total = sum(np.square(batch - pca.mean).sum() for batch in rows.batches()) / max(len(rows) - 1, 1)
     rest = np.maximum(total - np.append(0, np.cumsum(spectrum)), 0)  # beyond the first 0, ..., k axes
     left = d - beta * np.arange(n_components + 1)
-    candidates = np.divide(rest, left, out=np.zeros_like(rest), where=left > 0).clip(min=least_noise)
+    candidates = np.divide(rest, left, out=np.zeros_like(rest), where=left > 0)
+    few = max(0, (len(rows) - 1) // 2)  # components beyond that leave too little of so few rows to tell the noise from
+    if few < n_components:
+        least_noise = max(least_noise, candidates[few])
+    candidates = candidates.clip(min=least_noise)
 
     def objective(noise):
         s = np.maximum(beta * noise, np.finfo(float).tiny)

@@ -208,9 +208,11 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     ----------
     layers : sequence of int or (str, estimator), default=(256, 64, 10)
         From the data to the code. A named estimator is an autoencoder or scikit-learn's `BernoulliRBM`; its parameters
-        are reached as `<name>__<parameter>`, and its objective counts while it is trained, its networks after. A number
-        of units is `Autoencoder(n, hidden_layer_sizes=(), code_activation=activation)` with the other parameters of the
-        stack; without an activation, that is PCA.
+        are reached as `<name>__<parameter>`, and its objective counts while it is trained, its networks after. Below a
+        `BernoulliRBM`, a code must be in [0, 1]: `code_activation="logistic"`. Don't whiten codes that another layer is
+        to reduce: that makes all components count alike. A number of units stands for
+        `Autoencoder(n, hidden_layer_sizes=(), code_activation=activation)` with the other parameters of the stack;
+        without an activation, that is PCA.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the layers that are given as numbers, but for the last.
@@ -238,8 +240,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         Rows in a batch. "auto" is a tenth of the rows, within 32 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. Linear maps
+        in the layers learn at a tenth of it. "auto" is 0.01, or 0.003 where a layer has convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -261,7 +263,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        on before can't be held out. Layers are not trained one by one again, and can't have changed.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -326,6 +328,11 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     network: that makes the choice more cautious, not less. A layer whose `random_state` is None has one drawn from the
     stack's.
 
+    `partial_fit` trains the layers one by one on its first chunk, which should therefore be a large one.
+
+    In the unrolled decoder, what a layer makes of its code is clipped to the range of the code below (of "relu", at
+    zero), which mirrors the encoder: decoders of single layers are linear, and so would be a chain of them.
+
     Codes are shown as the last layer shows them. If that is a number and `code_activation` is "identity", they are
     centred, uncorrelated and sorted by variance, as `Autoencoder`'s.
 
@@ -355,6 +362,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     """
 
     _module_class = StackedModule
+    _more_shaping = ("layers", "pretrain")
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
         **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
         "layers": [list, tuple],
@@ -505,13 +513,14 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
                 X = layers[-1].transform(X)
             unseeded = [key for key, value in layer.get_params().items() if _is_seed(key) and value is None]
             layer.set_params(**{key: int(rng.randint(2**31 - 1)) for key in sorted(unseeded)})
-            if isinstance(layer, BernoulliRBM):
-                _check_range(name, X)
             try:
                 layer._validate_params()  # which `fit` skips inside a `fit`
+                if isinstance(layer, BernoulliRBM):
+                    _check_range(X)
                 layers.append(layer.set_output(transform="default").fit(X))
             except ValueError as error:
-                raise ValueError(f"Layer {name!r} of layers, which gets {X.shape[1]} features: {error}") from error
+                what = f"{X.shape[1]} {'codes of the layer below' if layers else 'features'}"
+                raise ValueError(f"Layer {name!r} of layers, which gets {what}: {error}") from error
         return layers
 
     @property
@@ -548,19 +557,39 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         return None, code_variance(module, rows)
 
     def _shaping_parameter(self, name):
-        return repr(self.layers) if name in ("architecture", "n_components") else super()._shaping_parameter(name)
+        if name in ("architecture", "n_components"):
+            return None  # the layers say
+        return _structure(self.layers) if name == "layers" else super()._shaping_parameter(name)
+
+
+def _structure(layers):
+    """Layers as plain values that can be compared."""
+
+    def plain(name, value):
+        if name == "layers":
+            return _structure(value)
+        return repr(value) if hasattr(value, "get_params") else value
+
+    def parameters(layer):
+        values = layer.get_params(deep=False)
+        return {name: plain(name, value) for name, value in values.items() if not _is_seed(name)}
+
+    return [
+        int(layer) if isinstance(layer, Integral) else (layer[0], type(layer[1]).__name__, parameters(layer[1]))
+        for layer in layers
+    ]
 
 
 def _is_seed(name):
     return name == "random_state" or name.endswith("__random_state")
 
 
-def _check_range(name, X):
+def _check_range(X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
     lows, highs = zip(*((batch.min(), batch.max()) for batch in Rows(X).batches()), strict=True)
     low, high = min(lows), max(highs)
     if low < 0 or high > 1:
         raise ValueError(
-            f"Layer {name!r} of layers is a BernoulliRBM, which needs values in [0, 1], but gets some from {low:g} to "
-            f"{high:g}. Scale X with MinMaxScaler if it is the first layer; else give the layer below a logistic code."
+            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:g} to {high:g}. Scale X with MinMaxScaler "
+            "if it is the first layer; else give the layer below code_activation='logistic'."
         )

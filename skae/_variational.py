@@ -126,7 +126,8 @@ class VariationalAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, default=10
-        Size of the code. What the data have no use for collapses onto the prior: see `active_units_`.
+        Size of the code. It may exceed the number of features, but what the data have no use for collapses onto the
+        prior: `active_units_` says which, and `fit` warns with a `ConvergenceWarning`.
 
     beta : float, default=1.0
         Weight of the divergence from the prior [5]_, 0 or more.
@@ -255,7 +256,8 @@ class VariationalAutoencoder(BaseAutoencoder):
     -----
     With `hidden_layer_sizes=()` the autoencoder is solved in closed form, for any `beta`, if `loss` is "squared_error"
     and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA, and `noise_variance_` is
-    PCA's, where there are no fewer rows than features.
+    PCA's, where there are no fewer rows than features and more than twice as many as components: of fewer, the noise
+    that PCA leaves says little of new rows, and half as many components as rows decide how much there is at least.
 
     The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
@@ -374,9 +376,10 @@ class VariationalAutoencoder(BaseAutoencoder):
         Parameters
         ----------
         n_samples : int, default=1
+            How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call.
+            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
 
         Returns
         -------
@@ -401,7 +404,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             row. More varies it more, and 0 gives `reconstruct(X)`.
 
         n_variations : int, default=1
-            Of each row.
+            Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same rows at each call.
@@ -412,7 +415,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             Without noise, as in `sample`.
         """
         mean, deviation = self.posterior(X)
-        check_scalar(scale, "scale", Real, min_val=0)
+        check_scalar(scale, "scale", Real, min_val=0, max_val=np.finfo(float).max)
         check_scalar(n_variations, "n_variations", Integral, min_val=1)
         normal = local_rng(random_state).standard_normal((len(mean), n_variations, self.n_components_))
         codes = mean[:, None] + scale * deviation[:, None] * normal.astype(mean.dtype)
@@ -436,7 +439,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         check_is_fitted(self)
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
         single = np.ndim(a) == 1 and np.ndim(b) == 1
-        start, end = (self.transform([rows] if single else rows)[:, None] for rows in (a, b))
+        start, end = (self.posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
         if len(start) != len(end):
             raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
         share = np.linspace(0, 1, n_steps, dtype=start.dtype)[:, None]
@@ -457,6 +460,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             Data.
 
         n_draws : int, default=10
+            Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same draws at each call.
@@ -471,10 +475,15 @@ class VariationalAutoencoder(BaseAutoencoder):
         rows, rng = self._rows_of(X), local_rng(random_state)
         module = self._modules[rows.dtype.name]
         bounds = [self._log_likelihood(module, batch, n_draws, rng) for batch in rows.batches()]
-        return np.concatenate(bounds) - self._log_volume
+        return (np.concatenate(bounds) - self._log_volume).astype(rows.dtype)
 
     def _log_likelihood(self, module, batch, n_draws, rng):
         """Of some rows, as they are scaled."""
+        if self._blueprint.link is not None and (batch.min() < 0 or batch.max() > 1):
+            raise ValueError(
+                f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
+                f"{batch.min():g} to {batch.max():g}. Scale it as the training data."
+            )
         with torch.inference_mode():
             x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
             mean, log_variance = module.posterior(module.encoder(x))
@@ -486,10 +495,9 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _lost(self, batch):
         """What rows lose by features that were constant in training, and for which the scaled rows are zero."""
-        constant = self._blueprint.scale == 0
-        if self._blueprint.link is not None or not constant.any():
-            return 0.0
-        return 0.5 * np.square(batch - self.mean_)[:, constant].sum(axis=1) / self.noise_variance_
+        constant, link = self._blueprint.scale == 0, self._blueprint.link
+        off = (batch - self.mean_)[:, constant]
+        return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ if link is None else -off @ link[0][constant]
 
     def _decoded(self, codes):
         """Rows of codes of shape (n, m, k): (n, m, d)."""
@@ -529,7 +537,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         if len(collapsed):
             warnings.warn(
                 f"{len(collapsed)} of {self.n_components_} components have collapsed onto the prior and carry nothing: "
-                f"{', '.join(map(str, collapsed))}. Lower beta, or set n_components={max(1, n_active)}.",
+                f"{', '.join(map(str, collapsed))}. Set n_components={max(1, n_active)}, or lower beta if the data "
+                "have more to tell.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -556,3 +565,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         """Which components carry something, of shape (n_components_,): their means vary by more than 0.01."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE
+
+
+def _as_frame(row):
+    """One row as a table, with the names that it has."""
+    return row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else np.asarray(row)[None]

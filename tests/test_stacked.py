@@ -200,6 +200,17 @@ def test_sparse_rows_and_streams(pixels):
     assert scores[-1] > scores[0]
 
 
+def test_going_on_wants_the_same_layers(pixels):
+    stack = StackedAutoencoder([("a", Autoencoder(8, **SHORT)), 4], warm_start=True, **QUICK).fit(pixels)
+    first = stack.layers_
+    assert stack.set_params(layers=(("a", Autoencoder(8, **SHORT)), np.int64(4))).fit(pixels).layers_ is first
+    with pytest.raises(ValueError, match=r"warm_start=True .* in which layers was .* now it is .* Set layers back"):
+        stack.set_params(a__n_components=9).fit(pixels)
+    numbers = StackedAutoencoder((8, 3), pretrain=False, **QUICK).fit(pixels).set_params(pretrain=True)
+    with pytest.raises(ValueError, match="in which pretrain was False; now it is True"):
+        numbers.partial_fit(pixels)
+
+
 # Bad input -----------------------------------------------------------------------------------------------------------
 
 
@@ -221,13 +232,13 @@ def test_sparse_rows_and_streams(pixels):
         (
             {"layers": [("a", Autoencoder(12, **SHORT)), ("b", ConvolutionalAutoencoder(image_shape=(8, 8)))]},
             ValueError,
-            r"Layer 'b' of layers, which gets 12 features: image_shape=\(8, 8\) has 64 cells",
+            r"Layer 'b' of layers, which gets 12 codes of the layer below: image_shape=\(8, 8\) has 64 cells",
         ),
         ({"layers": [("a", Autoencoder(0))]}, ValueError, "Layer 'a' of layers, .*'n_components' parameter"),
         (
             {"layers": [("a", Autoencoder(12, **SHORT)), ("rbm", BernoulliRBM(3))]},
             ValueError,
-            r"Layer 'rbm' .* needs values in \[0, 1\], but gets some from .* logistic code",
+            r"Layer 'rbm' .* needs values in \[0, 1\], but gets some from .*code_activation='logistic'",
         ),
     ],
     ids=str,

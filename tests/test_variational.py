@@ -204,7 +204,7 @@ def test_the_divergence_falls_as_beta_rises():
 
 
 def test_collapsed_components_are_named(digits):
-    with pytest.warns(ConvergenceWarning, match=r"3 of 4 components .* carry nothing: 1, 2, 3\..* set n_components=1"):
+    with pytest.warns(ConvergenceWarning, match=r"3 of 4 components .* carry nothing: 1, 2, 3\..* Set n_components=1,"):
         vae = linear(4, beta=10.0).fit(digits)
     np.testing.assert_array_equal(vae.active_units_, [True, False, False, False])
     np.testing.assert_array_equal(vae.active_units_, vae.transform(digits).var(axis=0) > 0.01)
@@ -219,6 +219,28 @@ def test_a_random_start_warms_up(digits):
     module.after_step(0.9)
     assert module.warmth == 1
     assert VariationalAutoencoder(3, **QUICK).fit(digits).net_.module_.warmth == 1
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+def test_a_constant_feature_that_varies_lowers_the_likelihood(loss, digits):
+    X = (digits > 7).astype(float)
+    vae = VariationalAutoencoder(3, loss=loss, **QUICK).fit(X)
+    (constant,) = np.nonzero(X.std(axis=0) == 0)
+    odd = X.copy()
+    odd[:, constant] = 1 - odd[:, constant]
+    lost = vae.log_likelihood(X, 1, random_state=0) - vae.log_likelihood(odd, 1, random_state=0)
+    each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_  # half a count in 240
+    np.testing.assert_allclose(lost, len(constant) * each, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning")
+def test_few_rows_do_not_make_the_noise_nothing(digits):
+    stream = VariationalAutoencoder(10, hidden_layer_sizes=16, random_state=0)
+    for start in range(0, 240, 10):
+        stream.partial_fit(digits[start : start + 10])
+    assert stream.log_likelihood(digits).mean() > PCA(1).fit(digits).score(digits) - 60
+    few = linear(10).fit(digits[:15])
+    assert few.log_likelihood(digits[15:]).mean() > linear(10).fit(digits).log_likelihood(digits[15:]).mean() - 250
 
 
 # What is drawn -------------------------------------------------------------------------------------------------------
@@ -292,6 +314,11 @@ def test_interpolation_goes_from_row_to_row(fitted):
     np.testing.assert_allclose(path[[0, -1]], fitted.reconstruct([a, b]), atol=1e-9)
     codes = fitted.transform([a, b])
     np.testing.assert_allclose(path[2], fitted.inverse_transform([0.6 * codes[0] + 0.4 * codes[1]])[0], atol=1e-9)
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(DATA["digits"][:40]).rename(columns=str)
+    framed = linear(3).set_output(transform="pandas").fit(frame)
+    np.testing.assert_array_equal(framed.interpolate(frame.iloc[0], frame.iloc[5]).shape, (10, 64))
+    assert fitted.interpolate(a.astype(np.float32), b.astype(np.float32)).dtype == np.float32
     many = fitted.interpolate(np.stack([a, b]), np.stack([b, a]), n_steps=6)
     np.testing.assert_allclose(many, [path, path[::-1]], atol=1e-9)
 
@@ -315,11 +342,18 @@ def test_bad_parameters(parameters, message, digits):
         VariationalAutoencoder().set_params(**parameters).fit(digits)
 
 
+def test_a_bernoulli_likelihood_wants_data_in_its_range(digits):
+    vae = VariationalAutoencoder(3, loss="binary_cross_entropy", **QUICK).fit(digits / 16)
+    with pytest.raises(ValueError, match=r"X must be in \[0, 1\] .* from 0 to 16"):
+        vae.log_likelihood(digits)
+
+
 def test_bad_requests(fitted):
     X = DATA["digits"]
     for call, message in (
         (lambda: fitted.sample(0), "n_samples == 0, must be >= 1"),
         (lambda: fitted.vary(X, -1.0), "scale == -1.0, must be >= 0"),
+        (lambda: fitted.vary(X, np.inf), "scale == inf, must be <="),
         (lambda: fitted.vary(X, n_variations=0), "n_variations == 0"),
         (lambda: fitted.log_likelihood(X, 0), "n_draws == 0"),
         (lambda: fitted.interpolate(X[:2], X[:3]), "a has 2 rows and b has 3"),
