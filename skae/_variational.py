@@ -415,7 +415,9 @@ class VariationalAutoencoder(BaseAutoencoder):
             Without noise, as in `sample`.
         """
         mean, deviation = self.posterior(X)
-        check_scalar(scale, "scale", Real, min_val=0, max_val=np.finfo(float).max)
+        check_scalar(scale, "scale", Real, min_val=0)
+        if not np.isfinite(scale):
+            raise ValueError(f"scale={scale!r} must be finite.")
         check_scalar(n_variations, "n_variations", Integral, min_val=1)
         normal = local_rng(random_state).standard_normal((len(mean), n_variations, self.n_components_))
         codes = mean[:, None] + scale * deviation[:, None] * normal.astype(mean.dtype)

@@ -353,7 +353,8 @@ def test_bad_requests(fitted):
     for call, message in (
         (lambda: fitted.sample(0), "n_samples == 0, must be >= 1"),
         (lambda: fitted.vary(X, -1.0), "scale == -1.0, must be >= 0"),
-        (lambda: fitted.vary(X, np.inf), "scale == inf, must be <="),
+        (lambda: fitted.vary(X, np.inf), "scale=inf must be finite"),
+        (lambda: fitted.vary(X, np.nan), "scale=nan must be finite"),
         (lambda: fitted.vary(X, n_variations=0), "n_variations == 0"),
         (lambda: fitted.log_likelihood(X, 0), "n_draws == 0"),
         (lambda: fitted.interpolate(X[:2], X[:3]), "a has 2 rows and b has 3"),
