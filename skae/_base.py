@@ -482,7 +482,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         with Epochs(self, X, y, 1, attributes_now) as epochs:
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
-            if not all(weight.isfinite().all() for weight in net.module_.parameters()):
+            if not net.is_finite:
                 warn_of_divergence("this chunk", "keeps the weights from before it")
                 load_weights(net.module_, before)
                 vars(self).update(attributes_now(net.module_))

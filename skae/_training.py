@@ -341,13 +341,14 @@ def train(net, rows, held_out, epochs, *, max_iter):
         yield 0
         net.history.clear()
     net.notify("on_train_begin", X=rows, y=None)
-    good, steps_back = net.read_good(), 0
+    recovers = net.n_steps is not None  # a stream is up to whoever holds its average
+    good, steps_back = net.read_good() if recovers else None, 0
     for epoch in range(1, max_iter + 1):
         with epochs.epoch(net.module_):
             net.fit_loop(rows, epochs=1)
-            if net.is_finite:
+            if recovers and net.is_finite:
                 good = net.read_good()
-            elif net.n_steps is not None:  # a stream is up to whoever holds its average
+            elif recovers:
                 net.step_back(good)
                 steps_back += 1
                 warn_of_divergence(f"epoch {epoch}", f"goes on from the epoch before at {LOWER_RATE:g} times the rate")

@@ -22,6 +22,7 @@ FLOORS = [
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
+        "skae._unrolled",
     },
     {"skae._stacked"},  # its layers are variants
     {"skae", "skae.metrics"},

@@ -155,8 +155,8 @@ class Encoder(nn.Module):
 
     def __init__(self, module):
         super().__init__()
-        self.scaler, self.encoder, self.axes = module.scaler, module.encoder, module.axes
-        for name, child in module.named_children():  # what `code` may need
+        self.axes = module.axes  # None is no child
+        for name, child in module.named_children():  # `code` may need more than the encoder
             if name not in ("decoder", "link"):
                 self.add_module(name, child)
         self.code = module.code

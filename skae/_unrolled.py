@@ -1,0 +1,174 @@
+"""Trained layers unrolled: the networks of a stack, made of those of its layers."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from skae._base import BaseAutoencoder
+from skae._blueprint import Blueprint
+from skae._defaults import auto_learning_rate
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
+
+# of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
+RANGES = {
+    "relu": (0.0, None),
+    "softplus": (0.0, None),
+    "gelu": (-0.17, None),
+    "silu": (-0.28, None),
+    "tanh": (-1.0, 1.0),
+    "logistic": (0.0, 1.0),
+}
+
+
+class Clip(nn.Module):
+    """Bring numbers into a range: to the least or the greatest where they are outside."""
+
+    def __init__(self, low, high):
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x):
+        """Clip."""
+        return x.clamp(self.low, self.high)
+
+
+class StackedModule(AutoencoderModule):
+    """An `AutoencoderModule` whose networks are made of those of other autoencoders, one behind the other."""
+
+    linear_weights = ("encoder.*.linear.*", "decoder.*.linear.*")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A trained layer: what it takes to build it again."""
+
+    module_class: type[AutoencoderModule]
+    blueprint: Blueprint
+    weights: dict[str, np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, estimator):
+        """Read a fitted autoencoder or `BernoulliRBM`.
+
+        A restricted Boltzmann machine gives the means of its hidden units, s(x W' + b), and those of its visible ones,
+        s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
+        """
+        if isinstance(estimator, BaseAutoencoder):
+            return cls(estimator._module_class, estimator._blueprint, estimator._weights)
+        k, d = estimator.components_.shape
+        blueprint = Blueprint(
+            sizes=(d, k),
+            activation="identity",
+            code_activation="logistic",
+            loss="binary_cross_entropy",
+            linear=False,
+            mean=np.zeros(d),
+            scale=np.ones(d),
+            spread=np.ones(d),
+            link=(np.zeros(d), np.ones(d)),
+        )
+        weights = {
+            "encoder.0.0.weight": estimator.components_,
+            "encoder.0.0.bias": estimator.intercept_hidden_,
+            "decoder.0.weight": estimator.components_.T,
+            "decoder.0.bias": estimator.intercept_visible_,
+        }
+        return cls(AutoencoderModule, blueprint, weights)
+
+    def build(self):
+        """Build the module, with the weights if there are any."""
+        return self.blueprint.build(self.module_class, self.weights)
+
+
+class Stack(Architecture):
+    """The networks of layers one behind the other: all encoders, and all decoders in reverse.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        The first is for scaled rows.
+
+    natural : (mean, scale) or None
+        What takes the last decoder's output to the natural parameter that the stack's own likelihood wants.
+
+    back : (mean, scale) or None
+        What takes the last decoder's means, in units of X, to scaled rows.
+    """
+
+    dense_code = False
+
+    def __init__(self, layers, natural=None, back=None):
+        self.layers = layers
+        self.natural = natural
+        self.back = back
+
+    @classmethod
+    def of(cls, layers, mean, scale, loss, link):
+        """Stack layers, the first of which was trained on X, for rows of X that are centred and scaled.
+
+        Parameters
+        ----------
+        layers : list of Layer
+
+        mean, scale : ndarray of shape (n_features,)
+
+        loss : str
+
+        link : (offset, gain) or None
+            Of the stack.
+        """
+        first, *others = layers
+        unit = np.where(scale > 0, scale, 1.0)
+        inside = replace(first.blueprint, mean=(first.blueprint.mean - mean) / unit, scale=first.blueprint.scale / unit)
+        natural, back = None, None
+        if first.blueprint.link is not None and first.blueprint.loss == loss:
+            (offset, gain), (own_offset, own_gain) = link, first.blueprint.link
+            per_gain = np.divide(1.0, gain, out=np.zeros_like(gain), where=gain > 0)
+            natural = (own_offset - offset) * per_gain, own_gain * per_gain
+        elif first.blueprint.link is not None:
+            back = mean, scale
+        return cls((replace(first, blueprint=inside), *others), natural, back)
+
+    @property
+    def learning_rate(self):
+        """The lowest that any layer's architecture asks for."""
+        return min(auto_learning_rate(layer.blueprint.architecture) for layer in self.layers)
+
+    def without_weights(self):
+        """The same networks, to be built with new weights."""
+        return Stack(tuple(replace(layer, weights=None) for layer in self.layers), self.natural, self.back)
+
+    def build(self, n_features, activation):  # noqa: ARG002 - the layers have their own
+        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        modules = [layer.build() for layer in self.layers]
+        encoders, decoders = [Encoder(module) for module in modules], [Decoder(module) for module in modules]
+        ranges = [RANGES.get(layer.blueprint.code_activation) for layer in self.layers]
+        if self.natural is not None:
+            decoders[0].link, decoders[0].scaler = None, Scaler(*self.natural, decoders[0].scaler.mean.dtype)
+        elif self.back is not None:
+            decoders[0] = nn.Sequential(decoders[0], Scaler(*self.back, decoders[0].scaler.mean.dtype))
+        width = self.layers[-1].blueprint.n_components
+        for place, below in enumerate(ranges[:-1], start=1):  # a code that can't be is brought back to its range
+            if below is not None:
+                decoders[place] = nn.Sequential(decoders[place], Clip(*below))
+        return nn.Sequential(*encoders), nn.Sequential(*decoders[::-1]), width
+
+
+@dataclass(frozen=True)
+class StackedStart:
+    """The weights of a stack's layers as they were trained one by one."""
+
+    stack: Stack
+
+    is_pca = False
+
+    def weights(self):
+        """Weights of the module, by name."""
+        halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
+        return {f"{half}.{name}": value.numpy() for half in halves for name, value in halves[half].state_dict().items()}
+
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+        """Axes that show codes as the last layer does."""
+        return
