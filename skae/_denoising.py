@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
 from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
-from skae._rows import MOST_AT_ONCE
+from skae._rows import BYTES_AT_ONCE, MOST_AT_ONCE
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
@@ -383,9 +383,11 @@ class DenoisingAutoencoder(BaseAutoencoder):
         # by cell: what is seen is slope * x + noise, but for its mean
         n, sums = 0, np.zeros((3, rows.shape[1]))
         module = blueprint.build(self._module_class)
+        at_once = min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * rows.shape[1]))
+        repeats = max(1, at_once // len(rows))  # a few rows again and again would take long
         while n < max(LEAST_CORRUPTED, len(rows)):
             for batch in rows.batches():
-                many = np.tile(batch, (max(1, MOST_AT_ONCE // len(rows)), 1))  # a few rows one by one would take long
+                many = np.tile(batch, (repeats, 1))
                 seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
                 n += len(many)
                 sums += np.stack([seen, seen**2, many * seen]).sum(axis=1)

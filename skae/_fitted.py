@@ -87,12 +87,12 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         X = check_array(X, dtype=FLOATS, input_name="X")
         missing = self.n_components_ - X.shape[1]
-        ordered = self._blueprint.ordered
+        ordered, may_be = self._blueprint.ordered, "ordered" in self.get_params(deep=False)
         if missing < 0 or (missing and not ordered):
             raise ValueError(
                 f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "
                 f"n_components_={self.n_components_} of them{', or fewer' if ordered else ''}, as transform returns."
-                + (" Only with ordered=True may codes be narrower." if not ordered and hasattr(self, "ordered") else "")
+                + (" Only with ordered=True may codes be narrower." if may_be and not ordered else "")
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 

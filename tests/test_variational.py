@@ -348,6 +348,12 @@ def test_a_bernoulli_likelihood_wants_data_in_its_range(digits):
         vae.log_likelihood(digits)
 
 
+def test_what_it_has_not_is_not_named(fitted):
+    with pytest.raises(ValueError, match="X has 2 columns") as error:
+        fitted.inverse_transform(np.zeros((1, 2)))
+    assert "ordered" not in str(error.value)
+
+
 def test_bad_requests(fitted):
     X = DATA["digits"]
     for call, message in (
