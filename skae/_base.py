@@ -39,6 +39,7 @@ from skae._training import (
     warn_of_divergence,
     write_stream,
 )
+from skae.nn import Siblings
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
 # what `warm_start` and `partial_fit` go on from can't have changed
@@ -398,15 +399,13 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         folds = []  # rows that the last fit was trained on can't judge this one
         if len(rows) >= LEAST_ROWS and rows.scale.any() and not solved and not warm:
             folds = hold_out(len(rows), self.validation_fraction, seed)
-        n_trainings = 1 if len(folds) == 1 else len(folds) + 1
-        if not folds and starts and weights is None:
-            n_trainings = 0
+        trains = bool(folds) or not starts or weights is not None
 
         def attributes_now(module):
             return self._trained(rows, moments, blueprint, settings, Outcome(module=module), folds)
 
-        with Epochs(self, X, y, n_trainings * settings["max_iter"], attributes_now) as epochs:
-            if n_trainings:
+        with Epochs(self, X, y, settings["max_iter"] if trains else 0, attributes_now) as epochs:
+            if trains:
                 outcome = self._train(rows, blueprint, settings, weights, folds, epochs)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
@@ -421,14 +420,17 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     def _train(self, rows, blueprint, settings, first_weights, folds, epochs):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
 
-        def new_net(index, fold):
-            """Make a net that starts at the solution of these rows, at random, or where the last fit ended."""
+        def new_module(index):
+            """Build a module that starts at the solution of these rows, at random, or where the last fit ended."""
             weights, axes = first_weights, blueprint.axes
             if weights is None and self._has_start(blueprint):
                 start = self._start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
-            module = replace(blueprint, axes=axes).build(self._module_class, weights)
-            return make_net(module, len(index), **settings | {"seed": settings["seed"] + fold})
+            return replace(blueprint, axes=axes).build(self._module_class, weights)
+
+        def new_net(indices):
+            siblings = Siblings([new_module(index) for index in indices], settings["device"])
+            return make_net(siblings, max(map(len, indices)), **settings)
 
         return train_surely(
             new_net,
@@ -468,10 +470,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
         module = blueprint.build(self._module_class, weights)
         before = read_weights(module)
-        net = make_net(module, len(rows), **settings | {"max_iter": None, "batch_size": batch_size})
+        siblings = Siblings([module], device)
+        net = make_net(siblings, len(rows), **settings | {"max_iter": None, "batch_size": batch_size})
         if stream is not None:
             write_stream(net, stream)
-        dataset = RowDataset(rows.on_device(device), np.arange(len(rows)))
+        dataset = RowDataset(rows.on_device(device), [np.arange(len(rows))])
 
         def attributes_now(module):
             epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
@@ -484,12 +487,12 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 pass
             if not net.is_finite:
                 warn_of_divergence("this chunk", "keeps the weights from before it")
-                load_weights(net.module_, before)
-                vars(self).update(attributes_now(net.module_))
+                load_weights(module, before)
+                vars(self).update(attributes_now(module))
                 return
             stream = read_stream(net)
             load_average(net)
-            vars(self).update(attributes_now(net.module_), _stream=stream)
+            vars(self).update(attributes_now(module), _stream=stream)
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 

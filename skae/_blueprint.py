@@ -107,6 +107,8 @@ class Blueprint:
             ordered=self.ordered,
             **self.formula,
         )
+        if self.architecture is not None:
+            module.vectorized = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:
             load_weights(module, weights)
         return module.eval()

@@ -27,6 +27,8 @@ class ContractiveModule(AutoencoderModule):
         What a unit of a scaled row is worth in the units of `axes`.
     """
 
+    vectorized = False  # it differentiates by itself
+
     def __init__(self, *args, alpha, method, unit, **kwargs):
         super().__init__(*args, **kwargs)
         self.alpha, self.method, self.unit = alpha, method, unit
@@ -187,8 +189,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
-        epoch that was best for all of them.
+        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
+        trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training. Used if `early_stopping` is True.

@@ -91,8 +91,8 @@ class LSTMAutoencoder(BaseAutoencoder):
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
-        epoch that was best for all of them.
+        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
+        trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training. Used if `early_stopping` is True.

@@ -117,4 +117,5 @@ class _TensorOfRows:
         return len(self.rows)
 
     def __getitem__(self, index):
-        return torch.tensor(self.rows.read(index.numpy()), dtype=torch.float32, device=self.device)
+        found = self.rows.read(index.numpy().ravel())
+        return torch.tensor(found, dtype=torch.float32, device=self.device).unflatten(0, index.shape)

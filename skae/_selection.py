@@ -110,21 +110,6 @@ def least_size(start, losses, sizes, most):
     return int(every[enough.argmax()]) if enough.any() else sizes[-1]
 
 
-def surest_epoch(losses):
-    """Epoch with the highest sure gain over epoch 0; 0 if there is none above zero.
-
-    Parameters
-    ----------
-    losses : list of ndarray of shape (n, n_sizes)
-        Of the same held-out rows, at epoch 0, 1, ...
-
-    Returns
-    -------
-    epoch : int
-    """
-    return int(np.argmax([sure_gain(losses[0], of_epoch) for of_epoch in losses]))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a training came to.
@@ -137,7 +122,7 @@ class Outcome:
         The epoch at which the module is as it is, 0 for the start; None if training is not over.
 
     curves : dict of str to ndarray of shape (n_epochs,)
-        What the nets recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the folds.
+        What was recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the siblings.
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
@@ -153,13 +138,14 @@ class Outcome:
 def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol):
     """Train, and keep the epoch whose gain on held-out rows is surest.
 
-    With one fold, that epoch's weights are the result. With several, the epoch is chosen on the held-out rows of all of
-    them, and a net is then trained on all rows up to it. With none, all rows are trained on for all epochs.
+    With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
+    more, side by side with them, on all rows: the epoch is chosen on the held-out rows of all folds, and the result is
+    what that network was then. With no fold, all rows are trained on for all epochs.
 
     Parameters
     ----------
     make_net : callable
-        From the indices of the rows to train on, and the number of the fold, to an `AutoencoderNet`.
+        From a list of indices of rows, one for each network, to an `AutoencoderNet` of that many `Siblings`.
 
     rows : torch.Tensor of shape (n, d), or the like
 
@@ -181,70 +167,28 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     -------
     outcome : Outcome
     """
-    runs = []
-    for fold, (train_index, held_out_index) in enumerate(folds):
-        net = make_net(train_index, fold)
-        trained = train(net, RowDataset(rows, train_index), RowDataset(rows, held_out_index), epochs, max_iter=max_iter)
-        runs.append(_watch(net, trained, n_iter_no_change, tol))
-        if epochs.stopped:  # nothing is trained any more: the first training is what there is
-            runs = runs[:1]
-            break
-    if len(runs) == 1:
-        (run,) = runs
-        load_weights(net.module_, run.weights)
-        epoch = surest_epoch(run.losses)
-        return Outcome(net.module_, epoch, run.curves, run.losses[0], run.losses[epoch])
+    trained_on = [train_index for train_index, _ in folds]
+    if len(folds) != 1:
+        trained_on.append(np.arange(len(rows)))
+    net = make_net(trained_on)
+    held_out = RowDataset(rows, [held_out_index for _, held_out_index in folds]) if folds else None
+    trained = train(net, RowDataset(rows, trained_on), held_out, epochs, max_iter=max_iter)
+    module = net.module_.members[-1]
+    if not folds:
+        epoch = max(trained)
+        return Outcome(module, epoch, read_curves(net))
 
-    epoch = max_iter
-    if runs:
-        n_epochs = min(run.n_epochs for run in runs)
-        losses = [np.concatenate([run.losses[e] for run in runs]) for e in range(n_epochs + 1)]
-        epoch = surest_epoch(losses)
-    net = make_net(np.arange(len(rows)), len(folds))
-    all_rows = RowDataset(rows, np.arange(len(rows)))
-    epoch = max(train(net, all_rows, None, epochs, max_iter=epoch), default=0)
-    if not runs:
-        return Outcome(net.module_, epoch, read_curves(net))
-    curves = {name: np.mean([run.curves[name][:n_epochs] for run in runs], axis=0) for name in runs[0].curves}
-    return Outcome(net.module_, epoch, curves, losses[0], losses[epoch])
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One training.
-
-    Attributes
-    ----------
-    losses : list of ndarray of shape (n_held_out, n_sizes)
-        At epoch 0, 1, ...
-
-    weights : dict of str to ndarray
-        At the epoch of the surest gain.
-
-    curves : dict of str to ndarray of shape (n_epochs,)
-    """
-
-    losses: list[np.ndarray]
-    weights: dict[str, np.ndarray]
-    curves: dict[str, np.ndarray]
-
-    @property
-    def n_epochs(self):
-        return len(self.losses) - 1
-
-
-def _watch(net, trained, n_iter_no_change, tol):
-    """Follow a training to its end, or until nothing is gained any more."""
     losses, means, bounds = [], [], []
     for epoch in trained:
         losses.append(net.held_out_losses)
         means.append(losses[-1].mean())
         bounds.append(sure_gain(losses[0], losses[-1]))
         if epoch == 0 or bounds[-1] > max(bounds[:-1]):
-            weights = read_weights(net.module_)
+            weights = read_weights(module)
         if n_iter_no_change is not None and epoch >= n_iter_no_change:
             before = min(means[: epoch + 1 - n_iter_no_change])
             if min(means[epoch + 1 - n_iter_no_change :]) > before - tol * abs(means[0]):
                 break
-    curves = {name: curve[: len(losses) - 1] for name, curve in read_curves(net).items()}
-    return _Run(losses, weights, curves)
+    load_weights(module, weights)
+    epoch = int(np.argmax(bounds))
+    return Outcome(module, epoch, read_curves(net), losses[0], losses[epoch])

@@ -126,6 +126,7 @@ class SparseModule(AutoencoderModule):
 
     linear_weights = ("encoder.network.linear.*", "encoder.step", "encoder.shift", "decoder.linear.*")
     linear_rate = 0.6
+    vectorized = False  # a selection and revival have a state of their own
 
     def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
         select = SELECTIONS[sparsity]
@@ -303,8 +304,8 @@ class SparseAutoencoder(BaseAutoencoder):
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows several disjoint shares are held out in turn, and the autoencoder is then trained on all rows up to the
-        epoch that was best for all of them.
+        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
+        trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training. Used if `early_stopping` is True.

@@ -4,7 +4,6 @@ The only file that imports skorch.
 """
 
 import contextlib
-import copy
 import math
 import random
 import warnings
@@ -17,6 +16,8 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset
+
+from skae.nn import Siblings
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training whose loss stopped being finite, against the rate before
@@ -73,25 +74,22 @@ def local_rng(random_state):
 
 
 class RowDataset(Dataset):
-    """Some of the rows of a tensor, or of whatever gives a tensor for a tensor of indices.
+    """Which rows each of some networks is shown, of a tensor or of whatever gives a tensor for a tensor of indices.
 
     Parameters
     ----------
     rows : torch.Tensor of shape (n, d), or the like
 
-    index : ndarray of int
-        The rows that count.
+    indices : list of ndarray of int
+        The rows of each network. One that has fewer than another is shown some of them twice in a pass.
     """
 
-    def __init__(self, rows, index):
+    def __init__(self, rows, indices):
         self.rows = rows
-        self.index = torch.as_tensor(index).to(rows.device if isinstance(rows, torch.Tensor) else "cpu")
+        self.indices = [torch.as_tensor(index) for index in indices]
 
     def __len__(self):
-        return len(self.index)
-
-    def __getitem__(self, index):
-        return self.rows[self.index[index]]
+        return max(map(len, self.indices))
 
 
 class WholeBatches:
@@ -102,14 +100,19 @@ class WholeBatches:
     dataset : RowDataset
 
     batch_size : int
-        Batches have about this many rows, and differ by one at most.
+        Batches have about this many rows for each network, and differ by one at most.
 
     generator : torch.Generator or None
         Shuffles the rows anew at each pass. None keeps their order.
+
+    Yields
+    ------
+    rows : torch.Tensor of shape (m, n, d)
+        For each of the m networks.
     """
 
     def __init__(self, dataset, batch_size, generator=None):
-        self.rows = dataset
+        self.dataset = dataset
         self.n_batches = self.count(len(dataset), batch_size)
         self.generator = generator
 
@@ -119,11 +122,18 @@ class WholeBatches:
         return max(1, round(n_rows / batch_size))
 
     def __iter__(self):
-        # drawn on the CPU, so that a seed means the same order on every device
-        n = len(self.rows)
-        order = torch.arange(n) if self.generator is None else torch.randperm(n, generator=self.generator)
-        for index in order.to(self.rows.index.device).tensor_split(self.n_batches):
-            yield self.rows[index], None  # skorch expects pairs
+        rows, n = self.dataset.rows, len(self.dataset)
+        chosen = torch.stack([self._ordered(index, n) for index in self.dataset.indices])  # (m, n)
+        if isinstance(rows, torch.Tensor):
+            chosen = chosen.to(rows.device)
+        for index in chosen.tensor_split(self.n_batches, dim=1):
+            yield rows[index], None  # skorch expects pairs
+
+    def _ordered(self, index, n):
+        if self.generator is None:
+            return index
+        passes = math.ceil(n / len(index))  # drawn on the CPU, so that a seed means the same order on every device
+        return torch.cat([index[torch.randperm(len(index), generator=self.generator)] for _ in range(passes)])[:n]
 
 
 def rate_at(step, n_steps):
@@ -140,15 +150,16 @@ def rate_at(step, n_steps):
 
 
 class AutoencoderNet(NeuralNet):
-    """The skorch net that trains an `AutoencoderModule`, with nothing done per row and as little as can be per batch.
+    """The skorch net that trains `Siblings`, with nothing done per row and as little as can be per batch.
 
-    The module gives its own loss as named terms; the mean of each is recorded once an epoch, as `train_<term>` and
+    They give their own loss as named terms; the mean of each is recorded once an epoch, as `train_<term>` and
     `valid_<term>`, beside their sums `train_loss` and `valid_loss`. The last pass over held-out rows leaves the loss
-    of each of them in `held_out_losses`.
+    of each of them in `held_out_losses`, member after member.
 
     Parameters
     ----------
-    module : AutoencoderModule
+    module : Siblings or AutoencoderModule
+        An `AutoencoderModule` is one that has been trained.
 
     n_steps : int or None
         Steps of the optimiser that the one cycle of the learning rate spans; None for a stream.
@@ -173,21 +184,27 @@ class AutoencoderNet(NeuralNet):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
         return []
 
+    def get_all_learnable_params(self):
+        """Yield the vectors that siblings' weights lie in, by name."""
+        if isinstance(self.module_, Siblings):
+            yield from self.module_.pack().items()
+        else:
+            yield from super().get_all_learnable_params()
+
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the cycle of the learning rate."""
         super().on_train_begin(net, X, y, **kwargs)
-        self.weights = list(self.module_.parameters())
+        self.weights = list(self.module_.vectors.values())
         if self.n_steps is not None or not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
-        """Take one step of the optimiser; return the named terms of the loss, each of shape (n,) or a scalar."""
-        terms = self.module_.losses(batch[0])
-        loss = sum(term.mean() for term in terms.values())
-        self.optimizer_.zero_grad(set_to_none=True)
-        loss.backward(inputs=self.weights)  # not by the rows, which a contraction is differentiated by
-        torch.nn.utils.clip_grad_norm_(self.weights, GRADIENT_NORM)
+        """Take one step of the optimiser; return the named terms of the loss."""
+        rows = batch[0]
+        terms = self.module_.losses(rows)
+        self.module_.differentiate(len(rows) * sum(term.mean() for term in terms.values()))
+        self.module_.clip_gradients(GRADIENT_NORM)
         self.optimizer_.step()
         self.schedule.step()
         self.steps_done += 1
@@ -211,12 +228,18 @@ class AutoencoderNet(NeuralNet):
 
     def read_good(self):
         """Copy what `step_back` goes back to."""
-        return copy.deepcopy(self.module_.state_dict()), getattr(self, "held_out_losses", None)
+        return [tensor.detach().clone() for tensor in self._state], getattr(self, "held_out_losses", None)
+
+    @property
+    def _state(self):
+        return [*self.weights, *self.module_.buffers()]
 
     def step_back(self, good):
         """Go on from an epoch before, at a lower rate."""
-        weights, self.held_out_losses = good
-        self.module_.load_state_dict(weights)
+        state, self.held_out_losses = good
+        with torch.no_grad():
+            for tensor, value in zip(self._state, state, strict=True):
+                tensor.copy_(value)
         self.optimizer_.state.clear()
         self.schedule.base_lrs = [LOWER_RATE * rate for rate in self.schedule.base_lrs]
         for group in self.optimizer_.param_groups:
@@ -235,22 +258,24 @@ class AutoencoderNet(NeuralNet):
         sums, n_rows, by_row = {}, 0, []
         with contextlib.nullcontext() if training else isolated_rng(self.seed):
             for batch in iterator:
-                n, terms = len(batch[0]), step_fn(batch, **fit_params)
+                m, n = batch[0].shape[:2]
+                terms = step_fn(batch, **fit_params)
                 n_rows += n
                 # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
                 for name, term in terms.items():
                     sums[name] = sums.setdefault(name, torch.zeros((), device=term.device)).add_(n * term.mean())
                 if not training:
-                    by_row.append(sum(_by_row(term, n) for term in terms.values()))
+                    by_row.append(sum(_by_row(term, m, n) for term in terms.values()))
         means = {name: float(total) / n_rows for name, total in sums.items()}  # the epoch's only wait for the device
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
         if not training:
-            self.held_out_losses = torch.cat(by_row).cpu().double().numpy()  # (n, n_sizes)
+            self.held_out_losses = torch.cat(by_row, dim=1).flatten(0, 1).cpu().double().numpy()  # (m n, n_sizes)
 
 
-def _by_row(term, n):
-    return term if term.dim() == 2 else term.expand(n)[:, None]
+def _by_row(term, m, n):
+    """A term of shape (m, n, n_sizes), (m, n) or (m,) in three dimensions."""
+    return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]
 
 
 def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_decay, device, seed, sizes):
@@ -260,7 +285,7 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
 
     Parameters
     ----------
-    module : AutoencoderModule
+    module : Siblings or AutoencoderModule
 
     n_rows, batch_size : int
 
@@ -282,7 +307,6 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
     net : AutoencoderNet
         Initialized.
     """
-    linear = {"lr": module.linear_rate * learning_rate, "weight_decay": 0.0}
     return AutoencoderNet(
         module,
         n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
@@ -293,8 +317,8 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),
         optimizer__param_groups=[
-            *((pattern, linear) for pattern in module.linear_weights),
-            *((pattern, {"weight_decay": 0.0}) for pattern in module.undecayed_weights),
+            ("linear*", {"lr": module.linear_rate * learning_rate, "weight_decay": 0.0}),
+            ("undecayed*", {"weight_decay": 0.0}),
         ],
         lr=learning_rate,
         max_epochs=max_iter or 1,
@@ -320,7 +344,7 @@ def train(net, rows, held_out, epochs, *, max_iter):
     net : AutoencoderNet
 
     rows, held_out : RowDataset
-        Scaled rows on the net's device. There may be no held-out ones: None.
+        Scaled rows on the net's device, for each of the siblings; held-out ones for the first of them, or None.
 
     epochs : Epochs
         Where each epoch is reported. A callback may end the training there.
@@ -344,7 +368,7 @@ def train(net, rows, held_out, epochs, *, max_iter):
     recovers = net.n_steps is not None  # a stream is up to whoever holds its average
     good, steps_back = net.read_good() if recovers else None, 0
     for epoch in range(1, max_iter + 1):
-        with epochs.epoch(net.module_):
+        with epochs.epoch(net.module_.members[-1]):
             net.fit_loop(rows, epochs=1)
             if recovers and net.is_finite:
                 good = net.read_good()
@@ -383,7 +407,7 @@ def read_stream(net):
     """Copy what a stream goes on from into arrays: the weights as they are, the optimiser's moments, the steps done."""
     moments = net.optimizer_.state_dict()["state"]
     return {
-        "weights": _arrays(net.module_.state_dict()),
+        "weights": _arrays(net.module_.members[-1].state_dict()),
         "optimizer": {index: _arrays(of_weight) for index, of_weight in moments.items()},
         "steps_done": net.steps_done,
     }
@@ -391,8 +415,9 @@ def read_stream(net):
 
 def write_stream(net, stream):
     """Let a net for a stream go on from there; its module holds the average."""
-    net.steps_done, net.average = stream["steps_done"], [w.detach().clone() for w in net.module_.parameters()]
-    net.module_.load_state_dict(_tensors(stream["weights"]))
+    net.steps_done = stream["steps_done"]
+    net.average = [vector.detach().clone() for vector in net.module_.vectors.values()]
+    net.module_.members[-1].load_state_dict(_tensors(stream["weights"]))
     moments = {index: _tensors(of_weight) for index, of_weight in stream["optimizer"].items()}
     net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": moments})
 

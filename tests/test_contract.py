@@ -117,6 +117,9 @@ def _global_state():
 
 @pytest.mark.parametrize("random_state", [0, None])
 def test_global_state_is_left_alone(small, digits, random_state):
+    torch.optim.AdamW(
+        [torch.zeros(1)]
+    )  # the first of a process imports parts of torch that set a filter and a variable
     before = _global_state()
     fitted = small.set_params(random_state=random_state).fit(digits)
     fitted.inverse_transform(fitted.transform(digits))
@@ -280,7 +283,7 @@ ALTERNATIVES = {
     "early_stopping": (True, False),
     "validation_fraction": ("auto", 0.1),
     "n_iter_no_change": (2, 30),
-    "tol": (1e-4, 0.5),
+    "tol": (0.02, 0.5),
     "warm_start": (False, None),
     "device": ("cpu", None),
     "random_state": (0, 1),
@@ -328,7 +331,7 @@ def test_every_parameter_has_an_alternative(estimator):
 @pytest.fixture(scope="module")
 def reference(digits):
     values = {name: value for name, (value, _) in ALTERNATIVES.items()}
-    # the rate is such that the held-out loss rises and falls, so that the parameters of early stopping matter
+    # the rate and tol are such that training is stopped early, so that the parameters of early stopping matter
     return Autoencoder(**values | {"learning_rate": 0.05}).fit(digits[:120])
 
 

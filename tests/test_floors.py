@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "skae"
 FLOORS = [
     {"skae._defaults", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
-    {"skae.nn._module"},
+    {"skae.nn._module", "skae.nn._siblings"},
     {"skae.nn"},
     {"skae._rows", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._pca", "skae._scaling", "skae._training"},
@@ -72,7 +72,7 @@ def test_only_one_file_imports_skorch():
 def test_nn_is_torch_only():
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
-            assert {name.split(".")[0] for name in imports_of(path)} <= {"torch", "skae", "itertools"}
+            assert {name.split(".")[0] for name in imports_of(path)} <= {"fnmatch", "itertools", "skae", "torch"}
 
 
 @pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])

@@ -8,6 +8,7 @@ from skae.nn._convolution import convolution
 from skae.nn._layers import CodeAxes, LinearPlus, Link, Scaler, dense
 from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
 from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
+from skae.nn._siblings import Siblings
 
 __all__ = [
     "CELLS",
@@ -20,6 +21,7 @@ __all__ = [
     "Scaler",
     "SequenceDecoder",
     "SequenceEncoder",
+    "Siblings",
     "convolution",
     "dense",
     "functional",

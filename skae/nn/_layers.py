@@ -3,7 +3,6 @@
 import itertools
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
@@ -64,7 +63,7 @@ class LinearPlus(nn.Module):
         if self.nonlinear is None:
             return self.linear(x)
         near = x.clamp(-self.limit, self.limit)
-        return self.linear(near) + self.nonlinear(near) + F.linear(x - near, self.far)
+        return torch.addmm(self.linear(near), x - near, self.far.T) + self.nonlinear(near)
 
 
 def _layers_with_weights(module):

@@ -44,6 +44,7 @@ class AutoencoderModule(nn.Module):
     linear_rate = 0.1
     undecayed_weights = ()  # other weights that are not pulled to zero
     n_statistics = 1  # numbers that an encoding has for each component of the code
+    vectorized = True  # whether several modules may be trained at once, their weights in one tensor (`Siblings`)
 
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
         super().__init__()

@@ -33,12 +33,12 @@ ACTIVATIONS = {
 
 def squared_error(output, target):
     """Squared error of each cell: (output - target)^2."""
-    return (output - target).square()
+    return F.mse_loss(output, target, reduction="none")
 
 
 def absolute_error(output, target):
     """Absolute error of each cell: |output - target|."""
-    return (output - target).abs()
+    return F.l1_loss(output, target, reduction="none")
 
 
 def huber(output, target):

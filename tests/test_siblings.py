@@ -1,0 +1,111 @@
+"""Networks that are trained side by side: each as if it were alone."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder
+from skae.architectures import Convolutional
+from skae.nn import Siblings
+
+QUICK = {"max_iter": 1, "validation_fraction": 0.3, "random_state": 0}
+CPU = torch.device("cpu")
+KINDS = [
+    Autoencoder(3, hidden_layer_sizes=(8,), **QUICK),
+    Autoencoder(3, hidden_layer_sizes=(150,), code_activation="tanh", loss="huber", **QUICK),
+    Autoencoder(3, hidden_layer_sizes=(8,), architecture=Convolutional((8, 8), channels=(2,)), **QUICK),
+    SparseAutoencoder(20, sparsity="l1", **QUICK),
+]
+
+
+@pytest.fixture(params=KINDS, ids=["dense", "classic", "convolutional", "sparse"])
+def members(request, digits):
+    """Three modules of one shape and different weights."""
+    fits = [request.param.set_params(random_state=seed).fit(digits) for seed in range(3)]
+    return [copy.deepcopy(fit.net_.module_).train() for fit in fits]
+
+
+@pytest.fixture
+def rows():
+    return torch.randn(3, 20, 64, generator=torch.Generator().manual_seed(0))
+
+
+def gradients_alone(member, x):
+    """Gradient of a member's loss by each of its weights, clipped at 1."""
+    sum(term.mean() for term in member.losses(x).values()).backward()
+    weights = [weight for weight in member.parameters() if weight.grad is not None]
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    return {name: weight.grad for name, weight in member.named_parameters() if weight.grad is not None}
+
+
+def test_a_step_is_what_each_would_take_alone(members, rows):
+    alone = [gradients_alone(copy.deepcopy(member), x) for member, x in zip(members, rows, strict=True)]
+    expected = [copy.deepcopy(member).losses(x) for member, x in zip(members, rows, strict=True)]
+    before = [{name: weight.detach().clone() for name, weight in m.named_parameters()} for m in members]
+
+    together = Siblings(members, CPU)
+    vectors = together.pack()
+    terms = together.losses(rows)
+    for name, term in terms.items():
+        torch.testing.assert_close(term, torch.stack([each[name] for each in expected]), rtol=1e-5, atol=1e-5)
+    together.differentiate(3 * sum(term.mean() for term in terms.values()))
+    together.clip_gradients(1.0)
+    torch.optim.SGD(vectors.values(), lr=0.5).step()
+    for member, was, gradients in zip(members, before, alone, strict=True):
+        for name, weight in member.named_parameters():
+            torch.testing.assert_close(weight, was[name] - 0.5 * gradients.get(name, 0.0), rtol=1e-4, atol=1e-5)
+
+
+def test_dense_networks_go_through_the_operators_at_once(members):
+    at_once = Siblings(members, CPU).at_once
+    dense = not any(isinstance(module, torch.nn.Conv2d) for module in members[0].modules())
+    assert at_once == (dense and members[0].vectorized)
+    assert not Siblings(members[:1], CPU).at_once
+
+
+def test_only_the_first_are_judged(members, rows):
+    together = Siblings(members, CPU).eval()
+    together.pack()
+    with torch.no_grad():
+        some, all_of_them = together.losses(rows[:2], [1, 3]), together.losses(rows, [1, 3])
+    assert some["reconstruction"].shape == (2, 20, 2)
+    torch.testing.assert_close(some["reconstruction"], all_of_them["reconstruction"][:2])
+
+
+def test_a_large_weight_lies_in_a_vector_of_its_own(digits):
+    wide = Autoencoder(3, hidden_layer_sizes=(300,), **QUICK).fit(digits).net_.module_
+    vectors = Siblings([wide], CPU).pack()
+    assert {name.split()[0] for name in vectors} == {"linear", "decayed"}
+    sizes = sorted(vector.numel() for vector in vectors.values())
+    assert sizes[-2:] == [300 * 64, 300 * 64]
+    assert sum(sizes) == sum(weight.numel() for weight in wide.parameters())
+
+
+def test_tied_and_frozen_weights_stay_so(digits):
+    module = Autoencoder(3, hidden_layer_sizes=(8,), **QUICK).fit(digits).net_.module_
+    module.decoder.nonlinear[0].bias = module.encoder.nonlinear[0].bias
+    module.decoder.linear.bias.requires_grad_(False)
+    frozen = module.decoder.linear.bias
+    vectors = Siblings([module], CPU).pack()
+    assert module.decoder.nonlinear[0].bias is module.encoder.nonlinear[0].bias
+    assert module.decoder.linear.bias is frozen
+    assert sum(vector.numel() for vector in vectors.values()) == sum(w.numel() for w in module.parameters()) - 64
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Autoencoder(3, ordered=True),
+        DenoisingAutoencoder(3, corruption="swap"),
+        DenoisingAutoencoder(3, corruption=lambda x: x * (torch.rand(x.shape) < 0.9)),
+        VariationalAutoencoder(3),
+    ],
+    ids=["ordered", "denoising", "callable", "variational"],
+)
+def test_what_is_random_is_so_for_each_and_the_same_again(estimator, digits):
+    estimator.set_params(hidden_layer_sizes=(16,), max_iter=20, random_state=0, learning_rate=0.02)
+    codes = estimator.fit(digits).transform(digits)
+    assert estimator.best_epoch_ > 0
+    np.testing.assert_array_equal(estimator.fit(digits).transform(digits), codes)
