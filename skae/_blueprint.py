@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skae.architectures import Architecture
-from skae.nn import CodeAxes, LinearPlus, Link, Scaler, dense
+from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
@@ -151,7 +151,7 @@ class Blueprint:
         if not self.linear:
             return network
         limit = torch.tensor(LIMIT * spread, dtype=torch.float32)
-        return LinearPlus(nn.Linear(width_in, width_out), network, limit)
+        return LinearPlus(Linear(width_in, width_out), network, limit)
 
 
 def load_weights(module, weights):

@@ -43,7 +43,7 @@ def salt_and_pepper(x, noise):
 
 def swap(x, noise):
     """Cells are set to the same column's value in another row."""
-    others = x.gather(0, torch.randint(len(x), x.shape).to(x.device))
+    others = x.gather(-2, torch.randint(x.shape[-2], x.shape).to(x.device))
     return torch.where(_uniform(x) < noise.level, others, x)
 
 
@@ -95,8 +95,8 @@ class DenoisingModule(AutoencoderModule):
         """Loss of each row against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""
         losses = self.cell_losses(output, x)
         if self.emphasis == 0.5:
-            return losses.sum(dim=1)
-        return (2 * losses * torch.where(corrupted == x, 1 - self.emphasis, self.emphasis)).sum(dim=1)
+            return losses.sum(dim=-1)
+        return (2 * losses * torch.where(corrupted == x, 1 - self.emphasis, self.emphasis)).sum(dim=-1)
 
 
 class DenoisingAutoencoder(BaseAutoencoder):

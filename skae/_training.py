@@ -195,6 +195,7 @@ class AutoencoderNet(NeuralNet):
         """Start the cycle of the learning rate."""
         super().on_train_begin(net, X, y, **kwargs)
         self.weights = list(self.module_.vectors.values())
+        self.state = [*self.weights, *self.module_.buffers()]
         if self.n_steps is not None or not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
@@ -228,17 +229,13 @@ class AutoencoderNet(NeuralNet):
 
     def read_good(self):
         """Copy what `step_back` goes back to."""
-        return [tensor.detach().clone() for tensor in self._state], getattr(self, "held_out_losses", None)
-
-    @property
-    def _state(self):
-        return [*self.weights, *self.module_.buffers()]
+        return [tensor.detach().clone() for tensor in self.state], getattr(self, "held_out_losses", None)
 
     def step_back(self, good):
         """Go on from an epoch before, at a lower rate."""
         state, self.held_out_losses = good
         with torch.no_grad():
-            for tensor, value in zip(self._state, state, strict=True):
+            for tensor, value in zip(self.state, state, strict=True):
                 tensor.copy_(value)
         self.optimizer_.state.clear()
         self.schedule.base_lrs = [LOWER_RATE * rate for rate in self.schedule.base_lrs]

@@ -57,11 +57,11 @@ class VariationalModule(AutoencoderModule):
 
     def code(self, encoding):
         """Posterior mean: (n, 2 k) -> (n, k)."""
-        return encoding.chunk(2, dim=1)[0]
+        return encoding.chunk(2, dim=-1)[0]
 
     def posterior(self, encoding):
         """Mean and log-variance of the posterior, which is softly bounded: (n, 2 k) -> (n, k), (n, k)."""
-        mean, raw = encoding.chunk(2, dim=1)
+        mean, raw = encoding.chunk(2, dim=-1)
         return mean, HIGHEST - F.softplus(HIGHEST - LOWEST - F.softplus(raw - LOWEST))
 
     def sample(self, encoding):
@@ -74,11 +74,12 @@ class VariationalModule(AutoencoderModule):
         losses = super().reconstruction(output, x, corrupted)
         if self.link is not None:
             return losses
-        return 0.5 * (losses * (-self.log_noise).exp() + x.shape[1] * (self.log_noise + math.log(2 * math.pi)))
+        log_noise = self.log_noise[..., None]  # the same for all rows
+        return 0.5 * (losses * (-log_noise).exp() + x.shape[-1] * (log_noise + math.log(2 * math.pi)))
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002
         """Return the divergence of the posterior from the prior, weighed by beta."""
-        divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=1)
+        divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=-1)
         return {"divergence": self.beta * (self.warmth if self.training else 1.0) * divergence}
 
     def after_step(self, progress):

@@ -72,7 +72,7 @@ def test_only_one_file_imports_skorch():
 def test_nn_is_torch_only():
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
-            assert {name.split(".")[0] for name in imports_of(path)} <= {"fnmatch", "itertools", "skae", "torch"}
+            assert {name.split(".")[0] for name in imports_of(path)} <= {"copy", "fnmatch", "itertools", "skae", "torch"}
 
 
 @pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from skae.nn import AutoencoderModule, CodeAxes, Decoder, Encoder, LinearPlus, Link, Scaler, dense, functional
+from skae.nn import AutoencoderModule, CodeAxes, Decoder, Encoder, Linear, LinearPlus, Link, Scaler, dense, functional
 
 GENERATOR = torch.Generator().manual_seed(0)
 OUTPUT = torch.randn(7, 5, generator=GENERATOR, dtype=torch.float64)
@@ -49,7 +49,7 @@ def test_losses_are_of_each_cell(name):
 
 def test_dense():
     layers = dense((5, 8, 6, 2), "tanh")
-    assert [type(layer) for layer in layers] == [nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear]
+    assert [type(layer) for layer in layers] == [Linear, nn.Tanh, Linear, nn.Tanh, Linear]
     assert layers(OUTPUT.float()).shape == (7, 2)
 
 

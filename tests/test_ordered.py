@@ -118,7 +118,7 @@ def test_prefixes_in_training():
     assert keep_prefix(code, 2).tolist() == [[1, 2, 0, 0, 0, 0], [7, 8, 0, 0, 0, 0]]
     assert keep_prefix(code, torch.tensor([[1], [6]])).tolist() == [[1, 0, 0, 0, 0, 0], [7, 8, 9, 10, 11, 12]]
     torch.manual_seed(0)
-    sizes = random_sizes(30_000, 6).flatten().bincount(minlength=7)[1:] / 30_000
+    sizes = random_sizes((30_000, 6)).flatten().bincount(minlength=7)[1:] / 30_000
     expected = 1 / 36 + np.diff(np.log(np.arange(1, 8))) / np.log(7) / 6  # half uniform, half logarithmic
     np.testing.assert_allclose(sizes, expected + 2 / 3 * (np.arange(6) == 5), atol=0.01)
 

@@ -5,7 +5,7 @@ Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` 
 
 from skae.nn import functional
 from skae.nn._convolution import convolution
-from skae.nn._layers import CodeAxes, LinearPlus, Link, Scaler, dense
+from skae.nn._layers import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
 from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
 from skae.nn._siblings import Siblings
@@ -16,6 +16,7 @@ __all__ = [
     "CodeAxes",
     "Decoder",
     "Encoder",
+    "Linear",
     "LinearPlus",
     "Link",
     "Scaler",

@@ -3,9 +3,20 @@
 import itertools
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
+
+
+class Linear(nn.Linear):
+    """A linear map, or several at once: with a weight of shape (m, d_out, d_in), x is (m, n, d_in)."""
+
+    def forward(self, x):
+        """Map rows."""
+        if self.weight.dim() == 2:
+            return F.linear(x, self.weight, self.bias)
+        return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
 def dense(sizes, activation):
@@ -25,7 +36,7 @@ def dense(sizes, activation):
     """
     layers = []
     for width_in, width_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
+        layers += [Linear(width_in, width_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -38,7 +49,7 @@ class LinearPlus(nn.Module):
 
     Parameters
     ----------
-    linear : torch.nn.Linear
+    linear : Linear
         The linear branch.
 
     nonlinear : torch.nn.Module or None
@@ -63,7 +74,8 @@ class LinearPlus(nn.Module):
         if self.nonlinear is None:
             return self.linear(x)
         near = x.clamp(-self.limit, self.limit)
-        return torch.addmm(self.linear(near), x - near, self.far.T) + self.nonlinear(near)
+        multiply_and_add = torch.addmm if self.far.dim() == 2 else torch.baddbmm
+        return multiply_and_add(self.linear(near), x - near, self.far.mT) + self.nonlinear(near)
 
 
 def _layers_with_weights(module):

@@ -16,7 +16,8 @@ class AutoencoderModule(nn.Module):
 
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `after_step`) and
     nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape (n, n_statistics * k), and
-    inner codes, of shape (n, k).
+    inner codes, of shape (n, k). Where `vectorized` is true they may have a dimension more in front, for each of the
+    `Siblings` that are trained at once, and so may weights.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class AutoencoderModule(nn.Module):
     linear_rate = 0.1
     undecayed_weights = ()  # other weights that are not pulled to zero
     n_statistics = 1  # numbers that an encoding has for each component of the code
-    vectorized = True  # whether several modules may be trained at once, their weights in one tensor (`Siblings`)
+    vectorized = True  # whether the hooks see to a dimension in front
 
     def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
         super().__init__()
@@ -72,7 +73,7 @@ class AutoencoderModule(nn.Module):
 
     def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells
         """Loss of each row's output against the clean row: (n,)."""
-        return self.cell_losses(output, x).sum(dim=1)
+        return self.cell_losses(output, x).sum(dim=-1)
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002 - what each is for is the variant's to say
         """Named terms that are added to the loss, each of shape (n,) or a scalar.
@@ -112,10 +113,10 @@ class AutoencoderModule(nn.Module):
         code = self.sample(encoding)
         if sizes is not None:
             outputs = (self.decoder(keep_prefix(code, size)) for size in sizes)
-            reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=1)
+            reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=-1)
         else:
             cut = self.ordered and self.training
-            kept = keep_prefix(code, random_sizes(*code.shape).to(code.device)) if cut else code
+            kept = keep_prefix(code, random_sizes(code.shape).to(code.device)) if cut else code
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
         return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
@@ -136,16 +137,17 @@ class AutoencoderModule(nn.Module):
 
 def keep_prefix(code, size):
     """Set all but the first `size` components to zero; `size` is an int, or a tensor of shape (n, 1) for each row."""
-    return code * (torch.arange(code.shape[1], device=code.device) < size)
+    return code * (torch.arange(code.shape[-1], device=code.device) < size)
 
 
-def random_sizes(n, k):
-    """Sizes of prefixes, (n, 1): k for about two thirds of the rows.
+def random_sizes(shape):
+    """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the rows.
 
     For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
     would else be seen once in 3 k rows. Drawn on the CPU, so that a seed means the same on every device.
     """
-    whole, uniform, size = torch.rand(3, n, 1)
+    *n, k = shape
+    whole, uniform, size = torch.rand(3, *n, 1)
     logarithmic = (k + 1) ** size
     sizes = torch.where(uniform < 0.5, 1 + k * size, logarithmic).long().clamp(max=k)
     return torch.where(whole < WHOLE, k, sizes)

@@ -1,10 +1,12 @@
 """Autoencoders of one shape, trained side by side."""
 
+import copy
 from fnmatch import fnmatch
 
 import torch
 from torch import nn
-from torch.func import functional_call, vmap
+
+from skae.nn._layers import LinearPlus
 
 MOST_PACKED = 2**14  # a larger weight lies in a vector of its own: copying its gradient would cost more than a call
 
@@ -13,8 +15,8 @@ class Siblings(nn.Module):
     """Autoencoders of one shape that are trained side by side, each on rows of its own.
 
     A step of a small network takes as long as it takes to call some hundred operators, however small they are. So one
-    call is made to do for many: where the members' formula allows it, all of them go through the operators at once
-    (`torch.func.vmap`), and the weights of each lie in a few long vectors, of which its parameters are views, so that
+    call does for many. Where the members' hooks allow it, all of them are one module whose weights and rows have a
+    dimension in front. And the weights lie in a few long vectors, of which the modules' parameters are views, so that
     clipping and the optimiser's step are a few operations whatever the number of layers.
 
     Parameters
@@ -34,6 +36,12 @@ class Siblings(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members).to(device)
         self.at_once = len(members) > 1 and members[0].vectorized
+        self._trained = list(self.members)
+
+    @property
+    def linear_rate(self):
+        """Share of the learning rate at which linear weights learn."""
+        return self.members[0].linear_rate
 
     def pack(self):
         """Move the weights into vectors, where the members are by then, and return those by name."""
@@ -43,45 +51,31 @@ class Siblings(nn.Module):
                 group = _group_of(name, first)
                 small = weight.numel() <= MOST_PACKED
                 names.setdefault(group if small else f"{group} {name}", []).append(name)
+        self._trained = [_as_one(self.members)] if self.at_once else list(self.members)
         packed = {vector: self._packed(of_vector) for vector, of_vector in names.items()}
         self.vectors = {name: vector for name, (vector, _) in packed.items()}
-        self._leaves = {name: blocks for name, (_, blocks) in packed.items()}
-        if self.at_once:
-            buffers = [dict(member.named_buffers()) for member in self.members]
-            self._buffers_at_once = {f"of.{name}": torch.stack([b[name] for b in buffers]) for name in buffers[0]}
-            self._names_at_once = [f"of.{name}" for of_vector in names.values() for name in of_vector]
-            self._formula = (_Losses(first),)  # in a tuple, for it is no part of its own
+        self._leaves = {name: leaves for name, (_, leaves) in packed.items()}
         return self.vectors
 
     def _packed(self, names):
-        """Move these weights of all members into one vector each, and make views of it their parameters.
+        """Move these weights of all members into a vector each, and make views of it their parameters.
 
-        Returns the vectors, and what to differentiate by, in blocks: the tensors of all members in one, or those of
-        each in its own.
+        Returns the vectors, and for each module that is trained the weights to differentiate by.
         """
         each = [dict(member.named_parameters()) for member in self.members]
         vectors = torch.stack([torch.cat([of_one[name].detach().flatten() for name in names]) for of_one in each])
-        stacked, start = [], 0
-        for name in names:
-            shape = each[0][name].shape
-            stacked.append(vectors[:, start : start + shape.numel()].view(len(each), *shape))
-            start += shape.numel()
-        blocks = [[nn.Parameter(part) for part in stacked]]
-        if not self.at_once:
-            blocks = [[nn.Parameter(part[i]) for part in stacked] for i in range(len(each))]
-        for i, (member, of_one) in enumerate(zip(self.members, each, strict=True)):
-            views = blocks[i] if not self.at_once else [nn.Parameter(part[i]) for part in stacked]
-            new = {id(of_one[name]): view for name, view in zip(names, views, strict=True)}
-            for module in member.modules():
-                for name, weight in list(module.named_parameters(recurse=False, remove_duplicate=False)):
-                    if id(weight) in new:
-                        setattr(module, name, new[id(weight)])
-        return nn.Parameter(vectors), blocks
+        shapes = [each[0][name].shape for name in names]
+        parts = vectors.split([shape.numel() for shape in shapes], dim=1)
+        stacked = [part.view(len(each), *shape) for part, shape in zip(parts, shapes, strict=True)]
+        of_members = [_replaced(m, names, [part[i] for part in stacked]) for i, m in enumerate(self.members)]
+        leaves = [_replaced(self._trained[0], names, stacked)] if self.at_once else of_members
+        return nn.Parameter(vectors), leaves
 
-    @property
-    def linear_rate(self):
-        """Share of the learning rate at which linear weights learn."""
-        return self.members[0].linear_rate
+    def train(self, mode=True):
+        """Set the mode of what is trained."""
+        for module in self._trained:
+            module.train(mode)
+        return self
 
     def forward(self, rows):
         """Reconstruct data by the last member: (n, d) -> (n, d)."""
@@ -104,30 +98,23 @@ class Siblings(nn.Module):
             Of shape (m, n), (m, n, n_sizes) or (m,).
         """
         m = len(rows)
-        if not self.at_once:
-            each = [member.losses(x, sizes) for member, x in zip(self.members[:m], rows, strict=True)]
-            if m == 1:
-                return {name: term[None] for name, term in each[0].items()}
-            return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
-        leaves = [leaf for (block,) in self._leaves.values() for leaf in block]
-        state = dict(zip(self._names_at_once, leaves, strict=True)) | self._buffers_at_once
-        if m < len(self.members):
-            state = {name: values[:m] for name, values in state.items()}
-
-        (formula,) = self._formula
-
-        def of_one(state, x):
-            return functional_call(formula, state, (x, sizes))
-
-        return vmap(of_one, randomness="different")(state, rows)
+        if self.at_once:
+            missing = len(self.members) - m
+            everyone = torch.cat([rows, rows[:1].expand(missing, -1, -1)]) if missing else rows
+            terms = self._trained[0].losses(everyone, sizes)
+            return {name: term[:m] for name, term in terms.items()}
+        each = [member.losses(x, sizes) for member, x in zip(self.members[:m], rows, strict=True)]
+        if m == 1:
+            return {name: term[None] for name, term in each[0].items()}
+        return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
     def differentiate(self, loss):
         """Set the gradients of the vectors."""
-        leaves = [leaf for blocks in self._leaves.values() for block in blocks for leaf in block]
+        leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
         gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
-        for name, blocks in self._leaves.items():
-            n = len(self.members) // len(blocks)
-            rows = [_joined([next(gradients).reshape(n, -1) for _ in block], dim=1) for block in blocks]
+        for name, of_modules in self._leaves.items():
+            n = len(self.members) // len(of_modules)
+            rows = [_joined([next(gradients).reshape(n, -1) for _ in of_one], dim=1) for of_one in of_modules]
             self.vectors[name].grad = _joined(rows, dim=0)
 
     def clip_gradients(self, norm):
@@ -140,23 +127,32 @@ class Siblings(nn.Module):
 
     def after_step(self, progress):
         """Called after each step of the optimiser, with the share of the training that is done, in (0, 1]."""
-        for member in self.members:
-            member.after_step(progress)
+        for module in self._trained:
+            module.after_step(progress)
+
+
+def _as_one(members):
+    """A module that stands for all: what is trained of it is yet to be replaced."""
+    one = copy.deepcopy(members[0])
+    for layer, *layers in zip(one.modules(), *(member.modules() for member in members), strict=True):
+        if isinstance(layer, LinearPlus) and layer.nonlinear is not None:
+            layer.far = torch.stack([each.far for each in layers])  # (m, d_out, d_in)
+    return one
+
+
+def _replaced(module, names, values):
+    """Replace parameters of a module, wherever they are in it, by new ones of these values, and return those."""
+    old, new = dict(module.named_parameters()), [nn.Parameter(value) for value in values]
+    replacement = {id(old[name]): parameter for name, parameter in zip(names, new, strict=True)}
+    for layer in module.modules():
+        for name, weight in list(layer.named_parameters(recurse=False, remove_duplicate=False)):
+            if id(weight) in replacement:
+                setattr(layer, name, replacement[id(weight)])
+    return new
 
 
 def _joined(tensors, dim):
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=dim)
-
-
-class _Losses(nn.Module):
-    """A module whose call gives the losses of another."""
-
-    def __init__(self, of):
-        super().__init__()
-        self.of = of
-
-    def forward(self, x, sizes):
-        return self.of.losses(x, sizes)
 
 
 def _group_of(name, module):
