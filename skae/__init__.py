@@ -1,15 +1,21 @@
 """Autoencoders that a scikit-learn user drops in where PCA stands."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-from skae._autoencoder import Autoencoder
-from skae._contractive import ContractiveAutoencoder
-from skae._convolutional import ConvolutionalAutoencoder
-from skae._denoising import DenoisingAutoencoder
-from skae._recurrent import LSTMAutoencoder
-from skae._sparse import SparseAutoencoder
-from skae._stacked import StackedAutoencoder
-from skae._variational import VariationalAutoencoder
+if TYPE_CHECKING:
+    from skae import architectures as architectures
+    from skae import metrics as metrics
+    from skae import nn as nn
+    from skae._autoencoder import Autoencoder
+    from skae._contractive import ContractiveAutoencoder
+    from skae._convolutional import ConvolutionalAutoencoder
+    from skae._denoising import DenoisingAutoencoder
+    from skae._recurrent import LSTMAutoencoder
+    from skae._sparse import SparseAutoencoder
+    from skae._stacked import StackedAutoencoder
+    from skae._variational import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
@@ -22,3 +28,31 @@ __all__ = [
     "VariationalAutoencoder",
 ]
 __version__ = _version("skae")
+
+# torch takes seconds to load, so a module is loaded when something of it is asked for
+_MODULES = {
+    "Autoencoder": "_autoencoder",
+    "ContractiveAutoencoder": "_contractive",
+    "ConvolutionalAutoencoder": "_convolutional",
+    "DenoisingAutoencoder": "_denoising",
+    "LSTMAutoencoder": "_recurrent",
+    "SparseAutoencoder": "_sparse",
+    "StackedAutoencoder": "_stacked",
+    "VariationalAutoencoder": "_variational",
+}
+_SUBMODULES = ("architectures", "metrics", "nn")
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        value = getattr(_import_module(f"skae.{_MODULES[name]}"), name)
+    elif name in _SUBMODULES:
+        value = _import_module(f"skae.{name}")
+    else:
+        raise AttributeError(f"module 'skae' has no attribute {name!r}")
+    globals()[name] = value  # the next time it is found at once
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -80,6 +80,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
+        "mixed_precision": ["boolean"],
+        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -152,6 +154,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         tol,
         warm_start,
         device,
+        mixed_precision,
+        compile,
         random_state,
         verbose,
     ):
@@ -174,6 +178,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         self.tol = tol
         self.warm_start = warm_start
         self.device = device
+        self.mixed_precision = mixed_precision
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
 
@@ -382,6 +388,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "learning_rate": rate,
             "weight_decay": self.weight_decay,
             "device": device,
+            "mixed_precision": self.mixed_precision,
+            "compile": self.compile,
             "seed": seed,
             "sizes": prefix_sizes(n_components) if self.ordered or self._by_share else None,
         }

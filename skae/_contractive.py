@@ -206,6 +206,14 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
         then cpu.
 
+    mixed_precision : bool, default=False
+        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`): faster on GPUs that have it, for
+        large networks. Held-out rows are judged in float32, and nothing changes after `fit`.
+
+    compile : bool, default=False
+        Whether to train with `torch.compile`, which takes a minute, needs a C++ compiler on a CPU and keeps what it
+        makes in files of torch's own cache: for long trainings of large networks.
+
     random_state : int, RandomState instance or None, default=None
         Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
         each fit. Global generators are neither used nor moved.
@@ -316,6 +324,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
         tol=1e-4,
         warm_start=False,
         device="auto",
+        mixed_precision=False,
+        compile=False,
         random_state=None,
         verbose=0,
     ):
@@ -339,6 +349,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
             tol=tol,
             warm_start=warm_start,
             device=device,
+            mixed_precision=mixed_precision,
+            compile=compile,
             random_state=random_state,
             verbose=verbose,
         )

@@ -234,8 +234,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
+        x = torch.from_numpy(batch) if batch.flags.writeable else torch.tensor(batch)
         with torch.inference_mode():
-            return getattr(module, method)(torch.tensor(batch).to(module.scaler.mean.device)).cpu().numpy()
+            return getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
 
     def _jacobians(self, rows):
         module = self._modules[rows.dtype.name]

@@ -98,13 +98,27 @@ class ScaledRows(Rows):
     @property
     def fits(self):
         """Whether all rows may be held at once."""
-        return not self.sparse and 4 * len(self) * self.shape[1] <= RESIDENT_BYTES
+        return self._fit_into(RESIDENT_BYTES)
+
+    def _fit_into(self, n_bytes):
+        return not self.sparse and 4 * len(self) * self.shape[1] <= n_bytes
 
     def on_device(self, device):
         """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices."""
-        if not self.fits:
+        if not self._fit_into(_room_on(device)):
             return _TensorOfRows(self, device)
-        return torch.cat([torch.from_numpy(batch).float() for batch in self.batches()]).to(device)
+        tensor, start = torch.empty(self.shape, device=device), 0
+        for batch in self.batches():
+            tensor[start : start + len(batch)].copy_(torch.from_numpy(batch).float())
+            start += len(batch)
+        return tensor
+
+
+def _room_on(device):
+    """Bytes that rows may take there: on a GPU half of what is free, for the network wants some too."""
+    if device.type != "cuda":
+        return RESIDENT_BYTES
+    return max(RESIDENT_BYTES, torch.cuda.mem_get_info(device)[0] // 2)
 
 
 class _TensorOfRows:
@@ -117,5 +131,7 @@ class _TensorOfRows:
         return len(self.rows)
 
     def __getitem__(self, index):
-        found = self.rows.read(index.numpy().ravel())
-        return torch.tensor(found, dtype=torch.float32, device=self.device).unflatten(0, index.shape)
+        found = torch.from_numpy(self.rows.read(index.numpy().ravel())).float()
+        if self.device.type == "cuda":
+            found = found.pin_memory()  # the next rows are read while these are copied
+        return found.to(self.device, non_blocking=True).unflatten(0, index.shape)

@@ -170,15 +170,23 @@ class AutoencoderNet(NeuralNet):
     seed : int
         Of what is drawn while held-out rows are judged, the same at each epoch.
 
+    mixed_precision : bool
+        Whether the loss of a step is computed in bfloat16 where that is safe.
+
+    compiles : bool
+        Whether what computes it is compiled.
+
     **kwargs : dict
         As for `skorch.NeuralNet`.
     """
 
-    def __init__(self, module, *, n_steps=1, sizes=None, seed=0, **kwargs):
+    def __init__(self, module, *, n_steps=1, sizes=None, seed=0, mixed_precision=False, compiles=False, **kwargs):
         super().__init__(module, **kwargs)
         self.n_steps = n_steps
         self.seed = seed
         self.sizes = sizes
+        self.mixed_precision = mixed_precision
+        self.compiles = compiles
 
     def get_default_callbacks(self):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
@@ -196,6 +204,7 @@ class AutoencoderNet(NeuralNet):
         super().on_train_begin(net, X, y, **kwargs)
         self.weights = list(self.module_.vectors.values())
         self.state = [*self.weights, *self.module_.buffers()]
+        self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
         if self.n_steps is not None or not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
@@ -203,8 +212,21 @@ class AutoencoderNet(NeuralNet):
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the named terms of the loss."""
         rows = batch[0]
-        terms = self.module_.losses(rows)
-        self.module_.differentiate(len(rows) * sum(term.mean() for term in terms.values()))
+        precision = contextlib.nullcontext()
+        if self.mixed_precision:
+            precision = torch.autocast(rows.device.type, torch.bfloat16)
+        try:
+            with precision:
+                terms = self.losses(rows)
+                loss = len(rows) * sum(term.mean() for term in terms.values())
+            self.module_.differentiate(loss)
+        except RuntimeError as error:
+            if not self.compiles or self.steps_done:
+                raise
+            raise ValueError(
+                f"compile=True can't be used with this estimator on this machine: {str(error).strip().splitlines()[0]} "
+                "Set compile=False."
+            ) from error
         self.module_.clip_gradients(GRADIENT_NORM)
         self.optimizer_.step()
         self.schedule.step()
@@ -275,7 +297,20 @@ def _by_row(term, m, n):
     return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]
 
 
-def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_decay, device, seed, sizes):
+def make_net(
+    module,
+    n_rows,
+    *,
+    max_iter,
+    batch_size,
+    learning_rate,
+    weight_decay,
+    device,
+    mixed_precision,
+    compile,
+    seed,
+    sizes,
+):
     """Make a net that is ready to train `module` on `n_rows` rows.
 
     The linear branches, which start at their optimum, learn more slowly and aren't pulled to zero.
@@ -293,6 +328,8 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
 
     device : torch.device
 
+    mixed_precision, compile : bool
+
     seed : int
         Of the order of the rows, and of the noise by which held-out ones are judged.
 
@@ -309,6 +346,8 @@ def make_net(module, n_rows, *, max_iter, batch_size, learning_rate, weight_deca
         n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
         sizes=sizes,
         seed=seed,
+        mixed_precision=mixed_precision,
+        compiles=compile,
         criterion=torch.nn.Identity,  # the module gives its own loss
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,

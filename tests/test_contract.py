@@ -286,6 +286,8 @@ ALTERNATIVES = {
     "tol": (0.02, 0.5),
     "warm_start": (False, None),
     "device": ("cpu", None),
+    "mixed_precision": (False, True),
+    "compile": (False, None),
     "random_state": (0, 1),
     "verbose": (0, None),
 }

@@ -25,7 +25,8 @@ FLOORS = [
         "skae._unrolled",
     },
     {"skae._stacked"},  # its layers are variants
-    {"skae", "skae.metrics"},
+    {"skae.metrics"},
+    {"skae"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 
@@ -70,12 +71,27 @@ def test_only_one_file_imports_skorch():
 
 
 def test_nn_is_torch_only():
+    allowed = {"copy", "fnmatch", "itertools", "skae", "torch"}
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
-            assert {name.split(".")[0] for name in imports_of(path)} <= {"copy", "fnmatch", "itertools", "skae", "torch"}
+            assert {name.split(".")[0] for name in imports_of(path)} <= allowed
 
 
 @pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])
 def test_works_without_the_extras(extra):
-    script = f"import sys; sys.modules[{extra!r}] = None; import skae, skae.metrics"
+    script = f"import sys; sys.modules[{extra!r}] = None; import skae.metrics; from skae import *"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_torch_is_not_loaded_before_it_is_needed():
+    script = (
+        "import sys, skae; names = dir(skae)\n"
+        "assert 'Autoencoder' in names and 'metrics' in names\n"
+        "assert not {'torch', 'sklearn', 'skorch', 'numpy'} & set(sys.modules)\n"
+        "skae.Autoencoder; skae.metrics.reconstruction_scorer; from skae import *; VariationalAutoencoder\n"
+        "assert 'torch' in sys.modules\n"
+        "try: skae.Autoencodre\n"
+        "except AttributeError as error: assert str(error) == \"module 'skae' has no attribute 'Autoencodre'\"\n"
+        "else: raise AssertionError"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)

@@ -9,6 +9,7 @@ from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_it
 from skae._selection import hold_out, sure_gain
 from skae._training import RowDataset, WholeBatches, isolated_rng, rate_at
 from skae.architectures import Convolutional
+from skae.nn import AutoencoderModule
 
 # Batches -------------------------------------------------------------------------------------------------------------
 
@@ -175,3 +176,54 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
     module = ours.net_.module_
     assert ours.validation_loss_curve_[0] == pytest.approx(ours.loss_curve_[0], rel=0.1)
     assert not module.training
+
+
+# Options -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [240, 2100])
+def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
+    X, dtypes = np.tile(digits, (9, 1))[:n_rows], []
+    real = AutoencoderModule.penalty
+
+    def watched(self, seen, encoding, code):
+        dtypes.append((self.training, encoding.dtype))
+        return real(self, seen, encoding, code)
+
+    monkeypatch.setattr(AutoencoderModule, "penalty", watched)
+    settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 10, "random_state": 0}
+    fitted = Autoencoder(mixed_precision=True, **settings).fit(X)
+    assert set(dtypes) == {(True, torch.bfloat16), (False, torch.float32)}
+    assert {weight.dtype for weight in fitted.net_.module_.parameters()} == {torch.float32}
+    assert fitted.score(X) == pytest.approx(Autoencoder(**settings).fit(X).score(X), abs=0.02)
+
+
+@pytest.mark.parametrize("n_rows", [240, 2100])
+def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
+    X = np.tile(digits, (9, 1))[:n_rows]
+    real, n_compiled = torch.compile, 0
+
+    def without_a_compiler(function):
+        nonlocal n_compiled
+        n_compiled += 1
+        return real(function, backend="eager")  # traced, but run as it is: a C++ compiler may be missing here
+
+    monkeypatch.setattr(torch, "compile", without_a_compiler)
+    settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 4, "random_state": 0}
+    compiled = Autoencoder(compile=True, **settings).fit(X)
+    assert n_compiled == 1
+    np.testing.assert_allclose(compiled.transform(X), Autoencoder(**settings).fit(X).transform(X), atol=1e-3)
+
+
+def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
+    def broken(function):  # noqa: ARG001
+        def fails(*_):
+            raise RuntimeError("No working C++ compiler found.\nand more")
+
+        return fails
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(
+        ValueError, match=r"compile=True can't .*: No working C\+\+ compiler found\. Set compile=False\."
+    ):
+        Autoencoder(4, compile=True, max_iter=1).fit(digits)

@@ -1,0 +1,85 @@
+"""How the time of a fit grows with rows, features and components, with the slope of each; and a picture of it.
+
+    python docs/benchmarks/growth.py [--repeats 3] [--picture docs/images/growth.png]
+
+Made-up float32 rows on a curved surface, 2 epochs, everything else by default, so a fit includes checks, moments, the
+start and the axes of the codes. Rows: 30 features, 8 components. Features: 5,000 rows, 8 components. Components: 5,000
+rows, 784 features. Medians of the repeats; the slope is that of the line through the logarithms: 1 is linear.
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+from skae import Autoencoder
+
+ROWS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+FEATURES = (10, 30, 100, 300, 1_000, 3_000, 10_000)
+COMPONENTS = (2, 8, 32, 128, 512)
+
+
+def made_up(n, d, k):
+    """Rows on a curved surface of k dimensions, with noise: (n, d) in float32."""
+    rng = np.random.default_rng(0)
+    codes, weights = rng.standard_normal((n, k), dtype=np.float32), rng.standard_normal((k, d), dtype=np.float32)
+    X = np.tanh(codes) @ weights
+    X += 0.1 * rng.standard_normal((n, d), dtype=np.float32)
+    return X
+
+
+def seconds(n, d, k, repeats):
+    """Median seconds of a fit."""
+    X, times = made_up(n, d, min(k, 8)), []
+    for seed in range(repeats):
+        start = time.perf_counter()
+        Autoencoder(k, max_iter=2, random_state=seed).fit(X)
+        times.append(time.perf_counter() - start)
+    return np.median(times)
+
+
+def main():
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--picture")
+    args = parser.parse_args()
+    seconds(2_000, 10, 2, 1)
+    series = {
+        "rows": (ROWS, [seconds(n, 30, 8, args.repeats) for n in ROWS]),
+        "features": (FEATURES, [seconds(5_000, d, 8, args.repeats) for d in FEATURES]),
+        "components": (COMPONENTS, [seconds(5_000, 784, k, args.repeats) for k in COMPONENTS]),
+    }
+    slopes = {}
+    for name, (sizes, times) in series.items():
+        slopes[name] = np.polyfit(np.log(sizes), np.log(times), 1)[0]
+        last = np.polyfit(np.log(sizes[-3:]), np.log(times[-3:]), 1)[0]
+        print(f"{name}: slope {slopes[name]:.2f}, of the last three {last:.2f}")
+        for size, spent in zip(sizes, times, strict=True):
+            print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s a million {name}")
+    many = np.array([spent / n for n, spent in zip(*series["rows"], strict=True) if n >= 10_000])
+    print(
+        f"a row, from 10,000 to 1,000,000 rows: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}"
+    )
+    if args.picture:
+        draw(series, slopes, args.picture)
+
+
+def draw(series, slopes, path):
+    """Draw the three curves."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained", sharey=True)
+    for ax, (name, (sizes, times)) in zip(axes, series.items(), strict=True):
+        ax.loglog(sizes, times, "o-", color="#1f5fa8")
+        ax.set(xlabel=name, title=f"slope {slopes[name]:.2f}")
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds of a fit, 2 epochs")
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
