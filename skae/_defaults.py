@@ -3,8 +3,9 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
-LEAST_STEPS = 400  # of the optimiser
-LEAST_EPOCHS = 9
+LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
+ROWS_SHOWN = 12_800  # over all epochs, where there are few
+MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
 
 
@@ -15,8 +16,8 @@ def auto_hidden_layer_sizes(n_rows, n_features):
 
 
 def auto_batch_size(n_rows):
-    """A tenth of the rows, from 32 to 256."""
-    return int(np.clip(n_rows // 10, 32, 256))
+    """An eighth of the rows, from 40 to 256."""
+    return int(np.clip(n_rows // 8, 40, 256))
 
 
 def auto_stream_batch_size(n_rows):
@@ -30,11 +31,12 @@ def auto_learning_rate(architecture):
 
 
 def auto_max_iter(n_rows, batch_size):
-    """As many epochs as make 400 steps, and 9 at least.
+    """40 epochs; of few rows as many as show 12,800 rows, of many as few as make 400 steps, but 9 at least.
 
-    About 130 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on.
+    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on.
     """
-    return max(LEAST_EPOCHS, round(LEAST_STEPS * batch_size / max(n_rows, batch_size)))
+    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), EPOCHS, MOST_EPOCHS))
+    return max(LEAST_EPOCHS, min(n_epochs, round(MOST_STEPS * batch_size / n_rows)))
 
 
 def prefix_sizes(n_components):

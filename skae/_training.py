@@ -223,9 +223,9 @@ class AutoencoderNet(NeuralNet):
         except RuntimeError as error:
             if not self.compiles or self.steps_done:
                 raise
+            what = str(error).strip().splitlines()[0].rstrip(".")
             raise ValueError(
-                f"compile=True can't be used with this estimator on this machine: {str(error).strip().splitlines()[0]} "
-                "Set compile=False."
+                f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         self.module_.clip_gradients(GRADIENT_NORM)
         self.optimizer_.step()

@@ -51,8 +51,8 @@ def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
     batch_size = auto_batch_size(n_rows)
     epochs = auto_max_iter(n_rows, batch_size)
     steps = epochs * WholeBatches.count(n_rows, batch_size)
-    assert 9 <= epochs <= 400
-    assert 380 <= steps <= 400 + 9 * n_rows / 256
+    assert 9 <= epochs <= 200
+    assert 170 <= steps <= 400 + 9 * n_rows / 256
 
 
 def test_auto_widths():

@@ -99,7 +99,7 @@ CHANGES = {
 def schedule(kind):
     """Train by another schedule for a while."""
     real = _training.rate_at
-    others = {"constant": lambda *_: 0.3, "linear": lambda step, n: 1 - step / n}
+    others = {"constant": lambda step, n_steps: 0.3, "linear": lambda step, n_steps: 1 - step / n_steps}
     _training.rate_at = others.get(kind, real)
     try:
         yield

@@ -97,7 +97,7 @@ def training(rounds):
 
 def transform(rounds):
     """Part 2."""
-    for sizes, n in ((SIZES, 20_000), ((30, 64, 16), 1_000_000)):
+    for sizes, n in ((SIZES, 50_000), ((30, 64, 16), 1_000_000)):
         X = made_up(n, sizes[0], sizes[-1])
         fitted = Autoencoder(sizes[-1], hidden_layer_sizes=sizes[1:-1], max_iter=1, random_state=0).fit(X[:5_000])
         for dtype in (np.float32, np.float64):
@@ -110,9 +110,8 @@ def transform(rounds):
                     module.encode(torch.tensor(rows)).numpy()
             ratio = np.median(np.divide(ours, bare))
             print(f"  {'-'.join(map(str, sizes)):16s} {n:9,d} rows, {rows.dtype}: {ratio:.2f} of the bare module")
-            if n == 1_000_000:
-                del codes
-                print(f"    memory beyond rows and codes: {extra_memory(fitted, rows):.0f} MB")
+            del codes
+            print(f"    memory beyond rows and codes: {extra_memory(fitted, rows):.0f} MB")
 
 
 def extra_memory(fitted, rows):
@@ -136,7 +135,7 @@ def extra_memory(fitted, rows):
     codes = fitted.transform(rows)
     done.set()
     thread.join()
-    return peak - before - codes.nbytes / 2**20
+    return max(0, peak - before - codes.nbytes / 2**20)
 
 
 def search(rounds):

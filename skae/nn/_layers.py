@@ -74,8 +74,16 @@ class LinearPlus(nn.Module):
         if self.nonlinear is None:
             return self.linear(x)
         near = x.clamp(-self.limit, self.limit)
+        y = self.linear(near) + self.nonlinear(near)
+        if _is_same(x, near):
+            return y
         multiply_and_add = torch.addmm if self.far.dim() == 2 else torch.baddbmm
-        return multiply_and_add(self.linear(near), x - near, self.far.mT) + self.nonlinear(near)
+        return multiply_and_add(y, x - near, self.far.mT)
+
+
+def _is_same(x, near):
+    """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is to be traced."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and torch.equal(x, near)
 
 
 def _layers_with_weights(module):
