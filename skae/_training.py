@@ -7,7 +7,6 @@ import contextlib
 import math
 import random
 import warnings
-from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts a
 LOWER_RATE = 0.1  # of a training whose loss stopped being finite, against the rate before
 MOST_STEPS_BACK = 3
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
+JUDGED_AT_ONCE = 1024  # rows held out
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
 
@@ -136,6 +136,14 @@ class WholeBatches:
         return torch.cat([index[torch.randperm(len(index), generator=self.generator)] for _ in range(passes)])[:n]
 
 
+class HeldOutBatches(WholeBatches):
+    """Batches of held-out rows in their order: larger ones, if the rows need not be read first."""
+
+    def __init__(self, dataset, batch_size):
+        resident = isinstance(dataset.rows, torch.Tensor)
+        super().__init__(dataset, max(batch_size, JUDGED_AT_ONCE) if resident else batch_size)
+
+
 def rate_at(step, n_steps):
     """Learning rate of a step, as a share of the highest: a linear rise, then half a cosine down to zero.
 
@@ -207,7 +215,7 @@ class AutoencoderNet(NeuralNet):
         self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
         if self.n_steps is not None or not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, partial(rate_at, n_steps=self.n_steps))
+        self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the named terms of the loss."""
@@ -228,8 +236,9 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         self.module_.clip_gradients(GRADIENT_NORM)
+        for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
+            group["lr"] = highest * rate_at(self.steps_done, self.n_steps)
         self.optimizer_.step()
-        self.schedule.step()
         self.steps_done += 1
         if self.n_steps is None:
             self.update_average()
@@ -260,9 +269,7 @@ class AutoencoderNet(NeuralNet):
             for tensor, value in zip(self.state, state, strict=True):
                 tensor.copy_(value)
         self.optimizer_.state.clear()
-        self.schedule.base_lrs = [LOWER_RATE * rate for rate in self.schedule.base_lrs]
-        for group in self.optimizer_.param_groups:
-            group["lr"] *= LOWER_RATE
+        self.highest_rates = [LOWER_RATE * rate for rate in self.highest_rates]
 
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
@@ -282,7 +289,7 @@ class AutoencoderNet(NeuralNet):
                 n_rows += n
                 # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
                 for name, term in terms.items():
-                    sums[name] = sums.setdefault(name, torch.zeros((), device=term.device)).add_(n * term.mean())
+                    sums.setdefault(name, torch.zeros((), device=term.device)).add_(term.mean(), alpha=n)
                 if not training:
                     by_row.append(sum(_by_row(term, m, n) for term in terms.values()))
         means = {name: float(total) / n_rows for name, total in sums.items()}  # the epoch's only wait for the device
@@ -361,7 +368,7 @@ def make_net(
         batch_size=batch_size,
         iterator_train=WholeBatches,
         iterator_train__generator=torch.Generator().manual_seed(seed),
-        iterator_valid=WholeBatches,
+        iterator_valid=HeldOutBatches,
         train_split=None,
         device=device,
         verbose=0,

@@ -143,8 +143,9 @@ def _watch_rates(monkeypatch):
     real = _training.AutoencoderNet.train_step
 
     def watched(self, batch, **kwargs):
+        terms = real(self, batch, **kwargs)
         rates.append([group["lr"] for group in self.optimizer_.param_groups])
-        return real(self, batch, **kwargs)
+        return terms
 
     monkeypatch.setattr(_training.AutoencoderNet, "train_step", watched)
     return rates

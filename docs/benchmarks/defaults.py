@@ -99,7 +99,10 @@ CHANGES = {
 def schedule(kind):
     """Train by another schedule for a while."""
     real = _training.rate_at
-    others = {"constant": lambda step, n_steps: 0.3, "linear": lambda step, n_steps: 1 - step / n_steps}
+    others = {
+        "constant": lambda step, n_steps: 0.3 * (step < n_steps),
+        "linear": lambda step, n_steps: 1 - step / n_steps,
+    }
     _training.rate_at = others.get(kind, real)
     try:
         yield
