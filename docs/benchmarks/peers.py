@@ -1,6 +1,6 @@
 """Default fits: test R² and seconds of Autoencoder and of its peers, on six data sets.
 
-    python docs/benchmarks/peers.py [--rounds 3] [--threads 2]
+    python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...]
 
 All rows are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
 system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
@@ -54,14 +54,16 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
     args = parser.parse_args()
     names = [name for name, system in SYSTEMS.items() if system.installed() and name != "by hand, same net"]
     processes = {name: Process(name, args.threads, Peer) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")
-    print(f"{'':22s}" + "".join(f"{name:>18s}" for name in N_COMPONENTS))
+    print(f"{'':22s}" + "".join(f"{name:>18s}" for name in args.data))
     results = {name: {} for name in names}
     of_pca = {}
-    for data, k in N_COMPONENTS.items():
+    for data in args.data:
+        k = N_COMPONENTS[data]
         runs = {name: [] for name in names}
         linear = []
         for seed in range(args.rounds):
@@ -77,7 +79,7 @@ def main():
     for name in names:
         cells = (f"{score:10.4f} {seconds:5.2f} s" for score, seconds in results[name].values())
         print(f"{name:22s}" + "".join(cells))
-    for data in N_COMPONENTS:
+    for data in args.data:
         ours, seconds = results["Autoencoder"][data]
         peers = {name: of_data[data] for name, of_data in results.items() if name != "Autoencoder"}
         best = max(peers, key=lambda name: peers[name][0])
