@@ -46,7 +46,8 @@ class Peer:
         start = time.perf_counter()
         fitted = self.system(N_COMPONENTS[name], seed=seed).fit(train)
         seconds = time.perf_counter() - start
-        return r2_score(test, fitted.reconstruct(test), multioutput="variance_weighted"), seconds
+        X_hat = fitted.reconstruct(test)
+        return r2_score(test, X_hat, multioutput="variance_weighted") if np.isfinite(X_hat).all() else np.nan, seconds
 
 
 def main():
@@ -59,32 +60,24 @@ def main():
     names = [name for name, system in SYSTEMS.items() if system.installed() and name != "by hand, same net"]
     processes = {name: Process(name, args.threads, Peer) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")
-    print(f"{'':22s}" + "".join(f"{name:>18s}" for name in args.data))
-    results = {name: {} for name in names}
-    of_pca = {}
     for data in args.data:
-        k = N_COMPONENTS[data]
-        runs = {name: [] for name in names}
-        linear = []
+        k, linear, runs = N_COMPONENTS[data], [], {name: [] for name in names}
         for seed in range(args.rounds):
             train, test = split(data, seed)
             pca = PCA(k).fit(train)
             linear.append(r2_score(test, pca.inverse_transform(pca.transform(test)), multioutput="variance_weighted"))
             for name, process in processes.items():
                 runs[name].append(process("fit", data, seed))
-        of_pca[data] = np.median(linear)
-        for name in names:
-            results[name][data] = np.median(runs[name], axis=0)
-    print(f"{'PCA':22s}" + "".join(f"{score:10.4f}        " for score in of_pca.values()))
-    for name in names:
-        cells = (f"{score:10.4f} {seconds:5.2f} s" for score, seconds in results[name].values())
-        print(f"{name:22s}" + "".join(cells))
-    for data in args.data:
-        ours, seconds = results["Autoencoder"][data]
-        peers = {name: of_data[data] for name, of_data in results.items() if name != "Autoencoder"}
-        best = max(peers, key=lambda name: peers[name][0])
-        score, theirs = peers[best]
-        print(f"{data}: R² {ours - score:+.4f} against the best peer, {best}, in {seconds / theirs:.2f} of its time")
+        results = {name: np.median(of_name, axis=0) for name, of_name in runs.items()}
+        print(f"{data}, {k} components: PCA {np.median(linear):.4f}")
+        for name, (score, seconds) in results.items():
+            print(f"  {name:22s} {score:8.4f} {seconds:8.2f} s")
+        ours, spent = results.pop("Autoencoder")
+        best = max(results, key=lambda name: np.nan_to_num(results[name][0], nan=-np.inf))
+        score, theirs = results[best]
+        print(
+            f"  R² {ours - score:+.4f} against the best peer, {best}, in {spent / theirs:.2f} of its time", flush=True
+        )
 
 
 if __name__ == "__main__":
