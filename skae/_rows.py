@@ -131,7 +131,7 @@ class _TensorOfRows:
         return len(self.rows)
 
     def __getitem__(self, index):
-        found = torch.from_numpy(self.rows.read(index.numpy().ravel())).float()
+        found = torch.stack([torch.from_numpy(self.rows.read(of_one.numpy())).float() for of_one in index])
         if self.device.type == "cuda":
             found = found.pin_memory()  # the next rows are read while these are copied
-        return found.to(self.device, non_blocking=True).unflatten(0, index.shape)
+        return found.to(self.device, non_blocking=True)

@@ -5,6 +5,7 @@ The only file that imports skorch.
 
 import contextlib
 import math
+import os
 import random
 import warnings
 
@@ -66,6 +67,17 @@ def isolated_rng(seed):
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
         torch.set_rng_state(torch_state)
+
+
+@contextlib.contextmanager
+def _what_torch_sets_undone():
+    """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    was_set = name in os.environ
+    with warnings.catch_warnings():
+        yield
+    if not was_set:
+        os.environ.pop(name, None)  # torch finds it again where it needs it
 
 
 def local_rng(random_state):
@@ -348,7 +360,7 @@ def make_net(
     net : AutoencoderNet
         Initialized.
     """
-    return AutoencoderNet(
+    net = AutoencoderNet(
         module,
         n_steps=None if max_iter is None else max_iter * WholeBatches.count(n_rows, batch_size),
         sizes=sizes,
@@ -372,7 +384,9 @@ def make_net(
         train_split=None,
         device=device,
         verbose=0,
-    ).initialize()
+    )
+    with _what_torch_sets_undone():
+        return net.initialize()
 
 
 def train(net, rows, held_out, epochs, *, max_iter):
