@@ -15,9 +15,9 @@ class Autoencoder(BaseAutoencoder):
 
     Where :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is a linear map and a neural
     network, added. The linear maps start at PCA's solution and the networks at zero, so before its first step the
-    autoencoder *is* PCA. Rows are held out, and the epoch that is kept is the one whose gain over PCA on them is
-    surest; where none is, the result is PCA. Codes look like PCA's: centred, uncorrelated, sorted by variance, on the
-    scale of PCA's scores, and with its signs. Data of any scale can be given as they are.
+    autoencoder *is* PCA. Rows are held out, and the epoch that is kept is the best of those that surely gain on them
+    over PCA; where none does, the result is PCA. Codes look like PCA's: centred, uncorrelated, sorted by variance, on
+    the scale of PCA's scores, and with its signs. Data of any scale can be given as they are.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Autoencoder(BaseAutoencoder):
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
         In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
-        whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
+        that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
         Whether each component of the codes is divided by its standard deviation, as in PCA.
@@ -72,7 +72,7 @@ class Autoencoder(BaseAutoencoder):
         that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 40 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
@@ -185,7 +185,10 @@ class Autoencoder(BaseAutoencoder):
     over the last hundred steps or so.
 
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
-    it is sure to the extent that it exceeds two standard errors.
+    it is sure if it exceeds two standard errors. Below 2,000 rows of few features (up to 16,384 weights, unless codes
+    are ordered) a second network trains beside the first, whose linear maps start at zero and whose networks start at
+    random. It may find a code to which no way leads from PCA's, and is the result where its gain is larger, and exceeds
+    three standard errors.
 
     References
     ----------

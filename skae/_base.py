@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._blueprint import Blueprint, load_weights, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from skae._codes import code_variance, r2_of_prefixes, shown_axes
+from skae._codes import code_variance, match_scale, r2_of_prefixes, shown_axes
 from skae._defaults import (
+    MOST_WEIGHTS_OF_RIVALS,
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
@@ -118,6 +119,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     def _is_solved(self, blueprint):
         """Whether the start is the optimum, so that there is nothing to train."""
         return blueprint.is_pca
+
+    def _has_blank_rival(self, blueprint):
+        """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
+        plain = self._has_start(blueprint) and not (blueprint.is_linear or blueprint.ordered or blueprint.formula)
+        return plain and blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
 
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
@@ -428,19 +434,25 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
     def _train(self, rows, blueprint, settings, first_weights, folds, epochs):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
 
-        def new_module(index):
-            """Build a module that starts at the solution of these rows, at random, or where the last fit ended."""
+        def new_modules(index):
+            """Build, after a rival if any, a module that starts at the solution of these rows or where a fit ended."""
             weights, axes = first_weights, blueprint.axes
             if weights is None and self._has_start(blueprint):
                 start = self._start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
-            return replace(blueprint, axes=axes).build(self._module_class, weights)
+            if len(folds) > 1 and self._has_blank_rival(blueprint):
+                one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
+                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(self._module_class, weights)
+                rival.encoder.start_blank()
+                rival.decoder.start_blank()
+                yield rival
+            yield replace(blueprint, axes=axes).build(self._module_class, weights)
 
         def new_net(indices):
-            siblings = Siblings([new_module(index) for index in indices], settings["device"])
+            siblings = Siblings([module for index in indices for module in new_modules(index)], settings["device"])
             return make_net(siblings, max(map(len, indices)), **settings)
 
-        return train_surely(
+        outcome = train_surely(
             new_net,
             rows.on_device(settings["device"]),
             folds,
@@ -449,6 +461,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
             tol=self.tol,
         )
+        if outcome.is_rival:
+            match_scale(outcome.module, rows)
+        return outcome
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
@@ -486,7 +501,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
         def attributes_now(module):
             epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
-            joined = {name: np.append(curves.get(name, ()), curve) for name, curve in now.items()}
+            joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
             outcome = Outcome(epoch=epoch, module=module, curves=joined)
             return self._trained(rows, moments, blueprint, settings, outcome, axes=blueprint.axes)
 

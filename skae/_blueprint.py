@@ -1,5 +1,6 @@
 """What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -64,6 +65,11 @@ class Blueprint:
     def n_components(self):
         """Size of the code."""
         return self.sizes[-1]
+
+    @property
+    def n_weights(self):
+        """Weights of the dense layers, without biases and linear branches."""
+        return 2 * sum(width_in * width_out for width_in, width_out in itertools.pairwise(self.sizes))
 
     @property
     def is_linear(self):

@@ -51,6 +51,13 @@ def shown_axes(module, rows, *, whiten):
     return (scale, mean, rotation, deviation_of(variance, whiten)), variance
 
 
+def match_scale(module, rows):
+    """Let the codes of a network that started blank vary by as much, in all, as those its axes were made for."""
+    variance = principal_axes(inner_codes(module, rows), rotate=False)[2]
+    if variance.any():
+        module.axes.scale.mul_(np.sqrt(len(variance) / variance.sum()))
+
+
 def code_variance(module, rows):
     """Variance of each component of the shown codes before whitening, with n - 1 in the denominator, (k,)."""
 

@@ -153,7 +153,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
         In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
-        whose gain over PCA is surest at the size where it is least. The whole code is a little worse than without.
+        that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
         Whether each component of the codes is divided by its standard deviation, as in PCA.
@@ -175,7 +175,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 40 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The

@@ -7,6 +7,7 @@ LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
+MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 
 def auto_hidden_layer_sizes(n_rows, n_features):
@@ -16,8 +17,8 @@ def auto_hidden_layer_sizes(n_rows, n_features):
 
 
 def auto_batch_size(n_rows):
-    """An eighth of the rows, from 40 to 256."""
-    return int(np.clip(n_rows // 8, 40, 256))
+    """An eighth of the rows, from 64 to 256."""
+    return int(np.clip(n_rows // 8, 64, 256))
 
 
 def auto_stream_batch_size(n_rows):

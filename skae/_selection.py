@@ -1,4 +1,4 @@
-"""Which epoch is kept: the one that is surely better than the start on rows it was not trained on."""
+"""Which epoch is kept: the best of those that are surely better than the start on rows they weren't trained on."""
 
 import math
 from dataclasses import dataclass, field
@@ -49,33 +49,37 @@ def hold_out(n_rows, fraction, seed):
     return [(np.delete(order, np.s_[i : i + n_held_out]), order[i : i + n_held_out]) for i in starts]
 
 
-def sure_gain(start, losses):
-    """Lower bound of the mean gain of `losses` over `start`, both of the same rows: two standard errors below it.
+def sure_gain(start, losses, *, by_rival=False):
+    """Mean gain of `losses` over `start`, both of the same rows, if it surely is one.
 
-    The best epoch on few held-out rows is often good by luck. Asking which epoch's gain is surest picks early, gentle
-    epochs where the evidence is thin, and the best one where there is plenty.
+    The best epoch on few held-out rows is often good by luck. So luck is ruled out first, and the best is chosen of
+    what is left.
 
     Parameters
     ----------
     start, losses : ndarray of shape (n, n_sizes)
         One column, or for ordered codes one for each size of prefix.
 
+    by_rival : bool
+        Whether the losses are a rival's, which is one more to be lucky.
+
     Returns
     -------
-    bound : float
-        At the size where it is least; 0 for the start itself, minus infinity where the gain is not finite.
+    gain : float
+        At the size where it is least; 0 for the start itself, minus infinity where the gain is not sure.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        bound = lower_bound(start - losses).min()  # paired
-    return float(bound) if np.isfinite(bound) else -math.inf
+        gain = start - losses  # paired
+        sure = lower_bound(gain, by_rival=by_rival).min() >= 0  # not if it is not a number
+    return float(gain.mean(axis=0).min()) if sure else -math.inf
 
 
-def lower_bound(gain):
-    """Mean over the first axis, minus two standard errors of it, or three where there are several columns to be right.
+def lower_bound(gain, *, by_rival=False):
+    """Mean over the first axis, minus two standard errors of it, or three where there are several to be right.
 
     A single row proves nothing.
     """
-    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1)
+    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
     if len(gain) == 1:
         return gain[0] - n_errors * np.abs(gain[0])
     return gain.mean(axis=0) - n_errors * gain.std(axis=0, ddof=1) / math.sqrt(len(gain))
@@ -122,10 +126,13 @@ class Outcome:
         The epoch at which the module is as it is, 0 for the start; None if training is not over.
 
     curves : dict of str to ndarray of shape (n_epochs,)
-        What was recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the siblings.
+        What was recorded once an epoch (`train_loss`, `valid_loss`, ...), averaged over the folds.
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
+
+    is_rival : bool
+        Whether it is the rival.
     """
 
     module: AutoencoderModule
@@ -133,19 +140,24 @@ class Outcome:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
+    is_rival: bool = False
 
 
 def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol):
-    """Train, and keep the epoch whose gain on held-out rows is surest.
+    """Train, and keep the epoch that gains most on held-out rows, of those that surely gain.
 
     With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
     more, side by side with them, on all rows: the epoch is chosen on the held-out rows of all folds, and the result is
     what that network was then. With no fold, all rows are trained on for all epochs.
 
+    Each of these networks may have a rival that starts elsewhere. It wins where it gains more over the other's
+    start.
+
     Parameters
     ----------
     make_net : callable
-        From a list of indices of rows, one for each network, to an `AutoencoderNet` of that many `Siblings`.
+        From a list of indices of rows to an `AutoencoderNet` of `Siblings`: for each index a network, or its
+        rival and the network.
 
     rows : torch.Tensor of shape (n, d), or the like
 
@@ -171,24 +183,37 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     if len(folds) != 1:
         trained_on.append(np.arange(len(rows)))
     net = make_net(trained_on)
-    held_out = RowDataset(rows, [held_out_index for _, held_out_index in folds]) if folds else None
-    trained = train(net, RowDataset(rows, trained_on), held_out, epochs, max_iter=max_iter)
-    module = net.module_.members[-1]
-    if not folds:
-        epoch = max(trained)
-        return Outcome(module, epoch, read_curves(net))
+    n_folds, n_each = max(1, len(folds)), len(net.module_.members) // len(trained_on)
 
-    losses, means, bounds = [], [], []
+    def dataset(indices):
+        return RowDataset(rows, [index for index in indices for _ in range(n_each)])
+
+    held_out = dataset([held_out_index for _, held_out_index in folds]) if folds else None
+    trained = train(net, dataset(trained_on), held_out, epochs, max_iter=max_iter)
+    modules = net.module_.members[-n_each:]
+
+    def outcome(i, epoch, **held_out_losses):
+        """What the last module, or its rival, came to."""
+        of_folds = slice(i, n_each * n_folds, n_each)
+        curves = {name: curve[:, of_folds].mean(axis=1) for name, curve in read_curves(net).items()}
+        return Outcome(modules[i], epoch, curves, is_rival=i < n_each - 1, **held_out_losses)
+
+    if not folds:
+        return outcome(0, max(trained))
+
+    losses, means, gains = [], [], []
     for epoch in trained:
-        losses.append(net.held_out_losses)
-        means.append(losses[-1].mean())
-        bounds.append(sure_gain(losses[0], losses[-1]))
-        if epoch == 0 or bounds[-1] > max(bounds[:-1]):
-            weights = read_weights(module)
+        by_fold = net.held_out_losses.reshape(n_folds, n_each, -1, net.held_out_losses.shape[1])
+        losses.append(np.concatenate(by_fold, axis=1))  # (n_each, n, n_sizes)
+        means.append(losses[-1].mean(axis=(1, 2)).min())
+        gains.append([sure_gain(losses[0][-1], of_one, by_rival=i < n_each - 1) for i, of_one in enumerate(losses[-1])])
+        if epoch == 0 or max(gains[-1]) > np.max(gains[:-1]):
+            best = int(np.argmax(gains[-1]))
+            weights = read_weights(modules[best])
         if n_iter_no_change is not None and epoch >= n_iter_no_change:
             before = min(means[: epoch + 1 - n_iter_no_change])
             if min(means[epoch + 1 - n_iter_no_change :]) > before - tol * abs(means[0]):
                 break
-    load_weights(module, weights)
-    epoch = int(np.argmax(bounds))
-    return Outcome(module, epoch, read_curves(net), losses[0], losses[epoch])
+    load_weights(modules[best], weights)
+    epoch = int(np.argmax(np.max(gains, axis=1)))
+    return outcome(best, epoch, start=losses[0][-1], losses=losses[epoch][best])

@@ -289,7 +289,7 @@ class SparseAutoencoder(BaseAutoencoder):
         that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 40 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The

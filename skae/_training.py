@@ -172,9 +172,9 @@ def rate_at(step, n_steps):
 class AutoencoderNet(NeuralNet):
     """The skorch net that trains `Siblings`, with nothing done per row and as little as can be per batch.
 
-    They give their own loss as named terms; the mean of each is recorded once an epoch, as `train_<term>` and
-    `valid_<term>`, beside their sums `train_loss` and `valid_loss`. The last pass over held-out rows leaves the loss
-    of each of them in `held_out_losses`, member after member.
+    They give their own loss as named terms; the mean of each, for each of them, is recorded once an epoch, as
+    `train_<term>` and `valid_<term>`, beside their sums `train_loss` and `valid_loss`. The last pass over held-out rows
+    leaves the loss of each row in `held_out_losses`, member after member.
 
     Parameters
     ----------
@@ -267,7 +267,8 @@ class AutoencoderNet(NeuralNet):
     @property
     def is_finite(self):
         """Whether the last epoch's losses and the weights are."""
-        losses = [self.history[-1].get(name, 0.0) for name in ("train_loss", "valid_loss")]
+        last = self.history[-1]
+        losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
         return bool(np.isfinite(losses).all()) and all(weight.isfinite().all() for weight in self.weights)
 
     def read_good(self):
@@ -301,10 +302,13 @@ class AutoencoderNet(NeuralNet):
                 n_rows += n
                 # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
                 for name, term in terms.items():
-                    sums.setdefault(name, torch.zeros((), device=term.device)).add_(term.mean(), alpha=n)
+                    mean = term.reshape(m, -1).mean(dim=1)
+                    sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=n)
                 if not training:
                     by_row.append(sum(_by_row(term, m, n) for term in terms.values()))
-        means = {name: float(total) / n_rows for name, total in sums.items()}  # the epoch's only wait for the device
+        means = {
+            name: total.double().cpu().numpy() / n_rows for name, total in sums.items()
+        }  # the epoch's only wait for it
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
         if not training:
@@ -447,7 +451,7 @@ def warn_of_divergence(when, what):
 
 
 def read_curves(net):
-    """Read what a net recorded once an epoch: {"train_loss": (n_epochs,), ...}."""
+    """Read what a net recorded once an epoch: {"train_loss": (n_epochs, n_siblings), "valid_loss": ..., ...}."""
     names = [name for name in net.history[-1] if name.startswith(("train_", "valid_"))] if net.history else []
     return {name: np.array(net.history[:, name]) for name in names}
 

@@ -108,7 +108,7 @@ def test_kl_is_that_of_bernoullis():
 
 def test_kl_reaches_its_target(digits):
     for target in (0.1, 0.3):
-        fitted = SparseAutoencoder(100, sparsity="kl", sparsity_target=target, **QUICK | {"max_iter": 30}).fit(digits)
+        fitted = SparseAutoencoder(100, sparsity="kl", sparsity_target=target, **QUICK | {"max_iter": 40}).fit(digits)
         assert fitted.active_ratio_ == pytest.approx(target, rel=0.25)
 
 

@@ -96,7 +96,11 @@ def test_sure_gain():
     assert sure_gain(start, start) == 0
     assert sure_gain(start, start - 1) == 1  # the same for each row: certain
     gain = np.array([[0.0], [1.0], [2.0], [3.0]])
-    assert sure_gain(start, start - gain) == pytest.approx(1.5 - 2 * gain.std(ddof=1) / 2)
+    assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
+    assert sure_gain(start, start - gain) == 1.5
+    assert sure_gain(start, start - gain + 0.5) == -np.inf
+    assert sure_gain(start, start - gain, by_rival=True) == -np.inf  # three are needed
+    assert sure_gain(start, start - gain - 1, by_rival=True) == 2.5
     assert sure_gain(start, np.full((4, 1), np.nan)) == sure_gain(start, np.full((4, 1), np.inf)) == -np.inf
     assert sure_gain(start[:1], start[:1] - 1) < 0  # one row proves nothing
 
@@ -112,7 +116,7 @@ def test_certainty_is_preferred_to_luck():
 # The net -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_kept_epoch_is_the_surest_of_one_training(digits):
+def test_the_curves_are_those_of_one_training(digits):
     X = np.vstack([digits + noise for noise in np.random.RandomState(0).rand(9, *digits.shape)])[:2100]
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=6, random_state=0).fit(X)
     history = ours.net_.history

@@ -80,13 +80,19 @@ class Ours(System):
 class ByHand(System):
     """The loop that a PyTorch user would write."""
 
-    linear, activation = False, nn.ReLU
+    linear, activation, optimizer = False, nn.ReLU, torch.optim.Adam
 
     def fit(self, X):
+        for _ in self.epochs(X):
+            pass
+        return self
+
+    def epochs(self, X):
+        """Train; hand over after each epoch."""
         sizes, n_epochs, batch_size = self._loop(X)
         torch.manual_seed(self.seed)
         rows, self.net = torch.tensor(X), Net(sizes, self.linear, self.activation)
-        optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3)
+        optimizer = self.optimizer(self.net.parameters(), lr=1e-3)
         for _ in range(n_epochs):
             for index in torch.randperm(len(rows)).split(batch_size):
                 batch = rows[index]
@@ -94,7 +100,7 @@ class ByHand(System):
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        return self
+            yield
 
     def transform(self, X):
         with torch.no_grad():

@@ -11,21 +11,13 @@ import argparse
 import time
 
 import numpy as np
+from _measure import made_up
 
 from skae import Autoencoder
 
 ROWS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 FEATURES = (10, 30, 100, 300, 1_000, 3_000, 10_000)
 COMPONENTS = (2, 8, 32, 128, 512)
-
-
-def made_up(n, d, k):
-    """Rows on a curved surface of k dimensions, with noise: (n, d) in float32."""
-    rng = np.random.default_rng(0)
-    codes, weights = rng.standard_normal((n, k), dtype=np.float32), rng.standard_normal((k, d), dtype=np.float32)
-    X = np.tanh(codes) @ weights
-    X += 0.1 * rng.standard_normal((n, d), dtype=np.float32)
-    return X
 
 
 def seconds(n, d, k, repeats):

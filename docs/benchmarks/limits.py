@@ -7,39 +7,31 @@
    one process; so does the loop by hand, at the same batch size, plain and with a fused optimiser.
 2. `transform` against the bare module's forward on the same rows, made a tensor and read back; its memory on a million.
 3. GridSearchCV, 12 fits, `n_jobs=2` against 1, one thread a fit in both, workers warm.
+4. Seconds of a fit by default, on scikit-learn's sets.
 """
 
 import argparse
-import contextlib
+import functools
 import time
 
 import numpy as np
 import torch
-from _systems import Net
-from sklearn.datasets import load_digits
+from _measure import Peak, made_up, stopwatch
+from _systems import ByHandOfTheSameNet, Net
+from sklearn import datasets
 from sklearn.model_selection import GridSearchCV
-from torch import nn
 
 from skae import Autoencoder
 
 SIZES = (784, 512, 256, 32)
-ROWS, EPOCHS = 10_000, 3
+ROWS = 10_000
 BATCH = 256
 
 
-@contextlib.contextmanager
-def stopwatch(times):
-    """Append the seconds of a block."""
-    start = time.perf_counter()
-    yield
-    times.append(time.perf_counter() - start)
+class FusedByHand(ByHandOfTheSameNet):
+    """The loop with a fused optimiser."""
 
-
-def made_up(n, d, k=32):
-    """Rows on a curved surface, with noise: (n, d) in float32."""
-    rng = np.random.default_rng(0)
-    X = np.tanh(rng.standard_normal((n, k), dtype=np.float32)) @ rng.standard_normal((k, d), dtype=np.float32)
-    return X + 0.1 * rng.standard_normal((n, d), dtype=np.float32)
+    optimizer = staticmethod(functools.partial(torch.optim.AdamW, fused=True))
 
 
 def matrix_rate():
@@ -52,46 +44,47 @@ def matrix_rate():
     return 20 * 2 * 128 * 784 * 512 / np.median(times)
 
 
-def by_hand(X, optimizer, **kwargs):
-    """Seconds of an epoch of the loop that one would write, for the net that Autoencoder trains."""
-    rows, net = torch.tensor(X), Net(SIZES, linear=True, activation=nn.GELU)
-    optimizer, times = optimizer(net.parameters(), lr=1e-3, **kwargs), []
-    for _ in range(EPOCHS):
-        with stopwatch(times):
-            for index in torch.randperm(len(rows)).split(BATCH):
-                loss = nn.functional.mse_loss(net(rows[index]), rows[index])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-    return np.median(times)
+class InTurns:
+    """scikit-learn's callback: before each epoch of an estimator, another has one, and the product's rate is taken."""
 
+    max_propagation_depth = None
 
-def ours(X):
-    """Seconds of an epoch of Autoencoder, the held-out rows included."""
-    times = []
-    for n_epochs in (1, 1 + EPOCHS):
-        with stopwatch(times):
-            Autoencoder(32, hidden_layer_sizes=SIZES[1:-1], max_iter=n_epochs, random_state=0).fit(X)
-    return (times[1] - times[0]) / EPOCHS
+    def __init__(self, others):
+        self.others = {name: system.epochs(X) for name, (system, X) in others.items()}
+        self.rates, self.seconds = [], {name: [] for name in ("Autoencoder", *others)}
+
+    def setup(self, estimator, context):
+        """Nothing to set up."""
+
+    def teardown(self, estimator, context):
+        """Nor to tear down."""
+
+    def on_fit_task_begin(self, estimator, context):  # noqa: ARG002
+        """Let the others have their epochs."""
+        if context.task_name != "epoch":
+            return
+        before = matrix_rate()
+        for name, epochs in self.others.items():
+            with stopwatch(self.seconds[name]):
+                next(epochs)
+        self.rates.append((before + matrix_rate()) / 2)
+        self.start = time.perf_counter()
+
+    def on_fit_task_end(self, estimator, context):  # noqa: ARG002
+        """Stop the watch."""
+        if context.task_name == "epoch":
+            self.seconds["Autoencoder"].append(time.perf_counter() - self.start)
 
 
 def training(rounds):
     """Part 1."""
     n_weights = sum(p.numel() for p in Net(SIZES, linear=True).parameters() if p.dim() == 2)
-    X = made_up(ROWS + 1_000, 784)  # of which Autoencoder holds out 1,000
-    systems = {
-        "Autoencoder": lambda: ours(X),
-        "by hand, Adam": lambda: by_hand(X[:ROWS], torch.optim.Adam),
-        "by hand, fused AdamW": lambda: by_hand(X[:ROWS], torch.optim.AdamW, fused=True),
-    }
-    shares = {name: [] for name in systems}
-    for _ in range(rounds):
-        for name, seconds in systems.items():
-            before = matrix_rate()
-            spent = seconds()
-            rate = 6 * n_weights * ROWS / spent
-            shares[name].append(rate / np.mean([before, matrix_rate()]))
-    for name, share in shares.items():
+    X = made_up(ROWS + 1_000, 784, 32)  # of which Autoencoder holds out 1,000
+    others = {"by hand, Adam": ByHandOfTheSameNet, "by hand, fused AdamW": FusedByHand}
+    turns = InTurns({name: (system(32, SIZES, rounds, BATCH), X[:ROWS]) for name, system in others.items()})
+    Autoencoder(32, hidden_layer_sizes=SIZES[1:-1], max_iter=rounds, random_state=0).set_callbacks(turns).fit(X)
+    for name, seconds in turns.seconds.items():
+        share = 6 * n_weights * ROWS / np.multiply(turns.rates, seconds)
         print(f"  {name:24s} {np.median(share):.1%} ({min(share):.1%} to {max(share):.1%})")
 
 
@@ -111,36 +104,14 @@ def transform(rounds):
             ratio = np.median(np.divide(ours, bare))
             print(f"  {'-'.join(map(str, sizes)):16s} {n:9,d} rows, {rows.dtype}: {ratio:.2f} of the bare module")
             del codes
-            print(f"    memory beyond rows and codes: {extra_memory(fitted, rows):.0f} MB")
-
-
-def extra_memory(fitted, rows):
-    """Growth of anonymous memory while rows are encoded, beyond the codes: MB at the peak."""
-    import threading
-
-    def anonymous():
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
-
-    peak, done = anonymous(), threading.Event()
-    before = peak
-
-    def watch():
-        nonlocal peak
-        while not done.wait(0.002):
-            peak = max(peak, anonymous())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    codes = fitted.transform(rows)
-    done.set()
-    thread.join()
-    return max(0, peak - before - codes.nbytes / 2**20)
+            with Peak("RssAnon") as peak:
+                codes = fitted.transform(rows)
+            print(f"    memory beyond rows and codes: {max(0, peak.above - codes.nbytes / 1e6):.0f} MB")
 
 
 def search(rounds):
     """Part 3."""
-    X = load_digits().data
+    X = datasets.load_digits().data
     grid = {"n_components": [2, 4, 8, 16]}
     estimator = Autoencoder(max_iter=15, random_state=0)
     times = {1: [], 2: []}
@@ -158,14 +129,24 @@ def search(rounds):
     )
 
 
+def default_fits(rounds):
+    """Part 4."""
+    for name, k in {"digits": 8, "breast_cancer": 4, "wine": 4, "diabetes": 4, "iris": 2}.items():
+        X, times = getattr(datasets, f"load_{name}")().data, []
+        for seed in range(rounds):
+            with stopwatch(times):
+                Autoencoder(k, random_state=seed).fit(X)
+        print(f"  {name:16s} {len(X):5d} x {X.shape[1]:2d}, {k} components: {np.median(times):.1f} s")
+
+
 def main():
-    """Run the three parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    ours(made_up(5_000, 784))  # what torch loads at the first step is nobody's time
+    Autoencoder(max_iter=1).fit(made_up(100, 4, 2))  # what torch loads at the first step is nobody's time
     print(f"{args.threads} threads, medians of {args.rounds}")
     print(f"share of the matrix product's rate in training, batches of {BATCH}")
     training(args.rounds)
@@ -173,6 +154,8 @@ def main():
     transform(args.rounds)
     print("GridSearchCV of 12 fits, one process and two")
     search(min(args.rounds, 5))
+    print("fits by default")
+    default_fits(min(args.rounds, 5))
 
 
 if __name__ == "__main__":

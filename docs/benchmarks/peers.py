@@ -13,13 +13,12 @@ import time
 import numpy as np
 import torch
 from _fashion_mnist import load
+from _measure import Process, r2
 from _systems import SYSTEMS
 from sklearn import datasets
 from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler
-from speed import Process
 
 N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits": 8, "fashion": 32}
 
@@ -47,7 +46,7 @@ class Peer:
         fitted = self.system(N_COMPONENTS[name], seed=seed).fit(train)
         seconds = time.perf_counter() - start
         X_hat = fitted.reconstruct(test)
-        return r2_score(test, X_hat, multioutput="variance_weighted") if np.isfinite(X_hat).all() else np.nan, seconds
+        return r2(test, X_hat) if np.isfinite(X_hat).all() else np.nan, seconds
 
 
 def main():
@@ -58,14 +57,14 @@ def main():
     parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
     args = parser.parse_args()
     names = [name for name, system in SYSTEMS.items() if system.installed() and name != "by hand, same net"]
-    processes = {name: Process(name, args.threads, Peer) for name in names}
+    processes = {name: Process(Peer, name, args.threads) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")
     for data in args.data:
         k, linear, runs = N_COMPONENTS[data], [], {name: [] for name in names}
         for seed in range(args.rounds):
             train, test = split(data, seed)
             pca = PCA(k).fit(train)
-            linear.append(r2_score(test, pca.inverse_transform(pca.transform(test)), multioutput="variance_weighted"))
+            linear.append(r2(test, pca.inverse_transform(pca.transform(test))))
             for name, process in processes.items():
                 runs[name].append(process("fit", data, seed))
         results = {name: np.median(of_name, axis=0) for name, of_name in runs.items()}

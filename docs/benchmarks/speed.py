@@ -13,8 +13,6 @@ the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
 """
 
 import argparse
-import contextlib
-import multiprocessing
 import platform
 import resource
 import time
@@ -22,9 +20,9 @@ import time
 import numpy as np
 import torch
 from _fashion_mnist import load
+from _measure import Process, made_up, r2
 from _systems import SYSTEMS
 from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 
 NETS = {  # sizes, rows, m
     "784-512-256-32": ((784, 512, 256, 32), 6_000, 4),
@@ -35,16 +33,9 @@ HELD_OUT = 1_000  # rows, of more than 5,000, that Autoencoder does not train on
 EPOCHS_TRIED = (1, 2, 4, 7, 10, 15)
 
 
-def made_up(n, d, k):
-    """Rows in [0, 1] on a curved surface of k dimensions, with noise."""
-    rng = np.random.RandomState(0)
-    X = np.tanh(rng.randn(n, k)) @ rng.randn(k, d) + 0.1 * rng.randn(n, d)
-    return ((X - X.min()) / np.ptp(X)).astype(np.float32)
-
-
-def r2(X, X_hat):
-    """Share of the variance that is reconstructed."""
-    return r2_score(X, X_hat, multioutput="variance_weighted")
+def scaled(X):
+    """Rows in [0, 1]."""
+    return (X - X.min()) / np.ptp(X)
 
 
 class Worker:
@@ -65,7 +56,7 @@ class Worker:
         """Seconds of an epoch."""
         sizes, n, m = NETS[net]
         n += HELD_OUT * self.ours
-        X = self.train[:n] if sizes[0] == 784 else made_up(n, sizes[0], sizes[-1])
+        X = self.train[:n] if sizes[0] == 784 else scaled(made_up(n, sizes[0], sizes[-1]))
         seconds = []
         for n_epochs in (1, 1 + m):
             start = time.perf_counter()
@@ -89,29 +80,6 @@ class Worker:
         else:
             start = np.nan
         return len(self.test) / (time.perf_counter() - start), self._memory() - self.memory_before
-
-
-def serve(connection, worker_class, name, threads):
-    """Answer calls of a worker's methods."""
-    worker = worker_class(name, threads)
-    with contextlib.suppress(EOFError):  # the other end is closed
-        while True:
-            method, *args = connection.recv()
-            connection.send(getattr(worker, method)(*args))
-
-
-class Process:
-    """A worker in a process of its own: a call names one of its methods."""
-
-    def __init__(self, name, threads, worker_class=Worker):
-        context = multiprocessing.get_context("spawn")
-        self.connection, other = context.Pipe()
-        context.Process(target=serve, args=(other, worker_class, name, threads), daemon=True).start()
-
-    def __call__(self, *call):
-        """Call a method there."""
-        self.connection.send(call)
-        return self.connection.recv()
 
 
 def pca(train, test):
@@ -186,7 +154,7 @@ def main():
     parser.add_argument("--parts", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--systems", nargs="*", default=[name for name, of in SYSTEMS.items() if of.installed()])
     args = parser.parse_args()
-    processes = {name: Process(name, args.threads) for name in args.systems}
+    processes = {name: Process(Worker, name, args.threads) for name in args.systems}
     print(f"{args.threads} threads, medians of {args.rounds}, {platform.machine()}, torch {torch.__version__}")
     if 1 in args.parts:
         epochs(processes, args.rounds)

@@ -13,51 +13,14 @@ Memory is read in /proc, so this runs on Linux. Each part runs in a process of i
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
+from _measure import Peak, r2
 from scipy import sparse
 from sklearn.decomposition import PCA
-from sklearn.metrics import r2_score
 
 from skae import Autoencoder
-
-
-class Peak:
-    """Peak of a line of /proc/self/status, in MB above its value before, while a block runs."""
-
-    def __init__(self, line):
-        self.line = line
-
-    def read(self):
-        """Read the line, in MB."""
-        status = Path("/proc/self/status").read_text().splitlines()
-        return next(int(text.split()[1]) / 1000 for text in status if text.startswith(self.line + ":"))
-
-    def __enter__(self):
-        self.before = self.peak = self.read()
-        self.running = True
-        self.thread = threading.Thread(target=self.watch)
-        self.start = time.perf_counter()
-        self.thread.start()
-        return self
-
-    def watch(self):
-        """Read again and again."""
-        while self.running:
-            self.peak = max(self.peak, self.read())
-            time.sleep(0.01)
-
-    def __exit__(self, *_):
-        self.seconds = time.perf_counter() - self.start
-        self.running = False
-        self.thread.join()
-
-    def __str__(self):
-        above = self.peak - self.before
-        return f"peak {self.line} {above:.0f} MB above the {self.before:.0f} MB before, {self.seconds:.0f} s"
 
 
 def chunks():
@@ -66,7 +29,7 @@ def chunks():
 
     train, test = load("train")[:20_000], load("t10k")
     pca = PCA(32, random_state=0).fit(train)
-    of_pca = r2_score(test, pca.inverse_transform(pca.transform(test)), multioutput="variance_weighted")
+    of_pca = r2(test, pca.inverse_transform(pca.transform(test)))
     of_fit = Autoencoder(32, random_state=0).fit(train).score(test)
     print(f"test R²: PCA {of_pca:.4f}, fit {of_fit:.4f}")
     for n_chunks in (8, 40):
@@ -120,7 +83,7 @@ def csr():
     with Peak("VmRSS") as peak_pca:
         pca = PCA(k, random_state=0).fit(train)
     dense = test.toarray()
-    of_pca = r2_score(dense, pca.inverse_transform(pca.transform(test)), multioutput="variance_weighted")
+    of_pca = r2(dense, pca.inverse_transform(pca.transform(test)))
     print(f"{X.nnz / n / d:.1%} dense; fit: {peak}; PCA: {peak_pca}")
     print(f"test R²: PCA {of_pca:.4f}, Autoencoder {autoencoder.score(test):.4f}, epoch kept {autoencoder.best_epoch_}")
 

@@ -69,21 +69,27 @@ class LinearPlus(nn.Module):
             self.register_buffer("limit", limit, persistent=False)
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
+    def start_blank(self):
+        """Start anew: the linear branch at zero, the last layer of the nonlinear one where PyTorch would start it."""
+        for weight in self.linear.parameters():
+            nn.init.zeros_(weight)
+        list(_layers_with_weights(self.nonlinear))[-1].reset_parameters()
+
     def forward(self, x):
         """Sum of the branches."""
         if self.nonlinear is None:
             return self.linear(x)
+        if self._is_near(x):
+            return self.linear(x) + self.nonlinear(x)
         near = x.clamp(-self.limit, self.limit)
         y = self.linear(near) + self.nonlinear(near)
-        if _is_same(x, near):
-            return y
         multiply_and_add = torch.addmm if self.far.dim() == 2 else torch.baddbmm
         return multiply_and_add(y, x - near, self.far.mT)
 
-
-def _is_same(x, near):
-    """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is to be traced."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and torch.equal(x, near)
+    def _is_near(self, x):
+        """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is traced."""
+        looks = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        return looks and bool((x.detach().abs() <= self.limit).all())
 
 
 def _layers_with_weights(module):
