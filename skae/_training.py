@@ -230,16 +230,15 @@ class AutoencoderNet(NeuralNet):
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
-        """Take one step of the optimiser; return the named terms of the loss."""
+        """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
         rows = batch[0]
         precision = contextlib.nullcontext()
         if self.mixed_precision:
             precision = torch.autocast(rows.device.type, torch.bfloat16)
         try:
             with precision:
-                terms = self.losses(rows)
-                loss = len(rows) * sum(term.mean() for term in terms.values())
-            self.module_.differentiate(loss)
+                means = {name: _by_member(term).mean(dim=1) for name, term in self.losses(rows).items()}
+            self.module_.differentiate(sum(means.values()).sum())
         except RuntimeError as error:
             if not self.compiles or self.steps_done:
                 raise
@@ -255,7 +254,7 @@ class AutoencoderNet(NeuralNet):
         if self.n_steps is None:
             self.update_average()
         self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
-        return {name: term.detach() for name, term in terms.items()}
+        return {name: mean.detach() for name, mean in means.items()}
 
     def update_average(self):
         """Move the average of a stream's weights, over all steps while they are few, towards the weights."""
@@ -298,21 +297,25 @@ class AutoencoderNet(NeuralNet):
         with contextlib.nullcontext() if training else isolated_rng(self.seed):
             for batch in iterator:
                 m, n = batch[0].shape[:2]
-                terms = step_fn(batch, **fit_params)
                 n_rows += n
-                # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
-                for name, term in terms.items():
-                    mean = term.reshape(m, -1).mean(dim=1)
-                    sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=n)
+                terms = means = step_fn(batch, **fit_params)
                 if not training:
+                    means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
                     by_row.append(sum(_by_row(term, m, n) for term in terms.values()))
-        means = {
-            name: total.double().cpu().numpy() / n_rows for name, total in sums.items()
-        }  # the epoch's only wait for it
+                # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
+                for name, mean in means.items():
+                    sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=n)
+        # the epoch's only wait for the device
+        means = {name: total.double().cpu().numpy() / n_rows for name, total in sums.items()}
         for name, mean in {**means, "loss": sum(means.values())}.items():
             self.history.record(f"{prefix}_{name}", mean)
         if not training:
             self.held_out_losses = torch.cat(by_row, dim=1).flatten(0, 1).cpu().double().numpy()  # (m n, n_sizes)
+
+
+def _by_member(term):
+    """A term of any shape (m, ...) in two dimensions."""
+    return term.reshape(len(term), -1)
 
 
 def _by_row(term, m, n):
