@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
+from skae._batches import RowDataset
 from skae._blueprint import Blueprint, load_weights, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from skae._codes import code_variance, match_scale, r2_of_prefixes, shown_axes
@@ -28,7 +29,6 @@ from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
 from skae._training import (
-    RowDataset,
     isolated_rng,
     load_average,
     local_rng,

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from skae._batches import RowDataset
 from skae._blueprint import load_weights, read_weights
-from skae._training import RowDataset, read_curves, train
+from skae._training import read_curves, train
 from skae.nn import AutoencoderModule
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA

@@ -15,7 +15,7 @@ FLOORS = [
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module", "skae.nn._siblings"},
     {"skae.nn"},
-    {"skae._rows", "skae.architectures"},
+    {"skae._batches", "skae._rows", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._codes", "skae._fitted", "skae._selection"},
     {"skae._base"},

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from skae import Autoencoder, _training
+from skae._batches import RowDataset, WholeBatches
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._selection import hold_out, sure_gain
-from skae._training import RowDataset, WholeBatches, isolated_rng, rate_at
+from skae._training import isolated_rng, rate_at
 from skae.architectures import Convolutional
 from skae.nn import AutoencoderModule
 

@@ -1,0 +1,79 @@
+"""Batches by index: which rows a step of each network sees."""
+
+import math
+
+import torch
+from torch.utils.data import Dataset
+
+JUDGED_AT_ONCE = 1024  # rows held out
+
+
+class RowDataset(Dataset):
+    """Which rows each of some networks is shown, of a tensor or of whatever gives a tensor for a tensor of indices.
+
+    Parameters
+    ----------
+    rows : torch.Tensor of shape (n, d), or the like
+
+    indices : list of ndarray of int
+        The rows of each network. One that has fewer than another is shown some of them twice in a pass.
+    """
+
+    def __init__(self, rows, indices):
+        self.rows = rows
+        self.indices = [torch.as_tensor(index) for index in indices]
+
+    def __len__(self):
+        return max(map(len, self.indices))
+
+
+class WholeBatches:
+    """Batches of rows that are indexed whole: no row is touched alone, as a `DataLoader` would.
+
+    Parameters
+    ----------
+    dataset : RowDataset
+
+    batch_size : int
+        Batches have about this many rows for each network, and differ by one at most.
+
+    generator : torch.Generator or None
+        Shuffles the rows anew at each pass. None keeps their order.
+
+    Yields
+    ------
+    rows : torch.Tensor of shape (m, n, d)
+        For each of the m networks.
+    """
+
+    def __init__(self, dataset, batch_size, generator=None):
+        self.dataset = dataset
+        self.n_batches = self.count(len(dataset), batch_size)
+        self.generator = generator
+
+    @staticmethod
+    def count(n_rows, batch_size):
+        """Batches in one pass over `n_rows` rows."""
+        return max(1, round(n_rows / batch_size))
+
+    def __iter__(self):
+        rows, n = self.dataset.rows, len(self.dataset)
+        chosen = torch.stack([self._ordered(index, n) for index in self.dataset.indices])  # (m, n)
+        if isinstance(rows, torch.Tensor):
+            chosen = chosen.to(rows.device)
+        for index in chosen.tensor_split(self.n_batches, dim=1):
+            yield rows[index], None  # skorch expects pairs
+
+    def _ordered(self, index, n):
+        if self.generator is None:
+            return index
+        passes = math.ceil(n / len(index))  # drawn on the CPU, so that a seed means the same order on every device
+        return torch.cat([index[torch.randperm(len(index), generator=self.generator)] for _ in range(passes)])[:n]
+
+
+class HeldOutBatches(WholeBatches):
+    """Batches of held-out rows in their order: larger ones, if the rows need not be read first."""
+
+    def __init__(self, dataset, batch_size):
+        resident = isinstance(dataset.rows, torch.Tensor)
+        super().__init__(dataset, max(batch_size, JUDGED_AT_ONCE) if resident else batch_size)
