@@ -299,7 +299,7 @@ class SparseAutoencoder(BaseAutoencoder):
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
-    early_stopping : bool, default=False
+    early_stopping : bool, default=True
         Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
         shortens a fit: rows are always held out.
 
@@ -448,7 +448,7 @@ class SparseAutoencoder(BaseAutoencoder):
         batch_size="auto",
         learning_rate="auto",
         weight_decay=0.3,
-        early_stopping=False,
+        early_stopping=True,
         validation_fraction="auto",
         n_iter_no_change=10,
         tol=1e-4,
