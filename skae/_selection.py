@@ -206,14 +206,14 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     for epoch in trained:
         by_fold = net.held_out_losses.reshape(n_folds, n_each, -1, net.held_out_losses.shape[1])
         losses.append(np.concatenate(by_fold, axis=1))  # (n_each, n, n_sizes)
-        means.append(losses[-1].mean(axis=(1, 2)).min())
+        means.append(losses[-1].mean(axis=(1, 2)))  # (n_each,)
         gains.append([sure_gain(losses[0][-1], of_one, by_rival=i < n_each - 1) for i, of_one in enumerate(losses[-1])])
         if epoch == 0 or max(gains[-1]) > np.max(gains[:-1]):
             best = int(np.argmax(gains[-1]))
             weights = read_weights(modules[best])
         if n_iter_no_change is not None and epoch >= n_iter_no_change:
-            before = min(means[: epoch + 1 - n_iter_no_change])
-            if min(means[epoch + 1 - n_iter_no_change :]) > before - tol * abs(means[0]):
+            before, since = np.split(means, [epoch + 1 - n_iter_no_change])
+            if (since.min(axis=0) > before.min(axis=0) - tol * np.abs(means[0][-1])).all():  # neither it nor its rival
                 break
     load_weights(modules[best], weights)
     epoch = int(np.argmax(np.max(gains, axis=1)))

@@ -83,9 +83,9 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
-    early_stopping : bool, default=True
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. It only
-        shortens a fit: rows are always held out.
+    early_stopping : bool, default=False
+        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
+        are held out anyway. It saves time where little is to be gained, and may miss what comes as the rate falls.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
@@ -227,7 +227,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         batch_size="auto",
         learning_rate="auto",
         weight_decay=0.3,
-        early_stopping=True,
+        early_stopping=False,
         validation_fraction="auto",
         n_iter_no_change=10,
         tol=1e-4,

@@ -146,6 +146,13 @@ def test_a_blank_rival_wins_where_pca_leads_nowhere():
     np.testing.assert_allclose(np.cov(codes.T), np.diag(ours.explained_variance_), atol=1e-6)
 
 
+def test_patience_waits_for_the_rival():
+    X = MinMaxScaler().fit_transform(SETS["diabetes"])
+    few = X[np.random.RandomState(0).permutation(len(X))[:200]]
+    ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the other network gains nothing for long
+    assert ours.best_epoch_ > 30
+
+
 def test_noise_falls_back_to_pca_of_all_rows():
     tables = np.random.RandomState(0).randn(8, 60, 5)  # nothing nonlinear to find
     fits = [(Autoencoder(2, random_state=0, max_iter=40).fit(X), X) for X in tables]

@@ -1,6 +1,6 @@
 """Default fits: test R² and seconds of Autoencoder and of its peers, on six data sets.
 
-    python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...]
+    python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...] [--systems "by hand" ...]
 
 All rows are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
 system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
@@ -55,8 +55,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
+    installed = [name for name, system in SYSTEMS.items() if system.installed() and name != "by hand, same net"]
+    parser.add_argument("--systems", nargs="*", default=installed)
     args = parser.parse_args()
-    names = [name for name, system in SYSTEMS.items() if system.installed() and name != "by hand, same net"]
+    names = args.systems
     processes = {name: Process(Peer, name, args.threads) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")
     for data in args.data:
