@@ -75,7 +75,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -120,10 +120,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         """Whether the start is the optimum, so that there is nothing to train."""
         return blueprint.is_pca
 
+    def _is_plain(self, blueprint):
+        """Whether training starts at PCA and asks for the reconstruction alone."""
+        return self._has_start(blueprint) and not blueprint.formula
+
     def _has_blank_rival(self, blueprint):
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
-        plain = self._has_start(blueprint) and not (blueprint.is_linear or blueprint.ordered or blueprint.formula)
-        return plain and blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
+        small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
+        return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
@@ -452,13 +456,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             siblings = Siblings([module for index in indices for module in new_modules(index)], settings["device"])
             return make_net(siblings, max(map(len, indices)), **settings)
 
+        stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
         outcome = train_surely(
             new_net,
             rows.on_device(settings["device"]),
             folds,
             epochs,
             max_iter=settings["max_iter"],
-            n_iter_no_change=self.n_iter_no_change if self.early_stopping else None,
+            n_iter_no_change=self.n_iter_no_change if stops_early else None,
             tol=self.tol,
         )
         if outcome.is_rival:

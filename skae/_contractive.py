@@ -184,9 +184,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
-    early_stopping : bool, default=False
+    early_stopping : "auto" or bool, default="auto"
         Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. It saves time where little is to be gained, and may miss what comes as the rate falls.
+        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
+        alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
@@ -194,10 +195,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
         trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training. Used if `early_stopping` is True.
+        Epochs without improvement that end a training. Used with `early_stopping`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used if `early_stopping` is True.
+        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
@@ -319,7 +320,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         batch_size="auto",
         learning_rate="auto",
         weight_decay=0.3,
-        early_stopping=False,
+        early_stopping="auto",
         validation_fraction="auto",
         n_iter_no_change=10,
         tol=1e-4,

@@ -5,6 +5,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.nn.functional import LIKELIHOODS
 
+ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
+
 
 class Moments:
     """Mean, variance and range of each feature of the rows seen so far."""
@@ -91,7 +93,7 @@ class Moments:
         column = int(np.argmax(np.maximum(-low, high - 1 if loss == "binary_cross_entropy" else -low)))
         half = 0.5 / self.n_rows
         if loss == "binary_cross_entropy":
-            if low[column] < 0 or high[column] > 1:
+            if low[column] < -ROUNDING or high[column] > 1 + ROUNDING:
                 value = low[column] if low[column] < 0 else high[column]
                 raise ValueError(
                     f"loss='binary_cross_entropy' needs X in [0, 1], but column {column} holds {value}. "
@@ -99,7 +101,7 @@ class Moments:
                 )
             rate = np.clip(self.mean, half, 1 - half)
             return np.log(rate / (1 - rate)), 4 * scale
-        if low[column] < 0:
+        if low[column] < -ROUNDING:
             raise ValueError(
                 f"loss='poisson' needs X of 0 or more, but column {column} holds {low[column]}. "
                 "Set loss='squared_error' for data with a sign."

@@ -5,8 +5,10 @@ import pytest
 import skorch
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.preprocessing import MinMaxScaler
 
 from skae import Autoencoder, VariationalAutoencoder
 from skae._training import AutoencoderNet
@@ -130,6 +132,13 @@ def test_data_outside_a_likelihoods_range(loss):
     if loss == "binary_cross_entropy":
         with pytest.raises(ValueError, match=r"in \[0, 1\], but column 1 holds 3\.0"):
             Autoencoder(loss=loss).fit(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_scalers_rounding_is_in_range(dtype):
+    X = MinMaxScaler().fit_transform(load_breast_cancer().data.astype(dtype))
+    assert X.max() > 1
+    assert Autoencoder(2, loss="binary_cross_entropy", max_iter=1).fit(X).score(X) > 0
 
 
 def test_before_fit(small, digits):

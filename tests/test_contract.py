@@ -277,7 +277,7 @@ ALTERNATIVES = {
     "batch_size": ("auto", 20),
     "learning_rate": (0.01, 0.02),
     "weight_decay": (0.3, 10.0),
-    "early_stopping": (True, False),
+    "early_stopping": ("auto", False),
     "validation_fraction": ("auto", 0.1),
     "n_iter_no_change": (2, 30),
     "tol": (0.02, 0.5),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
-from skae import Autoencoder, _training
+from skae import Autoencoder, SparseAutoencoder, _training
 from skae._batches import RowDataset, WholeBatches
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._selection import hold_out, sure_gain
@@ -129,10 +130,22 @@ def test_the_curves_are_those_of_one_training(digits):
 
 def test_early_stopping_only_shortens(digits):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
-    whole = Autoencoder(**settings).fit(digits)
+    whole = Autoencoder(**settings, early_stopping=False).fit(digits)
     short = Autoencoder(**settings, early_stopping=True, n_iter_no_change=2).fit(digits)
     assert short.n_iter_ < whole.n_iter_ == 60
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
+
+
+@pytest.mark.parametrize(("estimator", "stops"), [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False)])
+def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, stops):
+    noise = np.random.RandomState(0).randn(120, 8)  # in which there is nothing to gain
+    common = {"max_iter": 40, "n_iter_no_change": 2, "random_state": 0}
+    n_epochs = [
+        clone(estimator).set_params(**common, early_stopping=value).fit(noise).n_iter_
+        for value in ("auto", True, False)
+    ]
+    assert n_epochs[0] == (n_epochs[1] if stops else 40)
+    assert n_epochs[1] < n_epochs[2] == 40
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 9, 10, 11, 99])

@@ -92,8 +92,8 @@ CHANGES = {
     "tanh": always(activation="tanh"),
     "decay 0": always(weight_decay=0.0),
     "decay 1": always(weight_decay=1.0),
-    "patience of 5 epochs": always(early_stopping=True, n_iter_no_change=5),
-    "patience of 10 epochs": always(early_stopping=True, n_iter_no_change=10),
+    "patience of 5 epochs": always(n_iter_no_change=5),
+    "no early stopping": always(early_stopping=False),
     "no blank rival": mock.patch.object(Autoencoder, "_has_blank_rival", return_value=False),
 }
 
