@@ -72,6 +72,8 @@ class Ours(System):
         params = self._given(max_iter="n_epochs", batch_size="batch_size")
         if self.sizes:
             params["hidden_layer_sizes"] = self.sizes[1:-1]
+        if self.n_epochs:
+            params["early_stopping"] = False
         self.fitted = Autoencoder(self.k, random_state=self.seed, **params).fit(X)
         self.transform, self.reconstruct = self.fitted.transform, self.fitted.reconstruct
         return self

@@ -82,7 +82,9 @@ def training(rounds):
     X = made_up(ROWS + 1_000, 784, 32)  # of which Autoencoder holds out 1,000
     others = {"by hand, Adam": ByHandOfTheSameNet, "by hand, fused AdamW": FusedByHand}
     turns = InTurns({name: (system(32, SIZES, rounds, BATCH), X[:ROWS]) for name, system in others.items()})
-    Autoencoder(32, hidden_layer_sizes=SIZES[1:-1], max_iter=rounds, random_state=0).set_callbacks(turns).fit(X)
+    Autoencoder(
+        32, hidden_layer_sizes=SIZES[1:-1], max_iter=rounds, early_stopping=False, random_state=0
+    ).set_callbacks(turns).fit(X)
     for name, seconds in turns.seconds.items():
         share = 6 * n_weights * ROWS / np.multiply(turns.rates, seconds)
         print(f"  {name:24s} {np.median(share):.1%} ({min(share):.1%} to {max(share):.1%})")
