@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from skae._batches import RowDataset
 from skae._blueprint import Blueprint, load_weights, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from skae._codes import code_variance, match_scale, r2_of_prefixes, shown_axes
+from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
     auto_batch_size,
@@ -537,7 +537,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
-        return self._state(moments, blueprint, settings, weights, start.variance * unit**2, ratio, 0, curves)
+        return self._state(rows, moments, blueprint, settings, weights, start.variance * unit**2, ratio, 0, curves)
 
     def _trained(self, rows, moments, blueprint, settings, outcome, folds=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which has no folds."""
@@ -560,11 +560,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             module = blueprint.build(self._module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, blueprint)
-        return more | self._state(moments, blueprint, settings, weights, variance, ratio, outcome.epoch, outcome.curves)
+        kept = weights, variance, ratio, outcome.epoch, outcome.curves
+        return more | self._state(rows, moments, blueprint, settings, *kept)
 
-    def _state(self, moments, blueprint, settings, weights, variance, ratio, epoch, curves):
+    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves):
         """All attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
+        assembled = self._assembled(blueprint, weights, curves, settings, moments.n_rows)
+        module, size = assembled["_modules"]["float64"], blueprint.n_components
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
         return {
             "_blueprint": blueprint,
@@ -575,13 +578,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "_stream": None,
             "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
-            "n_components_": blueprint.n_components,
+            "n_components_": size,
             "n_samples_": moments.n_rows,
             "mean_": moments.mean,
+            "feature_importances_": importances(module, rows, moments.variance, size),
             "explained_variance_": variance,
             "best_epoch_": epoch,
             "loss_curve_": losses["train_loss"],
             "validation_loss_curve_": losses["valid_loss"],
             "n_iter_": max(1, len(losses["train_loss"])),
-            **self._assembled(blueprint, weights, curves, settings, moments.n_rows),
+            **assembled,
         }

@@ -8,6 +8,8 @@ from skae.nn import keep_prefix
 
 MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
 LEAST_DECODED_ROWS = 1000
+MOST_DIFFERENTIATED = 2048  # codes of one component each: fewer rows where there are more components
+LEAST_DIFFERENTIATED_ROWS = 16
 
 
 def inner_codes(module, rows):
@@ -100,3 +102,33 @@ def r2_of_prefixes(module, rows):
         total, mean = total + np.square(batch).sum(), mean + batch.sum(axis=0) / n
     total -= n * np.square(mean).sum()
     return 1 - error / total if total > 0 else np.zeros(k)
+
+
+def importances(module, rows, variance, k):
+    """Mean squared sensitivity of the codes to each feature in units of its spread, as shares of their sum, (d,).
+
+    Of some training rows, spread evenly.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        In float64.
+
+    rows : ScaledRows
+
+    variance : ndarray of shape (d,)
+        Of each feature.
+
+    k : int
+        Size of the code.
+    """
+    device = module.scaler.mean.device
+    module.eval()
+    n = min(len(rows), max(MOST_DIFFERENTIATED // k, LEAST_DIFFERENTIATED_ROWS))
+    x = rows.read(np.linspace(0, len(rows) - 1, n).astype(int)) * rows.scale + rows.mean
+    x = torch.tensor(x, device=device).repeat_interleave(k, dim=0).requires_grad_()  # (n k, d)
+    with torch.backends.cudnn.flags(enabled=False):  # which differentiates recurrent layers in training alone
+        codes = module.encode(x).reshape(n, k, k)
+        (gradient,) = torch.autograd.grad(codes.diagonal(dim1=1, dim2=2).sum(), x)
+    weight = gradient.square().sum(dim=0).cpu().numpy() * variance
+    return weight / weight.sum() if weight.sum() > 0 else weight

@@ -141,6 +141,10 @@ class LSTMAutoencoder(BaseAutoencoder):
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
+    feature_importances_ : ndarray of shape (n_features,)
+        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
+
     best_epoch_ : int
         The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
 
