@@ -1,21 +1,15 @@
-"""Fashion-MNIST for the benchmarks, from the files of Debian's package `dataset-fashion-mnist` or their like."""
+"""Fashion-MNIST for the benchmarks, from the folder that FASHION_MNIST names or from where skae.datasets finds it."""
 
-import gzip
 import os
-from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+from skae.datasets import fetch_fashion_mnist
 
 
-def load(part):
-    """Return the images of a part, "train" or "t10k", as float32 of shape (n, 784) in [0, 1]."""
-    path = FOLDER / f"{part}-images-idx3-ubyte.gz"
-    if not path.exists():
-        raise SystemExit(
-            f"{path} is missing. Install Debian's package dataset-fashion-mnist, or put the four idx files of "
-            "Fashion-MNIST into a folder and name it in the environment variable FASHION_MNIST."
-        )
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784).astype(np.float32) / 255
+def load(part, *, labels=False):
+    """Return the images of a part, "train" or "t10k", as float32 of shape (n, 784) in [0, 1], and maybe their kinds."""
+    subset = "test" if part == "t10k" else part
+    X, y = fetch_fashion_mnist(os.environ.get("FASHION_MNIST"), subset=subset, return_X_y=True)
+    X = X.astype(np.float32) / 255
+    return (X, y) if labels else X
