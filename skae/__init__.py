@@ -6,23 +6,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skae import architectures as architectures
+    from skae import datasets as datasets
+    from skae import inspection as inspection
     from skae import metrics as metrics
     from skae import nn as nn
     from skae._autoencoder import Autoencoder
     from skae._contractive import ContractiveAutoencoder
     from skae._convolutional import ConvolutionalAutoencoder
     from skae._denoising import DenoisingAutoencoder
+    from skae._outlier import AutoencoderOutlierDetector
     from skae._recurrent import LSTMAutoencoder
+    from skae._sampler import LatentSampler
     from skae._sparse import SparseAutoencoder
     from skae._stacked import StackedAutoencoder
     from skae._variational import VariationalAutoencoder
 
 __all__ = [
     "Autoencoder",
+    "AutoencoderOutlierDetector",
     "ContractiveAutoencoder",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
     "LSTMAutoencoder",
+    "LatentSampler",
     "SparseAutoencoder",
     "StackedAutoencoder",
     "VariationalAutoencoder",
@@ -32,15 +38,17 @@ __version__ = _version("skae")
 # torch takes seconds to load, so a module is loaded when something of it is asked for
 _MODULES = {
     "Autoencoder": "_autoencoder",
+    "AutoencoderOutlierDetector": "_outlier",
     "ContractiveAutoencoder": "_contractive",
     "ConvolutionalAutoencoder": "_convolutional",
     "DenoisingAutoencoder": "_denoising",
     "LSTMAutoencoder": "_recurrent",
+    "LatentSampler": "_sampler",
     "SparseAutoencoder": "_sparse",
     "StackedAutoencoder": "_stacked",
     "VariationalAutoencoder": "_variational",
 }
-_SUBMODULES = ("architectures", "metrics", "nn")
+_SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
 
 def __getattr__(name):

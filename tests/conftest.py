@@ -1,6 +1,7 @@
 """Every public estimator, found from `skae.__all__`, and small versions of them that fit in a moment."""
 
 import inspect
+import os
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from sklearn.neural_network import BernoulliRBM
 
 import skae
 from skae.architectures import Convolutional, Recurrent
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, in doctests neither
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # in two folds
 QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
@@ -45,7 +48,16 @@ SMALL = [
 
 
 def public_estimators():
-    """Return the classes in `skae.__all__` that are estimators."""
+    """Return the classes in `skae.__all__` that are autoencoders."""
+    return [c for c in _public() if hasattr(c, "transform")]
+
+
+def public_metas():
+    """Return the classes in `skae.__all__` that make something else of an autoencoder."""
+    return [c for c in _public() if not hasattr(c, "transform")]
+
+
+def _public():
     public = [getattr(skae, name) for name in skae.__all__]
     return [c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator)]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import SMALL, public_estimators
+from conftest import SMALL, public_estimators, public_metas
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -36,7 +36,7 @@ def test_every_public_estimator_is_under_contract():
     assert {type(estimator) for estimator in SMALL} == set(public_estimators())
 
 
-@pytest.mark.parametrize("of_class", public_estimators())
+@pytest.mark.parametrize("of_class", public_estimators() + public_metas())
 def test_docstrings_cite_the_references_that_they_give(of_class):
     text = inspect.getdoc(of_class)
     cited = set(re.findall(r"\[(\d+)\]_", text))

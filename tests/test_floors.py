@@ -15,7 +15,7 @@ FLOORS = [
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module", "skae.nn._siblings"},
     {"skae.nn"},
-    {"skae._batches", "skae._rows", "skae.architectures"},
+    {"skae._batches", "skae._rows", "skae._seeds", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._codes", "skae._fitted", "skae._selection"},
     {"skae._base"},
@@ -25,7 +25,13 @@ FLOORS = [
         "skae._unrolled",
     },
     {"skae._stacked"},  # its layers are variants
-    {"skae.metrics"},
+    {"skae._outlier", "skae._sampler", "skae.datasets", "skae.metrics"},
+    {"skae.inspection._plotting"},
+    {
+        *("skae.inspection._components", "skae.inspection._explained_variance", "skae.inspection._latent_grid"),
+        *("skae.inspection._latent_space", "skae.inspection._loss_curve", "skae.inspection._reconstruction"),
+    },
+    {"skae.inspection"},
     {"skae"},
 ]
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
@@ -79,7 +85,7 @@ def test_nn_is_torch_only():
 
 @pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])
 def test_works_without_the_extras(extra):
-    script = f"import sys; sys.modules[{extra!r}] = None; import skae.metrics; from skae import *"
+    script = f"import sys; sys.modules[{extra!r}] = None; import skae.inspection, skae.metrics; from skae import *"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

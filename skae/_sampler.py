@@ -1,0 +1,216 @@
+"""New rows from a density of the codes."""
+
+import copy
+import inspect
+import warnings
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_scalar, get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from skae._autoencoder import Autoencoder
+from skae._seeds import cloned
+from skae._training import local_rng
+
+N_COMPONENTS = 8
+MOST_GAUSSIANS = 32
+WANTED = {
+    "autoencoder": (("fit", "transform", "inverse_transform"), "Take one of skae's, PCA, or a Pipeline of such."),
+    "density": (("fit", "sample", "score_samples"), "Take GaussianMixture, KernelDensity, or the like."),
+}
+
+
+class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
+    r"""Draw new rows: codes from a density that was fitted to the codes of the training data, decoded.
+
+    An autoencoder does not say how its codes are spread. A density :math:`q` that is fitted to them afterwards does,
+    and makes a generator of any autoencoder, without a prior for its training to keep to [1]_:
+
+    .. math:: z \sim q, \qquad x = g(z)
+
+    The codes are standardised first, so that a density's defaults suit them.
+
+    Parameters
+    ----------
+    autoencoder : estimator, default=None
+        With `transform` and `inverse_transform`: one of this package's, PCA, or a Pipeline of them. It is cloned and
+        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is
+        `Autoencoder(8)`, or `Autoencoder(d)` for d < 8 features.
+
+    density : estimator, default=None
+        With `sample` and `score_samples`, such as `KernelDensity`; cloned and fitted to the codes. None is a
+        `GaussianMixture`, whose number of components is doubled, up to 32, while the Bayesian information criterion
+        falls.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the autoencoder and the density where their own is None.
+
+    Attributes
+    ----------
+    autoencoder_ : estimator
+        The fitted autoencoder.
+
+    scaler_ : StandardScaler
+        What standardises its codes.
+
+    density_ : estimator
+        The density, fitted to the standardised codes.
+
+    n_features_in_ : int
+        Number of features seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
+
+    See Also
+    --------
+    VariationalAutoencoder : Its `sample` draws codes from the prior.
+    skae.metrics.precision_recall : How good drawn rows are.
+
+    References
+    ----------
+    .. [1] P. Ghosh, M. S. M. Sajjadi, A. Vergari, M. Black, B. Schölkopf (2020). "From Variational to Deterministic
+       Autoencoders". International Conference on Learning Representations.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder, LatentSampler
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> sampler = LatentSampler(Autoencoder(8, max_iter=5, random_state=0), random_state=0).fit(X)
+    >>> sampler.sample(100).shape
+    (100, 64)
+    >>> bool(sampler.score(X) > sampler.score(X[:, ::-1]))  # mirrored digits are less likely
+    True
+    """
+
+    def __init__(self, autoencoder=None, density=None, *, random_state=None):
+        self.autoencoder = autoencoder
+        self.density = density
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Fit the autoencoder to X, and the density to its codes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the autoencoder.
+
+        Returns
+        -------
+        self : LatentSampler
+
+        Raises
+        ------
+        TypeError
+            If the autoencoder can't transform back, or the density can't be sampled.
+        """
+        for name, (methods, cure) in WANTED.items():
+            estimator = getattr(self, name)
+            missing = [method for method in methods if not hasattr(estimator, method)]
+            if estimator is not None and missing:
+                raise TypeError(f"{name}={estimator!r} has no {missing[0]}. {cure}")
+        n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
+        default = Autoencoder(min(N_COMPONENTS, n_features))
+        autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state).fit(X, y)
+        codes = np.asarray(autoencoder.transform(X))
+        scaler = StandardScaler().fit(codes)
+        codes = scaler.transform(codes)
+        if self.density is None:
+            density = _gaussians(codes, self.random_state)
+        else:
+            density = cloned(self.density, self.random_state).fit(codes)
+        self.autoencoder_, self.scaler_, self.density_ = autoencoder, scaler, density
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(autoencoder, name):
+                setattr(self, name, getattr(autoencoder, name))
+        return self
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw new rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Decoded codes, in no order.
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        rng, density = local_rng(random_state), self.density_
+        if "random_state" in inspect.signature(density.sample).parameters:
+            drawn = density.sample(n_samples, random_state=rng)
+        else:  # it draws with a generator of its own
+            drawn = copy.copy(density).set_params(random_state=rng).sample(n_samples)
+        codes = drawn[0] if isinstance(drawn, tuple) else drawn  # a mixture's come with their components, and sorted
+        return self.autoencoder_.inverse_transform(self.scaler_.inverse_transform(rng.permutation(codes)))
+
+    def score_samples(self, X):
+        """Return the logarithm of the density at the code of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+            In the space of the codes, not of the rows: to compare rows, not autoencoders.
+        """
+        check_is_fitted(self)
+        codes = np.asarray(self.autoencoder_.transform(X))
+        return self.density_.score_samples(self.scaler_.transform(codes)) - np.log(self.scaler_.scale_).sum()
+
+    def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+        """Return the mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            Mean log-density of the codes.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
+        return tags
+
+
+def _gaussians(codes, random_state):
+    """A mixture with as many components as the Bayesian information criterion likes best, of 1, 2, 4, ..."""
+    best, n = None, 1
+    while n <= min(MOST_GAUSSIANS, len(codes)):
+        mixture = GaussianMixture(n, random_state=random_state)
+        with warnings.catch_warnings():  # the user didn't choose its number of iterations
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(codes)
+        if best is not None and mixture.bic(codes) >= best.bic(codes):
+            break
+        best, n = mixture, 2 * n
+    return best
