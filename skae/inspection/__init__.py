@@ -1,0 +1,21 @@
+"""Plots of fitted autoencoders, and of anything else that transforms there and back: scikit-learn's Displays.
+
+`from_estimator` computes and draws, `plot` draws once more, and `ax_`, `axes_` and `figure_` are matplotlib's, to go on
+with. Only drawing needs matplotlib.
+"""
+
+from skae.inspection._components import ComponentsDisplay
+from skae.inspection._explained_variance import ExplainedVarianceDisplay
+from skae.inspection._latent_grid import LatentGridDisplay
+from skae.inspection._latent_space import LatentSpaceDisplay
+from skae.inspection._loss_curve import LossCurveDisplay
+from skae.inspection._reconstruction import ReconstructionDisplay
+
+__all__ = [
+    "ComponentsDisplay",
+    "ExplainedVarianceDisplay",
+    "LatentGridDisplay",
+    "LatentSpaceDisplay",
+    "LossCurveDisplay",
+    "ReconstructionDisplay",
+]

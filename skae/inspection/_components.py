@@ -1,0 +1,179 @@
+"""What each component of the code does to the features."""
+
+import math
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skae.inspection._plotting import (
+    OURS,
+    axes_for,
+    draw_features,
+    draw_images,
+    feature_panels,
+    import_pyplot,
+    names_of_features,
+    pictures,
+    shape_of_images,
+    size_of_images,
+    taken_apart,
+)
+
+MOST_IMAGES, IMAGES_A_LINE = 50, 10
+MOST_PANELS = 8
+
+
+class ComponentsDisplay:
+    """Atoms or loadings, one for each component of the code: as images, or as bars of the features.
+
+    It is made by `from_estimator`.
+
+    Parameters
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        What each component adds to a row, per unit.
+
+    image_shape : (height, width) or (height, width, 3), default=None
+        Of a row. None draws bars, or lines if there are more than 40 features.
+
+    feature_names : list of str, default=None
+        Names below the bars.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first of `axes_`.
+
+    axes_ : ndarray of matplotlib Axes
+        One for all images, or one for the bars of each component.
+
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    See Also
+    --------
+    Autoencoder.loadings : What is drawn of an autoencoder without atoms.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.inspection import ComponentsDisplay
+    >>> X = load_digits().data[:200]
+    >>> autoencoder = Autoencoder(2, max_iter=5, random_state=0).fit(X)
+    >>> ComponentsDisplay.from_estimator(autoencoder, X).components.shape
+    (2, 64)
+    """
+
+    def __init__(self, components, *, image_shape=None, feature_names=None):
+        self.components = components
+        self.image_shape = image_shape
+        self.feature_names = feature_names
+
+    @classmethod
+    def from_estimator(cls, estimator, X=None, *, n_components=None, image_shape=None, cmap="RdBu_r", ax=None):
+        """Draw the atoms of an estimator, or its mean local loadings on X.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with `loadings` or `components_`. Of a pipeline it is the last step, and the features are those
+            that this step sees.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Rows, for `estimator.loadings(X)`. Without them, or without that method, `components_` is drawn.
+
+        n_components : int, default=None
+            How many to draw, of the first. None is as many as there are, up to 50 images or 8 rows of bars.
+
+        image_shape : (height, width) or (height, width, 3), default=None
+            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            square if the number of features is the square of 8 or more. `()` is no image.
+
+        cmap : str or matplotlib Colormap, default="RdBu_r"
+            Of grey images, with zero in its middle.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; bars divide them up. None makes a figure.
+
+        Returns
+        -------
+        display : ComponentsDisplay
+
+        Raises
+        ------
+        ValueError
+            If X is needed, or there are not so many components.
+        """
+        check_is_fitted(estimator)
+        before, inner = taken_apart(estimator)
+        names = names_of_features(estimator, X)
+        for step in before:
+            names = (
+                step.get_feature_names_out(names)
+                if names is not None and hasattr(step, "get_feature_names_out")
+                else None
+            )
+        if X is not None and hasattr(inner, "loadings"):
+            for step in before:
+                X = step.transform(X)
+            components = inner.loadings(X).T
+        elif hasattr(inner, "components_"):
+            components = np.asarray(inner.components_)
+        else:
+            cure = (
+                "Give X, for its mean local loadings." if hasattr(inner, "loadings") else "It has no loadings either."
+            )
+            raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {cure}")
+        shape = shape_of_images(components.shape[1], image_shape, inner)
+        if n_components is None:
+            n_components = min(len(components), MOST_PANELS if shape is None else MOST_IMAGES)
+        if not 1 <= n_components <= len(components):
+            raise ValueError(
+                f"n_components={n_components!r} must be between 1 and {len(components)}: there are no more."
+            )
+        return cls(components[:n_components], image_shape=shape, feature_names=names).plot(ax, cmap=cmap)
+
+    def plot(self, ax=None, *, cmap="RdBu_r"):
+        """Draw the components, on one scale.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; bars divide them up. None makes a figure.
+
+        cmap : str or matplotlib Colormap, default="RdBu_r"
+            Of grey images, with zero in its middle. Where images have three channels, zero is grey.
+
+        Returns
+        -------
+        self : ComponentsDisplay
+        """
+        plt = import_pyplot(self)
+        n, n_features = self.components.shape
+        most = np.abs(self.components).max() or 1.0
+        if self.image_shape is None:
+            self.axes_ = feature_panels(self, ax, n, n_features, self.feature_names)
+            for i, (panel, row) in enumerate(zip(self.axes_, self.components, strict=True)):
+                draw_features(panel, {f"component {i + 1}": (row, OURS)})
+                panel.set_ylim(-1.05 * most, 1.05 * most)
+                panel.set_ylabel(f"{i + 1}", rotation=0, ha="right", va="center")
+            self.axes_[0].set_title("component", loc="left", fontsize="small")
+        else:
+            in_grey = len(self.image_shape) == 2
+            n_columns = min(n, IMAGES_A_LINE)
+            n_lines = math.ceil(n / n_columns)
+            ax = axes_for(self, ax, size_of_images(self.image_shape, n_lines, n_columns, room=1.9 if in_grey else 0.9))
+            images = pictures(self.components, self.image_shape, -most, most, plt.get_cmap(cmap))
+            ends = [(i * n_columns + 1, min((i + 1) * n_columns, n)) for i in range(n_lines)]
+            labels = [f"{first} to {last}" if last > first else str(first) for first, last in ends]
+            draw_images(ax, images, n_columns, labels)
+            if in_grey:
+                scale = plt.cm.ScalarMappable(plt.Normalize(-most, most), cmap)
+                # beside the images themselves, however wide the axes are
+                bar = ax.figure.colorbar(scale, cax=ax.inset_axes((1 + 0.1 / n_columns, 0, 0.15 / n_columns, 1)))
+                bar.outline.set_visible(False)
+                bar.ax.tick_params(labelsize="small")
+            self.axes_ = np.array([ax])
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        return self

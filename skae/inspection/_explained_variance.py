@@ -1,0 +1,136 @@
+"""How much of the variance so many components carry."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
+
+MOST_SIZES = 32  # of codes that are decoded for the curve
+
+
+class ExplainedVarianceDisplay:
+    """R² of the reconstruction against the number of components, beside PCA's.
+
+    It is made by `from_estimator`, or by hand of any curve.
+
+    Parameters
+    ----------
+    sizes : array-like of int
+        Numbers of components.
+
+    r2 : array-like of float
+        R² of the reconstruction from so many of them.
+
+    pca_sizes, pca_r2 : array-like, default=None
+        The same of PCA.
+
+    name : str, default=None
+        What the curve is called in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    See Also
+    --------
+    skae.metrics.reconstruction_scorer : R² of the whole code.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.inspection import ExplainedVarianceDisplay
+    >>> X = load_digits().data[:200]
+    >>> autoencoder = Autoencoder(8, ordered=True, max_iter=5, random_state=0).fit(X)
+    >>> display = ExplainedVarianceDisplay.from_estimator(autoencoder, X)
+    >>> display.sizes
+    array([1, 2, 3, 4, 5, 6, 7, 8])
+    >>> bool((display.r2 > display.pca_r2[:8] - 1e-6).all())
+    True
+    """
+
+    def __init__(self, sizes, r2, *, pca_sizes=None, pca_r2=None, name=None):
+        self.sizes = sizes
+        self.r2 = r2
+        self.pca_sizes = pca_sizes
+        self.pca_r2 = pca_r2
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, *, ax=None):
+        """Compute R² on X and draw it.
+
+        Where components explain the variance one by one (PCA's, or those of an ordered or a linear autoencoder) there
+        is a curve, of the first 1, 2, ... components with the others at zero. Of any other there is a point: the
+        whole code.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with `transform` and `inverse_transform`.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data. PCA is fitted to them, so its curve is the best that linear codes can do on them.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        display : ExplainedVarianceDisplay
+
+        Raises
+        ------
+        ValueError
+            If X has fewer than two rows: they have no variance.
+        """
+        check_is_fitted(estimator)
+        codes, rows = encode(estimator, X), dense(X)
+        n_components = codes.shape[1]
+        if len(rows) < 2:
+            raise ValueError(f"X has {len(rows)} row, and R² needs two or more. Give more rows.")
+        sizes = np.array([n_components])
+        if hasattr(innermost(estimator), "explained_variance_ratio_"):
+            sizes = np.unique(np.linspace(1, n_components, min(n_components, MOST_SIZES)).round().astype(int))
+        r2 = []
+        for size in sizes:
+            X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
+            r2.append(r2_score(rows, X_hat, multioutput="variance_weighted"))
+        pca = PCA(min(*rows.shape, 2 * n_components), random_state=0).fit(rows)
+        pca_r2 = np.cumsum(pca.explained_variance_ratio_)
+        pca_sizes = np.arange(1, len(pca_r2) + 1)
+        return cls(
+            sizes, np.array(r2), pca_sizes=pca_sizes, pca_r2=pca_r2, name=type(innermost(estimator)).__name__
+        ).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        self : ExplainedVarianceDisplay
+        """
+        ax = bare(axes_for(self, ax, (4.6, 3.2)))
+        look = {"linewidth": 1.5, "clip_on": False}
+        if self.pca_sizes is not None:
+            ax.plot(self.pca_sizes, self.pca_r2, color=PCAS, label="PCA", **look)
+        line = {"linestyle": "", "markersize": 6} if len(self.sizes) == 1 else {"markersize": 3}
+        ax.plot(self.sizes, self.r2, color=OURS, label=self.name, marker="o", **line, **look)
+        # an R² of 0 is the mean; what is below stays in sight
+        ax.set(xlabel="number of components", ylabel="R²", ylim=(min(0.0, 1.1 * np.min(self.r2)), 1))
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        if self.name is not None or self.pca_sizes is not None:
+            ax.legend(loc="lower right", frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,224 @@
+"""Codes as points in a plane, beside PCA's."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from skae.inspection._plotting import (
+    OURS,
+    TEN_COLOURS,
+    axes_for,
+    bare,
+    check_components,
+    dense,
+    encode,
+    import_pyplot,
+    innermost,
+    label_of,
+    subdivide,
+)
+
+MOST_CLASSES = 20
+FEW_POINTS = 1000  # more are drawn as pixels, also in a vector format
+
+
+class LatentSpaceDisplay:
+    """Codes as points in a plane, coloured by labels, beside PCA's.
+
+    It is made by `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_components)
+        Codes.
+
+    y : array-like of shape (n_samples,), default=None
+        Labels: up to 20 classes, with a legend, or numbers, with a colour bar.
+
+    components : (int, int), default=(0, 1)
+        Columns of the codes that are drawn, counted from zero. The labels of the axes count from one.
+
+    pca_codes : ndarray of shape (n_samples, any), default=None
+        PCA's codes, for a panel of their own.
+
+    name : str, default=None
+        Title of the panel of the codes.
+
+    y_name : str, default=None
+        Title of the legend or the colour bar.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first of `axes_`, with the codes.
+
+    axes_ : ndarray of matplotlib Axes
+        The panels.
+
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    See Also
+    --------
+    LatentGridDisplay : What the points of such a plane are decoded to.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import Autoencoder
+    >>> from skae.inspection import LatentSpaceDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> autoencoder = Autoencoder(2, max_iter=5, random_state=0).fit(X[:200])
+    >>> display = LatentSpaceDisplay.from_estimator(autoencoder, X[:200], y[:200])
+    >>> [ax.get_title() for ax in display.axes_]
+    ['Autoencoder', 'PCA']
+    """
+
+    def __init__(self, codes, y=None, *, components=(0, 1), pca_codes=None, name=None, y_name=None):
+        self.codes = codes
+        self.y = y
+        self.components = components
+        self.pca_codes = pca_codes
+        self.name = name
+        self.y_name = y_name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, components=(0, 1), with_pca=True, ax=None):
+        """Encode rows and draw their codes.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with `transform`.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels to colour by: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some
+            aren't whole, or more than 20 differ, are no classes.
+
+        components : (int, int), default=(0, 1)
+            Columns of the codes to draw, counted from zero. The labels of the axes count from one.
+
+        with_pca : bool, default=True
+            Whether to draw PCA's codes of X beside them. They are left out where X has too few rows or features, or
+            the estimator is a PCA.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; two panels divide them up. None makes a figure.
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+        """
+        check_is_fitted(estimator)
+        codes, pca_codes = encode(estimator, X), None
+        n_shown = max(check_components(components, codes.shape[1])) + 1
+        if with_pca and min(np.shape(X)) >= n_shown and not isinstance(estimator, PCA):
+            pca_codes = PCA(n_shown, random_state=0).fit_transform(dense(X))
+        return cls._of(codes, y, components, pca_codes, type(innermost(estimator)).__name__).plot(ax)
+
+    @classmethod
+    def from_predictions(cls, codes, y=None, *, components=(0, 1), name=None, ax=None):
+        """Draw codes.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n_samples, n_components)
+            Codes.
+
+        y : array-like of shape (n_samples,), default=None
+            Labels to colour by, as in `from_estimator`.
+
+        components : (int, int), default=(0, 1)
+            Columns of the codes to draw, counted from zero.
+
+        name : str, default=None
+            Title.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+        """
+        return cls._of(codes, y, components, None, name).plot(ax)
+
+    @classmethod
+    def _of(cls, codes, y, components, pca_codes, name):
+        codes, y_name = check_array(codes, dtype=float, input_name="codes"), getattr(y, "name", None)
+        components = check_components(components, codes.shape[1])
+        if y is not None:
+            y = column_or_1d(y)
+            if len(y) != len(codes):
+                raise ValueError(f"y has {len(y)} labels, but there are {len(codes)} rows. Give one for each row.")
+        return cls(codes, y, components=components, pca_codes=pca_codes, name=name, y_name=y_name)
+
+    def plot(self, ax=None):
+        """Draw the codes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; two panels divide them up. None makes a figure.
+
+        Returns
+        -------
+        self : LatentSpaceDisplay
+        """
+        plt = import_pyplot(self)
+        panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [("PCA", self.pca_codes)])
+        colours, handles = self._colours(plt)
+        n_columns = 1 if not handles or len(handles) <= len(TEN_COLOURS) else 2
+        longest = max((len(handle.get_label()) for handle in handles or ()), default=5)
+        room = 0 if self.y is None else (0.4 + 0.08 * longest) * n_columns  # for the legend, or the colour bar
+        ax = axes_for(self, ax, (3.3 * len(panels) + room, 3.3))
+        self.axes_ = subdivide(ax, 1, len(panels))[0] if len(panels) > 1 else np.array([ax])
+        n = len(self.codes)
+        # in one order for all classes, so that none covers the others
+        order = np.random.default_rng(0).permutation(n)
+        look = {"s": np.clip(400 / np.sqrt(n), 3, 30), "alpha": np.clip(30 / np.sqrt(n), 0.4, 0.9), "linewidths": 0}
+        for panel, (name, codes) in zip(self.axes_, panels, strict=True):
+            colour = colours if isinstance(colours, str) else colours[order]
+            points = bare(panel).scatter(
+                *codes[order][:, self.components].T, c=colour, rasterized=n > FEW_POINTS, **look
+            )
+            labels = [label_of(component, self.codes.shape[1]) for component in self.components]
+            panel.set(title=name, xlabel=labels[0], ylabel=labels[1])
+        self.ax_, self.figure_ = self.axes_[0], ax.figure
+        if handles:
+            where = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False, "handlelength": 1}
+            self.axes_[-1].legend(handles=handles, title=self.y_name, ncols=n_columns, **where)
+        elif self.y is not None:
+            bar = self.figure_.colorbar(points, ax=list(self.axes_), label=self.y_name, shrink=0.8)
+            bar.solids.set_alpha(1)
+            bar.outline.set_visible(False)
+        return self
+
+    def _colours(self, plt):
+        """Colours of the points, or numbers for a colour bar; and the handles of a legend."""
+        from matplotlib.lines import Line2D
+
+        if self.y is None:
+            return OURS, None
+        y = np.asarray(self.y)
+        classes, which = np.unique(y, return_inverse=True)
+        numeric = y.dtype.kind in "iuf"
+        if numeric and (len(classes) > MOST_CLASSES or (classes != np.round(classes)).any()):
+            return y.astype(float), None
+        if len(classes) > MOST_CLASSES:
+            raise ValueError(
+                f"y has {len(classes)} classes, more than {MOST_CLASSES} colours that can be told apart. Group them, "
+                "or give numbers, which have a colour bar."
+            )
+        few = len(classes) <= len(TEN_COLOURS)
+        palette = TEN_COLOURS if few else [plt.get_cmap("tab20")(i) for i in range(MOST_CLASSES)]
+        look = {"marker": "o", "linestyle": "", "markersize": 5}
+        handles = [
+            Line2D([], [], color=colour, label=f"{label:g}" if numeric else str(label), **look)
+            for label, colour in zip(classes, palette, strict=False)
+        ]
+        return np.array(palette)[which], handles

@@ -1,0 +1,132 @@
+"""How a training went."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skae.inspection._plotting import TEN_COLOURS, axes_for, bare, import_pyplot, innermost
+
+LOG_RANGE = 10  # the greatest loss over the least, above which the axis is logarithmic
+
+
+class LossCurveDisplay:
+    """Each term of the loss against the epoch: of training rows, and of those held out.
+
+    It is made by `from_estimator`, or by hand of any curves.
+
+    Parameters
+    ----------
+    train, valid : dict of str to array-like of shape (n_epochs,)
+        Mean of each named term after each epoch, of training and of held-out rows. The latter may be empty.
+
+    best_epoch : int, default=None
+        The epoch that was kept, counted from 1; 0 is the start.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import VariationalAutoencoder
+    >>> from skae.inspection import LossCurveDisplay
+    >>> X = load_digits().data[:200]
+    >>> autoencoder = VariationalAutoencoder(2, max_iter=5, random_state=0).fit(X)
+    >>> display = LossCurveDisplay.from_estimator(autoencoder)
+    >>> list(display.train), len(display.train["loss"])
+    (['loss', 'reconstruction', 'divergence'], 5)
+    """
+
+    def __init__(self, train, valid, *, best_epoch=None):
+        self.train = train
+        self.valid = valid
+        self.best_epoch = best_epoch
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None):
+        """Read the curves of a fitted autoencoder and draw them.
+
+        Where the loss is a sum, it is drawn beside its terms; those that were always zero are left out.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted autoencoder of `skae`, or a pipeline that ends in one.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        ValueError
+            If nothing was trained.
+        """
+        check_is_fitted(estimator)
+        inner = innermost(estimator)
+        history = getattr(getattr(inner, "net_", None), "history", ())
+        if not len(history):
+            raise ValueError(
+                f"{type(inner).__name__} was not trained in epochs: it has no loss curve. Only autoencoders have one, "
+                "and not those that are solved in closed form, as with hidden_layer_sizes=() or very few rows."
+            )
+        train, valid = (
+            {key.removeprefix(part): np.array(history[:, key]) for key in history[0] if key.startswith(part)}
+            for part in ("train_", "valid_")
+        )
+        terms = [name for name in train if name != "loss" and np.any(train[name])]
+        terms = ["loss", *terms] if len(terms) > 1 else terms or ["loss"]
+        train, valid = ({name: curves[name] for name in terms if name in curves} for curves in (train, valid))
+        return cls(train, valid, best_epoch=inner.best_epoch_).plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure.
+
+        Returns
+        -------
+        self : LossCurveDisplay
+        """
+        import_pyplot(self)
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import LogLocator, NullLocator
+
+        ax = bare(axes_for(self, ax, (5.4, 3.2)))
+        handles = []
+        for term, colour in zip(self.train, ("black", *TEN_COLOURS), strict=False):
+            for curves, style in ((self.train, "-"), (self.valid, "--")):
+                if term in curves:
+                    epochs = np.arange(1, len(curves[term]) + 1)
+                    # a single epoch is a point
+                    marker = "o" if len(epochs) == 1 else None
+                    ax.plot(epochs, curves[term], style, color=colour, linewidth=1.5, marker=marker, markersize=4)
+            handles.append(Line2D([], [], color=colour, label=term))
+        handles = handles if len(handles) > 1 else []
+        handles += [Line2D([], [], color="0.4", label="training")]
+        if self.valid:
+            handles += [Line2D([], [], color="0.4", linestyle="--", label="held-out rows")]
+        if self.best_epoch is not None:
+            handles += [ax.axvline(self.best_epoch, color="0.6", linewidth=0.8, zorder=0, label="epoch kept")]
+        values = np.concatenate([*map(np.ravel, self.train.values()), *map(np.ravel, self.valid.values())])
+        values = values[np.isfinite(values)]
+        if values.size and values.min() > 0 and values.max() > LOG_RANGE * values.min():
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
