@@ -122,7 +122,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _is_plain(self, blueprint):
         """Whether training starts at PCA and asks for the reconstruction alone."""
-        return self._has_start(blueprint) and not blueprint.formula
+        return blueprint.linear and not blueprint.formula
 
     def _has_blank_rival(self, blueprint):
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
@@ -466,7 +466,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             n_iter_no_change=self.n_iter_no_change if stops_early else None,
             tol=self.tol,
         )
-        if outcome.is_rival:
+        if self._is_plain(blueprint) and first_weights is None:
             match_scale(outcome.module, rows)
         return outcome
 

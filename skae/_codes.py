@@ -4,12 +4,13 @@ import numpy as np
 import torch
 
 from skae._pca import deviation_of, principal_axes
+from skae._rows import BYTES_AT_ONCE
 from skae.nn import keep_prefix
 
 MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
 LEAST_DECODED_ROWS = 1000
-MOST_DIFFERENTIATED = 2048  # codes of one component each: fewer rows where there are more components
-LEAST_DIFFERENTIATED_ROWS = 16
+MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
+DIFFERENTIATED_ROWS = 16, 256  # at least and at most
 
 
 def inner_codes(module, rows):
@@ -54,10 +55,11 @@ def shown_axes(module, rows, *, whiten):
 
 
 def match_scale(module, rows):
-    """Let the codes of a network that started blank vary by as much, in all, as those its axes were made for."""
+    """Let the codes of a trained module vary by as much, in all, as those its axes were made for: of unit variance."""
     variance = principal_axes(inner_codes(module, rows), rotate=False)[2]
+    scale = module.axes.scale.cpu().double().numpy()
     if variance.any():
-        module.axes.scale.mul_(np.sqrt(len(variance) / variance.sum()))
+        module.axes.scale.mul_(np.sqrt(np.square(scale).sum() / (np.square(scale) * variance).sum()))
 
 
 def code_variance(module, rows):
@@ -124,11 +126,14 @@ def importances(module, rows, variance, k):
     """
     device = module.scaler.mean.device
     module.eval()
-    n = min(len(rows), max(MOST_DIFFERENTIATED // k, LEAST_DIFFERENTIATED_ROWS))
-    x = rows.read(np.linspace(0, len(rows) - 1, n).astype(int)) * rows.scale + rows.mean
-    x = torch.tensor(x, device=device).repeat_interleave(k, dim=0).requires_grad_()  # (n k, d)
-    with torch.backends.cudnn.flags(enabled=False):  # which differentiates recurrent layers in training alone
-        codes = module.encode(x).reshape(n, k, k)
-        (gradient,) = torch.autograd.grad(codes.diagonal(dim1=1, dim2=2).sum(), x)
-    weight = gradient.square().sum(dim=0).cpu().numpy() * variance
+    index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(MOST_DIFFERENTIATED // k, *DIFFERENTIATED_ROWS))))
+    squares = np.zeros(len(variance))
+    for some in np.array_split(index.astype(int), np.ceil(len(index) * k * len(variance) * 8 / BYTES_AT_ONCE)):
+        x = torch.tensor(rows.read(some) * rows.scale + rows.mean, device=device)
+        x = x.repeat_interleave(k, dim=0).requires_grad_()  # (n k, d)
+        with torch.backends.cudnn.flags(enabled=False):  # which differentiates recurrent layers in training alone
+            codes = module.encode(x).reshape(-1, k, k)
+            (gradient,) = torch.autograd.grad(codes.diagonal(dim1=1, dim2=2).sum(), x)
+        squares += gradient.square().sum(dim=0).cpu().numpy()
+    weight = squares * variance
     return weight / weight.sum() if weight.sum() > 0 else weight

@@ -122,7 +122,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
         default = Autoencoder(min(N_COMPONENTS, n_features))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state).fit(X, y)
-        codes = np.asarray(autoencoder.transform(X))
+        codes = np.asarray(autoencoder.transform(X), dtype=np.float64)  # for covariances
         scaler = StandardScaler().fit(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -175,7 +175,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
             In the space of the codes, not of the rows: to compare rows, not autoencoders.
         """
         check_is_fitted(self)
-        codes = np.asarray(self.autoencoder_.transform(X))
+        codes = np.asarray(self.autoencoder_.transform(X), dtype=np.float64)
         return self.density_.score_samples(self.scaler_.transform(codes)) - np.log(self.scaler_.scale_).sum()
 
     def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature

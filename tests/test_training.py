@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from skae import Autoencoder, SparseAutoencoder, _training
+from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder, _training
 from skae._batches import RowDataset, WholeBatches
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._selection import hold_out, sure_gain
@@ -136,7 +136,10 @@ def test_early_stopping_only_shortens(digits):
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
 
 
-@pytest.mark.parametrize(("estimator", "stops"), [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False)])
+@pytest.mark.parametrize(
+    ("estimator", "stops"),
+    [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
+)
 def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, stops):
     noise = np.random.RandomState(0).randn(120, 8)  # in which there is nothing to gain
     common = {"max_iter": 40, "n_iter_no_change": 2, "random_state": 0}

@@ -1,0 +1,38 @@
+"""The examples compile, have a title that a gallery can show, and use what is public. They aren't run here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
+
+
+def imports_of(tree):
+    """Dotted names that are imported, those of `from a import b` as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_there_are_examples():
+    assert EXAMPLES
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example(path):
+    source = path.read_text()
+    compile(source, path, "exec", dont_inherit=True)
+    tree = ast.parse(source)
+
+    title, rule, blank, question, *_ = ast.get_docstring(tree).splitlines()
+    assert (rule, blank) == ("=" * len(title), "")
+    assert title
+    assert question
+
+    names = [name for name in imports_of(tree) if name.split(".")[0] == "skae"]
+    assert names
+    assert not [name for name in names if any(part.startswith("_") for part in name.split("."))]
