@@ -1,6 +1,6 @@
 """One class against the rest: ROC AUC of AutoencoderOutlierDetector beside other detectors, on the same splits.
 
-    python docs/benchmarks/one_class.py [--data breast_cancer wine digits fashion] [--classes 10] [--rows 6000]
+    python docs/benchmarks/one_class.py [--data breast_cancer wine digits fashion] [--classes 10] [--detectors ...]
 
 Trained on one class, tested on other rows of it and on those of the other classes: each class of Fashion-MNIST, tested
 on its test images; each class of digits and of wine, two thirds of it trained on; benign against malignant rows of
@@ -95,26 +95,28 @@ def main():
     parser.add_argument("--data", nargs="*", default=["breast_cancer", "wine", "digits", "fashion"])
     parser.add_argument("--classes", type=int, default=10, help="of Fashion-MNIST")
     parser.add_argument("--rows", type=int, default=6000, help="of a class of it")
+    installed = [name for name in DETECTORS if importlib.util.find_spec("pyod") or "PyOD" not in name]
+    parser.add_argument("--detectors", nargs="*", default=installed)
     args = parser.parse_args()
-    names = [name for name in DETECTORS if importlib.util.find_spec("pyod") or "PyOD" not in name]
-    far = {name: [] for name in names[:2]}
-    print(f"{'mean ROC AUC (seconds a fit)':30s}" + "".join(f"{name:>18s}" for name in args.data))
-    figures = {name: {} for name in names}
+    names = args.detectors
+    far = {name: [] for name in names if name in list(DETECTORS)[:2]}
+    print("mean ROC AUC (seconds a fit)")
     for data in args.data:
+        figures = {name: [] for name in names}
         for train, test, is_odd in tasks(data, args.classes, args.rows):
+            own = test[~is_odd]
+            with_far = np.concatenate([own, planted(train, own)])
             for name in names:
                 start = time.perf_counter()
                 fitted = DETECTORS[name]().fit(train)
                 seconds = time.perf_counter() - start
-                area = roc_auc_score(is_odd, -fitted.score_samples(test))
-                figures[name].setdefault(data, []).append((area, seconds))
+                figures[name].append((roc_auc_score(is_odd, -fitted.score_samples(test)), seconds))
                 if name in far:
-                    own = test[~is_odd]
-                    rows = np.concatenate([own, planted(train, own)])
-                    far[name].append(roc_auc_score(np.repeat([0, 1], len(own)), -fitted.score_samples(rows)))
-    for name in names:
-        cells = [np.mean(figures[name][data], axis=0) for data in args.data]
-        print(f"{name:30s}" + "".join(f"{area:11.4f} ({seconds:4.1f})" for area, seconds in cells))
+                    is_far = np.repeat([0, 1], len(own))
+                    far[name].append(roc_auc_score(is_far, -fitted.score_samples(with_far)))
+        print(f"{data}, {len(figures[names[0]])} tasks")
+        for name, of_tasks in figures.items():
+            print("  {:28s}{:9.4f} ({:4.1f})".format(name, *np.mean(of_tasks, axis=0)), flush=True)
     print("\nrows planted far outside, mean and least ROC AUC")
     for name, areas in far.items():
         print(f"{name:30s}{np.mean(areas):11.4f}{np.min(areas):11.4f}")

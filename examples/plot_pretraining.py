@@ -1,0 +1,84 @@
+"""
+Few labels, many images
+=======================
+
+All images of digits are at hand, but only 50 or 100 of them have labels. Is a classifier better on the codes of an
+autoencoder that has seen all images than on the pixels?
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
+from sklearn.svm import SVC
+
+from skae import ContractiveAutoencoder, SparseAutoencoder, StackedAutoencoder
+
+X, y = load_digits(return_X_y=True)
+
+# %%
+# Without labels
+# --------------
+# No reducer is shown a label. ``StackedAutoencoder`` is trained layer by layer, and then as one network; its code here
+# is a wide layer of ReLUs. ``SparseAutoencoder`` has a wide code too, of which an image uses a few units.
+# ``ContractiveAutoencoder`` has a short code that moves little where images do. All features are divided by one number
+# each, so that a classifier's penalty weighs alike.
+
+reducers = {
+    "PCA": PCA(16, random_state=0),
+    "stack": StackedAutoencoder((256, 128), activation="relu", code_activation="relu", max_iter=10, random_state=0),
+    "sparse": SparseAutoencoder(256, random_state=0),
+    "contractive": ContractiveAutoencoder(16, alpha=0.3, random_state=0),
+}
+features = {"pixels": X, **{name: reducer.fit_transform(X) for name, reducer in reducers.items()}}
+features = {name: codes / codes.std() for name, codes in features.items()}
+
+# %%
+# With few labels
+# ---------------
+# Two classifiers learn from 50 or 100 labels, as many of each digit, and are judged on all other images. Which images
+# have a label is drawn twenty times, the same for all features. Beside the mean accuracy stands the number of the
+# twenty draws in which the features are better than the pixels.
+
+classifiers = {"linear classifier": LogisticRegression(C=10, max_iter=1000), "kernel classifier": SVC(C=10)}
+numbers = (50, 100)
+accuracies = {}
+for title, classifier in classifiers.items():
+    for n_labels in numbers:
+        splits = StratifiedShuffleSplit(n_splits=20, train_size=n_labels, random_state=0)
+        for name, codes in features.items():
+            accuracies[title, n_labels, name] = cross_val_score(classifier, codes, y, cv=splits)
+
+for title in classifiers:
+    print(f"{title + ',':20s}" + "".join(f"{n_labels:>12d} labels" for n_labels in numbers))
+    for name in features:
+        line = f"  {name:18s}"
+        for n_labels in numbers:
+            of_name, of_pixels = accuracies[title, n_labels, name], accuracies[title, n_labels, "pixels"]
+            line += f"{of_name.mean():11.3f} ({np.sum(of_name > of_pixels):2d}/20)"
+        print(line)
+
+# %%
+# For the linear classifier sparse and contractive codes are better features than pixels: what the networks learned
+# without labels, it need not learn from them. The stack's are so with 100 labels only, and PCA's are not: a linear map
+# adds nothing to a linear classifier. The kernel classifier finds nonlinear features by itself. There the contractive
+# codes help a little, and the wide ones are worse than pixels. So pre-training is worth a try where labels are few, and
+# no more than that.
+
+colors = dict(zip(features, ("0.5", "#d1662a", "#3a9a5b", "#8a4fb0", "#2a63b0"), strict=True))
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), sharey=True, layout="constrained")
+for ax, title in zip(axes, classifiers, strict=True):
+    for j, n_labels in enumerate(numbers):
+        for i, (name, color) in enumerate(colors.items()):
+            each = accuracies[title, n_labels, name]
+            at = j + 0.17 * (i - 2)
+            spread = np.linspace(-0.05, 0.05, len(each))
+            ax.plot(at + spread, each, "o", markersize=3, alpha=0.5, color=color, label=None if j else name)
+            ax.plot([at - 0.07, at + 0.07], [each.mean()] * 2, color=color)
+    ax.set(xticks=range(len(numbers)), xticklabels=numbers, xlabel="labels", title=title)
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0].set_ylabel("accuracy on other images")
+axes[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
