@@ -6,6 +6,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -207,7 +208,8 @@ def _gaussians(codes, random_state):
     best, n = None, 1
     while n <= min(MOST_GAUSSIANS, len(codes)):
         mixture = GaussianMixture(n, random_state=random_state)
-        with warnings.catch_warnings():  # the user didn't choose its number of iterations
+        # its way of starting is for numpy alone; and the user didn't choose its number of iterations
+        with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(codes)
         if best is not None and mixture.bic(codes) >= best.bic(codes):
