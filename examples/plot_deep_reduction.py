@@ -26,14 +26,14 @@ X_test, y_test = X[8000:], y[8000:]
 # ------------------------
 # With a ``code_activation`` other than "identity" an autoencoder is a classic one: it starts at random, and has no
 # linear maps beside its networks. The same deep net with the default code has them, and starts at PCA. Such wide layers
-# take a lower learning rate than the default. Both are trained for eight epochs on 3,000 images.
+# take a lower learning rate than the default. Both are trained for six epochs on 3,000 images.
 
 deep = {
     "hidden_layer_sizes": (2000, 500, 500),
     "activation": "relu",
     "learning_rate": 0.001,
     "batch_size": 100,
-    "max_iter": 8,
+    "max_iter": 6,
     "random_state": 0,
 }
 reducers = {

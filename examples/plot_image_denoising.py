@@ -61,7 +61,7 @@ denoisers = {
         architecture=Convolutional(image_shape=(14, 14), channels=(64, 32, 16)),
         hidden_layer_sizes=(256,),
         batch_size=64,
-        max_iter=12,
+        max_iter=10,
         **noise,
     ),
 }

@@ -71,7 +71,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
     See Also
     --------
     VariationalAutoencoder : Its `sample` draws codes from the prior.
-    skae.metrics.precision_recall : How good drawn rows are.
+    skae.metrics.completeness : How plausible drawn rows are.
 
     References
     ----------

@@ -5,10 +5,8 @@
 Codes are standardised, the classifier is logistic regression, and accuracy is that on the 10,000 test images.
 """
 
-import gzip
-
 import numpy as np
-from _fashion_mnist import FOLDER, load
+from _fashion_mnist import load
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -17,15 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
 
 
-def labels(part):
-    """Return the classes of a part."""
-    with gzip.open(FOLDER / f"{part}-labels-idx1-ubyte.gz") as file:
-        return np.frombuffer(file.read(), np.uint8, offset=8)
-
-
 def main():
     """Print mean and spread of the accuracies."""
-    images, test, y, y_test = load("train"), load("t10k"), labels("train"), labels("t10k")
+    (images, y), (test, y_test) = (load(part, labels=True) for part in ("train", "t10k"))
     estimators = {
         "PCA": PCA(64),
         "Autoencoder": Autoencoder(64),
