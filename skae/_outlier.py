@@ -123,25 +123,25 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=2)
         rows = Rows(X)
         default = Autoencoder(max(1, min(N_COMPONENTS, X.shape[1] // 2)))
-        self.autoencoder_ = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state).fit(
-            X, y
-        )
+        autoencoder = default if self.autoencoder is None else self.autoencoder
+        self.autoencoder_ = cloned(autoencoder, self.random_state).fit(X, y)
         codes, errors, squares = [], [], np.zeros(X.shape[1])
         for batch in rows.batches():
-            code, residual = self._apart(batch)
+            code, residuals = self._apart(batch)
             codes.append(code)
-            errors.append(np.square(residual).sum(axis=1))
-            squares += np.square(residual).sum(axis=0)
+            errors.append(_squared_lengths(residuals))
+            squares += np.square(residuals).sum(axis=0)
+        codes, errors = np.concatenate(codes), np.concatenate(errors)
         variance = Moments().update(rows).variance
-        self._code_distribution = EmpiricalCovariance().fit(np.concatenate(codes))
-        distances = self._code_distribution.mahalanobis(np.concatenate(codes))
+        self._code_distribution = EmpiricalCovariance().fit(codes)
+        distances = self._code_distribution.mahalanobis(codes)
         # what is given back exactly, or always alike, has a unit all the same
-        self._error_unit = max(np.concatenate(errors).std(), LEAST * variance.sum()) or 1.0
+        self._error_unit = max(errors.std(), LEAST * variance.sum()) or 1.0
         self._distance_unit = max(distances.std(), LEAST)
         least = LEAST * variance.mean() or 1.0
         self._feature_units = np.maximum(squares / len(rows), np.maximum(LEAST_SHARE * variance, least))
-        self._candidates = self._quantiles(rows)
-        scores = np.concatenate([self._scored(batch) for batch in rows.batches()])
+        self._candidates = _octiles(rows)
+        scores = self._scores(errors, distances)
         if self.contamination == "auto":
             low, high = np.quantile(scores, [0.25, 0.75])
             self.offset_ = float(low - FENCE * (high - low))
@@ -162,7 +162,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         scores : ndarray of shape (n_samples,)
             The lower, the odder; never above 0.
         """
-        return np.concatenate([self._scored(batch) for batch in self._rows_of(X).batches()])
+        scores = []
+        for batch in self._rows_of(X).batches():
+            codes, residuals = self._apart(batch)
+            scores.append(self._scores(_squared_lengths(residuals), self._code_distribution.mahalanobis(codes)))
+        return np.concatenate(scores)
 
     def feature_errors(self, X):
         """Return which features make a row odd: by how much less odd it would be if that one were another.
@@ -235,26 +239,29 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         codes = np.asarray(self.autoencoder_.transform(x))
         return codes.astype(np.float64), x - np.asarray(self.autoencoder_.inverse_transform(codes))
 
-    def _distances(self, codes):
-        return self._code_distribution.mahalanobis(codes) if self.code_distance else np.zeros(len(codes))
-
-    def _scored(self, x):
-        codes, residuals = self._apart(x)
-        errors = np.square(residuals).sum(axis=1, dtype=np.float64)
-        return -errors / self._error_unit - self._distances(codes) / self._distance_unit
+    def _scores(self, errors, distances):
+        return -errors / self._error_unit - self.code_distance * distances / self._distance_unit
 
     def _oddness(self, x):
-        """Minus the score, but with each feature's residual in units of its own."""
+        """What a row's score is made of, but with each feature's residual in units of its own."""
         codes, residuals = self._apart(x)
-        return (np.square(residuals) / self._feature_units).sum(axis=1) + self._distances(codes)
+        errors = (np.square(residuals) / self._feature_units).sum(axis=1)
+        return errors + self.code_distance * self._code_distribution.mahalanobis(codes)
 
-    @staticmethod
-    def _quantiles(rows):
-        """Octiles of each feature, (9, d), of evenly spread rows if there are many."""
-        sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
-        return np.quantile(sample, np.linspace(0, 1, 9), axis=0)
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "offset_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags
+
+
+def _squared_lengths(rows):
+    return np.square(rows).sum(axis=1, dtype=np.float64)
+
+
+def _octiles(rows):
+    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread rows if there are many."""
+    sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
+    return np.quantile(sample, np.linspace(0, 1, 9), axis=0)
