@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
 from sklearn.model_selection import train_test_split
 
 from skae import Autoencoder, VariationalAutoencoder
@@ -57,14 +58,18 @@ plt.show()
 # images over the squared stretch of the decoder: 1 at best, and near 0 if close codes are decoded to images that have
 # little to do with each other. ``completeness`` compares decoded draws with images. Here these are the reconstructions
 # of test images: what two numbers can't hold of an image is no fault of a place in the plane. Precision is then the
-# share of the draws that fall where images are, recall the share of the images that draws come near.
+# share of the draws that fall where images are, recall the share of the images that draws come near. scikit-learn's
+# ``trustworthiness`` is of the encoder: whether images with neighbouring codes are neighbours.
 
 codes = np.random.default_rng(0).standard_normal((len(X_test), 2))
-print(f"{'':26s}{'R²':>8s}{'continuity':>12s}{'precision':>12s}{'recall':>10s}")
+print(f"{'':26s}{'R²':>8s}{'continuity':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}")
 for model in (plain, variational):
     smooth = continuity(model, codes, random_state=0)
     precision, recall = completeness(model.reconstruct(X_test), model.inverse_transform(codes))
-    print(f"{type(model).__name__:26s}{model.score(X_test):8.3f}{smooth:12.3f}{precision:12.3f}{recall:10.3f}")
+    trust = trustworthiness(X_test, model.transform(X_test))
+    print(
+        f"{type(model).__name__:26s}{model.score(X_test):8.3f}{smooth:12.3f}{precision:12.3f}{recall:10.3f}{trust:18.3f}"
+    )
 
 # %%
 # The variational plane is twice as smooth, and fewer of its points mean nothing. Both reach nearly all images. The
