@@ -131,9 +131,6 @@ class Outcome:
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
-
-    is_rival : bool
-        Whether it is the rival.
     """
 
     module: AutoencoderModule
@@ -141,7 +138,6 @@ class Outcome:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
-    is_rival: bool = False
 
 
 def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol):
@@ -197,7 +193,7 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         """What the last module, or its rival, came to."""
         of_folds = slice(i, n_each * n_folds, n_each)
         curves = {name: curve[:, of_folds].mean(axis=1) for name, curve in read_curves(net).items()}
-        return Outcome(modules[i], epoch, curves, is_rival=i < n_each - 1, **held_out_losses)
+        return Outcome(modules[i], epoch, curves, **held_out_losses)
 
     if not folds:
         return outcome(0, max(trained))
