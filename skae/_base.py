@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import itertools
+import os
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
@@ -13,6 +15,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from skae._batches import RowDataset
 from skae._blueprint import Blueprint, load_weights, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
+from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
@@ -27,17 +30,16 @@ from skae._fitted import FittedMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
+from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
 from skae._training import (
-    isolated_rng,
     load_average,
-    local_rng,
     make_net,
     read_curves,
     read_stream,
     resolve_device,
     train,
-    warn_of_divergence,
+    warn_of_lost_chunk,
     write_stream,
 )
 from skae.nn import Siblings
@@ -48,6 +50,8 @@ SHAPING = (
     *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
     *("whiten", "loss", "scale"),
 )
+UNCOUNTED = ("checkpoint", "checkpoint_interval", "random_state", "verbose")  # a run is the same whatever they are
+HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
 class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclass=ABCMeta):
@@ -80,6 +84,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_interval": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
         "mixed_precision": ["boolean"],
         "compile": ["boolean"],
@@ -163,6 +169,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         n_iter_no_change,
         tol,
         warm_start,
+        checkpoint,
+        checkpoint_interval,
         device,
         mixed_precision,
         compile,
@@ -187,6 +195,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
         self.device = device
         self.mixed_precision = mixed_precision
         self.compile = compile
@@ -224,9 +234,12 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             self._check_more_parameters()
             if warm:
                 self._check_unchanged("warm_start=True")
-            seed = self._draw_seed()
-            with isolated_rng(seed):
-                self._fit(X, y, resolve_device(self.device), seed, warm)
+            seed, checkpoint = self._draw_seed(), None
+            if self.checkpoint is not None:
+                checkpoint = self._open_checkpoint(X, seed, warm)
+                seed = checkpoint.seed
+            with self._isolated(seed):
+                self._fit(X, y, resolve_device(self.device), seed, warm, checkpoint)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -262,7 +275,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             if not first:
                 self._check_unchanged("partial_fit")
             seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
-            with isolated_rng(seed):
+            with self._isolated(seed):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
@@ -279,6 +292,23 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
+
+    def _open_checkpoint(self, X, seed, warm):
+        parameters = self.get_params(deep=False)
+        counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
+        run = describe_run(self, counts, X, self._weights if warm else None)
+        any_seed = self.random_state is None
+        return Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
+
+    @property
+    def _is_foreign(self):
+        """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
+        parts = [type(self), self._module_class, *self.get_params().values()]
+        owners = [part if callable(part) else type(part) for part in parts]
+        return any(owner.__module__.split(".")[0] not in HOUSES for owner in owners)
+
+    def _isolated(self, seed):
+        return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
@@ -354,7 +384,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
-        *_, size = architecture.checked_build(n_features, self.activation)
+        with isolated_rng(0):
+            *_, size = architecture.checked_build(n_features, self.activation)
         if self._code_size not in (None, size):
             raise ValueError(
                 f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
@@ -402,10 +433,11 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             "compile": self.compile,
             "seed": seed,
             "sizes": prefix_sizes(n_components) if self.ordered or self._by_share else None,
+            "isolates": self._is_foreign,
         }
 
     @with_callbacks
-    def _fit(self, X, y, device, seed, warm):
+    def _fit(self, X, y, device, seed, warm, checkpoint):
         moments = Moments().update(Rows(X))
         rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed)
@@ -424,7 +456,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
 
         with Epochs(self, X, y, settings["max_iter"] if trains else 0, attributes_now) as epochs:
             if trains:
-                outcome = self._train(rows, blueprint, settings, weights, folds, epochs)
+                outcome = self._train(rows, blueprint, settings, weights, folds, epochs, checkpoint)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and starts and weights is None:
@@ -435,8 +467,9 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
             vars(self).update(attributes)
 
-    def _train(self, rows, blueprint, settings, first_weights, folds, epochs):
+    def _train(self, rows, blueprint, settings, first_weights, folds, epochs, checkpoint):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
+        seeds = itertools.count(settings["seed"])
 
         def new_modules(index):
             """Build, after a rival if any, a module that starts at the solution of these rows or where a fit ended."""
@@ -446,11 +479,14 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
             if len(folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
-                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(self._module_class, weights)
-                rival.encoder.start_blank()
-                rival.decoder.start_blank()
+                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
+                    self._module_class, weights, seed=next(seeds)
+                )
+                with isolated_rng(next(seeds)):
+                    rival.encoder.start_blank()
+                    rival.decoder.start_blank()
                 yield rival
-            yield replace(blueprint, axes=axes).build(self._module_class, weights)
+            yield replace(blueprint, axes=axes).build(self._module_class, weights, seed=next(seeds))
 
         def new_net(indices):
             siblings = Siblings([module for index in indices for module in new_modules(index)], settings["device"])
@@ -465,6 +501,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             max_iter=settings["max_iter"],
             n_iter_no_change=self.n_iter_no_change if stops_early else None,
             tol=self.tol,
+            checkpoint=checkpoint,
         )
         if self._is_plain(blueprint) and first_weights is None:
             match_scale(outcome.module, rows)
@@ -496,10 +533,10 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
             return
 
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
-        module = blueprint.build(self._module_class, weights)
+        module = blueprint.build(self._module_class, weights, seed=seed)
         before = read_weights(module)
         siblings = Siblings([module], device)
-        net = make_net(siblings, len(rows), **settings | {"max_iter": None, "batch_size": batch_size})
+        net = make_net(siblings, len(rows), **settings | {"max_iter": None, "batch_size": batch_size, "seed": seed})
         if stream is not None:
             write_stream(net, stream)
         dataset = RowDataset(rows.on_device(device), [np.arange(len(rows))])
@@ -513,8 +550,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         with Epochs(self, X, y, 1, attributes_now) as epochs:
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
-            if not net.is_finite:
-                warn_of_divergence("this chunk", "keeps the weights from before it")
+            if not net.is_sound:
+                warn_of_lost_chunk()
                 load_weights(module, before)
                 vars(self).update(attributes_now(module))
                 return

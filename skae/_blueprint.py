@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
@@ -81,7 +82,7 @@ class Blueprint:
         """Whether PCA is the optimum, so that there is nothing to train."""
         return self.is_linear and self.loss == "squared_error" and not self.formula
 
-    def build(self, module_class, weights=None, dtype=torch.float32):
+    def build(self, module_class, weights=None, dtype=torch.float32, seed=0):
         """Build the module, with new weights or the given ones.
 
         Parameters
@@ -94,25 +95,29 @@ class Blueprint:
 
         dtype : torch.dtype
 
+        seed : int
+            Of the new weights.
+
         Returns
         -------
         module : AutoencoderModule
             On the CPU, in evaluation mode.
         """
-        encoder, decoder = self._networks(module_class.n_statistics)
-        if self.code_activation != "identity":
-            encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
         inverse_link = LIKELIHOODS.get(self.loss)
-        module = module_class(
-            encoder.to(dtype),
-            decoder.to(dtype),
-            LOSSES[self.loss],
-            Scaler(self.mean, self.scale, dtype),
-            axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
-            link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
-            ordered=self.ordered,
-            **self.formula,
-        )
+        with isolated_rng(seed):  # building a layer draws weights, also if they are replaced
+            encoder, decoder = self._networks(module_class.n_statistics)
+            if self.code_activation != "identity":
+                encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
+            module = module_class(
+                encoder.to(dtype),
+                decoder.to(dtype),
+                LOSSES[self.loss],
+                Scaler(self.mean, self.scale, dtype),
+                axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
+                link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
+                ordered=self.ordered,
+                **self.formula,
+            )
         if self.architecture is not None:
             module.vectorized = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:

@@ -57,6 +57,10 @@ class Epochs:
         self.bar = tqdm(total=self.n_epochs, desc=name, unit="epoch", disable=not verbose)
         return self
 
+    def skip(self, n_epochs):
+        """Count epochs that were run before."""
+        self.bar.update(n_epochs)
+
     @contextlib.contextmanager
     def epoch(self, module):
         """One epoch, in which the module is trained."""

@@ -106,6 +106,15 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out.
 
+    checkpoint : str, path-like or None, default=None
+        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
+        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
+        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
+        `partial_fit` has no use for it.
+
+    checkpoint_interval : int, default=1
+        Epochs from one writing of the checkpoint to the next.
+
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
         then cpu.
@@ -222,6 +231,8 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        checkpoint=None,
+        checkpoint_interval=1,
         device="auto",
         mixed_precision=False,
         compile=False,
@@ -247,6 +258,8 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
             device=device,
             mixed_precision=mixed_precision,
             compile=compile,

@@ -20,31 +20,31 @@ LEAST_VARIANCE = 1e-8  # of a scaled feature
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
 
 
-def _uniform(x):
-    return torch.rand(x.shape).to(x.device)
+def _uniform(x, noise):
+    return torch.rand(x.shape, generator=noise.generator).to(x.device)
 
 
 def masking(x, noise):
     """Cells are set to zero, in the data's own units."""
-    return torch.where(_uniform(x) < noise.level, noise.zero, x)
+    return torch.where(_uniform(x, noise) < noise.level, noise.zero, x)
 
 
 def gaussian(x, noise):
     """Normal noise is added to cells, which stay within the range of the data."""
-    added = noise.level * noise.scaler.per_unit * torch.randn(x.shape).to(x.device)
+    added = noise.level * noise.scaler.per_unit * torch.randn(x.shape, generator=noise.generator).to(x.device)
     return torch.clamp(x + added, noise.low, noise.high)
 
 
 def salt_and_pepper(x, noise):
     """Cells are set to the least or the greatest value of the data, one as often as the other."""
-    u = _uniform(x)
+    u = _uniform(x, noise)
     return torch.where(u < noise.level / 2, noise.low, torch.where(u < noise.level, noise.high, x))
 
 
 def swap(x, noise):
     """Cells are set to the same column's value in another row."""
-    others = x.gather(-2, torch.randint(x.shape[-2], x.shape).to(x.device))
-    return torch.where(_uniform(x) < noise.level, others, x)
+    others = x.gather(-2, torch.randint(x.shape[-2], x.shape, generator=noise.generator).to(x.device))
+    return torch.where(_uniform(x, noise) < noise.level, others, x)
 
 
 CORRUPTIONS = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper, "swap": swap}
@@ -209,6 +209,15 @@ class DenoisingAutoencoder(BaseAutoencoder):
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out.
 
+    checkpoint : str, path-like or None, default=None
+        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
+        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
+        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
+        `partial_fit` has no use for it.
+
+    checkpoint_interval : int, default=1
+        Epochs from one writing of the checkpoint to the next.
+
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
         then cpu.
@@ -338,6 +347,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        checkpoint=None,
+        checkpoint_interval=1,
         device="auto",
         mixed_precision=False,
         compile=False,
@@ -363,6 +374,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
             device=device,
             mixed_precision=mixed_precision,
             compile=compile,
@@ -402,6 +415,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         # by cell: what is seen is slope * x + noise, but for its mean
         n, sums = 0, np.zeros((3, rows.shape[1]))
         module = blueprint.build(self._module_class)
+        module.generator = torch.Generator().manual_seed(seed)
         at_once = min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * rows.shape[1]))
         repeats = max(1, at_once // len(rows))  # a few rows again and again would take long
         while n < max(LEAST_CORRUPTED, len(rows)):

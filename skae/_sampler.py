@@ -15,8 +15,7 @@ from sklearn.utils import check_scalar, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
-from skae._seeds import cloned
-from skae._training import local_rng
+from skae._seeds import cloned, local_rng
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32

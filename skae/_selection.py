@@ -7,7 +7,7 @@ import numpy as np
 
 from skae._batches import RowDataset
 from skae._blueprint import load_weights, read_weights
-from skae._training import read_curves, train
+from skae._training import read_curves, read_training, train, warn_of_divergence
 from skae.nn import AutoencoderModule
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
@@ -140,7 +140,54 @@ class Outcome:
     losses: np.ndarray | None = None
 
 
-def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol):
+class Choice:
+    """The epoch that gains most so far, of those that surely gain, and what it takes to go on looking.
+
+    Parameters
+    ----------
+    modules : list of AutoencoderModule
+        The network that is trained on all rows, or on those that aren't held out, after its rival if it has one.
+
+    n_folds : int
+    """
+
+    def __init__(self, modules, n_folds):
+        self.modules, self.n_folds = modules, n_folds
+        self.start = None  # losses of the held-out rows at epoch 0, (n, n_sizes)
+        self.means = []  # mean loss at each epoch, (n_modules,)
+        self.gain, self.epoch, self.best, self.weights, self.losses = -math.inf, None, None, None, None
+
+    def look(self, epoch, held_out_losses):
+        """Take note of the losses of held-out rows, (n_folds * n_modules * n, n_sizes), after an epoch."""
+        by_fold = held_out_losses.reshape(self.n_folds, len(self.modules), -1, held_out_losses.shape[1])
+        losses = np.concatenate(by_fold, axis=1)  # (n_modules, n, n_sizes)
+        if epoch == 0:
+            self.start = losses[-1]
+        self.means.append(losses.mean(axis=(1, 2)))
+        last = len(losses) - 1
+        gains = [sure_gain(self.start, of_one, by_rival=i < last) for i, of_one in enumerate(losses)]
+        if epoch == 0 or max(gains) > self.gain:
+            self.best = int(np.argmax(gains))
+            self.gain, self.epoch, self.losses = max(gains), epoch, losses[self.best]
+            self.weights = read_weights(self.modules[self.best])
+
+    def has_stalled(self, n_epochs, tol):
+        """Whether neither the network nor its rival has gained for so many epochs."""
+        if len(self.means) <= n_epochs:
+            return False
+        before, since = np.split(self.means, [len(self.means) - n_epochs])
+        return bool((since.min(axis=0) > before.min(axis=0) - tol * np.abs(self.means[0][-1])).all())
+
+    def read(self):
+        """Copy what `write` puts back."""
+        return {name: value for name, value in vars(self).items() if name not in ("modules", "n_folds")}
+
+    def write(self, stand):
+        """Go on from there."""
+        vars(self).update(stand)
+
+
+def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol, checkpoint):
     """Train, and keep the epoch that gains most on held-out rows, of those that surely gain.
 
     With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
@@ -172,6 +219,9 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     epochs : Epochs
         Where each epoch is reported, and a callback may ask to stop.
 
+    checkpoint : Checkpoint or None
+        Where the training goes on from, and is written to.
+
     Returns
     -------
     outcome : Outcome
@@ -186,31 +236,29 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         return RowDataset(rows, [index for index in indices for _ in range(n_each)])
 
     held_out = dataset([held_out_index for _, held_out_index in folds]) if folds else None
-    trained = train(net, dataset(trained_on), held_out, epochs, max_iter=max_iter)
     modules = net.module_.members[-n_each:]
+    choice, stand = Choice(modules, n_folds), checkpoint and checkpoint.stand
+    if stand is not None:
+        choice.write(stand["choice"])
+        epochs.skip(len(stand["training"]["curves"]["train_loss"]))
 
-    def outcome(i, epoch, **held_out_losses):
-        """What the last module, or its rival, came to."""
-        of_folds = slice(i, n_each * n_folds, n_each)
-        curves = {name: curve[:, of_folds].mean(axis=1) for name, curve in read_curves(net).items()}
-        return Outcome(modules[i], epoch, curves, **held_out_losses)
+    to_run = 0 if stand and stand["finished"] else max_iter
+    for epoch in train(net, dataset(trained_on), held_out, epochs, max_iter=to_run, stand=stand and stand["training"]):
+        if folds:
+            choice.look(epoch, net.held_out_losses)
+        stalled = n_iter_no_change is not None and choice.has_stalled(n_iter_no_change, tol)
+        finished = stalled or epochs.stopped or net.has_given_up or epoch == max_iter
+        if checkpoint is not None and epoch and (finished or checkpoint.is_due(epoch)):
+            checkpoint.write({"finished": finished, "training": read_training(net), "choice": choice.read()})
+        if finished:
+            break
 
+    i = choice.best if folds else 0
+    of_folds = slice(i, n_each * n_folds, n_each)
+    curves = {name: curve[:, of_folds].mean(axis=1) for name, curve in read_curves(net).items()}
     if not folds:
-        return outcome(0, max(trained))
-
-    losses, means, gains = [], [], []
-    for epoch in trained:
-        by_fold = net.held_out_losses.reshape(n_folds, n_each, -1, net.held_out_losses.shape[1])
-        losses.append(np.concatenate(by_fold, axis=1))  # (n_each, n, n_sizes)
-        means.append(losses[-1].mean(axis=(1, 2)))  # (n_each,)
-        gains.append([sure_gain(losses[0][-1], of_one, by_rival=i < n_each - 1) for i, of_one in enumerate(losses[-1])])
-        if epoch == 0 or max(gains[-1]) > np.max(gains[:-1]):
-            best = int(np.argmax(gains[-1]))
-            weights = read_weights(modules[best])
-        if n_iter_no_change is not None and epoch >= n_iter_no_change:
-            before, since = np.split(means, [epoch + 1 - n_iter_no_change])
-            if (since.min(axis=0) > before.min(axis=0) - tol * np.abs(means[0][-1])).all():  # neither it nor its rival
-                break
-    load_weights(modules[best], weights)
-    epoch = int(np.argmax(np.max(gains, axis=1)))
-    return outcome(best, epoch, start=losses[0][-1], losses=losses[epoch][best])
+        warn_of_divergence(net, "What is kept is the last epoch that did not.")
+        return Outcome(modules[i], len(curves["train_loss"]), curves)
+    warn_of_divergence(net, f"What is kept is {f'epoch {choice.epoch}' if choice.epoch else 'the start'}.")
+    load_weights(modules[i], choice.weights)
+    return Outcome(modules[i], choice.epoch, curves, choice.start, choice.losses)

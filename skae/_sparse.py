@@ -135,7 +135,8 @@ class SparseModule(AutoencoderModule):
         super().__init__(SparseEncoder(encoder, decoder.linear, first), dictionary, *args, **kwargs)
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
-        self.idle = torch.zeros(decoder.linear.in_features, dtype=torch.int)  # steps since a unit was active
+        # steps since a unit was active
+        self.register_buffer("idle", torch.zeros(decoder.linear.in_features, dtype=torch.int), persistent=False)
 
     def code(self, encoding):
         """Activities of the units, none of them negative."""
@@ -154,7 +155,7 @@ class SparseModule(AutoencoderModule):
 
     def revival(self, x, encoding, code):
         """Squared error of what the dead units, without the selection, make of what the others leave: (n,)."""
-        self.idle = torch.where((code > 0).any(dim=0), 0, self.idle.to(code.device) + 1)
+        self.idle = torch.where((code > 0).any(dim=0), 0, self.idle + 1)
         dead = (self.idle > IDLE_STEPS).nonzero().flatten()
         if not len(dead):
             return torch.zeros_like(x[:, 0])
@@ -213,13 +214,13 @@ def axes_in_units(n_units, unit):
     return np.full(n_units, unit), np.zeros(n_units), None, np.ones(n_units)
 
 
-def atoms_of(rows, n_units):
+def atoms_of(rows, n_units, generator):
     """Directions of unit length: principal ones, of both signs, and mixtures of rows. (m, d) -> (n_units, d)."""
     _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
     half = min(n_units // 2, int((sizes > 1e-6 * sizes[0]).sum()))
-    mixtures = torch.randn(n_units - 2 * half, len(rows)) @ rows
+    mixtures = torch.randn(n_units - 2 * half, len(rows), generator=generator) @ rows
     atoms = torch.cat([directions[:half], -directions[:half], mixtures])
-    return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape))
+    return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape, generator=generator))
 
 
 class SparseAutoencoder(BaseAutoencoder):
@@ -318,6 +319,15 @@ class SparseAutoencoder(BaseAutoencoder):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out.
+
+    checkpoint : str, path-like or None, default=None
+        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
+        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
+        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
+        `partial_fit` has no use for it.
+
+    checkpoint_interval : int, default=1
+        Epochs from one writing of the checkpoint to the next.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -458,6 +468,8 @@ class SparseAutoencoder(BaseAutoencoder):
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        checkpoint=None,
+        checkpoint_interval=1,
         device="auto",
         mixed_precision=False,
         compile=False,
@@ -479,6 +491,8 @@ class SparseAutoencoder(BaseAutoencoder):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
             device=device,
             mixed_precision=mixed_precision,
             compile=compile,
@@ -516,11 +530,12 @@ class SparseAutoencoder(BaseAutoencoder):
             "length": length,
         }
 
-    def _start(self, rows, blueprint, seed):  # noqa: ARG002 - torch draws from it already
+    def _start(self, rows, blueprint, seed):
         n_units, target = self.n_components, self.sparsity_target
-        some = torch.randperm(len(rows))[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
+        generator = torch.Generator().manual_seed(seed)
+        some = torch.randperm(len(rows), generator=generator)[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
         x = torch.tensor(rows.read(some.numpy()), dtype=torch.float32)
-        atoms = atoms_of(x, n_units)
+        atoms = atoms_of(x, n_units, generator)
         length = blueprint.formula["length"]
         projection = x @ atoms.T
         bias, offset, threshold = 0.0, torch.zeros(x.shape[1]), None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
@@ -19,7 +20,7 @@ LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  
 # what a layer that is given as an int has from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
-    *("n_iter_no_change", "tol", "device", "mixed_precision", "compile", "verbose"),
+    *("n_iter_no_change", "tol", "checkpoint_interval", "device", "mixed_precision", "compile", "verbose"),
 )
 
 
@@ -102,6 +103,15 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out. Layers are not trained one by one again, and can't have changed.
+
+    checkpoint : str, path-like or None, default=None
+        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
+        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
+        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
+        `partial_fit` has no use for it.
+
+    checkpoint_interval : int, default=1
+        Epochs from one writing of the checkpoint to the next.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -237,6 +247,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        checkpoint=None,
+        checkpoint_interval=1,
         device="auto",
         mixed_precision=False,
         compile=False,
@@ -260,6 +272,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
             device=device,
             mixed_precision=mixed_precision,
             compile=compile,
@@ -351,6 +365,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
                 yield layer[0], clone(layer[1])
                 continue
             parameters = {name: getattr(self, name) for name in SHARED}
+            if self.checkpoint is not None:
+                parameters |= {"checkpoint": Path(self.checkpoint) / f"layer_{place}"}
             if place == first:
                 parameters |= {"loss": self.loss, "scale": self.scale}
             elif self.activation == "logistic" and isinstance(self.layers[place - 1], Integral):

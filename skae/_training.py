@@ -6,22 +6,23 @@ The only file that imports skorch.
 import contextlib
 import math
 import os
-import random
 import warnings
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 
 from skae._batches import HeldOutBatches, WholeBatches
+from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
-LOWER_RATE = 0.1  # of a training whose loss stopped being finite, against the rate before
+LOWER_RATE = 0.5  # of a training that diverged, against the rate before
 MOST_STEPS_BACK = 3
+FAR = 10.0  # times the loss at the start, or the variance: a loss so far above the start has diverged
+ANOTHER_STREAM = 2**32  # what hooks draw is not what rows are ordered by
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
@@ -35,53 +36,37 @@ def resolve_device(name):
     ValueError
         If torch knows no such device, or this machine has none.
     """
+    found = name
     if name == "auto":
         mps = torch.backends.mps.is_available()
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+        found = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
-        device = torch.device(name)
+        device = torch.device(found)
         torch.ones(1).to(device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        is_fork = "forked subprocess" in str(error)
+        start = (
+            "start processes anew ('spawn', or joblib's loky)"
+            if is_fork
+            else "set device='auto' to take the best there is"
+        )
         raise ValueError(
-            f"device={name!r} can't be used on this machine: {str(error).splitlines()[0]} "
-            "Set device='auto' to take the best there is, or device='cpu'."
+            f"device={name!r} can't be used {'in this process' if is_fork else 'on this machine'}: "
+            f"{str(error).splitlines()[0].rstrip('.')}. Set device='cpu', or {start}."
         ) from error
     return device
-
-
-@contextlib.contextmanager
-def isolated_rng(seed):
-    """Seed the global generators of torch, numpy and Python for a while, and put them back as they were.
-
-    Layers draw their first weights from torch's global generator, and modules of a user's own from whichever they like.
-    """
-    python_state, torch_state = random.getstate(), torch.get_rng_state()
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    try:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator as well
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        torch.set_rng_state(torch_state)
 
 
 @contextlib.contextmanager
 def _what_torch_sets_undone():
     """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
     name = "TORCHINDUCTOR_CACHE_DIR"
-    was_set = name in os.environ
-    with warnings.catch_warnings():
-        yield
-    if not was_set:
-        os.environ.pop(name, None)  # torch finds it again where it needs it
-
-
-def local_rng(random_state):
-    """Return scikit-learn's `check_random_state`, but of None a fresh generator: the global one is left alone."""
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+    with isolated_rng(0):  # threads take turns
+        was_set = name in os.environ
+        with warnings.catch_warnings():
+            yield
+        if not was_set:
+            os.environ.pop(name, None)  # torch finds it again where it needs it
 
 
 def rate_at(step, n_steps):
@@ -124,17 +109,35 @@ class AutoencoderNet(NeuralNet):
     compiles : bool
         Whether what computes it is compiled.
 
+    isolates : bool
+        Whether what is trained may draw from global generators.
+
     **kwargs : dict
         As for `skorch.NeuralNet`.
     """
 
-    def __init__(self, module, *, n_steps=1, sizes=None, seed=0, mixed_precision=False, compiles=False, **kwargs):
+    def __init__(
+        self,
+        module,
+        *,
+        n_steps=1,
+        sizes=None,
+        seed=0,
+        mixed_precision=False,
+        compiles=False,
+        isolates=False,
+        **kwargs,
+    ):
         super().__init__(module, **kwargs)
         self.n_steps = n_steps
         self.seed = seed
         self.sizes = sizes
         self.mixed_precision = mixed_precision
         self.compiles = compiles
+        self.isolates = isolates
+        self.generator = torch.Generator().manual_seed(seed + ANOTHER_STREAM)
+        self.diverged = []  # epochs
+        self.limit = None  # of the loss, for each sibling
 
     def get_default_callbacks(self):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
@@ -151,11 +154,21 @@ class AutoencoderNet(NeuralNet):
         """Start the cycle of the learning rate."""
         super().on_train_begin(net, X, y, **kwargs)
         self.weights = list(self.module_.vectors.values())
-        self.state = [*self.weights, *self.module_.buffers()]
+        self.module_.draw_from(self.generator)
         self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
         if self.n_steps is not None or not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
+
+    @property
+    def state(self):
+        """The tensors that training alters, by name."""
+        buffers = {
+            f"{i} {name}": buffer
+            for i, module in enumerate(self.module_.trained)
+            for name, buffer in module.named_buffers()
+        }
+        return {**self.module_.vectors, **buffers}
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
@@ -166,7 +179,8 @@ class AutoencoderNet(NeuralNet):
         try:
             with precision:
                 means = {name: _by_member(term).mean(dim=1) for name, term in self.losses(rows).items()}
-            self.module_.differentiate(sum(means.values()).sum())
+            loss = sum(means.values())  # (m,)
+            self.module_.differentiate(loss.sum())
         except RuntimeError as error:
             if not self.compiles or self.steps_done:
                 raise
@@ -174,6 +188,9 @@ class AutoencoderNet(NeuralNet):
             raise ValueError(
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
+        if self.limit is None:
+            variance = rows.square().sum(dim=2).mean(dim=1)
+            self.limit = (loss + FAR * (loss.abs() + variance)).detach().double()
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
             group["lr"] = highest * rate_at(self.steps_done, self.n_steps)
@@ -192,24 +209,43 @@ class AutoencoderNet(NeuralNet):
                 mean.lerp_(weight, share)
 
     @property
-    def is_finite(self):
-        """Whether the last epoch's losses and the weights are."""
+    def is_sound(self):
+        """Whether the last epoch's losses and the weights are finite, and the loss is not far above the start."""
         last = self.history[-1]
         losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
-        return bool(np.isfinite(losses).all()) and all(weight.isfinite().all() for weight in self.weights)
+        sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit.cpu().numpy()).all()
+        return bool(sound) and all(weight.isfinite().all() for weight in self.weights)
+
+    @property
+    def has_given_up(self):
+        """Whether training diverged again after the last step back."""
+        return len(self.diverged) > MOST_STEPS_BACK
 
     def read_good(self):
         """Copy what `step_back` goes back to."""
-        return [tensor.detach().clone() for tensor in self.state], getattr(self, "held_out_losses", None)
+        state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
+        return state, getattr(self, "held_out_losses", None)
 
     def step_back(self, good):
         """Go on from an epoch before, at a lower rate."""
         state, self.held_out_losses = good
-        with torch.no_grad():
-            for tensor, value in zip(self.state, state, strict=True):
-                tensor.copy_(value)
+        self.write_state(state)
         self.optimizer_.state.clear()
         self.highest_rates = [LOWER_RATE * rate for rate in self.highest_rates]
+
+    def write_state(self, state):
+        """Set the tensors that training alters."""
+        with torch.no_grad():
+            for name, tensor in self.state.items():
+                tensor.copy_(state[name])
+
+    @contextlib.contextmanager
+    def judging(self):
+        """Draw the same for held-out rows at each epoch, and nothing of what training draws."""
+        self.module_.draw_from(torch.Generator().manual_seed(self.seed))
+        with isolated_rng(self.seed) if self.isolates else contextlib.nullcontext():
+            yield
+        self.module_.draw_from(self.generator)
 
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
@@ -222,7 +258,7 @@ class AutoencoderNet(NeuralNet):
             return
         self.module_.train(training)
         sums, n_rows, by_row = {}, 0, []
-        with contextlib.nullcontext() if training else isolated_rng(self.seed):
+        with contextlib.nullcontext() if training else self.judging():
             for batch in iterator:
                 m, n = batch[0].shape[:2]
                 n_rows += n
@@ -264,6 +300,7 @@ def make_net(
     compile,
     seed,
     sizes,
+    isolates=False,
 ):
     """Make a net that is ready to train `module` on `n_rows` rows.
 
@@ -290,6 +327,9 @@ def make_net(
     sizes : sequence of int
         Sizes of code that held-out rows are judged by.
 
+    isolates : bool
+        Whether what is trained may draw from global generators.
+
     Returns
     -------
     net : AutoencoderNet
@@ -302,6 +342,7 @@ def make_net(
         seed=seed,
         mixed_precision=mixed_precision,
         compiles=compile,
+        isolates=isolates,
         criterion=torch.nn.Identity,  # the module gives its own loss
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
@@ -324,12 +365,12 @@ def make_net(
         return net.initialize()
 
 
-def train(net, rows, held_out, epochs, *, max_iter):
+def train(net, rows, held_out, epochs, *, max_iter, stand=None):
     """Train epoch by epoch: a generator that hands over after each.
 
     skorch's own `fit` would take Ctrl-C for the end of a training. Here whoever runs the loop decides when it ends,
-    and an exception is an exception. When the loss is not finite, training steps back to the epoch before and goes on
-    at a lower rate.
+    and an exception is an exception. When the loss is not finite, or far above the start, training steps back to the
+    epoch before and goes on at a lower rate.
 
     Parameters
     ----------
@@ -339,46 +380,65 @@ def train(net, rows, held_out, epochs, *, max_iter):
         Scaled rows on the net's device, for each of the siblings; held-out ones for the first of them, or None.
 
     epochs : Epochs
-        Where each epoch is reported. A callback may end the training there.
+        Where each epoch is reported.
 
     max_iter : int
         Epochs.
 
+    stand : dict, default=None
+        What `read_training` read after an epoch: training goes on from there.
+
     Yields
     ------
     epoch : int
-        0 before the first step (only if there are held-out rows), then 1 to `max_iter`.
+        0 before the first step (only if there are held-out rows), then 1 to `max_iter`, or those after where it stands.
     """
     if held_out is not None:
-        net.history.new_epoch()  # for what this pass records; it is no epoch
         net.train_split = predefined_split(held_out)
+    if held_out is not None and stand is None:
+        net.history.new_epoch()  # for what this pass records; it is no epoch
         start = net.get_iterator(held_out)
         net.run_single_epoch(start, training=False, prefix="valid", step_fn=net.validation_step)
         yield 0
         net.history.clear()
     net.notify("on_train_begin", X=rows, y=None)
+    if stand is not None:
+        write_training(net, stand)
     recovers = net.n_steps is not None  # a stream is up to whoever holds its average
-    good, steps_back = net.read_good() if recovers else None, 0
-    for epoch in range(1, max_iter + 1):
+    good = net.read_good() if recovers else None
+    for epoch in range(len(net.history) + 1, max_iter + 1):
         with epochs.epoch(net.module_.members[-1]):
             net.fit_loop(rows, epochs=1)
-            if recovers and net.is_finite:
+            if recovers and net.is_sound:
                 good = net.read_good()
             elif recovers:
                 net.step_back(good)
-                steps_back += 1
-                warn_of_divergence(f"epoch {epoch}", f"goes on from the epoch before at {LOWER_RATE:g} times the rate")
+                net.diverged.append(epoch)
         yield epoch
-        if epochs.stopped or steps_back > MOST_STEPS_BACK:
-            break
-    net.notify("on_train_end", X=rows, y=None)
 
 
-def warn_of_divergence(when, what):
-    """Warn that training went wrong, and say what it does."""
-    warnings.warn(
-        f"The loss was not finite in {when}: training {what}. Lower learning_rate.", ConvergenceWarning, stacklevel=2
+def warn_of_divergence(net, kept):
+    """Warn if training diverged, and say what it did and what is kept."""
+    if not net.diverged:
+        return
+    *others, last = map(str, net.diverged)
+    where = f"epochs {', '.join(others)} and {last}" if others else f"epoch {last}"
+    then = f"{'each time ' if others else ''}it went back to the epoch before, and on at {LOWER_RATE:g} times the rate"
+    if net.has_given_up:
+        then += f"; after {MOST_STEPS_BACK} such steps it was given up"
+    _warn(f"Training diverged in {where}: the loss was not finite, or far above the start; {then}. {kept}")
+
+
+def warn_of_lost_chunk():
+    """Warn that a chunk of a stream made training diverge."""
+    _warn(
+        "Training diverged in this chunk, where the loss was not finite or far above where it began: the weights from "
+        "before it are kept."
     )
+
+
+def _warn(message):
+    warnings.warn(f"{message} Lower learning_rate.", ConvergenceWarning, stacklevel=3)
 
 
 def read_curves(net):
@@ -392,15 +452,46 @@ def write_curves(net, curves):
     for values in zip(*curves.values(), strict=True):
         net.history.new_epoch()
         for name, value in zip(curves, values, strict=True):
-            net.history.record(name, float(value))
+            net.history.record(name, value if np.ndim(value) else float(value))
+
+
+def read_training(net):
+    """Copy all that a training goes on from, to the same bit: `write_training` puts it back."""
+    return {
+        "state": _arrays(net.state),
+        "optimizer": _moments(net),
+        "steps_done": net.steps_done,
+        "highest_rates": net.highest_rates,
+        "diverged": net.diverged,
+        "limit": None if net.limit is None else net.limit.cpu().numpy(),
+        "curves": read_curves(net),
+        "held_out_losses": getattr(net, "held_out_losses", None),
+        "order": net.iterator_train__generator.get_state().numpy(),
+        "drawn": net.generator.get_state().numpy(),
+        "global": read_global_rng() if net.isolates else None,
+    }
+
+
+def write_training(net, stand):
+    """Let a net go on from where a training stood. Generators of a GPU, which no hook here draws from, are left out."""
+    net.write_state(_tensors(stand["state"]))
+    _load_moments(net, stand["optimizer"])
+    net.steps_done, net.highest_rates, net.diverged = stand["steps_done"], stand["highest_rates"], stand["diverged"]
+    if stand["limit"] is not None:
+        net.limit = torch.tensor(stand["limit"], device=net.weights[0].device)
+    write_curves(net, stand["curves"])
+    net.held_out_losses = stand["held_out_losses"]
+    net.iterator_train__generator.set_state(torch.tensor(stand["order"]))
+    net.generator.set_state(torch.tensor(stand["drawn"]))
+    if stand["global"] is not None:
+        write_global_rng(stand["global"])
 
 
 def read_stream(net):
     """Copy what a stream goes on from into arrays: the weights as they are, the optimiser's moments, the steps done."""
-    moments = net.optimizer_.state_dict()["state"]
     return {
         "weights": _arrays(net.module_.members[-1].state_dict()),
-        "optimizer": {index: _arrays(of_weight) for index, of_weight in moments.items()},
+        "optimizer": _moments(net),
         "steps_done": net.steps_done,
     }
 
@@ -410,8 +501,7 @@ def write_stream(net, stream):
     net.steps_done = stream["steps_done"]
     net.average = [vector.detach().clone() for vector in net.module_.vectors.values()]
     net.module_.members[-1].load_state_dict(_tensors(stream["weights"]))
-    moments = {index: _tensors(of_weight) for index, of_weight in stream["optimizer"].items()}
-    net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": moments})
+    _load_moments(net, stream["optimizer"])
 
 
 def load_average(net):
@@ -419,6 +509,17 @@ def load_average(net):
     with torch.no_grad():
         for mean, weight in zip(net.average, net.weights, strict=True):
             weight.copy_(mean)
+
+
+def _moments(net):
+    """What the optimiser keeps of each vector of weights, by its place."""
+    state = net.optimizer_.state_dict()["state"]
+    return {place: _arrays(of_vector) for place, of_vector in state.items()}
+
+
+def _load_moments(net, moments):
+    state = {place: _tensors(of_vector) for place, of_vector in moments.items()}
+    net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": state})
 
 
 def _arrays(tensors):

@@ -8,6 +8,7 @@ from torch import nn
 from skae._base import BaseAutoencoder
 from skae._blueprint import Blueprint
 from skae._defaults import auto_learning_rate
+from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
@@ -166,7 +167,8 @@ class StackedStart:
 
     def weights(self):
         """Weights of the module, by name."""
-        halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
+        with isolated_rng(0):
+            halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
         return {f"{half}.{name}": value.numpy() for half in halves for name, value in halves[half].state_dict().items()}
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`

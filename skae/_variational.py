@@ -17,7 +17,7 @@ from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
 from skae._pca import principal_axes, probabilistic_start
 from skae._rows import Rows
-from skae._training import local_rng
+from skae._seeds import local_rng
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 from skae.nn.functional import kl_from_prior
@@ -50,7 +50,7 @@ class VariationalModule(AutoencoderModule):
     def __init__(self, *args, beta, variance, warm_up, **kwargs):
         super().__init__(*args, **kwargs)
         self.beta, self.warm_up = beta, warm_up
-        self.warmth = 0.0 if warm_up else 1.0
+        self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
         self.least_log_noise = math.log(LEAST_NOISE * variance)
         if self.link is None:
             self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
@@ -67,7 +67,7 @@ class VariationalModule(AutoencoderModule):
     def sample(self, encoding):
         """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
         mean, log_variance = self.posterior(encoding)
-        return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape).to(mean)  # the same on every device
+        return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=self.generator).to(mean)
 
     def reconstruction(self, output, x, corrupted):
         """Minus the log-likelihood of each row: (n,)."""
@@ -85,7 +85,7 @@ class VariationalModule(AutoencoderModule):
     def after_step(self, progress):
         """Keep the noise above its least, and warm up."""
         if self.warm_up:
-            self.warmth = min(1.0, progress / self.warm_up)
+            self.warmth.fill_(min(1.0, progress / self.warm_up))
         if self.link is None:
             with torch.no_grad():
                 self.log_noise.clamp_(min=self.least_log_noise)
@@ -192,6 +192,15 @@ class VariationalAutoencoder(BaseAutoencoder):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out.
+
+    checkpoint : str, path-like or None, default=None
+        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
+        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
+        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
+        `partial_fit` has no use for it.
+
+    checkpoint_interval : int, default=1
+        Epochs from one writing of the checkpoint to the next.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -340,6 +349,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         n_iter_no_change=10,
         tol=1e-4,
         warm_start=False,
+        checkpoint=None,
+        checkpoint_interval=1,
         device="auto",
         mixed_precision=False,
         compile=False,
@@ -362,6 +373,8 @@ class VariationalAutoencoder(BaseAutoencoder):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
+            checkpoint=checkpoint,
+            checkpoint_interval=checkpoint_interval,
             device=device,
             mixed_precision=mixed_precision,
             compile=compile,

@@ -8,8 +8,9 @@ from sklearn.base import clone
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder, _training
 from skae._batches import RowDataset, WholeBatches
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from skae._seeds import isolated_rng
 from skae._selection import hold_out, sure_gain
-from skae._training import isolated_rng, rate_at
+from skae._training import rate_at
 from skae.architectures import Convolutional
 from skae.nn import AutoencoderModule
 

@@ -17,7 +17,8 @@ class AutoencoderModule(nn.Module):
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `after_step`) and
     nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape (n, n_statistics * k), and
     inner codes, of shape (n, k). Where `vectorized` is true they may have a dimension more in front, for each of the
-    `Siblings` that are trained at once, and so may weights.
+    `Siblings` that are trained at once, and so may weights. What they draw comes from `generator`, and what they keep
+    from step to step is in buffers.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ class AutoencoderModule(nn.Module):
     linear_weights = ("encoder.linear.*", "decoder.linear.*")
     linear_rate = 0.1
     undecayed_weights = ()  # other weights that are not pulled to zero
+    generator = None  # a `torch.Generator` that hooks draw from in training; None is torch's own
     n_statistics = 1  # numbers that an encoding has for each component of the code
     vectorized = True  # whether the hooks see to a dimension in front
 
@@ -116,7 +118,7 @@ class AutoencoderModule(nn.Module):
             reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=-1)
         else:
             cut = self.ordered and self.training
-            kept = keep_prefix(code, random_sizes(code.shape).to(code.device)) if cut else code
+            kept = keep_prefix(code, random_sizes(code.shape, self.generator).to(code.device)) if cut else code
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
         return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
@@ -140,14 +142,14 @@ def keep_prefix(code, size):
     return code * (torch.arange(code.shape[-1], device=code.device) < size)
 
 
-def random_sizes(shape):
+def random_sizes(shape, generator=None):
     """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the rows.
 
     For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
     would else be seen once in 3 k rows. Drawn on the CPU, so that a seed means the same on every device.
     """
     *n, k = shape
-    whole, uniform, size = torch.rand(3, *n, 1)
+    whole, uniform, size = torch.rand(3, *n, 1, generator=generator)
     logarithmic = (k + 1) ** size
     sizes = torch.where(uniform < 0.5, 1 + k * size, logarithmic).long().clamp(max=k)
     return torch.where(whole < WHOLE, k, sizes)

@@ -39,6 +39,16 @@ class Siblings(nn.Module):
         self._trained = list(self.members)
 
     @property
+    def trained(self):
+        """The modules whose hooks are called in training: one for all members where they are trained at once."""
+        return self._trained
+
+    def draw_from(self, generator):
+        """Let the hooks draw from a `torch.Generator`."""
+        for module in self._trained:
+            module.generator = generator
+
+    @property
     def linear_rate(self):
         """Share of the learning rate at which linear weights learn."""
         return self.members[0].linear_rate
