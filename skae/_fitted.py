@@ -1,16 +1,23 @@
 """What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
 
+import os
+
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._blueprint import Blueprint
+from skae._files import FORMAT, SKAE, read_file, write_file
+from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, stays_in_place
 from skae._scaling import Moments
-from skae._training import isolated_rng, make_net, resolve_device, write_curves
-from skae.nn import Decoder, Encoder
+from skae._training import make_net, resolve_device, write_curves
+from skae.architectures import Architecture
+from skae.nn import AutoencoderModule, Decoder, Encoder
 
 
 class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -27,10 +34,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         except ValueError:  # fitted on a device that this machine doesn't have
             device = torch.device("cpu")
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        with isolated_rng(0):  # building a layer draws weights, though they are replaced
-            single = blueprint.build(self._module_class, weights).to(device)
-            double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
-            net = make_net(single, n_samples, **settings | {"device": device})
+        single = blueprint.build(self._module_class, weights).to(device)
+        double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
+        net = make_net(single, n_samples, **settings | {"device": device})
         single.eval()
         write_curves(net, curves)
         modules = {"float32": single, "float64": double}
@@ -40,13 +46,118 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         state = super().__getstate__().copy()
         for name in ("_modules", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
-        return state
+        return state | {"_written_by": {"format": FORMAT, "skae": SKAE}}
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        writer = state.get("_written_by", {"format": FORMAT})
+        if writer["format"] > FORMAT:
+            raise ValueError(
+                f"This {type(self).__name__} was pickled by skae {writer['skae']}, and this is {SKAE}: update skae."
+            )
+        super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
         if "_blueprint" in state:
             kept = (self._blueprint, self._weights, self._curves, self._settings, self.n_samples_)
             vars(self).update(self._assembled(*kept))
+
+    _kept_classes = ()  # more classes of which there may be objects in a file
+
+    def save(self, path):
+        """Save the fitted autoencoder in a file of safetensors, which `load` reads without running anything in it.
+
+        It holds parameters, attributes and versions as JSON, the arrays, and a digest over all of it. An existing file
+        is replaced in one step, once the new one is on the disk. For a Pipeline, or an autoencoder within another
+        estimator, use `pickle` or `skops`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; ".safetensors" is the usual ending.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted.
+
+        TypeError
+            If a parameter or attribute can't be kept without a pickle, such as a callable.
+
+        OSError
+            If the file can't be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from skae import Autoencoder
+        >>> X = load_iris().data
+        >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     autoencoder.save(f"{folder}/iris.safetensors")
+        ...     again = Autoencoder.load(f"{folder}/iris.safetensors")
+        >>> bool((again.transform(X) == autoencoder.transform(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        try:
+            write_file(path, "autoencoder", self)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
+
+    @classmethod
+    def load(cls, path):
+        """Load an autoencoder that `save` saved.
+
+        Nothing in the file is run or unpickled: it is safe to load one from anywhere, but what its weights do is up to
+        whoever made it. It goes to the device it was fitted on, or to the CPU.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        autoencoder : object
+            Fitted, of this class.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, is none that `save` wrote, holds an autoencoder of another class, or was written by
+            a later release.
+
+        OSError
+            If it can't be read.
+        """
+        known = {Blueprint, Moments, StandardScaler, *cls._kept_classes}
+        known |= {cls, *_subclasses(Architecture), *_subclasses(AutoencoderModule), *_subclasses(FittedMixin)}
+        estimator = read_file(path, "autoencoder", {name_of(a_class): a_class for a_class in known})
+        if type(estimator) is not cls:
+            name = type(estimator).__name__
+            raise ValueError(f"{os.fspath(path)!r} holds a {name}: use {name}.load, not {cls.__name__}.load.")
+        if not estimator.__sklearn_is_fitted__():
+            raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that is not fitted.")
+        return estimator
+
+    def _check_attributes(self, attributes):
+        """Refuse what a file says if its parts don't agree, before any memory is taken for its networks."""
+        self._validate_params()
+        if "_blueprint" not in attributes:  # of a layer that is only a parameter
+            return
+        blueprint, weights = attributes["_blueprint"], attributes["_weights"]
+        shape = (blueprint.sizes[0],)
+        constants = attributes["mean_"], blueprint.mean, blueprint.scale, blueprint.spread
+        if attributes["n_features_in_"] != blueprint.sizes[0] or any(values.shape != shape for values in constants):
+            raise ValueError("its features are not those of its network")
+        parts = [blueprint.sizes, *vars(blueprint.architecture or self).values()]
+        if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
+            raise ValueError("it has fewer weights than layers")
+        with torch.device("meta"):  # where tensors have shapes and no values
+            expected = blueprint.build(self._module_class).state_dict()
+        if {name: value.shape for name, value in expected.items()} != {
+            name: value.shape for name, value in weights.items()
+        }:
+            raise ValueError("its weights are not those of its network")
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_modules")
@@ -255,6 +366,11 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
+
+
+def _subclasses(a_class):
+    """The class and all that are derived from it, wherever they are defined."""
+    return {a_class}.union(*(_subclasses(derived) for derived in a_class.__subclasses__()))
 
 
 def _jacobian(function, x):

@@ -165,5 +165,7 @@ def unpack(plain, arrays, classes):
 def remade(a_class, parameters, attributes):
     """Make an estimator again of its parameters and its attributes."""
     estimator = a_class(**parameters)
+    if hasattr(estimator, "_check_attributes"):
+        estimator._check_attributes(attributes)
     estimator.__setstate__(estimator.__getstate__() | attributes)
     return estimator

@@ -12,9 +12,15 @@ from sklearn.utils.metaestimators import _BaseComposition
 from skae._autoencoder import Autoencoder
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance
+from skae._contractive import ContractiveAutoencoder
+from skae._convolutional import ConvolutionalAutoencoder
+from skae._denoising import DenoisingAutoencoder
+from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments
+from skae._sparse import SparseAutoencoder
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
+from skae._variational import VariationalAutoencoder
 
 LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  # what the layers say
 # what a layer that is given as an int has from the stack
@@ -284,6 +290,11 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         self.layers = layers
         self.pretrain = pretrain
 
+    _kept_classes = (  # what a layer may be, loaded by then or not
+        *(Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder),
+        *(SparseAutoencoder, VariationalAutoencoder, BernoulliRBM, Layer),
+    )
+
     # Nested parameters -----------------------------------------------------------------------------------------------
 
     def get_params(self, deep=True):
@@ -420,6 +431,9 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     def _start(self, rows, blueprint, seed):  # noqa: ARG002 - the base's signature
         return StackedStart(self._stack)
+
+    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
+        return {"_stack": self._stack.without_weights()} if self.pretrain else {}  # `layers_` has them
 
     def _shown_axes(self, module, rows):
         if isinstance(self.layers[-1], Integral):

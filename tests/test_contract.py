@@ -282,6 +282,8 @@ ALTERNATIVES = {
     "n_iter_no_change": (2, 30),
     "tol": (0.02, 0.5),
     "warm_start": (False, None),
+    "checkpoint": (None, None),
+    "checkpoint_interval": (1, None),
     "device": ("cpu", None),
     "mixed_precision": (False, True),
     "compile": (False, None),

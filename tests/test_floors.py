@@ -15,9 +15,9 @@ FLOORS = [
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module", "skae.nn._siblings"},
     {"skae.nn"},
-    {"skae._batches", "skae._rows", "skae._seeds", "skae.architectures"},
-    {"skae._blueprint", "skae._callbacks", "skae._pca", "skae._scaling", "skae._training"},
-    {"skae._codes", "skae._fitted", "skae._selection"},
+    {"skae._batches", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
+    {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
+    {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._selection"},
     {"skae._base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
