@@ -19,7 +19,7 @@ from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
-LOWER_RATE = 0.5  # of a training that diverged, against the rate before
+LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
 MOST_STEPS_BACK = 3
 FAR = 10.0  # times the loss at the start, or the variance: a loss so far above the start has diverged
 ANOTHER_STREAM = 2**32  # what hooks draw is not what rows are ordered by

@@ -193,7 +193,7 @@ def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_r
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
-    with pytest.warns(ConvergenceWarning, match=r"not finite in epoch 1: .* at 0\.1 times the rate"):
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 1: .* at 0\.1 times the rate\. What is kept is epoch"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
     assert not np.isfinite(fitted.loss_curve_[0])
@@ -205,17 +205,52 @@ def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_r
 
 @pytest.mark.parametrize("estimator", [Autoencoder, VariationalAutoencoder])
 def test_a_loss_that_is_never_finite_ends_at_the_start(digits, monkeypatch, estimator):
-    def poisoned(self, batch, **_):
+    real = AutoencoderNet.train_step
+
+    def poisoned(self, batch, **kwargs):
         with torch.no_grad():
             next(self.module_.parameters()).fill_(float("nan"))
-        return {"reconstruction": torch.full((len(batch[0]),), float("nan"))}
+        return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
-    with pytest.warns(ConvergenceWarning, match="not finite") as warned:
+    with pytest.warns(ConvergenceWarning) as warned:
         fitted = estimator(4, hidden_layer_sizes=16, max_iter=20, validation_fraction=0.6, random_state=0).fit(digits)
-    assert len(warned) == 4  # then it gave up
+    (message,) = [str(warning.message) for warning in warned]
+    assert "diverged in epochs 1, 2, 3 and 4" in message
+    assert "after 3 such steps it was given up. What is kept is the start. Lower learning_rate." in message
+    assert fitted.n_iter_ == 4
     assert fitted.best_epoch_ == 0
     np.testing.assert_allclose(fitted.score(digits), PCA(4).fit(digits).explained_variance_ratio_.sum(), atol=0.05)
+
+
+@pytest.mark.parametrize("learning_rate", [1.0, 1e3, 1e30])
+def test_rates_that_are_far_too_high(digits, learning_rate):
+    settings = {"hidden_layer_sizes": 16, "max_iter": 12, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="Training diverged in epoch") as warned:
+        fitted = Autoencoder(4, learning_rate=learning_rate, **settings).fit(digits)
+    assert len(warned) == 1
+    assert fitted.score(digits) > PCA(4).fit(digits).explained_variance_ratio_.sum() - 1e-6
+    if learning_rate == 1.0:  # which a tenth of it mends
+        assert fitted.best_epoch_ > 1
+
+
+def test_a_loss_far_above_the_start_is_a_divergence_too(digits, monkeypatch):
+    real, n_steps = AutoencoderNet.train_step, 0
+
+    def thrown(self, batch, **kwargs):
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 5:
+            with torch.no_grad():
+                for weight in self.module_.vectors.values():
+                    weight.mul_(1e3)  # finite, and of no use
+        return real(self, batch, **kwargs)
+
+    monkeypatch.setattr(AutoencoderNet, "train_step", thrown)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 2: the loss was not finite, or far above the start"):
+        fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(digits)
+    assert np.isfinite(fitted.loss_curve_).all()
+    assert fitted.best_epoch_ > 2
 
 
 def test_skorch_would_swallow_an_interrupt():

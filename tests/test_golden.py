@@ -1,0 +1,78 @@
+"""Files and pickles of earlier releases load, and mean what they meant.
+
+    python tests/test_golden.py 0.1.0
+
+writes those of a release, which stay in `tests/golden/0.1.0` for good.
+"""
+
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, short_name
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+
+import skae
+
+FOLDER = Path(__file__).parent / "golden"
+RELEASES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
+PICKLED = {"Autoencoder", "VariationalAutoencoder", "StackedAutoencoder"}  # of the others a file will do
+METHODS = ("transform", "reconstruct")
+
+
+def write(release):
+    """Write the files of a release."""
+    import warnings
+
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    folder, X, index = FOLDER / release, load_iris().data, {}
+    folder.mkdir(parents=True)
+    expected = {}
+    for i, kind in enumerate(SMALL):
+        fitted = clone(kind).set_params(device="cpu", **({} if kind.max_iter == "auto" else {"max_iter": 1})).fit(X)
+        name = f"{i:02d}"
+        fitted.save(folder / f"{name}.safetensors")
+        index[name] = {"class": type(kind).__name__, "kind": short_name(kind)}
+        if type(kind).__name__ in PICKLED:
+            (folder / f"{name}.pickle").write_bytes(pickle.dumps(fitted, protocol=4))
+        expected |= {f"{name} {method}": getattr(fitted, method)(X[::15]) for method in METHODS}
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    np.savez_compressed(folder / "expected.npz", X=X[::15], **expected)
+
+
+def entries():
+    """(release, name, class, suffix) of all that is kept."""
+    for release in RELEASES:
+        index = json.loads((FOLDER / release / "index.json").read_text())
+        for path in sorted((FOLDER / release).iterdir()):
+            if path.stem in index:
+                yield release, path.stem, index[path.stem]["class"], path.suffix
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # of what is within a pickle
+@pytest.mark.parametrize(("release", "name", "of_class", "suffix"), list(entries()))
+def test_an_earlier_release_loads(release, name, of_class, suffix):
+    path = FOLDER / release / f"{name}{suffix}"
+    fitted = pickle.loads(path.read_bytes()) if suffix == ".pickle" else getattr(skae, of_class).load(path)
+    with np.load(FOLDER / release / "expected.npz") as expected:
+        for method in METHODS:
+            wanted = expected[f"{name} {method}"]
+            found = getattr(fitted, method)(expected["X"])
+            np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
+        assert np.isfinite(fitted.partial_fit(expected["X"]).transform(expected["X"])).all()  # it goes on
+
+
+def test_all_kinds_are_kept():
+    index = json.loads((FOLDER / RELEASES[-1] / "index.json").read_text())
+    assert {entry["kind"] for entry in index.values()} >= {short_name(kind) for kind in SMALL}
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
