@@ -193,7 +193,9 @@ def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_r
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
-    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 1: .* at 0\.1 times the rate\. What is kept is epoch"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"diverged in epoch 1: .* at 0\.1 times the rate\. What is kept is epoch"
+    ):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
     assert not np.isfinite(fitted.loss_curve_[0])

@@ -138,7 +138,9 @@ def test_the_file_is_one_of_safetensors(saved):
     assert head["kind"] == "autoencoder"
     assert set(head["versions"]) == {"skae", "torch", "scikit-learn", "numpy"}
     for weight in fitted.net_.module_.state_dict().values():
-        assert any(array.shape == weight.shape and (array.astype(np.float32) == weight.numpy()).all() for array in arrays)
+        assert any(
+            array.shape == weight.shape and (array.astype(np.float32) == weight.numpy()).all() for array in arrays
+        )
     assert len(path.read_bytes()) < 20_000
 
 

@@ -1,0 +1,132 @@
+"""Fits that are killed (SIGKILL) and gone on from, against one that was left alone, to the bit.
+
+    python docs/benchmarks/kills.py [--kills 50]
+
+For each estimator an uninterrupted fit is the reference. Processes that fit with a checkpoint are killed: at random
+moments, or, three times in five, within the writing of a file, when half of it is written, when it is written but not
+yet in place, or when it has just been put in place. After each kill the checkpoint must be whole, and another process
+goes on from it to the end.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from skae import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
+from skae._checkpoint import FILE
+from skae._files import read_file
+
+SETTINGS = {"n_components": 8, "hidden_layer_sizes": 64, "max_iter": 40, "early_stopping": False, "random_state": 0}
+ESTIMATORS = [Autoencoder(**SETTINGS), DenoisingAutoencoder(**SETTINGS), VariationalAutoencoder(**SETTINGS)]
+IN_A_WRITE = ("open", "fsync", "replace")
+
+
+def digest(fitted, X):
+    """Of all that a fit comes to."""
+    what = [fitted.transform(X).tobytes(), repr(fitted.loss_curve_).encode(), repr(fitted.best_epoch_).encode()]
+    return hashlib.sha256(b"".join(what)).hexdigest()
+
+
+def fit_in_a_child(estimator, X, result, moment=None):
+    """Fit in a child process, which may kill itself in its n-th write; return its process number."""
+    child = os.fork()
+    if child:
+        return child
+    if moment is not None:
+        die_in_a_write(*moment)
+    Path(result).write_text(digest(estimator.fit(X), X))
+    os._exit(0)
+
+
+def die_in_a_write(call, n):
+    """Let the n-th write end this process: in the middle of the file, before it is in place, or just after."""
+    import skae._files as files
+
+    real, calls = files.replace_file, 0
+
+    def replace_file(path, blob):
+        nonlocal calls
+        calls += 1
+        if calls < n:
+            return real(path, blob)
+        if call == "open":
+            path.with_name(f".{path.name}.killed.part").write_bytes(blob[: len(blob) // 2])
+        else:
+            call_itself = getattr(os, call)
+            setattr(os, call, lambda *args: (call_itself(*args) if call == "replace" else None, kill())[0])
+            real(path, blob)
+        return kill()
+
+    files.replace_file = replace_file
+
+
+def kill():
+    """End this process as the kernel does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(estimator, X, n_kills, rng):
+    """Kill so many fits, and go on from each; count what came of them."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        start = time.perf_counter()
+        os.waitpid(fit_in_a_child(clone(estimator), X, folder / "expected"), 0)
+        seconds, expected = time.perf_counter() - start, (folder / "expected").read_text()
+        counts = {"kills": 0, "in a write": 0, "damaged": 0, "bit-equal": 0}
+        while counts["kills"] < n_kills:
+            checkpoint, result = Path(tempfile.mkdtemp(dir=folder)), folder / "result"
+            fit = clone(estimator).set_params(checkpoint=checkpoint), X, result
+            within = rng.choice([None, None, *IN_A_WRITE])
+            child = fit_in_a_child(*fit, (within, rng.randint(1, SETTINGS["max_iter"])) if within else None)
+            if within is None:
+                time.sleep(rng.uniform(0, seconds))
+                os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            if not os.WIFSIGNALED(status):
+                continue  # it was faster
+            counts["kills"] += 1
+            counts["in a write"] += within is not None
+            counts["damaged"] += not is_whole(checkpoint / FILE)
+            os.waitpid(fit_in_a_child(*fit), 0)
+            counts["bit-equal"] += result.read_text() == expected
+            result.unlink()
+        return counts
+    finally:
+        shutil.rmtree(folder)
+
+
+def is_whole(path):
+    """Whether the checkpoint can be read, or was never written."""
+    try:
+        return not path.exists() or bool(read_file(path, "checkpoint", {}))
+    except ValueError:
+        return False
+
+
+def main():
+    """Print a row for each estimator."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    arguments = parser.parse_args()
+    X, rng, good = load_digits().data[:600], random.Random(0), True
+    names = ("kills", "in a write", "damaged", "bit-equal")
+    print(("{:24s}" + 4 * "{:>12s}").format("", *names))
+    for estimator in ESTIMATORS:
+        counts = run(estimator, X, arguments.kills, rng)
+        good &= not counts["damaged"] and counts["bit-equal"] == counts["kills"]
+        print(("{:24s}" + 4 * "{:12d}").format(type(estimator).__name__, *(counts[name] for name in names)), flush=True)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""A fit that was broken off goes on from its checkpoint, to the same bits."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skae import Autoencoder, DenoisingAutoencoder, StackedAutoencoder
+from skae import _files as files
+from skae._checkpoint import FILE, Checkpoint
+from skae._files import read_file
+from skae.nn import AutoencoderModule
+
+PLAIN = Autoencoder(4, hidden_layer_sizes=8, max_iter=4, random_state=0)
+
+
+class BrokenOffError(Exception):
+    """A fit that was broken off."""
+
+
+@pytest.fixture
+def breaking(monkeypatch):
+    """Break fits off after so many writings of the checkpoint."""
+
+    def after(n_writes):
+        real, n = Checkpoint.write, 0
+
+        def write(self, stand):
+            nonlocal n
+            real(self, stand)
+            n += 1
+            if n == n_writes:
+                monkeypatch.setattr(Checkpoint, "write", real)
+                raise BrokenOffError
+
+        monkeypatch.setattr(Checkpoint, "write", write)
+
+    return after
+
+
+def assert_equal_fits(one, other, X):
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    np.testing.assert_array_equal(one.reconstruct(X), other.reconstruct(X))
+    assert one.best_epoch_ == other.best_epoch_
+    assert one.loss_curve_ == other.loss_curve_
+    assert one.validation_loss_curve_ == other.validation_loss_curve_
+
+
+@pytest.mark.parametrize("n_writes", [1, 2, 3])  # before the first epoch, after it, after the second
+def test_a_fit_goes_on_to_the_same_bits(small, digits, tmp_path, breaking, n_writes):
+    small.set_params(max_iter=3)
+    whole = clone(small).fit(digits)
+    small.set_params(checkpoint=tmp_path)
+    breaking(n_writes)
+    try:
+        small.fit(digits)
+    except BrokenOffError:
+        assert not small.__sklearn_is_fitted__()
+    else:
+        assert small.hidden_layer_sizes == ()  # nothing is trained
+    assert_equal_fits(small.fit(digits), whole, digits)
+
+
+def test_a_finished_run_is_recognised(small, digits, tmp_path, monkeypatch):
+    first = small.set_params(checkpoint=tmp_path).fit(digits)
+    again = clone(small)
+    monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing can be trained any more
+    assert_equal_fits(again.fit(digits), first, digits)
+
+
+def test_intervals(digits, tmp_path):
+    whole, written = clone(PLAIN).fit(digits), []
+    real = Checkpoint.write
+
+    class Watched(Checkpoint):
+        def write(self, stand):
+            written.append(stand and len(stand["training"]["curves"]["train_loss"]))
+            real(self, stand)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skae._base.Checkpoint", Watched)
+        fitted = clone(PLAIN).set_params(checkpoint=str(tmp_path / "made" / "anew"), checkpoint_interval=3).fit(digits)
+    assert written == [None, 3, 4]
+    assert_equal_fits(fitted, whole, digits)
+
+
+def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, breaking):
+    stops = clone(PLAIN).set_params(max_iter=60, learning_rate=0.1, n_iter_no_change=2, validation_fraction=0.5)
+    whole = clone(stops).fit(digits)
+    assert whole.n_iter_ < 60
+    breaking(whole.n_iter_)  # one before the last
+    with pytest.raises(BrokenOffError):
+        stops.set_params(checkpoint=tmp_path / "stops").fit(digits)
+    assert_equal_fits(stops.fit(digits), whole, digits)
+    assert_equal_fits(clone(stops).fit(digits), whole, digits)
+
+    diverges = clone(PLAIN).set_params(max_iter=6, learning_rate=1.0)
+    with pytest.warns(match="Training diverged in epoch") as first:
+        whole = clone(diverges).fit(digits)
+    breaking(3)
+    with pytest.raises(BrokenOffError):
+        diverges.set_params(checkpoint=tmp_path / "diverges").fit(digits)
+    with pytest.warns(match="Training diverged in epoch") as second:
+        assert_equal_fits(diverges.fit(digits), whole, digits)
+    assert str(second[0].message) == str(first[0].message)
+
+
+def test_a_seed_that_nobody_chose_is_the_files(digits, tmp_path, breaking):
+    estimator = clone(PLAIN).set_params(random_state=None, checkpoint=tmp_path)
+    breaking(3)
+    with pytest.raises(BrokenOffError):
+        estimator.fit(digits)
+    first = estimator.fit(digits)
+    assert_equal_fits(clone(estimator).fit(digits), first, digits)
+
+
+def test_code_of_ones_own_that_draws_globally(digits, tmp_path, breaking):
+    denoiser = DenoisingAutoencoder(4, corruption=_global_noise, hidden_layer_sizes=8, max_iter=4, random_state=0)
+    whole = clone(denoiser).fit(digits)
+    breaking(3)
+    with pytest.raises(BrokenOffError):
+        denoiser.set_params(checkpoint=tmp_path).fit(digits)
+    np.random.rand(7)  # noqa: NPY002
+    assert_equal_fits(denoiser.fit(digits), whole, digits)
+
+
+def _global_noise(x):
+    return x + float(np.random.rand())  # noqa: NPY002
+
+
+def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
+    stack = StackedAutoencoder((8, 4), activation="tanh", max_iter=3, random_state=None, checkpoint=tmp_path)
+    breaking(8)  # the stack's first; the first layer's at the start and after 3 epochs; of the second two, the last ...
+    with pytest.raises(BrokenOffError):
+        stack.fit(digits)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "layer_0", "layer_1"]
+    seed = read_file(tmp_path / FILE, "checkpoint", {})["seed"]
+    fitted = stack.fit(digits)
+    assert fitted._settings["seed"] == seed
+
+
+# Another run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "difference"),
+    [
+        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Set that back to go on from there, or choose another folder\."),
+        ({"hidden_layer_sizes": (8, 8)}, r"hidden_layer_sizes was 8, and is \(8, 8\)"),
+        ({"random_state": 1}, "random_state was .*, and is"),
+        (
+            {"learning_rate": 0.5, "loss": "huber"},
+            "learning_rate was 'auto', and is 0.5; loss was 'squared_error', and",
+        ),
+    ],
+)
+def test_other_parameters_are_refused(digits, tmp_path, parameters, difference):
+    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    before = (tmp_path / FILE).read_bytes()
+    other = clone(first).set_params(**parameters)
+    message = rf"checkpoint='.*' holds another run: .*{difference}"
+    order = sorted(parameters)
+    assert order == list(parameters)
+    with pytest.raises(ValueError, match=message):
+        other.fit(digits)
+    assert not other.__sklearn_is_fitted__()
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_other_data_are_refused(digits, tmp_path):
+    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    with pytest.raises(ValueError, match=r"the shape of X was \(240, 64\), and is \(239, 64\)"):
+        clone(first).fit(digits[1:])
+    other = digits.copy()
+    other[100, 7] += 1e-9
+    with pytest.raises(ValueError, match="holds another run: the digest of X was"):
+        clone(first).fit(other)
+    with pytest.raises(ValueError, match="the kind of X was float64, and is float32"):
+        clone(first).fit(digits.astype(np.float32))
+    with pytest.raises(ValueError, match="the estimator was Autoencoder, and is DenoisingAutoencoder"):
+        DenoisingAutoencoder(4, checkpoint=tmp_path).fit(digits)
+    warm = first.set_params(warm_start=True)
+    with pytest.raises(ValueError, match="the digest of the weights at the start was none, and is"):
+        warm.fit(digits)
+    assert warm.__sklearn_is_fitted__()
+
+
+def test_what_does_not_count(digits, tmp_path, capfd):
+    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    shutil.move(tmp_path / FILE, tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "moved", tmp_path / "elsewhere" / FILE)
+    again = clone(first).set_params(checkpoint=tmp_path / "elsewhere", checkpoint_interval=2, verbose=1)
+    assert_equal_fits(again.fit(digits), first, digits)
+    assert "4/4" in capfd.readouterr().err  # epochs that were run before count
+
+
+# Faults --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
+    clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    blob = bytearray((tmp_path / FILE).read_bytes())
+    blob[-10] ^= 1
+    (tmp_path / FILE).write_bytes(blob)
+    with pytest.raises(ValueError, match=r"checkpoint='.*' is damaged: its digest .* Delete the file to start anew\."):
+        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    clone(PLAIN).fit(digits).save(tmp_path / FILE)
+    with pytest.raises(ValueError, match="holds an autoencoder, not a checkpoint"):
+        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
+    whole, n = clone(PLAIN).fit(digits), 0
+    real = os.fsync
+
+    def fails(descriptor):
+        nonlocal n
+        n += 1
+        if n > 5:  # each writing has two
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    estimator = clone(PLAIN).set_params(checkpoint=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", fails)
+        with pytest.raises(
+            OSError, match=r"checkpoint='.*' can't be written: .* What was there is as it was"
+        ) as raised:
+            estimator.fit(digits)
+    assert raised.value.errno == code
+    assert not estimator.__sklearn_is_fitted__()
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert_equal_fits(estimator.fit(digits), whole, digits)  # from the last good file
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_at_once(digits, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing is trained before
+    with pytest.raises(OSError, match=r"checkpoint='.*file/below' can't be written: Not a directory"):
+        clone(PLAIN).set_params(checkpoint=tmp_path / "file" / "below").fit(digits)
+    with pytest.raises(OSError, match="can't be written: File exists"):
+        clone(PLAIN).set_params(checkpoint=tmp_path / "file").fit(digits)
+
+
+def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
+    (tmp_path / f".{FILE}.1234abcd.part").write_bytes(b"half a file")
+    (tmp_path / "somebody's own").write_text("")
+    clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "somebody's own"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
+def test_kills_at_random_moments():
+    script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"
+    shown = subprocess.run([sys.executable, script, "--kills", "3"], check=True, capture_output=True, text=True).stdout
+    assert len(shown.splitlines()) == 4

@@ -1,0 +1,202 @@
+"""Threads, forks and interrupts: what one does is not disturbed by, and does not disturb, another."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skae import Autoencoder, DenoisingAutoencoder
+from skae._seeds import isolated_rng, read_global_rng
+from skae._training import resolve_device
+
+# Threads -------------------------------------------------------------------------------------------------------------
+
+
+def test_eight_threads_transform_the_same_bits(small, digits):
+    small.fit(digits)
+    inputs = [digits, digits.astype(np.float32), digits[::-1], digits[:7]] * 4
+    codes = [small.transform(X) for X in inputs]
+    images = [small.reconstruct(X) for X in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        for found, expected in zip(pool.map(small.transform, inputs), codes, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        for found, expected in zip(pool.map(small.reconstruct, inputs), images, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def _draws_globally(x):
+    return x + 0.1 * torch.randn(x.shape) + float(np.random.rand())  # noqa: NPY002
+
+
+def test_fits_in_threads_are_those_in_a_row(digits):
+    own = DenoisingAutoencoder(4, corruption=_draws_globally, hidden_layer_sizes=8, max_iter=2, random_state=0)
+    kinds = [*SMALL, own]
+    expected = [clone(kind).fit(digits).transform(digits) for kind in kinds]
+    before = read_global_rng()
+    with ThreadPoolExecutor(4) as pool:
+        fitted = list(pool.map(lambda kind: clone(kind).fit(digits), kinds))
+    for of_one, codes in zip(fitted, expected, strict=True):
+        np.testing.assert_array_equal(of_one.transform(digits), codes)
+    assert repr(read_global_rng()) == repr(before)
+
+
+def test_fits_draw_nothing_from_generators_that_threads_share(digits, monkeypatch):
+    # but while layers are built, when threads take turns
+    for name in ("rand", "randn", "randint", "randperm"):
+        real = getattr(torch, name)
+
+        def watched(*args, real=real, **kwargs):
+            assert kwargs.get("generator") is not None
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(torch, name, watched)
+    for kind in SMALL:
+        clone(kind).fit(digits)
+
+
+def test_a_search_in_threads(digits):
+    search = GridSearchCV(
+        Autoencoder(hidden_layer_sizes=8, max_iter=2, random_state=0), {"n_components": [1, 2, 3]}, cv=2
+    )
+    alone = clone(search).fit(digits).cv_results_["mean_test_score"]
+    with joblib.parallel_config("threading", n_jobs=4):
+        np.testing.assert_array_equal(search.fit(digits).cv_results_["mean_test_score"], alone)
+
+
+# Forks ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_fork_after_import_and_fit():
+    # also while another thread has the global generators to itself
+    script = (
+        "import os, threading, time, numpy; from skae import Autoencoder; from skae._seeds import isolated_rng\n"
+        "X = numpy.random.RandomState(0).rand(100, 5)\n"
+        "estimator = Autoencoder(2, hidden_layer_sizes=4, max_iter=2, random_state=0)\n"
+        "codes, held = estimator.fit(X).transform(X), threading.Event()\n"
+        "def hold():\n"
+        "    with isolated_rng(0): held.set(); time.sleep(60)\n"
+        "threading.Thread(target=hold, daemon=True).start(); held.wait()\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    os._exit(0 if (estimator.fit(X).transform(X) == codes).all() else 1)\n"
+        "for _ in range(600):\n"
+        "    done, status = os.waitpid(child, os.WNOHANG)\n"
+        "    if done: os._exit(os.waitstatus_to_exitcode(status))\n"
+        "    time.sleep(0.1)\n"
+        "os.kill(child, 9); os._exit(2)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_cuda_in_a_forked_child_is_a_clear_error(digits, monkeypatch, device):
+    reason = "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use 'spawn'"
+
+    def refuses(self, *args, **kwargs):  # noqa: ARG001
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "to", refuses)
+    with pytest.raises(
+        ValueError, match=rf"device='{device}' can't be used in this process: Cannot re-init.*\. Set .* loky"
+    ):
+        resolve_device(device)
+    with pytest.raises(ValueError, match="can't be used in this process"):
+        Autoencoder(device=device).fit(digits)
+
+
+# Interrupts ----------------------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """A block that is interrupted after some seconds as Ctrl-C does it, by a signal whose handler raises."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.before)
+
+
+interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
+LONG = {"hidden_layer_sizes": 32, "max_iter": 10_000, "early_stopping": False, "random_state": 0}
+
+
+@interrupts
+@pytest.mark.parametrize("seed", range(8))
+def test_an_interrupt_at_a_random_moment(digits, seed):
+    moment = random.Random(seed).uniform(0.001, 0.4)
+    unfitted, fitted = Autoencoder(4, **LONG), clone(SMALL[0]).fit(digits[:100, :32])
+    codes, generators, threads = fitted.transform(digits[:, :32]), repr(read_global_rng()), torch.get_num_threads()
+    fitted.set_params(max_iter=10_000, early_stopping=False)
+    for estimator in (unfitted, fitted):
+        before = dict(vars(estimator))
+        with pytest.raises(KeyboardInterrupt), Interrupted(moment):
+            estimator.fit(digits)
+        assert vars(estimator) == before
+    assert not unfitted.__sklearn_is_fitted__()
+    np.testing.assert_array_equal(fitted.transform(digits[:, :32]), codes)
+    assert repr(read_global_rng()) == generators
+    assert torch.get_num_threads() == threads
+    with isolated_rng(0):
+        pass  # nobody holds the generators
+
+
+@interrupts
+def test_interrupted_warm_starts_and_streams(digits):
+    fitted = Autoencoder(4, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(digits)
+    codes = fitted.transform(digits)
+    fitted.set_params(max_iter=10_000)
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
+        fitted.fit(digits)
+    np.testing.assert_array_equal(fitted.transform(digits), codes)
+    many = np.tile(digits, (300, 1))
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
+        fitted.set_params(batch_size=2).partial_fit(many)
+    np.testing.assert_array_equal(fitted.transform(digits), codes)
+    assert fitted.n_samples_ == len(digits)
+
+
+@interrupts
+def test_an_interrupt_ends_a_search(digits):
+    search = GridSearchCV(Autoencoder(**LONG), {"n_components": [2, 4]}, cv=2, error_score=0.0)
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.5):
+        search.fit(digits)
+    assert not hasattr(search, "best_estimator_")
+
+
+def test_an_interrupted_process_says_so_and_ends():
+    script = (
+        "import numpy; from skae import Autoencoder; X = numpy.random.RandomState(0).rand(500, 9)\n"
+        "print('fits', flush=True)\n"
+        "Autoencoder(3, max_iter=10**6, early_stopping=False).fit(X)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "fits\n"
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert process.returncode != 0
