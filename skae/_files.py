@@ -106,7 +106,7 @@ def read_file(path, kind, classes):
         if head["format"] > FORMAT:
             raise ValueError(f"skae {head['versions']['skae']} wrote it, and this is {SKAE}: update skae")
         if head["kind"] != kind:
-            raise ValueError(f"it holds a {head['kind']}, not a {kind}")
+            raise ValueError(f"it is of kind {head['kind']!r}, not {kind!r}")
         return unpack(head["content"], load_arrays(blob), classes)
     except Exception as error:  # someone may have made the digest of anything
         raise ValueError(f"{os.fspath(path)!r} can't be loaded: {_reason(error)}.") from error

@@ -134,7 +134,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         estimator = read_file(path, "autoencoder", {name_of(a_class): a_class for a_class in known})
         if type(estimator) is not cls:
             name = type(estimator).__name__
-            raise ValueError(f"{os.fspath(path)!r} holds a {name}: use {name}.load, not {cls.__name__}.load.")
+            raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
         if not estimator.__sklearn_is_fitted__():
             raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that is not fitted.")
         return estimator

@@ -161,7 +161,9 @@ def test_errors_before_anything_is_written(tmp_path, digits):
 
 
 def test_the_wrong_class_is_named(saved):
-    with pytest.raises(ValueError, match=r"holds a Autoencoder: use Autoencoder\.load, not DenoisingAutoencoder\.load"):
+    with pytest.raises(
+        ValueError, match=r"is of class Autoencoder: use Autoencoder\.load, not DenoisingAutoencoder\.load"
+    ):
         DenoisingAutoencoder.load(saved[0])
 
 
@@ -241,7 +243,10 @@ CRAFTED = {
     ),
     "an unknown kind": (_set("mean_", {"pickle": "gASVAA=="}), "it holds a 'pickle'"),
     "nothing but depth": (lambda head, _: head.update(content=_deep(900)), "can't be loaded"),
-    "another kind of file": (lambda head, _: head.update(kind="checkpoint"), "holds a checkpoint, not a autoencoder"),
+    "another kind of file": (
+        lambda head, _: head.update(kind="checkpoint"),
+        "is of kind 'checkpoint', not 'autoencoder'",
+    ),
     "a parameter that isn't one": (
         lambda head, _: head["content"]["parameters"]["dict"].append(["n_legs", 4]),
         "unexpected keyword argument 'n_legs'",
@@ -256,7 +261,7 @@ CRAFTED = {
     ),
     "no blueprint": (_set("_blueprint", 3), "can't be loaded"),
     "no content": (lambda head, _: head.pop("content"), "there is no 'content' in it"),
-    "a list for content": (lambda head, _: head.update(content=[1, 2]), "holds a list"),
+    "a list for content": (lambda head, _: head.update(content=[1, 2]), "is of class list: use"),
 }
 
 
