@@ -5,6 +5,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.nn.functional import LIKELIHOODS
 
+LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
+FLOAT32 = 1e-35, 1e35  # units and scaled rows that networks of float32 have room around
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -29,15 +31,23 @@ class Moments:
         Raises
         ------
         ValueError
-            If the variance is too large for a float64.
+            If the variance is too large or too small for a float64.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             for batch in rows.batches():
                 self.scaler.partial_fit(batch)
                 self.low = np.minimum(self.low, batch.min(axis=0))
                 self.high = np.maximum(self.high, batch.max(axis=0))
-        if not np.isfinite(self.mean).all() or not np.isfinite(self.variance).all():
-            raise ValueError("The variance of X is too large for float64. Divide X by a constant.")
+            squares = self.n_rows * self.variance.sum()
+            span = (self.high - self.low).max()
+        if not np.isfinite(self.mean).all() or not np.isfinite(squares):
+            raise ValueError(
+                f"The variance of X, with a range of {span:g}, is too large for float64. Divide X by a constant."
+            )
+        if 0 < span < LEAST_SPAN:
+            raise ValueError(
+                f"The variance of X, with a range of {span:g}, is too small for float64. Multiply X by a constant."
+            )
         return self
 
     @property
@@ -75,6 +85,31 @@ class Moments:
         else:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
         return np.where(self.constant, 0.0, scale)
+
+    def check_float32(self, scale, unit):
+        """Refuse what networks, which are trained in float32, can't hold.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (d,)
+            That rows are divided by.
+
+        unit : float
+            What a unit of the code is worth.
+
+        Raises
+        ------
+        ValueError
+            If X is too large or too small.
+        """
+        varying = scale > 0
+        span = (self.high - self.low)[varying]
+        scaled = (span / scale[varying]).max(initial=0.0) or 1.0
+        if not all(FLOAT32[0] < value < FLOAT32[1] for value in (unit, scaled)):
+            raise ValueError(
+                f"X has a range of {span.max():g}, which networks can't be trained on in float32. "
+                "Bring X to another unit, or set hidden_layer_sizes=() with loss='squared_error'."
+            )
 
     def link(self, loss, scale):
         """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.
