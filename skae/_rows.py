@@ -29,13 +29,15 @@ def stays_in_place(X):
 
 
 def refuse_false_numbers(X):
-    """Refuse what numpy makes numbers of that aren't meant: what lies under a mask, and dates.
+    """Refuse what numpy would make other numbers of than are meant, or none.
 
     Raises
     ------
     ValueError
-        If X, or a row in a list of arrays, has masked cells, dates or durations.
+        If X, or a row in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
     """
+    if hasattr(X, "collect"):
+        raise ValueError(f"X is a {type(X).__name__}, which holds no rows yet. Pass X.collect().")
     rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
     n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
     if n_masked:
@@ -47,8 +49,8 @@ def refuse_false_numbers(X):
         # the numbers depend on the unit, and NaT is one as well; polars has no kinds
         if getattr(dtype, "kind", "") in ("M", "m") or getattr(dtype, "is_temporal", bool)():
             raise ValueError(
-                f"X has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. Convert them, "
-                "such as (X - X.min()) / np.timedelta64(1, 'D') for days."
+                f"X has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. "
+                "Convert them, such as (X - X.min()) / np.timedelta64(1, 'D') for days."
             )
 
 
@@ -62,9 +64,13 @@ def _dtypes(X):
 
 @contextlib.contextmanager
 def reading(X):
-    """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError."""
+    """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError.
+
+    That a number is too large is an error afterwards, and no warning before.
+    """
     try:
-        yield
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
     except (ValueError, TypeError, MemoryError, OSError, Warning):
         raise
     except Exception as error:

@@ -6,7 +6,7 @@ from sklearn.preprocessing import StandardScaler
 from skae.nn.functional import LIKELIHOODS
 
 LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
-FLOAT32 = 1e-35, 1e35  # units and scaled rows that networks of float32 have room around
+LARGEST = 1e35  # which leaves room below the largest float32
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -86,29 +86,31 @@ class Moments:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
         return np.where(self.constant, 0.0, scale)
 
-    def check_float32(self, scale, unit):
-        """Refuse what networks, which are trained in float32, can't hold.
+    def check_float32(self, scale):
+        """Refuse what networks, which are of float32, can't hold.
 
         Parameters
         ----------
         scale : ndarray of shape (d,)
             That rows are divided by.
 
-        unit : float
-            What a unit of the code is worth.
-
         Raises
         ------
         ValueError
-            If X is too large or too small.
+            If X is too large or too small, as it is or scaled.
         """
-        varying = scale > 0
-        span = (self.high - self.low)[varying]
-        scaled = (span / scale[varying]).max(initial=0.0) or 1.0
-        if not all(FLOAT32[0] < value < FLOAT32[1] for value in (unit, scaled)):
+        span, largest = (self.high - self.low).max(), np.maximum(np.abs(self.low), np.abs(self.high)).max()
+        if largest > LARGEST or 0 < span < 1 / LARGEST:
             raise ValueError(
-                f"X has a range of {span.max():g}, which networks can't be trained on in float32. "
-                "Bring X to another unit, or set hidden_layer_sizes=() with loss='squared_error'."
+                f"X has values up to {largest:g} and a range of {span:g}, which networks of float32 can't hold. "
+                "Multiply X by a constant."
+            )
+        varying = scale > 0
+        scaled = ((self.high - self.low)[varying] / scale[varying]).max(initial=0.0)
+        if scaled**2 > LARGEST or 0 < scaled**2 < 1 / LARGEST:  # the loss is a square
+            raise ValueError(
+                f"X has a range of {span:g}, too {'large' if scaled > 1 else 'small'} to be trained on as it is. "
+                "Set scale='global'."
             )
 
     def link(self, loss, scale):
