@@ -656,8 +656,9 @@ def _fitted_right(system, kind, rows):
     for name in dir(fitted):
         if name.endswith("_") and not name.startswith("_") and hasattr(fitted, name):
             values = getattr(fitted, name)
-            if isinstance(values, (np.ndarray, list, float)):
-                _check_finite(name, np.asarray(values))
+            for part in values if isinstance(values, list) else [values]:
+                if isinstance(part, np.ndarray | float):
+                    _check_finite(name, np.asarray(part))
     X_hat = system.reconstruct(fitted, rows)
     _check_finite("reconstruction", X_hat)
     _check_same(kind, X_hat, system.reconstruct(system.fitted_to(rows), rows))
