@@ -124,7 +124,7 @@ def outcomes(name, limit):
 
 
 def main():
-    """Print a table of outcomes, and totals."""
+    """Print totals, system after system, then a table of outcomes."""
     parser = argparse.ArgumentParser()
     installed = [name for name in SYSTEMS if name != "PyOD" or PyOD.installed()]
     parser.add_argument("--systems", nargs="*", default=installed, choices=SYSTEMS)
@@ -136,17 +136,15 @@ def main():
             table.setdefault((kind, method), {})[name] = label
             if label not in RIGHT:
                 messages.append(f"{name}, {method}, {kind}: {label} {' '.join(what.split())[:100]}")
+        counts = Counter(labels[name] for labels in table.values())
+        right = sum(counts[label] for label in RIGHT)
+        print(f"{name:13} right {right} of {len(table)}: {dict(counts.most_common())}", flush=True)
     width = max(len(kind) for kind, _ in table) + 1
-    print(f"{len(KINDS)} kinds of table\n{'':{width}}{'':10}" + "".join(f"{name:13}" for name in args.systems))
+    print(f"\n{len(KINDS)} kinds of table\n{'':{width}}{'':10}" + "".join(f"{name:13}" for name in args.systems))
     for (kind, method), labels in table.items():
         print(f"{kind:{width}}{method:10}" + "".join(f"{labels[name]:13}" for name in args.systems))
     print("\nWhat isn't right")
     print(*messages, sep="\n")
-    print("\nTotals")
-    for name in args.systems:
-        counts = Counter(labels[name] for labels in table.values())
-        right = sum(counts[label] for label in RIGHT)
-        print(f"{name:13} right {right} of {len(table)}: {dict(counts.most_common())}")
 
 
 if __name__ == "__main__":
