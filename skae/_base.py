@@ -444,6 +444,8 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         # where training starts, unless at a solution or at random
         solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
+        if not solved:
+            moments.check_float32(rows.scale)
         weights = self._weights if warm and not solved else None
 
         folds = []  # rows that the last fit was trained on can't judge this one
@@ -532,6 +534,7 @@ class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclas
                 vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
             return
 
+        moments.check_float32(rows.scale)
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
         module = blueprint.build(self._module_class, weights, seed=seed)
         before = read_weights(module)

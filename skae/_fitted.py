@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._blueprint import Blueprint
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._plain import name_of
-from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, stays_in_place
+from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place
 from skae._scaling import Moments
 from skae._training import make_net, resolve_device, write_curves
 from skae.architectures import Architecture
@@ -196,7 +196,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             If X has not `n_components_` columns, or more than that where codes are ordered.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=FLOATS, input_name="X")
+        with reading(X):
+            refuse_false_numbers(X)
+            X = check_array(X, dtype=FLOATS, input_name="X")
         missing = self.n_components_ - X.shape[1]
         ordered, may_be = self._blueprint.ordered, "ordered" in self.get_params(deep=False)
         if missing < 0 or (missing and not ordered):
@@ -244,7 +246,8 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             ((x, x_hat),) = self._reconstructed(rows)
             return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
         variance = Moments().update(rows).variance
-        error = sum(np.square(x - x_hat).sum(axis=0, dtype=np.float64) for x, x_hat in self._reconstructed(rows))
+        pairs = self._reconstructed(rows)
+        error = sum(np.square(x - x_hat, dtype=np.float64).sum(axis=0) for x, x_hat in pairs)  # float32 ends at 1e38
         varying = variance > 0
         if not varying.any():  # r2_score's answer too: each feature counts as right or wrong
             return float((error == 0).mean())
@@ -263,8 +266,12 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         scores : ndarray of shape (n_samples,)
             In squared units of X, summed over features; the lower, the odder the row.
         """
-        pairs = self._reconstructed(self._rows_of(X))
-        return np.concatenate([-np.square(x - x_hat).sum(axis=1) for x, x_hat in pairs])
+        scores = []
+        for x, x_hat in self._reconstructed(self._rows_of(X)):
+            with np.errstate(over="ignore"):
+                scores.append(-np.square(x - x_hat, dtype=np.float64).sum(axis=1))  # float32 ends at 1e38
+            _check_finite(scores[-1], x)
+        return np.concatenate(scores)
 
     def jacobian(self, X):
         r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
@@ -326,11 +333,13 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _checked(self, X, *, reset, least=1):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
-        if not stays_in_place(X):
-            return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=least, reset=reset)
-        check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
-        validate_data(self, X, skip_check_array=True, reset=reset)
-        return X
+        with reading(X):
+            refuse_false_numbers(X)
+            if not stays_in_place(X):
+                return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=least, reset=reset)
+            check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            return X
 
     def _apply(self, method, rows, n_columns):
         """Run a method of the module of the rows' own precision over them, some thousand at a time."""
@@ -347,7 +356,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         module = self._modules[batch.dtype.name]
         x = torch.from_numpy(batch) if batch.flags.writeable else torch.tensor(batch)
         with torch.inference_mode():
-            return getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
+            y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
+        _check_finite(y, batch)
+        return y
 
     def _jacobians(self, rows):
         module = self._modules[rows.dtype.name]
@@ -371,6 +382,17 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 def _subclasses(a_class):
     """The class and all that are derived from it, wherever they are defined."""
     return {a_class}.union(*(_subclasses(derived) for derived in a_class.__subclasses__()))
+
+
+def _check_finite(y, x):
+    """Refuse to return what has overflowed."""
+    finite = np.isfinite(y)
+    if not finite.all():
+        value = np.abs(x[~finite.reshape(len(y), -1).all(axis=1)]).max()
+        raise ValueError(
+            f"X has a row with a value of {value:g}, which is too large: the answer overflows {y.dtype}. Clip X to the "
+            f"range of the training data{', or pass it as float64' if y.dtype == np.float32 else ''}."
+        )
 
 
 def _jacobian(function, x):

@@ -1,5 +1,6 @@
 """Rows of X, read some at a time, whatever holds them: an array, a memory map, a sparse matrix, a dataset in a file."""
 
+import contextlib
 import mmap
 
 import numpy as np
@@ -25,6 +26,55 @@ def stays_in_place(X):
         return isinstance(base, mmap.mmap)
     slices = hasattr(X, "__getitem__") and isinstance(getattr(X, "dtype", None), np.dtype)
     return slices and len(X.shape) == 2 and not issparse(X) and not hasattr(X, "__dask_graph__")
+
+
+def refuse_false_numbers(X):
+    """Refuse what numpy would make other numbers of than are meant, or none.
+
+    Raises
+    ------
+    ValueError
+        If X, or a row in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
+    """
+    if hasattr(X, "collect"):
+        raise ValueError(f"X is a {type(X).__name__}, which holds no rows yet. Pass X.collect().")
+    rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
+    n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
+    if n_masked:
+        raise ValueError(
+            f"X has {n_masked} masked cells, and the numbers below the mask would count. Put others in their place: "
+            "X.filled(value), or SimpleImputer().fit_transform(X.filled(np.nan))."
+        )
+    for dtype in (dtype for row in rows for dtype in _dtypes(row)):
+        # the numbers depend on the unit, and NaT is one as well; polars has no kinds
+        if getattr(dtype, "kind", "") in ("M", "m") or getattr(dtype, "is_temporal", bool)():
+            raise ValueError(
+                f"X has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. "
+                "Convert them, such as (X - X.min()) / np.timedelta64(1, 'D') for days."
+            )
+
+
+def _dtypes(X):
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        return list(X.dtypes)
+    if hasattr(X, "dtype"):
+        return [X.dtype]
+    return [np.asarray(X).dtype] if hasattr(X, "__array__") else []  # a Table of pyarrow
+
+
+@contextlib.contextmanager
+def reading(X):
+    """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError.
+
+    That a number is too large is an error afterwards, and no warning before.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except (ValueError, TypeError, MemoryError, OSError, Warning):
+        raise
+    except Exception as error:
+        raise ValueError(f"X, a {type(X).__name__}, can't be read as a table of numbers: {error}") from error
 
 
 class Rows:
@@ -56,7 +106,7 @@ class Rows:
         Raises
         ------
         ValueError
-            If a memory map or the like holds NaN or infinity there.
+            If a memory map or the like holds NaN or infinity there, or can't be read.
         """
         if self.index is not None:
             rows = self.index[rows]
@@ -64,12 +114,14 @@ class Rows:
             return self.X[rows].toarray()
         if not self.unchecked:
             return np.ascontiguousarray(self.X[rows])  # torch takes no negative strides
-        if isinstance(rows, slice):
-            found = self.X[rows]
-        else:  # files want each row once and in ascending order
-            rows, place = np.unique(rows, return_inverse=True)
-            found = np.asarray(self.X[rows])[place]
-        return check_array(found, dtype=FLOATS, input_name="X")
+        with reading(self.X):
+            if isinstance(rows, slice):
+                found = self.X[rows]
+            else:  # files want each row once and in ascending order
+                rows, place = np.unique(rows, return_inverse=True)
+                found = np.asanyarray(self.X[rows])[place]
+            refuse_false_numbers(found)  # some give a masked array
+            return check_array(found, dtype=FLOATS, input_name="X")
 
     def batches(self, at_least=1):
         """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""

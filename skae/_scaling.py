@@ -5,6 +5,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.nn.functional import LIKELIHOODS
 
+LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
+LARGEST = 1e35  # which leaves room below the largest float32
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -29,15 +31,23 @@ class Moments:
         Raises
         ------
         ValueError
-            If the variance is too large for a float64.
+            If the variance is too large or too small for a float64.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             for batch in rows.batches():
                 self.scaler.partial_fit(batch)
                 self.low = np.minimum(self.low, batch.min(axis=0))
                 self.high = np.maximum(self.high, batch.max(axis=0))
-        if not np.isfinite(self.mean).all() or not np.isfinite(self.variance).all():
-            raise ValueError("The variance of X is too large for float64. Divide X by a constant.")
+            squares = self.n_rows * self.variance.sum()
+            span = (self.high - self.low).max()
+        if not np.isfinite(self.mean).all() or not np.isfinite(squares):
+            raise ValueError(
+                f"The variance of X, with a range of {span:g}, is too large for float64. Divide X by a constant."
+            )
+        if 0 < span < LEAST_SPAN:
+            raise ValueError(
+                f"The variance of X, with a range of {span:g}, is too small for float64. Multiply X by a constant."
+            )
         return self
 
     @property
@@ -75,6 +85,33 @@ class Moments:
         else:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
         return np.where(self.constant, 0.0, scale)
+
+    def check_float32(self, scale):
+        """Refuse what networks, which are of float32, can't hold.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (d,)
+            That rows are divided by.
+
+        Raises
+        ------
+        ValueError
+            If X is too large or too small, as it is or scaled.
+        """
+        span, largest = (self.high - self.low).max(), np.maximum(np.abs(self.low), np.abs(self.high)).max()
+        if largest > LARGEST or 0 < span < 1 / LARGEST:
+            raise ValueError(
+                f"X has values up to {largest:g} and a range of {span:g}, which networks of float32 can't hold. "
+                "Multiply X by a constant."
+            )
+        varying = scale > 0
+        scaled = ((self.high - self.low)[varying] / scale[varying]).max(initial=0.0)
+        if scaled**2 > LARGEST or 0 < scaled**2 < 1 / LARGEST:  # the loss is a square
+            raise ValueError(
+                f"X has a range of {span:g}, too {'large' if scaled > 1 else 'small'} to be trained on as it is. "
+                "Set scale='global'."
+            )
 
     def link(self, loss, scale):
         """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.

@@ -1,9 +1,14 @@
 """Bad parameters and bad data: a clear error, and an estimator as it was before."""
 
+import itertools
+import re
+
 import numpy as np
+import odd_inputs
 import pytest
 import skorch
 import torch
+from odd_inputs import KINDS, METHODS, TABLE, System, outcome
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
@@ -11,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import MinMaxScaler
 
 from skae import Autoencoder, VariationalAutoencoder
+from skae._rows import stays_in_place
 from skae._training import AutoencoderNet
 
 BAD_PARAMETERS = [
@@ -146,6 +152,122 @@ def test_before_fit(small, digits):
         with pytest.raises(NotFittedError):
             getattr(small, method)(digits)
     assert not hasattr(small, "explained_variance_ratio_")
+
+
+# Odd tables of all kinds ---------------------------------------------------------------------------------------------
+
+SMALL = {"hidden_layer_sizes": 8, "max_iter": 4, "validation_fraction": 0.6, "random_state": 0}
+SYSTEMS = {
+    "linear": System(Autoencoder(odd_inputs.K, hidden_layer_sizes=())),
+    "network": System(Autoencoder(odd_inputs.K, batch_size=12, learning_rate=0.1, **SMALL)),
+}
+
+
+# what scikit-learn and numpy say of frames after arrays and of np.matrix
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_odd_tables(kind):
+    for name, method in itertools.product(SYSTEMS, METHODS):
+        if (name, method) == ("network", "fit") and kind.rows["fit"] is TABLE and not stays_in_place(kind.make()):
+            continue  # what is trained on is the same array as always: the linear one has shown that
+        label, what = outcome(SYSTEMS[name], kind, method)
+        seen = name, method, label, what
+        if method in kind.refused:
+            assert label in ("ValueError", "TypeError"), seen
+            assert re.search(kind.says, what), seen
+        elif kind.beyond_float32 and (name, method) == ("network", "fit"):
+            assert label == "ValueError", seen
+            assert "networks of float32 can't hold" in what, seen
+        else:
+            assert (label, what) == ("ok", ""), seen
+
+
+def test_the_network_that_sees_odd_tables_is_trained():
+    assert SYSTEMS["network"].fitted_to(TABLE).best_epoch_ > 0
+
+
+def test_the_judge_sees_what_is_wrong():
+    """Estimators that do what `test_odd_tables` is to find."""
+
+    class Reckless(Autoencoder):
+        def fit(self, X, y=None):
+            self.half_ = X
+            return super().fit(np.asarray(X), y)
+
+        def transform(self, X):
+            codes = super().transform(np.asarray(X))
+            return codes + 1 if np.asarray(X).dtype == np.float16 else codes / (np.abs(codes) < 1e100)
+
+    reckless = System(Reckless(2, hidden_layer_sizes=()))
+    kinds = {kind.name: kind for kind in KINDS}
+    with np.errstate(divide="ignore"):
+        assert outcome(reckless, kinds["masked array"], "fit")[0] == "WRONG"
+        assert outcome(reckless, kinds["float16"], "transform")[0] == "WRONG"
+        assert outcome(reckless, kinds["NaN in a cell"], "fit")[0] == "HALF-FITTED"
+        assert outcome(reckless, kinds["values of 1e150"], "transform")[0] == "NON-FINITE"
+        assert outcome(reckless, kinds["list of lists"], "fit")[0] == "ok"
+
+
+DANGEROUS = {
+    "NaN": (np.where(TABLE > 0.9, np.nan, TABLE), "Input X contains NaN"),
+    "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked cells"),
+    "dates": (TABLE.astype("datetime64[D]"), "X has dates or durations, of dtype datetime64"),
+    "a tensor that wants a gradient": (torch.tensor(TABLE, requires_grad=True), r"X, a Tensor, can't.*detach\(\)"),
+    "an int beyond float64": ([[10**400] * TABLE.shape[1]] * 2, "X, a list, can't be read as a table of numbers"),
+}
+OVERFLOWING = np.where(TABLE > 0.9, 1e200, TABLE)
+
+
+@pytest.mark.parametrize("method", ["score", "score_samples", "reconstruct", "partial_fit", "inverse_transform"])
+@pytest.mark.parametrize("kind", DANGEROUS)
+def test_dangerous_tables_elsewhere(kind, method):
+    X, message = DANGEROUS[kind]
+    if method == "inverse_transform":
+        X = [row[: odd_inputs.K] for row in X] if isinstance(X, list) else X[:, : odd_inputs.K]
+    for name in SYSTEMS:
+        fitted = SYSTEMS[name].fitted_to(TABLE)
+        before = repr(vars(fitted))
+        with pytest.raises(ValueError, match=message):
+            getattr(fitted, method)(X)
+        assert repr(vars(fitted)) == before
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_overflows_is_not_returned(name):
+    fitted = SYSTEMS[name].fitted_to(TABLE)
+    with pytest.raises(ValueError, match=r"variance of X, with a range of 1e\+200, is too large for float64"):
+        fitted.score(OVERFLOWING)
+    with pytest.raises(
+        ValueError, match=r"row with a value of 1e\+200, which is too large: the answer overflows float64"
+    ):
+        fitted.score_samples(OVERFLOWING)
+    with pytest.raises(ValueError, match=r"a value of 1\.7e\+308, which is too large"):
+        fitted.inverse_transform(np.full((1, odd_inputs.K), 1.7e308))
+    single = np.full((1, TABLE.shape[1]), 3e38, np.float32)
+    with pytest.raises(ValueError, match=r"overflows float32\. Clip .*, or pass it as float64"):
+        fitted.transform(single)
+    before = repr(vars(fitted))
+    with pytest.raises(ValueError, match="too large for float64"):
+        fitted.partial_fit(OVERFLOWING)
+    assert repr(vars(fitted)) == before
+
+
+def test_errors_of_float32_rows_are_squared_in_float64():
+    fitted = SYSTEMS["linear"].fitted_to(TABLE)
+    far = (1e25 * TABLE).astype(np.float32)  # squares are beyond float32
+    np.testing.assert_allclose(fitted.score_samples(far), fitted.score_samples(far.astype(float)), rtol=1e-4)
+    assert fitted.score(far) == pytest.approx(fitted.score(far.astype(float)), abs=1e-6)
+
+
+def test_rows_that_are_not_scaled_must_suit_float32():
+    network = Autoencoder(2, hidden_layer_sizes=8, scale=None, max_iter=1, random_state=0)
+    with pytest.raises(ValueError, match=r"too large to be trained on as it is\. Set scale='global'"):
+        network.fit(TABLE * 1e30)
+    with pytest.raises(ValueError, match="too small to be trained on as it is"):
+        network.fit(TABLE * 1e-30)
+    assert network.set_params(scale="global").fit(TABLE * 1e30).score(TABLE * 1e30) > 0.8
 
 
 # Interrupts and faults -----------------------------------------------------------------------------------------------
