@@ -135,8 +135,11 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if type(estimator) is not cls:
             name = type(estimator).__name__
             raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
-        if not estimator.__sklearn_is_fitted__():
-            raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that is not fitted.")
+        try:
+            codes = estimator._apply("encode", Rows(estimator.mean_[None]), estimator.n_components_)
+            estimator._apply("decode", Rows(codes), estimator.n_features_in_)
+        except Exception as error:  # its parts don't agree, or it is not fitted
+            raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that can't be used: {error}") from error
         return estimator
 
     def _check_attributes(self, attributes):
