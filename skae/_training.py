@@ -69,7 +69,7 @@ def isolated_rng(seed):
 
 
 @contextlib.contextmanager
-def _what_torch_sets_undone():
+def what_torch_sets_undone():
     """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     was_set = name in os.environ
@@ -320,7 +320,7 @@ def make_net(
         device=device,
         verbose=0,
     )
-    with _what_torch_sets_undone():
+    with what_torch_sets_undone():
         return net.initialize()
 
 
