@@ -2,9 +2,10 @@
 
     python docs/benchmarks/to_onnx.py
 
-Deviations are the greatest of any number, from what the methods give in float64, in units of the spread of that (the
-root of its columns' mean variance). What the methods themselves give in float32 stands beside them. Far rows are 50
-times as far from the mean. Kinds are those of the tests, which take seconds to fit.
+Deviations are the greatest of any number, from what the methods give in float64, in units of the spread (the root of
+the columns' mean variance) of the codes, or for decoder and reconstruct of the rows. What the methods themselves give
+in float32 stands beside them. Far rows are 50 times as far from the mean, and reconstructed. Kinds are those of the
+tests, which take seconds to fit.
 """
 
 import sys
@@ -32,21 +33,18 @@ def run(model, X):
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"X": X})
 
 
-def deviation(found, wanted):
-    """Greatest deviation of any number, in units of the spread."""
-    return np.abs(found - wanted).max() / np.sqrt(wanted.var(axis=0).mean())
+def deviation(found, wanted, like):
+    """Greatest deviation of any number, in units of the spread of what it is like."""
+    return np.abs(found - wanted).max() / np.sqrt(like.var(axis=0, dtype=float).mean())
 
 
-def deviations(estimator, X, far):
-    """Of each part: of the model, of the model on far rows, and of the method in float32."""
-    for part, method in METHODS.items():
-        apply, model = getattr(estimator, method), estimator.to_onnx(part)
-        found = []
-        for rows in (X, far):
-            given = estimator.transform(rows) if part == "decoder" else rows
-            wanted = apply(given.astype(float))
-            found += [deviation(run(model, given)[0], wanted), deviation(apply(given), wanted)]
-        yield found[:3]
+def deviations(estimator, part, X):
+    """Deviation of the model, and of the method in float32."""
+    apply = getattr(estimator, METHODS[part])
+    given = estimator.transform(X) if part == "decoder" else X
+    wanted = apply(given.astype(float))
+    like = wanted if part == "encoder" else X
+    return deviation(run(estimator.to_onnx(part), given)[0], wanted, like), deviation(apply(given), wanted, like)
 
 
 def main():
@@ -54,21 +52,21 @@ def main():
     X, y = load_digits(return_X_y=True)
     X = X.astype(np.float32)
     far = X.mean(axis=0) + 50 * (X - X.mean(axis=0))
-    print("             encoder                    decoder                  reconstruct")
-    print("    ONNX     far  method      ONNX     far  method      ONNX     far  method")
-    greatest = []
+    cases = [*((part, X) for part in METHODS), ("reconstruct", far)]
+    print("".join(f"{name:^18}" for name in (*METHODS, "far rows")))
+    print("    ONNX  method  " * len(cases))
+    lines = []
     for kind in SMALL:
-        lines = list(deviations(clone(kind).fit(X), X, far))
-        greatest.append(np.max(lines, axis=0))
-        print(
-            "   ".join(" ".join(f"{value:7.1e}" for value in values) for values in lines), short_name(kind), flush=True
-        )
-    model, far, method = np.max(greatest, axis=0)
-    print(f"greatest: ONNX {model:.1e}, on far rows {far:.1e}, the methods in float32 {method:.1e}")
+        estimator = clone(kind).fit(X)
+        lines.append([deviations(estimator, *case) for case in cases])
+        print("  ".join(f"{model:8.1e}{method:8.1e}" for model, method in lines[-1]), short_name(kind), flush=True)
+    greatest = np.max(lines, axis=0)
+    print("  ".join(f"{model:8.1e}{method:8.1e}" for model, method in greatest), "greatest")
 
     transformer = make_pipeline(StandardScaler(), Autoencoder(10, random_state=0)).fit(X)
     (codes,) = run(to_onnx(transformer, X[:1]), X)
-    print(f"Pipeline of StandardScaler and Autoencoder: {deviation(codes, transformer.transform(X.astype(float))):.1e}")
+    wanted = transformer.transform(X.astype(float))
+    print(f"Pipeline of StandardScaler and Autoencoder: {deviation(codes, wanted, wanted):.1e}")
     classifier = make_pipeline(*transformer, LogisticRegression(max_iter=1000)).fit(X, y)
     labels, _ = run(to_onnx(classifier, X[:1], options={"zipmap": False}), X)
     same = (labels == classifier.predict(X.astype(float))).sum()
