@@ -27,6 +27,7 @@ from skae._defaults import (
     prefix_sizes,
 )
 from skae._fitted import FittedMixin
+from skae._onnx import OnnxMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
@@ -54,7 +55,7 @@ UNCOUNTED = ("checkpoint", "checkpoint_interval", "random_state", "verbose")  # 
 HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
-class BaseAutoencoder(CallbackSupportMixin, FittedMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.

@@ -58,7 +58,7 @@ def resolve_device(name):
 
 
 @contextlib.contextmanager
-def _what_torch_sets_undone():
+def what_torch_sets_undone():
     """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     with isolated_rng(0):  # threads take turns
@@ -361,7 +361,7 @@ def make_net(
         device=device,
         verbose=0,
     )
-    with _what_torch_sets_undone():
+    with what_torch_sets_undone():
         return net.initialize()
 
 

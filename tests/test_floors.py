@@ -17,7 +17,7 @@ FLOORS = [
     {"skae.nn"},
     {"skae._batches", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
-    {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._selection"},
+    {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
     {"skae._base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
@@ -83,7 +83,7 @@ def test_nn_is_torch_only():
             assert {name.split(".")[0] for name in imports_of(path)} <= allowed
 
 
-@pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])
+@pytest.mark.parametrize("extra", ["matplotlib", "onnx", "onnxscript", "pandas", "polars", "skl2onnx"])
 def test_works_without_the_extras(extra):
     script = f"import sys; sys.modules[{extra!r}] = None; import skae.inspection, skae.metrics; from skae import *"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,188 @@
+"""ONNX models do what estimators do, for any rows, and nothing is left behind where they are made.
+
+An export takes seconds, so what is exported here has several layers at once. All kinds and parts are in
+`docs/benchmarks/to_onnx.py`.
+"""
+
+import contextlib
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import pytest
+import skl2onnx
+import strict_device
+from conftest import QUICKER
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import BernoulliRBM
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from test_contract import _global_state
+
+import skae
+from skae import (
+    Autoencoder,
+    ConvolutionalAutoencoder,
+    LSTMAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
+)
+from skae.architectures import Recurrent
+
+METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct": "reconstruct"}
+TOLERANCE = 1e-5  # in units of the spread, of the rows or of codes
+
+
+@pytest.fixture
+def rows(digits):
+    return digits.astype(np.float32)
+
+
+@pytest.fixture
+def nothing_left_behind(capfd):
+    @contextlib.contextmanager
+    def watch():
+        before = _global_state()
+        capfd.readouterr()
+        yield
+        assert _global_state() == before
+        assert capfd.readouterr() == ("", "")
+
+    return watch
+
+
+def run(model, inputs):
+    """Outputs of a model for inputs by name."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, inputs)
+
+
+def spread(values):
+    """Root of the columns' mean variance."""
+    return np.sqrt(values.var(axis=0, dtype=np.float64).mean())
+
+
+def assert_does_the_same(model, estimator, part, X):
+    """Compare a model with the method, of both precisions, by some rows, one row and many."""
+    method = getattr(estimator, METHODS[part])
+    given = estimator.transform(X) if part == "decoder" else X
+    exact = method(given.astype(np.float64))
+    atol = TOLERANCE * spread(exact if part == "encoder" else X)
+    assert spread(exact) > 1000 * atol  # else there is nothing to compare
+    (found,) = run(model, {"X": given})
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, exact, rtol=0, atol=atol)
+    np.testing.assert_allclose(found, method(given), rtol=0, atol=atol)
+    for n_rows in (1, 5000):
+        (some,) = run(model, {"X": np.resize(given, (n_rows, given.shape[1]))})
+        np.testing.assert_allclose(some, np.resize(exact, (n_rows, exact.shape[1])), rtol=0, atol=atol)
+
+
+def assert_is_sound(model, output):
+    """Check a model, its names, and that it says nothing of this machine."""
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["X", output]
+    assert b".py" not in model.SerializeToString()
+    assert str(Path(skae.__file__).parent).encode() not in model.SerializeToString()
+
+
+def far_from(X):
+    return X.mean(axis=0) + 50 * (X - X.mean(axis=0))
+
+
+# The same as the methods ---------------------------------------------------------------------------------------------
+
+
+def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_left_behind):
+    X = rows + 10_000
+    estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
+    assert estimator.best_epoch_ > 0  # so that what is beyond the limit has a way of its own
+    again = pickle.loads(pickle.dumps(estimator))
+    with nothing_left_behind():
+        model = again.to_onnx()
+    assert_is_sound(model, "X_new")
+    for some in (X, far_from(X), np.vstack([X, far_from(X)[:1]])):
+        assert_does_the_same(model, estimator, "encoder", some)
+
+
+def test_ordered_codes_of_sequences(rows, nothing_left_behind):
+    estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
+        rows
+    )
+    with nothing_left_behind():
+        model = estimator.to_onnx("decoder")
+    assert_is_sound(model, "X_original")
+    assert_does_the_same(model, estimator, "decoder", rows)
+    assert_does_the_same(model, estimator, "decoder", far_from(rows))
+
+
+def test_the_greatest_units_alone(rows):
+    estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(rows)
+    model = estimator.to_onnx("reconstruct")
+    assert_is_sound(model, "X_hat")
+    assert_does_the_same(model, estimator, "reconstruct", rows)
+    assert_does_the_same(model, estimator, "reconstruct", far_from(rows))
+
+
+def test_a_stack_and_images_of_odd_size(rows):
+    images = ConvolutionalAutoencoder(4, image_shape=(6, 5), channels=(2, 3), **QUICKER)
+    layers = [("machine", BernoulliRBM(30, learning_rate=0.1, n_iter=20)), ("images", images)]
+    X = rows / 16
+    stack = StackedAutoencoder(layers, max_iter=2, random_state=0).fit(X)
+    assert_does_the_same(stack.to_onnx("reconstruct"), stack, "reconstruct", X)
+
+
+# In a Pipeline -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipeline_with_a_classifier_behind(rows, nothing_left_behind):
+    X = rows
+    y = X[:, 20] > 8
+    encoder = VariationalAutoencoder(4, architecture=Recurrent((4, 16), hidden_size=3, cell="gru"), **QUICKER)
+    pipeline = make_pipeline(MinMaxScaler(), encoder, LogisticRegression()).fit(X, y)
+    with nothing_left_behind():
+        model = skl2onnx.to_onnx(pipeline, X[:1], options={"zipmap": False})
+    for some in (X, X[:1]):
+        labels, probabilities = run(model, {"X": some})
+        np.testing.assert_array_equal(labels, pipeline.predict(some))
+        np.testing.assert_allclose(probabilities, pipeline.predict_proba(some), atol=TOLERANCE)
+
+
+def test_a_frame_of_float64(rows):
+    frame = pd.DataFrame(rows[:, 18:23], columns=list("abcde")).astype(np.float64)
+    encoder = Autoencoder(2, hidden_layer_sizes=()).fit(frame)
+    model = skl2onnx.to_onnx(make_pipeline(encoder), frame[:1])
+    (codes,) = run(model, {name: frame[[name]].to_numpy() for name in frame})
+    assert codes.dtype == np.float64
+    wanted = encoder.transform(frame)
+    np.testing.assert_allclose(codes, wanted, rtol=0, atol=TOLERANCE * spread(wanted))
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["to_onnx", "onnx_converter"])
+def test_needs_a_fit(method):
+    with pytest.raises(NotFittedError, match="This Autoencoder instance is not fitted yet"):
+        getattr(Autoencoder(), method)()
+
+
+@pytest.mark.parametrize("part", ["code", None])
+def test_bad_part(part, rows):
+    with pytest.raises(ValueError, match=r"The 'part' parameter of to_onnx must be a str among .* Got .* instead"):
+        Autoencoder(4, hidden_layer_sizes=()).fit(rows).to_onnx(part)
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
+def test_missing_extra(missing, rows, monkeypatch):
+    estimator = Autoencoder(4, hidden_layer_sizes=()).fit(rows)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ImportError, match=r'Autoencoder\.to_onnx needs .* pip install "skae\[onnx\]"'):
+        estimator.to_onnx()
