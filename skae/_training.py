@@ -21,7 +21,7 @@ from skae.nn import Siblings
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
 MOST_STEPS_BACK = 3
-FAR = 10.0  # times the loss at the start, or the variance: a loss so far above the start has diverged
+FAR = 10.0  # times the loss at the start and that of the mean: a loss so far above the start has diverged
 ANOTHER_STREAM = 2**32  # what hooks draw is not what rows are ordered by
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
@@ -189,8 +189,8 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         if self.limit is None:
-            variance = rows.square().sum(dim=2).mean(dim=1)
-            self.limit = (loss + FAR * (loss.abs() + variance)).detach().double()
+            blank = self.module_.blank_losses(rows)
+            self.limit = (loss.detach() + FAR * (loss.detach().abs() + blank.abs())).double()
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
             group["lr"] = highest * rate_at(self.steps_done, self.n_steps)

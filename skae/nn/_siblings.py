@@ -118,6 +118,14 @@ class Siblings(nn.Module):
             return {name: term[None] for name, term in each[0].items()}
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
+    def blank_losses(self, rows):
+        """Mean loss of rows (m, n, d) by reconstruction if it is their mean whatever the row, which is zero: (m,)."""
+        modules = self._trained if self.at_once else self.members
+        inputs = [rows] if self.at_once else rows
+        with torch.no_grad():
+            losses = [m.reconstruction(torch.zeros_like(x), x, x) for m, x in zip(modules, inputs, strict=True)]
+        return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
+
     def differentiate(self, loss):
         """Set the gradients of the vectors."""
         leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
