@@ -284,11 +284,11 @@ def test_the_jacobian_is_the_slope_of_inverse_transform(X, estimator, trained_on
     codes, J = estimator.transform(X[:2]), estimator.jacobian(X[:2])
     assume(codes.any())
     assert J.shape == (len(codes), X.shape[1], estimator.n_components_)
-    step = 1e-5 * size_of(codes)
+    step = 1e-8 * size_of(codes)
     for component in range(estimator.n_components_):
         shift = step * (np.arange(estimator.n_components_) == component)
         slope = (estimator.inverse_transform(codes + shift) - estimator.inverse_transform(codes - shift)) / (2 * step)
-        # a difference over 1e-5 of the codes' size is right to its square, and to 1e-16 / 1e-5 by rounding
+        # off by 1e-16 / 1e-8 by rounding, and by the step's square, inside where a unit may be a thousandth of codes
         close(J[:, :, component], slope, 1e-6, of=[size_of(J), size_of(X) / size_of(codes)])
     close(estimator.loadings(X[:2]), J.mean(axis=0), of=J)
 

@@ -35,7 +35,7 @@ class Table:
         """Note a test when it has run."""
         report = yield
         if call.when == "call":
-            found = re.findall(r"(\d+) passing examples, (\d+) failing", getattr(item, "hypothesis_statistics", ""))
+            found = re.findall(r"(\d+) passing, (\d+) failing", getattr(item, "hypothesis_statistics", ""))
             passing, failing = (sum(map(int, counts)) for counts in zip(*found, strict=True)) if found else (0, 0)
             failing = max(failing, int(report.failed))
             self.rows.append((item.name, passing + failing, failing))
