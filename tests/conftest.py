@@ -1,5 +1,6 @@
 """Every public estimator, found from `skae.__all__`, and small versions of them that fit in a moment."""
 
+import copy
 import inspect
 import os
 import tempfile
@@ -85,6 +86,26 @@ def pytest_generate_tests(metafunc):
 def small(request):
     """Unfitted small estimator, anew for each test."""
     return clone(request.param)
+
+
+@pytest.fixture(scope="session")
+def fits(digits):
+    """Fit an estimator to the digits, once a session; what is returned is shared, and not to be altered."""
+    done = {}
+
+    def fit(estimator):
+        name = short_name(estimator)
+        if name not in done:
+            done[name] = clone(estimator).fit(digits)
+        return done[name]
+
+    return fit
+
+
+@pytest.fixture
+def fitted(small, fits):
+    """Small estimator fitted to the digits: a copy, which a test may alter."""
+    return copy.deepcopy(fits(small))
 
 
 @pytest.fixture(scope="session", autouse=True)

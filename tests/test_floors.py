@@ -83,9 +83,9 @@ def test_nn_is_torch_only():
             assert {name.split(".")[0] for name in imports_of(path)} <= allowed
 
 
-@pytest.mark.parametrize("extra", ["matplotlib", "pandas", "polars"])
-def test_works_without_the_extras(extra):
-    script = f"import sys; sys.modules[{extra!r}] = None; import skae.inspection, skae.metrics; from skae import *"
+def test_works_without_the_extras():
+    without = "sys.modules.update(dict.fromkeys(['matplotlib', 'pandas', 'polars']))"
+    script = f"import sys; {without}; import skae.inspection, skae.metrics; from skae import *"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
