@@ -5,6 +5,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skae.nn.functional import LIKELIHOODS
 
+LEAST_SCALE, MOST_SCALE = 1e-35, 1e35  # a float32 holds 1e-38 to 3e38
+MOST_UNSCALED = 1e17  # whose square is summed in float32
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -67,6 +69,11 @@ class Moments:
         ----------
         kind : {"global", "standard"} or None
             One scale for all features, the root of their mean variance; each its own standard deviation; or 1.
+
+        Raises
+        ------
+        ValueError
+            If X varies by more or less than networks in float32 can be told.
         """
         if self.constant.all():
             return np.zeros(len(self.constant))
@@ -74,7 +81,15 @@ class Moments:
             scale = np.sqrt(self.variance[~self.constant].mean())
         else:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
-        return np.where(self.constant, 0.0, scale)
+        scale = np.where(self.constant, 0.0, scale)
+        told, most = (scale[~self.constant], MOST_SCALE) if kind else (np.sqrt(self.variance.max()), MOST_UNSCALED)
+        for value, wrong, cure in (
+            (np.max(told), np.max(told) > most, "large for float32. Divide"),
+            (np.min(told), np.min(told) < LEAST_SCALE, "small for float32. Multiply"),
+        ):
+            if wrong:
+                raise ValueError(f"X has a standard deviation of {value:.2g}, too {cure} X by a constant.")
+        return scale
 
     def link(self, loss, scale):
         """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.

@@ -122,6 +122,18 @@ def test_values_too_large_for_their_squares():
         Autoencoder().fit(ROWS * 1e200)
 
 
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+@pytest.mark.parametrize(
+    ("factor", "cure"), [(1e40, "too large for float32. Divide"), (1e-40, "too small .* Multiply")]
+)
+def test_values_that_no_float32_holds(scale, factor, cure):
+    estimator = Autoencoder(2, scale=scale, hidden_layer_sizes=4, max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match=cure):
+        estimator.fit(ROWS * factor)
+    nearly = ROWS * factor ** (0.75 if scale else 0.1)
+    assert estimator.fit(nearly).score(nearly) > 0.5
+
+
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
 def test_data_outside_a_likelihoods_range(loss):
     X = ROWS.copy()

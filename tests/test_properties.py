@@ -376,6 +376,7 @@ def test_means_of_likelihoods_stay_in_their_range(loss, data):
     kinds = tuple(kind for kind in KINDS if loss != "poisson" or kind is not VariationalAutoencoder)
     estimator = data.draw(estimators(kinds, loss=loss, ordered=False))
     X = data.draw(numbers(min_value=0, max_value=1 if loss == "binary_cross_entropy" else 1e6))
+    X = X.round(6)  # what varies by too little is refused
     elsewhere = data.draw(arrays(X.dtype, X.shape, elements=st.floats(-1e6, 1e6, width=32)))
     assume(len(X) > 1)
     estimator.fit(X)
@@ -471,8 +472,11 @@ def test_a_fit_to_sparse_rows_is_one_to_dense_rows(case):
     close(sparse.reconstruct(X), dense.reconstruct(X))
 
 
-@given(tables(dtypes=(np.float32,)), estimators(whiten=False), st.booleans())
+# masked cells of data far from zero lie far from the others, and what is left of the code is less than their rounding;
+# of two units that are equally active either is among the greatest
+@given(tables(dtypes=(np.float32,)), estimators(SHIFTED, whiten=False, sparsity="l1"), st.booleans())
 def test_both_precisions_agree(X, estimator, trained_on):
+    assume(np.ptp(X, axis=0).any())  # or codes are nothing but rounding
     fit(estimator, X, trained_on)
     double = X.astype(np.float64)
     assert estimator.transform(X).dtype == estimator.reconstruct(X).dtype == np.float32
