@@ -10,7 +10,7 @@ from torch import nn
 
 from skae._base import BaseAutoencoder
 from skae.architectures import Architecture
-from skae.nn import AutoencoderModule
+from skae.nn import AutoencoderModule, LinearPlus
 
 
 class ContractiveModule(AutoencoderModule):
@@ -87,7 +87,7 @@ class ContractiveModule(AutoencoderModule):
 
     def after_step(self, progress):  # noqa: ARG002
         """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
-        if self.axes is None:
+        if not isinstance(self.decoder, LinearPlus):  # what starts at random has no linear map
             return
         weight = self.decoder.linear.weight  # (d, k)
         with torch.no_grad():

@@ -12,6 +12,7 @@ from sklearn.utils.sparsefuncs import inplace_column_scale
 
 WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
 RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
+LEAST_RIDGE = 1e-100  # of rows that do not vary: far from where LAPACK takes numbers for zero
 LEAST_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
 LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
@@ -193,7 +194,7 @@ def denoising_start(mean, covariance, seen_mean, slope, noise, n_components):
     """
     across = covariance * slope  # C A, (d, d)
     seen = slope[:, None] * across + np.diag(noise)
-    seen[np.diag_indices_from(seen)] += RIDGE * max(np.trace(seen) / len(seen), np.finfo(float).tiny)
+    seen[np.diag_indices_from(seen)] += max(RIDGE * np.trace(seen) / len(seen), LEAST_RIDGE)
     best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
     components, variance = _principal(best @ across.T, min(n_components, len(mean)))
     start = LinearStart.of(mean, components, variance, n_components)

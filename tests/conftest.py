@@ -1,8 +1,12 @@
 """Every public estimator, found from `skae.__all__`, and small versions of them that fit in a moment."""
 
+import copy
 import inspect
 import os
+import tempfile
 
+import hypothesis
+import hypothesis.configuration
 import pytest
 import torch
 from sklearn.base import BaseEstimator, clone
@@ -13,6 +17,12 @@ import skae
 from skae.architectures import Convolutional, Recurrent
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, in doctests neither
+
+# drawn the same in each run; what hypothesis keeps for later runs is not left in the working directory
+hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "skae-hypothesis"))
+hypothesis.settings.register_profile("suite", max_examples=6, derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("suite"), max_examples=200)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # in two folds
 QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
@@ -76,6 +86,26 @@ def pytest_generate_tests(metafunc):
 def small(request):
     """Unfitted small estimator, anew for each test."""
     return clone(request.param)
+
+
+@pytest.fixture(scope="session")
+def fits(digits):
+    """Fit an estimator to the digits, once a session; what is returned is shared, and not to be altered."""
+    done = {}
+
+    def fit(estimator):
+        name = short_name(estimator)
+        if name not in done:
+            done[name] = clone(estimator).fit(digits)
+        return done[name]
+
+    return fit
+
+
+@pytest.fixture
+def fitted(small, fits):
+    """Small estimator fitted to the digits: a copy, which a test may alter."""
+    return copy.deepcopy(fits(small))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -128,6 +128,16 @@ def test_values_too_large_for_their_squares():
         Autoencoder().fit(ROWS * 1e200)
 
 
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+@pytest.mark.parametrize("factor", [1e40, 1e-40])
+def test_values_that_no_float32_holds(scale, factor):
+    estimator = Autoencoder(2, scale=scale, hidden_layer_sizes=4, max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match=r"networks of float32 can't hold\. Multiply X by a constant\."):
+        estimator.fit(ROWS * factor)
+    nearly = ROWS * factor ** (0.75 if scale else 0.1)
+    assert estimator.fit(nearly).score(nearly) > 0.5
+
+
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
 def test_data_outside_a_likelihoods_range(loss):
     X = ROWS.copy()

@@ -104,6 +104,16 @@ def test_the_decoders_columns_do_not_grow(digits):
     assert (module.decoder.linear.weight.norm(dim=0) <= module.lengths * (1 + 1e-5)).all()
 
 
+def test_what_starts_at_random_goes_on(digits):
+    """Its codes are shown in axes, as others are, but its decoder has no linear map whose columns could grow."""
+    ours = ContractiveAutoencoder(4, hidden_layer_sizes=16, init="random", max_iter=2, random_state=0).fit(digits)
+    before = ours.score(digits)
+    for _ in range(5):
+        ours.partial_fit(digits)
+    assert ours.score(digits) > before
+    assert ours.set_params(warm_start=True, max_iter=5).fit(digits).score(digits) > before
+
+
 def test_bad_parameters(digits):
     with pytest.raises(ValueError, match="'alpha' parameter"):
         ContractiveAutoencoder(alpha=-1).fit(digits)

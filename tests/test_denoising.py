@@ -133,6 +133,11 @@ def test_denoises_better_than_the_start(digits):
     assert errors[1] < 0.95 * errors[0]
 
 
+def test_data_that_do_not_vary_are_given_back():
+    X = np.tile([0.0, 5.0, -2.0], (30, 1))
+    np.testing.assert_array_equal(DenoisingAutoencoder(2, **QUICK).fit(X).reconstruct(X), X)
+
+
 def test_emphasis(digits):
     module = DenoisingAutoencoder(2, emphasis=1.0, **QUICK).fit(digits).net_.module_
     x = torch.randn(5, 64)

@@ -61,17 +61,17 @@ def attributes_in(head):
 # There and back ------------------------------------------------------------------------------------------------------
 
 
-def test_a_loaded_autoencoder_is_the_same(small, digits, path):
-    small.fit(digits).save(path)
-    again = type(small).load(path)
+def test_a_loaded_autoencoder_is_the_same(fitted, digits, path):
+    fitted.save(path)
+    again = type(fitted).load(path)
     for method in ("transform", "reconstruct", "score_samples"):
-        np.testing.assert_array_equal(getattr(again, method)(digits), getattr(small, method)(digits))
-    assert repr(again.get_params()) == repr(small.get_params())
-    assert set(vars(again)) == set(vars(small))
+        np.testing.assert_array_equal(getattr(again, method)(digits), getattr(fitted, method)(digits))
+    assert repr(again.get_params()) == repr(fitted.get_params())
+    assert set(vars(again)) == set(vars(fitted))
     for name in ("loss_curve_", "best_epoch_", "n_samples_", "n_features_in_"):
-        assert getattr(again, name) == getattr(small, name)
+        assert getattr(again, name) == getattr(fitted, name)
     np.testing.assert_array_equal(
-        again.partial_fit(digits).transform(digits), small.partial_fit(digits).transform(digits)
+        again.partial_fit(digits).transform(digits), fitted.partial_fit(digits).transform(digits)
     )
 
 
@@ -331,8 +331,8 @@ def test_pickles_say_who_wrote_them(iris):
         Autoencoder().__setstate__(state | {"_written_by": {"format": 99, "skae": "9.9"}})
 
 
-def test_skops_needs_trust_in_our_types_alone(small, digits):
-    blob = skops.io.dumps(small.fit(digits))
+def test_skops_needs_trust_in_our_types_alone(fitted, digits):
+    blob = skops.io.dumps(fitted)
     untrusted = skops.io.get_untrusted_types(data=blob)
     assert untrusted
     assert all(name.startswith("skae.") for name in untrusted)
@@ -340,7 +340,7 @@ def test_skops_needs_trust_in_our_types_alone(small, digits):
         names = archive.namelist()
     assert {Path(name).suffix for name in names} <= {".json", ".npy"}  # no pickle inside
     again = skops.io.loads(blob, trusted=untrusted)
-    np.testing.assert_array_equal(again.transform(digits), small.transform(digits))
+    np.testing.assert_array_equal(again.transform(digits), fitted.transform(digits))
 
 
 @pytest.mark.parametrize("dumps", ["pickle", "skops"])

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder
 from skae.architectures import Convolutional
@@ -20,11 +21,16 @@ KINDS = [
 ]
 
 
-@pytest.fixture(params=KINDS, ids=["dense", "classic", "convolutional", "sparse"])
-def members(request, digits):
-    """Three modules of one shape and different weights."""
-    fits = [request.param.set_params(random_state=seed).fit(digits) for seed in range(3)]
-    return [copy.deepcopy(fit.net_.module_).train() for fit in fits]
+@pytest.fixture(scope="module", params=KINDS, ids=["dense", "classic", "convolutional", "sparse"])
+def modules(request, digits):
+    """Three modules of one shape and different weights, shared."""
+    return [clone(request.param).set_params(random_state=seed).fit(digits).net_.module_ for seed in range(3)]
+
+
+@pytest.fixture
+def members(modules):
+    """Three modules of one shape and different weights, which a test may alter."""
+    return [copy.deepcopy(module).train() for module in modules]
 
 
 @pytest.fixture
@@ -106,7 +112,7 @@ def test_tied_and_frozen_weights_stay_so(digits, monkeypatch):
     ids=["ordered", "denoising", "callable", "variational"],
 )
 def test_what_is_random_is_so_for_each_and_the_same_again(estimator, digits):
-    estimator.set_params(hidden_layer_sizes=(16,), max_iter=20, random_state=0, learning_rate=0.02)
+    estimator.set_params(hidden_layer_sizes=(16,), max_iter=8, random_state=0, learning_rate=0.02)
     codes = estimator.fit(digits).transform(digits)
     assert estimator.best_epoch_ > 0
     np.testing.assert_array_equal(estimator.fit(digits).transform(digits), codes)

@@ -17,27 +17,29 @@ from skae import (
 )
 from skae.architectures import Convolutional, Recurrent
 
-# Every kind of estimator, for few epochs: `docs/benchmarks/sklearn_checks.py` runs the checks at the default ones
+# Every kind of estimator, for one epoch: `docs/benchmarks/sklearn_checks.py` runs the checks at the default ones
 CHECKED = [
-    Autoencoder(max_iter=2, random_state=0),
+    Autoencoder(max_iter=1, random_state=0),
     Autoencoder(hidden_layer_sizes=(), random_state=0),
-    Autoencoder(max_iter=2, init="random", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
-    Autoencoder(max_iter=2, code_activation="logistic", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
-    Autoencoder(0.9, max_iter=2, whiten=True, hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
+    Autoencoder(max_iter=1, init="random", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
+    Autoencoder(max_iter=1, code_activation="logistic", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
+    Autoencoder(0.9, max_iter=1, whiten=True, hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
     ConvolutionalAutoencoder(
-        channels=(2, 3), max_iter=2, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0
+        channels=(2, 3), max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0
     ),
-    LSTMAutoencoder(hidden_size=3, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0),
+    LSTMAutoencoder(hidden_size=3, max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0),
     *(
-        objective(architecture=architecture, max_iter=2, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0)
+        objective(
+            16, architecture=architecture, max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0
+        )
         for objective in (DenoisingAutoencoder, ContractiveAutoencoder, SparseAutoencoder, VariationalAutoencoder)
         for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
     ),
     *(
-        SparseAutoencoder(8, sparsity=sparsity, max_iter=2, validation_fraction=0.6, random_state=0)
+        SparseAutoencoder(8, sparsity=sparsity, max_iter=1, validation_fraction=0.6, random_state=0)
         for sparsity in ("kl", "top_k", "batch_top_k")
     ),
-    StackedAutoencoder((8, 4), max_iter=2, validation_fraction=0.6, random_state=0),
+    StackedAutoencoder((8, 4), max_iter=1, validation_fraction=0.6, random_state=0),
 ]
 
 # the checks' tables have fewer features than the code has components

@@ -1,5 +1,7 @@
 """How sparse codes are, what the atoms are, and that no row depends on others."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,7 @@ def test_a_reconstruction_is_the_sum_of_atoms(fitted, digits):
 def test_atoms_have_one_length(fitted):
     norms = np.linalg.norm(fitted.components_, axis=1)
     np.testing.assert_allclose(norms, norms[0] if fitted.sparsity == "kl" else 1.0, rtol=1e-5)
-    module = fitted.net_.module_
+    module = copy.deepcopy(fitted.net_.module_)
     with torch.no_grad():
         module.decoder.linear.weight.mul_(3.0)
     module.after_step(1.0)

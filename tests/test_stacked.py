@@ -175,7 +175,7 @@ def test_nested_parameters():
 def test_a_grid_search_reaches_the_layers(pixels):
     stack = StackedAutoencoder(STACKS["RBM"], **QUICK)
     grid = {"rbm__n_components": [2, 12], "top__n_components": [1, 3], "max_iter": [1, 3]}
-    search = GridSearchCV(stack, grid, cv=2, n_jobs=2).fit(pixels)
+    search = GridSearchCV(stack, grid, cv=2).fit(pixels)
     for layer, name in zip(search.best_estimator_.layers_, ("rbm", "top"), strict=True):
         assert layer.n_components == search.best_params_[f"{name}__n_components"]
     assert len(set(search.cv_results_["mean_test_score"])) > 4

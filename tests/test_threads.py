@@ -23,15 +23,14 @@ from skae._training import resolve_device
 # Threads -------------------------------------------------------------------------------------------------------------
 
 
-def test_eight_threads_transform_the_same_bits(small, digits):
-    small.fit(digits)
+def test_eight_threads_transform_the_same_bits(fitted, digits):
     inputs = [digits, digits.astype(np.float32), digits[::-1], digits[:7]] * 4
-    codes = [small.transform(X) for X in inputs]
-    images = [small.reconstruct(X) for X in inputs]
+    codes = [fitted.transform(X) for X in inputs]
+    images = [fitted.reconstruct(X) for X in inputs]
     with ThreadPoolExecutor(8) as pool:
-        for found, expected in zip(pool.map(small.transform, inputs), codes, strict=True):
+        for found, expected in zip(pool.map(fitted.transform, inputs), codes, strict=True):
             np.testing.assert_array_equal(found, expected)
-        for found, expected in zip(pool.map(small.reconstruct, inputs), images, strict=True):
+        for found, expected in zip(pool.map(fitted.reconstruct, inputs), images, strict=True):
             np.testing.assert_array_equal(found, expected)
 
 
@@ -39,14 +38,14 @@ def _draws_globally(x):
     return x + 0.1 * torch.randn(x.shape) + float(np.random.rand())  # noqa: NPY002
 
 
-def test_fits_in_threads_are_those_in_a_row(digits):
+def test_fits_in_threads_are_those_in_a_row(digits, fits):
     own = DenoisingAutoencoder(4, corruption=_draws_globally, hidden_layer_sizes=8, max_iter=2, random_state=0)
     kinds = [*SMALL, own]
-    expected = [clone(kind).fit(digits).transform(digits) for kind in kinds]
+    expected = [fits(kind).transform(digits) for kind in kinds]
     before = read_global_rng()
     with ThreadPoolExecutor(4) as pool:
-        fitted = list(pool.map(lambda kind: clone(kind).fit(digits), kinds))
-    for of_one, codes in zip(fitted, expected, strict=True):
+        together = list(pool.map(lambda kind: clone(kind).fit(digits), kinds))
+    for of_one, codes in zip(together, expected, strict=True):
         np.testing.assert_array_equal(of_one.transform(digits), codes)
     assert repr(read_global_rng()) == repr(before)
 

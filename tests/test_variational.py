@@ -255,7 +255,7 @@ def test_codes_are_posterior_means_sorted_and_signed(fitted):
     loadings = (mean - mean.mean(axis=0)).T @ X
     assert (loadings[np.arange(3), np.abs(loadings).argmax(axis=1)] > 0).all()
     # deviations are those of the same components: draws have them
-    draws = fitted.net_.module_.axes(fitted.net_.module_.sample(_encoding(fitted, X[:1]).expand(20_000, -1)))
+    draws = fitted.net_.module_.axes(fitted.net_.module_.sample(_encoding(fitted, X[:1]).expand(200_000, -1)))
     np.testing.assert_allclose(draws.std(dim=0).detach(), deviation[0], rtol=0.05)
     np.testing.assert_allclose(draws.mean(dim=0).detach(), mean[0], atol=0.02)
 
