@@ -93,7 +93,7 @@ class Checkpoint:
     def write(self, stand):
         """Put where the run stands in the place of what the file said before."""
         with self._named():
-            write_file(self.path, "checkpoint", {"run": self.run, "seed": self.seed, "stand": stand})
+            write_file(self.path, "checkpoint", {"run": self.run, "seed": self.seed, "stand": stand}, {})
 
     @contextlib.contextmanager
     def _named(self):

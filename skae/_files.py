@@ -24,7 +24,7 @@ DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 SKAE = version("skae")
 
 
-def write_file(path, kind, content):
+def write_file(path, kind, content, classes):
     """Write an object into a file, which is there as a whole or as it was before.
 
     Parameters
@@ -37,6 +37,9 @@ def write_file(path, kind, content):
     content : object
         What `pack` takes.
 
+    classes : dict of str to type
+        The classes of which there may be objects in it.
+
     Raises
     ------
     TypeError
@@ -45,7 +48,7 @@ def write_file(path, kind, content):
     OSError
         If it can't be written: the disk is full, or the folder may not be written to or is not there.
     """
-    plain, arrays = pack(content)
+    plain, arrays = pack(content, classes)
     versions = {"skae": SKAE, "torch": torch.__version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__}
     head = {"kind": kind, "format": FORMAT, "versions": versions, "content": plain}
     text = json.dumps(head, allow_nan=False, separators=(",", ":"))

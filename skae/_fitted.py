@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._blueprint import Blueprint
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._plain import name_of
-from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place
+from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
 from skae._training import make_net, resolve_device, write_curves
 from skae.architectures import Architecture
@@ -99,7 +99,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         try:
-            write_file(path, "autoencoder", self)
+            write_file(path, "autoencoder", self, self._known_classes())
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
@@ -129,9 +129,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         OSError
             If it can't be read.
         """
-        known = {Blueprint, Moments, StandardScaler, *cls._kept_classes}
-        known |= {cls, *_subclasses(Architecture), *_subclasses(AutoencoderModule), *_subclasses(FittedMixin)}
-        estimator = read_file(path, "autoencoder", {name_of(a_class): a_class for a_class in known})
+        estimator = read_file(path, "autoencoder", cls._known_classes())
         if type(estimator) is not cls:
             name = type(estimator).__name__
             raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
@@ -141,6 +139,13 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         except Exception as error:  # its parts don't agree, or it is not fitted
             raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that can't be used: {error}") from error
         return estimator
+
+    @classmethod
+    def _known_classes(cls):
+        """The classes of which there may be objects in a file, by name: also what was derived from ours elsewhere."""
+        ours = {cls, Blueprint, Moments, StandardScaler, *cls._kept_classes}
+        derived = (_subclasses(base) for base in (Architecture, AutoencoderModule, FittedMixin))
+        return {name_of(a_class): a_class for a_class in ours.union(*derived)}
 
     def _check_attributes(self, attributes):
         """Refuse what a file says if its parts don't agree, before any memory is taken for its networks."""
@@ -336,10 +341,10 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def _checked(self, X, *, reset, least=1):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
+        if not stays_in_place(X):
+            return validated(self, X, ensure_min_samples=least, reset=reset)
         with reading(X):
             refuse_false_numbers(X)
-            if not stays_in_place(X):
-                return validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=least, reset=reset)
             check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
             validate_data(self, X, skip_check_array=True, reset=reset)
             return X

@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_c
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
-from skae._rows import BYTES_AT_ONCE, FLOATS, Rows
+from skae._rows import BYTES_AT_ONCE, Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
 
@@ -120,7 +120,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         -------
         self : AutoencoderOutlierDetector
         """
-        X = validate_data(self, X, dtype=FLOATS, accept_sparse="csr", ensure_min_samples=2)
+        X = validated(self, X, ensure_min_samples=2)
         rows = Rows(X)
         default = Autoencoder(max(1, min(N_COMPONENTS, X.shape[1] // 2)))
         autoencoder = default if self.autoencoder is None else self.autoencoder
@@ -232,7 +232,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
 
     def _rows_of(self, X):
         check_is_fitted(self)
-        return Rows(validate_data(self, X, dtype=FLOATS, accept_sparse="csr", reset=False))
+        return Rows(validated(self, X, reset=False))
 
     def _apart(self, x):
         """Codes and residuals of some rows."""

@@ -1,6 +1,5 @@
 """Objects as JSON and arrays, and back: only values and classes that are known here are made again, nothing is run."""
 
-import dataclasses
 import math
 from pathlib import PurePath
 
@@ -10,7 +9,7 @@ from sklearn.base import BaseEstimator
 KINDS = "biuf"  # of arrays: bools, integers and floats
 
 
-def pack(value):
+def pack(value, classes):
     """Make JSON and arrays of an object.
 
     What JSON has no form for is a dict with a single key that says what it is.
@@ -18,7 +17,10 @@ def pack(value):
     Parameters
     ----------
     value : object
-        Values, arrays and containers of them, and objects of classes that `unpack` will know.
+        Values, arrays and containers of them, and objects of known classes.
+
+    classes : dict of str to type
+        Those that `unpack` will know, by `name_of`.
 
     Returns
     -------
@@ -34,12 +36,12 @@ def pack(value):
         If there is something in it that only a pickle could hold.
     """
     arrays = {}
-    return _Packer(arrays).plain(value), arrays
+    return _Packer(arrays, classes).plain(value), arrays
 
 
 class _Packer:
-    def __init__(self, arrays):
-        self.arrays = arrays
+    def __init__(self, arrays, classes):
+        self.arrays, self.classes = arrays, classes
 
     def plain(self, value):
         if value is None or isinstance(value, bool | str) or type(value) is int:
@@ -58,13 +60,18 @@ class _Packer:
             return {"path": str(value)}
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.plain(value.get_state())}
-        if isinstance(value, type):
-            return {"class": name_of(value)}
-        if isinstance(value, BaseEstimator):
-            return {"estimator": name_of(type(value)), **self.halves(value)}
-        if dataclasses.is_dataclass(value) or type(value).__module__.startswith("skae."):
-            return {"object": name_of(type(value)), "state": self.plain(vars(value))}
+        a_class = value if isinstance(value, type) else type(value)
+        if self.classes.get(name_of(a_class)) is a_class:
+            return self.known(value, name_of(a_class))
         raise TypeError(f"{value!r} can't be kept without a pickle")
+
+    def known(self, value, name):
+        """A known class, or an object of one."""
+        if isinstance(value, type):
+            return {"class": name}
+        if isinstance(value, BaseEstimator):
+            return {"estimator": name, **self.halves(value)}
+        return {"object": name, "state": self.plain(vars(value))}
 
     def array(self, value):
         """Numbers, or one of numpy's; or strings, such as the names of features."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 
 FLOATS = (np.float64, np.float32)
 MOST_AT_ONCE = 4096  # rows read at once
@@ -75,6 +76,28 @@ def reading(X):
         raise
     except Exception as error:
         raise ValueError(f"X, a {type(X).__name__}, can't be read as a table of numbers: {error}") from error
+
+
+def validated(estimator, X, **how):
+    """Check X as scikit-learn's `validate_data` does, and refuse what it would misread.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    X : object
+
+    **how : dict
+        As for `validate_data`.
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float64 or float32.
+    """
+    with reading(X):
+        refuse_false_numbers(X)
+        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", **how)
 
 
 class Rows:

@@ -311,12 +311,12 @@ def test_values_there_and_back():
         "big-endian": np.arange(3, dtype=">i4"),
         "names": np.array(["a", "b"], dtype=object),
     }
-    plain, arrays = pack(value)
+    plain, arrays = pack(value, {})
     again = unpack(json.loads(json.dumps(plain, allow_nan=False)), arrays, {})
     assert repr(again).replace(">i4", "") == repr({**value, "big-endian": np.arange(3, dtype="i4")})
-    for bad in (object(), {1, 2}, np.array([1j]), np.array([None]), print):
+    for bad in (object(), {1, 2}, np.array([1j]), np.array([None]), print, StandardScaler(), Autoencoder):
         with pytest.raises(TypeError, match="can't be kept without a pickle"):
-            pack(bad)
+            pack(bad, {})
 
 
 # Pickles and skops ---------------------------------------------------------------------------------------------------

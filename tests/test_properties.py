@@ -41,7 +41,7 @@ ROUNDING, SINGLE = 1e-9, 1e-4
 # a code may well be longer than a table is wide, and any numbers at all make some trainings diverge
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:The loss was not finite:sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning"),
 ]
 
 
