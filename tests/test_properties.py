@@ -247,7 +247,7 @@ def test_the_order_of_columns_is_that_of_the_linear_reconstruction(case, seed):
     close(there.feature_importances_, here.feature_importances_[order])
 
 
-@given(doubles(), estimators(), st.booleans(), st.sampled_from([0.0, 0.1, -3e5, 1e300]))
+@given(doubles(), estimators(), st.booleans(), st.sampled_from([0.0, 0.1, -3e5, 1e30]))
 def test_a_constant_column_is_given_back_and_counts_for_nothing(X, estimator, trained_on, value):
     X = np.column_stack([X, np.full(len(X), value)])
     fit(estimator, X, trained_on)
