@@ -155,8 +155,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         blueprint, weights = attributes["_blueprint"], attributes["_weights"]
         shape = (blueprint.sizes[0],)
         constants = attributes["mean_"], blueprint.mean, blueprint.scale, blueprint.spread
-        if attributes["n_features_in_"] != blueprint.sizes[0] or any(values.shape != shape for values in constants):
-            raise ValueError("its features are not those of its network")
+        widths = attributes["n_features_in_"], attributes["n_components_"]
+        if widths != (blueprint.sizes[0], blueprint.n_components) or any(values.shape != shape for values in constants):
+            raise ValueError("its features or components are not those of its network")
         parts = [blueprint.sizes, *vars(blueprint.architecture or self).values()]
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
             raise ValueError("it has fewer weights than layers")

@@ -234,7 +234,8 @@ CRAFTED = {
     ),
     "a million layers": (_in_blueprint("sizes", {"tuple": [4, *[1] * 10**6, 2]}), "fewer weights than layers"),
     "sizes that are no ints": (_in_blueprint("sizes", {"tuple": [4, "8", 2]}), "can't be loaded"),
-    "another number of features": (_set("n_features_in_", 5), "features are not those"),
+    "another number of features": (_set("n_features_in_", 5), "features or components are not those"),
+    "a code that would not fit in memory": (_set("n_components_", 2**40), "features or components are not those"),
     "no mean": (_set("mean_", None), "can't be loaded"),
     "an array that is not there": (_set("mean_", {"array": "99"}), "there is no '99' in it"),
     "an unknown class": (
