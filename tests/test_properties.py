@@ -381,7 +381,12 @@ def test_means_of_likelihoods_stay_in_their_range(loss, data):
     assume(len(X) > 1)
     estimator.fit(X)
     for rows in (X, elsewhere):
-        X_hat = estimator.reconstruct(rows)
+        try:
+            X_hat = estimator.reconstruct(rows)
+        except ValueError as error:  # a rate is an exponential: far from the training rows it may have no number
+            if loss == "poisson" and rows is elsewhere and "the answer overflows" in str(error):
+                continue
+            raise
         assert (X_hat >= 0).all()
         assert (X_hat <= (1 if loss == "binary_cross_entropy" else np.inf)).all()
 
