@@ -55,10 +55,10 @@ class Checkpoint:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for part in self.path.parent.glob(f".{FILE}.*.part"):  # of a process that was killed while it wrote
                 part.unlink(missing_ok=True)
-            if not self.path.exists():
-                self.write(None)  # at once, so that what can't be written is known before anything is trained
-                return
-            found = self._read()
+        if not self.path.exists():
+            self.write(None)  # at once, so that what can't be written is known before anything is trained
+            return
+        found = self._read()
         self._check(found, may_change_seed)
         self.seed, self.stand = found["seed"], found["stand"]
 

@@ -252,6 +252,17 @@ def test_a_folder_that_cannot_be_written_to_is_known_at_once(digits, tmp_path, m
         clone(PLAIN).set_params(checkpoint=tmp_path / "file").fit(digits)
 
 
+def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monkeypatch):
+    def fails(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", fails)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    assert str(raised.value).count("can't be written") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
     (tmp_path / f".{FILE}.1234abcd.part").write_bytes(b"half a file")
     (tmp_path / "somebody's own").write_text("")
