@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test docs lint bench clean
 
 .venv/installed: pyproject.toml constraints-dev.txt
 	$(PYTHON) -m venv .venv
@@ -21,8 +21,11 @@ lint: .venv/installed
 test: lint
 	OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2
 
+docs: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 bench: .venv/installed
 	for script in docs/benchmarks/[a-z]*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache
+	rm -rf .venv build dist docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache
