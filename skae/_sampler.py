@@ -69,6 +69,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
+    AutoencoderOutlierDetector : Says which rows are odd.
     VariationalAutoencoder : Its `sample` draws codes from the prior.
     skae.metrics.completeness : How plausible drawn rows are.
 
@@ -108,6 +109,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : LatentSampler
+            The fitted estimator.
 
         Raises
         ------

@@ -178,10 +178,10 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------
@@ -318,11 +318,12 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         Parameters
         ----------
         **params : dict
-            Parameters.
+            Values of the parameters, by name.
 
         Returns
         -------
         self : object
+            The same estimator.
         """
         if "layers" in params:
             self.layers = params.pop("layers")

@@ -202,8 +202,8 @@ class Siblings(nn.Module):
 
         Parameters
         ----------
-        loss : torch.Tensor
-            A scalar: the sum of the members' losses.
+        loss : torch.Tensor of shape ()
+            The sum of the members' losses.
         """
         leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
         gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
