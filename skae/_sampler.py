@@ -146,7 +146,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------

@@ -412,7 +412,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------
@@ -440,7 +440,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------
@@ -509,7 +509,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same draws at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------

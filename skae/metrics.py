@@ -99,7 +99,7 @@ def continuity(estimator, codes, *, step=0.1, random_state=None):
         Length h of a step, in standard deviations of each component.
 
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same diagonals at each call.
+        Pass an int for the same result at each call. It draws the diagonals.
 
     Returns
     -------

@@ -16,7 +16,7 @@ class SequenceEncoder(nn.Module):
         Of a row.
 
     hidden_size : int
-        Units, in each direction.
+        Units. In each direction, if there are two.
 
     bidirectional : bool
         Whether a row is read in both directions.

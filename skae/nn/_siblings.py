@@ -25,7 +25,7 @@ class Siblings(nn.Module):
         All of one shape.
 
     device : torch.device
-        Where they are put.
+        Where the weights are.
 
     Attributes
     ----------

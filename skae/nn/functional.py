@@ -202,6 +202,7 @@ def kl_from_prior(mean, log_variance):
 
     See Also
     --------
+    binary_cross_entropy : The other term of a loss where data are 0 or 1.
     skae.VariationalAutoencoder : Pays `beta` times their sum.
 
     Examples
