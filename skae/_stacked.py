@@ -35,7 +35,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     Each layer is an autoencoder, trained on the codes of the one below; the first is trained on the data. The stack is
     then unrolled, all encoders one behind the other and all decoders in reverse, and trained as one network
-    :math:`f = f_m \circ \dots \circ f_1`, :math:`g = g_1 \circ \dots \circ g_m`:
+    :math:`f = f_m \circ \cdots \circ f_1`, :math:`g = g_1 \circ \cdots \circ g_m`:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
