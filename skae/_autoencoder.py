@@ -171,13 +171,16 @@ class Autoencoder(BaseAutoencoder):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------
+    DenoisingAutoencoder : Gives back clean rows of noisy ones.
+    SparseAutoencoder : Wide codes of which few numbers are not zero.
+    VariationalAutoencoder : Codes with a prior, from which new rows are drawn.
     sklearn.decomposition.PCA : The linear special case.
     sklearn.decomposition.IncrementalPCA : The linear special case of `partial_fit`.
 

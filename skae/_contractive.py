@@ -118,8 +118,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=32
-        Size of the code. An int may exceed the number of features. A share of the variance, "mle" and None are as in
-        `Autoencoder`.
+        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
+        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
+        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
+        rule, and None the lesser of `n_samples` and `n_features`.
 
     alpha : float, default=0.1
         Weight of the penalty. It is the variance of the noise against which codes are to hold, where scaled data have a
@@ -274,10 +276,10 @@ class ContractiveAutoencoder(BaseAutoencoder):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------

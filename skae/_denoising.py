@@ -117,8 +117,10 @@ class DenoisingAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=64
-        Size of the code. An int may exceed the number of features. A share of the variance, "mle" and None are as in
-        `Autoencoder`.
+        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
+        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
+        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
+        rule, and None the lesser of `n_samples` and `n_features`.
 
     corruption : {"masking", "gaussian", "salt_and_pepper", "swap"} or callable, default="masking"
         The noise. "masking" sets cells to zero; "gaussian" adds normal noise, within the range of the data;
@@ -279,10 +281,10 @@ class DenoisingAutoencoder(BaseAutoencoder):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------

@@ -71,7 +71,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Parameters
         ----------
         path : str or path-like
-            The file; ".safetensors" is the usual ending.
+            The file. Its usual ending is ".safetensors".
 
         Raises
         ------
@@ -177,7 +177,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            New data. Its dtype decides the precision: float32 in, float32 out; anything else is float64.
+            Data. Its dtype decides the precision: float32 in, float32 out; anything else is float64.
 
         Returns
         -------
@@ -326,7 +326,13 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @property
     def explained_variance_ratio_(self):
-        """Share of the variance that each component explains: of a linear or an ordered autoencoder."""
+        """Share of the variance that each component explains: of a linear or an ordered autoencoder.
+
+        Raises
+        ------
+        AttributeError
+            If the components of the autoencoder explain the variance together, not one by one.
+        """
         check_is_fitted(self)
         if self._explained_variance_ratio is None:
             raise AttributeError(

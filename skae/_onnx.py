@@ -73,6 +73,7 @@ class OnnxMixin:
         Returns
         -------
         calculate : callable
+            A shape calculator, from an operator of skl2onnx to nothing: it sets the type of the operator's output.
         """
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -89,6 +90,7 @@ class OnnxMixin:
         Returns
         -------
         convert : callable
+            A converter, from a scope, an operator and a container of skl2onnx to nothing: it adds nodes to the last.
         """
         check_is_fitted(self)
 

@@ -70,6 +70,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
 
     See Also
     --------
+    Autoencoder : What is inside by default.
+    LatentSampler : Draws rows that are not odd.
     sklearn.ensemble.IsolationForest : Isolates rows by random splits.
     sklearn.covariance.EllipticEnvelope : The distance alone, in the space of the rows.
 
@@ -111,7 +113,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, mostly of inliers.
+            Training data. Most of them are inliers.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
@@ -119,6 +121,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         Returns
         -------
         self : AutoencoderOutlierDetector
+            The fitted estimator.
         """
         X = validated(self, X, ensure_min_samples=2)
         rows = Rows(X)

@@ -69,6 +69,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
 
     See Also
     --------
+    AutoencoderOutlierDetector : Says which rows are odd.
     VariationalAutoencoder : Its `sample` draws codes from the prior.
     skae.metrics.completeness : How plausible drawn rows are.
 
@@ -108,6 +109,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : LatentSampler
+            The fitted estimator.
 
         Raises
         ------
@@ -144,7 +146,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------

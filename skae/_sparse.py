@@ -246,7 +246,7 @@ class SparseAutoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, default=256
-        Number of units, and of atoms. May exceed the number of features.
+        Number of units, and of atoms. It may exceed the number of features.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
@@ -294,7 +294,7 @@ class SparseAutoencoder(BaseAutoencoder):
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps, of which the dictionary is one, learn at .6 of it. "auto" is 0.01, or what the
+        linear maps, of which the dictionary is one, learn at 0.6 of it. "auto" is 0.01, or what the
         architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
@@ -385,10 +385,10 @@ class SparseAutoencoder(BaseAutoencoder):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     components_ : ndarray of shape (n_components_, n_features)
         The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
@@ -403,6 +403,7 @@ class SparseAutoencoder(BaseAutoencoder):
 
     See Also
     --------
+    Autoencoder : Small codes, of which each number counts.
     sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimisation for each row.
 
     Notes

@@ -35,7 +35,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     Each layer is an autoencoder, trained on the codes of the one below; the first is trained on the data. The stack is
     then unrolled, all encoders one behind the other and all decoders in reverse, and trained as one network
-    :math:`f = f_m \circ \dots \circ f_1`, :math:`g = g_1 \circ \dots \circ g_m`:
+    :math:`f = f_m \circ \cdots \circ f_1`, :math:`g = g_1 \circ \cdots \circ g_m`:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
@@ -178,10 +178,10 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------
@@ -318,11 +318,12 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         Parameters
         ----------
         **params : dict
-            Parameters.
+            Values of the parameters, by name.
 
         Returns
         -------
         self : object
+            The same estimator.
         """
         if "layers" in params:
             self.layers = params.pop("layers")

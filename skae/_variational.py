@@ -146,8 +146,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
 
     init : {"pca", "random"}, default="pca"
-        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, no
-        promise against PCA, and the weight of the divergence rises over the first half of the training.
+        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and
+        no promise against PCA. The weight of the divergence then rises over the first half of the training.
 
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         The likelihood. "squared_error" is normal noise of one variance for all scaled features, `noise_variance_`.
@@ -266,15 +266,16 @@ class VariationalAutoencoder(BaseAutoencoder):
         Number of samples in the training data, over all chunks.
 
     n_features_in_ : int
-        Number of features seen during :term:`fit`.
+        Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during :term:`fit`. Defined only when `X` has feature names that are all strings.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
     --------
     sklearn.decomposition.PCA : Its `score` is the log-likelihood of the linear special case.
     Autoencoder : Codes without noise.
+    LatentSampler : Draws new rows with any autoencoder.
 
     Notes
     -----
@@ -411,7 +412,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call: the estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------
@@ -439,12 +440,17 @@ class VariationalAutoencoder(BaseAutoencoder):
             Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------
         X_varied : ndarray of shape (n_samples, n_variations, n_features)
             Without noise, as in `sample`.
+
+        Raises
+        ------
+        ValueError
+            If `scale` or `n_variations` is not as it should be.
         """
         mean, deviation = self.posterior(X)
         check_scalar(scale, "scale", Real, min_val=0)
@@ -469,6 +475,12 @@ class VariationalAutoencoder(BaseAutoencoder):
         Returns
         -------
         X_between : ndarray of shape (n_steps, n_features) or (n_samples, n_steps, n_features)
+            Means of the rows given the codes on the line.
+
+        Raises
+        ------
+        ValueError
+            If a and b differ in their number of rows, or `n_steps` is below 2.
         """
         check_is_fitted(self)
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
@@ -497,7 +509,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             Draws from the posterior of each row.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same draws at each call.
+            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
         Returns
         -------

@@ -35,6 +35,11 @@ class Architecture(BaseEstimator, ABC):
     learning_rate : float
         Highest learning rate of networks with this trunk, where the estimator's is "auto".
 
+    See Also
+    --------
+    Convolutional : For rows that are images.
+    Recurrent : For rows that are sequences.
+
     Examples
     --------
     A trunk that averages pairs of neighbouring features:
@@ -84,15 +89,35 @@ class Architecture(BaseEstimator, ABC):
             starts where they are zero. No row may depend on the others in its batch.
 
         width : int
+            Number of features.
         """
 
     def checked_build(self, n_features, activation):
         """Check the parameters, build, and see whether both halves do what they should.
 
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        activation : str
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
+
+        Returns
+        -------
+        encoder : torch.nn.Module
+            From rows to features, (n, n_features) -> (n, width).
+
+        decoder : torch.nn.Module
+            Back, (n, width) -> (n, n_features).
+
+        width : int
+            Number of features.
+
         Raises
         ------
         ValueError
-            If they don't.
+            If a parameter is not as it should be, or the shapes of what the halves make are not.
         """
         if self._parameter_constraints:
             self._validate_params()
@@ -117,6 +142,9 @@ class Architecture(BaseEstimator, ABC):
 class Convolutional(Architecture):
     """Convolutions for rows that are images: down by convolution and pooling, up by upsampling and convolution.
 
+    Maps of the encoder shrink by half from layer to layer, and those of the decoder grow to the same sizes, to the
+    pixel.
+
     Parameters
     ----------
     image_shape : (height, width) or (height, width, n_channels), default=None
@@ -132,6 +160,12 @@ class Convolutional(Architecture):
     dense_code : bool, default=True
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
         as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
+
+    See Also
+    --------
+    Recurrent : For rows that are sequences.
+    Architecture : The base, to write your own.
+    skae.ConvolutionalAutoencoder : Has these parameters flat.
 
     Examples
     --------
@@ -160,7 +194,33 @@ class Convolutional(Architecture):
         self.dense_code = dense_code
 
     def build(self, n_features, activation):
-        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        """Make a new encoder and a new decoder.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        activation : str
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
+
+        Returns
+        -------
+        encoder : torch.nn.Module
+            From rows to features, (n, n_features) -> (n, width).
+
+        decoder : torch.nn.Module
+            Back, (n, width) -> (n, n_features).
+
+        width : int
+            Number of features.
+
+        Raises
+        ------
+        ValueError
+            If `kernel_size` is even, or `channels` or `image_shape` hold other than ints of 1 or more, or rows of
+            `image_shape` have not `n_features`.
+        """
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size={self.kernel_size} must be odd, so that a convolution keeps the size.")
         if not len(self.channels):
@@ -172,6 +232,8 @@ class Convolutional(Architecture):
 
 class Recurrent(Architecture):
     """A recurrent net for rows that are sequences, which reads them step by step and writes them step by step.
+
+    All rows are of one length. The decoder reads a linear draft of the row, made of the code, while it writes.
 
     Parameters
     ----------
@@ -187,6 +249,12 @@ class Recurrent(Architecture):
 
     cell : {"lstm", "gru"}, default="lstm"
         Long short-term memory [1]_ or gated recurrent unit [2]_.
+
+    See Also
+    --------
+    Convolutional : For rows that are images.
+    Architecture : The base, to write your own.
+    skae.LSTMAutoencoder : Has these parameters flat.
 
     References
     ----------
@@ -218,7 +286,33 @@ class Recurrent(Architecture):
         self.cell = cell
 
     def build(self, n_features, activation):  # noqa: ARG002 - a recurrent cell has its own
-        """Make a new encoder and a new decoder: see `Architecture.build`."""
+        """Make a new encoder and a new decoder.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        activation : str
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`. A recurrent
+            cell has its own and takes no notice.
+
+        Returns
+        -------
+        encoder : torch.nn.Module
+            From rows to features, (n, n_features) -> (n, width).
+
+        decoder : torch.nn.Module
+            Back, (n, width) -> (n, n_features).
+
+        width : int
+            Number of features.
+
+        Raises
+        ------
+        ValueError
+            If rows of `sequence_shape` have not `n_features`.
+        """
         shape = _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
         encoder = SequenceEncoder(shape, self.hidden_size, bool(self.bidirectional), self.cell)
         return encoder, SequenceDecoder(shape, encoder.width, self.hidden_size, self.cell), encoder.width

@@ -84,11 +84,20 @@ def fetch_fashion_mnist(folder=None, *, subset="all", data_home=None, download_i
             Description and source.
 
     (data, target) : tuple if `return_X_y` is True
+        The two arrays alone.
 
     Raises
     ------
     FileNotFoundError
         If it is in none of these places, or a file is missing in `folder`.
+
+    ValueError
+        If a parameter is not as it should be, or a file in `folder` is damaged.
+
+    See Also
+    --------
+    sklearn.datasets.fetch_openml : Fetches any data set of OpenML.
+    sklearn.datasets.load_digits : Smaller images, which need no fetching.
 
     References
     ----------
@@ -101,6 +110,19 @@ def fetch_fashion_mnist(folder=None, *, subset="all", data_home=None, download_i
     >>> X, y = fetch_fashion_mnist(subset="test", return_X_y=True)  # doctest: +SKIP
     >>> X.shape  # doctest: +SKIP
     (10000, 784)
+
+    A folder may hold other images in the same format, such as those of MNIST, or here two black ones:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> images = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(2 * 28 * 28)
+    >>> labels = bytes([0, 0, 8, 1, 0, 0, 0, 2]) + bytes([9, 0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "t10k-images-idx3-ubyte").write_bytes(images)
+    ...     _ = Path(folder, "t10k-labels-idx1-ubyte").write_bytes(labels)
+    ...     dataset = fetch_fashion_mnist(folder, subset="test")
+    >>> dataset.data.shape, dataset.target
+    ((2, 784), array([9, 0]))
     """
     if folder is not None or DEBIAN.is_dir():
         data, target = _read_folder(Path(folder or DEBIAN), PARTS[subset])

@@ -41,6 +41,8 @@ def reconstruction_scorer(estimator, X, y=None):  # noqa: ARG001 - scikit-learn'
 
     See Also
     --------
+    continuity : Whether close codes are decoded to close rows.
+    completeness : Whether drawn rows are plausible.
     sklearn.metrics.r2_score : The score itself.
 
     Examples
@@ -90,13 +92,14 @@ def continuity(estimator, codes, *, step=0.1, random_state=None):
         Fitted, with `inverse_transform`.
 
     codes : array-like of shape (n_samples, n_components)
-        Where to look: draws from a standard normal if codes are drawn from it, as a variational autoencoder's are.
+        Codes. They say where to look: draws from a standard normal if codes are drawn from it, as a variational
+        autoencoder's are.
 
     step : float, default=0.1
         Length h of a step, in standard deviations of each component.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the diagonals.
+        Pass an int for the same result at each call. It draws the diagonals.
 
     Returns
     -------
@@ -106,6 +109,7 @@ def continuity(estimator, codes, *, step=0.1, random_state=None):
     See Also
     --------
     completeness : Whether codes are decoded to plausible rows.
+    active_units : Which components of a code carry something.
     sklearn.manifold.trustworthiness : Whether close codes are of close rows, for given rows and their codes.
 
     References
@@ -143,8 +147,8 @@ def completeness(X, X_drawn, *, n_neighbors=3):
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Data that nothing was fitted to. Distances are Euclidean: give rows for which they mean something, or embed both
-        samples before.
+        Data. Nothing was fitted to them. Distances are Euclidean: give rows for which they mean something, or embed
+        both samples before.
 
     X_drawn : array-like of shape (n_drawn, n_features)
         What was drawn. Take as many as there are rows of X: the balls are the smaller the larger a sample is.
@@ -157,9 +161,15 @@ def completeness(X, X_drawn, *, n_neighbors=3):
     precision, recall : float
         Between 0 and 1; of two samples of one distribution they are alike, and below 1.
 
+    Raises
+    ------
+    ValueError
+        If the samples differ in their number of features, or the smaller has no more than `n_neighbors` rows.
+
     See Also
     --------
     continuity : Whether close codes are decoded to close rows.
+    skae.LatentSampler : Draws rows.
 
     References
     ----------
@@ -209,18 +219,20 @@ def active_units(codes, *, threshold=0.01):
     Parameters
     ----------
     codes : array-like of shape (n_samples, n_components)
-        Posterior means of rows, as a variational autoencoder's `transform` gives them: in units of its prior's standard
-        deviation.
+        Codes. They are posterior means of rows, as a variational autoencoder's `transform` gives them: in units of its
+        prior's standard deviation.
 
     threshold : float, default=0.01
         Least variance.
 
     Returns
     -------
-    active : ndarray of shape (n_components,), bool
+    active : ndarray of bool of shape (n_components,)
+        True for a component that varies by more.
 
     See Also
     --------
+    continuity : Whether close codes are decoded to close rows.
     skae.VariationalAutoencoder : Its `active_units_` are those of the training data.
 
     References

@@ -34,7 +34,7 @@ class ComponentsDisplay:
         What each component adds to a row, per unit.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row. None draws bars, or lines if there are more than 40 features.
+        Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
         Names below the bars.
@@ -44,7 +44,7 @@ class ComponentsDisplay:
     ax_ : matplotlib Axes
         The first of `axes_`.
 
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes of shape (n_axes,)
         One for all images, or one for the bars of each component.
 
     figure_ : matplotlib Figure
@@ -52,7 +52,9 @@ class ComponentsDisplay:
 
     See Also
     --------
-    Autoencoder.loadings : What is drawn of an autoencoder without atoms.
+    ReconstructionDisplay : Rows above their reconstructions.
+    LatentGridDisplay : What two components do to an image together.
+    skae.Autoencoder.loadings : What is drawn of an autoencoder without atoms.
 
     Examples
     --------
@@ -81,7 +83,7 @@ class ComponentsDisplay:
             that this step sees.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Rows, for `estimator.loadings(X)`. Without them, or without that method, `components_` is drawn.
+            Data. They are for `estimator.loadings(X)`: without them, or without that method, `components_` is drawn.
 
         n_components : int, default=None
             How many to draw, of the first. None is as many as there are, up to 50 images or 8 rows of bars.
@@ -91,19 +93,20 @@ class ComponentsDisplay:
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of grey images, with zero in its middle.
+            Of grey images. Zero is in its middle.
 
         ax : matplotlib Axes, default=None
-            Where to draw; bars divide them up. None makes a figure.
+            Where to draw. None makes a figure. Bars divide them up.
 
         Returns
         -------
         display : ComponentsDisplay
+            What is drawn, and where.
 
         Raises
         ------
         ValueError
-            If X is needed, or there are not so many components.
+            If X is needed, or there are not so many components, or `image_shape` does not fit the features.
         """
         check_is_fitted(estimator)
         before, inner = taken_apart(estimator)
@@ -140,14 +143,15 @@ class ComponentsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; bars divide them up. None makes a figure.
+            Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of grey images, with zero in its middle. Where images have three channels, zero is grey.
+            Of grey images. Zero is in its middle. Where images have three channels, zero is grey.
 
         Returns
         -------
         self : ComponentsDisplay
+            The same display, drawn.
         """
         plt = import_pyplot(self)
         n, n_features = self.components.shape

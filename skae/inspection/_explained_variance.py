@@ -17,13 +17,13 @@ class ExplainedVarianceDisplay:
 
     Parameters
     ----------
-    sizes : array-like of int
+    sizes : array-like of int of shape (n_sizes,)
         Numbers of components.
 
-    r2 : array-like of float
+    r2 : array-like of float of shape (n_sizes,)
         R² of the reconstruction from so many of them.
 
-    pca_sizes, pca_r2 : array-like, default=None
+    pca_sizes, pca_r2 : array-like of shape (n_pca_sizes,), default=None
         The same of PCA.
 
     name : str, default=None
@@ -39,6 +39,7 @@ class ExplainedVarianceDisplay:
 
     See Also
     --------
+    LossCurveDisplay : How the training went.
     skae.metrics.reconstruction_scorer : R² of the whole code.
 
     Examples
@@ -84,6 +85,7 @@ class ExplainedVarianceDisplay:
         Returns
         -------
         display : ExplainedVarianceDisplay
+            What is drawn, and where.
 
         Raises
         ------
@@ -120,6 +122,7 @@ class ExplainedVarianceDisplay:
         Returns
         -------
         self : ExplainedVarianceDisplay
+            The same display, drawn.
         """
         ax = bare(axes_for(self, ax, (4.6, 3.2)))
         look = {"linewidth": 1.5, "clip_on": False}

@@ -40,7 +40,7 @@ class LatentGridDisplay:
         Values of the two components.
 
     image_shape : (height, width) or (height, width, 3)
-        Of an image.
+        Of a row, with channels last.
 
     limits : (float, float), default=None
         Values that are black and white. None takes the 1st and the 99th percentile of the images.
@@ -102,12 +102,12 @@ class LatentGridDisplay:
             Fitted, with `transform` and `inverse_transform`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Rows whose codes say where the plane lies, and whose 1st and 99th percentiles are black and white. None
+            Data. Their codes say where the plane lies, and their 1st and 99th percentiles are black and white. None
             takes a mean of zero and the variance the estimator knows, if its codes are centred.
 
         components : (int, int), default=(0, 1)
-            Columns of the codes to vary, counted from zero; the others stay at their mean. The labels of the axes
-            count from one.
+            Columns of the codes, counted from zero. The labels of the axes count from one. Other components stay at
+            their mean.
 
         n_steps : int, default=15
             Number of values of each.
@@ -128,11 +128,12 @@ class LatentGridDisplay:
         Returns
         -------
         display : LatentGridDisplay
+            What is drawn, and where.
 
         Raises
         ------
         ValueError
-            If rows are no images, or X is needed to know where codes lie.
+            If rows are no images, or X is needed to know where codes lie, or a parameter is not as it should be.
         """
         check_is_fitted(estimator)
         if not isinstance(n_steps, numbers.Integral) or n_steps < 2:
@@ -173,6 +174,7 @@ class LatentGridDisplay:
         Returns
         -------
         self : LatentGridDisplay
+            The same display, drawn.
         """
         plt = import_pyplot(self)
         height, width = self.image_shape[:2]

@@ -37,9 +37,9 @@ class LatentSpaceDisplay:
         Labels: up to 20 classes, with a legend, or numbers, with a colour bar.
 
     components : (int, int), default=(0, 1)
-        Columns of the codes that are drawn, counted from zero. The labels of the axes count from one.
+        Columns of the codes, counted from zero. The labels of the axes count from one.
 
-    pca_codes : ndarray of shape (n_samples, any), default=None
+    pca_codes : ndarray of shape (n_samples, n_pca_components), default=None
         PCA's codes, for a panel of their own.
 
     name : str, default=None
@@ -53,7 +53,7 @@ class LatentSpaceDisplay:
     ax_ : matplotlib Axes
         The first of `axes_`, with the codes.
 
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes of shape (n_panels,)
         The panels.
 
     figure_ : matplotlib Figure
@@ -96,22 +96,29 @@ class LatentSpaceDisplay:
             Data.
 
         y : array-like of shape (n_samples,), default=None
-            Labels to colour by: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some
-            aren't whole, or more than 20 differ, are no classes.
+            Labels: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some aren't whole,
+            or more than 20 differ, are no classes.
 
         components : (int, int), default=(0, 1)
-            Columns of the codes to draw, counted from zero. The labels of the axes count from one.
+            Columns of the codes, counted from zero. The labels of the axes count from one.
 
         with_pca : bool, default=True
             Whether to draw PCA's codes of X beside them. They are left out where X has too few rows or features, or
             the estimator is a PCA.
 
         ax : matplotlib Axes, default=None
-            Where to draw; two panels divide them up. None makes a figure.
+            Where to draw. None makes a figure. Two panels divide them up.
 
         Returns
         -------
         display : LatentSpaceDisplay
+            What is drawn, and where.
+
+        Raises
+        ------
+        ValueError
+            If the code has no two such columns, or y has not as many labels as there are rows, or more than 20
+            classes that are no numbers.
         """
         check_is_fitted(estimator)
         codes, pca_codes = encode(estimator, X), None
@@ -130,13 +137,14 @@ class LatentSpaceDisplay:
             Codes.
 
         y : array-like of shape (n_samples,), default=None
-            Labels to colour by, as in `from_estimator`.
+            Labels: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some aren't whole,
+            or more than 20 differ, are no classes.
 
         components : (int, int), default=(0, 1)
-            Columns of the codes to draw, counted from zero.
+            Columns of the codes, counted from zero. The labels of the axes count from one.
 
         name : str, default=None
-            Title.
+            Title of the panel of the codes.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
@@ -144,6 +152,13 @@ class LatentSpaceDisplay:
         Returns
         -------
         display : LatentSpaceDisplay
+            What is drawn, and where.
+
+        Raises
+        ------
+        ValueError
+            If the code has no two such columns, or y has not as many labels as there are rows, or more than 20
+            classes that are no numbers.
         """
         return cls._of(codes, y, components, None, name).plot(ax)
 
@@ -163,11 +178,17 @@ class LatentSpaceDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; two panels divide them up. None makes a figure.
+            Where to draw. None makes a figure. Two panels divide them up.
 
         Returns
         -------
         self : LatentSpaceDisplay
+            The same display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If y has more than 20 classes that are no numbers.
         """
         plt = import_pyplot(self)
         panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [("PCA", self.pca_codes)])

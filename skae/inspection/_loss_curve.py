@@ -29,6 +29,11 @@ class LossCurveDisplay:
     figure_ : matplotlib Figure
         The figure they are in.
 
+    See Also
+    --------
+    ExplainedVarianceDisplay : What the training came to.
+    skae.Autoencoder : Its `loss_curve_` and `validation_loss_curve_` are what is drawn.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -63,6 +68,7 @@ class LossCurveDisplay:
         Returns
         -------
         display : LossCurveDisplay
+            What is drawn, and where.
 
         Raises
         ------
@@ -97,6 +103,7 @@ class LossCurveDisplay:
         Returns
         -------
         self : LossCurveDisplay
+            The same display, drawn.
         """
         import_pyplot(self)
         from matplotlib.lines import Line2D

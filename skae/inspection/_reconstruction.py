@@ -33,10 +33,10 @@ class ReconstructionDisplay:
     Parameters
     ----------
     X, X_hat : ndarray of shape (n_samples, n_features)
-        Rows and their reconstructions, as they are drawn.
+        Data and their reconstructions. They are drawn as they are.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row. None draws bars, or lines if there are more than 40 features.
+        Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
         Names below the bars.
@@ -49,7 +49,7 @@ class ReconstructionDisplay:
     ax_ : matplotlib Axes
         The first of `axes_`.
 
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes of shape (n_axes,)
         One for all images, or one for the bars of each row.
 
     figure_ : matplotlib Figure
@@ -57,6 +57,7 @@ class ReconstructionDisplay:
 
     See Also
     --------
+    ComponentsDisplay : What each component of the code does to the features.
     LatentGridDisplay : What codes that no row has are decoded to.
 
     Examples
@@ -87,11 +88,11 @@ class ReconstructionDisplay:
         estimator : object
             Fitted, with `transform` and `inverse_transform`.
 
-        X : {array-like, sparse matrix} of shape (n_samples_X, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
 
         n_samples : int, default=10
-            Number of rows to show, spread evenly over X.
+            How many rows to show, spread evenly over X.
 
         image_shape : (height, width) or (height, width, 3), default=None
             Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
@@ -101,11 +102,20 @@ class ReconstructionDisplay:
             Of grey images. Each has the range of the original, and so has its reconstruction.
 
         ax : matplotlib Axes, default=None
-            Where to draw; bars divide them up. None makes a figure.
+            Where to draw. None makes a figure. Bars divide them up.
 
         Returns
         -------
         display : ReconstructionDisplay
+            What is drawn, and where.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1, or `image_shape` does not fit the features.
+
+        TypeError
+            If the estimator can't transform back.
         """
         check_is_fitted(estimator)
         index = spread_evenly(X, n_samples)
@@ -120,11 +130,11 @@ class ReconstructionDisplay:
 
         Parameters
         ----------
-        X, X_hat : {array-like, sparse matrix} of shape (n_samples_X, n_features)
+        X, X_hat : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data and their reconstructions.
 
         n_samples : int, default=10
-            Number of rows to show, spread evenly over X.
+            How many rows to show, spread evenly over X.
 
         image_shape : (height, width) or (height, width, 3), default=None
             Of a row, with channels last. None is a grey square if the number of features is the square of 8 or more.
@@ -134,16 +144,17 @@ class ReconstructionDisplay:
             Of grey images.
 
         ax : matplotlib Axes, default=None
-            Where to draw; bars divide them up. None makes a figure.
+            Where to draw. None makes a figure. Bars divide them up.
 
         Returns
         -------
         display : ReconstructionDisplay
+            What is drawn, and where.
 
         Raises
         ------
         ValueError
-            If X and X_hat differ in shape.
+            If X and X_hat differ in shape, `n_samples` is below 1, or `image_shape` does not fit the features.
         """
         if np.shape(X) != np.shape(X_hat):
             raise ValueError(
@@ -170,7 +181,7 @@ class ReconstructionDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; bars divide them up. None makes a figure.
+            Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="gray"
             Of grey images.
@@ -178,6 +189,7 @@ class ReconstructionDisplay:
         Returns
         -------
         self : ReconstructionDisplay
+            The same display, drawn.
         """
         plt = import_pyplot(self)
         if self.image_shape is None:

@@ -17,13 +17,13 @@ def convolution(image_shape, channels, kernel_size, activation):
     Parameters
     ----------
     image_shape : (height, width, n_channels)
-        Of a row, channels last.
+        Of a row, with channels last.
 
     channels : sequence of int
-        Of each layer.
+        Channels of each layer.
 
     kernel_size : int
-        Odd.
+        Height and width of the convolutions in pixels. Odd.
 
     activation : str
         A key of `skae.nn.functional.ACTIVATIONS`.
@@ -34,6 +34,21 @@ def convolution(image_shape, channels, kernel_size, activation):
         From images to the last map of features, flattened, (n, d) -> (n, width), and back.
 
     width : int
+        Of the last map, flattened.
+
+    See Also
+    --------
+    dense : Layers for rows of any kind.
+    skae.architectures.Convolutional : Both halves, for the `architecture` parameter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import convolution
+    >>> encoder, decoder, width = convolution((7, 5, 1), channels=(4, 8), kernel_size=3, activation="gelu")
+    >>> features = encoder(torch.zeros(2, 35))
+    >>> features.shape, width, decoder(features).shape
+    (torch.Size([2, 32]), 32, torch.Size([2, 35]))
     """
     height, width, n_channels = image_shape
     sizes = [(height, width)]

@@ -10,17 +10,67 @@ from skae.nn.functional import ACTIVATIONS
 
 
 class Linear(nn.Linear):
-    """A linear map, or several at once: with a weight of shape (m, d_out, d_in), x is (m, n, d_in)."""
+    """A linear map, or several at once.
+
+    As it is made it is PyTorch's. Its weight may be replaced by one of shape (m, d_out, d_in), and its bias by one of
+    shape (m, d_out): rows are then of shape (m, n, d_in), and each of the m maps has its own.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the input, d_in.
+
+    out_features : int
+        Width of the output, d_out.
+
+    bias : bool, default=True
+        Whether a vector is added. Several maps at once need one.
+
+    device : torch.device, default=None
+        Where the weights are. None is torch's own default.
+
+    dtype : torch.dtype, default=None
+        Precision of the weights. None is torch's own default.
+
+    See Also
+    --------
+    LinearPlus : A linear map with a nonlinear branch beside it.
+    Siblings : Autoencoders of one shape, whose maps are these.
+    torch.nn.Linear : One map.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import Linear
+    >>> layer = Linear(3, 2)
+    >>> layer(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
+    >>> layer.weight = torch.nn.Parameter(torch.zeros(4, 2, 3))
+    >>> layer.bias = torch.nn.Parameter(torch.zeros(4, 2))
+    >>> layer(torch.zeros(4, 5, 3)).shape
+    torch.Size([4, 5, 2])
+    """
 
     def forward(self, x):
-        """Map rows."""
+        """Map rows.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d_in) or (m, n, d_in)
+            Rows; for several maps, those of each.
+
+        Returns
+        -------
+        y : torch.Tensor of shape (n, d_out) or (m, n, d_out)
+            The rows mapped.
+        """
         if self.weight.dim() == 2:
             return F.linear(x, self.weight, self.bias)
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
 def dense(sizes, activation):
-    """Fully connected layers through `sizes`, with `activation` after all but the last.
+    """Make fully connected layers through `sizes`, with `activation` after all but the last.
 
     Parameters
     ----------
@@ -33,6 +83,21 @@ def dense(sizes, activation):
     Returns
     -------
     layers : torch.nn.Sequential
+        The layers, (n, sizes[0]) -> (n, sizes[-1]). There are none if `sizes` is a single one.
+
+    See Also
+    --------
+    convolution : Layers for images.
+
+    Examples
+    --------
+    >>> from skae.nn import dense
+    >>> dense([64, 16, 2], "tanh")
+    Sequential(
+      (0): Linear(in_features=64, out_features=16, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=16, out_features=2, bias=True)
+    )
     """
     layers = []
     for width_in, width_out in itertools.pairwise(sizes):
@@ -57,6 +122,23 @@ class LinearPlus(nn.Module):
         then. None leaves it out, and the limit with it.
 
     limit : torch.Tensor of shape (d_in,)
+        Greatest distance of each feature from the mean that reaches the branches.
+
+    See Also
+    --------
+    Linear : The linear branch.
+    dense : Makes a nonlinear branch.
+    AutoencoderModule : Both of its halves are such a sum.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import Linear, LinearPlus, dense
+    >>> linear = Linear(3, 2)
+    >>> both = LinearPlus(linear, dense([3, 8, 2], "gelu"), limit=torch.full((3,), 10.0))
+    >>> x = torch.ones(5, 3)
+    >>> bool((both(x) == linear(x)).all())
+    True
     """
 
     def __init__(self, linear, nonlinear, limit):
@@ -76,7 +158,18 @@ class LinearPlus(nn.Module):
         list(_layers_with_weights(self.nonlinear))[-1].reset_parameters()
 
     def forward(self, x):
-        """Sum of the branches."""
+        """Add the branches.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d_in)
+            Rows, centred.
+
+        Returns
+        -------
+        y : torch.Tensor of shape (n, d_out)
+            The sum of the branches, and of what lies beyond the limit.
+        """
         if self.nonlinear is None:
             return self.linear(x)
         if self._is_near(x):
@@ -110,6 +203,22 @@ class Scaler(nn.Module):
 
     dtype : torch.dtype
         Precision of the arithmetic.
+
+    See Also
+    --------
+    CodeAxes : Does the like for codes.
+    Link : What surrounds the networks where the loss is a likelihood.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skae.nn import Scaler
+    >>> scaler = Scaler(np.array([1e6, 5.0]), np.array([2.0, 0.0]), torch.float32)
+    >>> scaler(torch.tensor([[1e6 + 4, 5.0]]))
+    tensor([[2., 0.]])
+    >>> scaler.inverse(torch.tensor([[2.0, 0.0]]))
+    tensor([[1.0000e+06, 5.0000e+00]])
     """
 
     def __init__(self, mean, scale, dtype):
@@ -121,11 +230,33 @@ class Scaler(nn.Module):
             self.register_buffer(name, values.to(dtype), persistent=False)  # (d,)
 
     def forward(self, x):
-        """Data to scaled rows."""
+        """Scale data.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Rows of data.
+
+        Returns
+        -------
+        scaled : torch.Tensor of shape (n, d)
+            Scaled rows.
+        """
         return (x - self.mean - self.mean_rest) * self.per_unit
 
     def inverse(self, x):
-        """Scaled rows to data."""
+        """Undo the scaling.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Scaled rows.
+
+        Returns
+        -------
+        data : torch.Tensor of shape (n, d)
+            Rows of data.
+        """
         return x * self.scale + self.mean_rest + self.mean
 
 
@@ -141,8 +272,25 @@ class Link(nn.Module):
         The inverse link, from natural parameters to means: `torch.sigmoid` (Bernoulli) or `torch.exp` (Poisson).
 
     offset, gain : ndarray of shape (n_features,)
+        Natural parameter of each feature where the output is zero, and what a unit of the output adds.
 
     dtype : torch.dtype
+        Precision of the arithmetic.
+
+    See Also
+    --------
+    Scaler : What surrounds the networks of any loss.
+    skae.nn.functional.binary_cross_entropy : The likelihood of what is 0 or 1.
+    skae.nn.functional.poisson : The likelihood of counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skae.nn import Link
+    >>> link = Link(torch.sigmoid, offset=np.zeros(2), gain=np.ones(2), dtype=torch.float32)
+    >>> link.mean(torch.tensor([[0.0, 100.0]]))
+    tensor([[0.5000, 1.0000]])
     """
 
     def __init__(self, inverse, offset, gain, dtype):
@@ -152,11 +300,33 @@ class Link(nn.Module):
         self.register_buffer("gain", torch.tensor(gain, dtype=dtype), persistent=False)  # (d,)
 
     def forward(self, output):
-        """Decoder outputs to natural parameters."""
+        """Turn outputs of the decoder into natural parameters.
+
+        Parameters
+        ----------
+        output : torch.Tensor of shape (n, d)
+            What the decoder gives.
+
+        Returns
+        -------
+        parameters : torch.Tensor of shape (n, d)
+            Natural parameters of the likelihood.
+        """
         return self.offset + self.gain * output
 
     def mean(self, output):
-        """Decoder outputs to means of the data."""
+        """Turn outputs of the decoder into means of the data.
+
+        Parameters
+        ----------
+        output : torch.Tensor of shape (n, d)
+            What the decoder gives.
+
+        Returns
+        -------
+        means : torch.Tensor of shape (n, d)
+            In units of the data.
+        """
         return self.inverse_link(self(output))
 
 
@@ -170,6 +340,7 @@ class CodeAxes(nn.Module):
     Parameters
     ----------
     scale, mean : ndarray of shape (n_components,)
+        What a unit of each inner component is worth, and the mean of the codes in that unit.
 
     rotation : ndarray of shape (n_components, n_components) or None
         Orthogonal. None leaves each component where it is.
@@ -178,6 +349,23 @@ class CodeAxes(nn.Module):
         One, or the standard deviation of each component if codes are whitened.
 
     dtype : torch.dtype
+        Precision of the arithmetic.
+
+    See Also
+    --------
+    Scaler : Does the like for data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skae.nn import CodeAxes
+    >>> swapped = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> axes = CodeAxes(np.array([3.0, 2.0]), np.zeros(2), swapped, np.ones(2), torch.float32)
+    >>> axes(torch.tensor([[1.0, 5.0]]))
+    tensor([[10.,  3.]])
+    >>> axes.inverse(torch.tensor([[10.0, 3.0]]))
+    tensor([[1., 5.]])
     """
 
     def __init__(self, scale, mean, rotation, deviation, dtype):
@@ -187,11 +375,33 @@ class CodeAxes(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, code):
-        """Inner codes to shown ones."""
+        """Show codes.
+
+        Parameters
+        ----------
+        code : torch.Tensor of shape (n, k)
+            Codes as they are inside.
+
+        Returns
+        -------
+        shown : torch.Tensor of shape (n, k)
+            Codes as they are shown.
+        """
         centred = code * self.scale - self.mean
         return (centred if self.rotation is None else centred @ self.rotation.T) / self.deviation
 
     def inverse(self, shown):
-        """Shown codes to inner ones."""
+        """Undo the showing.
+
+        Parameters
+        ----------
+        shown : torch.Tensor of shape (n, k)
+            Codes as they are shown.
+
+        Returns
+        -------
+        code : torch.Tensor of shape (n, k)
+            Codes as they are inside.
+        """
         turned = shown * self.deviation
         return ((turned if self.rotation is None else turned @ self.rotation) + self.mean) / self.scale

@@ -29,16 +29,59 @@ class AutoencoderModule(nn.Module):
         One of `skae.nn.functional.LOSSES`.
 
     scaler : Scaler
+        Takes data to scaled rows and back.
 
-    axes : CodeAxes or None
-        None shows codes as they are inside.
+    axes : CodeAxes or None, default=None
+        Coordinates in which codes are shown. None shows them as they are inside.
 
-    link : Link or None
-        None takes outputs for scaled rows.
+    link : Link or None, default=None
+        Takes outputs to means of the data. None takes outputs for scaled rows.
 
-    ordered : bool
+    ordered : bool, default=False
         Whether the first j components of a code are to be the best code of size j. A third of the rows then keep a
         random prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
+
+    Attributes
+    ----------
+    linear_weights : tuple of str
+        Patterns of the names of weights that start at their optimum. They learn at a share of the rate, and are not
+        pulled to zero.
+
+    linear_rate : float
+        That share.
+
+    undecayed_weights : tuple of str
+        Patterns of the names of other weights that are not pulled to zero.
+
+    generator : torch.Generator or None
+        What hooks draw from in training. None is torch's own.
+
+    n_statistics : int
+        Numbers that an encoding has for each component of the code.
+
+    vectorized : bool
+        Whether the hooks see to a dimension in front.
+
+    See Also
+    --------
+    Encoder : Its first half alone.
+    Decoder : Its second half alone.
+    Siblings : Several of them, trained side by side.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skae.nn import AutoencoderModule, Scaler, dense
+    >>> from skae.nn.functional import squared_error
+    >>> class Noisy(AutoencoderModule):
+    ...     def corrupt(self, x):
+    ...         return x + torch.randn(x.shape, generator=self.generator)
+    >>> scaler = Scaler(np.zeros(3), np.ones(3), torch.float32)
+    >>> module = Noisy(dense([3, 8, 2], "gelu"), dense([2, 8, 3], "gelu"), squared_error, scaler)
+    >>> x = torch.zeros(5, 3)
+    >>> module.encode(x).shape, module.losses(x)["reconstruction"].shape
+    (torch.Size([5, 2]), torch.Size([5]))
     """
 
     # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
@@ -62,48 +105,134 @@ class AutoencoderModule(nn.Module):
     # The hooks -------------------------------------------------------------------------------------------------------
 
     def corrupt(self, x):
-        """Rows that the encoder sees in training: (n, d) -> (n, d)."""
+        """Make of rows what the encoder sees of them in training.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Scaled rows.
+
+        Returns
+        -------
+        corrupted : torch.Tensor of shape (n, d)
+            Here the rows themselves.
+        """
         return x
 
     def code(self, encoding):
-        """Code of an encoding, the same at every call: (n, n_statistics * k) -> (n, k)."""
+        """Return the code of an encoding, the same at every call.
+
+        Parameters
+        ----------
+        encoding : torch.Tensor of shape (n, n_statistics * k)
+            What the encoder gives.
+
+        Returns
+        -------
+        code : torch.Tensor of shape (n, k)
+            Here the encoding itself.
+        """
         return encoding
 
     def sample(self, encoding):
-        """Code that the decoder sees in training, maybe a random one: (n, n_statistics * k) -> (n, k)."""
+        """Return the code that the decoder sees in training, maybe a random one.
+
+        Parameters
+        ----------
+        encoding : torch.Tensor of shape (n, n_statistics * k)
+            What the encoder gives.
+
+        Returns
+        -------
+        code : torch.Tensor of shape (n, k)
+            Here what `code` returns.
+        """
         return self.code(encoding)
 
     def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells
-        """Loss of each row's output against the clean row: (n,)."""
+        """Return the loss of each row's output against the clean row.
+
+        Parameters
+        ----------
+        output : torch.Tensor of shape (n, d)
+            What the decoder gives.
+
+        x : torch.Tensor of shape (n, d)
+            Scaled rows.
+
+        corrupted : torch.Tensor of shape (n, d)
+            What the encoder saw of them.
+
+        Returns
+        -------
+        losses : torch.Tensor of shape (n,)
+            Summed over features.
+        """
         return self.cell_losses(output, x).sum(dim=-1)
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002 - what each is for is the variant's to say
-        """Named terms that are added to the loss, each of shape (n,) or a scalar.
+        """Return named terms that are added to the loss.
 
-        `seen` are the rows that the encoder saw, and `code` is what `sample` made of the encoding.
+        Parameters
+        ----------
+        seen : torch.Tensor of shape (n, d)
+            What the encoder saw of the rows.
+
+        encoding : torch.Tensor of shape (n, n_statistics * k)
+            What the encoder gives.
+
+        code : torch.Tensor of shape (n, k)
+            What `sample` made of the encoding.
+
+        Returns
+        -------
+        terms : dict of str to torch.Tensor
+            Each of shape (n,) or a scalar. Here there are none.
         """
         return {}
 
     def after_step(self, progress):
-        """Called after each step of the optimiser, with the share of the training that is done, in (0, 1]."""
+        """Do what is due after each step of the optimiser: here nothing.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, in (0, 1].
+        """
 
     # What the hooks make up ------------------------------------------------------------------------------------------
 
     def cell_losses(self, output, x):
-        """Loss of each cell of the output against the clean rows: (n, d)."""
+        """Return the loss of each cell of the output against the clean rows.
+
+        Parameters
+        ----------
+        output : torch.Tensor of shape (n, d)
+            What the decoder gives.
+
+        x : torch.Tensor of shape (n, d)
+            Scaled rows.
+
+        Returns
+        -------
+        losses : torch.Tensor of shape (n, d)
+            Where there is a link, those of the data themselves.
+        """
         if self.link is None:
             return self.loss(output, x)
         return self.loss(self.link(output), self.scaler.inverse(x))
 
     def losses(self, x, sizes=None):
-        """Named terms of the loss of scaled rows; the loss is the sum of their means.
+        """Return named terms of the loss of scaled rows; the loss is the sum of their means.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
+            Scaled rows.
 
         sizes : sequence of int, default=None
-            Judges the reconstruction from the first so many components of the code, for each of the sizes.
+            Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
+            the whole code.
 
         Returns
         -------
@@ -123,22 +252,81 @@ class AutoencoderModule(nn.Module):
         return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
     def encode(self, x):
-        """Data to shown codes: (n, d) -> (n, k)."""
+        """Encode data.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Rows of data.
+
+        Returns
+        -------
+        codes : torch.Tensor of shape (n, k)
+            Codes as they are shown.
+        """
         code = self.code(self.encoder(self.scaler(x)))
         return code if self.axes is None else self.axes(code)
 
     def decode(self, codes):
-        """Shown codes to data: (n, k) -> (n, d)."""
+        """Decode codes.
+
+        Parameters
+        ----------
+        codes : torch.Tensor of shape (n, k)
+            Codes as they are shown.
+
+        Returns
+        -------
+        x_hat : torch.Tensor of shape (n, d)
+            Reconstructions, in units of the data.
+        """
         output = self.decoder(codes if self.axes is None else self.axes.inverse(codes))
         return self.scaler.inverse(output) if self.link is None else self.link.mean(output)
 
     def forward(self, x):
-        """Reconstruct data: (n, d) -> (n, d)."""
+        """Reconstruct data.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Rows of data.
+
+        Returns
+        -------
+        x_hat : torch.Tensor of shape (n, d)
+            Reconstructions, in units of the data.
+        """
         return self.decode(self.encode(x))
 
 
 def keep_prefix(code, size):
-    """Set all but the first `size` components to zero; `size` is an int, or a tensor of shape (n, 1) for each row."""
+    """Set all but the first components of a code to zero.
+
+    Parameters
+    ----------
+    code : torch.Tensor of shape (n, k)
+        Codes.
+
+    size : int or torch.Tensor of shape (n, 1)
+        How many components are kept: of all rows, or of each.
+
+    Returns
+    -------
+    kept : torch.Tensor of shape (n, k)
+        New codes.
+
+    See Also
+    --------
+    AutoencoderModule : Cuts codes so in training, where they are `ordered`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import keep_prefix
+    >>> keep_prefix(torch.ones(2, 3), torch.tensor([[1], [2]]))
+    tensor([[1., 0., 0.],
+            [1., 1., 0.]])
+    """
     return code * (torch.arange(code.shape[-1], device=code.device) < size)
 
 
@@ -156,7 +344,29 @@ def random_sizes(shape, generator=None):
 
 
 class Encoder(nn.Module):
-    """The first half of an autoencoder as a module of its own, scaling included: data to codes."""
+    """The first half of an autoencoder as a module of its own, scaling included: data to codes.
+
+    It shares the weights of the whole. `Autoencoder.encoder_` is one.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        The whole.
+
+    See Also
+    --------
+    Decoder : The second half.
+    AutoencoderModule : The whole.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import Autoencoder
+    >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(load_iris().data)
+    >>> autoencoder.encoder_(torch.zeros(5, 4)).shape
+    torch.Size([5, 2])
+    """
 
     def __init__(self, module):
         super().__init__()
@@ -170,7 +380,29 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The second half of an autoencoder as a module of its own, scaling included: codes to data."""
+    """The second half of an autoencoder as a module of its own, scaling included: codes to data.
+
+    It shares the weights of the whole. `Autoencoder.decoder_` is one.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+        The whole.
+
+    See Also
+    --------
+    Encoder : The first half.
+    AutoencoderModule : The whole.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import Autoencoder
+    >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(load_iris().data)
+    >>> autoencoder.decoder_(torch.zeros(5, 2)).shape
+    torch.Size([5, 4])
+    """
 
     def __init__(self, module):
         super().__init__()

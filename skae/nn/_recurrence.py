@@ -8,16 +8,34 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 class SequenceEncoder(nn.Module):
     """Read a row step by step; what is remembered at the end, in both directions, is its summary.
 
+    The width of a summary, `width`, is that of a direction times their number.
+
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
+        Of a row.
 
     hidden_size : int
+        Units. In each direction, if there are two.
 
     bidirectional : bool
+        Whether a row is read in both directions.
 
     cell : str
         A key of `CELLS`.
+
+    See Also
+    --------
+    SequenceDecoder : The way back.
+    skae.architectures.Recurrent : Both, for the `architecture` parameter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import SequenceEncoder
+    >>> encoder = SequenceEncoder((5, 2), hidden_size=3, bidirectional=True, cell="gru")
+    >>> encoder(torch.zeros(4, 10)).shape, encoder.width
+    (torch.Size([4, 6]), 6)
     """
 
     def __init__(self, sequence_shape, hidden_size, bidirectional, cell):
@@ -27,7 +45,18 @@ class SequenceEncoder(nn.Module):
         self.width = hidden_size * (1 + bidirectional)
 
     def forward(self, x):
-        """Rows to summaries: (n, d) -> (n, width)."""
+        """Read rows.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Rows, the features of one step after those of another.
+
+        Returns
+        -------
+        summary : torch.Tensor of shape (n, width)
+            What is remembered at the end.
+        """
         _, state = self.cell(x.unflatten(1, self.sequence_shape))
         hidden = state[0] if isinstance(state, tuple) else state  # (n_directions, n, hidden_size)
         return hidden.transpose(0, 1).flatten(1)
@@ -42,14 +71,29 @@ class SequenceDecoder(nn.Module):
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
+        Of a row.
 
     width : int
         Of the summary.
 
     hidden_size : int
+        Units.
 
     cell : str
         A key of `CELLS`.
+
+    See Also
+    --------
+    SequenceEncoder : The way there.
+    skae.architectures.Recurrent : Both, for the `architecture` parameter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skae.nn import SequenceDecoder
+    >>> decoder = SequenceDecoder((5, 2), width=6, hidden_size=3, cell="gru")
+    >>> decoder(torch.zeros(4, 6)).shape
+    torch.Size([4, 10])
     """
 
     def __init__(self, sequence_shape, width, hidden_size, cell):
@@ -60,6 +104,17 @@ class SequenceDecoder(nn.Module):
         self.output = nn.Linear(hidden_size, n_step_features)
 
     def forward(self, summary):
-        """Summaries to rows: (n, width) -> (n, d)."""
+        """Write rows.
+
+        Parameters
+        ----------
+        summary : torch.Tensor of shape (n, width)
+            Of each row.
+
+        Returns
+        -------
+        rows : torch.Tensor of shape (n, d)
+            The features of one step after those of another.
+        """
         hidden, _ = self.cell(self.draft(summary).unflatten(1, self.sequence_shape))  # (n, n_steps, hidden_size)
         return self.output(hidden).flatten(1)

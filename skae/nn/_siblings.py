@@ -22,14 +22,39 @@ class Siblings(nn.Module):
     Parameters
     ----------
     members : list of AutoencoderModule
+        All of one shape.
 
     device : torch.device
+        Where the weights are.
 
     Attributes
     ----------
     vectors : dict of str to torch.nn.Parameter of shape (n_members, n_weights)
         The weights, once they are packed. The first word of a name says how they are trained: "linear", "undecayed" or
         "decayed".
+
+    at_once : bool
+        Whether all members are one module in training.
+
+    See Also
+    --------
+    AutoencoderModule : A member.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skae.nn import AutoencoderModule, Scaler, Siblings, dense
+    >>> from skae.nn.functional import squared_error
+    >>> scaler = Scaler(np.zeros(3), np.ones(3), torch.float32)
+    >>> members = [
+    ...     AutoencoderModule(dense([3, 2], "gelu"), dense([2, 3], "gelu"), squared_error, scaler) for _ in range(4)
+    ... ]
+    >>> siblings = Siblings(members, torch.device("cpu"))
+    >>> {name: vector.shape for name, vector in siblings.pack().items()}
+    {'decayed': torch.Size([4, 17])}
+    >>> siblings.losses(torch.zeros(4, 10, 3))["reconstruction"].shape
+    torch.Size([4, 10])
     """
 
     def __init__(self, members, device):
@@ -44,7 +69,13 @@ class Siblings(nn.Module):
         return self._trained
 
     def draw_from(self, generator):
-        """Let the hooks draw from a `torch.Generator`."""
+        """Let the hooks draw from a generator.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            What hooks draw from in training. None is torch's own.
+        """
         for module in self._trained:
             module.generator = generator
 
@@ -54,7 +85,13 @@ class Siblings(nn.Module):
         return self.members[0].linear_rate
 
     def pack(self):
-        """Move the weights into vectors, where the members are by then, and return those by name."""
+        """Move the weights into vectors, where the members are by then, and return those by name.
+
+        Returns
+        -------
+        vectors : dict of str to torch.nn.Parameter of shape (n_members, n_weights)
+            The attribute of this name, for the optimiser.
+        """
         first, names = self.members[0], {}
         for name, weight in first.named_parameters():
             if weight.requires_grad:
@@ -82,17 +119,39 @@ class Siblings(nn.Module):
         return nn.Parameter(vectors), leaves
 
     def train(self, mode=True):
-        """Set the mode of what is trained."""
+        """Set the mode of what is trained.
+
+        Parameters
+        ----------
+        mode : bool, default=True
+            Whether training begins, or ends.
+
+        Returns
+        -------
+        self : Siblings
+            The same object.
+        """
         for module in self._trained:
             module.train(mode)
         return self
 
     def forward(self, rows):
-        """Reconstruct data by the last member: (n, d) -> (n, d)."""
+        """Reconstruct data by the last member.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, d)
+            Rows of data.
+
+        Returns
+        -------
+        x_hat : torch.Tensor of shape (n, d)
+            Reconstructions, in units of the data.
+        """
         return self.members[-1](rows)
 
     def losses(self, rows, sizes=None):
-        """Named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
+        """Return named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
 
         Parameters
         ----------
@@ -100,7 +159,8 @@ class Siblings(nn.Module):
             Scaled rows for each of the first m members.
 
         sizes : sequence of int, default=None
-            Of code, by which rows are judged.
+            Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
+            the whole code.
 
         Returns
         -------
@@ -119,7 +179,18 @@ class Siblings(nn.Module):
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
     def blank_losses(self, rows):
-        """Mean loss of rows (m, n, d) by reconstruction if it is their mean whatever the row, which is zero: (m,)."""
+        """Return what reconstruction loses in the mean if it is the rows' mean, which is zero, whatever the row.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (m, n, d)
+            Scaled rows for each of the members.
+
+        Returns
+        -------
+        losses : torch.Tensor of shape (m,)
+            Mean loss of the rows of each member.
+        """
         modules = self._trained if self.at_once else self.members
         inputs = [rows] if self.at_once else rows
         with torch.no_grad():
@@ -127,7 +198,13 @@ class Siblings(nn.Module):
         return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
 
     def differentiate(self, loss):
-        """Set the gradients of the vectors."""
+        """Set the gradients of the vectors.
+
+        Parameters
+        ----------
+        loss : torch.Tensor of shape ()
+            The sum of the members' losses.
+        """
         leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
         gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
         for name, of_modules in self._leaves.items():
@@ -136,7 +213,13 @@ class Siblings(nn.Module):
             self.vectors[name].grad = _joined(rows, dim=0)
 
     def clip_gradients(self, norm):
-        """Shorten the gradient of each member that is longer."""
+        """Shorten the gradient of each member that is longer.
+
+        Parameters
+        ----------
+        norm : float
+            Greatest length of the gradient of one member.
+        """
         gradients = [vector.grad for vector in self.vectors.values()]
         length = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]).norm(dim=0)  # (m,)
         share = (norm / (length + 1e-6)).clamp(max=1.0)[:, None]
@@ -144,7 +227,13 @@ class Siblings(nn.Module):
             gradient.mul_(share)
 
     def after_step(self, progress):
-        """Called after each step of the optimiser, with the share of the training that is done, in (0, 1]."""
+        """Do what is due after each step of the optimiser: what the members do.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that is done, in (0, 1].
+        """
         for module in self._trained:
             module.after_step(progress)
 
