@@ -244,10 +244,10 @@ class DenoisingAutoencoder(BaseAutoencoder):
     n_components_ : int
         Size of the code.
 
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
@@ -283,7 +283,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
     n_features_in_ : int
         Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also

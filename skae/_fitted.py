@@ -181,7 +181,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        X_new : ndarray of shape (n_samples, n_components_)
+        X_new : ndarray of shape (n_samples, n_components)
             Codes.
         """
         return self._apply("encode", self._rows_of(X), self.n_components_)
@@ -191,7 +191,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             Codes. Those of an autoencoder fitted with `ordered=True` may be narrower: the rest counts as zero.
 
         Returns
@@ -296,7 +296,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        J : ndarray of shape (n_samples, n_features, n_components_)
+        J : ndarray of shape (n_samples, n_features, n_components)
             Units of X per unit of the code.
 
         See Also
@@ -318,7 +318,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        L : ndarray of shape (n_features, n_components_)
+        L : ndarray of shape (n_features, n_components)
             `jacobian(X).mean(axis=0)`; of a linear autoencoder, the transpose of PCA's `components_`.
         """
         rows = self._rows_of(X)

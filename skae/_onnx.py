@@ -40,7 +40,7 @@ class OnnxMixin:
         Returns
         -------
         model : onnx.ModelProto
-            Its input is "X", of shape (n_samples, n_features), of the decoder (n_samples, n_components_). Its output
+            Its input is "X", of shape (n_samples, n_features), of the decoder (n_samples, n_components). Its output
             is "X_new", "X_original" or "X_hat", as the methods call it.
 
         Raises

@@ -353,7 +353,7 @@ class SparseAutoencoder(BaseAutoencoder):
     n_components_ : int
         Size of the code.
 
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     mean_ : ndarray of shape (n_features,)
@@ -387,10 +387,10 @@ class SparseAutoencoder(BaseAutoencoder):
     n_features_in_ : int
         Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
         `scale="global"` and any `sparsity` but "kl" they have unit norm.
 

@@ -143,7 +143,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     n_components_ : int
         Size of the code.
 
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the codes of the training data (of the last chunk), as they are shown.
 
     layers_ : list of estimators
@@ -180,7 +180,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     n_features_in_ : int
         Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also

@@ -226,11 +226,11 @@ class VariationalAutoencoder(BaseAutoencoder):
     n_components_ : int
         Size of the code.
 
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for a
         component that tells much of a row, and 0 for one that has collapsed.
 
-    active_units_ : ndarray of shape (n_components_,)
+    active_units_ : ndarray of shape (n_components,)
         Which components carry something: those whose `explained_variance_` is above 0.01 [6]_.
 
     noise_variance_ : float
@@ -268,7 +268,7 @@ class VariationalAutoencoder(BaseAutoencoder):
     n_features_in_ : int
         Number of features seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     See Also
@@ -397,7 +397,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
         Returns
         -------
-        mean, standard_deviation : ndarray of shape (n_samples, n_components_)
+        mean, standard_deviation : ndarray of shape (n_samples, n_components)
             The mean is what `transform` returns.
         """
         both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
@@ -608,7 +608,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     @property
     def active_units_(self):
-        """Which components carry something, of shape (n_components_,): their means vary by more than 0.01."""
+        """Which components carry something, of shape (n_components,): their means vary by more than 0.01."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE
 
