@@ -26,6 +26,7 @@ from skae._defaults import (
     auto_stream_batch_size,
     prefix_sizes,
 )
+from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
@@ -55,7 +56,7 @@ UNCOUNTED = ("checkpoint", "checkpoint_interval", "random_state", "verbose")  # 
 HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
-class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
+from skae._doc_link import DocLinkMixin
 from skae._rows import BYTES_AT_ONCE, Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
@@ -20,7 +21,7 @@ FENCE = 1.5
 MOST_ROWS = 10_000  # for quantiles
 
 
-class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
+class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
     r"""Outlier detection by the reconstruction of an autoencoder and by its codes.
 
     A row is odd if it is not given back as well as the training rows were, or if its code lies far from theirs:

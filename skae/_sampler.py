@@ -15,6 +15,7 @@ from sklearn.utils import check_scalar, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
+from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
 
 N_COMPONENTS = 8
@@ -25,7 +26,7 @@ WANTED = {
 }
 
 
-class LatentSampler(DensityMixin, MetaEstimatorMixin, BaseEstimator):
+class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
     r"""Draw new rows: codes from a density that was fitted to the codes of the training data, decoded.
 
     An autoencoder does not say how its codes are spread. A density :math:`q` that is fitted to them afterwards does,

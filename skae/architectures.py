@@ -17,12 +17,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._defaults import LEARNING_RATE
+from skae._doc_link import DocLinkMixin
 from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
 
 __all__ = ["Architecture", "Convolutional", "Recurrent"]
 
 
-class Architecture(BaseEstimator, ABC):
+class Architecture(DocLinkMixin, BaseEstimator, ABC):
     """Base of all architectures: subclass it to write your own.
 
     A subclass stores its parameters in `__init__`, as any scikit-learn estimator, and has a method `build`.

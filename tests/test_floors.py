@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._defaults", "skae.nn.functional"},
+    {"skae._defaults", "skae._doc_link", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module", "skae.nn._siblings"},
     {"skae.nn"},
