@@ -51,16 +51,18 @@ _MODULES = {
 _SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
 
-def __getattr__(name):
-    if name in _MODULES:
-        value = getattr(_import_module(f"skae.{_MODULES[name]}"), name)
-    elif name in _SUBMODULES:
-        value = _import_module(f"skae.{name}")
-    else:
-        raise AttributeError(f"module 'skae' has no attribute {name!r}")
-    globals()[name] = value  # the next time it is found at once
-    return value
+if not TYPE_CHECKING:  # a type checker would take every name for one that there is
+
+    def __getattr__(name):
+        if name in _MODULES:
+            value = getattr(_import_module(f"skae.{_MODULES[name]}"), name)
+        elif name in _SUBMODULES:
+            value = _import_module(f"skae.{name}")
+        else:
+            raise AttributeError(f"module 'skae' has no attribute {name!r}")
+        globals()[name] = value  # the next time it is found at once
+        return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_SUBMODULES} - {"TYPE_CHECKING"})

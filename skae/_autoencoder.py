@@ -1,6 +1,7 @@
 """The plain autoencoder: a nonlinear PCA."""
 
 from skae._base import BaseAutoencoder
+from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
@@ -245,34 +246,34 @@ class Autoencoder(BaseAutoencoder):
 
     def __init__(
         self,
-        n_components=2,
+        n_components: CodeSize = 2,
         *,
-        hidden_layer_sizes="auto",
-        activation="gelu",
-        code_activation="identity",
-        architecture=None,
-        init="pca",
-        ordered=False,
-        whiten=False,
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        hidden_layer_sizes: LayerSizes = "auto",
+        activation: Activation = "gelu",
+        code_activation: Activation = "identity",
+        architecture: Architecture | None = None,
+        init: Init = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
+        loss: Loss = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_components,
             hidden_layer_sizes=hidden_layer_sizes,

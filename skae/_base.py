@@ -7,6 +7,7 @@ import os
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
@@ -44,6 +45,7 @@ from skae._training import (
     warn_of_lost_chunk,
     write_stream,
 )
+from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, MatrixLike, Scale, Seed, StrPath, typed
 from skae.nn import Siblings
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
@@ -152,33 +154,33 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     @abstractmethod
     def __init__(
         self,
-        n_components,
+        n_components: CodeSize,
         *,
-        hidden_layer_sizes,
-        activation,
-        code_activation="identity",  # a variant may have no use for this and the next three
-        init="pca",
-        ordered=False,
-        whiten=False,
-        loss,
-        scale,
-        max_iter,
-        batch_size,
-        learning_rate,
-        weight_decay,
-        early_stopping,
-        validation_fraction,
-        n_iter_no_change,
-        tol,
-        warm_start,
-        checkpoint,
-        checkpoint_interval,
-        device,
-        mixed_precision,
-        compile,
-        random_state,
-        verbose,
-    ):
+        hidden_layer_sizes: LayerSizes,
+        activation: Activation,
+        code_activation: Activation = "identity",  # a variant may have no use for this and the next three
+        init: Init = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
+        loss: Loss,
+        scale: Scale,
+        max_iter: Auto | int,
+        batch_size: Auto | int,
+        learning_rate: Auto | float,
+        weight_decay: float,
+        early_stopping: Auto | bool,
+        validation_fraction: Auto | float,
+        n_iter_no_change: int,
+        tol: float,
+        warm_start: bool,
+        checkpoint: StrPath | None,
+        checkpoint_interval: int,
+        device: str,
+        mixed_precision: bool,
+        compile: bool,
+        random_state: Seed,
+        verbose: int,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -207,8 +209,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(self, X: MatrixLike, y: object = None) -> Self:
         """Fit the autoencoder to X.
 
         Parameters
@@ -244,8 +246,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 self._fit(X, y, resolve_device(self.device), seed, warm, checkpoint)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
 
         The first chunk decides where training starts (its PCA), the number of components if that is not an int, and the

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +10,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skae._base import BaseAutoencoder
+from skae._typing import (
+    Activation,
+    Auto,
+    CodeSize,
+    FloatArray,
+    Init,
+    LayerSizes,
+    Loss,
+    MatrixLike,
+    Scale,
+    Seed,
+    StrPath,
+)
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
 
@@ -318,36 +332,36 @@ class ContractiveAutoencoder(BaseAutoencoder):
 
     def __init__(
         self,
-        n_components=32,
+        n_components: CodeSize = 32,
         *,
-        alpha=0.1,
-        contraction_method="auto",
-        hidden_layer_sizes="auto",
-        activation="gelu",
-        code_activation="identity",
-        architecture=None,
-        init="pca",
-        ordered=False,
-        whiten=False,
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        alpha: float = 0.1,
+        contraction_method: Literal["auto", "exact", "estimate"] = "auto",
+        hidden_layer_sizes: LayerSizes = "auto",
+        activation: Activation = "gelu",
+        code_activation: Activation = "identity",
+        architecture: Architecture | None = None,
+        init: Init = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
+        loss: Loss = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_components,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -379,7 +393,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.contraction_method = contraction_method
         self.architecture = architecture
 
-    def contraction(self, X):
+    def contraction(self, X: MatrixLike) -> FloatArray:
         """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Real
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skae._base import BaseAutoencoder
 from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
 from skae._rows import BYTES_AT_ONCE, MOST_AT_ONCE
+from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
@@ -47,6 +49,9 @@ def swap(x, noise):
     return torch.where(_uniform(x, noise) < noise.level, others, x)
 
 
+Corruption: TypeAlias = (
+    Literal["masking", "gaussian", "salt_and_pepper", "swap"] | Callable[[torch.Tensor], torch.Tensor]
+)
 CORRUPTIONS = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper, "swap": swap}
 
 
@@ -326,37 +331,37 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     def __init__(
         self,
-        n_components=64,
+        n_components: CodeSize = 64,
         *,
-        corruption="masking",
-        corruption_level=0.3,
-        emphasis=0.5,
-        hidden_layer_sizes="auto",
-        activation="gelu",
-        code_activation="identity",
-        architecture=None,
-        init="pca",
-        ordered=False,
-        whiten=False,
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        corruption: Corruption = "masking",
+        corruption_level: float = 0.3,
+        emphasis: float = 0.5,
+        hidden_layer_sizes: LayerSizes = "auto",
+        activation: Activation = "gelu",
+        code_activation: Activation = "identity",
+        architecture: Architecture | None = None,
+        init: Init = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
+        loss: Loss = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_components,
             hidden_layer_sizes=hidden_layer_sizes,

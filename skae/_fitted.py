@@ -1,13 +1,15 @@
 """What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
 
 import os
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array
+from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._blueprint import Blueprint
@@ -15,7 +17,8 @@ from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
-from skae._training import make_net, resolve_device, write_curves
+from skae._training import NeuralNet, make_net, resolve_device, write_curves
+from skae._typing import FloatArray, MatrixLike, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder
 
@@ -26,6 +29,29 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     What is kept is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`; torch's objects are
     made of them.
     """
+
+    n_components_: int
+    explained_variance_: FloatArray
+    mean_: FloatArray
+    feature_importances_: FloatArray
+    best_epoch_: int
+    n_iter_: int
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    encoder_: Encoder
+    decoder_: Decoder
+    net_: NeuralNet
+    n_samples_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    if TYPE_CHECKING:  # scikit-learn's have no types
+
+        def fit_transform(self, X: MatrixLike, y: object = None, **fit_params: Any) -> FloatArray:
+            """Fit the autoencoder to X and transform X."""
+
+        def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
+            """Set what `transform` and `fit_transform` return."""
 
     def _assembled(self, blueprint, weights, curves, settings, n_samples):
         """Attributes that hold the modules and the net."""
@@ -42,13 +68,13 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         modules = {"float32": single, "float64": double}
         return {"_modules": modules, "net_": net, "encoder_": Encoder(single), "decoder_": Decoder(single)}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         for name in ("_modules", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
         return state | {"_written_by": {"format": FORMAT, "skae": SKAE}}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         writer = state.get("_written_by", {"format": FORMAT})
         if writer["format"] > FORMAT:
             raise ValueError(
@@ -61,7 +87,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     _kept_classes = ()  # more classes of which there may be objects in a file
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Save the fitted autoencoder in a file of safetensors, which `load` reads without running anything in it.
 
         It holds parameters, attributes and versions as JSON, the arrays, and a digest over all of it. An existing file
@@ -104,7 +130,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> Self:
         """Load an autoencoder that `save` saved.
 
         Nothing in the file is run or unpickled: it is safe to load one from anywhere, but what its weights do is up to
@@ -168,10 +194,10 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         }:
             raise ValueError("its weights are not those of its network")
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_modules")
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> FloatArray:
         """Encode X: the dimensionality reduction.
 
         Parameters
@@ -186,7 +212,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._apply("encode", self._rows_of(X), self.n_components_)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Decode codes: transform them back to the original space.
 
         Parameters
@@ -218,7 +244,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: MatrixLike) -> FloatArray:
         """Encode and decode X in one go.
 
         Parameters
@@ -233,7 +259,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._apply("forward", self._rows_of(X), self.n_features_in_)
 
-    def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+    def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
 
         Parameters
@@ -262,7 +288,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return float((error == 0).mean())
         return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
 
-    def score_samples(self, X):
+    def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return minus the squared error of the reconstruction of each row.
 
         Parameters
@@ -282,7 +308,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
-    def jacobian(self, X):
+    def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
 
         They are the derivative of the decoder :math:`g` at the code of each row,
@@ -305,7 +331,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
-    def loadings(self, X):
+    def loadings(self, X: MatrixLike) -> FloatArray:
         """Return the mean of the local loadings over the rows of X: a table of features by components, for plots.
 
         Where a component acts on a feature one way on some rows and the other way on others, the two cancel: see
@@ -325,7 +351,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return sum(J.sum(axis=0) for J in self._jacobians(rows)) / len(rows)
 
     @property
-    def explained_variance_ratio_(self):
+    def explained_variance_ratio_(self) -> FloatArray:
         """Share of the variance that each component explains: of a linear or an ordered autoencoder.
 
         Raises
@@ -387,7 +413,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Number of transformed output features."""
         return self.n_components_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True

@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
@@ -10,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._seeds import isolated_rng
 from skae._training import what_torch_sets_undone
+from skae._typing import ModelProto
 from skae.nn import Decoder, Encoder
 
 # what makes each part of the whole module, and what its result is called
@@ -25,7 +28,7 @@ LENGTHS = 4  # place of the lengths of sequences among the inputs of ONNX's recu
 class OnnxMixin:
     """The way of a fitted autoencoder out of Python."""
 
-    def to_onnx(self, part="encoder"):
+    def to_onnx(self, part: Literal["encoder", "decoder", "reconstruct"] = "encoder") -> ModelProto:
         """Return the fitted autoencoder, or a half of it, as an ONNX model, which runs without Python.
 
         It takes any number of rows of float32, scaling included, and returns float32. An autoencoder in a Pipeline
@@ -67,7 +70,7 @@ class OnnxMixin:
         validate_parameter_constraints({"part": [StrOptions(set(PARTS))]}, {"part": part}, "to_onnx")
         return self._exported(part)
 
-    def onnx_shape_calculator(self):
+    def onnx_shape_calculator(self) -> Callable[[Any], None]:
         """Return what tells skl2onnx the type of this step's output, for a Pipeline that it converts.
 
         Returns
@@ -84,7 +87,7 @@ class OnnxMixin:
 
         return calculate
 
-    def onnx_converter(self):
+    def onnx_converter(self) -> Callable[[Any, Any, Any], None]:
         """Return what puts this step, which does what `transform` does, into a Pipeline that skl2onnx converts.
 
         Returns

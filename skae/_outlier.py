@@ -1,11 +1,13 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes lie far from the others."""
 
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
 from sklearn.covariance import EmpiricalCovariance
-from sklearn.utils import get_tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +16,7 @@ from skae._doc_link import DocLinkMixin
 from skae._rows import BYTES_AT_ONCE, Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
+from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 
 N_COMPONENTS = 8
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
@@ -101,14 +104,31 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         "random_state": ["random_state"],
     }
 
-    def __init__(self, autoencoder=None, *, code_distance=True, contamination="auto", random_state=None):
+    autoencoder_: Any
+    offset_: float
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    if TYPE_CHECKING:  # scikit-learn's has no types
+
+        def fit_predict(self, X: MatrixLike, y: ArrayLike | None = None, **kwargs: Any) -> NDArray[np.int_]:
+            """Fit the detector to X and predict X."""
+
+    def __init__(
+        self,
+        autoencoder: BaseEstimator | None = None,
+        *,
+        code_distance: bool = True,
+        contamination: Auto | float = "auto",
+        random_state: Seed = None,
+    ) -> None:
         self.autoencoder = autoencoder
         self.code_distance = code_distance
         self.contamination = contamination
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Fit the autoencoder to X, and what its errors and codes are measured by.
 
         Parameters
@@ -153,7 +173,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             self.offset_ = float(np.quantile(scores, self.contamination))
         return self
 
-    def score_samples(self, X):
+    def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row.
 
         Parameters
@@ -172,7 +192,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             scores.append(self._scores(_squared_lengths(residuals), self._code_distribution.mahalanobis(codes)))
         return np.concatenate(scores)
 
-    def feature_errors(self, X):
+    def feature_errors(self, X: MatrixLike) -> FloatArray:
         """Return which features make a row odd: by how much less odd it would be if that one were another.
 
         Each feature in turn is given nine values, the octiles of the training data, while the others stay as they
@@ -204,7 +224,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
                 np.maximum(errors[start : start + len(x)], gain, out=errors[start : start + len(x)])
         return errors
 
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row minus `offset_`.
 
         Parameters
@@ -219,7 +239,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> NDArray[np.int_]:
         """Say which rows are outliers.
 
         Parameters
@@ -252,10 +272,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         errors = (np.square(residuals) / self._feature_units).sum(axis=1)
         return errors + self.code_distance * self._code_distribution.mahalanobis(codes)
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags

@@ -4,19 +4,22 @@ import copy
 import inspect
 import warnings
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_scalar, get_tags
+from sklearn.utils import Tags, check_scalar, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
+from skae._typing import FloatArray, MatrixLike, Seed
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32
@@ -91,12 +94,24 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     True
     """
 
-    def __init__(self, autoencoder=None, density=None, *, random_state=None):
+    autoencoder_: Any
+    scaler_: StandardScaler
+    density_: Any
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def __init__(
+        self,
+        autoencoder: BaseEstimator | None = None,
+        density: BaseEstimator | None = None,
+        *,
+        random_state: Seed = None,
+    ) -> None:
         self.autoencoder = autoencoder
         self.density = density
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Fit the autoencoder to X, and the density to its codes.
 
         Parameters
@@ -138,7 +153,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 setattr(self, name, getattr(autoencoder, name))
         return self
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw new rows.
 
         Parameters
@@ -164,7 +179,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         codes = drawn[0] if isinstance(drawn, tuple) else drawn  # a mixture's come with their components, and sorted
         return self.autoencoder_.inverse_transform(self.scaler_.inverse_transform(rng.permutation(codes)))
 
-    def score_samples(self, X):
+    def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the logarithm of the density at the code of each row.
 
         Parameters
@@ -181,7 +196,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         codes = np.asarray(self.autoencoder_.transform(X), dtype=np.float64)
         return self.density_.score_samples(self.scaler_.transform(codes)) - np.log(self.scaler_.scale_).sum()
 
-    def score(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
+    def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
 
         Parameters
@@ -199,7 +214,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         """
         return float(np.mean(self.score_samples(X)))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags

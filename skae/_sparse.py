@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance, inner_codes
+from skae._typing import Activation, Auto, FloatArray, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
 
@@ -447,36 +449,40 @@ class SparseAutoencoder(BaseAutoencoder):
         "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
     }
 
+    components_: FloatArray
+    active_ratio_: float
+    dead_ratio_: float
+
     def __init__(
         self,
-        n_components=256,
+        n_components: int = 256,
         *,
-        sparsity="l1",
-        alpha=None,
-        sparsity_target=0.1,
-        n_nonzero_coefs=None,
-        hidden_layer_sizes=(),
-        activation="gelu",
-        architecture=None,
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = "l1",
+        alpha: float | None = None,
+        sparsity_target: float = 0.1,
+        n_nonzero_coefs: int | None = None,
+        hidden_layer_sizes: LayerSizes = (),
+        activation: Activation = "gelu",
+        architecture: Architecture | None = None,
+        loss: Loss = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_components,
             hidden_layer_sizes=hidden_layer_sizes,

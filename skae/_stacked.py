@@ -1,11 +1,13 @@
 """The stacked autoencoder: layers that are trained one after the other, then unrolled and trained as one network."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -19,6 +21,7 @@ from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments
 from skae._sparse import SparseAutoencoder
+from skae._typing import Activation, Auto, Loss, Scale, Seed, StrPath
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae._variational import VariationalAutoencoder
 
@@ -235,32 +238,35 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         "pretrain": ["boolean"],
     }
 
+    layers: Sequence[int | tuple[str, BaseEstimator]]
+    layers_: list[Any]
+
     def __init__(
         self,
-        layers=(256, 64, 10),
+        layers: Sequence[int | tuple[str, BaseEstimator]] = (256, 64, 10),
         *,
-        activation="gelu",
-        code_activation="identity",
-        pretrain=True,
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        activation: Activation = "gelu",
+        code_activation: Activation = "identity",
+        pretrain: bool = True,
+        loss: Loss = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             None,
             hidden_layer_sizes="auto",
@@ -297,7 +303,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     # Nested parameters -----------------------------------------------------------------------------------------------
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the stack, and those of its layers.
 
         Parameters
@@ -312,7 +318,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         """
         return self._get_params("_named_layers", deep=deep)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters of the stack, those of a layer as `<name>__<parameter>`, or a layer itself by its name.
 
         Parameters

@@ -3,10 +3,12 @@
 import math
 import warnings
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -18,6 +20,7 @@ from skae._codes import inner_codes
 from skae._pca import principal_axes, probabilistic_start
 from skae._rows import Rows
 from skae._seeds import local_rng
+from skae._typing import Activation, Auto, FloatArray, Init, LayerSizes, MatrixLike, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 from skae.nn.functional import kl_from_prior
@@ -330,34 +333,36 @@ class VariationalAutoencoder(BaseAutoencoder):
         "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
     }
 
+    noise_variance_: float
+
     def __init__(
         self,
-        n_components=10,
+        n_components: int = 10,
         *,
-        beta=1.0,
-        hidden_layer_sizes="auto",
-        activation="gelu",
-        architecture=None,
-        init="pca",
-        loss="squared_error",
-        scale="global",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate="auto",
-        weight_decay=0.3,
-        early_stopping="auto",
-        validation_fraction="auto",
-        n_iter_no_change=10,
-        tol=1e-4,
-        warm_start=False,
-        checkpoint=None,
-        checkpoint_interval=1,
-        device="auto",
-        mixed_precision=False,
-        compile=False,
-        random_state=None,
-        verbose=0,
-    ):
+        beta: float = 1.0,
+        hidden_layer_sizes: LayerSizes = "auto",
+        activation: Activation = "gelu",
+        architecture: Architecture | None = None,
+        init: Init = "pca",
+        loss: Literal["squared_error", "binary_cross_entropy"] = "squared_error",
+        scale: Scale = "global",
+        max_iter: Auto | int = "auto",
+        batch_size: Auto | int = "auto",
+        learning_rate: Auto | float = "auto",
+        weight_decay: float = 0.3,
+        early_stopping: Auto | bool = "auto",
+        validation_fraction: Auto | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        checkpoint: StrPath | None = None,
+        checkpoint_interval: int = 1,
+        device: str = "auto",
+        mixed_precision: bool = False,
+        compile: bool = False,
+        random_state: Seed = None,
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_components,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -387,7 +392,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     # The model -------------------------------------------------------------------------------------------------------
 
-    def posterior(self, X):
+    def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
         """Return the posterior of each row's code: independent normal components.
 
         Parameters
@@ -403,7 +408,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw new rows: codes from the prior, decoded.
 
         Parameters
@@ -424,7 +429,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
         return self._apply("decode", Rows(codes), self.n_features_in_)
 
-    def vary(self, X, scale=1.0, n_variations=1, random_state=None):
+    def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw rows that are like given ones: codes from the posterior of each, decoded.
 
         Parameters
@@ -461,7 +466,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes = mean[:, None] + scale * deviation[:, None] * normal.astype(mean.dtype)
         return self._decoded(codes)
 
-    def interpolate(self, a, b, n_steps=10):
+    def interpolate(self, a: ArrayLike, b: ArrayLike, n_steps: int = 10) -> FloatArray:
         """Go from one row to another: along the straight line between their codes.
 
         Parameters
@@ -492,7 +497,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         between = self._decoded((1 - share) * start + share * end)
         return between[0] if single else between
 
-    def log_likelihood(self, X, n_draws=10, random_state=None):
+    def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
         r"""Estimate the log-likelihood of each row, from below.
 
         It is the importance-weighted bound (Burda et al., 2016)
@@ -607,7 +612,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         }
 
     @property
-    def active_units_(self):
+    def active_units_(self) -> NDArray[np.bool_]:
         """Which components carry something, of shape (n_components,): their means vary by more than 0.01."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE

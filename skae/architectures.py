@@ -10,14 +10,17 @@ returns two torch modules.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
 from skae._defaults import LEARNING_RATE
 from skae._doc_link import DocLinkMixin
+from skae._typing import Activation, Cell
 from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
 
 __all__ = ["Architecture", "Convolutional", "Recurrent"]
@@ -65,11 +68,11 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict = {}  # noqa: RUF012 - scikit-learn's own way
 
-    dense_code = True
-    learning_rate = LEARNING_RATE
+    dense_code: bool = True
+    learning_rate: float = LEARNING_RATE
 
     @abstractmethod
-    def build(self, n_features, activation):
+    def build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
         """Make a new encoder and a new decoder.
 
         Parameters
@@ -93,7 +96,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
             Number of features.
         """
 
-    def checked_build(self, n_features, activation):
+    def checked_build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
         """Check the parameters, build, and see whether both halves do what they should.
 
         Parameters
@@ -179,7 +182,7 @@ class Convolutional(Architecture):
     (200, 64)
     """
 
-    learning_rate = 3e-3  # at 1e-2 a denoiser of Fashion-MNIST loses 1 dB
+    learning_rate: float = 3e-3  # at 1e-2 a denoiser of Fashion-MNIST loses 1 dB
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "image_shape": ["array-like", None],
@@ -188,13 +191,19 @@ class Convolutional(Architecture):
         "dense_code": ["boolean"],
     }
 
-    def __init__(self, image_shape=None, channels=(32, 64), kernel_size=3, dense_code=True):
+    def __init__(
+        self,
+        image_shape: Sequence[int] | None = None,
+        channels: Sequence[int] = (32, 64),
+        kernel_size: int = 3,
+        dense_code: bool = True,
+    ) -> None:
         self.image_shape = image_shape
         self.channels = channels
         self.kernel_size = kernel_size
         self.dense_code = dense_code
 
-    def build(self, n_features, activation):
+    def build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
         """Make a new encoder and a new decoder.
 
         Parameters
@@ -280,13 +289,23 @@ class Recurrent(Architecture):
         "cell": [StrOptions(set(CELLS))],
     }
 
-    def __init__(self, sequence_shape=None, hidden_size=64, bidirectional=True, cell="lstm"):
+    def __init__(
+        self,
+        sequence_shape: Sequence[int] | None = None,
+        hidden_size: int = 64,
+        bidirectional: bool = True,
+        cell: Cell = "lstm",
+    ) -> None:
         self.sequence_shape = sequence_shape
         self.hidden_size = hidden_size
         self.bidirectional = bidirectional
         self.cell = cell
 
-    def build(self, n_features, activation):  # noqa: ARG002 - a recurrent cell has its own
+    def build(
+        self,
+        n_features: int,
+        activation: Activation,  # noqa: ARG002 - a recurrent cell has its own
+    ) -> tuple[nn.Module, nn.Module, int]:
         """Make a new encoder and a new decoder.
 
         Parameters

@@ -3,8 +3,10 @@
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
@@ -12,6 +14,7 @@ from sklearn.utils._param_validation import StrOptions, validate_params
 __all__ = ["fetch_fashion_mnist"]
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+Subset: TypeAlias = Literal["train", "test", "all"]
 PARTS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
 N_TRAIN = 60_000
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
@@ -24,6 +27,24 @@ Algorithms". arXiv:1708.07747. MIT licence.
 """
 
 
+@overload
+def fetch_fashion_mnist(
+    folder: str | Path | None = ...,
+    *,
+    subset: Subset = ...,
+    data_home: str | Path | None = ...,
+    download_if_missing: bool = ...,
+    return_X_y: Literal[False] = ...,
+) -> Bunch: ...
+@overload
+def fetch_fashion_mnist(
+    folder: str | Path | None = ...,
+    *,
+    subset: Subset = ...,
+    data_home: str | Path | None = ...,
+    download_if_missing: bool = ...,
+    return_X_y: Literal[True],
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
 @validate_params(
     {
         "folder": [str, Path, None],
@@ -34,7 +55,14 @@ Algorithms". arXiv:1708.07747. MIT licence.
     },
     prefer_skip_nested_validation=True,
 )
-def fetch_fashion_mnist(folder=None, *, subset="all", data_home=None, download_if_missing=True, return_X_y=False):
+def fetch_fashion_mnist(
+    folder: str | Path | None = None,
+    *,
+    subset: Subset = "all",
+    data_home: str | Path | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Load Fashion-MNIST [1]_: 70,000 grey images of clothes, of 10 kinds.
 
     ==============   ==============

@@ -1,16 +1,20 @@
 """Metrics and scorers for anything that has `transform` and `inverse_transform`."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import pairwise_distances_chunked, r2_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_random_state, check_scalar
 
+from skae._typing import Seed
+
 __all__ = ["active_units", "completeness", "continuity", "reconstruction_scorer"]
 
 
-def reconstruction_scorer(estimator, X, y=None):  # noqa: ARG001 - scikit-learn's signature
+def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> float:  # noqa: ARG001 - scikit-learn's signature
     """R² of the reconstruction of X: a scorer for any estimator that transforms there and back.
 
     It is given as `scoring` to `GridSearchCV`, `cross_val_score` and the like, so that one search compares PCA, NMF,
@@ -70,7 +74,7 @@ def reconstruction_scorer(estimator, X, y=None):  # noqa: ARG001 - scikit-learn'
     return float(r2_score(X, X_hat, multioutput="variance_weighted"))
 
 
-def continuity(estimator, codes, *, step=0.1, random_state=None):
+def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
     r"""Whether close codes are decoded to close rows: the variance of decoded rows over what the decoder stretches.
 
     Each code :math:`z` is decoded beside a neighbour, which is a small step away along a random diagonal:
@@ -137,7 +141,7 @@ def continuity(estimator, codes, *, step=0.1, random_state=None):
     return float(decoded.var(axis=0).sum() / stretch) if stretch > 0 else 1.0
 
 
-def completeness(X, X_drawn, *, n_neighbors=3):
+def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> tuple[float, float]:
     r"""Whether drawn rows are plausible, and whether all that is plausible is drawn: precision and recall [1]_.
 
     A row is plausible by a sample if it lies in the ball around one of the sample's rows that reaches to that row's
@@ -211,7 +215,7 @@ def _share_within(X, others, n_neighbors):
     return float(np.mean(np.concatenate([(some <= radii).any(axis=1) for some in distances])))
 
 
-def active_units(codes, *, threshold=0.01):
+def active_units(codes: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
     r"""Which components of a code carry something: those that vary by more than a threshold [1]_.
 
     .. math:: \operatorname{Var}_x \operatorname{E}[z_c \mid x] > \text{threshold}

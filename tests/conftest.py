@@ -16,6 +16,8 @@ from sklearn.neural_network import BernoulliRBM
 import skae
 from skae.architectures import Convolutional, Recurrent
 
+collect_ignore = ["typed_usage.py"]  # for a type checker: not to be imported, not even for doctests
+
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, in doctests neither
 
 # drawn the same in each run; what hypothesis keeps for later runs is not left in the working directory

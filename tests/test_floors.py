@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parents[1] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._defaults", "skae._doc_link", "skae.nn.functional"},
+    {"skae._defaults", "skae._doc_link", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
-    {"skae.nn._module", "skae.nn._siblings"},
+    {"skae.nn._module"},
+    {"skae.nn._siblings"},
     {"skae.nn"},
     {"skae._batches", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
@@ -77,7 +78,7 @@ def test_only_one_file_imports_skorch():
 
 
 def test_nn_is_torch_only():
-    allowed = {"copy", "fnmatch", "itertools", "skae", "torch"}
+    allowed = {"collections", "copy", "fnmatch", "itertools", "numpy", "skae", "torch", "typing"}
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
             assert {name.split(".")[0] for name in imports_of(path)} <= allowed

@@ -1,10 +1,14 @@
 """What each component of the code does to the features."""
 
 import math
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     OURS,
     axes_for,
@@ -67,13 +71,32 @@ class ComponentsDisplay:
     (2, 64)
     """
 
-    def __init__(self, components, *, image_shape=None, feature_names=None):
+    ax_: Axes
+    axes_: NDArray[Any]
+    figure_: Figure
+
+    def __init__(
+        self,
+        components: np.ndarray,
+        *,
+        image_shape: Sequence[int] | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
         self.components = components
         self.image_shape = image_shape
         self.feature_names = feature_names
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, n_components=None, image_shape=None, cmap="RdBu_r", ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike | None = None,
+        *,
+        n_components: int | None = None,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "RdBu_r",
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the atoms of an estimator, or its mean local loadings on X.
 
         Parameters
@@ -137,7 +160,7 @@ class ComponentsDisplay:
             )
         return cls(components[:n_components], image_shape=shape, feature_names=names).plot(ax, cmap=cmap)
 
-    def plot(self, ax=None, *, cmap="RdBu_r"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "RdBu_r") -> Self:
         """Draw the components, on one scale.
 
         Parameters

@@ -1,10 +1,14 @@
 """How much of the variance so many components carry."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
 
 MOST_SIZES = 32  # of codes that are decoded for the curve
@@ -56,7 +60,18 @@ class ExplainedVarianceDisplay:
     True
     """
 
-    def __init__(self, sizes, r2, *, pca_sizes=None, pca_r2=None, name=None):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self,
+        sizes: ArrayLike,
+        r2: ArrayLike,
+        *,
+        pca_sizes: ArrayLike | None = None,
+        pca_r2: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
         self.sizes = sizes
         self.r2 = r2
         self.pca_sizes = pca_sizes
@@ -64,7 +79,7 @@ class ExplainedVarianceDisplay:
         self.name = name
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, ax=None):
+    def from_estimator(cls, estimator: Any, X: MatrixLike, *, ax: Axes | None = None) -> Self:
         """Compute R² on X and draw it.
 
         Where components explain the variance one by one (PCA's, or those of an ordered or a linear autoencoder) there
@@ -111,7 +126,7 @@ class ExplainedVarianceDisplay:
             sizes, np.array(r2), pca_sizes=pca_sizes, pca_r2=pca_r2, name=type(innermost(estimator)).__name__
         ).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters

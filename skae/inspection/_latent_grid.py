@@ -1,11 +1,14 @@
 """A plane of codes, decoded."""
 
 import numbers
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     axes_for,
     check_components,
@@ -72,7 +75,20 @@ class LatentGridDisplay:
     (5, 5, 64)
     """
 
-    def __init__(self, images, x, y, *, image_shape, limits=None, xlabel=None, ylabel=None):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        image_shape: Sequence[int],
+        limits: Sequence[float] | np.ndarray | None = None,
+        xlabel: str | None = None,
+        ylabel: str | None = None,
+    ) -> None:
         self.images = images
         self.x = x
         self.y = y
@@ -84,16 +100,16 @@ class LatentGridDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: Any,
+        X: MatrixLike | None = None,
         *,
-        components=(0, 1),
-        n_steps=15,
-        spread=2.0,
-        image_shape=None,
-        cmap="gray",
-        ax=None,
-    ):
+        components: Sequence[int] = (0, 1),
+        n_steps: int = 15,
+        spread: float = 2.0,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
         """Decode a plane of codes and draw the images.
 
         Parameters
@@ -160,7 +176,7 @@ class LatentGridDisplay:
             limits = np.percentile(dense(_safe_indexing(X, spread_evenly(X, MOST_ROWS))), GREYS)
         return cls(images, x, y, image_shape=shape, limits=limits, **labels).plot(ax, cmap=cmap)
 
-    def plot(self, ax=None, *, cmap="gray"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
         """Draw the images side by side, on one scale.
 
         Parameters

@@ -1,10 +1,15 @@
 """Codes as points in a plane, beside PCA's."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import (
     OURS,
     TEN_COLOURS,
@@ -75,7 +80,20 @@ class LatentSpaceDisplay:
     ['Autoencoder', 'PCA']
     """
 
-    def __init__(self, codes, y=None, *, components=(0, 1), pca_codes=None, name=None, y_name=None):
+    ax_: Axes
+    axes_: NDArray[Any]
+    figure_: Figure
+
+    def __init__(
+        self,
+        codes: np.ndarray,
+        y: ArrayLike | None = None,
+        *,
+        components: Sequence[int] = (0, 1),
+        pca_codes: np.ndarray | None = None,
+        name: str | None = None,
+        y_name: str | None = None,
+    ) -> None:
         self.codes = codes
         self.y = y
         self.components = components
@@ -84,7 +102,16 @@ class LatentSpaceDisplay:
         self.y_name = y_name
 
     @classmethod
-    def from_estimator(cls, estimator, X, y=None, *, components=(0, 1), with_pca=True, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        y: ArrayLike | None = None,
+        *,
+        components: Sequence[int] = (0, 1),
+        with_pca: bool = True,
+        ax: Axes | None = None,
+    ) -> Self:
         """Encode rows and draw their codes.
 
         Parameters
@@ -128,7 +155,15 @@ class LatentSpaceDisplay:
         return cls._of(codes, y, components, pca_codes, type(innermost(estimator)).__name__).plot(ax)
 
     @classmethod
-    def from_predictions(cls, codes, y=None, *, components=(0, 1), name=None, ax=None):
+    def from_predictions(
+        cls,
+        codes: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        components: Sequence[int] = (0, 1),
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw codes.
 
         Parameters
@@ -172,7 +207,7 @@ class LatentSpaceDisplay:
                 raise ValueError(f"y has {len(y)} labels, but there are {len(codes)} rows. Give one for each row.")
         return cls(codes, y, components=components, pca_codes=pca_codes, name=name, y_name=y_name)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the codes.
 
         Parameters

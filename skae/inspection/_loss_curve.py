@@ -1,8 +1,13 @@
 """How a training went."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skae._typing import Axes, Figure
 from skae.inspection._plotting import TEN_COLOURS, axes_for, bare, import_pyplot, innermost
 
 LOG_RANGE = 10  # the greatest loss over the least, above which the axis is logarithmic
@@ -46,13 +51,18 @@ class LossCurveDisplay:
     (['loss', 'reconstruction', 'divergence'], 5)
     """
 
-    def __init__(self, train, valid, *, best_epoch=None):
+    ax_: Axes
+    figure_: Figure
+
+    def __init__(
+        self, train: Mapping[str, ArrayLike], valid: Mapping[str, ArrayLike], *, best_epoch: int | None = None
+    ) -> None:
         self.train = train
         self.valid = valid
         self.best_epoch = best_epoch
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None):
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Read the curves of a fitted autoencoder and draw them.
 
         Where the loss is a sum, it is drawn beside its terms; those that were always zero are left out.
@@ -92,7 +102,7 @@ class LossCurveDisplay:
         train, valid = ({name: curves[name] for name in terms if name in curves} for curves in (train, valid))
         return cls(train, valid, best_epoch=inner.best_epoch_).plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
 
         Parameters

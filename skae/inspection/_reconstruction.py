@@ -1,10 +1,15 @@
 """Rows above their reconstructions."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
+from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     GREY,
     OURS,
@@ -72,7 +77,19 @@ class ReconstructionDisplay:
     ((6, 64), (8, 8))
     """
 
-    def __init__(self, X, X_hat, *, image_shape=None, feature_names=None, unit=None):
+    ax_: Axes
+    axes_: NDArray[Any]
+    figure_: Figure
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        X_hat: np.ndarray,
+        *,
+        image_shape: Sequence[int] | None = None,
+        feature_names: Sequence[str] | None = None,
+        unit: str | None = None,
+    ) -> None:
         self.X = X
         self.X_hat = X_hat
         self.image_shape = image_shape
@@ -80,7 +97,16 @@ class ReconstructionDisplay:
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, X, *, n_samples=10, image_shape=None, cmap="gray", ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        *,
+        n_samples: int = 10,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
         """Reconstruct some rows and draw them.
 
         Parameters
@@ -125,7 +151,16 @@ class ReconstructionDisplay:
         return cls._of(X, index, X_hat, shape, names).plot(ax, cmap=cmap)
 
     @classmethod
-    def from_predictions(cls, X, X_hat, *, n_samples=10, image_shape=None, cmap="gray", ax=None):
+    def from_predictions(
+        cls,
+        X: MatrixLike,
+        X_hat: MatrixLike,
+        *,
+        n_samples: int = 10,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw some rows and their reconstructions.
 
         Parameters
@@ -175,7 +210,7 @@ class ReconstructionDisplay:
                 unit = "standard deviations from the mean"
         return cls(rows, X_hat, image_shape=shape, feature_names=names, unit=unit)
 
-    def plot(self, ax=None, *, cmap="gray"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
         """Draw the rows and their reconstructions.
 
         Parameters

@@ -1,6 +1,7 @@
 """Convolutional halves of a network: from rows that are images to a last map of features, and back."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -8,7 +9,9 @@ from torch import nn
 from skae.nn.functional import ACTIVATIONS
 
 
-def convolution(image_shape, channels, kernel_size, activation):
+def convolution(
+    image_shape: Sequence[int], channels: Sequence[int], kernel_size: int, activation: str
+) -> tuple[nn.Sequential, nn.Sequential, int]:
     """Make a convolutional encoder and its mirror.
 
     Each layer of the encoder is a convolution, the activation, and pooling to half the size, rounded up. Each layer of

@@ -1,7 +1,9 @@
 """The layers around and inside an autoencoder: scaling, links, branches and the axes of the code."""
 
 import itertools
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
@@ -51,7 +53,7 @@ class Linear(nn.Linear):
     torch.Size([4, 5, 2])
     """
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map rows.
 
         Parameters
@@ -69,7 +71,7 @@ class Linear(nn.Linear):
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
-def dense(sizes, activation):
+def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
     """Make fully connected layers through `sizes`, with `activation` after all but the last.
 
     Parameters
@@ -141,7 +143,7 @@ class LinearPlus(nn.Module):
     True
     """
 
-    def __init__(self, linear, nonlinear, limit):
+    def __init__(self, linear: nn.Linear, nonlinear: nn.Module | None, limit: torch.Tensor | None) -> None:
         super().__init__()
         self.linear = linear
         self.nonlinear = nonlinear
@@ -151,13 +153,13 @@ class LinearPlus(nn.Module):
             self.register_buffer("limit", limit, persistent=False)
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
-    def start_blank(self):
+    def start_blank(self) -> None:
         """Start anew: the linear branch at zero, the last layer of the nonlinear one where PyTorch would start it."""
         for weight in self.linear.parameters():
             nn.init.zeros_(weight)
         list(_layers_with_weights(self.nonlinear))[-1].reset_parameters()
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the branches.
 
         Parameters
@@ -221,7 +223,12 @@ class Scaler(nn.Module):
     tensor([[1.0000e+06, 5.0000e+00]])
     """
 
-    def __init__(self, mean, scale, dtype):
+    mean: torch.Tensor
+    mean_rest: torch.Tensor
+    scale: torch.Tensor
+    per_unit: torch.Tensor
+
+    def __init__(self, mean: np.ndarray, scale: np.ndarray, dtype: torch.dtype) -> None:
         super().__init__()
         mean, scale = torch.tensor(mean, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64)
         rest = mean - mean.to(dtype).double()
@@ -229,7 +236,7 @@ class Scaler(nn.Module):
         for name, values in {"mean": mean, "mean_rest": rest, "scale": scale, "per_unit": per_unit}.items():
             self.register_buffer(name, values.to(dtype), persistent=False)  # (d,)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale data.
 
         Parameters
@@ -244,7 +251,7 @@ class Scaler(nn.Module):
         """
         return (x - self.mean - self.mean_rest) * self.per_unit
 
-    def inverse(self, x):
+    def inverse(self, x: torch.Tensor) -> torch.Tensor:
         """Undo the scaling.
 
         Parameters
@@ -293,13 +300,22 @@ class Link(nn.Module):
     tensor([[0.5000, 1.0000]])
     """
 
-    def __init__(self, inverse, offset, gain, dtype):
+    offset: torch.Tensor
+    gain: torch.Tensor
+
+    def __init__(
+        self,
+        inverse: Callable[[torch.Tensor], torch.Tensor],
+        offset: np.ndarray,
+        gain: np.ndarray,
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__()
         self.inverse_link = inverse
         self.register_buffer("offset", torch.tensor(offset, dtype=dtype), persistent=False)  # (d,)
         self.register_buffer("gain", torch.tensor(gain, dtype=dtype), persistent=False)  # (d,)
 
-    def forward(self, output):
+    def forward(self, output: torch.Tensor) -> torch.Tensor:
         """Turn outputs of the decoder into natural parameters.
 
         Parameters
@@ -314,7 +330,7 @@ class Link(nn.Module):
         """
         return self.offset + self.gain * output
 
-    def mean(self, output):
+    def mean(self, output: torch.Tensor) -> torch.Tensor:
         """Turn outputs of the decoder into means of the data.
 
         Parameters
@@ -368,13 +384,25 @@ class CodeAxes(nn.Module):
     tensor([[1., 5.]])
     """
 
-    def __init__(self, scale, mean, rotation, deviation, dtype):
+    scale: torch.Tensor
+    mean: torch.Tensor
+    rotation: torch.Tensor | None
+    deviation: torch.Tensor
+
+    def __init__(
+        self,
+        scale: np.ndarray,
+        mean: np.ndarray,
+        rotation: np.ndarray | None,
+        deviation: np.ndarray,
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__()
         for name, values in {"scale": scale, "mean": mean, "rotation": rotation, "deviation": deviation}.items():
             tensor = None if values is None else torch.tensor(values, dtype=dtype)
             self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, code):
+    def forward(self, code: torch.Tensor) -> torch.Tensor:
         """Show codes.
 
         Parameters
@@ -390,7 +418,7 @@ class CodeAxes(nn.Module):
         centred = code * self.scale - self.mean
         return (centred if self.rotation is None else centred @ self.rotation.T) / self.deviation
 
-    def inverse(self, shown):
+    def inverse(self, shown: torch.Tensor) -> torch.Tensor:
         """Undo the showing.
 
         Parameters

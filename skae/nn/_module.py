@@ -1,7 +1,11 @@
 """The picture of an autoencoder, with the hooks that make it sparse, denoising, contractive or variational."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import nn
+
+from skae.nn._layers import CodeAxes, Link, Scaler
 
 WHOLE = 2 / 3  # share of the rows that keep all of an ordered code in training
 
@@ -85,14 +89,25 @@ class AutoencoderModule(nn.Module):
     """
 
     # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
-    linear_weights = ("encoder.linear.*", "decoder.linear.*")
-    linear_rate = 0.1
-    undecayed_weights = ()  # other weights that are not pulled to zero
-    generator = None  # a `torch.Generator` that hooks draw from in training; None is torch's own
-    n_statistics = 1  # numbers that an encoding has for each component of the code
-    vectorized = True  # whether the hooks see to a dimension in front
+    linear_weights: tuple[str, ...] = ("encoder.linear.*", "decoder.linear.*")
+    linear_rate: float = 0.1
+    undecayed_weights: tuple[str, ...] = ()  # other weights that are not pulled to zero
+    generator: torch.Generator | None = (
+        None  # a `torch.Generator` that hooks draw from in training; None is torch's own
+    )
+    n_statistics: int = 1  # numbers that an encoding has for each component of the code
+    vectorized: bool = True  # whether the hooks see to a dimension in front
 
-    def __init__(self, encoder, decoder, loss, scaler, axes=None, link=None, ordered=False):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        scaler: Scaler,
+        axes: CodeAxes | None = None,
+        link: Link | None = None,
+        ordered: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -104,7 +119,7 @@ class AutoencoderModule(nn.Module):
 
     # The hooks -------------------------------------------------------------------------------------------------------
 
-    def corrupt(self, x):
+    def corrupt(self, x: torch.Tensor) -> torch.Tensor:
         """Make of rows what the encoder sees of them in training.
 
         Parameters
@@ -119,7 +134,7 @@ class AutoencoderModule(nn.Module):
         """
         return x
 
-    def code(self, encoding):
+    def code(self, encoding: torch.Tensor) -> torch.Tensor:
         """Return the code of an encoding, the same at every call.
 
         Parameters
@@ -134,7 +149,7 @@ class AutoencoderModule(nn.Module):
         """
         return encoding
 
-    def sample(self, encoding):
+    def sample(self, encoding: torch.Tensor) -> torch.Tensor:
         """Return the code that the decoder sees in training, maybe a random one.
 
         Parameters
@@ -149,7 +164,12 @@ class AutoencoderModule(nn.Module):
         """
         return self.code(encoding)
 
-    def reconstruction(self, output, x, corrupted):  # noqa: ARG002 - denoising weighs the corrupted cells
+    def reconstruction(
+        self,
+        output: torch.Tensor,
+        x: torch.Tensor,
+        corrupted: torch.Tensor,  # noqa: ARG002 - denoising weighs the corrupted cells
+    ) -> torch.Tensor:
         """Return the loss of each row's output against the clean row.
 
         Parameters
@@ -170,7 +190,12 @@ class AutoencoderModule(nn.Module):
         """
         return self.cell_losses(output, x).sum(dim=-1)
 
-    def penalty(self, seen, encoding, code):  # noqa: ARG002 - what each is for is the variant's to say
+    def penalty(  # what each is for is the variant's to say
+        self,
+        seen: torch.Tensor,  # noqa: ARG002
+        encoding: torch.Tensor,  # noqa: ARG002
+        code: torch.Tensor,  # noqa: ARG002
+    ) -> dict[str, torch.Tensor]:
         """Return named terms that are added to the loss.
 
         Parameters
@@ -191,7 +216,7 @@ class AutoencoderModule(nn.Module):
         """
         return {}
 
-    def after_step(self, progress):
+    def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: here nothing.
 
         Parameters
@@ -202,7 +227,7 @@ class AutoencoderModule(nn.Module):
 
     # What the hooks make up ------------------------------------------------------------------------------------------
 
-    def cell_losses(self, output, x):
+    def cell_losses(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the loss of each cell of the output against the clean rows.
 
         Parameters
@@ -222,7 +247,7 @@ class AutoencoderModule(nn.Module):
             return self.loss(output, x)
         return self.loss(self.link(output), self.scaler.inverse(x))
 
-    def losses(self, x, sizes=None):
+    def losses(self, x: torch.Tensor, sizes: Sequence[int] | None = None) -> dict[str, torch.Tensor]:
         """Return named terms of the loss of scaled rows; the loss is the sum of their means.
 
         Parameters
@@ -251,7 +276,7 @@ class AutoencoderModule(nn.Module):
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
         return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Encode data.
 
         Parameters
@@ -267,7 +292,7 @@ class AutoencoderModule(nn.Module):
         code = self.code(self.encoder(self.scaler(x)))
         return code if self.axes is None else self.axes(code)
 
-    def decode(self, codes):
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Decode codes.
 
         Parameters
@@ -283,7 +308,7 @@ class AutoencoderModule(nn.Module):
         output = self.decoder(codes if self.axes is None else self.axes.inverse(codes))
         return self.scaler.inverse(output) if self.link is None else self.link.mean(output)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Reconstruct data.
 
         Parameters
@@ -299,7 +324,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.encode(x))
 
 
-def keep_prefix(code, size):
+def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
     """Set all but the first components of a code to zero.
 
     Parameters
@@ -368,7 +393,10 @@ class Encoder(nn.Module):
     torch.Size([5, 2])
     """
 
-    def __init__(self, module):
+    axes: CodeAxes | None
+    code: Callable[[torch.Tensor], torch.Tensor]
+
+    def __init__(self, module: AutoencoderModule) -> None:
         super().__init__()
         self.axes = module.axes  # None is no child
         for name, child in module.named_children():  # `code` may need more than the encoder
@@ -376,7 +404,7 @@ class Encoder(nn.Module):
                 self.add_module(name, child)
         self.code = module.code
 
-    forward = AutoencoderModule.encode
+    forward: Callable[..., torch.Tensor] = AutoencoderModule.encode
 
 
 class Decoder(nn.Module):
@@ -404,8 +432,13 @@ class Decoder(nn.Module):
     torch.Size([5, 4])
     """
 
-    def __init__(self, module):
+    axes: CodeAxes | None
+    decoder: nn.Module
+    scaler: Scaler
+    link: Link | None
+
+    def __init__(self, module: AutoencoderModule) -> None:
         super().__init__()
         self.axes, self.decoder, self.scaler, self.link = module.axes, module.decoder, module.scaler, module.link
 
-    forward = AutoencoderModule.decode
+    forward: Callable[..., torch.Tensor] = AutoencoderModule.decode

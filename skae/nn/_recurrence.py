@@ -1,5 +1,8 @@
 """Recurrent halves of a network: from rows that are sequences to a summary, and back."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import nn
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -38,13 +41,16 @@ class SequenceEncoder(nn.Module):
     (torch.Size([4, 6]), 6)
     """
 
-    def __init__(self, sequence_shape, hidden_size, bidirectional, cell):
+    cell: nn.LSTM | nn.GRU
+    width: int
+
+    def __init__(self, sequence_shape: Sequence[int], hidden_size: int, bidirectional: bool, cell: str) -> None:
         super().__init__()
         self.sequence_shape = sequence_shape
         self.cell = CELLS[cell](sequence_shape[1], hidden_size, batch_first=True, bidirectional=bidirectional)
         self.width = hidden_size * (1 + bidirectional)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Read rows.
 
         Parameters
@@ -96,14 +102,19 @@ class SequenceDecoder(nn.Module):
     torch.Size([4, 10])
     """
 
-    def __init__(self, sequence_shape, width, hidden_size, cell):
+    sequence_shape: Sequence[int]
+    draft: nn.Linear
+    cell: nn.LSTM | nn.GRU
+    output: nn.Linear
+
+    def __init__(self, sequence_shape: Sequence[int], width: int, hidden_size: int, cell: str) -> None:
         super().__init__()
         n_steps, n_step_features = self.sequence_shape = sequence_shape
         self.draft = nn.Linear(width, n_steps * n_step_features)
         self.cell = CELLS[cell](n_step_features, hidden_size, batch_first=True)
         self.output = nn.Linear(hidden_size, n_step_features)
 
-    def forward(self, summary):
+    def forward(self, summary: torch.Tensor) -> torch.Tensor:
         """Write rows.
 
         Parameters

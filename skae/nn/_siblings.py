@@ -1,12 +1,15 @@
 """Autoencoders of one shape, trained side by side."""
 
 import copy
+from collections.abc import Sequence
 from fnmatch import fnmatch
+from typing import Self
 
 import torch
 from torch import nn
 
 from skae.nn._layers import LinearPlus
+from skae.nn._module import AutoencoderModule
 
 MOST_PACKED = 2**14  # a larger weight lies in a vector of its own: copying its gradient would cost more than a call
 
@@ -57,18 +60,22 @@ class Siblings(nn.Module):
     torch.Size([4, 10])
     """
 
-    def __init__(self, members, device):
+    members: nn.ModuleList
+    at_once: bool
+    vectors: dict[str, nn.Parameter]
+
+    def __init__(self, members: Sequence[AutoencoderModule], device: torch.device | str) -> None:
         super().__init__()
         self.members = nn.ModuleList(members).to(device)
         self.at_once = len(members) > 1 and members[0].vectorized
         self._trained = list(self.members)
 
     @property
-    def trained(self):
+    def trained(self) -> list[AutoencoderModule]:
         """The modules whose hooks are called in training: one for all members where they are trained at once."""
         return self._trained
 
-    def draw_from(self, generator):
+    def draw_from(self, generator: torch.Generator | None) -> None:
         """Let the hooks draw from a generator.
 
         Parameters
@@ -80,11 +87,11 @@ class Siblings(nn.Module):
             module.generator = generator
 
     @property
-    def linear_rate(self):
+    def linear_rate(self) -> float:
         """Share of the learning rate at which linear weights learn."""
         return self.members[0].linear_rate
 
-    def pack(self):
+    def pack(self) -> dict[str, nn.Parameter]:
         """Move the weights into vectors, where the members are by then, and return those by name.
 
         Returns
@@ -118,7 +125,7 @@ class Siblings(nn.Module):
         leaves = [_replaced(self._trained[0], names, stacked)] if self.at_once else of_members
         return nn.Parameter(vectors), leaves
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> Self:
         """Set the mode of what is trained.
 
         Parameters
@@ -135,7 +142,7 @@ class Siblings(nn.Module):
             module.train(mode)
         return self
 
-    def forward(self, rows):
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Reconstruct data by the last member.
 
         Parameters
@@ -150,7 +157,7 @@ class Siblings(nn.Module):
         """
         return self.members[-1](rows)
 
-    def losses(self, rows, sizes=None):
+    def losses(self, rows: torch.Tensor, sizes: Sequence[int] | None = None) -> dict[str, torch.Tensor]:
         """Return named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
 
         Parameters
@@ -178,7 +185,7 @@ class Siblings(nn.Module):
             return {name: term[None] for name, term in each[0].items()}
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
-    def blank_losses(self, rows):
+    def blank_losses(self, rows: torch.Tensor) -> torch.Tensor:
         """Return what reconstruction loses in the mean if it is the rows' mean, which is zero, whatever the row.
 
         Parameters
@@ -197,7 +204,7 @@ class Siblings(nn.Module):
             losses = [m.reconstruction(torch.zeros_like(x), x, x) for m, x in zip(modules, inputs, strict=True)]
         return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
 
-    def differentiate(self, loss):
+    def differentiate(self, loss: torch.Tensor) -> None:
         """Set the gradients of the vectors.
 
         Parameters
@@ -212,7 +219,7 @@ class Siblings(nn.Module):
             rows = [_joined([next(gradients).reshape(n, -1) for _ in of_one], dim=1) for of_one in of_modules]
             self.vectors[name].grad = _joined(rows, dim=0)
 
-    def clip_gradients(self, norm):
+    def clip_gradients(self, norm: float) -> None:
         """Shorten the gradient of each member that is longer.
 
         Parameters
@@ -226,7 +233,7 @@ class Siblings(nn.Module):
         for gradient in gradients:
             gradient.mul_(share)
 
-    def after_step(self, progress):
+    def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: what the members do.
 
         Parameters

@@ -31,7 +31,7 @@ ACTIVATIONS = {
 }
 
 
-def squared_error(output, target):
+def squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Squared error of each cell: (output - target)^2.
 
     Parameters
@@ -62,7 +62,7 @@ def squared_error(output, target):
     return F.mse_loss(output, target, reduction="none")
 
 
-def absolute_error(output, target):
+def absolute_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Absolute error of each cell: abs(output - target).
 
     Parameters
@@ -93,7 +93,7 @@ def absolute_error(output, target):
     return F.l1_loss(output, target, reduction="none")
 
 
-def huber(output, target):
+def huber(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Huber loss of each cell: quadratic for errors below one unit of scale, linear above (Huber, 1964).
 
     Parameters
@@ -124,7 +124,7 @@ def huber(output, target):
     return F.huber_loss(output, target, reduction="none")
 
 
-def binary_cross_entropy(logits, target):
+def binary_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Negative Bernoulli log-likelihood of each cell, for targets in [0, 1].
 
     Parameters
@@ -154,7 +154,7 @@ def binary_cross_entropy(logits, target):
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
-def poisson(log_rate, target):
+def poisson(log_rate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Negative Poisson log-likelihood of each cell, but for a constant: rate - x log rate.
 
     Parameters
@@ -184,7 +184,7 @@ def poisson(log_rate, target):
     return F.poisson_nll_loss(log_rate, target, log_input=True, reduction="none")
 
 
-def kl_from_prior(mean, log_variance):
+def kl_from_prior(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     """Kullback-Leibler divergence of N(mean, v) from N(0, 1), of each component: (mean^2 + v - 1 - log v) / 2.
 
     Parameters

@@ -1,0 +1,39 @@
+"""Types that public signatures share."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import sparray, spmatrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from onnx import ModelProto
+else:  # they are of extras, which may not be installed
+    Axes = Colormap = Figure = ModelProto = Any
+
+Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"]
+Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"]
+Scale: TypeAlias = Literal["global", "standard"] | None
+Init: TypeAlias = Literal["pca", "random"]
+Cell: TypeAlias = Literal["lstm", "gru"]
+Auto: TypeAlias = Literal["auto"]
+CodeSize: TypeAlias = int | float | Literal["mle"] | None
+LayerSizes: TypeAlias = Auto | int | Sequence[int] | NDArray[np.integer]
+Seed: TypeAlias = int | np.random.RandomState | None
+StrPath: TypeAlias = str | PathLike[str]
+
+MatrixLike: TypeAlias = ArrayLike | spmatrix | sparray
+# of float32 or float64; a frame once `set_output` was called, which is known at run time alone
+FloatArray: TypeAlias = NDArray[np.floating]
+
+T = TypeVar("T")
+
+
+def typed(decorator: Callable[..., Any]) -> Callable[[T], T]:
+    """Return a decorator as it is; type checkers take what it decorates for what it was before."""
+    return decorator
