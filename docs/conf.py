@@ -25,7 +25,7 @@ extensions = [
 exclude_patterns = ["_build", "benchmarks"]
 templates_path = ["_templates"]
 default_role = "literal"  # docstrings name things in `backticks`
-nitpicky = False
+smartquotes = False  # "auto" is to be copied as it stands
 show_warning_types = True
 
 # Links to other projects need a network; without one the build would warn, and warnings are errors
@@ -59,7 +59,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 10_000,  # a line of its own for no example
     "show_signature": False,
     "remove_config_comments": True,
-    "copyfile_regex": "",
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"

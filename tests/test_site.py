@@ -18,7 +18,9 @@ import pytest
 import skae
 
 SITE = Path(__file__).parents[1] / "docs" / "_build" / "html"
-PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_modules" not in path.parts)
+PAGES = sorted(
+    str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
+)
 PHONE, DESK = (390, 844), (1280, 900)
 PAGES_SEEN = ["index.html", "tutorial.html", "guide/picture.html", "api/skae.Autoencoder.html", "coming_from_pca.html"]
 SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
