@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_typehints = "none"  # types stand with each parameter's description
+toc_object_entries_show_parents = "hide"  # fit(), not Autoencoder.fit()
 numpydoc_show_class_members = False  # the template lists them
 numpydoc_attributes_as_param_list = True
 
