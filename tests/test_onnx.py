@@ -113,6 +113,7 @@ def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_
         assert_does_the_same(model, estimator, "encoder", some)
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent cells")
 def test_ordered_codes_of_sequences(rows, nothing_left_behind):
     estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
         rows

@@ -21,11 +21,8 @@ PINS = {
     canonicalize_name(requirement.name): requirement
     for requirement in map(Requirement, re.findall(r"^[a-z].*$", (TOP / "constraints-dev.txt").read_text(), re.M))
 }
-REQUIREMENTS = [
-    requirement
-    for requirement in map(Requirement, [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)])
-    if requirement.name != "skae"
-]
+LINES = {*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)}
+REQUIREMENTS = [requirement for requirement in map(Requirement, sorted(LINES)) if requirement.name != "skae"]
 
 
 def test_the_version_stands_in_one_place():
@@ -41,7 +38,7 @@ def test_classifiers_are_the_versions_of_python_that_are_supported():
     assert [Version(f"3.{minor}") for minor in range(listed[-1].minor + 1) if f"3.{minor}" in supported] == listed
 
 
-@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: str(requirement))
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
 def test_every_requirement_has_a_lowest_version_and_a_pin(requirement):
     assert {s.operator for s in requirement.specifier} >= {">="}
     (pin,) = PINS[canonicalize_name(requirement.name)].specifier
