@@ -15,6 +15,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import skl2onnx
+import torch
 from conftest import QUICKER
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
