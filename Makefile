@@ -1,10 +1,15 @@
 # Two commands set up a fresh machine: `make demo` and `make test`.
 #   make demo PIP_ARGS="--index-url URL"     another package index, or a CPU build of torch
+#   make test-minimum      the tests with the lowest versions that pyproject.toml allows, in .venv-minimum
+#   make docs              the documentation, in docs/_build/html
+#   make site              the same, and a browser looks at it: Chromium or Chrome, and chromedriver
+#   make dist              the sdist and the wheel in dist/, checked, and used in a clean environment
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
+MINIMUM := .venv-minimum/bin
 
-.PHONY: demo test docs lint bench clean
+.PHONY: demo test test-minimum docs site dist lint bench clean
 
 .venv/installed: pyproject.toml constraints-dev.txt
 	$(PYTHON) -m venv .venv
@@ -25,8 +30,27 @@ test: lint
 docs: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
+site: docs
+	SKAE_SITE=required $(BIN)/python -m pytest -n 0 tests/test_site.py
+
+# Deprecations of old versions by newer ones are theirs; scikit-learn 1.6 gives some checks the same name
+.venv-minimum/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-minimum
+	$(MINIMUM)/python -m pip install --quiet $(PIP_ARGS) uv
+	$(MINIMUM)/uv pip compile --quiet --no-deps --resolution lowest-direct --extra test --python $(MINIMUM)/python \
+		--output-file .venv-minimum/constraints.txt pyproject.toml
+	$(MINIMUM)/python -m pip install --quiet $(PIP_ARGS) --constraint .venv-minimum/constraints.txt --editable ".[test]"
+	touch $@
+
+test-minimum: .venv-minimum/installed
+	OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(MINIMUM)/python -m pytest -n 2 \
+		-W default::DeprecationWarning -o strict_parametrization_ids=false
+
+dist: .venv/installed
+	.ci/dist $(PIP_ARGS)
+
 bench: .venv/installed
 	for script in docs/benchmarks/[a-z]*.py; do echo "== $$script" && $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf .venv build dist docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache
+	rm -rf .venv .venv-minimum build dist docs/_build docs/api docs/auto_examples .pytest_cache .ruff_cache

@@ -15,7 +15,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import skl2onnx
-import strict_device
+import torch
 from conftest import QUICKER
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -101,6 +101,8 @@ def far_from(X):
 
 
 def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_left_behind):
+    import strict_device  # skips the test where torch is too old for it
+
     X = rows + 10_000
     estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
     assert estimator.best_epoch_ > 0  # so that what is beyond the limit has a way of its own
@@ -112,6 +114,7 @@ def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_
         assert_does_the_same(model, estimator, "encoder", some)
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent cells")
 def test_ordered_codes_of_sequences(rows, nothing_left_behind):
     estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
         rows
