@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 UNTYPED = ("scipy", "sklearn", "skorch")  # packages that ours are made of and that say nothing of types
 
 
+pytest.importorskip("basedpyright")
+
+
 def checked(*arguments, path=()):
     """Run the type checker and return what it answers."""
     paths = [*map(str, path), str(Path(skae.__file__).parents[1])]
