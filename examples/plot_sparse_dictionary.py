@@ -21,24 +21,24 @@ from skae.metrics import reconstruction_scorer
 # %%
 # Patches of a photograph
 # -----------------------
-# The images are patches of 12 x 12 pixels of a grey photograph, less their mean. Those to learn from are of its left
-# part. The right part is for the test, in patches that do not overlap.
+# The images are patches of 12 x 12 pixels of a grey photograph, less their mean. Those to learn from are of its right
+# part, trees and a lake. The temple on the left is for the test, in patches that do not overlap.
 
 SIDE = 12
 photo = load_sample_image("china.jpg")[:426].mean(axis=2) / 255
 photo = photo.reshape(213, 2, 320, 2).mean(axis=(1, 3))  # half the size
-left, right = photo[:, :200], photo[9:, 200:]
+temple, rest = photo[24:192, 12:180], photo[:, 180:]
 
-n_down, n_across = right.shape[0] // SIDE, right.shape[1] // SIDE
-blocks = right.reshape(n_down, SIDE, n_across, SIDE).swapaxes(1, 2).reshape(-1, SIDE * SIDE)
-patches = extract_patches_2d(left, (SIDE, SIDE), max_patches=12000, random_state=0).reshape(12000, -1)
+n_down, n_across = temple.shape[0] // SIDE, temple.shape[1] // SIDE
+blocks = temple.reshape(n_down, SIDE, n_across, SIDE).swapaxes(1, 2).reshape(-1, SIDE * SIDE)
+patches = extract_patches_2d(rest, (SIDE, SIDE), max_patches=12000, random_state=0).reshape(12000, -1)
 means = blocks.mean(axis=1, keepdims=True)
 X_train, X_test = patches - patches.mean(axis=1, keepdims=True), blocks - means
 
 
 def put_together(X_hat):
     """Make a photograph of patches side by side."""
-    return (means + X_hat).reshape(n_down, n_across, SIDE, SIDE).swapaxes(1, 2).reshape(right.shape)
+    return (means + X_hat).reshape(n_down, n_across, SIDE, SIDE).swapaxes(1, 2).reshape(temple.shape)
 
 
 # %%
@@ -78,11 +78,11 @@ plt.show()
 # %%
 # From ten numbers a patch
 # ------------------------
-# The right part of the photograph, put together from the codes of its patches and their means:
+# The temple, put together from the codes of its patches and their means:
 
-figure, axes = plt.subplots(1, 3, figsize=(8.6, 5.0), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8.6, 3.2), layout="constrained")
 given_back = {"PCA": pca.inverse_transform(pca.transform(X_test)), "sparse": sparse.inverse_transform(codes)}
-images = {"original": right, **{name: put_together(X_hat) for name, X_hat in given_back.items()}}
+images = {"original": temple, **{name: put_together(X_hat) for name, X_hat in given_back.items()}}
 for ax, (name, image) in zip(axes, images.items(), strict=True):
     ax.imshow(image, cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize="medium")
@@ -122,8 +122,8 @@ numbers = (batch.transform(X_test) > 0).sum(axis=1)
 print(f"batch_top_k: R² of test patches {reconstruction_scorer(batch, X_test):.3f}")
 print(f"atoms active: from {numbers.min()} to {numbers.max()}, {numbers.mean():.1f} on average")
 
-figure, (before, after) = plt.subplots(1, 2, figsize=(6.6, 5.0), layout="constrained")
-before.imshow(right, cmap="gray", vmin=0, vmax=1)
+figure, (before, after) = plt.subplots(1, 2, figsize=(7.6, 3.4), layout="constrained")
+before.imshow(temple, cmap="gray", vmin=0, vmax=1)
 before.set_title("original", fontsize="medium")
 drawn = after.imshow(numbers.reshape(n_down, n_across), cmap="viridis", extent=before.get_images()[0].get_extent())
 after.set_title("atoms a patch", fontsize="medium")
