@@ -63,7 +63,7 @@ plt.show()
 # that are not odd get a fault: a dark pixel, a bright one, two grey ones. The errors show where it is.
 
 faulty = nines[-3:].reshape(3, 8, 8).copy()
-faulty[0, 2, 3] = 0
+faulty[0, 3, 5] = 0
 faulty[1, 6, 1] = 16
 faulty[2, 1:3, 7] = 8
 faulty = faulty.reshape(3, -1)
@@ -107,7 +107,9 @@ blamed = table_detector.feature_errors(wrong)
 z = np.abs((wrong - rows.mean(axis=0)) / rows.std(axis=0))
 for name, blame in (("feature errors", blamed), ("distance from the mean", z)):
     ranks = (blame > blame[np.arange(60), columns][:, None]).sum(axis=1)
-    print(f"{name:24s} right column first in {np.mean(ranks == 0):.0%}, among the first three in {np.mean(ranks < 3):.0%}")
+    print(
+        f"{name:24s} right column first in {np.mean(ranks == 0):.0%}, among the first three in {np.mean(ranks < 3):.0%}"
+    )
 
 # %%
 # One row with the area of another: its radius and perimeter say that it can't be so.
