@@ -6,6 +6,8 @@ A pipeline reduces images of digits with PCA before it classifies them. What cha
 place?
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -25,9 +27,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # %%
 # One search over both
 # --------------------
-# ``Autoencoder`` has PCA's methods and its ``n_components``, so both are candidates of the same grid. The search looks
+# :class:`~skae.Autoencoder` has PCA's methods and its ``n_components``, so both are candidates of the same grid. The search looks
 # at two scores. The first is the accuracy of the classifier behind the reducer. The second is how much of held-out
-# images the reducer gives back: ``reconstruction_scorer`` takes anything that transforms there and back, here the
+# images the reducer gives back:
+# :func:`~skae.metrics.reconstruction_scorer` takes anything that transforms there and back, here the
 # pipeline's first step.
 
 

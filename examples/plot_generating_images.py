@@ -6,6 +6,8 @@ A variational autoencoder knows how its codes are spread, so new rows can be dra
 the data, and what if an autoencoder doesn't know?
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -22,20 +24,24 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 def draw(lines, labels=None):
     """Draw images side by side, of an array of shape (n_lines, n_columns, 64)."""
-    figure, axes = plt.subplots(*lines.shape[:2], figsize=(0.62 * lines.shape[1] + 0.9, 0.62 * len(lines)))
+    figure, axes = plt.subplots(
+        *lines.shape[:2],
+        figsize=(0.66 * lines.shape[1] + (labels is not None) * 1.6, 0.66 * len(lines)),
+        layout="constrained",
+    )
     for i, (axes_of_line, images) in enumerate(zip(axes, lines, strict=True)):
         for ax, image in zip(axes_of_line, images, strict=True):
             ax.imshow(image.reshape(8, 8), cmap="gray", vmin=0, vmax=16)
             ax.set(xticks=[], yticks=[])
         if labels is not None:
             axes_of_line[0].set_ylabel(labels[i], rotation=0, ha="right", va="center")
-    figure.subplots_adjust(left=0.12, right=0.99, top=0.98, bottom=0.02, wspace=0.08, hspace=0.08)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
 
 
 # %%
 # New digits
 # ----------
-# The codes of a ``VariationalAutoencoder`` are to be spread like a standard normal distribution. ``sample`` draws from
+# The codes of a :class:`~skae.VariationalAutoencoder` are to be spread like a standard normal distribution. ``sample`` draws from
 # that and decodes.
 
 vae = VariationalAutoencoder(8, random_state=0).fit(X_train)
@@ -65,7 +71,8 @@ plt.show()
 # %%
 # Any autoencoder can be drawn from
 # ---------------------------------
-# A plain autoencoder has no prior. ``LatentSampler`` fits a density to its codes afterwards, a mixture of normal
+# A plain autoencoder has no prior.
+# :class:`~skae.LatentSampler` fits a density to its codes afterwards, a mixture of normal
 # distributions unless another is given, and draws from that. It takes PCA as well, and the variational autoencoder:
 # in a ``FrozenEstimator``, for it is fitted already.
 

@@ -21,7 +21,7 @@ X_train, X_test = train_test_split(X, random_state=0)
 # %%
 # One fit, one curve
 # ------------------
-# The components of a plain autoencoder explain the variance together, and in no order. With ``ordered=True`` the first
+# The components of a plain :class:`~skae.Autoencoder` explain the variance together, and in no order. With ``ordered=True`` the first
 # component is the best code of size one, the first two are the best code of size two, and so on. One fit then has the
 # whole curve: ``explained_variance_ratio_`` is what each component adds, as PCA's is.
 
@@ -31,7 +31,7 @@ for k in (1, 2, 4, 8, 16):
     print(f"  {k:2d}: {ordered.explained_variance_ratio_[:k].sum():.3f}")
 
 # %%
-# On training images the shares flatter, so the display measures the curve on test images. The curve beside it is that
+# On training images the shares flatter, so :class:`~skae.inspection.ExplainedVarianceDisplay` measures the curve on test images. The curve beside it is that
 # of a PCA fitted to the test images themselves: no linear code can do better on them. The autoencoder, which has never
 # seen them, is above it. The grey line is a share of 0.9.
 
@@ -49,7 +49,7 @@ sizes = (1, 2, 4, 8, 16)
 lines = {f"{k} component{'s'[: k > 1]}": ordered.inverse_transform(codes[:, :k]) for k in sizes}
 lines["original"] = X_test[:10]
 
-figure, axes = plt.subplots(len(lines), 10, figsize=(8, 4.8), layout="constrained")
+figure, axes = plt.subplots(len(lines), 10, figsize=(8, 4.3), layout="constrained")
 for line, (name, images) in zip(axes, lines.items(), strict=True):
     for ax, image in zip(line, images, strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray", vmin=0, vmax=16)

@@ -43,7 +43,7 @@ def film(n_frames, rng):
 
 
 rng = np.random.default_rng(0)
-clean = film(2000, rng)
+clean = film(1200, rng)
 truth = film(120, rng)
 noisy = np.clip(truth + rng.normal(scale=0.4, size=truth.shape), 0, 1).astype(np.float32)
 
@@ -57,8 +57,10 @@ def psnr(frames):
 # Four denoisers
 # --------------
 # A blur over space and time needs no clean recording. PCA projects noisy frames on components of the clean recording.
-# Blur and PCA have the parameters that are best for the truth. The denoising autoencoders strike frames of the clean
-# recording with noise and learn to take it away again. One has dense layers. The other has convolutions, which see the
+# Blur and PCA have the parameters that are best for the truth. Two
+# :class:`~skae.DenoisingAutoencoder` strike frames of the clean
+# recording with noise and learn to take it away again. One has dense layers. The other has convolutions
+# (:class:`~skae.architectures.Convolutional`), which see the
 # same shape alike wherever it is.
 
 blurred = [
@@ -78,7 +80,7 @@ convolutional = DenoisingAutoencoder(
     architecture=Convolutional(image_shape=(SIDE, SIDE), channels=(8, 16)),
     hidden_layer_sizes=(256,),
     batch_size=32,
-    max_iter=12,
+    max_iter=10,
     **noise,
 ).fit(clean)
 
@@ -100,7 +102,7 @@ for name, frames in clips.items():
 # Every tenth frame of the second recording:
 
 shown = {"truth": truth, **clips}
-figure, axes = plt.subplots(len(shown), 10, figsize=(8.8, 5.2), layout="constrained")
+figure, axes = plt.subplots(len(shown), 10, figsize=(8.8, 5.4), layout="constrained")
 for line, (name, frames) in zip(axes, shown.items(), strict=True):
     for ax, frame in zip(line, frames[::10], strict=False):
         ax.imshow(frame.reshape(SIDE, SIDE), cmap="gray", vmin=0, vmax=1)
@@ -111,6 +113,7 @@ plt.show()
 # %%
 # Frame by frame
 # --------------
+# The order is the same in nearly every frame but for the two autoencoders, which take turns.
 
 figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 colors = ("0.7", "0.3", "#d1662a", "#3a9a5b", "#2a63b0")

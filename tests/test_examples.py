@@ -36,3 +36,11 @@ def test_an_example(path):
     names = [name for name in imports_of(tree) if name.split(".")[0] == "skae"]
     assert names
     assert not [name for name in names if any(part.startswith("_") for part in name.split("."))]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_offline(path):
+    """The gallery is made where there is no network, and no Fashion-MNIST either."""
+    fetched = [name for name in imports_of(ast.parse(path.read_text())) if name.split(".")[-1].startswith("fetch_")]
+    assert not fetched
+    assert "fetch_" not in path.read_text()

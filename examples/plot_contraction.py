@@ -1,0 +1,82 @@
+"""
+Codes that hold still
+=====================
+
+Rows lie near a curve. A code should answer to steps along it, and not to the noise across it. Does a contractive code
+do that, and what does it cost?
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+
+from skae import Autoencoder, ContractiveAutoencoder
+from skae.metrics import reconstruction_scorer
+
+# %%
+# Along a curve and across it
+# ---------------------------
+# Points scatter about an arc. The code has two numbers, so there is no bottleneck, and nothing makes a plain
+# autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays ``alpha`` for each squared unit by
+# which its code answers to a step of the row, whatever the direction. Only steps along the arc are worth that price.
+
+rng = np.random.default_rng(0)
+
+
+def arc(angle):
+    """Points of the arc, and the directions along it and across it."""
+    out = np.column_stack([np.cos(angle), np.sin(angle)])
+    return out, np.column_stack([-out[:, 1], out[:, 0]]), out
+
+
+X = arc(rng.uniform(0, 1.5 * np.pi, 600))[0] + rng.normal(scale=0.08, size=(600, 2))
+models = {
+    "Autoencoder": Autoencoder(2, random_state=0).fit(X),
+    "ContractiveAutoencoder": ContractiveAutoencoder(2, alpha=10.0, contraction_method="exact", random_state=0).fit(X),
+}
+on, along, across = arc(np.linspace(0.2, 1.5 * np.pi - 0.2, 40))
+step = 1e-3
+print(f"{'a step of 1 moves the code by':32s}{'along':>8s}{'across':>8s}{'R²':>8s}")
+for name, model in models.items():
+    moved = [np.linalg.norm(model.transform(on + step * way) - model.transform(on), axis=1) for way in (along, across)]
+    along_by, across_by = (way.mean() / step for way in moved)
+    print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
+
+# %%
+# Small circles about points of the arc, and what each model gives back of them:
+
+turn = np.linspace(0, 2 * np.pi, 60)
+circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
+centres = on[2::5]
+figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.4), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes, ("circles", *models), strict=True):
+    ax.plot(*X.T, ".", color="0.8", markersize=3)
+    for centre in centres:
+        shown = centre + circle
+        if name in models:
+            shown = models[name].inverse_transform(models[name].transform(shown))
+        ax.plot(*shown.T, color="#2a63b0", linewidth=1.5)
+    ax.set(aspect="equal", title=name)
+    ax.axis("off")
+plt.show()
+
+# %%
+# The price
+# ---------
+# On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
+# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie
+# from their mean, and how much of the test images is given back.
+
+X_train, X_test = train_test_split(load_digits().data, random_state=0)
+noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)
+print(f"{'':30s}{'contraction':>12s}{'moves by':>10s}{'R²':>8s}")
+reducers = {"PCA": PCA(16, random_state=0), "Autoencoder": Autoencoder(16, max_iter=15, random_state=0)}
+for alpha in (0.3, 10.0):
+    reducers[f"contractive, alpha={alpha}"] = ContractiveAutoencoder(16, alpha=alpha, max_iter=15, random_state=0)
+for name, reducer in reducers.items():
+    codes = reducer.fit(X_train).transform(X_test)
+    moves = np.linalg.norm(reducer.transform(noisy) - codes, axis=1).mean() / np.linalg.norm(codes, axis=1).mean()
+    contraction = f"{reducer.contraction(X_test).mean():12.2f}" if "contractive" in name else f"{'':12s}"
+    print(f"{name:30s}{contraction}{moves:10.3f}{reconstruction_scorer(reducer, X_test):8.3f}")
