@@ -307,7 +307,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
         parts = [type(self), self._module_class, *self.get_params().values()]
         owners = [part if callable(part) else type(part) for part in parts]
-        return any(owner.__module__.split(".")[0] not in HOUSES for owner in owners)
+        # what `exec` made may have no module
+        return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
 
     def _isolated(self, seed):
         return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
