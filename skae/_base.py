@@ -309,6 +309,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
         parts = [type(self), self._module_class, *self.get_params().values()]
         owners = [part if callable(part) else type(part) for part in parts]
+        # what `exec` made may have no module
         return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
 
     def _isolated(self, seed):

@@ -156,6 +156,13 @@ def test_shares_above_one_are_refused(corruption, digits):
         DenoisingAutoencoder(corruption=corruption, corruption_level=1.5).fit(digits)
 
 
+def test_a_callable_without_a_module(digits):
+    names = {}
+    exec("def nothing(rows):\n    return rows", names)  # as code that is read from a page
+    assert names["nothing"].__module__ is None
+    DenoisingAutoencoder(2, corruption=names["nothing"], **QUICK).fit(digits)
+
+
 def test_bad_callables(digits):
     with pytest.raises(ValueError, match=r"must return a torch.Tensor of the shape .* returned \(\d+, 63\)"):
         DenoisingAutoencoder(corruption=lambda rows: rows[:, 1:]).fit(digits)
