@@ -119,7 +119,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
-              + \alpha \left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert_F^2
+              + \alpha {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
     Codes are measured as they are shown, and rows as they are scaled inside. To first order it is what Gaussian noise
     of variance `alpha` would do: a contractive autoencoder is a denoising one without noise [2]_. Training starts at

@@ -109,8 +109,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     Fresh noise :math:`q` strikes each row at each step, and the loss is against the clean row [1]_:
 
-    .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{\tilde x_i \sim q(\cdot | x_i)}
-              \lVert x_i - g(f(\tilde x_i)) \rVert^2
+    .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{{\tilde x}_i \sim q(\cdot | x_i)}
+              \lVert x_i - g(f({\tilde x}_i)) \rVert^2
 
     `reconstruct(X_noisy)` then denoises. Codes answer to what rows have in common rather than to their noise. Training
     starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is kept as far as its gain over

@@ -170,7 +170,8 @@ def test_nothing_is_fetched_from_elsewhere(browser, site):
 def test_the_search_finds_a_class(browser, site):
     resize(browser, DESK)
     browser.get(f"{site}/search.html?q=VariationalAutoencoder")
-    wait(browser, "document.querySelectorAll('#search-results li a').length > 3")
+    wait(browser, "/found [0-9]+ pages/.test(document.querySelector('#search-results').textContent)")
+    wait(browser, "document.querySelectorAll('#search-results li a').length > 10")
     links = browser.execute_script("return [...document.querySelectorAll('#search-results li a')].map(a => a.href)")
     assert any("api/skae.VariationalAutoencoder.html" in link for link in links[:3])
     assert any("guide/variational.html" in link for link in links)
