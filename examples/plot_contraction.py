@@ -45,7 +45,9 @@ for name, model in models.items():
     print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
 
 # %%
-# Small circles about points of the arc, and what each model gives back of them:
+# All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers
+# three times as much to a step along the arc. Here are small circles about points of the arc, and what each model gives
+# back of them. R² hardly falls, for the noise across the arc is little of the variance.
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
@@ -66,8 +68,8 @@ plt.show()
 # The price
 # ---------
 # On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
-# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie
-# from their mean, and how much of the test images is given back.
+# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie from their
+# mean, and how much of the test images is given back.
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)
@@ -80,3 +82,8 @@ for name, reducer in reducers.items():
     moves = np.linalg.norm(reducer.transform(noisy) - codes, axis=1).mean() / np.linalg.norm(codes, axis=1).mean()
     contraction = f"{reducer.contraction(X_test).mean():12.2f}" if "contractive" in name else f"{'':12s}"
     print(f"{name:30s}{contraction}{moves:10.3f}{reconstruction_scorer(reducer, X_test):8.3f}")
+
+# %%
+# Codes of PCA and of the plain autoencoder move alike under noise. With ``alpha=0.3`` they move by a fifth less, and R²
+# is a little below the plain one's. With ``alpha=10`` they move hardly less than that, and what the network had gained
+# over PCA is gone. So the weight is worth a search.
