@@ -111,7 +111,7 @@ plt.show()
 # %%
 # Frame by frame
 # --------------
-# The noise is as strong in each frame, and no denoiser fails on some of them: the lines hardly cross.
+# The noise is as strong in each frame, and no denoiser fails on some of them.
 
 figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 colors = ("0.7", "0.3", "#d1662a", "#3a9a5b", "#2a63b0")
