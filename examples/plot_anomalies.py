@@ -112,8 +112,9 @@ for name, blame in (("feature errors", blamed), ("distance from the mean", z)):
     )
 
 # %%
-# Every other time it is, and the rival's one time in ten. Where a column has little to do with the others, a value within its range can't be told. Here is a row whose
-# area was made that of a large nucleus; its radius and perimeter say that it can't be so.
+# Every other time it is, and the rival's one time in ten. Where a column has little to do with the others, a value
+# within its range can't be told. Here is a row whose area was made that of a large nucleus; its radius and perimeter
+# say that it can't be so.
 
 row = new[:1].copy()
 row[0, 3] = np.quantile(rows[:, 3], 0.9)

@@ -35,7 +35,7 @@ X = arc(rng.uniform(0, 1.5 * np.pi, 600))[0] + rng.normal(scale=0.08, size=(600,
 models = {
     "Autoencoder": Autoencoder(2, random_state=0).fit(X),
     "ContractiveAutoencoder": ContractiveAutoencoder(
-        2, alpha=10.0, contraction_method="exact", max_iter=25, random_state=0
+        2, alpha=10.0, contraction_method="exact", max_iter=15, random_state=0
     ).fit(X),
 }
 on, along, across = arc(np.linspace(0.2, 1.5 * np.pi - 0.2, 40))
@@ -47,8 +47,8 @@ for name, model in models.items():
     print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
 
 # %%
-# All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers about
-# four times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the arc is
+# All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers
+# about four times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the arc is
 # little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
 
 turn = np.linspace(0, 2 * np.pi, 60)
@@ -87,5 +87,5 @@ for name, reducer in reducers.items():
 
 # %%
 # Codes of PCA and of the plain autoencoder move alike under noise. With ``alpha=0.3`` they move by a fifth less, and R²
-# is a little below the plain one's. With ``alpha=10`` they move no less than that, and R² is below PCA's: the start of a
-# contractive fit is a PCA that is shrunk. So the weight is worth a search.
+# is a little below the plain one's. With ``alpha=10`` they move no less than that, and R² is below PCA's: the start of
+# a contractive fit is a PCA that is shrunk. So the weight is worth a search.

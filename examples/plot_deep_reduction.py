@@ -55,9 +55,9 @@ for name, reducer in reducers.items():
 
 # %%
 # From a random start the deep net is far from trained after these epochs: PCA is better, and takes no time. Trained
-# layer by layer it comes nearer to PCA, not above it. From PCA's solution the same layers get above it in as many epochs. But the
-# default of two narrower layers does better still. PCA's codes are as good for neighbours as those of the deep net that
-# starts there.
+# layer by layer it comes nearer to PCA, not above it. From PCA's solution the same layers get above it in as many
+# epochs. But the default of two narrower layers does better still. PCA's codes are as good for neighbours as those of
+# the deep net that starts there.
 #
 # A view of the codes
 # -------------------
