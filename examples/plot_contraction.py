@@ -48,8 +48,8 @@ for name, model in models.items():
 
 # %%
 # All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers
-# about four times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the arc is
-# little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
+# more than three times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the
+# arc is little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
