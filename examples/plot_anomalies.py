@@ -83,7 +83,7 @@ plt.show()
 # Which columns?
 # --------------
 # A table of 30 measurements of cell nuclei. The detector is fitted to benign ones. Malignant ones are odd, and a forest
-# finds that as well: they are large, which one column is enough to tell.
+# finds that nearly as well.
 
 data = load_breast_cancer()
 benign, malignant = data.data[data.target == 1], data.data[data.target == 0]
@@ -112,7 +112,9 @@ for name, blame in (("feature errors", blamed), ("distance from the mean", z)):
     )
 
 # %%
-# One row with the area of another: its radius and perimeter say that it can't be so.
+# Every other time it is, and the rival's one time in ten. Where a column has little to do with the others, a value
+# within its range can't be told. Here is a row whose area was made that of a large nucleus; its radius and perimeter
+# say that it can't be so.
 
 row = new[:1].copy()
 row[0, 3] = np.quantile(rows[:, 3], 0.9)

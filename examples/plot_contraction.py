@@ -34,7 +34,9 @@ def arc(angle):
 X = arc(rng.uniform(0, 1.5 * np.pi, 600))[0] + rng.normal(scale=0.08, size=(600, 2))
 models = {
     "Autoencoder": Autoencoder(2, random_state=0).fit(X),
-    "ContractiveAutoencoder": ContractiveAutoencoder(2, alpha=10.0, contraction_method="exact", random_state=0).fit(X),
+    "ContractiveAutoencoder": ContractiveAutoencoder(
+        2, alpha=10.0, contraction_method="exact", max_iter=15, random_state=0
+    ).fit(X),
 }
 on, along, across = arc(np.linspace(0.2, 1.5 * np.pi - 0.2, 40))
 step = 1e-3
@@ -45,7 +47,9 @@ for name, model in models.items():
     print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
 
 # %%
-# Small circles about points of the arc, and what each model gives back of them:
+# All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers
+# more than three times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the
+# arc is little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
@@ -66,17 +70,22 @@ plt.show()
 # The price
 # ---------
 # On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
-# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie
-# from their mean, and how much of the test images is given back.
+# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie from their
+# mean, and how much of the test images is given back.
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)
 print(f"{'':30s}{'contraction':>12s}{'moves by':>10s}{'R²':>8s}")
-reducers = {"PCA": PCA(16, random_state=0), "Autoencoder": Autoencoder(16, max_iter=15, random_state=0)}
+reducers = {"PCA": PCA(16, random_state=0), "Autoencoder": Autoencoder(16, max_iter=10, random_state=0)}
 for alpha in (0.3, 10.0):
-    reducers[f"contractive, alpha={alpha}"] = ContractiveAutoencoder(16, alpha=alpha, max_iter=15, random_state=0)
+    reducers[f"contractive, alpha={alpha}"] = ContractiveAutoencoder(16, alpha=alpha, max_iter=10, random_state=0)
 for name, reducer in reducers.items():
     codes = reducer.fit(X_train).transform(X_test)
     moves = np.linalg.norm(reducer.transform(noisy) - codes, axis=1).mean() / np.linalg.norm(codes, axis=1).mean()
     contraction = f"{reducer.contraction(X_test).mean():12.2f}" if "contractive" in name else f"{'':12s}"
     print(f"{name:30s}{contraction}{moves:10.3f}{reconstruction_scorer(reducer, X_test):8.3f}")
+
+# %%
+# Codes of PCA and of the plain autoencoder move alike under noise. With ``alpha=0.3`` they move by a fifth less, and R²
+# is a little below the plain one's. With ``alpha=10`` they move no less than that, and R² is below PCA's: the start of
+# a contractive fit is a PCA that is shrunk. So the weight is worth a search.

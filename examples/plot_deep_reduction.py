@@ -54,7 +54,10 @@ for name, reducer in reducers.items():
     print(f"{name:24s}{reconstruction_scorer(reducer, X_test):8.3f}{accuracy:28.3f}")
 
 # %%
-# NUMBERS
+# From a random start the deep net is far from trained after these epochs: PCA is better, and takes no time. Trained
+# layer by layer it comes nearer to PCA, not above it. From PCA's solution the same layers get above it in as many
+# epochs. But the default of two narrower layers does better still. PCA's codes are as good for neighbours as those of
+# the deep net that starts there.
 #
 # A view of the codes
 # -------------------

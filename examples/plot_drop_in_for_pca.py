@@ -27,11 +27,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # %%
 # One search over both
 # --------------------
-# :class:`~skae.Autoencoder` has PCA's methods and its ``n_components``, so both are candidates of the same grid. The search looks
-# at two scores. The first is the accuracy of the classifier behind the reducer. The second is how much of held-out
-# images the reducer gives back:
-# :func:`~skae.metrics.reconstruction_scorer` takes anything that transforms there and back, here the
-# pipeline's first step.
+# :class:`~skae.Autoencoder` has PCA's methods and its ``n_components``, so both are candidates of the same grid. The
+# search looks at two scores. The first is the accuracy of the classifier behind the reducer. The second is how much of
+# held-out images the reducer gives back: :func:`~skae.metrics.reconstruction_scorer` takes anything that transforms
+# there and back, here the pipeline's first step.
 
 
 def reconstruction(pipe, X, y):  # noqa: ARG001 - a scorer's signature

@@ -41,8 +41,8 @@ def draw(lines, labels=None):
 # %%
 # New digits
 # ----------
-# The codes of a :class:`~skae.VariationalAutoencoder` are to be spread like a standard normal distribution. ``sample`` draws from
-# that and decodes.
+# The codes of a :class:`~skae.VariationalAutoencoder` are to be spread like a standard normal distribution. ``sample``
+# draws from that and decodes.
 
 vae = VariationalAutoencoder(8, random_state=0).fit(X_train)
 draw(vae.sample(30, random_state=0).reshape(3, 10, 64))
@@ -71,10 +71,9 @@ plt.show()
 # %%
 # Any autoencoder can be drawn from
 # ---------------------------------
-# A plain autoencoder has no prior.
-# :class:`~skae.LatentSampler` fits a density to its codes afterwards, a mixture of normal
-# distributions unless another is given, and draws from that. It takes PCA as well, and the variational autoencoder:
-# in a ``FrozenEstimator``, for it is fitted already.
+# A plain autoencoder has no prior. :class:`~skae.LatentSampler` fits a density to its codes afterwards, a mixture of
+# normal distributions unless another is given, and draws from that. It takes PCA as well, and the variational
+# autoencoder: in a ``FrozenEstimator``, for it is fitted already.
 
 samplers = {
     "variational, mixture": LatentSampler(FrozenEstimator(vae), random_state=0),

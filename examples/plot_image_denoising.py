@@ -91,7 +91,10 @@ for name, image in {"noisy": noisy, **restored}.items():
     print(f"{name:16s}{psnr(image):6.1f} dB")
 
 # %%
-# NUMBERS
+# All three are above PCA, for they know what noise to expect. The dense one gains most over the linear denoiser it
+# starts at. The convolutional one is no better than that after six epochs: in patches as small as these, dense layers
+# see all there is to see, and convolutions take many epochs and images before they are ahead. Neither brings back the
+# finest lines or all of the red.
 #
 # The photographs
 # ---------------
@@ -118,7 +121,7 @@ plt.show()
 # %%
 # How the training went
 # ---------------------
-# The loss of held-out patches, struck by noise, decides which epoch is kept.
+# The loss of held-out patches, struck by noise, decides which epoch is kept. It fell to the end.
 
 LossCurveDisplay.from_estimator(denoisers["convolutional"])
 plt.show()

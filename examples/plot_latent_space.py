@@ -25,9 +25,9 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # %%
 # Two planes
 # ----------
-# ``whiten=True`` gives the codes of a plain :class:`~skae.Autoencoder` a variance of one, because codes are drawn from a
-# standard normal distribution below. :class:`~skae.VariationalAutoencoder` is trained for that. PCA's plane is shown for
-# comparison.
+# ``whiten=True`` gives the codes of a plain :class:`~skae.Autoencoder` a variance of one, because codes are drawn from
+# a standard normal distribution below. :class:`~skae.VariationalAutoencoder` is trained for that. PCA's plane is shown
+# for comparison.
 
 plain = Autoencoder(2, whiten=True, random_state=0).fit(X_train)
 variational = VariationalAutoencoder(2, random_state=0).fit(X_train)
@@ -56,12 +56,12 @@ plt.show()
 # passages and gaps in between. The variational one has noise in its codes while it is trained, so a point near a code
 # has to be decoded to nearly the same image, and codes are to fill the plane as a normal distribution does.
 #
-# Two metrics say how far that went, for codes drawn from that distribution. :func:`~skae.metrics.continuity` is the variance of decoded
-# images over the squared stretch of the decoder: 1 at best, and near 0 if close codes are decoded to images that have
-# little to do with each other. ``completeness`` compares decoded draws with images. Here these are the reconstructions
-# of test images: what two numbers can't hold of an image is no fault of a place in the plane. Precision is then the
-# share of the draws that fall where images are, recall the share of the images that draws come near. scikit-learn's
-# ``trustworthiness`` is of the encoder: whether images with neighbouring codes are neighbours.
+# Two metrics say how far that went, for codes drawn from that distribution. :func:`~skae.metrics.continuity` is the
+# variance of decoded images over the squared stretch of the decoder: 1 at best, and near 0 if close codes are decoded
+# to images that have little to do with each other. ``completeness`` compares decoded draws with images. Here these are
+# the reconstructions of test images: what two numbers can't hold of an image is no fault of a place in the plane.
+# Precision is then the share of the draws that fall where images are, recall the share of the images that draws come
+# near. scikit-learn's ``trustworthiness`` is of the encoder: whether images with neighbouring codes are neighbours.
 
 codes = np.random.default_rng(0).standard_normal((len(X_test), 2))
 print(f"{'':26s}{'R²':>8s}{'continuity':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}")

@@ -21,9 +21,9 @@ X_train, X_test = train_test_split(X, random_state=0)
 # %%
 # One fit, one curve
 # ------------------
-# The components of a plain :class:`~skae.Autoencoder` explain the variance together, and in no order. With ``ordered=True`` the first
-# component is the best code of size one, the first two are the best code of size two, and so on. One fit then has the
-# whole curve: ``explained_variance_ratio_`` is what each component adds, as PCA's is.
+# The components of a plain :class:`~skae.Autoencoder` explain the variance together, and in no order. With
+# ``ordered=True`` the first component is the best code of size one, the first two are the best code of size two, and so
+# on. One fit then has the whole curve: ``explained_variance_ratio_`` is what each component adds, as PCA's is.
 
 ordered = Autoencoder(n_components=16, ordered=True, random_state=0).fit(X_train)
 print("Share of the training images' variance, of the first components together:")
@@ -31,9 +31,9 @@ for k in (1, 2, 4, 8, 16):
     print(f"  {k:2d}: {ordered.explained_variance_ratio_[:k].sum():.3f}")
 
 # %%
-# On training images the shares flatter, so :class:`~skae.inspection.ExplainedVarianceDisplay` measures the curve on test images. The curve beside it is that
-# of a PCA fitted to the test images themselves: no linear code can do better on them. The autoencoder, which has never
-# seen them, is above it. The grey line is a share of 0.9.
+# On training images the shares flatter, so :class:`~skae.inspection.ExplainedVarianceDisplay` measures the curve on
+# test images. The curve beside it is that of a PCA fitted to the test images themselves: no linear code can do better
+# on them. The autoencoder, which has never seen them, is above it. The grey line is a share of 0.9.
 
 display = ExplainedVarianceDisplay.from_estimator(ordered, X_test)
 display.ax_.axhline(0.9, color="0.7", linewidth=0.8, zorder=0)
@@ -60,9 +60,9 @@ plt.show()
 # %%
 # A share of the variance
 # -----------------------
-# As with PCA, ``n_components`` may be a share of the variance. PCA counts that of the images it is fitted to, and
-# falls a little short on others. The autoencoder takes the smallest size that reaches the share on rows that were held
-# out, and never more components than PCA.
+# As with PCA, ``n_components`` may be a share of the variance. PCA counts that of the images it is fitted to, and falls
+# a little short on others. The autoencoder takes the smallest size that reaches the share on rows that were held out,
+# and never more components than PCA.
 
 for reducer in (PCA(n_components=0.9), Autoencoder(n_components=0.9, random_state=0)):
     reducer.fit(X_train)

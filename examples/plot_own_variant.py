@@ -24,10 +24,10 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # %%
 # A formula and an estimator
 # --------------------------
-# A variant is a torch module that overrides some of the hooks of :class:`~skae.nn.AutoencoderModule`, and an estimator that names it.
-# The hook here is ``penalty``: it sees scaled rows and their codes, and returns named terms of the loss, one number a
-# row. Each row is compared with its neighbour in the batch, which is another one at each step. The start at PCA, the
-# held-out rows, pickles, ``GridSearchCV`` and the displays come with the base classes.
+# A variant is a torch module that overrides some of the hooks of :class:`~skae.nn.AutoencoderModule`, and an estimator
+# that names it. The hook here is ``penalty``: it sees scaled rows and their codes, and returns named terms of the loss,
+# one number a row. Each row is compared with its neighbour in the batch, which is another one at each step. The start
+# at PCA, the held-out rows, pickles, ``GridSearchCV`` and the displays come with the base classes.
 
 
 class DistanceModule(AutoencoderModule):

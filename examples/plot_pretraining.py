@@ -21,11 +21,10 @@ X, y = load_digits(return_X_y=True)
 # %%
 # Without labels
 # --------------
-# No reducer is shown a label. :class:`~skae.StackedAutoencoder` is trained layer by layer, and then as one network; its code here
-# is a wide layer of ReLUs.
-# :class:`~skae.SparseAutoencoder` has a wide code too, of which an image uses a few units.
-# :class:`~skae.ContractiveAutoencoder` has a short code that moves little where images do. All features are divided by one number
-# each, so that a classifier's penalty weighs alike.
+# No reducer is shown a label. :class:`~skae.StackedAutoencoder` is trained layer by layer, and then as one network; its
+# code here is a wide layer of ReLUs. :class:`~skae.SparseAutoencoder` has a wide code too, of which an image uses a few
+# units. :class:`~skae.ContractiveAutoencoder` has a short code that moves little where images do. All features are
+# divided by one number each, so that a classifier's penalty weighs alike.
 
 reducers = {
     "PCA": PCA(16, random_state=0),
@@ -64,9 +63,9 @@ for title in classifiers:
 # %%
 # For the linear classifier sparse and contractive codes are better features than pixels: what the networks learned
 # without labels, it need not learn from them. The stack's and PCA's are not, and a linear map could add nothing to a
-# linear classifier. The kernel classifier finds nonlinear features by itself. There the contractive
-# codes help a little, and the wide ones are worse than pixels. So pre-training is worth a try where labels are few, and
-# no more than that.
+# linear classifier. The kernel classifier finds nonlinear features by itself. There the contractive codes help a
+# little, and the wide ones are worse than pixels. So pre-training is worth a try where labels are few, and no more than
+# that.
 
 colors = dict(zip(features, ("0.5", "#d1662a", "#3a9a5b", "#8a4fb0", "#2a63b0"), strict=True))
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), sharey=True, layout="constrained")

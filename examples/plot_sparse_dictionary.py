@@ -45,8 +45,8 @@ def put_together(X_hat):
 # Ten numbers an image
 # --------------------
 # PCA has ten components, all of which are used. :class:`~skae.SparseAutoencoder` has a dictionary of 200 atoms and
-# ``sparsity="top_k"``: each patch chooses ten of them. Both describe a patch by ten numbers; the sparse code has to
-# say which ten, too.
+# ``sparsity="top_k"``: each patch chooses ten of them. Both describe a patch by ten numbers; the sparse code has to say
+# which ten, too.
 
 n_numbers = 10
 pca = PCA(n_numbers, random_state=0).fit(X_train)
@@ -116,9 +116,9 @@ plt.show()
 # %%
 # As many parts as an image needs
 # -------------------------------
-# With ``sparsity="batch_top_k"`` ten atoms are active on average over training patches: those that are smooth leave theirs
-# to others. In the right part nearly all of the sky and the lake do without, and the temple has many more than ten, so
-# that the average is above ten. That is why R² is greater, too.
+# With ``sparsity="batch_top_k"`` ten atoms are active on average over training patches: those that are smooth leave
+# theirs to others. In the right part nearly all of the sky and the lake do without, and the temple has many more than
+# ten, so that the average is above ten. That is why R² is greater, too.
 
 batch = SparseAutoencoder(200, sparsity="batch_top_k", n_nonzero_coefs=n_numbers, random_state=0).fit(X_train)
 numbers = (batch.transform(X_test) > 0).sum(axis=1)

@@ -73,8 +73,7 @@ plt.show()
 # -----------------
 # In a new stretch one peak is upside down and one beat comes early. The error of a step is the mean over all windows
 # that hold it, and the limit is the greatest error of the clean stretch. PCA's errors are large everywhere: it hardly
-# tells the odd beats from the others. Those of the autoencoders stand
-# out, and those of the dense one most.
+# tells the odd beats from the others. Those of the autoencoders stand out, and those of the dense one most.
 
 
 def errors(model, signal):

@@ -57,11 +57,9 @@ def psnr(frames):
 # Four denoisers
 # --------------
 # A blur over space and time needs no clean recording. PCA projects noisy frames on components of the clean recording.
-# Blur and PCA have the parameters that are best for the truth. Two
-# :class:`~skae.DenoisingAutoencoder` strike frames of the clean
-# recording with noise and learn to take it away again. One has dense layers. The other has convolutions
-# (:class:`~skae.architectures.Convolutional`), which see the
-# same shape alike wherever it is.
+# Blur and PCA have the parameters that are best for the truth. Two :class:`~skae.DenoisingAutoencoder` strike frames of
+# the clean recording with noise and learn to take it away again. One has dense layers. The other has convolutions
+# (:class:`~skae.architectures.Convolutional`), which see the same shape alike wherever it is.
 
 blurred = [
     gaussian_filter(noisy.reshape(-1, SIDE, SIDE), (time, space, space)).reshape(noisy.shape)
@@ -113,7 +111,7 @@ plt.show()
 # %%
 # Frame by frame
 # --------------
-# The order is the same in nearly every frame but for the two autoencoders, which take turns.
+# The noise is as strong in each frame, and no denoiser fails on some of them.
 
 figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 colors = ("0.7", "0.3", "#d1662a", "#3a9a5b", "#2a63b0")
