@@ -405,7 +405,7 @@ other_frame(
     "feature names should match",
     np.column_stack([TABLE, TABLE[:, 0]]),
 )
-if parse_version(sklearn.__version__) >= parse_version("1.9"):  # before, scikit-learn had nothing against it
+if parse_version(sklearn.__version__) >= parse_version("1.9"):  # 1.6 has nothing against it
     bad_frame("frame with a name twice", lambda: FRAME.set_axis(list("abcdd"), axis=1), "unique")
 bad_frame(
     "frame with names of several types",

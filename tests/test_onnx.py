@@ -15,6 +15,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import skl2onnx
+import strict_device
 import torch
 from conftest import QUICKER
 from sklearn.exceptions import NotFittedError
@@ -100,9 +101,8 @@ def far_from(X):
 # The same as the methods ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not strict_device.AVAILABLE, reason="this torch has no backends written in Python")
 def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_left_behind):
-    import strict_device  # skips the test where torch is too old for it
-
     X = rows + 10_000
     estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
     assert estimator.best_epoch_ > 0  # so that what is beyond the limit has a way of its own

@@ -201,7 +201,7 @@ def test_bad_contamination(contamination, digits):
 
 
 def test_bad_calls(digits):
-    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter from before 1.7
+    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter is what 1.6 says
         AutoencoderOutlierDetector(StandardScaler).fit(digits)
     with pytest.raises(ValueError, match="must be an object implementing"):
         AutoencoderOutlierDetector(IsolationForest()).fit(digits)

@@ -222,6 +222,7 @@ def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
 
 
 @pytest.mark.parametrize("n_rows", [240, 2100])
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
     X = np.tile(digits, (9, 1))[:n_rows]
     real, n_compiled = torch.compile, 0
