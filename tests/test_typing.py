@@ -24,9 +24,10 @@ pytest.importorskip("basedpyright")
 def checked(*arguments, path=()):
     """Run the type checker and return what it answers."""
     paths = [*map(str, path), str(Path(skae.__file__).parents[1])]
-    python = ("--pythonpath", sys.executable)
-    command = [sys.executable, "-m", "basedpyright", "--outputjson", *python, *arguments]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", *arguments]
+    # --verifytypes asks the first python on the path where packages are, whatever --pythonpath says
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PATH": programs}
     return json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout)
 
 
