@@ -3,7 +3,6 @@
 #   make test-minimum      the tests with the lowest versions that pyproject.toml allows, in .venv-minimum
 #   make docs              the documentation, in docs/_build/html
 #   make site              the same, and a browser looks at it: Chromium or Chrome, and chromedriver
-#   make site              the same, and a browser looks at it: Chromium or Chrome, and chromedriver
 #   make dist              the sdist and the wheel in dist/, checked, and used in a clean environment
 PYTHON ?= python3
 PIP_ARGS ?=
@@ -30,9 +29,6 @@ test: lint
 
 docs: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
-
-site: docs
-	SKAE_SITE=required $(BIN)/python -m pytest -n 0 tests/test_site.py
 
 site: docs
 	SKAE_SITE=required $(BIN)/python -m pytest -n 0 tests/test_site.py
