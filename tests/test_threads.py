@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # torch does so at its first optimiser, and an import that is interrupted stays half done
 from conftest import SMALL
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -127,12 +128,20 @@ class Interrupted:
         self.seconds = seconds
 
     def __enter__(self):
-        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler), sys.unraisablehook
+        sys.unraisablehook = self.once_more
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def once_more(self, dropped):
+        """Python drops what is raised in a `__del__` or a callback of its collector, such as hypothesis has one."""
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            return self.before[1](dropped)
+        return signal.setitimer(signal.ITIMER_REAL, 0.001)
 
     def __exit__(self, *_):
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.before)
+        sys.unraisablehook = self.before[1]
+        signal.signal(signal.SIGALRM, self.before[0])
 
 
 interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
@@ -150,6 +159,20 @@ def assert_nobody_has_the_generators():
     other.start()
     other.join(timeout=60)
     assert not other.is_alive()
+
+
+@interrupts
+def test_an_interrupt_that_python_drops_comes_again():
+    class Gone:
+        def __del__(self):
+            time.sleep(0.5)
+
+    def in_a_finaliser_first():
+        Gone()
+        time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.01):
+        in_a_finaliser_first()
 
 
 @interrupts
