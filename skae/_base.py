@@ -27,6 +27,7 @@ from skae._defaults import (
     auto_stream_batch_size,
     prefix_sizes,
 )
+from skae._distributed import agreed, is_first, of_first
 from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
@@ -55,6 +56,7 @@ SHAPING = (
     *("whiten", "loss", "scale"),
 )
 UNCOUNTED = ("checkpoint", "checkpoint_interval", "random_state", "verbose")  # a run is the same whatever they are
+OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
 HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
@@ -125,6 +127,10 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _start(self, rows, blueprint, seed):
         """Where training starts: the linear optimum of the variant's objective on scaled rows."""
         return linear_start(rows, blueprint.n_components, seed)
+
+    def _common_start(self, rows, blueprint, seed):
+        """The same in all processes of a group, to the bit."""
+        return of_first(self._start(rows, blueprint, seed))
 
     def _is_solved(self, blueprint):
         """Whether the start is the optimum, so that there is nothing to train."""
@@ -234,11 +240,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         """
         with self._or_as_before():
             warm = self.warm_start and self.__sklearn_is_fitted__()
-            X = self._checked(X, reset=not warm, least=2)
-            self._check_more_parameters()
-            if warm:
-                self._check_unchanged("warm_start=True")
-            seed, checkpoint = self._draw_seed(), None
+            with agreed() as facts:
+                X = self._checked(X, reset=not warm, least=2)
+                self._check_more_parameters()
+                if warm:
+                    self._check_unchanged("warm_start=True")
+                seed, checkpoint = self._draw_seed(), None
+                self._state_facts(facts, X, seed, warm)
+            seed = of_first(seed)
             if self.checkpoint is not None:
                 checkpoint = self._open_checkpoint(X, seed, warm)
                 seed = checkpoint.seed
@@ -274,11 +283,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         """
         with self._or_as_before():
             first = not self.__sklearn_is_fitted__()
-            X = self._checked(X, reset=first, least=2 if first else 1)
-            self._check_more_parameters()
-            if not first:
-                self._check_unchanged("partial_fit")
-            seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
+            with agreed() as facts:
+                X = self._checked(X, reset=first, least=2 if first else 1)
+                self._check_more_parameters()
+                if not first:
+                    self._check_unchanged("partial_fit")
+                seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
+                self._state_facts(facts, X, seed, not first)
+            seed = of_first(seed)
             with self._isolated(seed):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
@@ -300,9 +312,22 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _open_checkpoint(self, X, seed, warm):
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
-        run = describe_run(self, counts, X, self._weights if warm else None)
-        any_seed = self.random_state is None
-        return Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
+        any_seed, checkpoint = self.random_state is None, None
+        with agreed():
+            if is_first():  # the others need no folder
+                run = describe_run(self, counts, X, self._weights if warm else None)
+                checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
+        return of_first(checkpoint)
+
+    def _state_facts(self, facts, X, seed, goes_on):
+        """Say what has to be the same in all processes of a group."""
+        if facts is None:
+            return
+        parameters = self.get_params(deep=False)
+        counts = {name: value for name, value in parameters.items() if name not in OWN}
+        facts |= describe_run(self, counts, X, self._weights if goes_on else None)
+        if self.random_state is not None:
+            facts["the seed of random_state"] = str(seed)
 
     @property
     def _is_foreign(self):
@@ -467,7 +492,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and starts and weights is None:
-                start = self._start(rows, blueprint, seed)  # of all rows, the held-out ones included
+                start = self._common_start(rows, blueprint, seed)  # of all rows, the held-out ones included
                 unused = read_weights(outcome.module)
                 attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
             else:
@@ -482,7 +507,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             """Build, after a rival if any, a module that starts at the solution of these rows or where a fit ended."""
             weights, axes = first_weights, blueprint.axes
             if weights is None and self._has_start(blueprint):
-                start = self._start(rows.take(np.sort(index)), blueprint, settings["seed"])
+                start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
             if len(folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
@@ -524,7 +549,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             blueprint = self._new_blueprint(rows, moments, seed)
             settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
             if self._has_start(blueprint):
-                start = self._start(rows, blueprint, seed)
+                start = self._common_start(rows, blueprint, seed)
                 weights = start.weights()
                 blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
         else:

@@ -4,6 +4,8 @@ import contextlib
 
 from tqdm import tqdm
 
+from skae._distributed import is_first
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # scikit-learn before 1.9 has no callbacks
@@ -54,7 +56,7 @@ class Epochs:
             self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
             self.context.call_on_fit_task_begin(**self.data)
         name, verbose = type(self.estimator).__name__, self.estimator.verbose
-        self.bar = tqdm(total=self.n_epochs, desc=name, unit="epoch", disable=not verbose)
+        self.bar = tqdm(total=self.n_epochs, desc=name, unit="epoch", disable=not (verbose and is_first()))
         return self
 
     def skip(self, n_epochs):

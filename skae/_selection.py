@@ -7,6 +7,7 @@ import numpy as np
 
 from skae._batches import RowDataset
 from skae._blueprint import load_weights, read_weights
+from skae._distributed import agreed, is_first
 from skae._training import read_curves, read_training, train, warn_of_divergence
 from skae.nn import AutoencoderModule
 
@@ -247,9 +248,11 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         if folds:
             choice.look(epoch, net.held_out_losses)
         stalled = n_iter_no_change is not None and choice.has_stalled(n_iter_no_change, tol)
-        finished = stalled or epochs.stopped or net.has_given_up or epoch == max_iter
+        finished = net.processes.any(stalled or epochs.stopped or net.has_given_up or epoch == max_iter)
         if checkpoint is not None and epoch and (finished or checkpoint.is_due(epoch)):
-            checkpoint.write({"finished": finished, "training": read_training(net), "choice": choice.read()})
+            with agreed():
+                if is_first():
+                    checkpoint.write({"finished": finished, "training": read_training(net), "choice": choice.read()})
         if finished:
             break
 

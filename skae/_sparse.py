@@ -12,6 +12,7 @@ from torch import nn
 
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance, inner_codes
+from skae._distributed import any_of_batch, least_of_greatest, mean_of_batch
 from skae._typing import Activation, Auto, FloatArray, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
@@ -55,7 +56,7 @@ class BatchTopK(nn.Module):
         code = encoding.relu()
         if not self.training:
             return code * (code >= self.threshold)
-        least = code.detach().flatten().topk(self.k * len(code)).values[-1]
+        least = least_of_greatest(code.detach(), self.k)
         self.threshold.lerp_(least, 1 / MEMORY)
         return code * (code >= least)
 
@@ -150,14 +151,14 @@ class SparseModule(AutoencoderModule):
         if self.sparsity == "l1":
             terms["l1"] = self.alpha * math.sqrt(n_features) * code.sum(dim=1)
         elif self.sparsity == "kl":
-            terms["kl"] = self.alpha * n_features * _kl_of_bernoullis(self.target, code.mean(dim=0)).mean()
+            terms["kl"] = self.alpha * n_features * _kl_of_bernoullis(self.target, mean_of_batch(code)).mean()
         if self.training and self.sparsity != "kl":
             terms["revival"] = REVIVAL * self.revival(seen, encoding, code)
         return terms
 
     def revival(self, x, encoding, code):
         """Squared error of what the dead units, without the selection, make of what the others leave: (n,)."""
-        self.idle = torch.where((code > 0).any(dim=0), 0, self.idle + 1)
+        self.idle = torch.where(any_of_batch(code > 0), 0, self.idle + 1)
         dead = (self.idle > IDLE_STEPS).nonzero().flatten()
         if not len(dead):
             return torch.zeros_like(x[:, 0])

@@ -15,6 +15,7 @@ from skorch import NeuralNet
 from skorch.helper import predefined_split
 
 from skae._batches import HeldOutBatches, WholeBatches
+from skae._distributed import in_group, own_cuda, processes
 from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
 
@@ -29,7 +30,7 @@ STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in
 
 
 def resolve_device(name):
-    """Device that a `device` parameter means: "auto" is cuda, then mps, then cpu.
+    """Device that a `device` parameter means: "auto" is cuda, then mps, then cpu; in a group, cuda or cpu.
 
     Raises
     ------
@@ -38,8 +39,8 @@ def resolve_device(name):
     """
     found = name
     if name == "auto":
-        mps = torch.backends.mps.is_available()
-        found = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+        mps = torch.backends.mps.is_available() and not in_group()
+        found = own_cuda() if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         device = torch.device(found)
         torch.ones(1).to(device).item()
@@ -138,6 +139,7 @@ class AutoencoderNet(NeuralNet):
         self.generator = torch.Generator().manual_seed(seed + ANOTHER_STREAM)
         self.diverged = []  # epochs
         self.limit = None  # of the loss, for each sibling
+        self.processes = processes(torch.device(self.device))
 
     def get_default_callbacks(self):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
@@ -178,7 +180,8 @@ class AutoencoderNet(NeuralNet):
             precision = torch.autocast(rows.device.type, torch.bfloat16)
         try:
             with precision:
-                means = {name: _by_member(term).mean(dim=1) for name, term in self.losses(rows).items()}
+                terms = self.processes.shared(self.losses, self.module_.trained, rows)
+                means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
             loss = sum(means.values())  # (m,)
             self.module_.differentiate(loss.sum())
         except RuntimeError as error:
@@ -189,8 +192,10 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         if self.limit is None:
-            blank = self.module_.blank_losses(rows)
-            self.limit = (loss.detach() + FAR * (loss.detach().abs() + blank.abs())).double()
+            blank, start = self.module_.blank_losses(rows), loss.detach().clone()
+            self.processes.add_up([start])
+            self.limit = (start + FAR * (start.abs() + blank.abs())).double()
+        self.processes.add_up([weight.grad for weight in self.weights])
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
             group["lr"] = highest * rate_at(self.steps_done, self.n_steps)
@@ -214,7 +219,8 @@ class AutoencoderNet(NeuralNet):
         last = self.history[-1]
         losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
         sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit.cpu().numpy()).all()
-        return bool(sound) and all(weight.isfinite().all() for weight in self.weights)
+        sound = bool(sound) and all(weight.isfinite().all() for weight in self.weights)
+        return not self.processes.any(not sound)
 
     @property
     def has_given_up(self):
@@ -250,7 +256,7 @@ class AutoencoderNet(NeuralNet):
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
         with torch.no_grad():
-            return self.module_.losses(batch[0], self.sizes)
+            return self.processes.whole(self.module_.losses, self.module_.trained, batch[0], self.sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Pass once over the rows and record the mean of each term of the loss."""
@@ -269,6 +275,9 @@ class AutoencoderNet(NeuralNet):
                 # nothing of a batch is kept in training: small tensors between large freed ones would tear the heap
                 for name, mean in means.items():
                     sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=n)
+        if training:
+            self.processes.add_up(sums.values())
+            self.processes.equalise(self.state.values())
         # the epoch's only wait for the device
         means = {name: total.double().cpu().numpy() / n_rows for name, total in sums.items()}
         for name, mean in {**means, "loss": sum(means.values())}.items():
@@ -393,6 +402,7 @@ def train(net, rows, held_out, epochs, *, max_iter, stand=None):
     epoch : int
         0 before the first step (only if there are held-out rows), then 1 to `max_iter`, or those after where it stands.
     """
+    net.processes.equalise(net.state.values())
     if held_out is not None:
         net.train_split = predefined_split(held_out)
     if held_out is not None and stand is None:

@@ -16,7 +16,7 @@ FLOORS = [
     {"skae.nn._module"},
     {"skae.nn._siblings"},
     {"skae.nn"},
-    {"skae._batches", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
+    {"skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
     {"skae._base"},

@@ -60,6 +60,10 @@ class AutoencoderModule(nn.Module):
     generator : torch.Generator or None
         What hooks draw from in training. None is torch's own.
 
+    share : slice or None
+        Rows of a batch whose losses are computed, where several processes share it; all rows are corrupted. None is
+        all of them.
+
     n_statistics : int
         Numbers that an encoding has for each component of the code.
 
@@ -95,6 +99,7 @@ class AutoencoderModule(nn.Module):
     generator: torch.Generator | None = (
         None  # a `torch.Generator` that hooks draw from in training; None is torch's own
     )
+    share: slice | None = None  # of the rows of a batch, where several processes share it
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     vectorized: bool = True  # whether the hooks see to a dimension in front
 
@@ -265,6 +270,8 @@ class AutoencoderModule(nn.Module):
             "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar.
         """
         corrupted = self.corrupt(x)
+        if self.share is not None:
+            x, corrupted = x[..., self.share, :], corrupted[..., self.share, :]
         encoding = self.encoder(corrupted)
         code = self.sample(encoding)
         if sizes is not None:
