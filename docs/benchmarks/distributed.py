@@ -1,0 +1,132 @@
+"""One model, two processes: how far it is from the one that a single process trains, and how long an epoch takes.
+
+    python docs/benchmarks/distributed.py [equal] [time]
+
+equal: digits, 8 components, for more and more epochs, and the other objectives: the largest difference of a weight and
+  of a reconstruction (in standard deviations of the data) between two processes and one, the difference of R², and
+  whether both processes end with the same bits.
+time: an epoch of a network 784-2048-1024-64 on 8,192 made-up rows in batches of 1,024, and of a small one, with one
+  thread in each process: medians over rounds in which two processes and one take turns.
+
+Both processes run on this machine, over gloo and the loopback device: it needs two free cores.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import distributed, multiprocessing
+
+from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder
+from skae._training import AutoencoderNet
+
+ROUNDS = 5
+
+
+def join(rank, folder, name):
+    """Enter a group of two processes, that meet by a file of this name."""
+    file = Path(folder, name).as_uri()
+    distributed.init_process_group("gloo", init_method=file, rank=rank, world_size=2)
+
+
+def differences(rank, folder):
+    """Compare what two processes come to with what one does."""
+    torch.set_num_threads(1)
+    X = load_digits().data
+    params = {"early_stopping": False, "random_state": 0}
+    estimators = {
+        **{f"Autoencoder, {n} epochs": Autoencoder(8, max_iter=n, **params) for n in (1, 3, 10, 40)},
+        **{f"ordered, {n} epochs": Autoencoder(8, ordered=True, max_iter=n, **params) for n in (3, 40)},
+        **{f"denoising, {n} epochs": DenoisingAutoencoder(8, max_iter=n, **params) for n in (3, 40)},
+        **{f"variational, {n} epochs": VariationalAutoencoder(8, max_iter=n, **params) for n in (3, 40)},
+        **{f"sparse, {n} epochs": SparseAutoencoder(32, max_iter=n, **params) for n in (3, 40)},
+    }
+    join(rank, folder, "equal")
+    for name, estimator in estimators.items():
+        shared = estimator.fit(X)
+        weights, images, score = shared._weights, shared.reconstruct(X), shared.score(X)
+        everyone = [None, None]
+        distributed.all_gather_object(everyone, [value.tobytes() for value in (*weights.values(), images)])
+        if rank == 0:
+            alone(lambda fitted=estimator: fitted.fit(X))
+            furthest = max(np.abs(weights[key] - estimator._weights[key]).max() for key in weights)
+            off = np.abs(images - estimator.reconstruct(X)).max() / X.std()
+            print(
+                f"{name:24} weights {furthest:.0e}, reconstructions {off:.0e}, R² {score - estimator.score(X):+.0e}; "
+                f"both processes the same bits: {everyone[0] == everyone[1]}",
+                flush=True,
+            )
+        distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def alone(do):
+    """Do something as if there were no group; the other process waits."""
+    is_initialized = distributed.is_initialized
+    distributed.is_initialized = lambda: False
+    try:
+        do()
+    finally:
+        distributed.is_initialized = is_initialized
+
+
+def times(rank, folder):
+    """Time epochs, training and held-out rows, of two processes and of one in turn."""
+    torch.set_num_threads(1)
+    durations, fit_loop = [], AutoencoderNet.fit_loop
+
+    def timed(net, *args, **kwargs):
+        start = time.perf_counter()
+        fit_loop(net, *args, **kwargs)
+        durations.append(time.perf_counter() - start)
+        return net
+
+    AutoencoderNet.fit_loop = timed
+    rng = np.random.default_rng(0)
+    X = np.tanh(rng.standard_normal((8192, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))
+    nets = {
+        "784-2048-1024-64, batches of 1,024": ((2048, 1024), 1024),
+        "784-512-256-64, batches of 256": ((512, 256), 256),
+    }
+    for name, (hidden, batch_size) in nets.items():
+        estimator = Autoencoder(
+            64, hidden_layer_sizes=hidden, batch_size=batch_size, max_iter=2, early_stopping=False, random_state=0
+        )
+        found = {2: [], 1: []}
+        for i in range(ROUNDS):
+            join(rank, folder, f"{batch_size} {i}")
+            durations.clear()
+            estimator.fit(X)
+            found[2] += durations
+            if rank == 0:
+                durations.clear()
+                alone(lambda fitted=estimator: fitted.fit(X))
+                found[1] += durations
+            distributed.barrier()
+            distributed.destroy_process_group()
+        if rank == 0:
+            two, one = statistics.median(found[2]), statistics.median(found[1])
+            print(
+                f"{name}: {one:.2f} s an epoch by one process, {two:.2f} s by two: ratio {two / one:.2f} (rounds "
+                f"{', '.join(f'{sum(t) / sum(o):.2f}' for t, o in zip(pairs(found[2]), pairs(found[1]), strict=True))}"
+                f"); load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
+
+
+def pairs(values):
+    """The two epochs of each round."""
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+if __name__ == "__main__":
+    parts = {"equal": differences, "time": times}
+    for part in sys.argv[1:] or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            multiprocessing.spawn(parts[part], (folder,), nprocs=2)

@@ -1,0 +1,295 @@
+"""Two processes that train one model come to what one process comes to, and to the same bits."""
+
+import contextlib
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import QUICK
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from torch import distributed, multiprocessing, nn
+
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
+)
+from skae import _distributed as ours
+from skae._checkpoint import FILE, Checkpoint
+from skae._distributed import DrawnForAll, Share
+from skae.architectures import Architecture
+from skae.nn._module import random_sizes
+
+FEW = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0}
+SPARSE = {"n_components": 12, "max_iter": 2, "random_state": 0}
+
+
+def rows(n):
+    """Rows near a curved surface, where a network gains on PCA at once."""
+    rng = np.random.default_rng(0)
+    hidden = rng.standard_normal((n, 3))
+    return np.sin(hidden @ rng.standard_normal((3, 10))) + 0.05 * rng.standard_normal((n, 10))
+
+
+def more_noise(x):
+    """A corruption of a user's own, which draws from the global generator."""
+    return x + 0.1 * torch.randn(x.shape)
+
+
+class Normalised(Architecture):
+    """Layers with a state that depends on the rows of a batch."""
+
+    def build(self, n_features, activation):  # noqa: ARG002 - the base's signature
+        encoder = nn.Sequential(nn.Linear(n_features, 6), nn.BatchNorm1d(6))
+        return encoder, nn.Linear(6, n_features), 6
+
+
+# name: estimator, number of rows
+SHARED = {
+    "siblings": (Autoencoder(3, **FEW, batch_size=37), 201),
+    "one network": (Autoencoder(3, **FEW, validation_fraction=0.5), 2101),
+    "more processes than rows": (Autoencoder(2, **FEW, batch_size=1, init="random"), 23),
+    "whole batches": (DenoisingAutoencoder(3, **FEW, corruption="swap"), 201),
+    "global noise": (DenoisingAutoencoder(3, **FEW, corruption=more_noise), 201),
+    "noise of codes": (VariationalAutoencoder(3, **FEW), 201),
+    "noise of signs": (ContractiveAutoencoder(3, **FEW, contraction_method="estimate"), 201),
+    "means of batches": (SparseAutoencoder(**SPARSE, sparsity="kl"), 201),
+    "greatest of rows": (SparseAutoencoder(**SPARSE, sparsity="top_k", n_nonzero_coefs=2), 201),
+    "greatest of batches": (SparseAutoencoder(**SPARSE, sparsity="batch_top_k", n_nonzero_coefs=2), 201),
+    "stack": (StackedAutoencoder((6, 3), max_iter=2, random_state=0), 201),
+}
+
+
+def weights_of(autoencoder):
+    return {name: value.copy() for name, value in autoencoder._weights.items()}
+
+
+def summary(autoencoder, X):
+    return {
+        "weights": weights_of(autoencoder),
+        "images": autoencoder.reconstruct(X),
+        "codes": autoencoder.transform(X),
+        "curves": np.array([*autoencoder.loss_curve_, *autoencoder.validation_loss_curve_]),
+        "best": autoencoder.best_epoch_,
+    }
+
+
+def stream(X):
+    chunks = np.array_split(X, 3)
+    autoencoder = Autoencoder(3, hidden_layer_sizes=8, random_state=0)
+    for chunk in chunks:
+        autoencoder.partial_fit(chunk)
+    return autoencoder
+
+
+def refusal(fit):
+    """What is said of a fit that must fail."""
+    with pytest.raises(ValueError) as caught:
+        fit()
+    return str(caught.value)
+
+
+def processes_part(rank, folder):
+    """Fit all that is fitted here in a group of two, and leave what it came to in a file."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=2)
+    plain, X, found = clone(SHARED["siblings"][0]), rows(201), {}
+    for name, (autoencoder, n) in SHARED.items():
+        found[name] = summary(clone(autoencoder).fit(rows(n)), rows(n))
+    found["stream"] = summary(stream(X), X)
+    found["unseeded"] = summary(clone(plain).set_params(random_state=None).fit(X), X)
+    found["normalised"] = summary(Autoencoder(3, **FEW, architecture=Normalised(), init="random").fit(X), X)
+    found["search"] = GridSearchCV(plain, {"n_components": [1, 3]}, cv=2).fit(X).best_params_
+
+    found["other rows"] = refusal(lambda: clone(plain).fit(X + 1e-9 * rank))
+    found["fewer rows"] = refusal(lambda: clone(plain).fit(X[rank:]))
+    found["bad rows"] = refusal(lambda: clone(plain).fit(np.where(rank, np.nan, X)))
+    found["other parameters"] = refusal(lambda: clone(plain).set_params(learning_rate=0.01 * (1 + rank)).fit(X))
+    found["other seeds"] = refusal(lambda: clone(plain).set_params(random_state=rank).fit(X))
+    found["other chunks"] = refusal(lambda: clone(plain).partial_fit(X[rank:]))
+
+    writes, write = [], Checkpoint.write
+
+    def write_once(self, stand):
+        writes.append(stand)
+        write(self, stand)
+        if len(writes) == 2:
+            raise OSError("The disk is full")
+
+    Checkpoint.write = write_once
+    kept = clone(plain).set_params(checkpoint=folder / "kept")
+    with pytest.raises((OSError, ValueError), match="The disk is full"):  # in one of them, and so in both
+        clone(kept).fit(X)
+    found["writes"], Checkpoint.write = len(writes), write
+    found["went on"] = summary(clone(kept).fit(X), X)
+
+    screen = io.StringIO()
+    with contextlib.redirect_stderr(screen):
+        clone(plain).set_params(verbose=1).fit(X)
+    found["screen"] = screen.getvalue()
+    found["any"] = [ours.processes(torch.device("cpu")).any(of) for of in (rank == 1, rank == 5)]
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+    distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """What each of two processes came to."""
+    folder = tmp_path_factory.mktemp("group")
+    multiprocessing.spawn(processes_part, (folder,), nprocs=2)
+    found = [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in (0, 1)]
+    for of_one in found:
+        of_one["files"] = sorted(path.name for path in folder.glob("kept*/*"))
+    return found
+
+
+def assert_same_bits(one, other):
+    for name, value in one["weights"].items():
+        np.testing.assert_array_equal(value, other["weights"][name], err_msg=name)
+    for name in ("images", "codes", "curves", "best"):
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def assert_same_but_for_rounding(one, other, X):
+    for name, value in one["weights"].items():
+        np.testing.assert_allclose(value, other["weights"][name], rtol=0, atol=1e-6 * max(1, np.abs(value).max()))
+    np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=1e-6 * X.std())
+    np.testing.assert_allclose(one["curves"], other["curves"], rtol=2e-6)
+    assert one["best"] == other["best"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_two_processes_come_to_what_one_comes_to(both, name):
+    autoencoder, n = SHARED[name]
+    alone = summary(clone(autoencoder).fit(rows(n)), rows(n))
+    assert alone["best"] > 0  # the network is not its start
+    assert_same_but_for_rounding(both[0][name], alone, rows(n))
+
+
+def test_streams_are_shared(both):
+    assert_same_but_for_rounding(both[0]["stream"], summary(stream(rows(201)), rows(201)), rows(201))
+
+
+@pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalised", "went on"])
+def test_all_processes_end_with_the_same_bits(both, name):
+    assert_same_bits(both[0][name], both[1][name])
+
+
+def test_searches_are_shared(both):
+    assert both[0]["search"] == both[1]["search"] == {"n_components": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("other rows", "the digest of X is .* in process 0, and .* in process 1"),
+        ("fewer rows", r"the shape of X is \(201, 10\) in process 0, and \(200, 10\) in process 1"),
+        ("other parameters", "learning_rate is 0.01 in process 0, and 0.02 in process 1"),
+        ("other seeds", "the seed of random_state is"),
+        ("other chunks", "the shape of X is"),
+    ],
+)
+def test_processes_that_were_given_different_things_refuse(both, name, what):
+    for of_one in both:
+        with pytest.raises(AssertionError, match=what):
+            raise AssertionError(of_one[name])
+
+
+def test_what_fails_in_one_process_fails_in_all(both):
+    assert "Process 1 of the group failed, and all with it: ValueError: Input X contains NaN" in both[0]["bad rows"]
+    assert both[1]["bad rows"].startswith("Input X contains NaN")
+
+
+def test_one_process_keeps_the_checkpoint(both):
+    assert [of_one["writes"] for of_one in both] == [2, 0]  # what is written at once, and after the first epoch
+    assert both[0]["files"] == [FILE]
+    assert_same_bits(both[0]["went on"], both[0]["siblings"])
+
+
+def test_one_process_shows_progress(both):
+    assert "2/2" in both[0]["screen"]
+    assert both[1]["screen"] == ""
+
+
+def test_what_holds_in_one_process_holds_in_all(both):
+    assert [of_one["any"] for of_one in both] == [[True, False]] * 2
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 12])
+def test_shares_make_up_the_batch(n, size):
+    shares = [Share.of(n, rank, size) for rank in range(size)]
+    batch, values = torch.arange(10.0, 10.0 + n), torch.arange(10.0, 10.0 + n)[None]
+    mean = sum(share.fraction * batch[share.rows].mean() for share in shares)
+    torch.testing.assert_close(mean, batch.mean())
+    torch.testing.assert_close(sum(share.spread(values[:, share.rows]) for share in shares), values)
+    torch.testing.assert_close(sum(share.spread(torch.ones(4)) for share in shares), torch.ones(4))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda n, generator: torch.rand((n, 3), generator=generator),
+        lambda n, generator: torch.randn(2, n, 3, generator=generator),
+        lambda n, generator: torch.randn(size=(n, 3), generator=generator),
+        lambda n, generator: torch.rand(n, generator=generator),
+        lambda n, generator: torch.randn(n, 1, 5, 5, generator=generator),
+        lambda n, generator: torch.randint(9, torch.Size([n, 3]), generator=generator),
+        lambda n, generator: torch.randint(5, 9, (n, 3), generator=generator),
+        lambda n, generator: random_sizes((n, 4), generator),
+    ],
+    ids=["rows", "siblings", "named", "flat", "images", "integers", "a range", "sizes"],
+)
+def test_a_row_gets_the_same_noise_in_any_share(draw):
+    whole, parts = draw(11, torch.Generator().manual_seed(0)), []
+    for rank in (0, 1, 2):
+        share = Share.of(11, rank, 3)
+        with DrawnForAll(share):
+            parts.append(draw(len(share), torch.Generator().manual_seed(0)))
+    place = whole.shape.index(11)
+    assert torch.equal(torch.cat(parts, dim=place), whole)
+
+
+def test_what_is_not_drawn_for_rows_is_left_alone():
+    with DrawnForAll(Share.of(11, 0, 3)):
+        assert torch.rand(5, 7).shape == (5, 7)
+        assert torch.rand(()).shape == ()
+
+
+def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("something was sent")
+
+    for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather", "all_gather_object"):
+        monkeypatch.setattr(distributed, name, refuse)
+    monkeypatch.setattr(ours, "Share", refuse)
+    monkeypatch.setattr(ours, "DrawnForAll", refuse)
+    X = load_digits().data[:60]
+    fitted = Autoencoder(3, **QUICK).fit(X)
+    assert type(fitted.net_.processes) is ours.Alone
+    SparseAutoencoder(8, sparsity="kl", max_iter=1).fit(X).partial_fit(X)
+
+
+def test_a_group_of_one_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(ours, "DrawnForAll", None)
+    distributed.init_process_group("gloo", init_method=(tmp_path / "meeting").as_uri(), rank=0, world_size=1)
+    try:
+        assert not ours.in_group()
+        Autoencoder(2, **FEW).fit(rows(30))
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert ours.own_cuda() == "cuda"
+    monkeypatch.setattr(ours, "in_group", lambda: True)
+    assert ours.own_cuda() == "cuda:3"
