@@ -1,0 +1,194 @@
+"""Beyond one process: searches on a cluster of dask, and blocks of dask, Arrow, polars and Spark."""
+
+import os
+import signal
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_validate
+from torch import nn
+
+from skae import Autoencoder, DenoisingAutoencoder
+from skae.architectures import Architecture
+
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")  # which comes with both
+
+SMALLEST = {"hidden_layer_sizes": 8, "max_iter": 2, "random_state": 0}
+GRID = {"n_components": [1, 2, 3]}
+
+# Searches ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two processes on this machine."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def client(cluster):
+    """The cluster, with warnings as errors in its processes."""
+    cluster.wait_for_workers(2)  # a test kills one
+    cluster.run(warnings.simplefilter, "error")
+    return cluster
+
+
+def scores(search, X, **backend):
+    """Scores of a search on the cluster, or here if no backend is named."""
+    with joblib.parallel_config(**backend or {"backend": "sequential"}):
+        return clone(search).fit(X).cv_results_["mean_test_score"]
+
+
+def test_a_search_on_a_cluster_has_the_same_bits(client, digits):
+    search = GridSearchCV(Autoencoder(**SMALLEST), GRID, cv=2, error_score="raise")
+    np.testing.assert_array_equal(scores(search, digits, backend="dask"), scores(search, digits))
+    # torch counts threads in each thread, so those that run tasks are asked
+    addresses = client.scheduler_info(n_workers=-1)["workers"]
+    threads = [client.submit(torch.get_num_threads, workers=[address], pure=False) for address in addresses]
+    assert client.gather(threads) == [1, 1]
+
+
+def test_fits_come_back_whose_architecture_no_worker_can_import(client, digits):  # noqa: ARG001
+    class Narrow(Architecture):
+        def __init__(self, width=4):
+            self.width = width
+
+        def build(self, n_features, activation):  # noqa: ARG002
+            return nn.Linear(n_features, self.width), nn.Linear(self.width, n_features), self.width
+
+    Narrow.__module__ = "__main__"  # as in a notebook; a worker that found this file would import it
+    estimator = Autoencoder(2, architecture=Narrow(3), **SMALLEST)
+
+    def fits(backend):
+        with joblib.parallel_config(backend):
+            return cross_validate(estimator, digits, cv=2, return_estimator=True, error_score="raise")["estimator"]
+
+    for there, here in zip(fits("dask"), fits("sequential"), strict=True):
+        np.testing.assert_array_equal(there.transform(digits), here.transform(digits))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process is killed like that here")
+def test_a_search_survives_a_worker_that_is_killed(client, digits, tmp_path):
+    before = set(client.run(os.getpid).values())
+    marker, home = tmp_path / "killed", os.getpid()
+
+    def once_deadly(rows):
+        if os.getpid() != home and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0.9 * rows
+
+    search = GridSearchCV(DenoisingAutoencoder(corruption=once_deadly, **SMALLEST), GRID, cv=2, error_score="raise")
+    expected = scores(search, digits)
+    np.testing.assert_array_equal(scores(search, digits, backend="dask", scatter=[digits]), expected)
+    client.wait_for_workers(2)
+    assert set(client.run(os.getpid).values()) != before
+
+
+# Blocks --------------------------------------------------------------------------------------------------------------
+
+COLUMNS = [f"x{j}" for j in range(64)]
+SIZE = 100  # the last block has fewer
+
+
+@pytest.fixture
+def parts(digits):
+    return [digits[start : start + SIZE] for start in range(0, len(digits), SIZE)]
+
+
+def of_arrays(X):
+    yield from (block.compute() for block in da.from_array(X, chunks=(SIZE, -1)).blocks)
+
+
+def of_delayed(X):
+    yield from (block.compute() for block in da.from_array(X, chunks=(SIZE, -1)).to_delayed().ravel())
+
+
+def of_unread(X):
+    yield from da.from_array(X, chunks=(SIZE, -1)).blocks  # the estimator computes them
+
+
+def of_parquet(X):
+    with pa.BufferOutputStream() as sink:
+        pq.write_table(pa.table(dict(zip(COLUMNS, X.T.copy(), strict=True))), sink)
+        yield from pq.ParquetFile(sink.getvalue()).iter_batches(batch_size=SIZE)
+
+
+def of_polars(X):
+    yield from pl.DataFrame(X, schema=COLUMNS).iter_slices(SIZE)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("blocks", [of_arrays, of_delayed, of_unread, of_parquet, of_polars])
+def test_a_stream_of_blocks_is_one_of_arrays(blocks, digits, parts):
+    ours, arrays = (Autoencoder(3, hidden_layer_sizes=8, random_state=0) for _ in range(2))
+    for block, part in zip(blocks(digits), parts, strict=True):
+        ours.partial_fit(block)
+        arrays.partial_fit(part)
+    np.testing.assert_array_equal(ours.transform(digits), arrays.transform(digits))
+    together = np.concatenate([ours.transform(block) for block in blocks(digits)])
+    np.testing.assert_array_equal(together, np.concatenate([ours.transform(part) for part in parts]))
+    np.testing.assert_allclose(together, ours.transform(digits), rtol=0, atol=1e-12)
+
+
+@pytest.fixture
+def encoder(fits):
+    return fits(Autoencoder(3, **SMALLEST))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_dask_transforms_block_by_block(dtype, encoder, digits, parts):
+    X = da.from_array(digits.astype(dtype), chunks=(SIZE, -1))
+    codes = X.map_blocks(encoder.transform, chunks=(X.chunks[0], (3,)), meta=np.empty((0, 0), dtype))
+    assert codes.shape == (len(digits), 3)
+    found = codes.compute()
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.concatenate([encoder.transform(part.astype(dtype)) for part in parts]))
+
+
+def test_a_cluster_transforms_block_by_block(client, encoder, digits, parts):  # noqa: ARG001
+    X = da.from_array(digits, chunks=(SIZE, -1))
+    codes = X.map_blocks(encoder.transform, chunks=(X.chunks[0], (3,)), meta=np.empty((0, 0))).compute()
+    np.testing.assert_array_equal(codes, np.concatenate([encoder.transform(part) for part in parts]))
+
+
+def test_polars_transforms_a_lazy_frame(digits):
+    X = pl.DataFrame(digits, schema=COLUMNS)
+    encoder = Autoencoder(3, **SMALLEST).fit(X).set_output(transform="polars")
+    schema = dict.fromkeys(encoder.get_feature_names_out(), pl.Float64)
+    codes = X.lazy().map_batches(encoder.transform, schema=schema).collect()
+    assert codes.equals(encoder.transform(X))
+
+
+def test_spark_is_given_a_function_of_frames(encoder, digits, parts):
+    # as the guide has it; Spark calls it in each of its processes, with frames of its own cutting
+    def encode(frames):
+        for frame in frames:
+            codes = encoder.transform(frame[COLUMNS].to_numpy())
+            yield pd.DataFrame({"row": frame["row"].to_numpy(), **{f"c{j}": codes[:, j] for j in range(3)}})
+
+    frames = (
+        pd.DataFrame(part, columns=COLUMNS).assign(row=np.arange(start, start + len(part)))
+        for start, part in zip(range(0, len(digits), SIZE), parts, strict=True)
+    )
+    remote = cloudpickle.loads(cloudpickle.dumps(encode))  # as Spark sends it
+    codes = pd.concat(remote(frames))
+    np.testing.assert_array_equal(codes["row"], np.arange(len(digits)))
+    expected = np.concatenate([encoder.transform(part) for part in parts])
+    np.testing.assert_array_equal(codes[["c0", "c1", "c2"]], expected)
