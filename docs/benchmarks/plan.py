@@ -1,0 +1,110 @@
+"""What 1e9 rows of 1,000 features would cost on k machines like this one: arithmetic from rates measured here.
+
+    python docs/benchmarks/plan.py [--rounds 3] [--samples 1000,3000,10000]
+
+Measured on made-up float32 rows, 32 components, everything else by default: seconds a row of training (two epochs more
+of a fit, batches of 256), of `partial_fit` and of `transform`; the bytes of the gradient; the rate at which a file that
+is in no cache is read; R² of test rows by the number of rows fitted to. Computed: seconds a step on k workers of 256
+rows each, the gradient being summed by a ring all-reduce, which sends 2 (k - 1) / k times its bytes to and from each
+worker, in 2 (k - 1) turns of `latency` seconds, and with no overlap of sending and computing; what passes over the rows
+take; what rows and codes weigh. No network was measured.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from _measure import made_up, r2, stopwatch
+
+from skae import Autoencoder
+
+N, D, K = 10**9, 1_000, 32
+ROWS, BATCH = 10_000, 256
+WORKERS = (1, 4, 16, 64, 256, 1024)
+GIGABITS = (1, 10, 100)
+
+
+def rates(X, rounds):
+    """Seconds a row of training, `partial_fit`, `transform`; bytes of the gradient."""
+    few, many, stream, encode = [], [], [], []
+    fit = {"early_stopping": False, "batch_size": BATCH, "random_state": 0}
+    streaming = Autoencoder(K, random_state=0).partial_fit(X)
+    for _ in range(rounds):
+        with stopwatch(few):
+            Autoencoder(K, max_iter=1, **fit).fit(X)
+        with stopwatch(many):
+            Autoencoder(K, max_iter=3, **fit).fit(X)
+        with stopwatch(stream):
+            streaming.partial_fit(X)
+        with stopwatch(encode):
+            streaming.transform(X)
+    n_trained = 0.9 * len(X)  # a tenth is held out
+    n_bytes = 4 * sum(weight.numel() for weight in streaming._modules["float32"].parameters())
+    epoch = np.median(np.subtract(many, few)) / 2
+    return epoch / n_trained, np.median(stream) / len(X), np.median(encode) / len(X), n_bytes
+
+
+def reading(X):
+    """Bytes a second from the disk, by a file that the system has let go of."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.npy")
+        np.save(path, X)
+        with path.open("rb", buffering=0) as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            start = time.perf_counter()
+            while file.read(2**22):
+                pass
+            return X.nbytes / (time.perf_counter() - start)
+
+
+def spell(seconds):
+    """Seconds in the unit that suits."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def main():
+    """Measure, compute, print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", default="1000,3000,10000")
+    parser.add_argument("--latency", type=float, default=50e-6)
+    args = parser.parse_args()
+    X = made_up(ROWS + 2_000, D, K)
+    train, test = X[:ROWS], X[ROWS:]
+    row, stream, encode, gradient = rates(train, args.rounds)
+    print(f"measured: training {1e6 * row:.0f} us a row ({1e3 * BATCH * row:.0f} ms a step of {BATCH} rows), ", end="")
+    print(f"partial_fit {1e6 * stream:.0f} us, transform {1e6 * encode:.1f} us; gradient {gradient / 1e6:.1f} MB")
+    print(f"the disk: {reading(np.tile(train, (10, 1))) / 1e6:.0f} MB/s")
+    print(f"{N:.0e} rows: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker in training ")
+    print(f"  reads {4 * D / row / 1e6:.0f} MB/s, one in transform {4 * D / encode / 1e6:.0f} MB/s")
+    compute = BATCH * row
+    print("\nan epoch, 256 rows a step on each worker: time, and share of the time that is computing")
+    for k in WORKERS:
+        cells = []
+        for gigabits in GIGABITS:
+            reduce = 2 * (k - 1) / k * gradient * 8 / (gigabits * 1e9) + 2 * (k - 1) * args.latency
+            cells.append(f"{spell(N / (BATCH * k) * (compute + reduce)):>9s} {compute / (compute + reduce):4.0%}")
+        print(f"  {k:5d} workers, {N // (BATCH * k):9,d} steps: " + ", ".join(cells), end="")
+        print(f"; transform {spell(N * encode / k)}; reading {4 * D / row * k / 1e9:.2f} GB/s in training")
+    for gigabits in GIGABITS:
+        # a batch of 256 rows split among k: computing is compute / k, sending stays
+        most = compute / (2 * gradient * 8 / (gigabits * 1e9))
+        print(
+            f"{gigabits} Gbit/s: one batch of {BATCH} rows split among k: half the time is sending from k = {most:.1f}"
+        )
+    print(f"\npartial_fit, one pass, one worker: {spell(N * stream)}")
+    print(f"fit on 1e6 rows, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all on k workers: as above")
+    for n in map(int, args.samples.split(",")):
+        fitted = Autoencoder(K, random_state=0).fit(train[:n])
+        print(f"fitted to {n:6,d} rows: test R² {r2(test, fitted.reconstruct(test)):.4f}")
+
+
+if __name__ == "__main__":
+    main()
