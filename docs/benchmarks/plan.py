@@ -1,23 +1,26 @@
-"""What 1e9 rows of 1,000 features would cost on k machines like this one: arithmetic from rates measured here.
+"""What 1e9 rows of 1,000 features would cost on k workers of one core: arithmetic from rates measured here.
 
     python docs/benchmarks/plan.py [--rounds 3] [--samples 1000,3000,10000]
 
-Measured on made-up float32 rows, 32 components, everything else by default: seconds a row of training (two epochs more
-of a fit, batches of 256), of `partial_fit` and of `transform`; the bytes of the gradient; the rate at which a file that
-is in no cache is read; R² of test rows by the number of rows fitted to. Computed: seconds a step on k workers of 256
-rows each, the gradient being summed by a ring all-reduce, which sends 2 (k - 1) / k times its bytes to and from each
-worker, in 2 (k - 1) turns of `latency` seconds, and with no overlap of sending and computing; what passes over the rows
-take; what rows and codes weigh. No network was measured.
+Measured on made-up float32 rows, 32 components, everything else by default: seconds of the processor, one thread, that
+a row takes, which other programs alter less than those of a clock, in training (two epochs more of a fit, batches of
+256), in `partial_fit` and in `transform`; the bytes of the gradient; the rate at which a file that is in no cache is
+read; R² of test rows by the number of rows fitted to. Computed: seconds a step on k workers of 256 rows each, the
+gradient being summed by a ring all-reduce, which sends 2 (k - 1) / k times its bytes to and from each worker, in
+2 (k - 1) turns of `latency` seconds, and with no overlap of sending and computing; what passes over the rows take; what
+rows and codes weigh. No network was measured.
 """
 
 import argparse
+import contextlib
 import os
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from _measure import made_up, r2, stopwatch
+import torch
+from _measure import made_up, r2
 
 from skae import Autoencoder
 
@@ -27,19 +30,27 @@ WORKERS = (1, 4, 16, 64, 256, 1024)
 GIGABITS = (1, 10, 100)
 
 
+@contextlib.contextmanager
+def processor(times):
+    """Append the processor's seconds of a block."""
+    start = time.process_time()
+    yield
+    times.append(time.process_time() - start)
+
+
 def rates(X, rounds):
     """Seconds a row of training, `partial_fit`, `transform`; bytes of the gradient."""
     few, many, stream, encode = [], [], [], []
     fit = {"early_stopping": False, "batch_size": BATCH, "random_state": 0}
     streaming = Autoencoder(K, random_state=0).partial_fit(X)
     for _ in range(rounds):
-        with stopwatch(few):
+        with processor(few):
             Autoencoder(K, max_iter=1, **fit).fit(X)
-        with stopwatch(many):
+        with processor(many):
             Autoencoder(K, max_iter=3, **fit).fit(X)
-        with stopwatch(stream):
+        with processor(stream):
             streaming.partial_fit(X)
-        with stopwatch(encode):
+        with processor(encode):
             streaming.transform(X)
     n_trained = 0.9 * len(X)  # a tenth is held out
     n_bytes = 4 * sum(weight.numel() for weight in streaming._modules["float32"].parameters())
@@ -76,6 +87,7 @@ def main():
     parser.add_argument("--samples", default="1000,3000,10000")
     parser.add_argument("--latency", type=float, default=50e-6)
     args = parser.parse_args()
+    torch.set_num_threads(1)
     X = made_up(ROWS + 2_000, D, K)
     train, test = X[:ROWS], X[ROWS:]
     row, stream, encode, gradient = rates(train, args.rounds)
