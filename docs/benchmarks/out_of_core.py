@@ -66,7 +66,13 @@ def dask_rows(folder):
     import dask.array as da
 
     X = np.load(folder / "rows.npy", mmap_mode="r")
-    for block in da.from_array(X, chunks=(CHUNK, -1)).blocks:
+    blocks = da.map_blocks(  # `from_array` would copy the whole memory map
+        lambda block_info: X[slice(*block_info[None]["array-location"][0])],
+        chunks=da.core.normalize_chunks((CHUNK, -1), X.shape),
+        dtype=X.dtype,
+        meta=np.empty((0, 0), X.dtype),
+    )
+    for block in blocks.blocks:
         yield block.compute(scheduler="synchronous")
 
 
