@@ -2,6 +2,10 @@
 
 All processes see the same rows and draw the same numbers. A process computes the loss of its share of a batch, the
 gradients are added up, and all take the same step. Nothing here is done where `torch.distributed` has no group.
+
+These are torch's collectives, and neither its DistributedDataParallel nor Hugging Face's accelerate, which wraps that:
+both average gradients of equal shares at the end of `Module.forward`, where here a step trains several networks at
+once through their losses, shares differ in length, and formulas of a whole batch need sums within the loss.
 """
 
 import contextlib
