@@ -222,8 +222,8 @@ def test_two_processes_come_to_what_one_comes_to(both, name):
 def test_in_float64_two_processes_are_one(both, name):
     alone = trained_in_float64(EXACT[name], rows(301))
     assert alone["best"] > 0
-    assert alone["decoder.linear.bias"].dtype == np.float64
     for weight, value in alone.items():
+        assert np.asarray(value).dtype != np.float32
         found, other = (of_one["exact"][name][weight] for of_one in both)
         np.testing.assert_array_equal(found, other, err_msg=weight)
         np.testing.assert_allclose(found, value, rtol=0, atol=1e-9, err_msg=weight)
