@@ -1,15 +1,15 @@
 """One model, two processes: how far it is from the one that a single process trains, and how long an epoch takes.
 
-    python docs/benchmarks/distributed.py [equal] [time]
+    python docs/benchmarks/data_parallel.py [equal] [time]
 
 equal: digits, 301 rows and all, everything by default but the number of components: the largest difference of a weight
   between two processes and one where training is in float64, which leaves no doubt that it is the same training; and as
   it is, in float32: of a weight, its median, of a reconstruction (in standard deviations of the data), and of R². Both
   processes must end with the same bits.
 time: an epoch of networks on made-up rows of 784 features, with one thread in each process: medians over rounds in
-  which two processes and one take turns. The more a step computes for each weight that is sent, the more there is to share.
-  The time that a processor was busy for the first process, threads that send included, is what there is to gain where
-  cores aren't free.
+  which two processes and one take turns. The more a step computes for each weight that is sent, the more there is to
+  share. The time that a processor was busy for the first process, threads that send included, is what there is to gain
+  where cores aren't free.
 
 Both processes run on this machine, over gloo and the loopback device: it needs two free cores.
 """
@@ -69,10 +69,10 @@ def differences(rank, folder):
                     exactly = apart(exact, weights_in_float64(estimator, X)).max(initial=0)
                     one = clone(estimator).fit(X)
                 off = apart(weights, one._weights)
-                image = np.abs(images - one.reconstruct(X)).max() / X.std()
+                image, r2 = np.abs(images - one.reconstruct(X)).max() / X.std(), score - one.score(X)
                 print(
-                    f"{name:12} {len(X):5} rows, epoch {one.best_epoch_:2}: float64 {exactly:.0e}; float32 {off.max():.0e}, "
-                    f"median {np.median(off):.0e}, reconstructions {image:.0e}, R² {score - one.score(X):+.0e}",
+                    f"{name:12} {len(X):5} rows, epoch {one.best_epoch_:2}: float64 {exactly:.0e}; "
+                    f"float32 {off.max():.0e}, median {np.median(off):.0e}, reconstructions {image:.0e}, R² {r2:+.0e}",
                     flush=True,
                 )
             distributed.barrier()
