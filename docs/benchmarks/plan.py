@@ -5,10 +5,11 @@
 Measured on made-up float32 rows, 32 components, everything else by default: seconds of the processor, one thread, that
 a row takes, which other programs alter less than those of a clock, in training (two epochs more of a fit, batches of
 256), in `partial_fit` and in `transform`; the bytes of the gradient; the rate at which a file that is in no cache is
-read. Computed: seconds a step on k workers of 256 rows each, the
-gradient being summed by a ring all-reduce, which sends 2 (k - 1) / k times its bytes to and from each worker, in
-2 (k - 1) turns of `latency` seconds, and with no overlap of sending and computing; what passes over the rows take; what
-rows and codes weigh. No network was measured.
+read; the peak of memory of a fit to a memory map of two million rows, of which nearly all is their order.
+
+Computed: seconds a step on k workers of 256 rows each, the gradient being summed by a ring all-reduce, which sends
+2 (k - 1) / k times its bytes to and from each worker, in 2 (k - 1) turns of `latency` seconds, and with no overlap of
+sending and computing; what passes over the rows take; what rows and codes weigh. No network was measured.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import made_up
+from _measure import Peak, made_up
 
 from skae import Autoencoder
 
@@ -72,6 +73,21 @@ def reading(X):
             return X.nbytes / (time.perf_counter() - start)
 
 
+def order():
+    """Bytes a row that a fit to a memory map takes at its peak."""
+    n, d = 2 * 10**6, 100  # too many for a copy in memory
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.npy")
+        rows = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
+        for start in range(0, n, 10**5):
+            rows[start : start + 10**5] = made_up(10**5, d, K)
+        rows.flush()
+        with Peak("RssAnon") as peak:
+            fit = {"hidden_layer_sizes": 16, "max_iter": 1, "batch_size": 4096, "random_state": 0}
+            Autoencoder(4, **fit).fit(np.load(path, mmap_mode="r"))
+    return 1e6 * peak.above / n
+
+
 def spell(seconds):
     """Seconds in the unit that suits."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
@@ -87,6 +103,8 @@ def main():
     parser.add_argument("--latency", type=float, default=50e-6)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    Autoencoder(4, max_iter=1).fit(made_up(1_000, 100, K))  # what is loaded at the first step
+    bytes_a_row = order()  # before anything else has left memory behind
     train = made_up(ROWS, D, K)
     row, stream, encode, gradient = rates(train, args.rounds)
     print(f"measured: training {1e6 * row:.0f} us a row ({1e3 * BATCH * row:.0f} ms a step of {BATCH} rows), ", end="")
@@ -94,6 +112,7 @@ def main():
     print(f"the disk: {reading(np.tile(train, (10, 1))) / 1e6:.0f} MB/s")
     print(f"{N:.0e} rows: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker in training ")
     print(f"  reads {4 * D / row / 1e6:.0f} MB/s, one in transform {4 * D / encode / 1e6:.0f} MB/s")
+    print(f"fit takes at most {bytes_a_row:.0f} bytes a row, nearly all for their order")
     compute = BATCH * row
     print("\nan epoch, 256 rows a step on each worker: time, and share of the time that is computing")
     for k in WORKERS:
