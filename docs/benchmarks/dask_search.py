@@ -45,7 +45,7 @@ SEARCH = GridSearchCV(
 
 def cluster(**how):
     """Two workers of one thread each."""
-    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50} | how
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50} | how
     return LocalCluster(host="127.0.0.1", **how) if how.get("processes", True) else LocalCluster(**how)
 
 
