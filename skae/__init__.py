@@ -54,12 +54,11 @@ _SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 if not TYPE_CHECKING:  # a type checker would take every name for one that there is
 
     def __getattr__(name):
-        if name in _MODULES:
-            value = getattr(_import_module(f"skae.{_MODULES[name]}"), name)
-        elif name in _SUBMODULES:
-            value = _import_module(f"skae.{name}")
-        else:
+        if name not in _MODULES and name not in _SUBMODULES:
             raise AttributeError(f"module 'skae' has no attribute {name!r}")
+        _import_module("skae._dependencies")
+        module = _import_module(f"skae.{_MODULES.get(name, name)}")
+        value = getattr(module, name) if name in _MODULES else module
         globals()[name] = value  # the next time it is found at once
         return value
 

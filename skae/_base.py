@@ -36,6 +36,7 @@ from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
+from skae._threads import blas_threads, torch_threads, work_of_a_row
 from skae._training import (
     load_average,
     make_net,
@@ -251,7 +252,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             if self.checkpoint is not None:
                 checkpoint = self._open_checkpoint(X, seed, warm)
                 seed = checkpoint.seed
-            with self._isolated(seed):
+            with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._fit(X, y, resolve_device(self.device), seed, warm, checkpoint)
         return self
 
@@ -291,7 +292,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
                 self._state_facts(facts, X, seed, not first)
             seed = of_first(seed)
-            with self._isolated(seed):
+            with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
@@ -339,6 +340,15 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     def _isolated(self, seed):
         return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
+
+    def _work_of_start(self, n_rows, n_features):
+        """Rows x features x components of the PCA that training starts at."""
+        most = min(n_rows, n_features)
+        return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
+
+    def _work_of_step(self, blueprint, n_rows):
+        """Multiply-adds of the largest product of a step on so many rows."""
+        return n_rows * work_of_a_row(blueprint.build(self._module_class), blueprint.sizes[0])
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
@@ -486,7 +496,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         def attributes_now(module):
             return self._trained(rows, moments, blueprint, settings, Outcome(module=module), folds)
 
-        with Epochs(self, X, y, settings["max_iter"] if trains else 0, attributes_now) as epochs:
+        work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
+        with torch_threads(work), Epochs(self, X, y, n_epochs if trains else 0, attributes_now) as epochs:
             if trains:
                 outcome = self._train(rows, blueprint, settings, weights, folds, epochs, checkpoint)
             else:
@@ -580,7 +591,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             outcome = Outcome(epoch=epoch, module=module, curves=joined)
             return self._trained(rows, moments, blueprint, settings, outcome, axes=blueprint.axes)
 
-        with Epochs(self, X, y, 1, attributes_now) as epochs:
+        work = self._work_of_step(blueprint, min(batch_size, len(rows)))
+        with torch_threads(work), Epochs(self, X, y, 1, attributes_now) as epochs:
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
             if not net.is_sound:
@@ -631,15 +643,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, blueprint)
         kept = weights, variance, ratio, outcome.epoch, outcome.curves
-        return more | self._state(rows, moments, blueprint, settings, *kept)
+        return self._state(rows, moments, blueprint, settings, *kept, **more)
 
-    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves):
+    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves, **more):
         """All attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
-        assembled = self._assembled(blueprint, weights, curves, settings, moments.n_rows)
-        module, size = assembled["_modules"]["float64"], blueprint.n_components
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
-        return {
+        kept = {
+            **more,
             "_blueprint": blueprint,
             "_weights": weights,
             "_curves": curves,
@@ -648,14 +659,15 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             "_stream": None,
             "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
-            "n_components_": size,
+            "n_components_": blueprint.n_components,
             "n_samples_": moments.n_rows,
             "mean_": moments.mean,
-            "feature_importances_": importances(module, rows, moments.variance, size),
             "explained_variance_": variance,
             "best_epoch_": epoch,
             "loss_curve_": losses["train_loss"],
             "validation_loss_curve_": losses["valid_loss"],
             "n_iter_": max(1, len(losses["train_loss"])),
-            **assembled,
         }
+        kept = self._assembled(kept)
+        module = kept["_modules"]["float64"]
+        return kept | {"feature_importances_": importances(module, rows, moments.variance, blueprint.n_components)}

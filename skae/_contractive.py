@@ -409,9 +409,12 @@ class ContractiveAutoencoder(BaseAutoencoder):
         rows = self._rows_of(X)
         module = self._modules[rows.dtype.name]
         device, method = module.scaler.mean.device, "layer" if module.method == "layer" else "exact"
-        batches = (module.scaler(torch.tensor(batch).to(device)) for batch in rows.batches())
-        with torch.no_grad():
-            return np.concatenate([module.contraction(x, method).detach().cpu().numpy() for x in batches])
+        norms = []
+        for batch in rows.batches():
+            with self._threads(len(batch)), torch.no_grad():
+                x = module.scaler(torch.tensor(batch).to(device))
+                norms.append(module.contraction(x, method).detach().cpu().numpy())
+        return np.concatenate(norms)
 
     def _formula(self, moments, scale):  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()

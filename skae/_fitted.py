@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._blueprint import Blueprint
 from skae._files import FORMAT, SKAE, read_file, write_file
+from skae._layout import canonical
 from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
+from skae._threads import torch_threads, work_of_a_row
 from skae._training import NeuralNet, make_net, resolve_device, write_curves
 from skae._typing import FloatArray, MatrixLike, StrPath
 from skae.architectures import Architecture
@@ -53,8 +55,10 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
             """Set what `transform` and `fit_transform` return."""
 
-    def _assembled(self, blueprint, weights, curves, settings, n_samples):
-        """Attributes that hold the modules and the net."""
+    def _assembled(self, kept):
+        """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
+        kept = canonical(kept)
+        blueprint, weights, settings = kept["_blueprint"], kept["_weights"], kept["_settings"]
         try:
             device = resolve_device(settings["device"])
         except ValueError:  # fitted on a device that this machine doesn't have
@@ -62,15 +66,20 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
         single = blueprint.build(self._module_class, weights).to(device)
         double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
-        net = make_net(single, n_samples, **settings | {"device": device})
+        net = make_net(single, kept["n_samples_"], **settings | {"device": device})
         single.eval()
-        write_curves(net, curves)
-        modules = {"float32": single, "float64": double}
-        return {"_modules": modules, "net_": net, "encoder_": Encoder(single), "decoder_": Decoder(single)}
+        write_curves(net, kept["_curves"])
+        return kept | {
+            "_modules": {"float32": single, "float64": double},
+            "_work": work_of_a_row(single, blueprint.sizes[0]),
+            "net_": net,
+            "encoder_": Encoder(single),
+            "decoder_": Decoder(single),
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
-        for name in ("_modules", "net_", "encoder_", "decoder_"):
+        for name in ("_modules", "_work", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
         return state | {"_written_by": {"format": FORMAT, "skae": SKAE}}
 
@@ -82,8 +91,8 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
         if "_blueprint" in state:
-            kept = (self._blueprint, self._weights, self._curves, self._settings, self.n_samples_)
-            vars(self).update(self._assembled(*kept))
+            parameters = self.get_params(deep=False)
+            vars(self).update(self._assembled({k: v for k, v in vars(self).items() if k not in parameters}))
 
     _kept_classes = ()  # more classes of which there may be objects in a file
 
@@ -393,10 +402,14 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _reconstructed(self, rows):
         return ((batch, self._run("forward", batch)) for batch in rows.batches())
 
+    def _threads(self, n_rows):
+        """As many threads as products of so many rows are worth."""
+        return torch_threads(n_rows * self._work)
+
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
-        x = torch.from_numpy(batch) if batch.flags.writeable else torch.tensor(batch)
-        with torch.inference_mode():
+        x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
+        with self._threads(len(batch)), torch.inference_mode():
             y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
         _check_finite(y, batch)
         return y
@@ -406,7 +419,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
         for batch in rows.batches():
             for codes in torch.tensor(self._run("encode", batch)).to(module.scaler.mean.device).split(size):
-                yield _jacobian(module.decode, codes).cpu().numpy()
+                with self._threads(len(codes)):
+                    jacobian = _jacobian(module.decode, codes).cpu().numpy()
+                yield jacobian
 
     @property
     def _n_features_out(self):

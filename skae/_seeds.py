@@ -33,6 +33,10 @@ def isolated_rng(seed):
 
     Layers draw their first weights from torch's global generator, and modules of a user's own from whichever they like.
     Threads take turns.
+
+    Ctrl-C raises KeyboardInterrupt between any two calls of Python, also in here. After the first one they are as they
+    were once the exception has been dealt with: it may hold this block open until then. A second one that comes while
+    they are put back may leave them in between.
     """
     with _turns:
         state = read_global_rng()
@@ -42,7 +46,11 @@ def isolated_rng(seed):
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator as well
             yield
         finally:
-            write_global_rng(state)
+            try:
+                write_global_rng(state)
+            except KeyboardInterrupt:  # the first one
+                write_global_rng(state)
+                raise
 
 
 def read_global_rng():

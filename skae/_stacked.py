@@ -440,7 +440,9 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         return StackedStart(self._stack)
 
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
-        return {"_stack": self._stack.without_weights()} if self.pretrain else {}  # `layers_` has them
+        if not self.pretrain:
+            return {}
+        return {"layers_": self.layers_, "_stack": self._stack.without_weights()}  # whose weights `layers_` has
 
     def _shown_axes(self, module, rows):
         if isinstance(self.layers[-1], Integral):

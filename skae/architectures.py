@@ -8,6 +8,8 @@ To write one, subclass `Architecture`: a scikit-learn estimator whose parameters
 returns two torch modules.
 """
 
+import skae._dependencies  # noqa: F401 - before anything else is loaded
+
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

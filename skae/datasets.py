@@ -1,5 +1,7 @@
 """Data sets that examples and benchmarks want and scikit-learn does not have."""
 
+import skae._dependencies  # noqa: F401 - before anything else is loaded
+
 import gzip
 from importlib.util import find_spec
 from pathlib import Path

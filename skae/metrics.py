@@ -1,5 +1,7 @@
 """Metrics and scorers for anything that has `transform` and `inverse_transform`."""
 
+import skae._dependencies  # noqa: F401 - before anything else is loaded
+
 from numbers import Integral, Real
 from typing import Any
 

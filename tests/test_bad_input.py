@@ -167,10 +167,18 @@ def test_before_fit(small, digits):
 
 # Odd tables of all kinds ---------------------------------------------------------------------------------------------
 
-SMALL = {"hidden_layer_sizes": 8, "max_iter": 4, "validation_fraction": 0.6, "random_state": 0}
+NETWORK = Autoencoder(
+    odd_inputs.K,
+    hidden_layer_sizes=8,
+    max_iter=10,
+    batch_size=12,
+    learning_rate=0.05,
+    validation_fraction=0.6,
+    random_state=0,
+)
 SYSTEMS = {
     "linear": System(Autoencoder(odd_inputs.K, hidden_layer_sizes=())),
-    "network": System(Autoencoder(odd_inputs.K, batch_size=12, learning_rate=0.1, **SMALL)),
+    "network": System(NETWORK),
 }
 
 
@@ -195,8 +203,11 @@ def test_odd_tables(kind):
             assert (label, what) == ("ok", ""), seen
 
 
-def test_the_network_that_sees_odd_tables_is_trained():
-    assert SYSTEMS["network"].fitted_to(TABLE).best_epoch_ > 0
+@pytest.mark.kernels
+@pytest.mark.parametrize("seed", range(8))
+def test_the_network_that_sees_odd_tables_is_trained(seed):
+    # with any seed: then no seed's luck, nor a processor's last bits, decide whether it is
+    assert clone(NETWORK).set_params(random_state=seed).fit(TABLE).best_epoch_ > 0
 
 
 def test_the_judge_sees_what_is_wrong():

@@ -6,8 +6,6 @@ import os
 import pickle
 import random
 import re
-import subprocess
-import sys
 import warnings
 
 import joblib
@@ -30,6 +28,8 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae.architectures import Convolutional
+
+pytestmark = pytest.mark.kernels
 
 
 def test_every_public_estimator_is_under_contract():
@@ -61,33 +61,6 @@ def test_refitting_the_same_object_forgets_the_first_fit(small, fitted, digits):
 def test_other_seeds_give_other_fits(digits):
     codes = [Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=s).fit_transform(digits) for s in (0, 1)]
     assert not np.array_equal(*codes)
-
-
-def _codes(estimator, X):
-    torch.set_num_threads(1)
-    return clone(estimator).fit(X).transform(X)
-
-
-def test_bit_equal_in_other_processes(small, fitted, digits):
-    here = fitted.transform(digits)
-    for there in joblib.Parallel(n_jobs=2)(joblib.delayed(_codes)(small, digits) for _ in range(2)):
-        np.testing.assert_array_equal(here, there)
-
-
-def test_a_fresh_interpreter_is_left_as_it_was_and_gives_equal_bits(digits, tmp_path):
-    script = (
-        "import random, sys, warnings, numpy, torch, sklearn.decomposition, skorch, tqdm; torch.set_num_threads(1);"
-        "state = lambda: (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),"
-        "    torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters));"
-        "before = state(); import skae, skae.metrics; assert state() == before; from skae import Autoencoder;"
-        "X = numpy.load(sys.argv[1]); a = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(X);"
-        "numpy.save(sys.argv[2], a.transform(X))"
-    )
-    np.save(tmp_path / "X.npy", digits)
-    arguments = [sys.executable, "-c", script, str(tmp_path / "X.npy"), str(tmp_path / "codes.npy")]
-    subprocess.run(arguments, check=True)
-    here = _codes(Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0), digits)
-    np.testing.assert_array_equal(here, np.load(tmp_path / "codes.npy"))
 
 
 def test_random_state_instance_is_drawn_from_as_sklearn_does(digits):

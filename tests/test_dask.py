@@ -19,6 +19,8 @@ from torch import nn
 from skae import Autoencoder, DenoisingAutoencoder
 from skae.architectures import Architecture
 
+pytestmark = pytest.mark.slow
+
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 cloudpickle = pytest.importorskip("cloudpickle")  # which comes with both

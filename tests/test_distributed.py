@@ -31,6 +31,8 @@ from skae.architectures import Architecture, Convolutional
 from skae.nn import Siblings
 from skae.nn._module import random_sizes
 
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
+
 FEW = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
 SPARSE = {"n_components": 16, "max_iter": 3, "random_state": 0}
 
@@ -67,16 +69,20 @@ SHARED = {
     "stack": (StackedAutoencoder((8, 4), max_iter=3, random_state=0), 301),
 }
 
-# In float32, AdamW makes whole steps of gradients that are zero but for rounding, as some are at their start. Without
-# that rounding there is nothing between two processes and one.
+# AdamW makes whole steps of gradients that are zero but for rounding, as some are at their start: a step is the rate
+# times g / (|g| + eps). In float64, with an eps far above rounding, there is nothing between two processes and one.
+EPS = 1e-4
 EXACT = {
     "siblings": Autoencoder(4, **QUICK),
+    "one network": Autoencoder(4, **QUICK | {"validation_fraction": 0.6}, init="random"),
+    "whole batches": DenoisingAutoencoder(4, **QUICK, corruption="swap"),
+    "noise of signs": ContractiveAutoencoder(4, **QUICK, contraction_method="estimate"),
     "prefixes": Autoencoder(4, **QUICK, ordered=True, init="random"),
     "greatest of rows": SparseAutoencoder(**SPARSE, sparsity="top_k", n_nonzero_coefs=3),
     "greatest of batches": SparseAutoencoder(**SPARSE, sparsity="batch_top_k", n_nonzero_coefs=3),
     "mean of batches": SparseAutoencoder(**SPARSE, sparsity="kl"),
     "noise of codes": VariationalAutoencoder(4, **QUICK),
-    "convolutions": ContractiveAutoencoder(4, max_iter=2, architecture=Convolutional(channels=(2,)), random_state=0),
+    "convolutions": ContractiveAutoencoder(4, max_iter=4, architecture=Convolutional(channels=(2,)), random_state=0),
 }
 
 
@@ -108,7 +114,7 @@ class EnoughError(Exception):
 
 def trained_in_float64(autoencoder, X):
     """Weights and buffers of the networks at the end of a training in float64."""
-    trained, init, on_device = {}, Siblings.__init__, ScaledRows.on_device
+    trained, init, on_device, make_net = {}, Siblings.__init__, ScaledRows.on_device, _base.make_net
 
     def doubled(siblings, *args):
         init(siblings, *args)
@@ -120,12 +126,20 @@ def trained_in_float64(autoencoder, X):
         trained.update({name: value.numpy().copy() for name, value in outcome.module.state_dict().items()})
         raise EnoughError
 
-    Siblings.__init__, ScaledRows.on_device, _base.train_surely = doubled, _as_double(on_device), enough
+    def without_rounding(*args, **kwargs):
+        net = make_net(*args, **kwargs)
+        for group in net.optimizer_.param_groups:
+            group["eps"] = EPS
+        return net
+
+    Siblings.__init__, ScaledRows.on_device = doubled, _as_double(on_device)
+    _base.train_surely, _base.make_net = enough, without_rounding
     try:
         with pytest.raises(EnoughError):
             clone(autoencoder).fit(X)
     finally:
-        Siblings.__init__, ScaledRows.on_device, _base.train_surely = init, on_device, train_surely
+        Siblings.__init__, ScaledRows.on_device = init, on_device
+        _base.train_surely, _base.make_net = train_surely, make_net
     return trained
 
 
@@ -202,11 +216,10 @@ def assert_same_bits(one, other):
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-def assert_same_but_for_rounding(one, other, X):
-    for name, value in one["weights"].items():
-        np.testing.assert_allclose(value, other["weights"][name], rtol=0, atol=1e-6 * max(1, np.abs(value).max()))
-    np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=1e-6 * X.std())
-    np.testing.assert_allclose(one["curves"], other["curves"], rtol=2e-6)
+def assert_the_same_model(one, other, X):
+    """See that two trainings in float32 came to the same, as far as rounding lets them: see `EPS`."""
+    np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=1e-3 * X.std())
+    np.testing.assert_allclose(one["curves"], other["curves"], rtol=1e-3)
     assert one["best"] == other["best"]
 
 
@@ -215,7 +228,7 @@ def test_two_processes_come_to_what_one_comes_to(both, name):
     autoencoder, n = SHARED[name]
     alone = summary(clone(autoencoder).fit(rows(n)), rows(n))
     assert alone["best"] > 0  # the network is not its start
-    assert_same_but_for_rounding(both[0][name], alone, rows(n))
+    assert_the_same_model(both[0][name], alone, rows(n))
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -230,7 +243,7 @@ def test_in_float64_two_processes_are_one(both, name):
 
 
 def test_streams_are_shared(both):
-    assert_same_but_for_rounding(both[0]["stream"], summary(stream(rows(301)), rows(301)), rows(301))
+    assert_the_same_model(both[0]["stream"], summary(stream(rows(301)), rows(301)), rows(301))
 
 
 @pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalised", "went on"])

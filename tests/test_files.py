@@ -27,6 +27,8 @@ from skae._plain import pack, unpack
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.fixture
 def path(tmp_path):

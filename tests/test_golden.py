@@ -18,6 +18,8 @@ from sklearn.datasets import load_iris
 
 import skae
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "golden"
 RELEASES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
 PICKLED = {"Autoencoder", "VariationalAutoencoder", "StackedAutoencoder"}  # of the others a file will do

@@ -36,6 +36,8 @@ from skae import (
 )
 from skae.architectures import Recurrent
 
+pytestmark = pytest.mark.slow
+
 METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct": "reconstruct"}
 TOLERANCE = 1e-5  # in units of the spread, of the rows or of codes
 

@@ -9,6 +9,7 @@ does not vary would be divided by its rounding, as PCA's is.
 """
 
 import copy
+import os
 import pickle
 import random
 
@@ -36,10 +37,12 @@ from skae import (
 )
 
 EPS = np.finfo(np.float64).eps
+ALLOW_SUBNORMAL = False if os.environ.get("SKAE_TEST_FLUSH") else None  # hypothesis can't draw what is made zero
 ROUNDING, SINGLE = 1e-9, 1e-4
 
 # a code may well be longer than a table is wide, and any numbers at all make some trainings diverge
 pytestmark = [
+    pytest.mark.kernels,
     pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning"),
 ]
@@ -348,7 +351,7 @@ def numbers(**limits):
         lambda width: arrays(
             np.dtype(f"float{width}"),
             array_shapes(min_dims=2, max_dims=2, max_side=24),
-            elements=st.floats(width=width, **limits),
+            elements=st.floats(width=width, allow_subnormal=ALLOW_SUBNORMAL, **limits),
         )
     )
 

@@ -19,6 +19,8 @@ from skae._rows import Rows, ScaledRows, stays_in_place
 from skae._scaling import Moments
 from skae._training import AutoencoderNet
 
+pytestmark = pytest.mark.kernels
+
 DIGITS = load_digits().data
 CHUNKS = np.array_split(DIGITS[:1200], 4)
 STREAM = Autoencoder(8, hidden_layer_sizes=64, random_state=0)

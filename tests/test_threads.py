@@ -1,12 +1,8 @@
-"""Threads, forks and interrupts: what one does is not disturbed by, and does not disturb, another."""
+"""Threads and forks: what one does is not disturbed by, and does not disturb, another."""
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -19,8 +15,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skae import Autoencoder, DenoisingAutoencoder
-from skae._seeds import isolated_rng, read_global_rng
+from skae._seeds import read_global_rng
 from skae._training import resolve_device
+
+pytestmark = pytest.mark.slow
 
 # Threads -------------------------------------------------------------------------------------------------------------
 
@@ -116,122 +114,3 @@ def test_cuda_in_a_forked_child_is_a_clear_error(digits, monkeypatch, device):
         resolve_device(device)
     with pytest.raises(ValueError, match="can't be used in this process"):
         Autoencoder(device=device).fit(digits)
-
-
-# Interrupts ----------------------------------------------------------------------------------------------------------
-
-
-class Interrupted:
-    """A block that is interrupted after some seconds as Ctrl-C does it, by a signal whose handler raises."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def __enter__(self):
-        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler), sys.unraisablehook
-        sys.unraisablehook = self.once_more
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-
-    def once_more(self, dropped):
-        """Python drops what is raised in a `__del__` or a callback of its collector, such as hypothesis has one."""
-        if not isinstance(dropped.exc_value, KeyboardInterrupt):
-            return self.before[1](dropped)
-        return signal.setitimer(signal.ITIMER_REAL, 0.001)
-
-    def __exit__(self, *_):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = self.before[1]
-        signal.signal(signal.SIGALRM, self.before[0])
-
-
-interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
-LONG = {"hidden_layer_sizes": 32, "max_iter": 10_000, "early_stopping": False, "random_state": 0}
-
-
-def assert_nobody_has_the_generators():
-    """See that another thread, which would have to wait, gets its turn; the thread that has it may have it again."""
-
-    def take_a_turn():
-        with isolated_rng(0):
-            pass
-
-    other = threading.Thread(target=take_a_turn, daemon=True)
-    other.start()
-    other.join(timeout=60)
-    assert not other.is_alive()
-
-
-@interrupts
-def test_an_interrupt_that_python_drops_comes_again():
-    class Gone:
-        def __del__(self):
-            time.sleep(0.5)
-
-    def in_a_finaliser_first():
-        Gone()
-        time.sleep(60)
-
-    with pytest.raises(KeyboardInterrupt), Interrupted(0.01):
-        in_a_finaliser_first()
-
-
-@interrupts
-@pytest.mark.parametrize("seed", range(8))
-def test_an_interrupt_at_a_random_moment(digits, seed):
-    moment = random.Random(seed).uniform(0.001, 0.4)
-    unfitted, fitted = Autoencoder(4, **LONG), clone(SMALL[0]).fit(digits[:100, :32])
-    codes, generators, threads = fitted.transform(digits[:, :32]), repr(read_global_rng()), torch.get_num_threads()
-    fitted.set_params(max_iter=10_000, early_stopping=False)
-    for estimator in (unfitted, fitted):
-        before = dict(vars(estimator))
-        with pytest.raises(KeyboardInterrupt), Interrupted(moment):
-            estimator.fit(digits)
-        assert vars(estimator) == before
-    assert not unfitted.__sklearn_is_fitted__()
-    np.testing.assert_array_equal(fitted.transform(digits[:, :32]), codes)
-    assert repr(read_global_rng()) == generators
-    assert torch.get_num_threads() == threads
-    assert_nobody_has_the_generators()
-
-
-@interrupts
-def test_interrupted_warm_starts_and_streams(digits):
-    fitted = Autoencoder(4, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(digits)
-    codes = fitted.transform(digits)
-    fitted.set_params(max_iter=10_000)
-    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
-        fitted.fit(digits)
-    np.testing.assert_array_equal(fitted.transform(digits), codes)
-    many = np.tile(digits, (300, 1))
-    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
-        fitted.set_params(batch_size=2).partial_fit(many)
-    np.testing.assert_array_equal(fitted.transform(digits), codes)
-    assert fitted.n_samples_ == len(digits)
-
-
-@interrupts
-def test_an_interrupt_ends_a_search(digits):
-    search = GridSearchCV(Autoencoder(**LONG), {"n_components": [2, 4]}, cv=2, error_score=0.0)
-    with pytest.raises(KeyboardInterrupt), Interrupted(0.5):
-        search.fit(digits)
-    assert not hasattr(search, "best_estimator_")
-
-
-def test_an_interrupted_process_says_so_and_ends():
-    script = (
-        "import numpy; from skae import Autoencoder; X = numpy.random.RandomState(0).rand(500, 9)\n"
-        "print('fits', flush=True)\n"
-        "Autoencoder(3, max_iter=10**6, early_stopping=False).fit(X)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout.readline() == "fits\n"
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert errors.splitlines()[-1] == "KeyboardInterrupt"
-    assert process.returncode != 0

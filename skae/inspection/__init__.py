@@ -4,6 +4,8 @@
 with. Only drawing needs matplotlib.
 """
 
+import skae._dependencies  # noqa: F401 - before anything else is loaded
+
 from skae.inspection._components import ComponentsDisplay
 from skae.inspection._explained_variance import ExplainedVarianceDisplay
 from skae.inspection._latent_grid import LatentGridDisplay

@@ -3,6 +3,8 @@
 Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` classes and functions of tensors.
 """
 
+import skae._dependencies  # noqa: F401 - before anything else is loaded
+
 from skae.nn import functional
 from skae.nn._convolution import convolution
 from skae.nn._layers import CodeAxes, Linear, LinearPlus, Link, Scaler, dense

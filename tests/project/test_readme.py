@@ -4,13 +4,15 @@ import re
 from functools import partial
 from pathlib import Path
 
+import pytest
 import sklearn.model_selection
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_readmes_code(monkeypatch):
     one_split = partial(GridSearchCV, cv=ShuffleSplit(1, random_state=0))  # five take two minutes
     monkeypatch.setattr(sklearn.model_selection, "GridSearchCV", one_split)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import public_estimators
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
     str(path.relative_to(DOCS)): path.read_text()
     for path in sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")])
@@ -23,6 +23,7 @@ def test_the_guide_has_code():
     assert len(PAGES) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page(page, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")

@@ -17,7 +17,7 @@ import pytest
 
 import skae
 
-SITE = Path(__file__).parents[1] / "docs" / "_build" / "html"
+SITE = Path(__file__).parents[2] / "docs" / "_build" / "html"
 PAGES = sorted(
     str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
 )
@@ -182,7 +182,7 @@ def test_the_gallery_shows_its_pictures(browser, site):
     browser.get(f"{site}/auto_examples/index.html")
     script = "return [...document.querySelectorAll('.sphx-glr-thumbcontainer img')].map(i => [i.src, i.naturalWidth])"
     pictures = browser.execute_script(script)
-    examples = list((Path(__file__).parents[1] / "examples").glob("plot_*.py"))
+    examples = list((Path(__file__).parents[2] / "examples").glob("plot_*.py"))
     assert len(pictures) == len(examples)
     assert all(width > 100 for _, width in pictures)
     assert not [source for source, _ in pictures if "no_image" in source]

@@ -14,7 +14,9 @@ import pytest
 import skae
 from skae import architectures, datasets, inspection, metrics, nn
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
 UNTYPED = ("scipy", "sklearn", "skorch")  # packages that ours are made of and that say nothing of types
 
 
@@ -52,7 +54,7 @@ def test_every_public_type_is_complete(tmp_path):
 
 
 def test_usage_is_understood():
-    report = checked(str(ROOT / "tests" / "typed_usage.py"))
+    report = checked(str(ROOT / "tests" / "project" / "typed_usage.py"))
     assert report["summary"]["filesAnalyzed"] == 1
     found = [(item["range"]["start"]["line"] + 1, item["message"]) for item in report["generalDiagnostics"]]
     assert not found

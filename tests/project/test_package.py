@@ -13,7 +13,7 @@ from packaging.version import Version
 
 import skae
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
 TOOL = tomllib.loads((TOP / "pyproject.toml").read_text())
 PROJECT = TOOL["project"]
 EXTRAS = PROJECT["optional-dependencies"]

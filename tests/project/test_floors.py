@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "skae"
+PACKAGE = Path(__file__).parents[2] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._defaults", "skae._doc_link", "skae._typing", "skae.nn.functional"},
+    {"skae._dependencies"},
+    {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
     {"skae.nn._siblings"},
     {"skae.nn"},
-    {"skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae.architectures"},
+    {
+        *("skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
+        "skae.architectures",
+    },
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
     {"skae._base"},

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA, IncrementalPCA
 
 from skae import Autoencoder
 
-PAGE = (Path(__file__).parents[1] / "docs" / "coming_from_pca.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "coming_from_pca.md").read_text()
 # {of PCA: here, or nothing}
 TABLE = {
     name: stands_for.strip().strip("`") for name, stands_for in re.findall(r"^\| `(\w+)`[^|]*\|([^|]*)\|", PAGE, re.M)
@@ -55,6 +55,7 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
     } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
 
 
+@pytest.mark.slow
 def test_the_pages_code():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names = {}

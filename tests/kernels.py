@@ -1,0 +1,140 @@
+"""Run the tests of bits, tolerances and outcomes with the kernels that other processors take: `make test-kernels`.
+
+Which instructions a product takes, and so its last bits, is decided by the processor, unless an environment variable
+says otherwise. Each setting below has one or more, and runs all tests that are marked `kernels` with them. First comes
+a digest of what some operations give there: equal digests are kernels that this machine can't tell apart.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+LEAST_TESTS = 400
+TIMEOUT = 1200  # seconds that one setting may take
+
+SETTINGS = {
+    "as it is": {},
+    "ATen: no vectors": {"ATEN_CPU_CAPABILITY": "default"},
+    "ATen: AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
+    "MKL: any processor's": {"MKL_CBWR": "COMPATIBLE"},
+    "MKL: AVX2": {"MKL_CBWR": "AVX2"},
+    "oneDNN: SSE4.1, OpenBLAS: SSE3": {"ONEDNN_MAX_CPU_ISA": "SSE41", "OPENBLAS_CORETYPE": "Prescott"},
+    "oneDNN and OpenBLAS: AVX2, two threads": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OMP_NUM_THREADS": "2",
+        "SKAE_TEST_THREADS": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",  # as another setting runs beside it
+    },
+    "numpy: no vectors": {"NPY_DISABLE_CPU_FEATURES": "all"},
+    "denormals are zero, another LAPACK's signs": {"SKAE_TEST_FLUSH": "1", "SKAE_TEST_SIGNS": "1"},
+}
+
+
+def environment(setting):
+    """The variables of a process that runs in a setting."""
+    variables = dict(SETTINGS[setting])
+    if "NPY_DISABLE_CPU_FEATURES" in variables:
+        variables["NPY_DISABLE_CPU_FEATURES"] = " ".join(numpys_features())
+    one = {"OMP_NUM_THREADS": "1", "SCIPY_ARRAY_API": "1"}
+    return {**{name: value for name, value in os.environ.items() if name not in ALL}, **one, **variables}
+
+
+ALL = {name for variables in SETTINGS.values() for name in variables}
+
+
+def numpys_features():
+    """What this machine has of the instructions that numpy chooses when it is loaded."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    return [name for name in __cpu_dispatch__ if __cpu_features__[name]]
+
+
+def digests():
+    """A digest of what each of some operations gives."""
+    import numpy as np
+    import scipy.linalg
+    import torch
+
+    torch.set_num_threads(int(os.environ.get("SKAE_TEST_THREADS", "1")))
+    rng = np.random.RandomState(0)
+    table = rng.randn(200, 64)
+    rows = torch.tensor(table, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(module):
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+        return module
+
+    with torch.inference_mode():
+        found = {
+            "product": rows @ rows.T,
+            "float64": torch.tensor(table) @ torch.tensor(table).T,
+            "GELU": torch.nn.functional.gelu(rows),
+            "convolution": drawn(torch.nn.Conv2d(1, 8, 3))(rows.reshape(200, 1, 8, 8)),
+            "LSTM": drawn(torch.nn.LSTM(8, 16, batch_first=True))(rows.reshape(200, 8, 8))[0],
+            "numpy": table.T @ table,
+            "exp": np.exp(table),
+            "eigh": np.linalg.eigh(table.T @ table)[1],
+            "SVD": scipy.linalg.svd(table, full_matrices=False)[2],
+        }
+    return {name: hashlib.sha256(np.asarray(value).tobytes()).hexdigest()[:6] for name, value in found.items()}
+
+
+def run(setting, arguments):
+    """Run the tests in a setting; return the exit status, the number that passed, the seconds, and what was said."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "kernels and not more_kinds", *arguments]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command,
+            env=environment(setting),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+        )
+        status, said = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as error:
+        status, said = 124, (error.stdout or b"").decode()
+    passed = re.search(r"(\d+) passed", said)
+    return status, int(passed[1]) if passed else 0, time.perf_counter() - start, said
+
+
+def main():
+    """Run all settings, two at a time, and say what came of each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="run the settings whose name holds this")
+    parser.add_argument("--digests", action="store_true", help="only print the digests of this process")
+    options, arguments = parser.parse_known_args()
+    if options.digests:
+        print("  ".join(digests().values()))
+        return 0
+    settings = [name for name in SETTINGS if (options.only or "") in name]
+    print(f"{'':44s}{'  '.join(f'{name[:6]:6s}' for name in digests())}")
+    for setting in settings:
+        line = [sys.executable, __file__, "--digests"]
+        found = subprocess.run(line, env=environment(setting), check=True, capture_output=True, text=True).stdout
+        print(f"{setting:44s}{found.strip()}", flush=True)
+    failed = []
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda setting: run(setting, arguments), settings)
+        for setting, (status, n_passed, seconds, said) in zip(settings, results, strict=True):
+            print(f"{setting:44s}{n_passed:5d} passed in {seconds:4.0f} s, exit status {status}", flush=True)
+            if status or (n_passed < LEAST_TESTS and not arguments):
+                failed.append(setting)
+                print(said, flush=True)
+    total = f"{len(settings) - len(failed)} settings passed, {len(failed)} failed"
+    print(total, *failed, sep=": " if failed else "")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Ctrl-C: at whatever moment it comes, an estimator is as it was, and so is what is global.
+
+Python raises KeyboardInterrupt between any two calls, also while what is global is being put back. So this is promised
+of the first one, once the exception is gone: until then its traceback may hold a block open.
+"""
+
+import contextlib
+import dis
+import functools
+import inspect
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+import torch._dynamo  # torch does so at its first optimiser, and an import that is interrupted stays half done
+from conftest import SMALL
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skae import Autoencoder
+from skae._seeds import isolated_rng, read_global_rng
+from skae._threads import blas_threads, torch_threads
+
+
+def assert_nobody_has_the_generators():
+    """See that another thread, which would have to wait, gets its turn; the thread that has it may have it again."""
+
+    def take_a_turn():
+        with isolated_rng(0):
+            pass
+
+    other = threading.Thread(target=take_a_turn, daemon=True)
+    other.start()
+    other.join(timeout=60)
+    assert not other.is_alive()
+
+
+# At every moment -----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def names_of(code):
+    """Names of the instructions of a function, by their place."""
+    return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
+
+
+class InterruptedAt:
+    """A block in which KeyboardInterrupt is raised at the n-th place where Python looks whether it is to be.
+
+    It looks when a function begins or goes on, after a call, and where a loop turns back. A number beyond the last
+    such place raises nothing.
+    """
+
+    def __init__(self, n):
+        self.left, self.after_call, self.raised = n, {}, False
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.of_call)
+        return self
+
+    def of_call(self, frame, event, arg):  # noqa: ARG002 - the signature that sys.settrace wants
+        frame.f_trace_opcodes = True
+        # a generator may also be entered by an exception that is thrown into it, where Python does not look
+        self.after_call[id(frame)] = is_generator = bool(frame.f_code.co_flags & inspect.CO_GENERATOR)
+        if not is_generator:
+            self.count()
+        return self.of_instruction
+
+    def of_instruction(self, frame, event, arg):  # noqa: ARG002
+        if event == "opcode":
+            name = names_of(frame.f_code).get(frame.f_lasti, "")
+            if (self.after_call[id(frame)] and name != "PUSH_EXC_INFO") or name.startswith("JUMP_BACKWARD"):
+                self.count()
+            self.after_call[id(frame)] = name.startswith("CALL")
+        return self.of_instruction
+
+    def count(self):
+        if not self.left:
+            self.raised = True
+            sys.settrace(None)
+            self.left = -1
+            raise KeyboardInterrupt
+        self.left -= 1
+
+    def __exit__(self, *_):
+        sys.settrace(self.before)
+
+
+def numbers_of_threads():
+    numbers = [(library["filepath"], library["num_threads"]) for library in threadpool_info()]
+    return [*sorted(numbers), torch.get_num_threads()]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
+@pytest.mark.parametrize("enter", [isolated_rng, torch_threads, blas_threads])
+def test_an_interrupt_at_every_moment(enter, fails):
+    n_moments = 0
+    with threadpool_limits(2):
+        torch.set_num_threads(2)
+        with enter(0):
+            pass  # what is looked up once
+        for n in range(10_000):
+            before = repr(read_global_rng()), numbers_of_threads()
+            interrupted = InterruptedAt(n)
+            with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), interrupted, enter(0):
+                if enter is isolated_rng:
+                    random.random()
+                if fails:
+                    _ = 1 / 0
+            assert (repr(read_global_rng()), numbers_of_threads()) == before, n
+            assert_nobody_has_the_generators()
+            if not interrupted.raised:
+                break
+            n_moments += 1
+    assert n_moments > 20
+
+
+# At random moments of a fit ------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """A block that is interrupted after some seconds as Ctrl-C does it, by a signal whose handler raises."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler), sys.unraisablehook
+        sys.unraisablehook = self.once_more
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def once_more(self, dropped):
+        """Python drops what is raised in a `__del__` or a callback of its collector, such as hypothesis has one."""
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            return self.before[1](dropped)
+        return signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = self.before[1]
+        signal.signal(signal.SIGALRM, self.before[0])
+
+
+interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
+LONG = {"hidden_layer_sizes": 32, "max_iter": 10_000, "early_stopping": False, "random_state": 0}
+
+
+@interrupts
+def test_an_interrupt_that_python_drops_comes_again():
+    class Gone:
+        def __del__(self):
+            time.sleep(0.5)
+
+    def in_a_finaliser_first():
+        Gone()
+        time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.01):
+        in_a_finaliser_first()
+
+
+@interrupts
+@pytest.mark.parametrize("seed", range(8))
+def test_an_interrupt_at_a_random_moment(digits, seed):
+    moment = random.Random(seed).uniform(0.001, 0.4)
+    unfitted, fitted = Autoencoder(4, **LONG), clone(SMALL[0]).fit(digits[:100, :32])
+    codes, generators, threads = fitted.transform(digits[:, :32]), repr(read_global_rng()), torch.get_num_threads()
+    fitted.set_params(max_iter=10_000, early_stopping=False)
+    for estimator in (unfitted, fitted):
+        before = dict(vars(estimator))
+        with pytest.raises(KeyboardInterrupt), Interrupted(moment):
+            estimator.fit(digits)
+        assert vars(estimator) == before
+    assert not unfitted.__sklearn_is_fitted__()
+    np.testing.assert_array_equal(fitted.transform(digits[:, :32]), codes)
+    assert repr(read_global_rng()) == generators
+    assert torch.get_num_threads() == threads
+    assert_nobody_has_the_generators()
+
+
+@interrupts
+def test_interrupted_warm_starts_and_streams(digits):
+    fitted = Autoencoder(4, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(digits)
+    codes = fitted.transform(digits)
+    fitted.set_params(max_iter=10_000)
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
+        fitted.fit(digits)
+    np.testing.assert_array_equal(fitted.transform(digits), codes)
+    many = np.tile(digits, (300, 1))
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.2):
+        fitted.set_params(batch_size=2).partial_fit(many)
+    np.testing.assert_array_equal(fitted.transform(digits), codes)
+    assert fitted.n_samples_ == len(digits)
+
+
+@interrupts
+def test_an_interrupt_ends_a_search(digits):
+    search = GridSearchCV(Autoencoder(**LONG), {"n_components": [2, 4]}, cv=2, error_score=0.0)
+    with pytest.raises(KeyboardInterrupt), Interrupted(0.5):
+        search.fit(digits)
+    assert not hasattr(search, "best_estimator_")
+
+
+def test_an_interrupted_process_says_so_and_ends():
+    script = (
+        "import numpy; from skae import Autoencoder; X = numpy.random.RandomState(0).rand(500, 9)\n"
+        "print('fits', flush=True)\n"
+        "Autoencoder(3, max_iter=10**6, early_stopping=False).fit(X)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "fits\n"
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert process.returncode != 0

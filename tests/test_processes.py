@@ -1,0 +1,69 @@
+"""Other processes, and fresh ones: the same bits there, and nothing that they had is moved."""
+
+import os
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from skae import Autoencoder
+
+pytestmark = pytest.mark.slow
+
+
+def _codes(estimator, X):
+    torch.set_num_threads(1)
+    return clone(estimator).fit(X).transform(X)
+
+
+def test_bit_equal_in_other_processes(small, fitted, digits):
+    here = fitted.transform(digits)
+    for there in joblib.Parallel(n_jobs=2)(joblib.delayed(_codes)(small, digits) for _ in range(2)):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_a_fresh_interpreter_is_left_as_it_was_and_gives_equal_bits(digits, tmp_path):
+    script = (
+        "import random, sys, warnings, numpy, torch, sklearn.decomposition, skorch, tqdm; torch.set_num_threads(1);"
+        "state = lambda: (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),"
+        "    torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters));"
+        "before = state(); import skae, skae.metrics; assert state() == before; from skae import Autoencoder;"
+        "X = numpy.load(sys.argv[1]); a = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(X);"
+        "numpy.save(sys.argv[2], a.transform(X))"
+    )
+    np.save(tmp_path / "X.npy", digits)
+    arguments = [sys.executable, "-c", script, str(tmp_path / "X.npy"), str(tmp_path / "codes.npy")]
+    subprocess.run(arguments, check=True)
+    here = _codes(Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0), digits)
+    np.testing.assert_array_equal(here, np.load(tmp_path / "codes.npy"))
+
+
+FIRST_USES = {
+    "a class": "import skae; skae.Autoencoder",
+    "all classes": "from skae import *",
+    "a fit": "import skae; skae.Autoencoder(2, max_iter=2).fit([[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]] * 10)",
+    **{name: f"import skae.{name}" for name in ("architectures", "datasets", "inspection", "metrics", "nn")},
+}
+
+
+@pytest.mark.parametrize("use", FIRST_USES)
+def test_the_first_use_leaves_the_generators_alone(use):
+    # also Python's own, though packages that are loaded then draw from it
+    script = (
+        "import random, numpy; state = lambda: (random.getstate(), str(numpy.random.get_state()));"
+        f"before = state(); {FIRST_USES[use]}; assert state() == before"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_something_draws_from_pythons_generator_as_it_is_loaded():
+    # else the test above would prove nothing
+    script = (
+        "import random; before = random.getstate(); import sklearn.decomposition; assert random.getstate() != before"
+    )
+    pytest.importorskip("rich")
+    subprocess.run([sys.executable, "-c", script], check=True)
