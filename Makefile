@@ -1,4 +1,6 @@
 # Two commands set up a fresh machine: `make demo` and `make test`.
+#   make test-all          every test, also those that take their time
+#   make test-kernels      tests of bits and tolerances, as other processors would run them
 #   make demo PIP_ARGS="--index-url URL"     another package index, or a CPU build of torch
 #   make test-minimum      the tests with the lowest versions that pyproject.toml allows, in .venv-minimum
 #   make docs              the documentation, in docs/_build/html
@@ -8,8 +10,9 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 MINIMUM := .venv-minimum/bin
+PYTEST := OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-minimum docs site dist lint bench clean
+.PHONY: demo test test-rest test-all test-kernels test-minimum docs site dist lint bench clean
 
 .venv/installed: pyproject.toml constraints-dev.txt
 	$(PYTHON) -m venv .venv
@@ -25,13 +28,21 @@ lint: .venv/installed
 	$(BIN)/codespell skae tests docs examples *.md Makefile pyproject.toml
 
 test: lint
-	OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2
+	$(PYTEST) -n 2 -m "not slow"
+
+test-rest: .venv/installed
+	$(PYTEST) -n 2 -m slow
+
+test-all: test test-rest
+
+test-kernels: .venv/installed
+	$(BIN)/python tests/kernels.py
 
 docs: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 site: docs
-	SKAE_SITE=required $(BIN)/python -m pytest -n 0 tests/test_site.py
+	SKAE_SITE=required $(BIN)/python -m pytest -n 0 tests/project/test_site.py
 
 # Deprecations of old versions by newer ones are theirs; scikit-learn 1.6 gives some checks the same name
 .venv-minimum/installed: pyproject.toml

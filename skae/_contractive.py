@@ -316,8 +316,8 @@ class ContractiveAutoencoder(BaseAutoencoder):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skae import ContractiveAutoencoder
-    >>> X = load_digits().data[:500]
-    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=10, random_state=0).fit(X) for a in (0.01, 1.0))
+    >>> X = load_digits().data[:300]
+    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=5, random_state=0).fit(X) for a in (0.01, 1.0))
     >>> bool(tight.contraction(X).mean() < loose.contraction(X).mean())
     True
     """

@@ -7,6 +7,7 @@ a fit leaves therefore has the layout that a file gives back.
 import copy
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 
 def canonical(value):
@@ -15,7 +16,7 @@ def canonical(value):
     Parameters
     ----------
     value : object
-        An array, or what holds some: a dict, list or tuple, or an object of this package's or scikit-learn's, whose
+        An array, or what holds some: a dict, list or tuple, an estimator, or another object of this package, whose
         items are treated likewise. A fitted autoencoder within it has done so by itself. Anything else stays as it is.
 
     Returns
@@ -38,9 +39,9 @@ def canonical(value):
 
 
 def _is_record(value):
-    """Whether it is an object with attributes, of ours or scikit-learn's, and no fitted autoencoder."""
-    ours = type(value).__module__.split(".")[0] in ("skae", "sklearn")
-    return ours and not isinstance(value, type) and hasattr(value, "__dict__") and not hasattr(value, "_modules")
+    """Whether it is an object of ours with attributes, or an estimator, but no fitted autoencoder."""
+    ours = type(value).__module__.split(".")[0] == "skae" and hasattr(value, "__dict__")
+    return (ours or isinstance(value, BaseEstimator)) and not hasattr(value, "_modules")
 
 
 def _canonical_array(array):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+import torch._dynamo  # torch does so at its first optimiser: a second that counts for no test
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import BernoulliRBM

@@ -98,6 +98,7 @@ def test_scoring_monitor(digits, as_step):
     assert scores[3] > scores[0]
 
 
+@pytest.mark.slow
 def test_scoring_monitor_through_a_search(digits):
     monitor = callback.ScoringMonitor(scoring={"r2": reconstruction_scorer})
     search = GridSearchCV(clone(SMALL).set_callbacks(monitor), {"n_components": [2, 3]}, cv=2, n_jobs=2).fit(digits)
@@ -105,6 +106,7 @@ def test_scoring_monitor_through_a_search(digits):
     assert search.best_params_ == {"n_components": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_progress_bar_through_a_search_in_a_pipeline(digits, n_jobs, capfd):
     pytest.importorskip("rich")
@@ -116,6 +118,7 @@ def test_progress_bar_through_a_search_in_a_pipeline(digits, n_jobs, capfd):
     assert search.best_params_ == {"reduce__n_components": 3}
 
 
+@pytest.mark.slow
 def test_older_scikit_learn_has_no_callbacks(digits, tmp_path):
     np.save(tmp_path / "X.npy", digits)
     script = (

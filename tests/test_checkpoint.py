@@ -270,6 +270,7 @@ def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "somebody's own"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
 def test_kills_at_random_moments():
     script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"

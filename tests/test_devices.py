@@ -46,6 +46,7 @@ def test_everything_runs_on_a_device(small, digits):
     np.testing.assert_array_equal(again.transform(digits), there.transform(digits))
 
 
+@pytest.mark.slow
 def test_models_load_where_their_device_is_missing(digits, tmp_path):
     kinds = [clone(kind).set_params(device=strict_device.NAME) for kind in SMALL if not is_recurrent(kind)]
     fitted = [kind.set_params(max_iter=2).fit(digits) for kind in kinds]

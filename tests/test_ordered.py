@@ -55,6 +55,7 @@ def test_prefixes_of_an_unordered_code_are_worth_little(images):
     assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.03
 
 
+@pytest.mark.slow
 def test_explained_variance_ratio_is_the_curve(ordered, images):
     train, _ = images
     np.testing.assert_allclose(ordered.explained_variance_ratio_.cumsum(), curve(ordered, train), atol=1e-4)
@@ -76,6 +77,7 @@ def test_other_codes_may_not_be_narrower(images):
         linear.inverse_transform(np.zeros((2, 7)))
 
 
+@pytest.mark.slow
 def test_ordered_codes_are_signed_and_not_rotated(ordered, images):
     train, _ = images
     codes = ordered.transform(train)
@@ -134,6 +136,7 @@ def test_sizes_that_are_judged():
 # A share of the variance ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_share_takes_fewer_components_than_pca(images):
     train, test = images
     ours, pca = Autoencoder(0.8, random_state=0).fit(train), PCA(0.8).fit(train)
@@ -187,6 +190,7 @@ def test_whiten_is_pcas(images):
     np.testing.assert_allclose(ours.explained_variance_, pca.explained_variance_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ordered", [False, True])
 def test_whitened_codes_have_unit_variance_and_the_same_reconstruction(images, ordered):
     train, _ = images

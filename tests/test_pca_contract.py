@@ -153,6 +153,7 @@ def test_patience_waits_for_the_rival():
     assert ours.best_epoch_ > 30
 
 
+@pytest.mark.slow
 def test_noise_falls_back_to_pca_of_all_rows():
     tables = np.random.RandomState(0).randn(8, 60, 5)  # nothing nonlinear to find
     fits = [(Autoencoder(2, random_state=0, max_iter=40).fit(X), X) for X in tables]

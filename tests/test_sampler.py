@@ -67,6 +67,7 @@ def test_same_seed_same_sampler(digits, autoencoder, density):
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_random_state_seeds_what_is_made():
     X = load_iris().data
     one, two, other = (LatentSampler(random_state=seed).fit(X).sample(5, random_state=0) for seed in (0, 0, 1))

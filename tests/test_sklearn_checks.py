@@ -1,46 +1,13 @@
 """scikit-learn's own checks, those of `check_estimator` and those that it leaves out."""
 
 import pytest
+from conftest import N_QUICK, SMALL, short_name
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skae import (
-    Autoencoder,
-    ContractiveAutoencoder,
-    ConvolutionalAutoencoder,
-    DenoisingAutoencoder,
-    LSTMAutoencoder,
-    SparseAutoencoder,
-    StackedAutoencoder,
-    VariationalAutoencoder,
-)
-from skae.architectures import Convolutional, Recurrent
-
-# Every kind of estimator, for one epoch: `docs/benchmarks/sklearn_checks.py` runs the checks at the default ones
-CHECKED = [
-    Autoencoder(max_iter=1, random_state=0),
-    Autoencoder(hidden_layer_sizes=(), random_state=0),
-    Autoencoder(max_iter=1, init="random", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
-    Autoencoder(max_iter=1, code_activation="logistic", hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
-    Autoencoder(0.9, max_iter=1, whiten=True, hidden_layer_sizes=16, validation_fraction=0.6, random_state=0),
-    ConvolutionalAutoencoder(
-        channels=(2, 3), max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0
-    ),
-    LSTMAutoencoder(hidden_size=3, max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0),
-    *(
-        objective(
-            16, architecture=architecture, max_iter=1, hidden_layer_sizes=8, validation_fraction=0.6, random_state=0
-        )
-        for objective in (DenoisingAutoencoder, ContractiveAutoencoder, SparseAutoencoder, VariationalAutoencoder)
-        for architecture in (None, Convolutional(channels=(2,)), Recurrent(hidden_size=3))
-    ),
-    *(
-        SparseAutoencoder(8, sparsity=sparsity, max_iter=1, validation_fraction=0.6, random_state=0)
-        for sparsity in ("kl", "top_k", "batch_top_k")
-    ),
-    StackedAutoencoder((8, 4), max_iter=1, validation_fraction=0.6, random_state=0),
-]
+# `docs/benchmarks/sklearn_checks.py` runs the checks at the default parameters
+QUICK, MORE = SMALL[:N_QUICK], [*SMALL[N_QUICK:], clone(SMALL[0]).set_params(n_components=0.9, whiten=True, max_iter=1)]
 
 # the checks' tables have fewer features than the code has components
 pytestmark = pytest.mark.filterwarnings("ignore:.* have collapsed:sklearn.exceptions.ConvergenceWarning")
@@ -60,8 +27,14 @@ LEFT_OUT = [
 ]
 
 
-@parametrize_with_checks(CHECKED)
+@parametrize_with_checks(QUICK)
 def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(MORE)
+def test_check_more_estimators(estimator, check):
     check(estimator)
 
 
@@ -69,6 +42,8 @@ def test_check_estimator(estimator, check):
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 @pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
 @pytest.mark.parametrize("check", LEFT_OUT)
-@pytest.mark.parametrize("checked", CHECKED, ids=str)
+@pytest.mark.parametrize(
+    "checked", [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE)], ids=short_name
+)
 def test_checks_left_out(checked, check):
     getattr(estimator_checks, check)(type(checked).__name__, clone(checked))

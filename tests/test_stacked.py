@@ -203,7 +203,7 @@ def test_sparse_rows_and_streams(pixels):
 def test_going_on_wants_the_same_layers(pixels):
     stack = StackedAutoencoder([("a", Autoencoder(8, **SHORT)), 4], warm_start=True, **QUICK).fit(pixels)
     first = stack.layers_
-    assert stack.set_params(layers=(("a", Autoencoder(8, **SHORT)), np.int64(4))).fit(pixels).layers_ is first
+    assert stack.set_params(layers=(("a", Autoencoder(8, **SHORT)), np.int64(4))).fit(pixels).layers_ == first
     with pytest.raises(ValueError, match=r"warm_start=True .* in which layers was .* now it is .* Set layers back"):
         stack.set_params(a__n_components=9).fit(pixels)
     numbers = StackedAutoencoder((8, 3), pretrain=False, **QUICK).fit(pixels).set_params(pretrain=True)

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from skae import Autoencoder, ConvolutionalAutoencoder, VariationalAutoencoder, _threads
 from skae._threads import SMALL_DECOMPOSITION, SMALL_PRODUCT, blas_threads, torch_threads, work_of_a_row
 from skae.nn import AutoencoderModule
 
 MANY = 3  # more than one, on any machine
+LIBRARIES = ThreadpoolController()
 FEW = {"hidden_layer_sizes": 16, "max_iter": 3, "random_state": 0}
 
 
 def blas_numbers():
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    return {library["num_threads"] for library in LIBRARIES.info() if library["user_api"] == "blas"}
 
 
 @pytest.fixture(autouse=True)

@@ -88,6 +88,7 @@ def test_nn_is_torch_only():
             assert {name.split(".")[0] for name in imports_of(path)} <= allowed
 
 
+@pytest.mark.slow
 def test_works_without_the_extras():
     extras = ["matplotlib", "onnx", "onnxscript", "pandas", "polars", "skl2onnx"]
     without = f"sys.modules.update(dict.fromkeys({extras}))"
@@ -95,6 +96,7 @@ def test_works_without_the_extras():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.slow
 def test_torch_is_not_loaded_before_it_is_needed():
     script = (
         "import sys, skae; names = dir(skae)\n"
