@@ -152,7 +152,7 @@ class _Limit:
 
 def _set(library, number):
     """Set a number of the whole process, also where threadpoolctl lets another Python thread alone do so."""
-    let_anyone = getattr(library, "clear_controlling_thread", lambda force: None)  # of threadpoolctl 3.8 and later
+    let_anyone = getattr(library, "clear_controlling_thread", dict)  # of threadpoolctl 3.8 and later
     let_anyone(force=True)
     library.set_num_threads(number)
     let_anyone(force=True)

@@ -49,11 +49,11 @@ SMALL = [
     skae.StackedAutoencoder((8, 4), max_iter=2, batch_size=60, validation_fraction=0.6, random_state=0),
     skae.Autoencoder(4, hidden_layer_sizes=(), random_state=0),
     skae.Autoencoder(4, **QUICKER, ordered=True, whiten=True),
+    skae.Autoencoder(4, **QUICKER, init="random"),
     skae.StackedAutoencoder(
         [("below", skae.Autoencoder(8, code_activation="logistic", **QUICKER)), ("rbm", BernoulliRBM(4, n_iter=2))],
         **{name: value for name, value in QUICKER.items() if name != "hidden_layer_sizes"},
     ),
-    skae.Autoencoder(4, **QUICKER, init="random"),
     skae.Autoencoder(4, **QUICKER, code_activation="logistic"),
     skae.Autoencoder(4, **QUICKER, loss="absolute_error", scale="standard"),
     *(

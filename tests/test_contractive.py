@@ -88,6 +88,7 @@ def test_the_linear_optimum_is_one(digits):
     assert min(trained.loss_curve_) > started.loss_curve_[0] * 0.998
 
 
+@pytest.mark.slow
 def test_contraction_and_reconstruction_fall_with_the_weight(digits):
     fits = [
         ContractiveAutoencoder(4, hidden_layer_sizes=32, alpha=alpha, max_iter=10, random_state=0).fit(digits)

@@ -45,6 +45,7 @@ def test_the_mixture_is_as_large_as_the_criterion_wants():
     assert LatentSampler(PCA(3), random_state=0).fit(rng.randn(240, 3)).density_.n_components == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [None, KernelDensity(bandwidth=0.3), GaussianMixture(3, random_state=5)])
 def test_drawn_rows_look_like_the_data(density):
     X, y = load_digits(return_X_y=True)

@@ -99,6 +99,7 @@ def test_a_likelihood_goes_through(kind, pixels):
     assert (x_hat < 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STACKS)
 def test_training_as_one_does_not_lose(kind, pixels):
     stack = StackedAutoencoder(STACKS[kind], **QUICK | {"max_iter": 12}).fit(pixels)
@@ -117,6 +118,7 @@ def test_a_constant_feature_of_an_rbm_is_seen(pixels):
     np.testing.assert_array_equal(stack.reconstruct(X)[:, 5], 0.75)
 
 
+@pytest.mark.slow
 def test_the_decoder_is_no_linear_map(pixels):
     """Decoders of one layer are linear: unrolled, they would make no more than PCA does."""
     for activation in ("relu", "logistic"):
@@ -128,6 +130,7 @@ def test_the_decoder_is_no_linear_map(pixels):
         assert stack.score(pixels) > PCA(4).fit(pixels).explained_variance_ratio_.sum()
 
 
+@pytest.mark.slow
 def test_pre_training_helps_deep_logistic_nets(pixels):
     deep = StackedAutoencoder((48, 32, 16, 8), activation="logistic", max_iter=10, random_state=0)
     trained, random = (clone(deep).set_params(pretrain=pretrain).fit(pixels) for pretrain in (True, False))

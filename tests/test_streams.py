@@ -226,7 +226,7 @@ def never_whole(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix])
-@pytest.mark.parametrize("scale", ["global", "standard"])
+@pytest.mark.parametrize("scale", ["global", pytest.param("standard", marks=pytest.mark.slow)])
 def test_sparse_is_as_dense(kind, scale, never_whole):  # noqa: ARG001
     X = DIGITS[:480]  # of which dense PCA is exact too
     estimator = Autoencoder(6, hidden_layer_sizes=16, max_iter=5, scale=scale, random_state=0)

@@ -137,6 +137,7 @@ def test_early_stopping_only_shortens(digits):
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
@@ -221,6 +222,7 @@ def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
     assert fitted.score(X) == pytest.approx(Autoencoder(**settings).fit(X).score(X), abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [240, 2100])
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
