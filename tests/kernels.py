@@ -13,7 +13,11 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+# only these are loaded
+FOLDER = Path(__file__).parent
+FILES = [str(path) for path in sorted(FOLDER.glob("test_*.py")) if "pytest.mark.kernels" in path.read_text()]
 LEAST_TESTS = 400
 TIMEOUT = 1200  # seconds that one setting may take
 
@@ -93,7 +97,7 @@ def digests():
 
 def run(setting, arguments):
     """Run the tests in a setting; return the exit status, the number that passed, the seconds, and what was said."""
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "kernels and not more_kinds", *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "kernels and not more_kinds", *FILES, *arguments]
     start = time.perf_counter()
     try:
         done = subprocess.run(
@@ -121,16 +125,16 @@ def main():
         print("  ".join(digests().values()))
         return 0
     settings = [name for name in SETTINGS if (options.only or "") in name]
-    print(f"{'':44s}{'  '.join(f'{name[:6]:6s}' for name in digests())}")
+    print(f"{'':46s}{'  '.join(f'{name[:6]:6s}' for name in digests())}")
     for setting in settings:
         line = [sys.executable, __file__, "--digests"]
         found = subprocess.run(line, env=environment(setting), check=True, capture_output=True, text=True).stdout
-        print(f"{setting:44s}{found.strip()}", flush=True)
+        print(f"{setting:46s}{found.strip()}", flush=True)
     failed = []
     with ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda setting: run(setting, arguments), settings)
         for setting, (status, n_passed, seconds, said) in zip(settings, results, strict=True):
-            print(f"{setting:44s}{n_passed:5d} passed in {seconds:4.0f} s, exit status {status}", flush=True)
+            print(f"{setting:46s}{n_passed:5d} passed in {seconds:4.0f} s, exit status {status}", flush=True)
             if status or (n_passed < LEAST_TESTS and not arguments):
                 failed.append(setting)
                 print(said, flush=True)

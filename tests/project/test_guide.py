@@ -1,5 +1,7 @@
 """The code of each page of the documentation runs, and the guide has a row for every estimator."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -23,11 +25,55 @@ def test_the_guide_has_code():
     assert len(PAGES) > 10
 
 
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+
+
+def shown_differently(text, printed):
+    """Say where what a page shows is not what was printed, or return None.
+
+    Words have to be the same. Numbers may differ by a tenth and by one in the last place of a fraction, for training
+    ends a little elsewhere on another processor: whole numbers up to nine must be the same.
+    """
+    if NUMBER.sub("#", text).split() != NUMBER.sub("#", printed).split():
+        return f"the page shows\n{text}\nbut this was printed:\n{printed}"
+    for shown, found in zip(NUMBER.findall(text), NUMBER.findall(printed), strict=True):
+        last_place = 10.0 ** -len(shown.partition(".")[2]) if "." in shown else 0.0
+        if abs(float(found) - float(shown)) > abs(float(shown)) / 10 + last_place + 1e-9:
+            return f"the page shows {shown}, but {found} was printed"
+    return None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_code_of_a_page(page, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)  # the tutorial saves files
     names = {}
-    for code in re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL):
-        exec(code, names)  # warnings are errors
+    for code, text in BLOCK.findall(PAGES[page]):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, names)  # warnings are errors
+        if text:
+            assert not shown_differently(text, printed.getvalue())
+
+
+def test_all_text_that_a_page_shows_is_compared():
+    shown = {page: text.count("```text\n") for page, text in PAGES.items()}
+    assert shown == {page: sum(bool(text) for _, text in BLOCK.findall(whole)) for page, whole in PAGES.items()}
+    assert shown["tutorial.md"] >= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("True", "False"),
+        ("R² 0.854", "R² 0.740"),
+        ("(450, 8)", "(450, 9)"),
+        ("right: [1] wrong: [-1]", "right: [1] wrong: [1]"),
+        ("alcohol 1035\nhue 26", "hue 1035\nalcohol 26"),
+        ("PCA 21", "PCA 21\nAutoencoder 17"),
+    ],
+)
+def test_what_is_shown_differently_is_noticed(text, printed):
+    assert shown_differently(text, printed)
+    assert not shown_differently(text, text.replace("0.854", "0.851").replace("1035", "1021"))
