@@ -103,9 +103,8 @@ def fit_there(name, threads, rule):
 
 def fits(rounds):
     """Print what fits take by default against one thread."""
-    print(
-        f"\n{'fit':42s}{'cores':7s}{'one thread':>12s}{'default':>12s}{'ratio':>8s}{'without the rule':>18s}{'ratio':>8s}"
-    )
+    heads = f"{'one thread':>12s}{'default':>12s}{'ratio':>8s}{'without the rule':>18s}{'ratio':>8s}"
+    print(f"\n{'fit':42s}{'cores':7s}{heads}")
     for name in FITS:
         for n_busy in (0, os.cpu_count()):
             settings, times = ((1, True), (None, True), (None, False)), []
