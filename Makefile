@@ -1,5 +1,5 @@
 # Two commands set up a fresh machine: `make demo` and `make test`.
-#   make test-all          every test, also those that take their time
+#   make test-all          every test, also those that take their time (slow ones alone: make test-slow)
 #   make test-kernels      tests of bits and tolerances, as other processors would run them
 #   make demo PIP_ARGS="--index-url URL"     another package index, or a CPU build of torch
 #   make test-minimum      the tests with the lowest versions that pyproject.toml allows, in .venv-minimum
@@ -12,7 +12,7 @@ BIN := .venv/bin
 MINIMUM := .venv-minimum/bin
 PYTEST := OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-rest test-all test-kernels test-minimum docs site dist lint bench clean
+.PHONY: demo test test-slow test-all test-kernels test-minimum docs site dist lint bench clean
 
 .venv/installed: pyproject.toml constraints-dev.txt
 	$(PYTHON) -m venv .venv
@@ -30,10 +30,10 @@ lint: .venv/installed
 test: lint
 	$(PYTEST) -n 2 -m "not slow"
 
-test-rest: .venv/installed
+test-slow: .venv/installed
 	$(PYTEST) -n 2 -m slow
 
-test-all: test test-rest
+test-all: test test-slow
 
 test-kernels: .venv/installed
 	$(BIN)/python tests/kernels.py

@@ -27,8 +27,6 @@ from skae._plain import pack, unpack
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
-pytestmark = pytest.mark.kernels
-
 
 @pytest.fixture
 def path(tmp_path):
@@ -63,6 +61,7 @@ def attributes_in(head):
 # There and back ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.kernels
 def test_a_loaded_autoencoder_is_the_same(fitted, digits, path):
     fitted.save(path)
     again = type(fitted).load(path)
@@ -77,6 +76,7 @@ def test_a_loaded_autoencoder_is_the_same(fitted, digits, path):
     )
 
 
+@pytest.mark.kernels
 def test_names_seeds_and_output_are_kept(digits, path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(digits, columns=[f"pixel {i}" for i in range(64)])
@@ -89,6 +89,7 @@ def test_names_seeds_and_output_are_kept(digits, path):
     assert again.random_state.randint(1000) == rng.randint(1000)
 
 
+@pytest.mark.kernels
 def test_a_stream_goes_on_from_a_file(digits, path):
     fitted = Autoencoder(3, hidden_layer_sizes=8, random_state=0).partial_fit(digits[:120])
     fitted.save(path)
@@ -117,6 +118,7 @@ class OwnAutoencoder(Autoencoder):
         super().__init__(n_components, architecture=architecture, max_iter=max_iter, random_state=random_state)
 
 
+@pytest.mark.kernels
 def test_classes_of_ones_own(iris, path):
     own = OwnAutoencoder(architecture=Halves(), random_state=0).fit(iris)
     own.save(path)
@@ -284,6 +286,7 @@ def test_a_crafted_file_is_refused(saved, kind):
         Autoencoder.load(saved[0])
 
 
+@pytest.mark.kernels
 def test_what_is_crafted_is_otherwise_loaded(saved):
     crafted(saved[0], lambda head, arrays: None)  # noqa: ARG005 - else the tests above would prove nothing
     assert Autoencoder.load(saved[0]).get_params() == saved[1].get_params()
@@ -292,6 +295,7 @@ def test_what_is_crafted_is_otherwise_loaded(saved):
 # Faults of the disk --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_fault_leaves_the_last_good_file(saved, monkeypatch, call, iris):
     path, fitted = saved
@@ -307,6 +311,7 @@ def test_a_fault_leaves_the_last_good_file(saved, monkeypatch, call, iris):
     np.testing.assert_array_equal(Autoencoder.load(path).transform(iris), fitted.transform(iris))
 
 
+@pytest.mark.kernels
 def test_values_there_and_back():
     value = {
         "floats": [1.5, float("inf"), float("nan"), -0.0, 1e-310],
@@ -335,6 +340,7 @@ def test_pickles_say_who_wrote_them(iris):
         Autoencoder().__setstate__(state | {"_written_by": {"format": 99, "skae": "9.9"}})
 
 
+@pytest.mark.kernels
 def test_skops_needs_trust_in_our_types_alone(fitted, digits):
     blob = skops.io.dumps(fitted)
     untrusted = skops.io.get_untrusted_types(data=blob)
@@ -347,6 +353,7 @@ def test_skops_needs_trust_in_our_types_alone(fitted, digits):
     np.testing.assert_array_equal(again.transform(digits), fitted.transform(digits))
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("dumps", ["pickle", "skops"])
 def test_what_holds_an_autoencoder(dumps, iris):
     inner = Autoencoder(2, hidden_layer_sizes=8, max_iter=2, random_state=0)

@@ -20,6 +20,7 @@ from skae._scaling import Moments
 from skae._training import AutoencoderNet
 
 pytestmark = pytest.mark.kernels
+MORE = [pytest.mark.slow, pytest.mark.more_kinds]
 
 DIGITS = load_digits().data
 CHUNKS = np.array_split(DIGITS[:1200], 4)
@@ -225,8 +226,14 @@ def never_whole(monkeypatch):
     monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * 100)
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix])
-@pytest.mark.parametrize("scale", ["global", pytest.param("standard", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(sparse.csr_array, sparse.csc_array),
+        *(pytest.param(kind, marks=MORE) for kind in (sparse.csr_matrix, sparse.csc_matrix)),
+    ],
+)
+@pytest.mark.parametrize("scale", ["global", pytest.param("standard", marks=MORE)])
 def test_sparse_is_as_dense(kind, scale, never_whole):  # noqa: ARG001
     X = DIGITS[:480]  # of which dense PCA is exact too
     estimator = Autoencoder(6, hidden_layer_sizes=16, max_iter=5, scale=scale, random_state=0)
@@ -308,7 +315,9 @@ def test_what_stays_in_place(mapped):
 
 
 @pytest.mark.parametrize("resident", [True, False])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint8])
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float64, *(pytest.param(dtype, marks=MORE) for dtype in (np.float16, np.uint8))]
+)
 def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
     if not resident:
         monkeypatch.setattr(skae._rows, "RESIDENT_BYTES", 1000)
