@@ -303,8 +303,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before  # in one go, which Ctrl-C can't divide
             raise
 
     def _draw_seed(self):

@@ -125,6 +125,24 @@ def test_an_interrupt_at_every_moment(enter, fails):
     assert n_moments > 20
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
+def test_an_estimator_is_as_it_was_or_done(fails):
+    for n in range(10_000):
+        estimator, interrupted = Autoencoder(3), InterruptedAt(n)
+        estimator.fitted_ = "before"
+        with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), interrupted, estimator._or_as_before():
+            estimator.fitted_ = "after"
+            estimator.more_ = "after"
+            if fails:
+                _ = 1 / 0
+        found = estimator.fitted_, vars(estimator).get("more_")
+        as_before, done = ("before", None), ("after", "after")
+        assert found in ([as_before] if fails else [as_before, done] if interrupted.raised else [done])
+        if not interrupted.raised:
+            break
+    assert n > 5
+
+
 # At random moments of a fit ------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 from skae import Autoencoder, _threads
 
-LIMIT = 100  # seconds of a process
+LIMIT = 60  # seconds of a process
 PRODUCTS = [(128, 64, 128), (128, 256, 256), (128, 784, 256), (128, 784, 512), (256, 784, 512), (1024, 784, 512)]
 FITS = {
     "digits, 8 components, the defaults": (lambda: load_digits().data, {"n_components": 8}),
