@@ -1,7 +1,7 @@
 """How many threads an operation takes: one where its products are small. Sizes decide, never the load of the machine.
 
 OpenMP's threads wait for each other at each product, and spin while they wait. Where a product takes less than a
-millisecond that gains little on idle cores, and on busy ones, or on many, it costs up to thirty times the product.
+millisecond, two idle cores save a quarter of a fit by that, and busy ones make it take ten times as long and more.
 `docs/benchmarks/threads.py` has the measurements.
 """
 
@@ -16,7 +16,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
-SMALL_PRODUCT = 2**25  # multiply-adds of the largest product of a step: a third of a millisecond to one
+SMALL_PRODUCT = 2**25  # multiply-adds of the largest product of a step: up to a millisecond
 SMALL_DECOMPOSITION = 2**28  # rows x features x components of a PCA
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
