@@ -31,7 +31,7 @@ from skae.architectures import Architecture, Convolutional
 from skae.nn import Siblings
 from skae.nn._module import random_sizes
 
-pytestmark = [pytest.mark.kernels, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 FEW = {"hidden_layer_sizes": (16,), "max_iter": 3, "random_state": 0}
 SPARSE = {"n_components": 16, "max_iter": 3, "random_state": 0}
@@ -154,14 +154,39 @@ def refusal(fit):
     return str(caught.value)
 
 
-def processes_part(rank, folder):
-    """Fit all that is fitted here in a group of two, and leave what it came to in a file."""
+@contextlib.contextmanager
+def group_of_two(rank, folder):
+    """Join the group, and leave what was found in a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=2)
-    plain, X, found = clone(SHARED["siblings"][0]), rows(301), {}
+    found = {}
+    yield found
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
+    distributed.destroy_process_group()
+
+
+def found_by(part, folder):
+    """What each of two processes found."""
+    multiprocessing.spawn(part, (folder,), nprocs=2)
+    return [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in (0, 1)]
+
+
+def exact_part(rank, folder):
+    """Train in float64."""
+    with group_of_two(rank, folder) as found:
+        found |= {name: trained_in_float64(autoencoder, rows(301)) for name, autoencoder in EXACT.items()}
+
+
+def processes_part(rank, folder):
+    """Fit all that is fitted here in float32."""
+    with group_of_two(rank, folder) as found:
+        fit_all(rank, folder, found)
+
+
+def fit_all(rank, folder, found):
+    plain, X = clone(SHARED["siblings"][0]), rows(301)
     for name, (autoencoder, n) in SHARED.items():
         found[name] = summary(clone(autoencoder).fit(rows(n)), rows(n))
-    found["exact"] = {name: trained_in_float64(autoencoder, rows(301)) for name, autoencoder in EXACT.items()}
     found["stream"] = summary(stream(X), X)
     found["unseeded"] = summary(clone(plain).set_params(random_state=None).fit(X), X)
     found["normalised"] = summary(Autoencoder(4, **FEW, architecture=Normalised(), init="random").fit(X), X)
@@ -194,16 +219,19 @@ def processes_part(rank, folder):
         clone(plain).set_params(verbose=1).fit(X)
     found["screen"] = screen.getvalue()
     found["any"] = [ours.processes(torch.device("cpu")).any(of) for of in (rank == 1, rank == 5)]
-    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))
-    distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory):
+    """What each of two processes came to in float64."""
+    return found_by(exact_part, tmp_path_factory.mktemp("exact"))
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """What each of two processes came to."""
     folder = tmp_path_factory.mktemp("group")
-    multiprocessing.spawn(processes_part, (folder,), nprocs=2)
-    found = [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in (0, 1)]
+    found = found_by(processes_part, folder)
     for of_one in found:
         of_one["files"] = sorted(path.name for path in folder.glob("kept*/*"))
     return found
@@ -231,13 +259,14 @@ def test_two_processes_come_to_what_one_comes_to(both, name):
     assert_the_same_model(both[0][name], alone, rows(n))
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("name", EXACT)
-def test_in_float64_two_processes_are_one(both, name):
+def test_in_float64_two_processes_are_one(exact, name):
     alone = trained_in_float64(EXACT[name], rows(301))
     assert alone["best"] > 0
     for weight, value in alone.items():
         assert np.asarray(value).dtype != np.float32
-        found, other = (of_one["exact"][name][weight] for of_one in both)
+        found, other = (of_one[name][weight] for of_one in exact)
         np.testing.assert_array_equal(found, other, err_msg=weight)
         np.testing.assert_allclose(found, value, rtol=0, atol=1e-9, err_msg=weight)
 
@@ -291,6 +320,7 @@ def test_what_holds_in_one_process_holds_in_all(both):
     assert [of_one["any"] for of_one in both] == [[True, False]] * 2
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 12])
 def test_shares_make_up_the_batch(n, size):
@@ -303,6 +333,7 @@ def test_shares_make_up_the_batch(n, size):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize(
     "draw",
     [

@@ -22,6 +22,7 @@ QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
 BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i] for i in (1, 0))
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [
         AutoencoderOutlierDetector(Autoencoder(1, hidden_layer_sizes=(8,), max_iter=2)),

@@ -20,6 +20,7 @@ from skae import Autoencoder, LatentSampler, VariationalAutoencoder
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
 
 
+@pytest.mark.slow
 @parametrize_with_checks([LatentSampler(Autoencoder(2, hidden_layer_sizes=(8,), max_iter=2))])
 def test_sklearns_checks(estimator, check):
     check(estimator)
