@@ -37,6 +37,7 @@ def by_autograd(estimator, X):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.slow
 def test_the_contraction_is_autograds(kind, digits):
     estimator = ContractiveAutoencoder(4, **QUICK | kind).fit(digits)
     ours = estimator.contraction(digits[:20])
@@ -45,6 +46,7 @@ def test_the_contraction_is_autograds(kind, digits):
 
 
 @pytest.mark.parametrize("kind", KINDS[3:6], ids=str)
+@pytest.mark.slow
 def test_the_penalty_is_exact_or_unbiased(kind, digits):
     estimator = ContractiveAutoencoder(4, contraction_method="exact", alpha=0.3, **QUICK | kind).fit(digits)
     module = estimator._modules["float64"]

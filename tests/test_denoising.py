@@ -93,6 +93,7 @@ def test_held_out_rows_are_judged_with_the_same_noise_at_each_epoch(digits):
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
+@pytest.mark.slow
 def test_training_starts_at_the_best_linear_denoiser(corruption, digits):
     rows = np.tile(digits, (200, 1))  # so many draws that the regression on a sample is the optimum
     estimator = DenoisingAutoencoder(

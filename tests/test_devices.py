@@ -29,6 +29,7 @@ def is_recurrent(estimator):
     return "LSTM" in repr(estimator) or "Recurrent" in repr(estimator)
 
 
+@pytest.mark.slow
 def test_everything_runs_on_a_device(small, digits):
     if is_recurrent(small):
         pytest.skip("the pretend device has no fused recurrent cells")

@@ -92,6 +92,7 @@ class TestEvery:
         display = make(plain, X, ax=figure.add_axes((0.2, 0.2, 0.6, 0.6)))
         assert display.figure_ is figure
 
+    @pytest.mark.slow
     def test_pipelines_searches_and_frames(self, make):
         frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
         pipe = make_pipeline(StandardScaler().set_output(transform="pandas"), Autoencoder(2, **TINY))
@@ -119,6 +120,7 @@ class TestEvery:
         ids=short_name,
     )
     @pytest.mark.filterwarnings("ignore:.* have collapsed")  # three epochs
+    @pytest.mark.slow
     def test_family(self, make, estimator):
         make(clone(estimator).fit(X), X)
 
@@ -128,6 +130,7 @@ class TestEvery:
         [display for display in OF_EACH if display is not LossCurveDisplay],
         ids=lambda display: display.__name__,
     )
+    @pytest.mark.slow
     def test_of_scikit_learn(self, display, estimator):
         OF_EACH[display](estimator.fit(X), X)
         OF_EACH[display](estimator, X.tolist())

@@ -151,6 +151,7 @@ def test_a_shifted_column_is_named(name):
     assert (errors.argmax(axis=1) == columns).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_columns_do_not_depend_on_the_other_rows(monkeypatch):
     X = load_wine().data
     detector = AutoencoderOutlierDetector(PCA(3)).fit(X)
@@ -176,6 +177,7 @@ def test_pipelines_frames_and_sparse_rows(digits):
 
 
 @pytest.mark.parametrize("autoencoder", [None, make_pipeline(StandardScaler(), Autoencoder(4, max_iter=3))])
+@pytest.mark.slow
 def test_same_seed_same_detector(digits, autoencoder):
     """Also where the seed within is not set; one that is, is kept."""
     detector = AutoencoderOutlierDetector(autoencoder, random_state=0)

@@ -105,6 +105,7 @@ def test_every_parameter_alters_the_fit(name, reference, digits):
     ("estimator", "name"),
     [(estimator, name) for estimator, own in OWN.items() for name, (_, other) in own.items() if other is not None],
 )
+@pytest.mark.slow
 def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
     values = {own: value for own, (value, _) in OWN[estimator].items()}
     if estimator is not StackedAutoencoder:

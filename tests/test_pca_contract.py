@@ -111,6 +111,7 @@ def test_inner_codes_have_unit_variance(digits):
 
 
 @pytest.mark.parametrize("name", SETS)
+@pytest.mark.slow
 def test_not_worse_than_pca_on_test_rows(name):
     train, test = train_test_split(SETS[name], random_state=0)
     ours = Autoencoder(2, max_iter=40, hidden_layer_sizes=32, random_state=0).fit(train)
@@ -278,6 +279,7 @@ def test_the_jacobian_is_the_decoders_derivative(digits, loss):
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
 @pytest.mark.parametrize(("factor", "shift"), [(1e-12, 0), (1e12, 0), (1, 1e6), (1e3, -1e7)])
+@pytest.mark.slow
 def test_units_of_the_data_do_not_matter(digits, factor, shift, scale):
     small = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, scale=scale, random_state=0)
     plain = small.fit(digits).score(digits)

@@ -108,6 +108,7 @@ def test_kl_is_that_of_bernoullis():
     torch.testing.assert_close(_kl_of_bernoullis(0.1, q), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_kl_reaches_its_target(digits):
     for target in (0.1, 0.3):
         fitted = SparseAutoencoder(100, sparsity="kl", sparsity_target=target, **QUICK | {"max_iter": 40}).fit(digits)
@@ -148,6 +149,7 @@ def test_dead_units_are_revived(digits):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_small_tables(kind):
     X = StandardScaler().fit_transform(load_breast_cancer().data)
     fitted = SparseAutoencoder(64, sparsity=kind, random_state=0, max_iter=20, validation_fraction=0.3).fit(X)

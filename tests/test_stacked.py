@@ -77,6 +77,7 @@ def one_by_one(stack, X):
 
 
 @pytest.mark.parametrize("kind", STACKS)
+@pytest.mark.slow
 def test_training_starts_at_the_layers(kind, pixels):
     stack = StackedAutoencoder(STACKS[kind], learning_rate=1e-30, **QUICK).fit(pixels)
     assert stack.best_epoch_ == 0
