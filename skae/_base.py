@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -35,7 +36,7 @@ from skae._pca import LinearStart, auto_n_components, linear_start, updated_star
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
-from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
+from skae._selection import Outcome, least_size, train_surely
 from skae._threads import blas_threads, torch_threads, work_of_a_row
 from skae._training import (
     load_average,
@@ -47,7 +48,21 @@ from skae._training import (
     warn_of_lost_chunk,
     write_stream,
 )
-from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, MatrixLike, Scale, Seed, StrPath, typed
+from skae._typing import (
+    Activation,
+    Auto,
+    CodeSize,
+    CrossValidator,
+    Init,
+    LayerSizes,
+    Loss,
+    MatrixLike,
+    Scale,
+    Seed,
+    StrPath,
+    typed,
+)
+from skae._validation import LEAST_ROWS, Validation, checked_groups, choose_validation, given_validation
 from skae.nn import Siblings
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
@@ -88,6 +103,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
+        "cv": ["cv_object"],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
@@ -177,6 +193,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         weight_decay: float,
         early_stopping: Auto | bool,
         validation_fraction: Auto | float,
+        cv: CrossValidator,
         n_iter_no_change: int,
         tol: float,
         warm_start: bool,
@@ -203,6 +220,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         self.weight_decay = weight_decay
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.cv = cv
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
@@ -217,7 +235,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     # Fitting ---------------------------------------------------------------------------------------------------------
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
-    def fit(self, X: MatrixLike, y: object = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        *,
+        X_val: MatrixLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the autoencoder to X.
 
         Parameters
@@ -229,6 +254,15 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         y : Ignored
             Not used, present for API consistency by convention.
 
+        X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
+            Rows by which the epoch is chosen; all of X is then trained on. They must not depend on rows of X. In a
+            Pipeline they have to pass the earlier steps as well: see `transform_input` of
+            :class:`~sklearn.pipeline.Pipeline`.
+
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient: they are held out as a whole, or passed
+            on to `cv`.
+
         Returns
         -------
         self : object
@@ -237,23 +271,25 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be, or `device` is not on this machine.
+            If a parameter, X, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
+            `validation_fraction` exclude each other, or `device` is not on this machine.
         """
         with self._or_as_before():
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
                 self._check_more_parameters()
+                X_val, groups = self._checked_validation(X, X_val, groups)
                 if warm:
                     self._check_unchanged("warm_start=True")
                 seed, checkpoint = self._draw_seed(), None
-                self._state_facts(facts, X, seed, warm)
+                self._state_facts(facts, X, seed, warm, X_val=X_val, groups=groups)
             seed = of_first(seed)
             if self.checkpoint is not None:
-                checkpoint = self._open_checkpoint(X, seed, warm)
+                checkpoint = self._open_checkpoint(X, seed, warm, X_val, groups)
                 seed = checkpoint.seed
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
-                self._fit(X, y, resolve_device(self.device), seed, warm, checkpoint)
+                self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, checkpoint)
         return self
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
@@ -296,6 +332,26 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
+    def _checked_validation(self, X, X_val, groups):
+        """Check what judges the epochs."""
+        if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
+            other = "X_val" if X_val is not None else f"cv={self.cv!r}"
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which rows "
+                "judge the epochs. Set validation_fraction='auto', or leave the other out."
+            )
+        if X_val is not None and (groups is not None or self.cv is not None):
+            other = "groups" if groups is not None else f"cv={self.cv!r}"
+            raise ValueError(
+                f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
+            )
+        if X_val is not None:
+            try:
+                X_val = self._checked(X_val, reset=False)
+            except ValueError as error:
+                raise ValueError(f"X_val can't be used: {error}") from error
+        return X_val, checked_groups(groups, X)
+
     @contextlib.contextmanager
     def _or_as_before(self):
         """An estimator is fitted, or as it was: an error or Ctrl-C leaves nothing half done."""
@@ -309,23 +365,23 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
 
-    def _open_checkpoint(self, X, seed, warm):
+    def _open_checkpoint(self, X, seed, warm, X_val, groups):
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
         any_seed, checkpoint = self.random_state is None, None
         with agreed():
             if is_first():  # the others need no folder
-                run = describe_run(self, counts, X, self._weights if warm else None)
+                run = describe_run(self, counts, X, self._weights if warm else None, X_val=X_val, groups=groups)
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
         return of_first(checkpoint)
 
-    def _state_facts(self, facts, X, seed, goes_on):
+    def _state_facts(self, facts, X, seed, goes_on, **more):
         """Say what has to be the same in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in OWN}
-        facts |= describe_run(self, counts, X, self._weights if goes_on else None)
+        facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
 
@@ -398,7 +454,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             return auto_hidden_layer_sizes(n_rows, n_features)
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
 
-    def _new_blueprint(self, rows, moments, seed):
+    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
@@ -476,10 +532,10 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         }
 
     @with_callbacks
-    def _fit(self, X, y, device, seed, warm, checkpoint):
+    def _fit(self, X, y, X_val, groups, device, seed, warm, checkpoint):
         moments = Moments().update(Rows(X))
         rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
-        blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed)
+        blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         # where training starts, unless at a solution or at random
         solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
@@ -487,18 +543,19 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             moments.check_float32(rows.scale)
         weights = self._weights if warm and not solved else None
 
-        folds = []  # rows that the last fit was trained on can't judge this one
-        if len(rows) >= LEAST_ROWS and rows.scale.any() and not solved and not warm:
-            folds = hold_out(len(rows), self.validation_fraction, seed)
-        trains = bool(folds) or not starts or weights is not None
+        validation = Validation()
+        if rows.scale.any() and not solved:
+            validation = of_first(self._validation(rows, y, X_val, groups, seed, warm))
+        trains = bool(validation.folds) or not starts or weights is not None
 
         def attributes_now(module):
-            return self._trained(rows, moments, blueprint, settings, Outcome(module=module), folds)
+            return self._trained(rows, moments, blueprint, settings, Outcome(module=module), validation)
 
         work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
         with torch_threads(work), Epochs(self, X, y, n_epochs if trains else 0, attributes_now) as epochs:
+            epochs.say(validation)
             if trains:
-                outcome = self._train(rows, blueprint, settings, weights, folds, epochs, checkpoint)
+                outcome = self._train(rows, blueprint, settings, weights, validation, epochs, checkpoint)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and starts and weights is None:
@@ -506,10 +563,18 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 unused = read_weights(outcome.module)
                 attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
             else:
-                attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
-            vars(self).update(attributes)
+                attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
+            vars(self).update(attributes, validation_=validation.report)
 
-    def _train(self, rows, blueprint, settings, first_weights, folds, epochs, checkpoint):
+    def _validation(self, rows, y, X_val, groups, seed, warm):
+        """The rows that judge the epochs."""
+        if X_val is not None:
+            return given_validation(len(rows), ScaledRows(X_val, rows.mean, rows.scale))
+        if warm or (len(rows) < LEAST_ROWS and self.cv is None):
+            return Validation()  # rows that the last fit was trained on can't judge this one
+        return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
+
+    def _train(self, rows, blueprint, settings, first_weights, validation, epochs, checkpoint):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
         seeds = itertools.count(settings["seed"])
 
@@ -519,7 +584,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
-            if len(folds) > 1 and self._has_blank_rival(blueprint):
+            if len(validation.folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
                 rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
                     self._module_class, weights, seed=next(seeds)
@@ -538,7 +603,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         outcome = train_surely(
             new_net,
             rows.on_device(settings["device"]),
-            folds,
+            validation.on_device(settings["device"]),
             epochs,
             max_iter=settings["max_iter"],
             n_iter_no_change=self.n_iter_no_change if stops_early else None,
@@ -613,15 +678,15 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
         if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
-            return self._trained(rows, moments, blueprint, settings, outcome, folds=[])
+            return self._trained(rows, moments, blueprint, settings, outcome, Validation())
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
         return self._state(rows, moments, blueprint, settings, weights, start.variance * unit**2, ratio, 0, curves)
 
-    def _trained(self, rows, moments, blueprint, settings, outcome, folds=None, axes=None):
-        """Attributes of an estimator with a trained module; the axes are given in a stream, which has no folds."""
+    def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
+        """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
         weights = read_weights(outcome.module)
         if len(rows) == 1:  # a chunk of one row has no variance
             variance = self.explained_variance_
@@ -631,13 +696,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
-            variation = np.mean([np.square(rows.read(i)).sum(axis=1).mean() for _, i in folds])  # of held-out rows
-            most = (1 - self._code_size) * variation
-            size = least_size(outcome.start, outcome.losses, settings["sizes"], most)
+            judged = rows if validation.rows is None else validation.rows
+            squares = [np.square(judged.read(index)).sum(axis=1) for _, index in validation.folds]
+            most = (1 - self._code_size) * np.concatenate(squares).mean()
+            size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             blueprint, weights = blueprint.cut(self._module_class, weights, size)
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None
-        if blueprint.ordered and folds is not None:
+        if blueprint.ordered and validation is not None:
             module = blueprint.build(self._module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, blueprint)
@@ -656,6 +722,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             "_settings": settings,
             "_moments": moments,
             "_stream": None,
+            "validation_": Validation().report,
             "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
             "n_components_": blueprint.n_components,

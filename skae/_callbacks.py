@@ -55,9 +55,14 @@ class Epochs:
         if hasattr(self.estimator, "_skl_callbacks"):
             self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
             self.context.call_on_fit_task_begin(**self.data)
-        name, verbose = type(self.estimator).__name__, self.estimator.verbose
-        self.bar = tqdm(total=self.n_epochs, desc=name, unit="epoch", disable=not (verbose and is_first()))
+        self.name, self.speaks = type(self.estimator).__name__, bool(self.estimator.verbose and is_first())
+        self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.speaks)
         return self
+
+    def say(self, what):
+        """Print something, if the fit is verbose."""
+        if self.speaks:
+            self.bar.write(f"{self.name}: {what}")
 
     def skip(self, n_epochs):
         """Count epochs that were run before."""

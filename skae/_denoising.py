@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skae._base import BaseAutoencoder
 from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
 from skae._rows import BYTES_AT_ONCE, MOST_AT_ONCE
-from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, Scale, Seed, StrPath
+from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
@@ -206,6 +206,12 @@ class DenoisingAutoencoder(BaseAutoencoder):
         rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
         trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
+    cv : int, cross-validation generator, iterable or None, default=None
+        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
+        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
+        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training. Used with `early_stopping`.
 
@@ -275,6 +281,10 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     validation_loss_curve_ : list of float
         Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    validation_ : dict
+        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
+        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
@@ -351,6 +361,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         weight_decay: float = 0.3,
         early_stopping: Auto | bool = "auto",
         validation_fraction: Auto | float = "auto",
+        cv: CrossValidator = None,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
@@ -378,6 +389,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
             weight_decay=weight_decay,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            cv=cv,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from skae._batches import RowDataset
 from skae._blueprint import load_weights, read_weights
@@ -11,47 +12,10 @@ from skae._distributed import agreed, is_first
 from skae._training import read_curves, read_training, train, warn_of_divergence
 from skae.nn import AutoencoderModule
 
-LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
-FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
-MOST_HELD_OUT = 1000
 STANDARD_ERRORS = 2.0
 
 
-def hold_out(n_rows, fraction, seed):
-    """Split rows into training and held-out ones: once, or in several folds when there are few rows.
-
-    Parameters
-    ----------
-    n_rows : int
-
-    fraction : float or "auto"
-        Share of the rows that is held out; "auto" is a fifth, and 1,000 rows at most.
-
-    seed : int
-
-    Returns
-    -------
-    folds : list of (train, held_out)
-        Indices of rows. No row is held out twice.
-
-    Raises
-    ------
-    ValueError
-        If no row would be held out, or fewer than two would be trained on.
-    """
-    n_held_out = min(n_rows // 5, MOST_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
-    if n_held_out < 1 or n_rows - n_held_out < 2:
-        raise ValueError(
-            f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} rows and leaves "
-            f"{n_rows - n_held_out} to train on. Choose it so that at least 1 is held out and 2 are left."
-        )
-    order = np.random.RandomState(seed).permutation(n_rows)
-    n_folds = min(n_rows // n_held_out, math.ceil(FOLDED_ROWS / n_rows))
-    starts = range(0, n_folds * n_held_out, n_held_out)
-    return [(np.delete(order, np.s_[i : i + n_held_out]), order[i : i + n_held_out]) for i in starts]
-
-
-def sure_gain(start, losses, *, by_rival=False):
+def sure_gain(start, losses, *, by_rival=False, clusters=None):
     """Mean gain of `losses` over `start`, both of the same rows, if it surely is one.
 
     The best epoch on few held-out rows is often good by luck. So luck is ruled out first, and the best is chosen of
@@ -65,6 +29,9 @@ def sure_gain(start, losses, *, by_rival=False):
     by_rival : bool
         Whether the losses are a rival's, which is one more to be lucky.
 
+    clusters : ndarray of int of shape (n,), default=None
+        Rows of one cluster are not independent. None: all rows are.
+
     Returns
     -------
     gain : float
@@ -72,22 +39,30 @@ def sure_gain(start, losses, *, by_rival=False):
     """
     with np.errstate(invalid="ignore", over="ignore"):
         gain = start - losses  # paired
-        sure = lower_bound(gain, by_rival=by_rival).min() >= 0  # not if it is not a number
+        sure = lower_bound(gain, clusters, by_rival=by_rival).min() >= 0  # not if it is not a number
     return float(gain.mean(axis=0).min()) if sure else -math.inf
 
 
-def lower_bound(gain, *, by_rival=False):
+def lower_bound(gain, clusters=None, *, by_rival=False):
     """Mean over the first axis, minus two standard errors of it, or three where there are several to be right.
 
-    A single row proves nothing.
+    A single row proves nothing, and no more does a single cluster. The standard error of clusters is that of the sums
+    of their residuals (Liang and Zeger, 1986), and of few of them it is Student's t that says how many it takes.
     """
     n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
-    if len(gain) == 1:
-        return gain[0] - n_errors * np.abs(gain[0])
-    return gain.mean(axis=0) - n_errors * gain.std(axis=0, ddof=1) / math.sqrt(len(gain))
+    mean, n = gain.mean(axis=0), len(gain)
+    if clusters is None:
+        sums = gain - mean  # (n, n_sizes)
+    else:
+        sums = np.stack([np.bincount(clusters, column) for column in (gain - mean).T], axis=1)  # (n_clusters, n_sizes)
+        if len(sums) > 1:
+            n_errors = -stdtrit(len(sums) - 1, ndtr(-n_errors))
+    if len(sums) == 1:
+        return mean - n_errors * np.abs(mean)
+    return mean - n_errors * np.sqrt(np.square(sums).sum(axis=0) * len(sums) / (len(sums) - 1)) / n
 
 
-def least_size(start, losses, sizes, most):
+def least_size(start, losses, sizes, most, clusters=None):
     """The smallest prefix of an ordered code that loses no more than `most` and surely no more than the whole start.
 
     Parameters
@@ -101,6 +76,9 @@ def least_size(start, losses, sizes, most):
     most : float
         Greatest mean loss.
 
+    clusters : ndarray of int of shape (n,), default=None
+        As for `sure_gain`.
+
     Returns
     -------
     size : int
@@ -112,7 +90,7 @@ def least_size(start, losses, sizes, most):
         return sizes[0]
     share = (every - np.take(sizes, right - 1)) / (np.take(sizes, right) - np.take(sizes, right - 1))
     between = losses[:, right - 1] * (1 - share) + losses[:, right] * share  # (n, sizes[-1])
-    enough = (between.mean(axis=0) <= most) & (lower_bound(start[:, -1:] - between) >= 0)
+    enough = (between.mean(axis=0) <= most) & (lower_bound(start[:, -1:] - between, clusters) >= 0)
     return int(every[enough.argmax()]) if enough.any() else sizes[-1]
 
 
@@ -149,24 +127,26 @@ class Choice:
     modules : list of AutoencoderModule
         The network that is trained on all rows, or on those that aren't held out, after its rival if it has one.
 
-    n_folds : int
+    validation : Validation
     """
 
-    def __init__(self, modules, n_folds):
-        self.modules, self.n_folds = modules, n_folds
+    def __init__(self, modules, validation):
+        self.modules, self.validation = modules, validation
         self.start = None  # losses of the held-out rows at epoch 0, (n, n_sizes)
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.best, self.weights, self.losses = -math.inf, None, None, None, None
 
     def look(self, epoch, held_out_losses):
-        """Take note of the losses of held-out rows, (n_folds * n_modules * n, n_sizes), after an epoch."""
-        by_fold = held_out_losses.reshape(self.n_folds, len(self.modules), -1, held_out_losses.shape[1])
-        losses = np.concatenate(by_fold, axis=1)  # (n_modules, n, n_sizes)
+        """Take note of the losses of held-out rows, (n_folds * n_modules * n_most, n_sizes), after an epoch."""
+        folds, clusters = self.validation.folds, self.validation.clusters
+        by_fold = held_out_losses.reshape(len(folds), len(self.modules), -1, held_out_losses.shape[1])
+        each = [of_fold[:, : len(held_out)] for of_fold, (_, held_out) in zip(by_fold, folds, strict=True)]
+        losses = np.concatenate(each, axis=1)  # (n_modules, n, n_sizes)
         if epoch == 0:
             self.start = losses[-1]
         self.means.append(losses.mean(axis=(1, 2)))
         last = len(losses) - 1
-        gains = [sure_gain(self.start, of_one, by_rival=i < last) for i, of_one in enumerate(losses)]
+        gains = [sure_gain(self.start, of_one, by_rival=i < last, clusters=clusters) for i, of_one in enumerate(losses)]
         if epoch == 0 or max(gains) > self.gain:
             self.best = int(np.argmax(gains))
             self.gain, self.epoch, self.losses = max(gains), epoch, losses[self.best]
@@ -181,14 +161,14 @@ class Choice:
 
     def read(self):
         """Copy what `write` puts back."""
-        return {name: value for name, value in vars(self).items() if name not in ("modules", "n_folds")}
+        return {name: value for name, value in vars(self).items() if name not in ("modules", "validation")}
 
     def write(self, stand):
         """Go on from there."""
         vars(self).update(stand)
 
 
-def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, tol, checkpoint):
+def train_surely(make_net, rows, validation, epochs, *, max_iter, n_iter_no_change, tol, checkpoint):
     """Train, and keep the epoch that gains most on held-out rows, of those that surely gain.
 
     With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
@@ -206,8 +186,8 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
 
     rows : torch.Tensor of shape (n, d), or the like
 
-    folds : list of (train, held_out)
-        As `hold_out` gives them.
+    validation : Validation
+        The rows that judge the epochs, as a tensor like `rows` where they are others.
 
     max_iter : int
 
@@ -227,24 +207,31 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
     -------
     outcome : Outcome
     """
+    folds = validation.folds
     trained_on = [train_index for train_index, _ in folds]
     if len(folds) != 1:
         trained_on.append(np.arange(len(rows)))
     net = make_net(trained_on)
     n_folds, n_each = max(1, len(folds)), len(net.module_.members) // len(trained_on)
 
-    def dataset(indices):
+    def dataset(rows, indices):
         return RowDataset(rows, [index for index in indices for _ in range(n_each)])
 
-    held_out = dataset([held_out_index for _, held_out_index in folds]) if folds else None
+    held_out = None
+    if folds:
+        n_most = max(len(index) for _, index in folds)  # shorter ones start again, and `Choice` drops what is twice
+        of_folds = [np.resize(index, n_most) for _, index in folds]
+        held_out = dataset(rows if validation.rows is None else validation.rows, of_folds)
     modules = net.module_.members[-n_each:]
-    choice, stand = Choice(modules, n_folds), checkpoint and checkpoint.stand
+    choice, stand = Choice(modules, validation), checkpoint and checkpoint.stand
     if stand is not None:
         choice.write(stand["choice"])
         epochs.skip(len(stand["training"]["curves"]["train_loss"]))
 
     to_run = 0 if stand and stand["finished"] else max_iter
-    for epoch in train(net, dataset(trained_on), held_out, epochs, max_iter=to_run, stand=stand and stand["training"]):
+    for epoch in train(
+        net, dataset(rows, trained_on), held_out, epochs, max_iter=to_run, stand=stand and stand["training"]
+    ):
         if folds:
             choice.look(epoch, net.held_out_losses)
         stalled = n_iter_no_change is not None and choice.has_stalled(n_iter_no_change, tol)

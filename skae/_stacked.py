@@ -21,7 +21,7 @@ from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments
 from skae._sparse import SparseAutoencoder
-from skae._typing import Activation, Auto, Loss, Scale, Seed, StrPath
+from skae._typing import Activation, Auto, CrossValidator, Loss, Scale, Seed, StrPath
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae._variational import VariationalAutoencoder
 
@@ -29,7 +29,7 @@ LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  
 # what a layer that is given as an int has from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
-    *("n_iter_no_change", "tol", "checkpoint_interval", "device", "mixed_precision", "compile", "verbose"),
+    *("cv", "n_iter_no_change", "tol", "checkpoint_interval", "device", "mixed_precision", "compile", "verbose"),
 )
 
 
@@ -103,6 +103,12 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
         trained on all rows, which is kept as it was at the epoch that was best for all of them.
 
+    cv : int, cross-validation generator, iterable or None, default=None
+        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
+        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
+        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training. Used with `early_stopping`.
 
@@ -170,6 +176,10 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     validation_loss_curve_ : list of float
         Mean loss of the held-out rows after each epoch. Empty where none are held out.
+
+    validation_ : dict
+        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
+        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
@@ -256,6 +266,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         weight_decay: float = 0.3,
         early_stopping: Auto | bool = "auto",
         validation_fraction: Auto | float = "auto",
+        cv: CrossValidator = None,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         warm_start: bool = False,
@@ -281,6 +292,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             weight_decay=weight_decay,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            cv=cv,
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             warm_start=warm_start,
@@ -393,19 +405,23 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
             yield f"{place} ({layer} units)", estimator
 
-    def _pretrained(self, X, seed):
+    def _pretrained(self, X, seed, X_val, groups):
         """Train the layers, each on the codes of the one below."""
         rng, layers = np.random.RandomState(seed), []
         for name, layer in self._estimators():
             if layers:
-                X = layers[-1].transform(X)
+                X, X_val = (None if rows is None else layers[-1].transform(rows) for rows in (X, X_val))
             unseeded = [key for key, value in layer.get_params().items() if _is_seed(key) and value is None]
             layer.set_params(**{key: int(rng.randint(2**31 - 1)) for key in sorted(unseeded)})
             try:
                 layer._validate_params()  # which `fit` skips inside a `fit`
                 if isinstance(layer, BernoulliRBM):
                     _check_range(X)
-                layers.append(layer.set_output(transform="default").fit(X))
+                judged_by = {}
+                if not isinstance(layer, BernoulliRBM):
+                    has_own = layer.validation_fraction != "auto" or layer.cv is not None
+                    judged_by = {"X_val": None if has_own else X_val, "groups": groups}
+                layers.append(layer.set_output(transform="default").fit(X, **judged_by))
             except ValueError as error:
                 what = f"{X.shape[1]} {'codes of the layer below' if layers else 'features'}"
                 raise ValueError(f"Layer {name!r} of layers, which gets {what}: {error}") from error
@@ -422,12 +438,12 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     def _hidden_layers(self, n_rows, n_features):  # noqa: ARG002 - the base's signature
         return tuple(self.layers[:-1])
 
-    def _new_blueprint(self, rows, moments, seed):
+    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):
         vars(self).pop("layers_", None)
         if self.pretrain:
             scale = moments.scale(self.scale)
             link = moments.link(self.loss, scale)
-            self.layers_ = self._pretrained(rows.X, seed)
+            self.layers_ = self._pretrained(rows.X, seed, X_val, groups)
             layers = [Layer.of(layer) for layer in self.layers_]
             self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
         blueprint = super()._new_blueprint(rows, moments, seed)

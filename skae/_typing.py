@@ -1,12 +1,13 @@
 """Types that public signatures share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import sparray, spmatrix
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ Auto: TypeAlias = Literal["auto"]
 CodeSize: TypeAlias = int | float | Literal["mle"] | None
 LayerSizes: TypeAlias = Auto | int | Sequence[int] | NDArray[np.integer]
 Seed: TypeAlias = int | np.random.RandomState | None
+CrossValidator: TypeAlias = int | BaseCrossValidator | BaseShuffleSplit | Iterable[tuple[ArrayLike, ArrayLike]] | None
 StrPath: TypeAlias = str | PathLike[str]
 
 MatrixLike: TypeAlias = ArrayLike | spmatrix | sparray

@@ -37,6 +37,7 @@ ALTERNATIVES = {
     "weight_decay": (0.3, 10.0),
     "early_stopping": ("auto", False),
     "validation_fraction": ("auto", 0.1),
+    "cv": (None, 3),
     "n_iter_no_change": (2, 30),
     "tol": (0.02, 0.5),
     "warm_start": (False, None),

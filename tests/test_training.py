@@ -9,7 +9,7 @@ from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder, _training
 from skae._batches import RowDataset, WholeBatches
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._seeds import isolated_rng
-from skae._selection import hold_out, sure_gain
+from skae._selection import lower_bound, sure_gain
 from skae._training import rate_at
 from skae.architectures import Convolutional
 from skae.nn import AutoencoderModule
@@ -64,33 +64,6 @@ def test_auto_widths():
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
 
 
-# Holding out ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("n_rows", "fraction", "n_folds", "n_held_out"),
-    [
-        (20, "auto", 5, 4),
-        (100, "auto", 5, 20),
-        (1000, "auto", 2, 200),
-        (1999, "auto", 2, 399),
-        (2000, "auto", 1, 400),
-        (100_000, "auto", 1, 1000),
-        (100, 0.5, 2, 50),
-        (100, 0.7, 1, 70),
-        (10_000, 0.3, 1, 3000),
-    ],
-)
-def test_hold_out(n_rows, fraction, n_folds, n_held_out):
-    folds = hold_out(n_rows, fraction, seed=0)
-    assert len(folds) == n_folds
-    for train, held_out in folds:
-        assert len(held_out) == n_held_out
-        assert sorted([*train, *held_out]) == list(range(n_rows))
-    everything = np.concatenate([held_out for _, held_out in folds])
-    assert len(set(everything)) == len(everything)
-
-
 # Choosing ------------------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +79,17 @@ def test_sure_gain():
     assert sure_gain(start, start - gain - 1, by_rival=True) == 2.5
     assert sure_gain(start, np.full((4, 1), np.nan)) == sure_gain(start, np.full((4, 1), np.inf)) == -np.inf
     assert sure_gain(start[:1], start[:1] - 1) < 0  # one row proves nothing
+
+
+def test_rows_of_one_cluster_count_once():
+    gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
+    alone, often = np.arange(40), np.repeat(np.arange(40), 6)
+    once = lower_bound(gain, alone)
+    assert lower_bound(gain[often], often) == pytest.approx(once)  # copies prove nothing
+    assert (lower_bound(gain[often]) > once + 0.1).all()
+    assert (once < lower_bound(gain)).all()  # Student's t
+    assert once == pytest.approx(lower_bound(gain), abs=0.05)
+    assert (lower_bound(gain[:6] + 9, np.zeros(6, int)) < 0).all()  # a single cluster
 
 
 def test_certainty_is_preferred_to_luck():

@@ -1,0 +1,167 @@
+"""Which rows depend on each other: exact copies, and neighbors in order, as in a series or its overlapping windows.
+
+A row that depends on held-out ones gives their answer away in training, so that an epoch looks better than it is.
+"""
+
+import math
+
+import numpy as np
+
+from skae._rows import BYTES_AT_ONCE
+
+MOST_ANCHORS = 100  # rows whose neighbors are looked at
+MOST_REFERENCES = 1000  # rows from elsewhere
+MOST_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
+LEAST_SHARE = 0.5  # of anchors that have their nearest row next to them; sorted by ten classes, a third has
+MOST_RATIO = 0.6  # of the squared distances of the nearest row next to them and elsewhere
+MOST_MISMATCH = 0.2  # of shifted cells of overlapping windows, against cells that are not shifted
+SILL = 0.9  # share of the mean squared distance of any two rows, from which rows count as independent
+MOST_DIPS = 5  # shifts that are tried
+LONGEST_REACH = 0.1  # share of the rows
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
+
+
+def copies_of(rows):
+    """Group exact copies of a row.
+
+    Rows are compared by a hash of 64 bits: the sum over their cells of a mixed bit pattern, times an odd number for
+    each feature. Cells of zero add nothing, so that sparse rows need not be made dense.
+
+    Parameters
+    ----------
+    rows : Rows of shape (n, d)
+
+    Returns
+    -------
+    groups : ndarray of shape (n,) or None
+        The same number for copies; None if there are none.
+    """
+    factors = np.random.RandomState(0).randint(0, 2**64, rows.shape[1], dtype=np.uint64) | np.uint64(1)
+    if rows.sparse:
+        X = rows.X.tocsr(copy=True) if rows.index is None else rows.X[rows.index]
+        X.sum_duplicates()
+        cells = _mixed(X.data) * factors[X.indices]
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(cells, dtype=np.uint64)])
+        hashes = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
+    else:
+        hashes = np.concatenate([(_mixed(batch) * factors).sum(axis=1, dtype=np.uint64) for batch in rows.batches()])
+    _, groups = np.unique(hashes, return_inverse=True)
+    return groups if groups.max() + 1 < len(groups) else None
+
+
+def _mixed(values):
+    """Bit patterns of floats in which each bit depends on those above it, so that round numbers differ too."""
+    bits = (values + 0.0).astype(np.float64).view(np.uint64)  # -0.0 is 0.0
+    bits = (bits ^ (bits >> np.uint64(32))) * MULTIPLIER
+    return bits ^ (bits >> np.uint64(29))
+
+
+def reach_of_dependence(rows, seed):
+    """How many rows further on a row still depends on another: 0 where order says nothing.
+
+    Two things are taken for a series. Either the nearest row lies next to a row in order, for most of a sample of rows,
+    and is much nearer than the nearest of rows from elsewhere. Or a row is the one before it, shifted, as overlapping
+    windows are. Rows that are sorted by class are neither: the nearest row lies anywhere in the class.
+
+    The reach is where the mean squared distance comes close to that of any two rows, the range of a variogram
+    (Matheron, 1963), or where windows cease to overlap, whichever is further.
+
+    Parameters
+    ----------
+    rows : ScaledRows of shape (n, d)
+
+    seed : int
+        Of the sample.
+
+    Returns
+    -------
+    reach : int
+        A tenth of the rows at most.
+    """
+    n, d = rows.shape
+    n_neighbors = int(np.clip(n // 100, 1, MOST_NEIGHBORS))
+    at_once = max(2 * n_neighbors + 2, BYTES_AT_ONCE // (8 * d))  # rows in memory
+    rng = np.random.RandomState(seed)
+    anchors = np.sort(rng.permutation(n)[: min(MOST_ANCHORS, at_once // (2 * n_neighbors + 1))])
+    elsewhere = np.sort(rng.permutation(n)[: min(MOST_REFERENCES, at_once)])
+    x = rows.read(anchors)  # (m, d)
+    to_others = _squared_distances(x, rows.read(elsewhere))
+    apart = np.abs(anchors[:, None] - elsewhere) > max(2 * n_neighbors, n // 50)
+    to_others[~apart] = np.nan
+    if not np.isfinite(to_others).any():
+        return 0
+
+    lags = np.arange(1, n_neighbors + 1)
+    near, overlap = np.full(len(anchors), np.inf), 0
+    for lag in lags:
+        for sign in (-1, 1):
+            others = anchors + sign * lag
+            there = (others >= 0) & (others < n)
+            y = rows.read(others.clip(0, n - 1))
+            near = np.where(there, np.fmin(near, _unless_copies(np.square(x - y).sum(axis=1))), near)
+        if not overlap:  # y is further on in order
+            overlap = lag * _steps_of_overlap(x[there], y[there])
+    far = np.nanmin(_unless_copies(to_others), axis=1, initial=np.inf)
+    with np.errstate(invalid="ignore"):
+        is_near = np.mean(near < far) > LEAST_SHARE and np.median(near) < MOST_RATIO * np.median(far)
+    if not (is_near or overlap):
+        return 0
+    longest = max(1, int(LONGEST_REACH * n))
+    sill = SILL * np.nanmean(to_others)
+    lag = 1
+    while lag < longest:
+        there = anchors + lag < n
+        distance = np.square(x[there] - rows.read(anchors[there] + lag)).sum(axis=1)
+        if len(distance) and distance.mean() >= sill:
+            break
+        lag = max(lag + 1, int(1.3 * lag))
+    return int(min(max(lag, overlap), longest))
+
+
+def _squared_distances(x, y):
+    products = x @ y.T
+    squares = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1) - 2 * products
+    squares[squares < 1e-12 * np.abs(products)] = 0.0  # rounding
+    return squares
+
+
+def _unless_copies(squares):
+    """Squared distances, but of copies, which are dealt with elsewhere, infinity."""
+    return np.where(squares > 0, squares, np.inf)
+
+
+def _steps_of_overlap(x, y):
+    """After how many steps windows cease to overlap, if each y is the x before it, shifted; else 0.
+
+    Parameters
+    ----------
+    x, y : ndarray of shape (m, d)
+        Rows and those after them.
+
+    Returns
+    -------
+    n_steps : int
+    """
+    d = x.shape[1]
+    unshifted = np.median(np.abs(y - x).mean(axis=0)) if len(x) else 0.0
+    if d < 4 or unshifted == 0:
+        return 0
+    for before, after in ((x, y), (y, x)):  # in order, or reversed
+        distances = _shifted_distances(before, after)
+        dips = 1 + np.flatnonzero((distances[1:-1] < distances[:-2]) & (distances[1:-1] <= distances[2:]))
+        for shift in dips[distances[dips].argsort()[:MOST_DIPS]]:
+            mismatch = np.abs(before[:, shift:] - after[:, :-shift]).mean(axis=0)  # (d - shift,)
+            if np.median(mismatch) <= MOST_MISMATCH * unshifted:
+                # channel after channel, each channel but the last has as many cells that don't match as the shift
+                n_channels = 1 + round((mismatch > MOST_MISMATCH * unshifted).sum() / shift)
+                return math.ceil(d / (n_channels * shift))
+    return 0
+
+
+def _shifted_distances(x, y):
+    """Mean square of x[:, j + s] - y[:, j] over rows and all j there are, for s = 0, ..., d // 2 + 1."""
+    d = x.shape[1]
+    spectrum = (np.fft.rfft(x, 2 * d) * np.fft.rfft(y, 2 * d).conj()).sum(axis=0)
+    products = np.fft.irfft(spectrum, 2 * d)[:d]  # correlation at each shift
+    squares = np.square(x).sum(axis=0)[::-1].cumsum()[::-1] + np.square(y).sum(axis=0).cumsum()[::-1]
+    return ((squares - 2 * products) / np.arange(d, 0, -1))[: d // 2 + 2]
