@@ -52,6 +52,9 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         def fit_transform(self, X: MatrixLike, y: object = None, **fit_params: Any) -> FloatArray:
             """Fit the autoencoder to X and transform X."""
 
+        def set_fit_request(self, *, X_val: bool | str | None = None, groups: bool | str | None = None) -> Self:
+            """Say whether metadata routing passes these on to `fit`."""
+
         def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
             """Set what `transform` and `fit_transform` return."""
 
