@@ -65,8 +65,8 @@ for name, model in models.items():
 
 # %%
 # Windows overlap, so that a network which has learned one by heart knows the next one as well. Held-out windows would
-# tell nothing about new ones if they were chosen at random. The autoencoders have noticed that rows depend on those next
-# to them: they held out contiguous blocks, and trained on no window that reaches into one.
+# tell nothing about new ones if they were chosen at random. The autoencoders have noticed that rows depend on their
+# neighbors: they held out contiguous blocks, and trained on no window that reaches into one.
 
 print(models["Autoencoder"].validation_)
 

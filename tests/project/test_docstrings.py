@@ -203,7 +203,7 @@ def test_attributes_of_a_class_are_documented():
     for a_class in map(load, CLASSES):
         ours = [base for base in a_class.__mro__ if base.__module__.split(".")[0] == "skae"]
         values = {name for base in ours for name, value in vars(base).items() if name[0] != "_" and is_value(value)}
-            values.discard("set_fit_request")  # scikit-learn makes it
+        values.discard("set_fit_request")  # scikit-learn makes it
         assert values <= set().union(*(documented_attributes(base) for base in ours))
 
 
