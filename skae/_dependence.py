@@ -7,8 +7,6 @@ import math
 
 import numpy as np
 
-from skae._rows import BYTES_AT_ONCE
-
 MOST_ANCHORS = 100  # rows whose neighbors are looked at
 MOST_REFERENCES = 1000  # rows from elsewhere
 MOST_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
@@ -38,7 +36,7 @@ def copies_of(rows):
     """
     factors = np.random.RandomState(0).randint(0, 2**64, rows.shape[1], dtype=np.uint64) | np.uint64(1)
     if rows.sparse:
-        X = rows.X.tocsr(copy=True) if rows.index is None else rows.X[rows.index]
+        X = rows.X.tocsr(copy=True)
         X.sum_duplicates()
         cells = _mixed(X.data) * factors[X.indices]
         sums = np.concatenate([[np.uint64(0)], np.cumsum(cells, dtype=np.uint64)])
@@ -78,12 +76,11 @@ def reach_of_dependence(rows, seed):
     reach : int
         A tenth of the rows at most.
     """
-    n, d = rows.shape
+    n = len(rows)
     n_neighbors = int(np.clip(n // 100, 1, MOST_NEIGHBORS))
-    at_once = max(2 * n_neighbors + 2, BYTES_AT_ONCE // (8 * d))  # rows in memory
     rng = np.random.RandomState(seed)
-    anchors = np.sort(rng.permutation(n)[: min(MOST_ANCHORS, at_once // (2 * n_neighbors + 1))])
-    elsewhere = np.sort(rng.permutation(n)[: min(MOST_REFERENCES, at_once)])
+    anchors = np.sort(rng.permutation(n)[: min(MOST_ANCHORS, rows.n_at_once)])
+    elsewhere = np.sort(rng.permutation(n)[: min(MOST_REFERENCES, rows.n_at_once)])
     x = rows.read(anchors)  # (m, d)
     to_others = _squared_distances(x, rows.read(elsewhere))
     apart = np.abs(anchors[:, None] - elsewhere) > max(2 * n_neighbors, n // 50)

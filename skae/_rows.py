@@ -146,9 +146,14 @@ class Rows:
             refuse_false_numbers(found)  # some give a masked array
             return check_array(found, dtype=FLOATS, input_name="X")
 
+    @property
+    def n_at_once(self):
+        """How many rows may be read at once."""
+        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])))
+
     def batches(self, at_least=1):
         """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
-        size = max(at_least, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])), 1)
+        size = max(at_least, self.n_at_once)
         starts = range(0, max(len(self) - at_least, 0) + 1, size)
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield self.read(slice(start, stop))

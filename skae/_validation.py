@@ -9,7 +9,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae._dependence import copies_of, reach_of_dependence
-from skae._rows import ScaledRows
+from skae._rows import Rows, ScaledRows
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
@@ -124,7 +124,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         least = min(len(np.unique(groups)) // 5, ENOUGH_GROUPS)
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
-    reach, copies = reach_of_dependence(rows, seed), copies_of(rows)
+    reach, copies = reach_of_dependence(rows, seed), copies_of(Rows(rows.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
         if copies is not None:

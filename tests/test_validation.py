@@ -181,6 +181,13 @@ def test_what_depends_is_never_split(n_rows, kind, fraction, seed):
     assert validation.strategy in expected.get(kind, {"copies", None})
 
 
+def test_folds_do_not_depend_on_the_layout():
+    X = np.random.RandomState(0).randint(0, 2, (60, 5)) * np.arange(5.0)
+    expected = chosen(X).folds
+    for table in (sparse.csr_array(X), sparse.csc_array(X).tocsr(), np.asfortranarray(X), X.astype(np.float32)):
+        assert all(np.array_equal(a, b) for a, b in zip(sum(expected, ()), sum(chosen(table).folds, ()), strict=True))
+
+
 def test_large_groups_are_trained_on():
     zeros = np.r_[np.zeros((800, 3)), np.random.RandomState(0).standard_normal((200, 3))]
     (_, first), (_, second) = chosen(zeros).folds
