@@ -147,13 +147,13 @@ class Rows:
             return check_array(found, dtype=FLOATS, input_name="X")
 
     @property
-    def n_at_once(self):
-        """How many rows may be read at once."""
+    def at_once(self):
+        """As many rows as are read at once, to bound the memory."""
         return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])))
 
     def batches(self, at_least=1):
         """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
-        size = max(at_least, self.n_at_once)
+        size = max(at_least, self.at_once)
         starts = range(0, max(len(self) - at_least, 0) + 1, size)
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield self.read(slice(start, stop))
