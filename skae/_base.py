@@ -37,6 +37,7 @@ from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
 from skae._threads import blas_threads, torch_threads, work_of_a_row
+from skae._torch_state import usual_torch
 from skae._training import (
     load_average,
     make_net,
@@ -239,7 +240,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         ValueError
             If a parameter or X is not as it should be, or `device` is not on this machine.
         """
-        with self._or_as_before():
+        with self._or_as_before(), usual_torch():
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -282,7 +283,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         ValueError
             If X is not as it should be, or a parameter was changed that shapes the network.
         """
-        with self._or_as_before():
+        with self._or_as_before(), usual_torch():
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)

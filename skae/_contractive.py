@@ -411,7 +411,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         device, method = module.scaler.mean.device, "layer" if module.method == "layer" else "exact"
         norms = []
         for batch in rows.batches():
-            with self._threads(len(batch)), torch.no_grad():
+            with self._own_torch(len(batch)), torch.no_grad():
                 x = module.scaler(torch.tensor(batch).to(device))
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
         return np.concatenate(norms)

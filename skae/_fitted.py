@@ -1,5 +1,6 @@
 """What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -19,8 +20,9 @@ from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
 from skae._threads import torch_threads, work_of_a_row
+from skae._torch_state import usual_torch
 from skae._training import NeuralNet, make_net, resolve_device, write_curves
-from skae._typing import FloatArray, MatrixLike, StrPath
+from skae._typing import FloatArray, MatrixLike, StrPath, typed
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder
 
@@ -55,6 +57,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
             """Set what `transform` and `fit_transform` return."""
 
+    @usual_torch()
     def _assembled(self, kept):
         """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
         kept = canonical(kept)
@@ -139,6 +142,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
     @classmethod
+    @typed(usual_torch())
     def load(cls, path: StrPath) -> Self:
         """Load an autoencoder that `save` saved.
 
@@ -402,14 +406,16 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _reconstructed(self, rows):
         return ((batch, self._run("forward", batch)) for batch in rows.batches())
 
-    def _threads(self, n_rows):
-        """As many threads as products of so many rows are worth."""
-        return torch_threads(n_rows * self._work)
+    @contextlib.contextmanager
+    def _own_torch(self, n_rows):
+        """Within, torch is as in a fresh process, with as many threads as products of so many rows are worth."""
+        with usual_torch(), torch_threads(n_rows * self._work):
+            yield
 
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
-        x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
-        with self._threads(len(batch)), torch.inference_mode():
+        with self._own_torch(len(batch)), torch.inference_mode():
+            x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
             y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
         _check_finite(y, batch)
         return y
@@ -418,9 +424,11 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         module = self._modules[rows.dtype.name]
         size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
         for batch in rows.batches():
-            for codes in torch.tensor(self._run("encode", batch)).to(module.scaler.mean.device).split(size):
-                with self._threads(len(codes)):
-                    jacobian = _jacobian(module.decode, codes).cpu().numpy()
+            codes = self._run("encode", batch)
+            for start in range(0, len(codes), size):
+                with self._own_torch(min(size, len(codes))):
+                    some = torch.tensor(codes[start : start + size], device=module.scaler.mean.device)
+                    jacobian = _jacobian(module.decode, some).cpu().numpy()
                 yield jacobian
 
     @property

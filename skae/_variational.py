@@ -535,7 +535,7 @@ class VariationalAutoencoder(BaseAutoencoder):
                 f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
                 f"{batch.min():g} to {batch.max():g}. Scale it as the training data."
             )
-        with self._threads(len(batch)), torch.inference_mode():
+        with self._own_torch(len(batch)), torch.inference_mode():
             x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
             mean, log_variance = module.posterior(module.encoder(x))
             total = torch.full_like(x[:, 0], -math.inf)

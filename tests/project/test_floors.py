@@ -21,6 +21,7 @@ FLOORS = [
         *("skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
         "skae.architectures",
     },
+    {"skae._torch_state"},
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
     {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
     {"skae._base"},
