@@ -5,6 +5,9 @@ import contextlib
 import torch
 from torch.overrides import TorchFunctionMode
 
+from skae._forks import is_forked
+from skae._threads import torch_threads
+
 DEVICE_TYPES = ("cpu", "cuda", "mps")
 OF_DEFAULT_DTYPE = frozenset({torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.eye, torch.linspace})
 OF_DTYPE_OF_DATA = frozenset({torch.tensor, torch.full, torch.as_tensor, torch.arange})
@@ -15,9 +18,12 @@ def usual_torch():
     """Within, torch is as it is in a fresh process: results don't depend on what its user has set for other code.
 
     Gradients are recorded unless we say otherwise, arithmetic has the precision of its numbers, and new tensors are of
-    float32 and on the CPU. All of that is this Python thread's alone, and costs next to nothing where torch is so already.
+    float32 and on the CPU. A forked child takes one thread, for it has no others. All of that is this Python thread's
+    alone, and costs next to nothing where torch is so already.
     """
     with contextlib.ExitStack() as stack:
+        if is_forked():
+            stack.enter_context(torch_threads(0))
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
         if not torch.is_grad_enabled():
@@ -40,9 +46,9 @@ def _new_tensors_are_on_cpu():
 
 
 class _NewInFloat32(TorchFunctionMode):
-    """Tensors that are made without a dtype are of float32: `torch.set_default_dtype` would set all threads' default."""
+    """Tensors made without a dtype are of float32: `torch.set_default_dtype` would set the default of all threads."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ARG002 - torch's signature
+    def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if kwargs.get("dtype") is None and kwargs.get("out") is None:
             if function in OF_DEFAULT_DTYPE:
