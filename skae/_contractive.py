@@ -9,6 +9,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._typing import (
     Activation,
@@ -22,6 +23,7 @@ from skae._typing import (
     Scale,
     Seed,
     StrPath,
+    typed,
 )
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
@@ -393,6 +395,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.contraction_method = contraction_method
         self.architecture = architecture
 
+    @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
         """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._layout import canonical
@@ -210,6 +211,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_modules")
 
+    @typed(in_kind)
     def transform(self, X: MatrixLike) -> FloatArray:
         """Encode X: the dimensionality reduction.
 
@@ -225,6 +227,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._apply("encode", self._rows_of(X), self.n_components_)
 
+    @typed(in_kind)
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Decode codes: transform them back to the original space.
 
@@ -245,6 +248,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         with reading(X):
+            X = as_numpy(X)
             refuse_false_numbers(X)
             X = check_array(X, dtype=FLOATS, input_name="X")
         missing = self.n_components_ - X.shape[1]
@@ -257,6 +261,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
+    @typed(in_kind)
     def reconstruct(self, X: MatrixLike) -> FloatArray:
         """Encode and decode X in one go.
 
@@ -301,6 +306,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return float((error == 0).mean())
         return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
 
+    @typed(in_kind)
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return minus the squared error of the reconstruction of each row.
 
@@ -321,6 +327,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
+    @typed(in_kind)
     def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
 
@@ -344,6 +351,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
+    @typed(in_kind)
     def loadings(self, X: MatrixLike) -> FloatArray:
         """Return the mean of the local loadings over the rows of X: a table of features by components, for plots.
 

@@ -9,6 +9,8 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skae._array_api import as_numpy
+
 FLOATS = (np.float64, np.float32)
 MOST_AT_ONCE = 4096  # rows read at once
 BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
@@ -96,6 +98,7 @@ def validated(estimator, X, **how):
         Of float64 or float32.
     """
     with reading(X):
+        X = as_numpy(X)
         refuse_false_numbers(X)
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", **how)
 

@@ -15,12 +15,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
 from skae._pca import principal_axes, probabilistic_start
 from skae._rows import Rows
 from skae._seeds import local_rng
-from skae._typing import Activation, Auto, FloatArray, Init, LayerSizes, MatrixLike, Scale, Seed, StrPath
+from skae._typing import Activation, Auto, FloatArray, Init, LayerSizes, MatrixLike, Scale, Seed, StrPath, typed
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 from skae.nn.functional import kl_from_prior
@@ -392,6 +393,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     # The model -------------------------------------------------------------------------------------------------------
 
+    @typed(in_kind)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
         """Return the posterior of each row's code: independent normal components.
 
@@ -405,6 +407,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, standard_deviation : ndarray of shape (n_samples, n_components)
             The mean is what `transform` returns.
         """
+        return self._posterior(X)
+
+    def _posterior(self, X):
         both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
@@ -429,6 +434,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
         return self._apply("decode", Rows(codes), self.n_features_in_)
 
+    @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw rows that are like given ones: codes from the posterior of each, decoded.
 
@@ -457,7 +463,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         ValueError
             If `scale` or `n_variations` is not as it should be.
         """
-        mean, deviation = self.posterior(X)
+        mean, deviation = self._posterior(X)
         check_scalar(scale, "scale", Real, min_val=0)
         if not np.isfinite(scale):
             raise ValueError(f"scale={scale!r} must be finite.")
@@ -490,13 +496,14 @@ class VariationalAutoencoder(BaseAutoencoder):
         check_is_fitted(self)
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
         single = np.ndim(a) == 1 and np.ndim(b) == 1
-        start, end = (self.posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
+        start, end = (self._posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
         if len(start) != len(end):
             raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
         share = np.linspace(0, 1, n_steps, dtype=start.dtype)[:, None]
         between = self._decoded((1 - share) * start + share * end)
         return between[0] if single else between
 
+    @typed(in_kind)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
         r"""Estimate the log-likelihood of each row, from below.
 

@@ -17,6 +17,7 @@ FLOORS = [
     {"skae.nn._module"},
     {"skae.nn._siblings"},
     {"skae.nn"},
+    {"skae._array_api"},
     {
         *("skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
         "skae.architectures",
