@@ -1,4 +1,4 @@
-"""Arrays of other libraries, such as torch's tensors, where scikit-learn's `array_api_dispatch` is set: in and out alike.
+"""Arrays of other libraries, such as torch's tensors, where scikit-learn's `array_api_dispatch` is set: in and out.
 
 All is computed as of NumPy arrays. Without that setting such an array is one of the many things that NumPy can read.
 """

@@ -34,6 +34,7 @@ FLOORS = [
     {"skae._stacked"},  # its layers are variants
     {"skae._outlier", "skae._sampler", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
+    {"skae.inspection._reference"},
     {
         *("skae.inspection._components", "skae.inspection._explained_variance", "skae.inspection._latent_grid"),
         *("skae.inspection._latent_space", "skae.inspection._loss_curve", "skae.inspection._reconstruction"),
