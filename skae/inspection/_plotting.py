@@ -25,7 +25,7 @@ PANEL_INCHES = 0.75
 
 
 def taken_apart(estimator):
-    """Return the transformers before the estimator that makes the code, and this; of pipelines, searches, frozen ones."""
+    """Return the transformers before the estimator that makes the code, and this; in pipelines, searches, or frozen."""
     before = []
     while True:
         if isinstance(estimator, Pipeline):
