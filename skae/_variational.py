@@ -20,6 +20,7 @@ from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
 from skae._pca import principal_axes, probabilistic_start
 from skae._rows import Rows
+from skae._scaling import within_unit
 from skae._seeds import local_rng
 from skae._typing import Activation, Auto, FloatArray, Init, LayerSizes, MatrixLike, Scale, Seed, StrPath, typed
 from skae.architectures import Architecture
@@ -537,11 +538,13 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _log_likelihood(self, module, batch, n_draws, rng):
         """Of some rows, as they are scaled."""
-        if self._blueprint.link is not None and (batch.min() < 0 or batch.max() > 1):
-            raise ValueError(
-                f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                f"{batch.min():g} to {batch.max():g}. Scale it as the training data."
-            )
+        if self._blueprint.link is not None:
+            if not within_unit(batch.min(), batch.max()):
+                raise ValueError(
+                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
+                    f"{batch.min()} to {batch.max()}. Scale it as the training data."
+                )
+            batch = batch.clip(0, 1)
         with self._own_torch(len(batch)), torch.inference_mode():
             x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
             mean, log_variance = module.posterior(module.encoder(x))
