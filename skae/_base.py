@@ -36,6 +36,7 @@ from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
+from skae._shapes import warn_of_doubtful_shape
 from skae._threads import blas_threads, torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
 from skae._training import (
@@ -401,6 +402,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     def _new_blueprint(self, rows, moments, seed):
         architecture, scale = self._architecture, moments.scale(self.scale)
+        warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
+from skae._dimensions import saying_how_to_flatten
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._layout import canonical
 from skae._plain import name_of
@@ -397,7 +398,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset)
-        with reading(X):
+        with reading(X), saying_how_to_flatten(self, X):
             refuse_false_numbers(X)
             check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
             validate_data(self, X, skip_check_array=True, reset=reset)
