@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
 from skae._dimensions import saying_how_to_flatten
@@ -29,7 +30,7 @@ from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder
 
 
-class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The half of `BaseAutoencoder` that uses a module and doesn't train it.
 
     What is kept is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`; torch's objects are

@@ -337,6 +337,12 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     noise_variance_: float
 
+    _absent = {  # noqa: RUF012
+        "noise_variance_": "it is there after fit, with loss='squared_error' alone.",
+        "get_covariance": "rows are normal given their code, and not by themselves. np.cov(sample(n).T) estimates it.",
+        "get_precision": "rows are normal given their code, and not by themselves.",
+    }
+
     def __init__(
         self,
         n_components: int = 10,
