@@ -296,6 +296,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         self.layers = layers
         self.pretrain = pretrain
 
+    _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
     _kept_classes = (  # what a layer may be, loaded by then or not
         *(Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder),
         *(SparseAutoencoder, VariationalAutoencoder, BernoulliRBM, Layer),
