@@ -486,6 +486,6 @@ def _check_range(X):
     low, high = moments.low.min(), moments.high.max()
     if not within_unit(low, high):
         raise ValueError(
-            f"a BernoulliRBM needs values in [0, 1], but gets some from {low} to {high}. Scale X with MinMaxScaler "
-            "if it is the first layer; else give the layer below code_activation='logistic'."
+            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:.8g} to {high:.8g}. Scale X with "
+            "MinMaxScaler if it is the first layer; else give the layer below code_activation='logistic'."
         )

@@ -548,7 +548,7 @@ class VariationalAutoencoder(BaseAutoencoder):
             if not within_unit(batch.min(), batch.max()):
                 raise ValueError(
                     f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                    f"{batch.min()} to {batch.max()}. Scale it as the training data."
+                    f"{batch.min():.8g} to {batch.max():.8g}. Scale it as the training data."
                 )
             batch = batch.clip(0, 1)
         with self._own_torch(len(batch)), torch.inference_mode():

@@ -75,5 +75,5 @@ def test_beyond_rounding_each_method_says_the_value(value):
     wrong[3, 2] = value
     fitted = VariationalAutoencoder(2, hidden_layer_sizes=8, **BERNOULLI).fit(X)
     for method in (fitted.log_likelihood, fitted.partial_fit, clone(fitted).fit, clone(KINDS["machines"]).fit):
-        with pytest.raises(ValueError, match=rf"\[0, 1\].*{value}"):
+        with pytest.raises(ValueError, match=rf"\[0, 1\].*{value:.8g}"):
             method(wrong)
