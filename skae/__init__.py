@@ -4,6 +4,8 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
+from skae import _forks as _forks  # notes forks from now on
+
 if TYPE_CHECKING:
     from skae import architectures as architectures
     from skae import datasets as datasets

@@ -38,7 +38,9 @@ from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import Outcome, least_size, train_surely
+from skae._shapes import warn_of_doubtful_shape
 from skae._threads import blas_threads, torch_threads, work_of_a_row
+from skae._torch_state import usual_torch
 from skae._training import (
     load_average,
     make_net,
@@ -275,7 +277,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             If a parameter, X, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
             `validation_fraction` exclude each other, or `device` is not on this machine.
         """
-        with self._or_as_before():
+        with self._or_as_before(), usual_torch():
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -319,7 +321,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         ValueError
             If X is not as it should be, or a parameter was changed that shapes the network.
         """
-        with self._or_as_before():
+        with self._or_as_before(), usual_torch():
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
@@ -457,6 +459,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
+        warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:

@@ -9,6 +9,7 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._typing import (
     Activation,
@@ -23,6 +24,7 @@ from skae._typing import (
     Scale,
     Seed,
     StrPath,
+    typed,
 )
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
@@ -406,6 +408,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         self.contraction_method = contraction_method
         self.architecture = architecture
 
+    @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
         """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
 
@@ -424,7 +427,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
         device, method = module.scaler.mean.device, "layer" if module.method == "layer" else "exact"
         norms = []
         for batch in rows.batches():
-            with self._threads(len(batch)), torch.no_grad():
+            with self._own_torch(len(batch)), torch.no_grad():
                 x = module.scaler(torch.tensor(batch).to(device))
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
         return np.concatenate(norms)

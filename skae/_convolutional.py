@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sklearn.utils.validation import check_is_fitted
+
 from skae._base import BaseAutoencoder
 from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Convolutional
@@ -27,7 +29,8 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
 
     image_shape : (height, width) or (height, width, n_channels), default=None
         Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey
-        image and any other for one row of pixels. Any size will do.
+        image and any other for one row of pixels, and warns where rows look otherwise: like a series, or images with
+        channels. Any size will do.
 
     channels : sequence of int, default=(32, 64)
         Channels of each layer. Each halves height and width, rounded up.
@@ -194,6 +197,9 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
+    image_shape_ : (height, width) or (height, width, n_channels)
+        Of a row: `image_shape`, or what it was taken for.
+
     See Also
     --------
     Autoencoder : Dense layers only.
@@ -289,3 +295,9 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
     @property
     def _architecture(self):
         return Convolutional(self.image_shape, self.channels, self.kernel_size, self.dense_code)
+
+    @property
+    def image_shape_(self) -> tuple[int, ...]:
+        """What a row is read as: `image_shape`, or what it was taken for."""
+        check_is_fitted(self)
+        return self._architecture.shape_of_row(self.n_features_in_)

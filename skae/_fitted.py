@@ -1,5 +1,6 @@
 """What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,20 +13,24 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skae._absent import AbsentNamesMixin
+from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
+from skae._dimensions import saying_how_to_flatten
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._layout import canonical
 from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
 from skae._threads import torch_threads, work_of_a_row
+from skae._torch_state import usual_torch
 from skae._training import NeuralNet, make_net, resolve_device, write_curves
-from skae._typing import FloatArray, MatrixLike, StrPath
+from skae._typing import FloatArray, MatrixLike, StrPath, typed
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder
 
 
-class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The half of `BaseAutoencoder` that uses a module and doesn't train it.
 
     What is kept is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`; torch's objects are
@@ -58,6 +63,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
             """Set what `transform` and `fit_transform` return."""
 
+    @usual_torch()
     def _assembled(self, kept):
         """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
         kept = canonical(kept)
@@ -142,6 +148,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
     @classmethod
+    @typed(usual_torch())
     def load(cls, path: StrPath) -> Self:
         """Load an autoencoder that `save` saved.
 
@@ -209,6 +216,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_modules")
 
+    @typed(in_kind)
     def transform(self, X: MatrixLike) -> FloatArray:
         """Encode X: the dimensionality reduction.
 
@@ -224,6 +232,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return self._apply("encode", self._rows_of(X), self.n_components_)
 
+    @typed(in_kind)
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Decode codes: transform them back to the original space.
 
@@ -244,6 +253,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         with reading(X):
+            X = as_numpy(X)
             refuse_false_numbers(X)
             X = check_array(X, dtype=FLOATS, input_name="X")
         missing = self.n_components_ - X.shape[1]
@@ -256,6 +266,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
+    @typed(in_kind)
     def reconstruct(self, X: MatrixLike) -> FloatArray:
         """Encode and decode X in one go.
 
@@ -300,6 +311,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return float((error == 0).mean())
         return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
 
+    @typed(in_kind)
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return minus the squared error of the reconstruction of each row.
 
@@ -320,6 +332,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
+    @typed(in_kind)
     def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
 
@@ -343,6 +356,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
+    @typed(in_kind)
     def loadings(self, X: MatrixLike) -> FloatArray:
         """Return the mean of the local loadings over the rows of X: a table of features by components, for plots.
 
@@ -388,7 +402,7 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset)
-        with reading(X):
+        with reading(X), saying_how_to_flatten(self, X):
             refuse_false_numbers(X)
             check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
             validate_data(self, X, skip_check_array=True, reset=reset)
@@ -405,14 +419,16 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _reconstructed(self, rows):
         return ((batch, self._run("forward", batch)) for batch in rows.batches())
 
-    def _threads(self, n_rows):
-        """As many threads as products of so many rows are worth."""
-        return torch_threads(n_rows * self._work)
+    @contextlib.contextmanager
+    def _own_torch(self, n_rows):
+        """Within, torch is as in a fresh process, with as many threads as products of so many rows are worth."""
+        with usual_torch(), torch_threads(n_rows * self._work):
+            yield
 
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
-        x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
-        with self._threads(len(batch)), torch.inference_mode():
+        with self._own_torch(len(batch)), torch.inference_mode():
+            x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
             y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
         _check_finite(y, batch)
         return y
@@ -421,9 +437,11 @@ class FittedMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         module = self._modules[rows.dtype.name]
         size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
         for batch in rows.batches():
-            for codes in torch.tensor(self._run("encode", batch)).to(module.scaler.mean.device).split(size):
-                with self._threads(len(codes)):
-                    jacobian = _jacobian(module.decode, codes).cpu().numpy()
+            codes = self._run("encode", batch)
+            for start in range(0, len(codes), size):
+                with self._own_torch(min(size, len(codes))):
+                    some = torch.tensor(codes[start : start + size], device=module.scaler.mean.device)
+                    jacobian = _jacobian(module.decode, some).cpu().numpy()
                 yield jacobian
 
     @property

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions, validate_parameter_const
 from sklearn.utils.validation import check_is_fitted
 
 from skae._seeds import isolated_rng
+from skae._torch_state import usual_torch
 from skae._training import what_torch_sets_undone
 from skae._typing import ModelProto
 from skae.nn import Decoder, Encoder
@@ -114,7 +115,7 @@ class OnnxMixin:
                 f'{name}.to_onnx needs onnx and onnxscript. Install them with pip install "skae[onnx]".'
             ) from error
         half, output = PARTS[part]
-        with _nothing_left_behind():
+        with usual_torch(), _nothing_left_behind():
             module = half(self._blueprint.build(self._module_class, self._weights)).eval()
             width = self.n_components_ if part == "decoder" else self.n_features_in_
             program = torch.onnx.export(

@@ -342,10 +342,14 @@ def auto_n_components(rows, choice, seed):
 
 
 def deviation_of(variance, whiten):
-    """What codes of this variance are divided by: their standard deviation if they are whitened, else 1."""
-    if not whiten:
+    """What codes of this variance are divided by: their standard deviation if they are whitened, else 1.
+
+    A spectrum is known to the rounding of its largest variance, by `np.linalg.matrix_rank`'s rule for a covariance.
+    What varies less may vary by nothing, and counts as varying by so much: it is not blown up.
+    """
+    if not whiten or not variance.any():
         return np.ones(len(variance))
-    return np.sqrt(variance).clip(min=np.finfo(np.float64).eps)  # PCA's own least
+    return np.sqrt(variance.clip(min=len(variance) * np.finfo(np.float64).eps * variance.max()))
 
 
 def principal_axes(batches, *, rotate=True):

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sklearn.utils.validation import check_is_fitted
+
 from skae._base import BaseAutoencoder
 from skae._typing import Activation, Auto, Cell, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Recurrent
@@ -28,7 +30,7 @@ class LSTMAutoencoder(BaseAutoencoder):
 
     sequence_shape : (n_steps, n_step_features), default=None
         Of a row. None takes a square number of features for as many steps as each has features, so that an image is
-        read line by line, and any other for steps of one feature.
+        read line by line, and warns where rows look like series; any other is steps of one feature.
 
     hidden_size : int, default=64
         Units of the encoder, in each direction, and of the decoder.
@@ -194,6 +196,9 @@ class LSTMAutoencoder(BaseAutoencoder):
     feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
+    sequence_shape_ : (n_steps, n_step_features)
+        Of a row: `sequence_shape`, or what it was taken for.
+
     See Also
     --------
     Autoencoder : Dense layers only.
@@ -290,3 +295,9 @@ class LSTMAutoencoder(BaseAutoencoder):
     @property
     def _architecture(self):
         return Recurrent(self.sequence_shape, self.hidden_size, self.bidirectional, self.cell)
+
+    @property
+    def sequence_shape_(self) -> tuple[int, ...]:
+        """What a row is read as: `sequence_shape`, or what it was taken for."""
+        check_is_fitted(self)
+        return self._architecture.shape_of_row(self.n_features_in_)

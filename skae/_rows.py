@@ -9,6 +9,9 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from skae._array_api import as_numpy
+from skae._dimensions import saying_how_to_flatten
+
 FLOATS = (np.float64, np.float32)
 MOST_AT_ONCE = 4096  # rows read at once
 BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
@@ -95,7 +98,8 @@ def validated(estimator, X, **how):
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Of float64 or float32.
     """
-    with reading(X):
+    with reading(X), saying_how_to_flatten(estimator, X):
+        X = as_numpy(X)
         refuse_false_numbers(X)
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", **how)
 

@@ -10,6 +10,11 @@ LARGEST = 1e35  # which leaves room below the largest float32
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
+def within_unit(low, high):
+    """Whether values from low to high are in [0, 1], but for a scaler's rounding: one rule wherever it is asked."""
+    return low >= -ROUNDING and high <= 1 + ROUNDING
+
+
 class Moments:
     """Mean, variance and range of each feature of the rows seen so far."""
 
@@ -130,7 +135,7 @@ class Moments:
         column = int(np.argmax(np.maximum(-low, high - 1 if loss == "binary_cross_entropy" else -low)))
         half = 0.5 / self.n_rows
         if loss == "binary_cross_entropy":
-            if low[column] < -ROUNDING or high[column] > 1 + ROUNDING:
+            if not within_unit(low[column], high[column]):
                 value = low[column] if low[column] < 0 else high[column]
                 raise ValueError(
                     f"loss='binary_cross_entropy' needs X in [0, 1], but column {column} holds {value}. "

@@ -461,6 +461,7 @@ class SparseAutoencoder(BaseAutoencoder):
     }
 
     components_: FloatArray
+    _absent = {"components_": "it is there after fit."}  # noqa: RUF012
     active_ratio_: float
     dead_ratio_: float
 

@@ -19,7 +19,7 @@ from skae._convolutional import ConvolutionalAutoencoder
 from skae._denoising import DenoisingAutoencoder
 from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
-from skae._scaling import Moments
+from skae._scaling import Moments, within_unit
 from skae._sparse import SparseAutoencoder
 from skae._typing import Activation, Auto, CrossValidator, Loss, Scale, Seed, StrPath
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
@@ -308,6 +308,7 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         self.layers = layers
         self.pretrain = pretrain
 
+    _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
     _kept_classes = (  # what a layer may be, loaded by then or not
         *(Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder),
         *(SparseAutoencoder, VariationalAutoencoder, BernoulliRBM, Layer),
@@ -499,8 +500,8 @@ def _check_range(X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
     moments = Moments().update(Rows(X))
     low, high = moments.low.min(), moments.high.max()
-    if low < 0 or high > 1:
+    if not within_unit(low, high):
         raise ValueError(
-            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:g} to {high:g}. Scale X with MinMaxScaler "
-            "if it is the first layer; else give the layer below code_activation='logistic'."
+            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:.8g} to {high:.8g}. Scale X with "
+            "MinMaxScaler if it is the first layer; else give the layer below code_activation='logistic'."
         )

@@ -16,6 +16,8 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
+from skae._forks import is_forked
+
 SMALL_PRODUCT = 2**25  # multiply-adds of the largest product of a step: up to a millisecond
 SMALL_DECOMPOSITION = 2**28  # rows x features x components of a PCA
 
@@ -63,6 +65,8 @@ def work_of_a_row(module, n_features):
 def torch_threads(work):
     """Within, torch takes one thread of this Python thread's if a product is small; else it takes as many as it would.
 
+    In a forked child it always takes one.
+
     Only this Python thread's numbers are set, so that threads beside it keep theirs: OpenMP's, and that of the MKL
     within torch, which counts where `torch.set_num_threads` was called.
 
@@ -71,7 +75,7 @@ def torch_threads(work):
     work : int
         Multiply-adds of the largest product.
     """
-    if work >= SMALL_PRODUCT:
+    if work >= SMALL_PRODUCT and not is_forked():
         yield
         return
     torch.get_num_threads()  # sets the numbers of a Python thread that is new to torch: now, and not within

@@ -15,10 +15,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
 from skae._pca import principal_axes, probabilistic_start
 from skae._rows import Rows
+from skae._scaling import within_unit
 from skae._seeds import local_rng
 from skae._typing import (
     Activation,
@@ -31,6 +33,7 @@ from skae._typing import (
     Scale,
     Seed,
     StrPath,
+    typed,
 )
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
@@ -356,6 +359,12 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     noise_variance_: float
 
+    _absent = {  # noqa: RUF012
+        "noise_variance_": "it is there after fit, with loss='squared_error' alone.",
+        "get_covariance": "rows are normal given their code, and not by themselves. np.cov(sample(n).T) estimates it.",
+        "get_precision": "rows are normal given their code, and not by themselves.",
+    }
+
     def __init__(
         self,
         n_components: int = 10,
@@ -415,6 +424,7 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     # The model -------------------------------------------------------------------------------------------------------
 
+    @typed(in_kind)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
         """Return the posterior of each row's code: independent normal components.
 
@@ -428,6 +438,9 @@ class VariationalAutoencoder(BaseAutoencoder):
         mean, standard_deviation : ndarray of shape (n_samples, n_components)
             The mean is what `transform` returns.
         """
+        return self._posterior(X)
+
+    def _posterior(self, X):
         both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
@@ -452,6 +465,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
         return self._apply("decode", Rows(codes), self.n_features_in_)
 
+    @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw rows that are like given ones: codes from the posterior of each, decoded.
 
@@ -480,7 +494,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         ValueError
             If `scale` or `n_variations` is not as it should be.
         """
-        mean, deviation = self.posterior(X)
+        mean, deviation = self._posterior(X)
         check_scalar(scale, "scale", Real, min_val=0)
         if not np.isfinite(scale):
             raise ValueError(f"scale={scale!r} must be finite.")
@@ -513,13 +527,14 @@ class VariationalAutoencoder(BaseAutoencoder):
         check_is_fitted(self)
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
         single = np.ndim(a) == 1 and np.ndim(b) == 1
-        start, end = (self.posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
+        start, end = (self._posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
         if len(start) != len(end):
             raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
         share = np.linspace(0, 1, n_steps, dtype=start.dtype)[:, None]
         between = self._decoded((1 - share) * start + share * end)
         return between[0] if single else between
 
+    @typed(in_kind)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
         r"""Estimate the log-likelihood of each row, from below.
 
@@ -553,12 +568,14 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     def _log_likelihood(self, module, batch, n_draws, rng):
         """Of some rows, as they are scaled."""
-        if self._blueprint.link is not None and (batch.min() < 0 or batch.max() > 1):
-            raise ValueError(
-                f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                f"{batch.min():g} to {batch.max():g}. Scale it as the training data."
-            )
-        with self._threads(len(batch)), torch.inference_mode():
+        if self._blueprint.link is not None:
+            if not within_unit(batch.min(), batch.max()):
+                raise ValueError(
+                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
+                    f"{batch.min():.8g} to {batch.max():.8g}. Scale it as the training data."
+                )
+            batch = batch.clip(0, 1)
+        with self._own_torch(len(batch)), torch.inference_mode():
             x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
             mean, log_variance = module.posterior(module.encoder(x))
             total = torch.full_like(x[:, 0], -math.inf)

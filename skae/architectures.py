@@ -155,7 +155,8 @@ class Convolutional(Architecture):
     ----------
     image_shape : (height, width) or (height, width, n_channels), default=None
         Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey
-        image and any other for one row of pixels. Any size will do.
+        image and any other for one row of pixels, and warns where rows look otherwise: like a series, or images with
+        channels. Any size will do.
 
     channels : sequence of int, default=(32, 64)
         Channels of each layer. Each halves height and width, rounded up.
@@ -238,8 +239,27 @@ class Convolutional(Architecture):
         if not len(self.channels):
             raise ValueError("channels=() must hold at least one int of 1 or more.")
         channels = _sizes("channels", self.channels)
-        shape = _shape("image_shape", self.image_shape, n_features, (2, 3)) or (*_square(n_features), 1)
-        return convolution((*shape, 1)[:3], channels, self.kernel_size, activation)
+        return convolution((*self.shape_of_row(n_features), 1)[:3], channels, self.kernel_size, activation)
+
+    def shape_of_row(self, n_features: int) -> tuple[int, ...]:
+        """Return `image_shape`, or what it is taken for if it is None.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        Returns
+        -------
+        shape : (height, width) or (height, width, n_channels)
+            Of a row.
+
+        Raises
+        ------
+        ValueError
+            If rows of `image_shape` have not `n_features`.
+        """
+        return _shape("image_shape", self.image_shape, n_features, (2, 3)) or _square(n_features)
 
 
 class Recurrent(Architecture):
@@ -251,7 +271,7 @@ class Recurrent(Architecture):
     ----------
     sequence_shape : (n_steps, n_step_features), default=None
         Of a row. None takes a square number of features for as many steps as each has features, so that an image is
-        read line by line, and any other for steps of one feature.
+        read line by line, and warns where rows look like series; any other is steps of one feature.
 
     hidden_size : int, default=64
         Units of the encoder, in each direction, and of the decoder.
@@ -335,9 +355,29 @@ class Recurrent(Architecture):
         ValueError
             If rows of `sequence_shape` have not `n_features`.
         """
-        shape = _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
+        shape = self.shape_of_row(n_features)
         encoder = SequenceEncoder(shape, self.hidden_size, bool(self.bidirectional), self.cell)
         return encoder, SequenceDecoder(shape, encoder.width, self.hidden_size, self.cell), encoder.width
+
+    def shape_of_row(self, n_features: int) -> tuple[int, ...]:
+        """Return `sequence_shape`, or what it is taken for if it is None.
+
+        Parameters
+        ----------
+        n_features : int
+            Of the data.
+
+        Returns
+        -------
+        shape : (n_steps, n_step_features)
+            Of a row.
+
+        Raises
+        ------
+        ValueError
+            If rows of `sequence_shape` have not `n_features`.
+        """
+        return _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
 
 
 def _square(n_features):

@@ -4,12 +4,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
+from skae.inspection._reference import PCAReference
 
 MOST_SIZES = 32  # of codes that are decoded for the curve
 
@@ -29,6 +29,9 @@ class ExplainedVarianceDisplay:
 
     pca_sizes, pca_r2 : array-like of shape (n_pca_sizes,), default=None
         The same of PCA.
+
+    pca_name : str, default="PCA"
+        What PCA's curve is called in the legend.
 
     name : str, default=None
         What the curve is called in the legend.
@@ -70,12 +73,14 @@ class ExplainedVarianceDisplay:
         *,
         pca_sizes: ArrayLike | None = None,
         pca_r2: ArrayLike | None = None,
+        pca_name: str = "PCA",
         name: str | None = None,
     ) -> None:
         self.sizes = sizes
         self.r2 = r2
         self.pca_sizes = pca_sizes
         self.pca_r2 = pca_r2
+        self.pca_name = pca_name
         self.name = name
 
     @classmethod
@@ -92,7 +97,8 @@ class ExplainedVarianceDisplay:
             Fitted, with `transform` and `inverse_transform`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. PCA is fitted to them, so its curve is the best that linear codes can do on them.
+            Data. PCA is fitted to them, so its curve is the best that linear codes can do on them: behind the same
+            transformers, if the estimator is a Pipeline. Both are judged in the units of X.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
@@ -119,12 +125,10 @@ class ExplainedVarianceDisplay:
         for size in sizes:
             X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
             r2.append(r2_score(rows, X_hat, multioutput="variance_weighted"))
-        pca = PCA(min(*rows.shape, 2 * n_components), random_state=0).fit(rows)
-        pca_r2 = np.cumsum(pca.explained_variance_ratio_)
-        pca_sizes = np.arange(1, len(pca_r2) + 1)
-        return cls(
-            sizes, np.array(r2), pca_sizes=pca_sizes, pca_r2=pca_r2, name=type(innermost(estimator)).__name__
-        ).plot(ax)
+        reference, name = PCAReference(estimator, X), type(innermost(estimator)).__name__
+        pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MOST_SIZES)
+        pca = {"pca_sizes": pca_sizes, "pca_r2": pca_r2, "pca_name": reference.name}
+        return cls(sizes, np.array(r2), name=name, **pca).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
@@ -142,7 +146,7 @@ class ExplainedVarianceDisplay:
         ax = bare(axes_for(self, ax, (4.6, 3.2)))
         look = {"linewidth": 1.5, "clip_on": False}
         if self.pca_sizes is not None:
-            ax.plot(self.pca_sizes, self.pca_r2, color=PCAS, label="PCA", **look)
+            ax.plot(self.pca_sizes, self.pca_r2, color=PCAS, label=self.pca_name, **look)
         line = {"linestyle": "", "markersize": 6} if len(self.sizes) == 1 else {"markersize": 3}
         ax.plot(self.sizes, self.r2, color=OURS, label=self.name, marker="o", **line, **look)
         # an R² of 0 is the mean; what is below stays in sight

@@ -16,13 +16,13 @@ from skae.inspection._plotting import (
     axes_for,
     bare,
     check_components,
-    dense,
     encode,
     import_pyplot,
     innermost,
     label_of,
     subdivide,
 )
+from skae.inspection._reference import PCAReference
 
 MOST_CLASSES = 20
 FEW_POINTS = 1000  # more are drawn as pixels, also in a vector format
@@ -46,6 +46,9 @@ class LatentSpaceDisplay:
 
     pca_codes : ndarray of shape (n_samples, n_pca_components), default=None
         PCA's codes, for a panel of their own.
+
+    pca_name : str, default="PCA"
+        Title of that panel.
 
     name : str, default=None
         Title of the panel of the codes.
@@ -91,6 +94,7 @@ class LatentSpaceDisplay:
         *,
         components: Sequence[int] = (0, 1),
         pca_codes: np.ndarray | None = None,
+        pca_name: str = "PCA",
         name: str | None = None,
         y_name: str | None = None,
     ) -> None:
@@ -98,6 +102,7 @@ class LatentSpaceDisplay:
         self.y = y
         self.components = components
         self.pca_codes = pca_codes
+        self.pca_name = pca_name
         self.name = name
         self.y_name = y_name
 
@@ -130,8 +135,8 @@ class LatentSpaceDisplay:
             Columns of the codes, counted from zero. The labels of the axes count from one.
 
         with_pca : bool, default=True
-            Whether to draw PCA's codes of X beside them. They are left out where X has too few rows or features, or
-            the estimator is a PCA.
+            Whether to draw PCA's codes of X beside them, behind the same transformers if the estimator is a Pipeline.
+            They are left out where there are too few rows or features, or the estimator is a PCA.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Two panels divide them up.
@@ -148,11 +153,13 @@ class LatentSpaceDisplay:
             classes that are no numbers.
         """
         check_is_fitted(estimator)
-        codes, pca_codes = encode(estimator, X), None
+        codes, inner, pca = encode(estimator, X), innermost(estimator), {}
         n_shown = max(check_components(components, codes.shape[1])) + 1
-        if with_pca and min(np.shape(X)) >= n_shown and not isinstance(estimator, PCA):
-            pca_codes = PCA(n_shown, random_state=0).fit_transform(dense(X))
-        return cls._of(codes, y, components, pca_codes, type(innermost(estimator)).__name__).plot(ax)
+        if with_pca and not isinstance(inner, PCA):
+            reference = PCAReference(estimator, X)
+            if min(reference.rows.shape) >= n_shown:
+                pca = {"pca_codes": reference.codes(n_shown), "pca_name": reference.name}
+        return cls._of(codes, y, components, type(inner).__name__, **pca).plot(ax)
 
     @classmethod
     def from_predictions(
@@ -195,17 +202,17 @@ class LatentSpaceDisplay:
             If the code has no two such columns, or y has not as many labels as there are rows, or more than 20
             classes that are no numbers.
         """
-        return cls._of(codes, y, components, None, name).plot(ax)
+        return cls._of(codes, y, components, name).plot(ax)
 
     @classmethod
-    def _of(cls, codes, y, components, pca_codes, name):
+    def _of(cls, codes, y, components, name, **pca):
         codes, y_name = check_array(codes, dtype=float, input_name="codes"), getattr(y, "name", None)
         components = check_components(components, codes.shape[1])
         if y is not None:
             y = column_or_1d(y)
             if len(y) != len(codes):
                 raise ValueError(f"y has {len(y)} labels, but there are {len(codes)} rows. Give one for each row.")
-        return cls(codes, y, components=components, pca_codes=pca_codes, name=name, y_name=y_name)
+        return cls(codes, y, components=components, name=name, y_name=y_name, **pca)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the codes.
@@ -226,7 +233,7 @@ class LatentSpaceDisplay:
             If y has more than 20 classes that are no numbers.
         """
         plt = import_pyplot(self)
-        panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [("PCA", self.pca_codes)])
+        panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [(self.pca_name, self.pca_codes)])
         colours, handles = self._colours(plt)
         n_columns = 1 if not handles or len(handles) <= len(TEN_COLOURS) else 2
         longest = max((len(handle.get_label()) for handle in handles or ()), default=5)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import _num_samples
 
@@ -24,12 +25,14 @@ PANEL_INCHES = 0.75
 
 
 def taken_apart(estimator):
-    """Return the transformers before the estimator that makes the code, and this: in pipelines, and in searches."""
+    """Return the transformers before the estimator that makes the code, and this; in pipelines, searches, or frozen."""
     before = []
     while True:
         if isinstance(estimator, Pipeline):
             before += [step for _, step in estimator.steps[:-1] if step not in (None, "passthrough")]
             estimator = estimator[-1]
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         else:

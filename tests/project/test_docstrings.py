@@ -275,6 +275,7 @@ OTHER_MEANINGS = {
     ("skae.inspection.LossCurveDisplay.from_estimator", "estimator"): "must be one of ours",
     ("skae.inspection.ComponentsDisplay", "components"): "what is drawn, not which",
     ("skae.inspection.ExplainedVarianceDisplay", "name"): "stands in a legend",
+    ("skae.inspection.ExplainedVarianceDisplay", "pca_name"): "stands in a legend",
     ("skae.nn.dense", "sizes"): "widths of layers, not of codes",
     ("skae.nn.Linear", "dtype"): "PyTorch's own",
 }

@@ -11,20 +11,23 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._dependencies"},
+    {"skae._absent", "skae._dependencies", "skae._dimensions", "skae._forks"},
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
     {"skae.nn._siblings"},
     {"skae.nn"},
+    {"skae._array_api"},
     {
         *("skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
         "skae.architectures",
     },
+    {"skae._torch_state"},
     {
         *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._files", "skae._pca", "skae._scaling"),
         "skae._training",
     },
+    {"skae._shapes"},
     {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection", "skae._validation"},
     {"skae._base"},
     {
@@ -35,6 +38,7 @@ FLOORS = [
     {"skae._stacked"},  # its layers are variants
     {"skae._outlier", "skae._sampler", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
+    {"skae.inspection._reference"},
     {
         *("skae.inspection._components", "skae.inspection._explained_variance", "skae.inspection._latent_grid"),
         *("skae.inspection._latent_space", "skae.inspection._loss_curve", "skae.inspection._reconstruction"),
