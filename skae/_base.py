@@ -35,7 +35,7 @@ from skae._pca import LinearStart, auto_n_components, linear_start, updated_star
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
-from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
+from skae._selection import LEAST_ROWS, Outcome, fold_networks, hold_out, least_size, train_surely
 from skae._threads import blas_threads, torch_threads, work_of_a_row
 from skae._training import (
     load_average,
@@ -315,6 +315,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         any_seed, checkpoint = self.random_state is None, None
         with agreed():
             if is_first():  # the others need no folder
+                if fold_networks.get() is not None:  # which another run's file lacks
+                    counts["the networks that are kept"] = "those of folds too"
                 run = describe_run(self, counts, X, self._weights if warm else None)
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
         return of_first(checkpoint)
@@ -508,6 +510,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
             vars(self).update(attributes)
+        if outcome.fold_weights and fold_networks.get() is not None:
+            fold_networks.get()[self] = len(rows), folds, outcome.fold_weights
 
     def _train(self, rows, blueprint, settings, first_weights, folds, epochs, checkpoint):
         """Train on scaled rows as far as that is sure to gain something, and return the outcome."""

@@ -1,6 +1,7 @@
 """Which epoch is kept: the best of those that are surely better than the start on rows they weren't trained on."""
 
 import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,10 @@ LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
 MOST_HELD_OUT = 1000
 STANDARD_ERRORS = 2.0
+
+# Who wants the networks of the folds sets a WeakKeyDictionary around a fit, which puts (n_rows, folds, weights of each
+# fold's network) there by the autoencoder that was fitted. Otherwise these networks are dropped.
+fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
 def hold_out(n_rows, fraction, seed):
@@ -132,6 +137,9 @@ class Outcome:
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
+
+    fold_weights : list of dict of str to ndarray
+        Weights of the network of each fold at that epoch; empty unless there are several folds and somebody asked.
     """
 
     module: AutoencoderModule
@@ -139,6 +147,7 @@ class Outcome:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
+    fold_weights: list[dict[str, np.ndarray]] = field(default_factory=list)
 
 
 class Choice:
@@ -150,10 +159,14 @@ class Choice:
         The network that is trained on all rows, or on those that aren't held out, after its rival if it has one.
 
     n_folds : int
+
+    fold_modules : list of list of AutoencoderModule
+        The same of each fold, if their weights are wanted.
     """
 
-    def __init__(self, modules, n_folds):
-        self.modules, self.n_folds = modules, n_folds
+    def __init__(self, modules, n_folds, fold_modules=()):
+        self.modules, self.n_folds, self.fold_modules = modules, n_folds, fold_modules
+        self.fold_weights = []
         self.start = None  # losses of the held-out rows at epoch 0, (n, n_sizes)
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.best, self.weights, self.losses = -math.inf, None, None, None, None
@@ -171,6 +184,7 @@ class Choice:
             self.best = int(np.argmax(gains))
             self.gain, self.epoch, self.losses = max(gains), epoch, losses[self.best]
             self.weights = read_weights(self.modules[self.best])
+            self.fold_weights = [read_weights(modules[self.best]) for modules in self.fold_modules]
 
     def has_stalled(self, n_epochs, tol):
         """Whether neither the network nor its rival has gained for so many epochs."""
@@ -181,7 +195,8 @@ class Choice:
 
     def read(self):
         """Copy what `write` puts back."""
-        return {name: value for name, value in vars(self).items() if name not in ("modules", "n_folds")}
+        given = ("modules", "n_folds", "fold_modules")
+        return {name: value for name, value in vars(self).items() if name not in given}
 
     def write(self, stand):
         """Go on from there."""
@@ -237,8 +252,9 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         return RowDataset(rows, [index for index in indices for _ in range(n_each)])
 
     held_out = dataset([held_out_index for _, held_out_index in folds]) if folds else None
-    modules = net.module_.members[-n_each:]
-    choice, stand = Choice(modules, n_folds), checkpoint and checkpoint.stand
+    *of_folds, modules = (net.module_.members[i : i + n_each] for i in range(0, len(net.module_.members), n_each))
+    wanted = of_folds if fold_networks.get() is not None else ()
+    choice, stand = Choice(modules, n_folds, wanted), checkpoint and checkpoint.stand
     if stand is not None:
         choice.write(stand["choice"])
         epochs.skip(len(stand["training"]["curves"]["train_loss"]))
@@ -264,4 +280,4 @@ def train_surely(make_net, rows, folds, epochs, *, max_iter, n_iter_no_change, t
         return Outcome(modules[i], len(curves["train_loss"]), curves)
     warn_of_divergence(net, f"What is kept is {f'epoch {choice.epoch}' if choice.epoch else 'the start'}.")
     load_weights(modules[i], choice.weights)
-    return Outcome(modules[i], choice.epoch, curves, choice.start, choice.losses)
+    return Outcome(modules[i], choice.epoch, curves, choice.start, choice.losses, choice.fold_weights)
