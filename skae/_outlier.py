@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
-from skae._rows import BYTES_AT_ONCE, validated
+from skae._rows import BYTES_AT_ONCE, Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
@@ -174,8 +174,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores = self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
         self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
-        self._candidates = _octiles(table.rows, np.array(discrete))
         finite = np.isfinite(scores)
+        self._candidates = _octiles(_those(table.rows, finite), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], rows[finite])
         else:
@@ -224,7 +224,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             distances[folds == fold] = self._distances(fold, own_codes[folds == fold])
         counts = (errors < HUGE) & (distances < HUGE)
         self._refuse_too_few(counts)
-        variance = Moments().update(rows).variance
+        variance = Moments().update(_those(rows, counts)).variance
         # what is given back exactly, or always alike, has a unit all the same
         self._error_unit = max(errors[counts].std(), LEAST * variance.sum()) or 1.0
         self._distance_unit = max(distances[counts].std(), LEAST)
@@ -296,7 +296,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
                 mine = np.flatnonzero(folds == fold)
                 n_parts = np.ceil(len(mine) * self._candidates.size / MOST_TRIALS)
                 for some in np.array_split(mine, n_parts):
-                    errors[start + some] = self._gains(fold, x[some].astype(np.float64), given)
+                    errors[start + some] = self._gains(fold, x[some], given)
             start += len(x)
         return named_alike(X, errors)
 
@@ -400,6 +400,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 def _squared_lengths(rows):
     with np.errstate(over="ignore"):
         return np.einsum("ij,ij->i", rows, rows)
+
+
+def _those(rows, counts):
+    return rows if counts.all() else Rows(rows.X, np.flatnonzero(counts))
 
 
 def _octiles(rows, discrete):

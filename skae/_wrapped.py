@@ -2,18 +2,23 @@
 
 import contextlib
 import copy
+import warnings
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import validate_data
 
 from skae._fitted import lets_overflow
 from skae._rows import Rows
 from skae._selection import fold_networks
 
 LONGEST_REPR = 60
+REFUSALS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
 
@@ -175,10 +180,20 @@ def take(X, index):
     return X.iloc[index] if hasattr(X, "iloc") else X[index]
 
 
+def first_row(X):
+    """The first row of whatever holds rows, (1, d) in float64; None if it is not of numbers."""
+    if issparse(X):
+        return X.tocsr()[:1].toarray().astype(np.float64)
+    try:
+        return np.array(take(X, slice(1)), dtype=np.float64)
+    except (ValueError, TypeError):
+        return None
+
+
 def framed(frame, values):
-    """Values, (n, d), in a frame of the kind, columns and types of another; an array if that is none."""
+    """Values, (n, d), in a frame of the kind, columns and types of another; of the other's type if that is an array."""
     if not is_frame(frame):
-        return values
+        return values.astype(getattr(frame, "dtype", values.dtype), copy=False)
     if hasattr(frame, "iloc"):
         types = dict(zip(frame.columns, frame.dtypes, strict=True))
         made = type(frame)(values, columns=frame.columns)
@@ -207,10 +222,46 @@ def finite_rows(values):
     return np.isfinite(values).all(axis=1)
 
 
-def encode(autoencoder, X):
-    """Codes in float64, (n, k); NaN or infinite where there are none. X has been found finite."""
+def encode(autoencoder, X, owner=None, known=None):
+    """Codes in float64, (n, k); NaN or infinite where there are none, if it is not X that is to blame.
+
+    Parameters
+    ----------
+    autoencoder : estimator
+        Fitted.
+
+    X : object
+        Whatever it takes.
+
+    owner : estimator, default=None
+        Fitted on rows of the same columns.
+
+    known : object, default=None
+        One row that has a code.
+
+    Returns
+    -------
+    codes : ndarray of shape (n, k)
+    """
+
+    def transform(rows):
+        return np.asarray(autoencoder.transform(rows), dtype=np.float64)
+
+    try:
+        with np.errstate(all="ignore"):
+            return _quietly(transform, X)
+    except REFUSALS:
+        if owner is not None:
+            validate_data(owner, X, reset=False, skip_check_array=True)
+        checked = check_array(X, accept_sparse="csr", dtype=None)
     with _unchecked():
-        return _row_by_row(lambda rows: np.asarray(autoencoder.transform(rows), dtype=np.float64), X)
+        return _row_by_row(transform, X if is_frame(X) else checked, known)
+
+
+def decode(autoencoder, codes):
+    """Reconstructions, (n, d), of finite codes; NaN or infinite where there are none."""
+    with _unchecked():
+        return _row_by_row(lambda rows: np.asarray(autoencoder.inverse_transform(rows)), codes)
 
 
 def reconstruct(autoencoder, X, n_features, known=None):
@@ -273,9 +324,10 @@ def _row_by_row(function, X, known=None):
     while parts:
         start, stop = parts.pop()
         try:
-            values.append((start, function(X if stop - start == n else take(X, slice(start, stop)))))
+            rows = X if stop - start == n else take(X, slice(start, stop))
+            values.append((start, _quietly(function, rows)))
             width = values[-1][1].shape[1]
-        except (ValueError, ArithmeticError) as raised:
+        except REFUSALS as raised:
             if error is None and known is not None:
                 width = function(known).shape[1]
             error = raised
@@ -288,3 +340,13 @@ def _row_by_row(function, X, known=None):
     for start, part in values:
         found[start : start + len(part)] = part
     return found
+
+
+def _quietly(function, rows):
+    """Call a function; that what it warns of comes to infinity or NaN is no error here, where warnings are errors."""
+    try:
+        return function(rows)
+    except RuntimeWarning:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return function(rows)
