@@ -55,6 +55,17 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     Mahalanobis distance of the code, is there for rows far outside: what a linear map carries over is given back well
     however far away it lies. Of a PCA the two are what process monitoring calls Q and T² [1]_.
 
+    Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
+    they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold
+    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the distance
+    among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
+    values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
+    2,000 rows on, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps that change
+    the number of rows. Such scores of training rows are too high where the network is large for them.
+
+    What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
+    infinity.
+
     The error is in units of X. Where columns have different units, put a `StandardScaler` before the autoencoder in a
     Pipeline, as one would before PCA.
 
@@ -69,8 +80,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Whether the distance of the codes counts, or the reconstruction alone.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes for outliers what lies
-        beyond Tukey's fence [2]_: one and a half interquartile ranges below the lower quartile of the scores.
+        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the fourth root of minus
+        the scores, which makes sums of squares about normal [2]_, and their standard deviation from the upper quartile
+        or the upper octile [3]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If
+        that is more than 5 % of the rows, equal rows count once: otherwise all that differs from most would be an
+        outlier.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder where its own is None.
@@ -101,7 +115,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     .. [1] J. E. Jackson, G. S. Mudholkar (1979). "Control Procedures for Residuals Associated with Principal Component
        Analysis". Technometrics 21.
 
-    .. [2] J. W. Tukey (1977). "Exploratory Data Analysis". Addison-Wesley.
+    .. [2] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
+       The American Statistician 40.
+
+    .. [3] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
 
     Examples
     --------
@@ -151,7 +168,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Most of them are inliers.
+            Training data. Most of them are inliers. A frame of pandas or polars is passed on as it is.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
@@ -160,6 +177,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         -------
         self : AutoencoderOutlierDetector
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
         """
         checked = validated(self, X, ensure_min_samples=2)
         table = Table(X, checked)
@@ -258,7 +280,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The lower, the odder; never above 0.
+            The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
         scores = []
         for x, given in self._table_of(X).batches():
@@ -275,7 +297,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
         Each feature in turn is given nine values, the octiles of the training data, while the others stay as they
         are. What counts is how much less odd the row is with the best of them. Not the residual of the feature, for a
-        wrong value shifts the code, and with it the reconstruction of others.
+        wrong value shifts the code, and with it the reconstruction of others. Training rows are explained by a network
+        that has not seen them, as they are scored.
 
         Parameters
         ----------
@@ -286,7 +309,9 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         -------
         errors : ndarray of shape (n_samples, n_features)
             Never below 0. In units of each feature's mean squared residual on the training data, plus the distance of
-            the codes, if it counts.
+            the codes, if it counts. If X is a frame of pandas or polars, so is this, with the same columns. In a row
+            that can't be reconstructed, a feature has infinity if another value of it alone would make that possible;
+            where no feature does, those have it that are beyond the training data.
         """
         table, start = self._table_of(X), 0
         errors = np.zeros(table.rows.shape)
