@@ -198,6 +198,8 @@ def framed(frame, values):
         types = dict(zip(frame.columns, frame.dtypes, strict=True))
         made = type(frame)(values, columns=frame.columns)
         other = {name: dtype for name, dtype in types.items() if dtype != values.dtype}
+        if not other:
+            return made
         return made.round({name: 0 for name in other if is_discrete(types[name])}).astype(other)
     made = type(frame)(values, schema=list(frame.columns), orient="row")
     return made.cast(dict(zip(frame.columns, frame.dtypes, strict=True)))

@@ -27,7 +27,7 @@ POSITIVE = np.exp(np.random.RandomState(0).randn(150, 4))
 # Networks that have not seen a row -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inner", ["alone", "pipeline", "search"])
+@pytest.mark.parametrize("inner", ["alone", "pipeline", pytest.param("search", marks=pytest.mark.slow)])
 def test_a_training_row_is_scored_by_the_network_that_has_not_seen_it(inner):
     """Checked against copies of the networks of the folds, taken where they are trained."""
     autoencoder = Autoencoder(3, **QUICK)
@@ -111,6 +111,18 @@ def test_a_code_that_is_cut():
     assert (detector.predict(WINE) == -1).sum() == 18
 
 
+@pytest.mark.slow
+def test_a_checkpoint_holds_the_networks_of_folds(tmp_path):
+    autoencoder = Autoencoder(3, **QUICK, checkpoint=tmp_path / "inside")
+    detector = AutoencoderOutlierDetector(autoencoder)
+    one, two = (clone(detector).fit(WINE) for _ in range(2))  # the second one finds a finished run
+    assert len(two._autoencoders) == 6
+    np.testing.assert_array_equal(one.score_samples(WINE), two.score_samples(WINE))
+    outside = Autoencoder(3, **QUICK, checkpoint=tmp_path / "outside").fit(WINE)
+    with pytest.raises(ValueError, match=r"holds another run: the networks that are kept was None, and is 'those of folds too'"):
+        AutoencoderOutlierDetector(clone(outside)).fit(WINE)
+
+
 def test_nothing_is_kept_where_nobody_asks():
     alone = Autoencoder(3, **QUICK).fit(WINE)
     inside = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(WINE).autoencoder_
@@ -165,7 +177,7 @@ INNERS = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", INNERS)
 def test_what_can_not_be_reconstructed_is_an_outlier(name, dtype):
     X = POSITIVE.astype(dtype)
@@ -198,8 +210,9 @@ def test_the_feature_that_alone_prevents_it_is_named():
     np.testing.assert_array_equal(np.where(np.isinf(detector.feature_errors(rows)), np.inf, 0), expected)
 
 
-@pytest.mark.parametrize("contamination", ["auto", 0.05, 0.2])
-@pytest.mark.parametrize("code_distance", [True, False])
+@pytest.mark.parametrize(
+    ("contamination", "code_distance"), [("auto", True), ("auto", False), (0.05, True), (0.2, True), (0.2, False)]
+)
 def test_training_rows_that_can_not_be_reconstructed(contamination, code_distance):
     """Frozen, so that the autoencoder is not fitted to them."""
     for inner in ("power", "logarithm", "plain"):
@@ -322,7 +335,7 @@ TIED = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TIED)
 def test_auto_flags_few_of_equal_rows(name, seed):
     X = TIED[name](np.random.RandomState(seed))
@@ -494,6 +507,7 @@ def test_feature_errors_of_wide_rows_take_little_memory():
     assert peak < 80e6
 
 
+@pytest.mark.slow
 def test_feature_errors_do_not_depend_on_the_number_of_trials_at_once(monkeypatch):
     detector = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(WINE)
     whole = detector.feature_errors(WINE[:6])
