@@ -10,8 +10,9 @@ are no images at all? And which columns of a table does it blame?
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.ensemble import IsolationForest
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -125,6 +126,22 @@ ax.barh(data.feature_names[first], blame[first], color=["#d1662a" if i == 3 else
 ax.set(xlabel="feature error")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
+
+# %%
+# Rows of the table itself
+# ------------------------
+# Often there are no new rows: which rows of this very table are wrong? A network may know its own rows by heart. The
+# detector therefore scores and explains each training row by a network that has not seen it: those of the folds, which
+# the autoencoder trains anyway on fewer than 2,000 rows. Below, the second detector has the one network that has seen
+# all rows. Row 95 of the wines has 4.4 standard deviations more magnesium than the mean.
+
+wine = load_wine(as_frame=True).data
+wine = StandardScaler().set_output(transform="pandas").fit_transform(wine)
+not_seen = AutoencoderOutlierDetector(Autoencoder(4, random_state=0)).fit(wine)
+seen = AutoencoderOutlierDetector(FrozenEstimator(not_seen.autoencoder_)).fit(wine)
+for name, each in (("has not seen the row", not_seen), ("has seen it", seen)):
+    of_row = each.feature_errors(wine[95:96]).iloc[0].nlargest(3)
+    print(f"{name:22s}", ", ".join(f"{column} {error:.0f}" for column, error in of_row.items()))
 
 # %%
 # Far outside

@@ -37,7 +37,7 @@ from skae._pca import LinearStart, auto_n_components, linear_start, updated_star
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
-from skae._selection import Outcome, least_size, train_surely
+from skae._selection import Outcome, fold_networks, least_size, train_surely
 from skae._shapes import warn_of_doubtful_shape
 from skae._threads import blas_threads, torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
@@ -374,6 +374,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         any_seed, checkpoint = self.random_state is None, None
         with agreed():
             if is_first():  # the others need no folder
+                if fold_networks.get() is not None:  # which another run's file lacks
+                    counts["the networks that are kept"] = "those of folds too"
                 run = describe_run(self, counts, X, self._weights if warm else None, X_val=X_val, groups=groups)
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
         return of_first(checkpoint)
@@ -571,6 +573,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
             vars(self).update(attributes, validation_=validation.report)
+        if outcome.fold_weights and fold_networks.get() is not None:
+            fold_networks.get()[self] = len(rows), validation.folds, outcome.fold_weights
 
     def _start_instead(self, outcome, rows, blueprint, validation, seed):
         """The start of all rows, the held-out ones included, if it is what a training comes to; else None.

@@ -13,15 +13,32 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
+from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._rows import BYTES_AT_ONCE, Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
+from skae._wrapped import (
+    Table,
+    check_invertible,
+    finite_rows,
+    fit_with_folds,
+    framed,
+    is_discrete,
+    is_frame,
+    named_alike,
+    reconstruct,
+    short_repr,
+    take,
+)
 
 N_COMPONENTS = 8
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
-FENCE = 1.5
+LEAST_ROWS = 2
+HUGE = 1e150  # has a square still
 MOST_ROWS = 10_000  # for quantiles
+MOST_TRIALS = 2**17  # of other values of features, at once
+TEMPORARIES = 4  # that are as large as the rows that go through an autoencoder
 
 
 class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
@@ -38,6 +55,17 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     Mahalanobis distance of the code, is there for rows far outside: what a linear map carries over is given back well
     however far away it lies. Of a PCA the two are what process monitoring calls Q and T² [1]_.
 
+    Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
+    they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold
+    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the distance
+    among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
+    values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
+    2,000 rows on, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps that change
+    the number of rows. Such scores of training rows are too high where the network is large for them.
+
+    What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
+    infinity.
+
     The error is in units of X. Where columns have different units, put a `StandardScaler` before the autoencoder in a
     Pipeline, as one would before PCA.
 
@@ -52,8 +80,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Whether the distance of the codes counts, or the reconstruction alone.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes for outliers what lies
-        beyond Tukey's fence [2]_: one and a half interquartile ranges below the lower quartile of the scores.
+        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the fourth root of minus
+        the scores, which makes sums of squares about normal [2]_, and their standard deviation from the upper quartile
+        or the upper octile [3]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If
+        that is more than 5 % of the rows, equal rows count once: otherwise all that differs from most would be an
+        outlier.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder where its own is None.
@@ -84,7 +115,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     .. [1] J. E. Jackson, G. S. Mudholkar (1979). "Control Procedures for Residuals Associated with Principal Component
        Analysis". Technometrics 21.
 
-    .. [2] J. W. Tukey (1977). "Exploratory Data Analysis". Addison-Wesley.
+    .. [2] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
+       The American Statistician 40.
+
+    .. [3] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
 
     Examples
     --------
@@ -134,7 +168,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Most of them are inliers.
+            Training data. Most of them are inliers. A frame of pandas or polars is passed on as it is.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
@@ -143,35 +177,97 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         -------
         self : AutoencoderOutlierDetector
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
         """
-        X = validated(self, X, ensure_min_samples=2)
-        rows = Rows(X)
-        default = Autoencoder(max(1, min(N_COMPONENTS, X.shape[1] // 2)))
+        checked = validated(self, X, ensure_min_samples=2)
+        table = Table(X, checked)
+        default = Autoencoder(max(1, min(N_COMPONENTS, checked.shape[1] // 2)))
         autoencoder = default if self.autoencoder is None else self.autoencoder
-        self.autoencoder_ = cloned(autoencoder, self.random_state).fit(X, y)
-        codes, errors, squares = [], [], np.zeros(X.shape[1])
-        for batch in rows.batches():
-            code, residuals = self._apart(batch)
-            codes.append(code)
-            errors.append(_squared_lengths(residuals))
-            squares += np.square(residuals).sum(axis=0)
-        codes, errors = np.concatenate(codes), np.concatenate(errors)
-        variance = Moments().update(rows).variance
-        self._code_distribution = EmpiricalCovariance().fit(codes)
-        distances = self._code_distribution.mahalanobis(codes)
-        # what is given back exactly, or always alike, has a unit all the same
-        self._error_unit = max(errors.std(), LEAST * variance.sum()) or 1.0
-        self._distance_unit = max(distances.std(), LEAST)
-        least = LEAST * variance.mean() or 1.0
-        self._feature_units = np.maximum(squares / len(rows), np.maximum(LEAST_SHARE * variance, least))
-        self._candidates = _octiles(rows)
-        scores = self._scores(errors, distances)
+        self.autoencoder_ = cloned(autoencoder, self.random_state)
+        folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y)
+        rows = np.concatenate([digests(x) for x, _ in table.batches()])
+        self._held_out = HeldOut(rows, [held_out for _, held_out, _ in folds])
+        self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]
+        self._known_row = None
+        scores = self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
+        self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
+        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
+        finite = np.isfinite(scores)
+        self._candidates = _octiles(_those(table.rows, finite), np.array(discrete))
         if self.contamination == "auto":
-            low, high = np.quantile(scores, [0.25, 0.75])
-            self.offset_ = float(low - FENCE * (high - low))
+            self.offset_ = -anomaly_fence(-scores[finite], rows[finite])
         else:
-            self.offset_ = float(np.quantile(scores, self.contamination))
+            least = scores[finite].min()
+            below = least - max(1.0, abs(least))  # for percentiles, of which infinity leaves none
+            self.offset_ = float(np.quantile(np.where(finite, scores, below), self.contamination))
         return self
+
+    def _calibrate(self, table, trained_on):
+        """Measure errors and codes of the training rows, each by a network that has not seen it if there is one.
+
+        Parameters
+        ----------
+        table : Table
+
+        trained_on : list of ndarray of int
+            Rows that each network was trained on.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+        """
+        rows = table.rows
+        codes, own_codes, errors, folds = [[] for _ in trained_on], [], [], []
+        squares, n_summed = np.zeros(rows.shape[1]), 0
+        for x, given in table.batches():
+            folds.append(self._held_out.folds_of(x))
+            own, error = None, np.full(len(x), np.nan)
+            for fold, of_network in enumerate(codes):
+                code, residuals = self._apart(fold, x, given)
+                of_network.append(code)
+                mine = folds[-1] == fold
+                own = np.empty_like(code) if own is None else own
+                own[mine], error[mine] = code[mine], _squared_lengths(residuals[mine])
+                counts = mine & (np.abs(residuals) < HUGE).all(axis=1)
+                squares, n_summed = squares + np.square(residuals[counts]).sum(axis=0), n_summed + counts.sum()
+            own_codes.append(own)
+            errors.append(error)
+        own_codes, errors, folds = (np.concatenate(parts) for parts in (own_codes, errors, folds))
+        self._code_distributions = [
+            self._distribution(np.concatenate(of_network)[index])
+            for of_network, index in zip(codes, trained_on, strict=True)
+        ]
+        distances = np.empty(len(rows))
+        for fold in np.unique(folds):
+            distances[folds == fold] = self._distances(fold, own_codes[folds == fold])
+        counts = (errors < HUGE) & (distances < HUGE)
+        self._refuse_too_few(counts)
+        variance = Moments().update(_those(rows, counts)).variance
+        # what is given back exactly, or always alike, has a unit all the same
+        self._error_unit = max(errors[counts].std(), LEAST * variance.sum()) or 1.0
+        self._distance_unit = max(distances[counts].std(), LEAST)
+        least = LEAST * variance.mean() or 1.0
+        self._feature_units = np.maximum(squares / max(n_summed, 1), np.maximum(LEAST_SHARE * variance, least))
+        return self._scores(errors, distances)
+
+    def _distribution(self, codes):
+        """Mean and covariance of the codes that aren't out of all bounds."""
+        counts = (np.abs(codes) < HUGE).all(axis=1)
+        self._refuse_too_few(counts)
+        return EmpiricalCovariance().fit(codes[counts])
+
+    def _refuse_too_few(self, counts):
+        if counts.sum() < LEAST_ROWS:
+            raise ValueError(
+                f"autoencoder={short_repr(self.autoencoder_)} can reconstruct {counts.sum()} of {len(counts)} samples "
+                f"of X, and at least {LEAST_ROWS} are required: the codes or reconstructions of the others are NaN, "
+                "infinite or too large to square. Look at autoencoder.fit(X).transform(X); a step that takes a "
+                "logarithm, or the like, may need another range of X."
+            )
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row.
@@ -184,12 +280,16 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The lower, the odder; never above 0.
+            The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
         scores = []
-        for batch in self._rows_of(X).batches():
-            codes, residuals = self._apart(batch)
-            scores.append(self._scores(_squared_lengths(residuals), self._code_distribution.mahalanobis(codes)))
+        for x, given in self._table_of(X).batches():
+            folds, found = self._held_out.folds_of(x), np.empty(len(x))
+            for fold in np.unique(folds):
+                mine = np.flatnonzero(folds == fold)
+                codes, residuals = self._apart(fold, x[mine], take(given, mine))
+                found[mine] = self._scores(_squared_lengths(residuals), self._distances(fold, codes))
+            scores.append(found)
         return np.concatenate(scores)
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
@@ -197,7 +297,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
         Each feature in turn is given nine values, the octiles of the training data, while the others stay as they
         are. What counts is how much less odd the row is with the best of them. Not the residual of the feature, for a
-        wrong value shifts the code, and with it the reconstruction of others.
+        wrong value shifts the code, and with it the reconstruction of others. Training rows are explained by a network
+        that has not seen them, as they are scored.
 
         Parameters
         ----------
@@ -208,21 +309,41 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         -------
         errors : ndarray of shape (n_samples, n_features)
             Never below 0. In units of each feature's mean squared residual on the training data, plus the distance of
-            the codes, if it counts.
+            the codes, if it counts. If X is a frame of pandas or polars, so is this, with the same columns. In a row
+            that can't be reconstructed, a feature has infinity if another value of it alone would make that possible;
+            where no feature does, those have it that are beyond the training data.
         """
-        rows = self._rows_of(X)
-        d = rows.shape[1]
-        errors = np.zeros(rows.shape)
-        n_at_once = max(1, BYTES_AT_ONCE // (8 * d * d))
-        for start in range(0, len(rows), n_at_once):
-            x = rows.read(slice(start, start + n_at_once)).astype(np.float64)  # (n, d)
-            now = self._oddness(x)[:, None]
-            for values in self._candidates:  # (d,)
-                others = np.repeat(x[:, None, :], d, axis=1)  # (n, d, d)
-                others[:, np.arange(d), np.arange(d)] = values
-                gain = now - self._oddness(others.reshape(-1, d)).reshape(x.shape)
-                np.maximum(errors[start : start + len(x)], gain, out=errors[start : start + len(x)])
-        return errors
+        table, start = self._table_of(X), 0
+        errors = np.zeros(table.rows.shape)
+        for x, given in table.batches():
+            folds = self._held_out.folds_of(x)
+            for fold in np.unique(folds):
+                mine = np.flatnonzero(folds == fold)
+                n_parts = np.ceil(len(mine) * self._candidates.size / MOST_TRIALS)
+                for some in np.array_split(mine, n_parts):
+                    errors[start + some] = self._gains(fold, x[some], given)
+            start += len(x)
+        return named_alike(X, errors)
+
+    def _gains(self, fold, x, given):
+        """Largest decrease of the oddness of rows, (n, d), by another value of each feature: also (n, d)."""
+        now, gains = self._oddness(fold, x, given), np.zeros(x.shape)
+        differs = self._candidates != x[:, None]  # (n, 9, d)
+        differs[:, 1:] &= self._candidates[1:] != self._candidates[:-1]  # sorted, so that equal ones are neighbours
+        trials = np.stack(np.nonzero(differs))
+        n_at_once = max(1, BYTES_AT_ONCE // (TEMPORARIES * 8 * x.shape[1]))
+        for first in range(0, trials.shape[1], n_at_once):
+            row, value, feature = trials[:, first : first + n_at_once]
+            others = x[row]
+            others[np.arange(len(row)), feature] = self._candidates[value, feature]
+            with np.errstate(invalid="ignore"):
+                gain = now[row] - self._oddness(fold, others, given)
+            np.maximum.at(gains, (row, feature), np.where(np.isnan(gain), 0, gain))  # of two infinite ones
+        # that no single feature mends: those outside have a part in it
+        hopeless = np.isinf(now) & np.isfinite(gains).all(axis=1)
+        outside = (x < self._candidates[0]) | (x > self._candidates[-1])
+        gains[hopeless[:, None] & outside] = np.inf
+        return gains
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row minus `offset_`.
@@ -254,23 +375,43 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def _rows_of(self, X):
+    def _table_of(self, X):
         check_is_fitted(self)
-        return Rows(validated(self, X, reset=False))
+        return Table(X, validated(self, X, reset=False))
 
-    def _apart(self, x):
-        """Codes and residuals of some rows."""
-        codes = np.asarray(self.autoencoder_.transform(x))
-        return codes.astype(np.float64), x - np.asarray(self.autoencoder_.inverse_transform(codes))
+    def _apart(self, fold, x, given):
+        """Codes and residuals of some rows, by the network of a fold, or of all rows if that is 0."""
+        known = None if self._known_row is None else framed(given, self._known_row)
+        codes, x_hat = reconstruct(self._autoencoders[fold], given, x.shape[1], known)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return codes, x - x_hat
+
+    def _distances(self, fold, codes):
+        """Squared Mahalanobis distances; NaN where there is no code."""
+        distances, finite = np.full(len(codes), np.nan), finite_rows(codes)
+        if finite.any():
+            with np.errstate(over="ignore", invalid="ignore"):
+                distances[finite] = self._code_distributions[fold].mahalanobis(codes[finite])
+        return distances
 
     def _scores(self, errors, distances):
-        return -errors / self._error_unit - self.code_distance * distances / self._distance_unit
+        """Nothing is odder than what can't be reconstructed or measured."""
+        with np.errstate(over="ignore"):
+            scores = -errors / self._error_unit - (distances / self._distance_unit if self.code_distance else 0.0)
+        return np.where(np.isnan(scores), -np.inf, scores)
 
-    def _oddness(self, x):
+    def _oddness(self, fold, x, given):
         """What a row's score is made of, but with each feature's residual in units of its own."""
-        codes, residuals = self._apart(x)
-        errors = (np.square(residuals) / self._feature_units).sum(axis=1)
-        return errors + self.code_distance * self._code_distribution.mahalanobis(codes)
+        codes, residuals = self._apart(fold, x, framed(given, x))
+        with np.errstate(over="ignore", invalid="ignore"):
+            oddness = np.einsum("ij,ij,j->i", residuals, residuals, 1 / self._feature_units)
+            if self.code_distance:
+                oddness += self._distances(fold, codes)
+        return np.where(np.isnan(oddness), np.inf, oddness)
+
+    def _validate_params(self):
+        check_invertible(self.autoencoder, type(self).__name__)
+        super()._validate_params()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
@@ -282,10 +423,21 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
 
 def _squared_lengths(rows):
-    return np.square(rows).sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        return np.einsum("ij,ij->i", rows, rows)
 
 
-def _octiles(rows):
-    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread rows if there are many."""
+def _those(rows, counts):
+    return rows if counts.all() else Rows(rows.X, np.flatnonzero(counts))
+
+
+def _octiles(rows, discrete):
+    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread rows if there are many.
+
+    Of columns of integers and the like they are values that occur.
+    """
     sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
-    return np.quantile(sample, np.linspace(0, 1, 9), axis=0)
+    values = np.quantile(sample, np.linspace(0, 1, 9), axis=0)
+    if discrete.any():
+        values[:, discrete] = np.quantile(sample[:, discrete], np.linspace(0, 1, 9), axis=0, method="nearest")
+    return values

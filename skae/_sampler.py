@@ -20,13 +20,12 @@ from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
 from skae._typing import FloatArray, MatrixLike, Seed
+from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, framed, short_repr
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32
-WANTED = {
-    "autoencoder": (("fit", "transform", "inverse_transform"), "Take one of skae's, PCA, or a Pipeline of such."),
-    "density": (("fit", "sample", "score_samples"), "Take GaussianMixture, KernelDensity, or the like."),
-}
+MOST_DRAWS = 10  # times as many codes as rows are wanted, if some can't be decoded
+WANTED = ("fit", "sample", "score_samples")
 
 
 class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
@@ -131,16 +130,28 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         ------
         TypeError
             If the autoencoder can't transform back, or the density can't be sampled.
+
+        ValueError
+            If X is not as it should be, or its codes hold NaN or infinity.
         """
-        for name, (methods, cure) in WANTED.items():
-            estimator = getattr(self, name)
-            missing = [method for method in methods if not hasattr(estimator, method)]
-            if estimator is not None and missing:
-                raise TypeError(f"{name}={estimator!r} has no {missing[0]}. {cure}")
+        check_invertible(self.autoencoder, type(self).__name__)
+        missing = [method for method in WANTED if not hasattr(self.density, method)]
+        if self.density is not None and missing:
+            raise TypeError(
+                f"density={short_repr(self.density)} has no {missing[0]}. Take GaussianMixture, KernelDensity, or the "
+                "like."
+            )
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
         default = Autoencoder(min(N_COMPONENTS, n_features))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state).fit(X, y)
-        codes = np.asarray(autoencoder.transform(X), dtype=np.float64)  # for covariances
+        codes = encode(autoencoder, X)
+        n_bad = int((~finite_rows(codes)).sum())
+        if n_bad:
+            raise ValueError(
+                f"The codes of {n_bad} of {len(codes)} samples of X hold NaN or infinity, and have no density: "
+                f"autoencoder={short_repr(autoencoder)} can't encode them. Look at its transform(X), and leave these "
+                "samples out, or change the step that has no number for them."
+            )
         scaler = StandardScaler().fit(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -148,6 +159,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         else:
             density = cloned(self.density, self.random_state).fit(codes)
         self.autoencoder_, self.scaler_, self.density_ = autoencoder, scaler, density
+        self._known_row = first_row(X)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(autoencoder, name):
                 setattr(self, name, getattr(autoencoder, name))
@@ -167,17 +179,37 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Decoded codes, in no order.
+            Decoded codes, in no order. A code that has no finite reconstruction is drawn anew.
+
+        Raises
+        ------
+        ValueError
+            If most codes have none.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        rng, density = local_rng(random_state), self.density_
+        rng, drawn, n_drawn = local_rng(random_state), [], 0
+        for _ in range(MOST_DRAWS):
+            rows = decode(self.autoencoder_, self._draw(n_samples, rng))
+            drawn.append(rows[finite_rows(rows)][: n_samples - n_drawn])
+            n_drawn += len(drawn[-1])
+            if n_drawn == n_samples:
+                return np.concatenate(drawn)
+        raise ValueError(
+            f"{n_drawn} of {MOST_DRAWS * n_samples} codes that were drawn have a finite reconstruction by "
+            f"autoencoder={short_repr(self.autoencoder_)}, and n_samples={n_samples} are wanted: the others lie where "
+            "it has no number. Choose another density, or a step whose inverse_transform has a number for every code."
+        )
+
+    def _draw(self, n_samples, rng):
+        """Codes in no order."""
+        density = self.density_
         if "random_state" in inspect.signature(density.sample).parameters:
             drawn = density.sample(n_samples, random_state=rng)
         else:  # it draws with a generator of its own
             drawn = copy.copy(density).set_params(random_state=rng).sample(n_samples)
         codes = drawn[0] if isinstance(drawn, tuple) else drawn  # a mixture's come with their components, and sorted
-        return self.autoencoder_.inverse_transform(self.scaler_.inverse_transform(rng.permutation(codes)))
+        return self.scaler_.inverse_transform(rng.permutation(codes))
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the logarithm of the density at the code of each row.
@@ -190,11 +222,18 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In the space of the codes, not of the rows: to compare rows, not autoencoders.
+            In the space of the codes, not of the rows: to compare rows, not autoencoders. Minus infinity for rows that
+            have no code: it is NaN or too large.
         """
         check_is_fitted(self)
-        codes = np.asarray(self.autoencoder_.transform(X), dtype=np.float64)
-        return self.density_.score_samples(self.scaler_.transform(codes)) - np.log(self.scaler_.scale_).sum()
+        known = None if self._known_row is None else framed(X, self._known_row)
+        codes = encode(self.autoencoder_, X, self, known)
+        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes)
+        if finite.any():
+            with np.errstate(over="ignore", invalid="ignore"):
+                of_finite = self.density_.score_samples(self.scaler_.transform(codes[finite]))
+            scores[finite] = np.where(np.isnan(of_finite), -np.inf, of_finite)
+        return scores - np.log(self.scaler_.scale_).sum()
 
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.

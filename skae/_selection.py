@@ -1,6 +1,7 @@
 """Which epoch is kept: the best of those that are surely better than the start on rows they weren't trained on."""
 
 import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,10 @@ from skae._training import read_curves, read_training, train, warn_of_divergence
 from skae.nn import AutoencoderModule
 
 STANDARD_ERRORS = 2.0
+
+# Who wants the networks of the folds sets a WeakKeyDictionary around a fit, which puts (n_rows, folds, weights of each
+# fold's network) there by the autoencoder that was fitted. Otherwise these networks are dropped.
+fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
 def sure_gain(start, losses, *, by_rival=False, clusters=None):
@@ -110,6 +115,9 @@ class Outcome:
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
+
+    fold_weights : list of dict of str to ndarray
+        Weights of the network of each fold at that epoch; empty unless there are several folds and somebody asked.
     """
 
     module: AutoencoderModule
@@ -117,6 +125,7 @@ class Outcome:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
+    fold_weights: list[dict[str, np.ndarray]] = field(default_factory=list)
 
 
 class Choice:
@@ -128,10 +137,14 @@ class Choice:
         The network that is trained on all rows, or on those that aren't held out, after its rival if it has one.
 
     validation : Validation
+
+    fold_modules : list of list of AutoencoderModule
+        The same of each fold, if their weights are wanted.
     """
 
-    def __init__(self, modules, validation):
-        self.modules, self.validation = modules, validation
+    def __init__(self, modules, validation, fold_modules=()):
+        self.modules, self.validation, self.fold_modules = modules, validation, fold_modules
+        self.fold_weights = []
         self.start = None  # losses of the held-out rows at epoch 0, (n, n_sizes)
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.best, self.weights, self.losses = -math.inf, None, None, None, None
@@ -151,6 +164,7 @@ class Choice:
             self.best = int(np.argmax(gains))
             self.gain, self.epoch, self.losses = max(gains), epoch, losses[self.best]
             self.weights = read_weights(self.modules[self.best])
+            self.fold_weights = [read_weights(modules[self.best]) for modules in self.fold_modules]
 
     def has_stalled(self, n_epochs, tol):
         """Whether neither the network nor its rival has gained for so many epochs."""
@@ -161,7 +175,8 @@ class Choice:
 
     def read(self):
         """Copy what `write` puts back."""
-        return {name: value for name, value in vars(self).items() if name not in ("modules", "validation")}
+        given = ("modules", "validation", "fold_modules")
+        return {name: value for name, value in vars(self).items() if name not in given}
 
     def write(self, stand):
         """Go on from there."""
@@ -220,10 +235,12 @@ def train_surely(make_net, rows, validation, epochs, *, max_iter, n_iter_no_chan
     held_out = None
     if folds:
         n_most = max(len(index) for _, index in folds)  # shorter ones start again, and `Choice` drops what is twice
-        of_folds = [np.resize(index, n_most) for _, index in folds]
-        held_out = dataset(rows if validation.rows is None else validation.rows, of_folds)
-    modules = net.module_.members[-n_each:]
-    choice, stand = Choice(modules, validation), checkpoint and checkpoint.stand
+        held_out = dataset(
+            rows if validation.rows is None else validation.rows, [np.resize(index, n_most) for _, index in folds]
+        )
+    *of_folds, modules = (net.module_.members[i : i + n_each] for i in range(0, len(net.module_.members), n_each))
+    wanted = of_folds if fold_networks.get() is not None else ()
+    choice, stand = Choice(modules, validation, wanted), checkpoint and checkpoint.stand
     if stand is not None:
         choice.write(stand["choice"])
         epochs.skip(len(stand["training"]["curves"]["train_loss"]))
@@ -251,4 +268,4 @@ def train_surely(make_net, rows, validation, epochs, *, max_iter, n_iter_no_chan
         return Outcome(modules[i], len(curves["train_loss"]), curves)
     warn_of_divergence(net, f"What is kept is {f'epoch {choice.epoch}' if choice.epoch else 'the start'}.")
     load_weights(modules[i], choice.weights)
-    return Outcome(modules[i], choice.epoch, curves, choice.start, choice.losses)
+    return Outcome(modules[i], choice.epoch, curves, choice.start, choice.losses, choice.fold_weights)

@@ -101,15 +101,17 @@ def test_contamination_is_the_share_of_the_training_rows(digits, contamination):
     assert (detector.predict(digits) == -1).mean() == pytest.approx(contamination, abs=0.01)
 
 
-def test_auto_is_tukeys_fence():
+def test_auto_is_a_fence_on_the_fourth_root():
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 6)
     X[:40] *= 30
     detector = AutoencoderOutlierDetector(PCA(2)).fit(X)
     assert (detector.predict(X[:40]) == -1).mean() > 0.9
     assert 0 < (detector.predict(X[40:]) == -1).mean() < 0.06
-    low, high = np.quantile(detector.score_samples(X), [0.25, 0.75])
-    assert detector.offset_ == pytest.approx(low - 1.5 * (high - low))
+    roots = np.sqrt(np.sqrt(-detector.score_samples(X)))
+    median, *upper = np.quantile(roots, [0.5, 0.75, 0.875])
+    deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
+    assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 4))
 
 
 # Columns -------------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ FLOORS = [
         "skae._unrolled",
     },
     {"skae._stacked"},  # its layers are variants
+    {"skae._outlier_scores", "skae._wrapped"},
     {"skae._outlier", "skae._sampler", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
     {"skae.inspection._reference"},

@@ -1,0 +1,87 @@
+"""Where typical scores end, and which rows were trained on."""
+
+import hashlib
+
+import numpy as np
+from scipy.stats import norm
+
+SHARE = 0.02  # of typical rows that lie beyond the fence
+QUANTILES = 0.75, 0.875
+LEAST_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
+MOST_TIED = 0.05
+
+
+def anomaly_fence(anomaly, rows):
+    """The greatest anomaly of a typical row.
+
+    Sums of squares are about normal on the scale of their fourth root [1]_. There, the distance from the median to the
+    upper quartile and that to the upper octile [2]_ both give a standard deviation; the greater one counts, which is
+    the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence. Where ties
+    leave more than 0.05 of the rows beyond it, equal rows count once.
+
+    Parameters
+    ----------
+    anomaly : ndarray of shape (n,)
+        Not negative, and finite.
+
+    rows : ndarray of shape (n,)
+        Digests: equal ones are of equal rows.
+
+    Returns
+    -------
+    fence : float
+
+    References
+    ----------
+    .. [1] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
+       The American Statistician 40.
+
+    .. [2] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+    """
+    fence = _fence(anomaly)
+    if (anomaly > fence).mean() > MOST_TIED:
+        fence = max(fence, _fence(anomaly[np.unique(rows, return_index=True)[1]]))
+    return fence
+
+
+def _fence(anomaly):
+    median, *upper = np.quantile(anomaly**0.25, [0.5, *QUANTILES])
+    deviation = max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
+    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** 4)
+
+
+def digests(x):
+    """Return a hash of the values of each row, (n,): alike in float32 and float64, and for both zeros."""
+    x = np.ascontiguousarray(x, dtype=np.float64) + 0.0
+    each = (hashlib.blake2b(row.data, digest_size=8).digest() for row in x)
+    return np.frombuffer(b"".join(each), dtype=np.uint64)
+
+
+class HeldOut:
+    """Which fold each training row was held out in, found again by its values.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,)
+        Digests of the training rows.
+
+    folds : list of ndarray of int
+        Indices of the rows that each fold held out. They need not be as many in each, nor all rows. Of equal rows, the
+        fold of the first one counts.
+    """
+
+    def __init__(self, rows, folds):
+        fold = np.zeros(len(rows), dtype=int)
+        for i, held_out in enumerate(folds):
+            fold[held_out] = i + 1
+        held_out = np.flatnonzero(fold)
+        self.known, first = np.unique(rows[held_out], return_index=True)
+        self.fold_of_known = fold[held_out[first]]
+
+    def folds_of(self, x):
+        """Fold of each row of x, (n,), 0 for rows that were not held out or not trained on."""
+        if not len(self.known):
+            return np.zeros(len(x), dtype=int)
+        wanted = digests(x)
+        place = np.searchsorted(self.known, wanted).clip(max=len(self.known) - 1)
+        return np.where(self.known[place] == wanted, self.fold_of_known[place], 0)

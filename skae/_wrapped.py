@@ -1,0 +1,354 @@
+"""What the detector and the sampler ask of the autoencoder inside them, which may be anybody's, or a Pipeline."""
+
+import contextlib
+import copy
+import warnings
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import validate_data
+
+from skae._fitted import lets_overflow
+from skae._rows import Rows
+from skae._selection import fold_networks
+
+LONGEST_REPR = 60
+REFUSALS = (ValueError, ArithmeticError)
+WANTED = ("fit", "transform", "inverse_transform")
+
+
+def check_invertible(estimator, owner):
+    """Refuse what can't transform back, and name the step that can't.
+
+    Parameters
+    ----------
+    estimator : object
+        An instance of an estimator, or a class or the like, which is refused elsewhere.
+
+    owner : str
+        Name of the class whose parameter it is.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and a TypeError.
+    """
+    if estimator is None or isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        return
+    name, culprit, missing = _not_invertible(estimator)
+    if culprit is None:
+        return
+    if name is None:
+        raise InvalidParameterError(
+            f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
+            f"'inverse_transform': autoencoder={short_repr(culprit)} has no {missing}. Take one of skae's, PCA, or a "
+            "Pipeline of such."
+        )
+    raise InvalidParameterError(
+        f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
+        f"{type(culprit).__name__}, has no {missing}. Apply it to X beforehand, or take a step that has one, such as "
+        "StandardScaler."
+    )
+
+
+def _not_invertible(estimator):
+    """Name (None for the estimator itself), object and missing method of what can't be inverted; None thrice if none.
+
+    A Pipeline within a search or the like is looked into as well.
+    """
+    for method in WANTED:
+        if not hasattr(estimator, method):
+            break
+    else:
+        return None, None, None
+    inner = getattr(estimator, "estimator", None)
+    steps = estimator.steps if isinstance(estimator, Pipeline) else []
+    parts = [(None, inner)] if isinstance(inner, Pipeline) else steps
+    for name, part in parts:
+        if part is None or isinstance(part, str):  # "passthrough"
+            continue
+        found = _not_invertible(part)
+        if found[1] is not None:
+            return (found[0] or name, *found[1:])
+    return None, estimator, method
+
+
+def short_repr(estimator):
+    """Return an estimator on one line, or the name of its class where that would be a long one."""
+    text = " ".join(repr(estimator).split())
+    return text if len(text) <= LONGEST_REPR else f"{type(estimator).__name__}(...)"
+
+
+# Networks of folds ---------------------------------------------------------------------------------------------------
+
+
+def fit_with_folds(autoencoder, X, y):
+    """Fit an autoencoder, and return the networks of its folds, which have not seen all rows.
+
+    Parameters
+    ----------
+    autoencoder : estimator
+        One of skae's, or a Pipeline that ends in one, or a search that refits one in this process. Others have no
+        folds.
+
+    X, y : as for `fit`
+
+    Returns
+    -------
+    folds : list of (train, held_out, estimator)
+        Indices of rows, and the fitted autoencoder with that fold's network in the place of its own. Empty if there
+        are none.
+    """
+    kept = WeakKeyDictionary()  # of each candidate of a search, while it lives
+    token = fold_networks.set(kept)
+    try:
+        autoencoder.fit(X, y)
+    finally:
+        fold_networks.reset(token)
+    path = _path_to_the_last(autoencoder)
+    n_rows, folds, weights = kept.get(path[-1], (0, [], []))
+    if n_rows != np.shape(X)[0]:  # a step has left some out, or made some
+        return []
+    return [(*fold, _replaced(path, path[-1]._with_network(w))) for fold, w in zip(folds, weights, strict=True)]
+
+
+def _path_to_the_last(estimator):
+    """The estimator, the best one or the last step within it, and so on."""
+    path = [estimator]
+    while True:
+        if isinstance(path[-1], Pipeline):
+            path.append(path[-1].steps[-1][1])
+        elif hasattr(path[-1], "best_estimator_"):
+            path.append(path[-1].best_estimator_)
+        else:
+            return path if not isinstance(path[-1], str) else [*path[:-1], _Nothing()]
+
+
+class _Nothing:
+    """Stands for a last step that is "passthrough"."""
+
+
+def _replaced(path, last):
+    """What transforms as the first of the path does, with another estimator in the place of the last."""
+    for outer in reversed(path[:-1]):
+        if isinstance(outer, Pipeline):
+            pipeline = copy.copy(outer)  # shares the other steps
+            pipeline.steps = [*outer.steps[:-1], (outer.steps[-1][0], last)]
+            last = pipeline
+    return last
+
+
+# Codes and reconstructions -------------------------------------------------------------------------------------------
+
+
+def is_frame(X):
+    """Whether X is a table of pandas or polars, whose columns have names and types that a step may ask for."""
+    return all(hasattr(X, name) for name in ("columns", "dtypes", "to_numpy", "shape"))
+
+
+class Table:
+    """Rows of X some at a time, as arrays, and as they came where X is a frame.
+
+    Parameters
+    ----------
+    X : object
+        As it came.
+
+    checked : ndarray, CSR matrix or array of shape (n, d)
+        The same as numbers.
+    """
+
+    def __init__(self, X, checked):
+        self.frame = X if is_frame(X) else None
+        self.rows = Rows(checked)
+
+    def batches(self):
+        """Yield (array, frame), or the array twice."""
+        start = 0
+        for batch in self.rows.batches():
+            yield batch, batch if self.frame is None else take(self.frame, slice(start, start + len(batch)))
+            start += len(batch)
+
+
+def take(X, index):
+    """Rows of a frame or an array, by an array of int or a slice."""
+    return X.iloc[index] if hasattr(X, "iloc") else X[index]
+
+
+def first_row(X):
+    """The first row of whatever holds rows, (1, d) in float64; None if it is not of numbers."""
+    if issparse(X):
+        return X.tocsr()[:1].toarray().astype(np.float64)
+    try:
+        return np.array(take(X, slice(1)), dtype=np.float64)
+    except (ValueError, TypeError):
+        return None
+
+
+def framed(frame, values):
+    """Values, (n, d), in a frame of the kind, columns and types of another; of the other's type if that is an array."""
+    if not is_frame(frame):
+        return values.astype(getattr(frame, "dtype", values.dtype), copy=False)
+    if hasattr(frame, "iloc"):
+        types = dict(zip(frame.columns, frame.dtypes, strict=True))
+        made = type(frame)(values, columns=frame.columns)
+        other = {name: dtype for name, dtype in types.items() if dtype != values.dtype}
+        if not other:
+            return made
+        return made.round({name: 0 for name in other if is_discrete(types[name])}).astype(other)
+    made = type(frame)(values, schema=list(frame.columns), orient="row")
+    return made.cast(dict(zip(frame.columns, frame.dtypes, strict=True)))
+
+
+def named_alike(X, values):
+    """Values, (n, d), with the names of the columns and rows of X, if that is a frame."""
+    if not is_frame(X):
+        return values
+    if hasattr(X, "iloc"):
+        return type(X)(values, columns=X.columns, index=X.index)
+    return type(X)(values, schema=list(X.columns), orient="row")
+
+
+def is_discrete(dtype):
+    """Whether a column of that type, of numpy, pandas or polars, holds anything but floating numbers."""
+    return not (dtype.is_float() if hasattr(dtype, "is_float") else getattr(dtype, "kind", "") == "f")
+
+
+def finite_rows(values):
+    """Which rows have nothing but finite numbers."""
+    return np.isfinite(values).all(axis=1)
+
+
+def encode(autoencoder, X, owner=None, known=None):
+    """Codes in float64, (n, k); NaN or infinite where there are none, if it is not X that is to blame.
+
+    Parameters
+    ----------
+    autoencoder : estimator
+        Fitted.
+
+    X : object
+        Whatever it takes.
+
+    owner : estimator, default=None
+        Fitted on rows of the same columns.
+
+    known : object, default=None
+        One row that has a code.
+
+    Returns
+    -------
+    codes : ndarray of shape (n, k)
+    """
+
+    def transform(rows):
+        return np.asarray(autoencoder.transform(rows), dtype=np.float64)
+
+    try:
+        with np.errstate(all="ignore"):
+            return _quietly(transform, X)
+    except REFUSALS:
+        if owner is not None:
+            validate_data(owner, X, reset=False, skip_check_array=True)
+        checked = check_array(X, accept_sparse="csr", dtype=None)
+    with _unchecked():
+        return _row_by_row(transform, X if is_frame(X) else checked, known)
+
+
+def decode(autoencoder, codes):
+    """Reconstructions, (n, d), of finite codes; NaN or infinite where there are none."""
+    with _unchecked():
+        return _row_by_row(lambda rows: np.asarray(autoencoder.inverse_transform(rows)), codes)
+
+
+def reconstruct(autoencoder, X, n_features, known=None):
+    """Codes and reconstructions of rows of finite numbers, both of them NaN or infinite where one can't be had.
+
+    Neither is an error: a row that is too far outside for one step or another is the most anomalous there is, and says
+    nothing of the others.
+
+    Parameters
+    ----------
+    autoencoder : estimator
+        Fitted.
+
+    X : ndarray or frame of shape (n, d)
+
+    n_features : int
+        d.
+
+    known : ndarray or frame of shape (1, d), default=None
+        A row that can be reconstructed, unless there is more amiss than some rows.
+
+    Returns
+    -------
+    codes : ndarray of shape (n, k)
+
+    reconstruction : ndarray of shape (n, d)
+    """
+
+    def both(rows):
+        codes = np.asarray(autoencoder.transform(rows))
+        x_hat, fine = np.full((len(codes), n_features), np.nan), finite_rows(codes)
+        if fine.any():
+            x_hat[fine] = np.asarray(autoencoder.inverse_transform(codes[fine]))
+        return np.hstack([x_hat, codes], dtype=np.float64)
+
+    with _unchecked():
+        found = _row_by_row(both, X, known)
+    return found[:, n_features:], found[:, :n_features]
+
+
+@contextlib.contextmanager
+def _unchecked():
+    """Let NaN and infinity through every step: the other rows have numbers all the same."""
+    token = lets_overflow.set(True)
+    try:
+        with np.errstate(all="ignore"), config_context(assume_finite=True):
+            yield
+    finally:
+        lets_overflow.reset(token)
+
+
+def _row_by_row(function, X, known=None):
+    """Values of all rows, (n, m), with NaN for rows that the function refuses.
+
+    What refuses one row refuses them all: they are halved until it is alone. If it refuses all, its error counts,
+    unless a known row shows that it works.
+    """
+    n = np.shape(X)[0]
+    parts, values, error, width = [(0, n)], [], None, None
+    while parts:
+        start, stop = parts.pop()
+        try:
+            rows = X if stop - start == n else take(X, slice(start, stop))
+            values.append((start, _quietly(function, rows)))
+            width = values[-1][1].shape[1]
+        except REFUSALS as raised:
+            if error is None and known is not None:
+                width = function(known).shape[1]
+            error = raised
+            if stop - start > 1:
+                middle = (start + stop) // 2
+                parts += [(middle, stop), (start, middle)]
+    if width is None:
+        raise error
+    found = np.full((n, width), np.nan)
+    for start, part in values:
+        found[start : start + len(part)] = part
+    return found
+
+
+def _quietly(function, rows):
+    """Call a function; that what it warns of comes to infinity or NaN is no error here, where warnings are errors."""
+    try:
+        return function(rows)
+    except RuntimeWarning:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return function(rows)
