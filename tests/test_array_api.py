@@ -41,6 +41,7 @@ def _same(found, expected, kind):
 
 @pytest.mark.parametrize(("make", "kind"), SPACES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.slow
 def test_a_tensor_is_what_the_array_is(make, kind, dtype, small, digits):
     X = digits[:120].astype(dtype)
     here = clone(small).fit(X)
@@ -60,6 +61,17 @@ def test_a_tensor_is_what_the_array_is(make, kind, dtype, small, digits):
         assert there.score(make(X)) == score
         _same(clone(small).partial_fit(make(X[:80])).partial_fit(make(X[80:])).transform(make(X)), streamed, kind)
         _same(here.transform(X), codes, np.ndarray)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_tensor_is_what_the_array_is_in_short(dtype, digits, fits):
+    here, X = fits(Autoencoder(3, hidden_layer_sizes=8, max_iter=2, random_state=0)), digits.astype(dtype)
+    codes, original, score = here.transform(X), here.reconstruct(X), here.score(X)
+    with config_context(array_api_dispatch=True):
+        _same(here.transform(torch.asarray(X)), codes, torch.Tensor)
+        _same(here.inverse_transform(torch.asarray(codes)), original, torch.Tensor)
+        _same(clone(here).fit(torch.asarray(digits)).transform(torch.asarray(X)), codes, torch.Tensor)
+        assert here.score(torch.asarray(X)) == score
 
 
 @pytest.mark.parametrize(("make", "kind"), SPACES)

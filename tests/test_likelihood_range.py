@@ -42,7 +42,9 @@ def test_a_scaler_rounds_beyond_its_range():
     assert SCALED.max() > 1
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "table", ["float32", *(pytest.param(one, marks=pytest.mark.slow) for one in TABLES if one != "float32")]
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:.* have collapsed")
 def test_what_is_fitted_takes_its_own_training_data(kind, table):

@@ -51,7 +51,7 @@ PCA_KINDS = {
 }
 
 
-@pytest.mark.parametrize("freeze", [False, True], ids=["fitted", "frozen"])
+@pytest.mark.parametrize("freeze", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["fitted", "frozen"])
 @pytest.mark.parametrize("kind", PCA_KINDS)
 @pytest.mark.filterwarnings("ignore:X has feature names")  # of scikit-learn's search, which scores arrays
 def test_is_the_same_pipeline_with_pca(kind, freeze):
@@ -76,6 +76,13 @@ def test_is_the_same_pipeline_with_pca(kind, freeze):
     np.testing.assert_allclose(display.r2, display.pca_r2[:3], atol=1e-6)
     assert [text.get_text() for text in display.ax_.get_legend().texts] == [name, "Autoencoder"]
     plt.close("all")
+
+
+def test_of_a_frozen_pipeline():
+    pipe = FrozenEstimator(make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(RAW))
+    display = ExplainedVarianceDisplay.from_estimator(pipe, RAW)
+    assert (display.name, display.pca_name) == ("Autoencoder", "StandardScaler + PCA")
+    np.testing.assert_allclose(display.r2, display.pca_r2[:2], atol=1e-6)
 
 
 def test_of_rows_that_were_not_trained_on():

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from conftest import SMALL, short_name
 from sklearn.base import clone
 
 import skae
@@ -96,14 +97,15 @@ def _check(states, small, lives, digits, folder):
         np.testing.assert_array_equal(here, there)
 
 
-def test_a_life_in_the_worst_state_is_the_same_to_the_bit(small, lives, digits, tmp_path):
-    _check(WORST, small, lives, digits, tmp_path)
+@pytest.mark.parametrize("kind", [SMALL[0], SMALL[4]], ids=short_name)
+def test_a_life_in_the_worst_state_is_the_same_to_the_bit(kind, lives, digits, tmp_path):
+    _check(WORST, kind, lives, digits, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [*STATES, "worst"])
 def test_a_life_in_each_state_is_the_same_to_the_bit(state, small, lives, digits, tmp_path):
-    _check([state], small, lives, digits, tmp_path)
+    _check(WORST if state == "worst" else [state], small, lives, digits, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

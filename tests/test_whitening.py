@@ -68,7 +68,7 @@ def test_tables_of_low_rank(seed, n, d, data, scale, offset, narrow):
 
 @pytest.mark.parametrize("settings", [NETWORK, NETWORK | {"ordered": True}], ids=["network", "ordered"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("scale", [1.0, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (1e-8, 1e8))])
 def test_networks_of_tables_of_low_rank(settings, dtype, scale):
     rng = np.random.RandomState(0)
     for rank in (1, 3):
