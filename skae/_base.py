@@ -258,12 +258,12 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             Not used, present for API consistency by convention.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen; all of X is then trained on. They must not depend on rows of X. In a
+            Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a
             Pipeline they have to pass the earlier steps as well: see `transform_input` of
             :class:`~sklearn.pipeline.Pipeline`.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient: they are held out as a whole, or passed
+            Labels of rows that belong together, such as those of one patient. They are held out as a whole, or passed
             on to `cv`.
 
         Returns

@@ -22,6 +22,7 @@ from skae._wrapped import (
     Table,
     check_invertible,
     finite_rows,
+    fit_parameters,
     fit_with_folds,
     framed,
     is_discrete,
@@ -162,7 +163,14 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         self.random_state = random_state
 
     @typed(_fit_context(prefer_skip_nested_validation=False))
-    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the autoencoder to X, and what its errors and codes are measured by.
 
         Parameters
@@ -172,6 +180,13 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
+
+        X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
+            Rows by which the epoch is chosen. They are passed on to the autoencoder.
+
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder, or
+            to the last step of a Pipeline.
 
         Returns
         -------
@@ -188,7 +203,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         default = Autoencoder(max(1, min(N_COMPONENTS, checked.shape[1] // 2)))
         autoencoder = default if self.autoencoder is None else self.autoencoder
         self.autoencoder_ = cloned(autoencoder, self.random_state)
-        folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y)
+        given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
+        folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
         rows = np.concatenate([digests(x) for x, _ in table.batches()])
         self._held_out = HeldOut(rows, [held_out for _, held_out, _ in folds])
         self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]

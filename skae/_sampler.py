@@ -20,7 +20,7 @@ from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
 from skae._typing import FloatArray, MatrixLike, Seed
-from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, framed, short_repr
+from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, fit_parameters, framed, short_repr
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32
@@ -110,7 +110,14 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         self.density = density
         self.random_state = random_state
 
-    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike | None = None,
+        *,
+        X_val: MatrixLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Fit the autoencoder to X, and the density to its codes.
 
         Parameters
@@ -120,6 +127,13 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
+
+        X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
+            Rows by which the epoch is chosen. They are passed on to the autoencoder.
+
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder, or
+            to the last step of a Pipeline.
 
         Returns
         -------
@@ -143,7 +157,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             )
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
         default = Autoencoder(min(N_COMPONENTS, n_features))
-        autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state).fit(X, y)
+        autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
+        autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
         codes = encode(autoencoder, X)
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:

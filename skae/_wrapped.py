@@ -2,12 +2,13 @@
 
 import contextlib
 import copy
+import inspect
 import warnings
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn import config_context
+from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import InvalidParameterError
@@ -87,7 +88,46 @@ def short_repr(estimator):
 # Networks of folds ---------------------------------------------------------------------------------------------------
 
 
-def fit_with_folds(autoencoder, X, y):
+def fit_parameters(autoencoder, **given):
+    """Parameters of an autoencoder's `fit`, by the names that it takes them by.
+
+    Parameters
+    ----------
+    autoencoder : estimator
+        May be a Pipeline, whose last step they are for.
+
+    **given : dict
+        `X_val` and `groups`; what is None was not given.
+
+    Returns
+    -------
+    parameters : dict
+
+    Raises
+    ------
+    ValueError
+        If it takes none of the kind, or `X_val` would not pass the earlier steps of a Pipeline.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if isinstance(autoencoder, Pipeline):
+        if get_config()["enable_metadata_routing"]:
+            return given
+        if "X_val" in given:
+            raise ValueError(
+                "X_val has to pass the earlier steps of a Pipeline, which takes metadata routing: "
+                "sklearn.set_config(enable_metadata_routing=True), Pipeline(..., transform_input=['X_val']), and "
+                "set_fit_request(X_val=True) of its last step."
+            )
+        name, last = autoencoder.steps[-1]
+        return {f"{name}__{parameter}": value for parameter, value in fit_parameters(last, **given).items()}
+    taken = inspect.signature(getattr(autoencoder, "fit", len)).parameters.values()  # "passthrough" has none
+    for name in given:
+        if not any(parameter.name == name or parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+            raise ValueError(f"autoencoder={short_repr(autoencoder)} takes no {name} in fit. Leave {name} out.")
+    return given
+
+
+def fit_with_folds(autoencoder, X, y, **parameters):
     """Fit an autoencoder, and return the networks of its folds, which have not seen all rows.
 
     Parameters
@@ -96,7 +136,7 @@ def fit_with_folds(autoencoder, X, y):
         One of skae's, or a Pipeline that ends in one, or a search that refits one in this process. Others have no
         folds.
 
-    X, y : as for `fit`
+    X, y, **parameters : as for `fit`
 
     Returns
     -------
@@ -107,7 +147,7 @@ def fit_with_folds(autoencoder, X, y):
     kept = WeakKeyDictionary()  # of each candidate of a search, while it lives
     token = fold_networks.set(kept)
     try:
-        autoencoder.fit(X, y)
+        autoencoder.fit(X, y, **parameters)
     finally:
         fold_networks.reset(token)
     path = _path_to_the_last(autoencoder)

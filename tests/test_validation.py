@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGro
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import Autoencoder
+from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler
 from skae._dependence import copies_of, reach_of_dependence
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
@@ -301,6 +301,28 @@ def test_groups_and_rows_pass_pipelines_and_searches(digits):
         assert len(routed.fit_transform(digits, groups=groups)) == 240
     with pytest.raises(TypeError):
         Autoencoder(2).fit(digits, None, digits)  # by keyword alone
+
+
+@pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
+def test_detectors_and_samplers_pass_them_on(meta, digits):
+    groups, X_val, inner = np.arange(240) // 4, digits[:30], Autoencoder(2, **QUICK)
+    for autoencoder in (inner, make_pipeline(StandardScaler(), inner), make_pipeline(Pipeline([("last", inner)]))):
+        fitted = meta(autoencoder).fit(digits, groups=groups).autoencoder_
+        while isinstance(fitted, Pipeline):
+            fitted = fitted[-1]
+        assert fitted.validation_["strategy"] == "groups"
+    assert meta(inner).fit(digits, X_val=X_val).autoencoder_.validation_["n_validation"] == 30
+    with pytest.raises(ValueError, match=r"X_val has to pass the earlier steps of a Pipeline.*transform_input"):
+        meta(make_pipeline(StandardScaler(), inner)).fit(digits, X_val=X_val)
+    for other in (PCA(2), make_pipeline(StandardScaler(), PCA(2))):
+        with pytest.raises(ValueError, match=r"autoencoder=PCA\(n_components=2\) takes no groups in fit"):
+            meta(other).fit(digits, groups=groups)
+    with sklearn.config_context(enable_metadata_routing=True):
+        steps = [("scaler", StandardScaler()), ("last", clone(inner).set_fit_request(X_val=True))]
+        fitted = meta(Pipeline(steps, transform_input=["X_val"])).fit(digits, X_val=X_val)
+        assert fitted.autoencoder_[-1].validation_["strategy"] == "X_val"
+        outer = make_pipeline(StandardScaler(), meta(inner).set_fit_request(groups=True)).fit(digits, groups=groups)
+        assert outer[-1].autoencoder_.validation_["strategy"] == "groups"
 
 
 def test_it_says_what_it_did(digits, capsys):
