@@ -9,14 +9,15 @@ import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
-from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
-from skae._rows import BYTES_AT_ONCE, MOST_AT_ONCE
+from skae._regression import Noise, denoising_start, has_denoising_start
+from skae._rows import MOST_AT_ONCE
 from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, Scale, Seed, StrPath
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
-LEAST_VARIANCE = 1e-8  # of a scaled feature
+LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
+STRUCK_AT_ONCE = 2**21  # cells: 16 MiB of float64
 
 
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
@@ -416,24 +417,22 @@ class DenoisingAutoencoder(BaseAutoencoder):
         }
 
     def _start(self, rows, blueprint, seed):
-        if rows.shape[1] > WIDEST_COVARIANCE:
+        if not has_denoising_start(rows):
             return super()._start(rows, blueprint, seed)
-        mean, covariance = covariance_of(rows)
-        # by cell: what is seen is slope * x + noise, but for its mean
-        n, sums = 0, np.zeros((3, rows.shape[1]))
+        return denoising_start(rows, self._measured_noise(rows, blueprint, seed), blueprint.n_components)
+
+    def _measured_noise(self, rows, blueprint, seed):
+        """What the noise does to each cell, measured, for it may be a callable's."""
+        d = rows.shape[1]
         module = blueprint.build(self._module_class)
         module.generator = torch.Generator().manual_seed(seed)
-        at_once = min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * rows.shape[1]))
-        repeats = max(1, at_once // len(rows))  # a few rows again and again would take long
-        while n < max(LEAST_CORRUPTED, len(rows)):
+        least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d)
+        repeats = max(1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))  # a few rows would take long by themselves
+        n, sums = 0, np.zeros((3, d))
+        while n < max(least, len(rows)):
             for batch in rows.batches():
                 many = np.tile(batch, (repeats, 1))
                 seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
                 n += len(many)
-                sums += np.stack([seen, seen**2, many * seen]).sum(axis=1)
-        seen_mean, square, product = sums / n
-        variance = np.diag(covariance)
-        varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
-        slope = np.divide(product - mean * seen_mean, variance, out=np.zeros_like(mean), where=varies)
-        noise = square - np.square(seen_mean) - np.square(slope) * variance
-        return denoising_start(mean, covariance, seen_mean, slope, noise.clip(min=0), blueprint.n_components)
+                sums += [seen.sum(axis=0), np.square(seen).sum(axis=0), (many * seen).sum(axis=0)]
+        return Noise(*sums / n)
