@@ -20,6 +20,7 @@ from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
+    affordable,
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
@@ -36,7 +37,7 @@ from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
-from skae._threads import blas_threads, torch_threads, work_of_a_row
+from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_all
 from skae._training import (
     load_average,
     make_net,
@@ -349,6 +350,12 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         """Multiply-adds of the largest product of a step on so many rows."""
         return n_rows * work_of_a_row(blueprint.build(self._module_class), blueprint.sizes[0])
 
+    def _affordable(self, rows, blueprint, n_epochs):
+        """As many folds, None for all, and epochs as don't take too long."""
+        work = work_of_all(blueprint.build(self._module_class), rows.shape[1])
+        n_folds, fewer = affordable(*rows.shape, n_epochs, work)
+        return n_folds, fewer if self.max_iter == "auto" else n_epochs
+
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
         if isinstance(self._code_size, bool | np.bool_):
@@ -490,6 +497,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         folds = []  # rows that the last fit was trained on can't judge this one
         if len(rows) >= LEAST_ROWS and rows.scale.any() and not solved and not warm:
             folds = hold_out(len(rows), self.validation_fraction, seed)
+            n_folds, settings["max_iter"] = self._affordable(rows, blueprint, settings["max_iter"])
+            folds = folds[:n_folds]
         trains = bool(folds) or not starts or weights is not None
 
         def attributes_now(module):

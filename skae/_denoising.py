@@ -17,7 +17,7 @@ from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
-STRUCK_AT_ONCE = 2**21  # cells: 16 MiB of float64
+STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
 
 
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
@@ -427,7 +427,9 @@ class DenoisingAutoencoder(BaseAutoencoder):
         module = blueprint.build(self._module_class)
         module.generator = torch.Generator().manual_seed(seed)
         least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d)
-        repeats = max(1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))  # a few rows would take long by themselves
+        repeats = max(
+            1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows)
+        )  # a few rows would take long by themselves
         n, sums = 0, np.zeros((3, d))
         while n < max(least, len(rows)):
             for batch in rows.batches():

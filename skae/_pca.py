@@ -140,8 +140,12 @@ def _pca_of_sparse(rows, k, seed):
     X.eliminate_zeros()
     if X.nnz == 0:  # arpack has nowhere to start
         return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k)
-    solver = "arpack" if k < min(X.shape) else "covariance_eigh"
-    mean, components, variance = _pca_of(PCA(k, svd_solver=solver, random_state=seed), X)
+    if k < min(X.shape):
+        mean, components, variance = _pca_of(PCA(k, svd_solver="arpack", random_state=seed), X)
+    elif len(rows) < X.shape[1]:  # as many components as rows: they are as large as the rows would be
+        mean, components, variance = _pca_of(PCA(k, svd_solver="full"), X.toarray())
+    else:
+        mean, components, variance = _pca_of(PCA(k, svd_solver="covariance_eigh"), X)
     return mean - rows.mean * rows.per_unit, components, variance
 
 
@@ -289,7 +293,7 @@ def auto_n_components(rows, choice, seed):
     n, d = rows.shape
     if choice is None:
         return min(n, d)
-    if (rows.sparse or not rows.fits) and d > WIDEST_COVARIANCE:
+    if (min(n, d) if rows.sparse else 0 if rows.fits else d) > WIDEST_COVARIANCE:
         raise ValueError(
             f"n_components={choice!r} takes the whole spectrum of X, which has n_features={d}: more than the "
             f"{WIDEST_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."

@@ -1,4 +1,4 @@
-"""Reduced-rank regression of clean rows on what is seen of them: where a denoiser starts, for tall tables and wide ones."""
+"""Reduced-rank regression of clean rows on what is seen of them: where a denoiser starts."""
 
 from dataclasses import dataclass, replace
 

@@ -158,7 +158,9 @@ class AutoencoderNet(NeuralNet):
         self.weights = list(self.module_.vectors.values())
         self.module_.draw_from(self.generator)
         self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
-        if self.n_steps is not None or not hasattr(self, "average"):
+        if self.n_steps is not None:
+            self.steps_done = 0
+        elif not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
 
@@ -219,7 +221,7 @@ class AutoencoderNet(NeuralNet):
         last = self.history[-1]
         losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
         sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit.cpu().numpy()).all()
-        sound = bool(sound) and all(weight.isfinite().all() for weight in self.weights)
+        sound = bool(sound) and all(weight.sum().isfinite() for weight in self.weights)  # so is each of them
         return not self.processes.any(not sound)
 
     @property
@@ -227,9 +229,12 @@ class AutoencoderNet(NeuralNet):
         """Whether training diverged again after the last step back."""
         return len(self.diverged) > MOST_STEPS_BACK
 
-    def read_good(self):
-        """Copy what `step_back` goes back to."""
-        state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
+    def read_good(self, before=None):
+        """Copy what `step_back` goes back to: into the memory of the copy before, if there is one."""
+        if before is None:
+            state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
+        else:
+            state = {name: before[0][name].copy_(tensor.detach()) for name, tensor in self.state.items()}
         return state, getattr(self, "held_out_losses", None)
 
     def step_back(self, good):
@@ -420,7 +425,7 @@ def train(net, rows, held_out, epochs, *, max_iter, stand=None):
         with epochs.epoch(net.module_.members[-1]):
             net.fit_loop(rows, epochs=1)
             if recovers and net.is_sound:
-                good = net.read_good()
+                good = net.read_good(good)
             elif recovers:
                 net.step_back(good)
                 net.diverged.append(epoch)

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from conftest import public_estimators
 from hypothesis import strategies as st
 
-from skae import DenoisingAutoencoder
-from skae._base import BaseAutoencoder
+from skae import Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder
+from skae._defaults import affordable
 from skae._denoising import CORRUPTIONS
 from skae._pca import covariance_of
 from skae._regression import Noise, _by_covariance, _in_the_span, denoising_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
+from skae._threads import work_of_all
 
 
 def table(n, d, rank, seed, *, n_constant=0, sparse=False):
@@ -54,8 +56,11 @@ def assert_same(start, other):
     distinct = np.abs(np.diff(other.variance, prepend=np.inf)) > 1e-3 * other.variance  # from the one before
     distinct &= np.abs(np.diff(other.variance, append=0)) > 1e-3 * other.variance
     for i in np.flatnonzero(distinct & (other.variance > 1e-8 * other.variance[0])):
-        np.testing.assert_allclose(np.outer(start.components[i], start.filters[i]), np.outer(
-            other.components[i], other.filters[i]), atol=1e-6 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            np.outer(start.components[i], start.filters[i]),
+            np.outer(other.components[i], other.filters[i]),
+            atol=1e-6 * np.abs(expected).max(),
+        )
 
 
 @hypothesis.given(
@@ -81,3 +86,64 @@ def test_a_denoiser_starts_in_the_span_of_rows_where_features_would_have_it(
     by_features = _by_covariance(*covariance_of(rows), noise, k)
     assert_same(_in_the_span(rows.read(slice(None)), noise, k), by_features)
     assert_same(denoising_start(rows, noise, k), by_features)
+
+
+CLASSES = [
+    pytest.param(each, marks=() if each in (DenoisingAutoencoder, ContractiveAutoencoder) else pytest.mark.slow)
+    for each in public_estimators()
+]
+
+
+@pytest.mark.parametrize("estimator_class", CLASSES)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_no_matrix_of_features_by_features(estimator_class, sparse):
+    d = 4000
+    X = table(30, d, 4, 0, sparse=sparse)
+    estimator = estimator_class(max_iter=1, validation_fraction=0.6, random_state=0)
+    if estimator_class is LSTMAutoencoder:
+        estimator.set_params(sequence_shape=(4, 1000))
+    if estimator_class is ConvolutionalAutoencoder:
+        estimator.set_params(channels=(2,), hidden_layer_sizes=())
+    tracemalloc.start()
+    try:
+        estimator.fit(X)
+        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would be 128 MB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("n_components", [3, 30, 40])
+def test_pca_of_sparse_rows_is_that_of_dense_ones(n_components):
+    X = table(30, 50, 4, 0, sparse=True)
+    sparse, dense = (Autoencoder(n_components, hidden_layer_sizes=()).fit(rows) for rows in (X, X.toarray()))
+    np.testing.assert_allclose(sparse.reconstruct(X), dense.reconstruct(X.toarray()), atol=1e-6)
+    np.testing.assert_allclose(sparse.explained_variance_, dense.explained_variance_, atol=1e-8)
+
+
+def test_a_share_of_the_variance_of_wide_sparse_rows():
+    X = table(30, 5000, 4, 0, sparse=True)
+    assert 1 <= Autoencoder(0.5, hidden_layer_sizes=()).fit(X).n_components_ < 30
+
+
+def test_a_wide_table_has_as_many_folds_and_epochs_as_are_affordable():
+    assert affordable(1000, 999, 40, 10**9) == (None, 40)  # not wide
+    n_folds, n_epochs = affordable(200, 2000, 64, 10**5)
+    assert n_folds > 20
+    assert n_epochs == 64
+    assert affordable(200, 4000, 64, 800_000) == (2, 64)
+    assert affordable(100, 20_000, 128, 10**7) == (1, 128)
+    assert affordable(200, 4000, 64, 10**8) == (1, 9)
+
+
+def test_work_counts_each_use_of_a_weight():
+    def of_one_row(estimator, X):
+        module = estimator.set_params(max_iter=1).fit(X).net_.module_
+        return work_of_all(module, X.shape[1]), sum(weight.numel() for weight in module.parameters())
+
+    X = np.random.RandomState(0).randn(30, 36)
+    work, n_weights = of_one_row(Autoencoder(2, hidden_layer_sizes=8), X)
+    assert work == n_weights
+    work, n_weights = of_one_row(LSTMAutoencoder(2, hidden_size=3, sequence_shape=(12, 3)), X)
+    assert work > 1.5 * n_weights
+    work, n_weights = of_one_row(ConvolutionalAutoencoder(2, channels=(4,), hidden_layer_sizes=()), X)
+    assert work > 1.5 * n_weights

@@ -212,6 +212,8 @@ class Siblings(nn.Module):
         loss : torch.Tensor of shape ()
             The sum of the members' losses.
         """
+        for vector in self.vectors.values():
+            vector.grad = None  # makes room
         leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
         gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
         for name, of_modules in self._leaves.items():
