@@ -4,6 +4,7 @@ import contextlib
 import copy
 import itertools
 import os
+import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
@@ -33,7 +34,7 @@ from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
-from skae._rows import Rows, ScaledRows
+from skae._rows import Rows, ScaledRows, are_same, shape_of
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
@@ -147,6 +148,26 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
         return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 
+    def _checked_target(self, X, y):
+        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
+            warnings.warn(
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
+                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                stacklevel=4,
+            )
+        return y
+
+    def _clean_rows(self, y):  # noqa: ARG002 - a variant's
+        """The rows that those of X are to become, if y holds some; None is X."""
+        return
+
+    def _counted(self, moments, X, y):
+        """Moments of more rows, and the rows scaled by them."""
+        clean = self._clean_rows(y)
+        moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
+        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean)
+
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
     def _shown_axes(self, module, rows):
@@ -227,8 +248,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
             batch by batch.
 
-        y : Ignored
-            Not used, present for API consistency by convention.
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
+            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
 
         Returns
         -------
@@ -238,20 +260,21 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be, or `device` is not on this machine.
+            If a parameter, X or y is not as it should be, or `device` is not on this machine.
         """
         with self._or_as_before():
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
+                y = self._checked_target(X, y)
                 self._check_more_parameters()
                 if warm:
                     self._check_unchanged("warm_start=True")
                 seed, checkpoint = self._draw_seed(), None
-                self._state_facts(facts, X, seed, warm)
+                self._state_facts(facts, X, y, seed, warm)
             seed = of_first(seed)
             if self.checkpoint is not None:
-                checkpoint = self._open_checkpoint(X, seed, warm)
+                checkpoint = self._open_checkpoint(X, y, seed, warm)
                 seed = checkpoint.seed
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._fit(X, y, resolve_device(self.device), seed, warm, checkpoint)
@@ -270,8 +293,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
 
-        y : Ignored
-            Not used, present for API consistency by convention.
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
+            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
 
         Returns
         -------
@@ -281,17 +305,18 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         Raises
         ------
         ValueError
-            If X is not as it should be, or a parameter was changed that shapes the network.
+            If X or y is not as it should be, or a parameter was changed that shapes the network.
         """
         with self._or_as_before():
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
+                y = self._checked_target(X, y)
                 self._check_more_parameters()
                 if not first:
                     self._check_unchanged("partial_fit")
                 seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
-                self._state_facts(facts, X, seed, not first)
+                self._state_facts(facts, X, y, seed, not first)
             seed = of_first(seed)
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
@@ -310,23 +335,23 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
 
-    def _open_checkpoint(self, X, seed, warm):
+    def _open_checkpoint(self, X, y, seed, warm):
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
         any_seed, checkpoint = self.random_state is None, None
         with agreed():
             if is_first():  # the others need no folder
-                run = describe_run(self, counts, X, self._weights if warm else None)
+                run = describe_run(self, counts, X, self._weights if warm else None, self._clean_rows(y))
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
         return of_first(checkpoint)
 
-    def _state_facts(self, facts, X, seed, goes_on):
+    def _state_facts(self, facts, X, y, seed, goes_on):
         """Say what has to be the same in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in OWN}
-        facts |= describe_run(self, counts, X, self._weights if goes_on else None)
+        facts |= describe_run(self, counts, X, self._weights if goes_on else None, self._clean_rows(y))
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
 
@@ -412,7 +437,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         else:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
-            n_components = auto_n_components(rows, n_components, seed)
+            n_components = auto_n_components(rows.clean, n_components, seed)
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
@@ -421,7 +446,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             linear=self.init == "pca" and self.code_activation == "identity",
             mean=moments.mean,
             scale=scale,
-            spread=np.sqrt(moments.variance) * rows.per_unit,
+            spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
             ordered=self.ordered or self._by_share,
             architecture=clone(architecture, safe=False),
@@ -456,7 +481,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             old,
             mean=moments.mean,
             scale=scale,
-            spread=np.sqrt(moments.variance) * rows.per_unit,
+            spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
             axes=axes,
             formula=self._formula(moments, scale),
@@ -484,8 +509,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     @with_callbacks
     def _fit(self, X, y, device, seed, warm, checkpoint):
-        moments = Moments().update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        moments, rows = self._counted(Moments(), X, y)
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         # where training starts, unless at a solution or at random
@@ -560,8 +584,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        moments, rows = self._counted(Moments() if first else copy.deepcopy(self._moments), X, y)
         weights, stream, curves = (None, None, {}) if first else (self._weights, self._stream, self._curves)
         start = None
         if first:
@@ -640,7 +663,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
-            variation = np.mean([np.square(rows.read(i)).sum(axis=1).mean() for _, i in folds])  # of held-out rows
+            variation = np.mean(
+                [np.square(rows.clean.read(i)).sum(axis=1).mean() for _, i in folds]
+            )  # of held-out rows
             most = (1 - self._code_size) * variation
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most)
             blueprint, weights = blueprint.cut(self._module_class, weights, size)
@@ -678,4 +703,4 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         }
         kept = self._assembled(kept)
         module = kept["_modules"]["float64"]
-        return kept | {"feature_importances_": importances(module, rows, moments.variance, blueprint.n_components)}
+        return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}

@@ -106,7 +106,7 @@ class Checkpoint:
             ) from error
 
 
-def describe_run(estimator, parameters, X, weights):
+def describe_run(estimator, parameters, X, weights, clean=None):
     """Describe what a run is, as texts that can be compared.
 
     Parameters
@@ -121,13 +121,14 @@ def describe_run(estimator, parameters, X, weights):
     weights : dict of str to ndarray, or None
         Where it starts, if it goes on from another fit.
 
+    clean : what `Rows` takes, or None
+        What X is to become.
+
     Returns
     -------
     run : dict of str to str
     """
-    rows, values = Rows(X), hashlib.sha256()
-    for batch in rows.batches():
-        values.update(batch)
+    rows = Rows(X)
     start = hashlib.sha256()
     for name, value in (weights or {}).items():
         start.update(name.encode() + value.tobytes())
@@ -136,6 +137,14 @@ def describe_run(estimator, parameters, X, weights):
         **{name: re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value)) for name, value in parameters.items()},
         "the shape of X": str(rows.shape),
         "the kind of X": f"{'sparse ' if rows.sparse else ''}{rows.dtype}",
-        "the digest of X": values.hexdigest()[:16],
+        "the digest of X": _digest(rows),
+        **({} if clean is None else {"the digest of the clean rows": _digest(Rows(clean))}),
         "the digest of the weights at the start": start.hexdigest()[:16] if weights else "none",
     }
+
+
+def _digest(rows):
+    values = hashlib.sha256()
+    for batch in rows.batches():
+        values.update(batch)
+    return values.hexdigest()[:16]

@@ -93,7 +93,7 @@ def r2_of_prefixes(module, rows):
     sample = rows.take(np.linspace(0, len(rows) - 1, n).astype(int))
     device = next(module.parameters()).device
     error, total, mean = np.zeros(k), 0.0, 0.0
-    for codes, batch in inner_codes(module, sample):
+    for (codes, _), batch in zip(inner_codes(module, sample), sample.clean.batches(), strict=True):
         inside, wanted = torch.tensor(codes, dtype=torch.float32, device=device), torch.tensor(batch, device=device)
         for size in range(1, k + 1):
             with torch.inference_mode():

@@ -176,13 +176,13 @@ class AutoencoderNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
-        rows = batch[0]
+        rows, clean = batch
         precision = contextlib.nullcontext()
         if self.mixed_precision:
             precision = torch.autocast(rows.device.type, torch.bfloat16)
         try:
             with precision:
-                terms = self.processes.shared(self.losses, self.module_.trained, rows)
+                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
                 means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
             loss = sum(means.values())  # (m,)
             self.module_.differentiate(loss.sum())
@@ -194,7 +194,7 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         if self.limit is None:
-            blank, start = self.module_.blank_losses(rows), loss.detach().clone()
+            blank, start = self.module_.blank_losses(rows if clean is None else clean), loss.detach().clone()
             self.processes.add_up([start])
             self.limit = (start + FAR * (start.abs() + blank.abs())).double()
         self.processes.add_up([weight.grad for weight in self.weights])
@@ -261,7 +261,7 @@ class AutoencoderNet(NeuralNet):
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
         with torch.no_grad():
-            return self.processes.whole(self.module_.losses, self.module_.trained, batch[0], self.sizes)
+            return self.processes.whole(self.module_.losses, self.module_.trained, *batch, self.sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Pass once over the rows and record the mean of each term of the loss."""

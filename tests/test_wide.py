@@ -11,8 +11,8 @@ from conftest import public_estimators
 from hypothesis import strategies as st
 
 from skae import Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder
+from skae._corruption import CORRUPTIONS
 from skae._defaults import affordable
-from skae._denoising import CORRUPTIONS
 from skae._pca import covariance_of
 from skae._regression import Noise, _by_covariance, _in_the_span, denoising_start
 from skae._rows import Rows, ScaledRows
