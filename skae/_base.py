@@ -377,8 +377,10 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     def _affordable(self, rows, blueprint, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
+        if len(rows) >= rows.shape[1]:
+            return None, n_epochs
         work = work_of_all(blueprint.build(self._module_class), rows.shape[1])
-        n_folds, fewer = affordable(*rows.shape, n_epochs, work)
+        n_folds, fewer = affordable(len(rows), n_epochs, work)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _check_more_parameters(self):

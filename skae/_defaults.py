@@ -47,13 +47,10 @@ def prefix_sizes(n_components):
     return tuple(np.unique(np.geomspace(1, n_components, MOST_PREFIXES).round().astype(int)).tolist())
 
 
-def affordable(n_rows, n_features, n_epochs, work):
+def affordable(n_rows, n_epochs, work):
     """Folds and epochs of a training on a table with more features than rows, where a row takes so many multiply-adds.
 
-    A network on few rows is soon trained, unless they are so wide that each takes millions of products. The folds are
-    None, for as many as there are, if the table is not wide.
+    A network on few rows is soon trained, unless they are so wide that each takes millions of products.
     """
-    if n_rows >= n_features:
-        return None, n_epochs
     n_epochs = min(n_epochs, max(LEAST_EPOCHS, MOST_WORK // (n_rows * work)))
     return max(1, MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs) - 1), n_epochs

@@ -86,7 +86,7 @@ def work_of_all(module, n_features):
     weight = next(module.parameters())
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch_threads(0):
             module(torch.zeros((1, n_features), dtype=weight.dtype, device=weight.device))
     finally:
         for hook in hooks:
