@@ -4,6 +4,7 @@ import contextlib
 import copy
 import itertools
 import os
+import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
 from numbers import Integral, Real
@@ -22,6 +23,7 @@ from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
+    affordable,
     auto_batch_size,
     auto_hidden_layer_sizes,
     auto_learning_rate,
@@ -34,12 +36,12 @@ from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
 from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
-from skae._rows import Rows, ScaledRows
+from skae._rows import Rows, ScaledRows, are_same, shape_of
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import Outcome, fold_networks, least_size, train_surely
 from skae._shapes import warn_of_doubtful_shape
-from skae._threads import blas_threads, torch_threads, work_of_a_row
+from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_all
 from skae._torch_state import usual_torch
 from skae._training import (
     load_average,
@@ -165,6 +167,26 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
         return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 
+    def _checked_target(self, X, y):
+        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
+            warnings.warn(
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
+                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                stacklevel=4,
+            )
+        return y
+
+    def _clean_rows(self, y):  # noqa: ARG002 - a variant's
+        """The rows that those of X are to become, if y holds some; None is X."""
+        return
+
+    def _counted(self, moments, X, y):
+        """Moments of more rows, and the rows scaled by them."""
+        clean = self._clean_rows(y)
+        moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
+        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean)
+
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
     def _shown_axes(self, module, rows):
@@ -254,8 +276,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
             batch by batch.
 
-        y : Ignored
-            Not used, present for API consistency by convention.
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
+            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
             Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a
@@ -274,22 +297,23 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         Raises
         ------
         ValueError
-            If a parameter, X, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
+            If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
             `validation_fraction` exclude each other, or `device` is not on this machine.
         """
         with self._or_as_before(), usual_torch():
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
+                y = self._checked_target(X, y)
                 self._check_more_parameters()
-                X_val, groups = self._checked_validation(X, X_val, groups)
+                X_val, groups = self._checked_validation(X, y, X_val, groups)
                 if warm:
                     self._check_unchanged("warm_start=True")
                 seed, checkpoint = self._draw_seed(), None
-                self._state_facts(facts, X, seed, warm, X_val=X_val, groups=groups)
+                self._state_facts(facts, X, y, seed, warm, X_val=X_val, groups=groups)
             seed = of_first(seed)
             if self.checkpoint is not None:
-                checkpoint = self._open_checkpoint(X, seed, warm, X_val, groups)
+                checkpoint = self._open_checkpoint(X, y, seed, warm, X_val, groups)
                 seed = checkpoint.seed
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, checkpoint)
@@ -308,8 +332,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
 
-        y : Ignored
-            Not used, present for API consistency by convention.
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
+            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
 
         Returns
         -------
@@ -319,23 +344,24 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         Raises
         ------
         ValueError
-            If X is not as it should be, or a parameter was changed that shapes the network.
+            If X or y is not as it should be, or a parameter was changed that shapes the network.
         """
         with self._or_as_before(), usual_torch():
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
+                y = self._checked_target(X, y)
                 self._check_more_parameters()
                 if not first:
                     self._check_unchanged("partial_fit")
                 seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
-                self._state_facts(facts, X, seed, not first)
+                self._state_facts(facts, X, y, seed, not first)
             seed = of_first(seed)
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
-    def _checked_validation(self, X, X_val, groups):
+    def _checked_validation(self, X, y, X_val, groups):
         """Check what judges the epochs."""
         if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
             other = "X_val" if X_val is not None else f"cv={self.cv!r}"
@@ -347,6 +373,10 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             other = "groups" if groups is not None else f"cv={self.cv!r}"
             raise ValueError(
                 f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
+            )
+        if X_val is not None and self._clean_rows(y) is not None:
+            raise ValueError(
+                "X_val has no clean rows beside it, which pairs are judged by. Leave X_val out, or set cv."
             )
         if X_val is not None:
             try:
@@ -368,7 +398,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
 
-    def _open_checkpoint(self, X, seed, warm, X_val, groups):
+    def _open_checkpoint(self, X, y, seed, warm, X_val, groups):
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
         any_seed, checkpoint = self.random_state is None, None
@@ -376,16 +406,18 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             if is_first():  # the others need no folder
                 if fold_networks.get() is not None:  # which another run's file lacks
                     counts["the networks that are kept"] = "those of folds too"
-                run = describe_run(self, counts, X, self._weights if warm else None, X_val=X_val, groups=groups)
+                more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
+                run = describe_run(self, counts, X, self._weights if warm else None, **more)
                 checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
         return of_first(checkpoint)
 
-    def _state_facts(self, facts, X, seed, goes_on, **more):
+    def _state_facts(self, facts, X, y, seed, goes_on, **more):
         """Say what has to be the same in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in OWN}
+        more["clean"] = self._clean_rows(y)
         facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
@@ -409,6 +441,14 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
     def _work_of_step(self, blueprint, n_rows):
         """Multiply-adds of the largest product of a step on so many rows."""
         return n_rows * work_of_a_row(blueprint.build(self._module_class), blueprint.sizes[0])
+
+    def _affordable(self, rows, blueprint, n_epochs):
+        """As many folds, None for all, and epochs as don't take too long."""
+        if len(rows) >= rows.shape[1]:
+            return None, n_epochs
+        work = work_of_all(blueprint.build(self._module_class), rows.shape[1])
+        n_folds, fewer = affordable(len(rows), n_epochs, work)
+        return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
@@ -467,7 +507,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         else:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
-            n_components = auto_n_components(rows, n_components, seed)
+            n_components = auto_n_components(rows.clean, n_components, seed)
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
@@ -476,7 +516,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             linear=self.init == "pca" and self.code_activation == "identity",
             mean=moments.mean,
             scale=scale,
-            spread=np.sqrt(moments.variance) * rows.per_unit,
+            spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
             ordered=self.ordered or self._by_share,
             architecture=clone(architecture, safe=False),
@@ -511,7 +551,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             old,
             mean=moments.mean,
             scale=scale,
-            spread=np.sqrt(moments.variance) * rows.per_unit,
+            spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
             axes=axes,
             formula=self._formula(moments, scale),
@@ -539,8 +579,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, checkpoint):
-        moments = Moments().update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        moments, rows = self._counted(Moments(), X, y)
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         # where training starts, unless at a solution or at random
@@ -552,6 +591,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         validation = Validation()
         if rows.scale.any() and not solved:
             validation = of_first(self._validation(rows, y, X_val, groups, seed, warm))
+        if validation.folds:
+            n_folds, settings["max_iter"] = self._affordable(rows, blueprint, settings["max_iter"])
+            validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 
         def attributes_now(module):
@@ -645,8 +687,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+        moments, rows = self._counted(Moments() if first else copy.deepcopy(self._moments), X, y)
         weights, stream, curves = (None, None, {}) if first else (self._weights, self._stream, self._curves)
         start = None
         if first:
@@ -725,7 +766,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
-            judged = rows if validation.rows is None else validation.rows
+            judged = rows.clean if validation.rows is None else validation.rows
             squares = [np.square(judged.read(index)).sum(axis=1) for _, index in validation.folds]
             most = (1 - self._code_size) * np.concatenate(squares).mean()
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
@@ -765,4 +806,4 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         }
         kept = self._assembled(kept)
         module = kept["_modules"]["float64"]
-        return kept | {"feature_importances_": importances(module, rows, moments.variance, blueprint.n_components)}
+        return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}

@@ -5,6 +5,8 @@ import math
 import torch
 from torch.utils.data import Dataset
 
+from skae._rows import Pair
+
 JUDGED_AT_ONCE = 1024  # rows held out
 
 
@@ -13,14 +15,14 @@ class RowDataset(Dataset):
 
     Parameters
     ----------
-    rows : torch.Tensor of shape (n, d), or the like
+    rows : torch.Tensor of shape (n, d), or the like, or a Pair of them
 
     indices : list of ndarray of int
         The rows of each network. One that has fewer than another is shown some of them twice in a pass.
     """
 
     def __init__(self, rows, indices):
-        self.rows = rows
+        self.rows, self.clean = (rows.rows, rows.clean) if isinstance(rows, Pair) else (rows, None)
         self.indices = [torch.as_tensor(index) for index in indices]
 
     def __len__(self):
@@ -44,6 +46,9 @@ class WholeBatches:
     ------
     rows : torch.Tensor of shape (m, n, d)
         For each of the m networks.
+
+    clean : torch.Tensor of shape (m, n, d) or None
+        What they are to become; None is the rows.
     """
 
     def __init__(self, dataset, batch_size, generator=None):
@@ -57,12 +62,16 @@ class WholeBatches:
         return max(1, round(n_rows / batch_size))
 
     def __iter__(self):
-        rows, n = self.dataset.rows, len(self.dataset)
+        n = len(self.dataset)
         chosen = torch.stack([self._ordered(index, n) for index in self.dataset.indices])  # (m, n)
+        rows, clean = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.clean))
+        yield from zip(rows, clean, strict=True)  # the pairs that skorch expects
+
+    def _batches_of(self, rows, chosen):
         if isinstance(rows, torch.Tensor):
             chosen = chosen.to(rows.device)
         for index in chosen.tensor_split(self.n_batches, dim=1):
-            yield rows[index], None  # skorch expects pairs
+            yield None if rows is None else rows[index]
 
     def _ordered(self, index, n):
         if self.generator is None:

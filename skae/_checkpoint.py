@@ -106,7 +106,7 @@ class Checkpoint:
             ) from error
 
 
-def describe_run(estimator, parameters, X, weights, *, X_val=None, groups=None):
+def describe_run(estimator, parameters, X, weights, *, clean=None, X_val=None, groups=None):
     """Describe what a run is, as texts that can be compared.
 
     Parameters
@@ -121,6 +121,9 @@ def describe_run(estimator, parameters, X, weights, *, X_val=None, groups=None):
     weights : dict of str to ndarray, or None
         Where it starts, if it goes on from another fit.
 
+    clean : what `Rows` takes, or None
+        What X is to become.
+
     X_val : what `Rows` takes, or None
 
     groups : ndarray of shape (n,) or None
@@ -130,7 +133,8 @@ def describe_run(estimator, parameters, X, weights, *, X_val=None, groups=None):
     run : dict of str to str
     """
     rows = Rows(X)
-    more = {} if X_val is None else {"the digest of X_val": _digest(Rows(X_val).batches())}
+    tables = {"the clean rows": clean, "X_val": X_val}
+    more = {f"the digest of {name}": _digest(Rows(of).batches()) for name, of in tables.items() if of is not None}
     if groups is not None:
         more["the digest of groups"] = _digest([groups])
     start = hashlib.sha256()

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 
 from skae._pca import deviation_of, principal_axes
-from skae._rows import BYTES_AT_ONCE
 from skae.nn import keep_prefix
 
 MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
 LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
+DIFFERENTIATED_BYTES = 2**21  # at once, of float64: what a backward pass keeps is some ten times as much
 
 
 def inner_codes(module, rows):
@@ -93,7 +93,7 @@ def r2_of_prefixes(module, rows):
     sample = rows.take(np.linspace(0, len(rows) - 1, n).astype(int))
     device = next(module.parameters()).device
     error, total, mean = np.zeros(k), 0.0, 0.0
-    for codes, batch in inner_codes(module, sample):
+    for (codes, _), batch in zip(inner_codes(module, sample), sample.clean.batches(), strict=True):
         inside, wanted = torch.tensor(codes, dtype=torch.float32, device=device), torch.tensor(batch, device=device)
         for size in range(1, k + 1):
             with torch.inference_mode():
@@ -127,13 +127,15 @@ def importances(module, rows, variance, k):
     device = module.scaler.mean.device
     module.eval()
     index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(MOST_DIFFERENTIATED // k, *DIFFERENTIATED_ROWS))))
-    squares = np.zeros(len(variance))
-    for some in np.array_split(index.astype(int), np.ceil(len(index) * k * len(variance) * 8 / BYTES_AT_ONCE)):
-        x = torch.tensor(rows.read(some) * rows.scale + rows.mean, device=device)
-        x = x.repeat_interleave(k, dim=0).requires_grad_()  # (n k, d)
+    index, squares = index.astype(int), np.zeros(len(variance))
+    cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
+    for some in np.array_split(cells, max(1, np.ceil(len(cells) * len(variance) * 8 / DIFFERENTIATED_BYTES))):
+        first, last = some[0] // k, some[-1] // k
+        few = rows.read(index[first : last + 1])[some // k - first]
+        x = torch.tensor(few * rows.scale + rows.mean, device=device).requires_grad_()
         with torch.backends.cudnn.flags(enabled=False):  # which differentiates recurrent layers in training alone
-            codes = module.encode(x).reshape(-1, k, k)
-            (gradient,) = torch.autograd.grad(codes.diagonal(dim1=1, dim2=2).sum(), x)
-        squares += gradient.square().sum(dim=0).cpu().numpy()
+            codes = module.encode(x).gather(1, torch.tensor(some % k, device=device)[:, None])
+            (gradient,) = torch.autograd.grad(codes.sum(), x)
+        squares += gradient.square_().sum(dim=0).cpu().numpy()
     weight = squares * variance
     return weight / weight.sum() if weight.sum() > 0 else weight

@@ -7,6 +7,8 @@ LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
+MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
+MOST_WORK = 2**37  # of one network, unless the least epochs take more
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 
@@ -43,3 +45,12 @@ def auto_max_iter(n_rows, batch_size):
 def prefix_sizes(n_components):
     """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
     return tuple(np.unique(np.geomspace(1, n_components, MOST_PREFIXES).round().astype(int)).tolist())
+
+
+def affordable(n_rows, n_epochs, work):
+    """Folds and epochs of a training on a table with more features than rows, where a row takes so many multiply-adds.
+
+    A network on few rows is soon trained, unless they are so wide that each takes millions of products.
+    """
+    n_epochs = min(n_epochs, max(LEAST_EPOCHS, MOST_WORK // (n_rows * work)))
+    return max(1, MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs) - 1), n_epochs

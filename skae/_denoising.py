@@ -1,107 +1,42 @@
-"""The denoising autoencoder: it is shown corrupted rows and must return the clean ones."""
+"""The denoising autoencoder: it is shown corrupted or noisy rows and must return the clean ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Real
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
-from skae._pca import WIDEST_COVARIANCE, covariance_of, denoising_start
-from skae._rows import BYTES_AT_ONCE, MOST_AT_ONCE
-from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
+from skae._corruption import CORRUPTIONS, DenoisingModule
+from skae._regression import Noise, denoising_start, has_denoising_start
+from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_false_numbers, shape_of, stays_in_place
+from skae._typing import (
+    Activation,
+    Auto,
+    CodeSize,
+    CrossValidator,
+    Init,
+    LayerSizes,
+    Loss,
+    MatrixLike,
+    Scale,
+    Seed,
+    StrPath,
+)
 from skae.architectures import Architecture
-from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
-LEAST_VARIANCE = 1e-8  # of a scaled feature
-
-
-# Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
-
-
-def _uniform(x, noise):
-    return torch.rand(x.shape, generator=noise.generator).to(x.device)
-
-
-def masking(x, noise):
-    """Cells are set to zero, in the data's own units."""
-    return torch.where(_uniform(x, noise) < noise.level, noise.zero, x)
-
-
-def gaussian(x, noise):
-    """Normal noise is added to cells, which stay within the range of the data."""
-    added = noise.level * noise.scaler.per_unit * torch.randn(x.shape, generator=noise.generator).to(x.device)
-    return torch.clamp(x + added, noise.low, noise.high)
-
-
-def salt_and_pepper(x, noise):
-    """Cells are set to the least or the greatest value of the data, one as often as the other."""
-    u = _uniform(x, noise)
-    return torch.where(u < noise.level / 2, noise.low, torch.where(u < noise.level, noise.high, x))
-
-
-def swap(x, noise):
-    """Cells are set to the same column's value in another row."""
-    others = x.gather(-2, torch.randint(x.shape[-2], x.shape, generator=noise.generator).to(x.device))
-    return torch.where(_uniform(x, noise) < noise.level, others, x)
+LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
+STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
 
 
 Corruption: TypeAlias = (
-    Literal["masking", "gaussian", "salt_and_pepper", "swap"] | Callable[[torch.Tensor], torch.Tensor]
+    Literal["auto", "masking", "gaussian", "salt_and_pepper", "swap"] | Callable[[torch.Tensor], torch.Tensor] | None
 )
-CORRUPTIONS = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper, "swap": swap}
-
-
-class DenoisingModule(AutoencoderModule):
-    """An `AutoencoderModule` that corrupts what the encoder sees, and weighs corrupted cells against the others.
-
-    Parameters
-    ----------
-    corruption : str or callable
-
-    level : float
-
-    low, high : ndarray of shape (d,)
-        Range of the scaled data.
-
-    emphasis : float
-    """
-
-    def __init__(self, *args, corruption, level, low, high, emphasis, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.corruption, self.level, self.emphasis = corruption, level, emphasis
-        self.vectorized = not callable(corruption)
-        for name, values in {"low": low, "high": high}.items():
-            self.register_buffer(name, torch.tensor(values, dtype=self.scaler.mean.dtype), persistent=False)
-
-    @property
-    def zero(self):
-        """What a scaled row is where the data are zero, (d,)."""
-        return self.scaler(torch.zeros_like(self.scaler.mean))
-
-    def corrupt(self, x):
-        """Strike cells with fresh noise."""
-        if not callable(self.corruption):
-            return CORRUPTIONS[self.corruption](x, self)
-        clean = self.scaler.inverse(x).cpu()
-        corrupted = self.corruption(clean)
-        if not isinstance(corrupted, torch.Tensor) or corrupted.shape != clean.shape:
-            what = tuple(corrupted.shape) if hasattr(corrupted, "shape") else type(corrupted).__name__
-            raise ValueError(
-                f"corruption={self.corruption!r} must return a torch.Tensor of the shape that it is given, "
-                f"{tuple(clean.shape)}, but returned {what}."
-            )
-        return self.scaler(corrupted.to(x))
-
-    def reconstruction(self, output, x, corrupted):
-        """Loss of each row against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""
-        losses = self.cell_losses(output, x)
-        if self.emphasis == 0.5:
-            return losses.sum(dim=-1)
-        return (2 * losses * torch.where(corrupted == x, 1 - self.emphasis, self.emphasis)).sum(dim=-1)
 
 
 class DenoisingAutoencoder(BaseAutoencoder):
@@ -112,9 +47,10 @@ class DenoisingAutoencoder(BaseAutoencoder):
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{{\tilde x}_i \sim q(\cdot | x_i)}
               \lVert x_i - g(f({\tilde x}_i)) \rVert^2
 
-    `reconstruct(X_noisy)` then denoises. Codes answer to what rows have in common rather than to their noise. Training
-    starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is kept as far as its gain over
-    that, on corrupted held-out rows, is sure.
+    Where there is a clean row for each noisy one, `fit(X_noisy, X_clean)` learns from these pairs, and noise is only
+    drawn if it is asked for. `reconstruct(X_noisy)` then denoises. Codes answer to what rows have in common rather than
+    to their noise. Training starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is kept
+    as far as its gain over that, on corrupted held-out rows, is sure.
 
     Choose it to clean data, to fill masked cells, or for codes that don't mind noise. Choose `Autoencoder` to compress
     clean rows: a denoiser expects noise, and takes some of what it would have to remove away from clean rows.
@@ -127,16 +63,18 @@ class DenoisingAutoencoder(BaseAutoencoder):
         reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
         rule, and None the lesser of `n_samples` and `n_features`.
 
-    corruption : {"masking", "gaussian", "salt_and_pepper", "swap"} or callable, default="masking"
-        The noise. "masking" sets cells to zero; "gaussian" adds normal noise, within the range of the data;
-        "salt_and_pepper" sets cells to the least or the greatest value; "swap" sets cells to the same feature of other
-        rows in the batch, the right noise for tables. Range, least and greatest are those of the whole of X, or of each
-        feature with `scale="standard"`. A callable is given a tensor of rows in their own units, on the CPU, and
-        returns a tensor of the same shape; what it draws from torch's generator is determined by `random_state`.
+    corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
+        The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of
+        rows; any other noise strikes the noisy rows of pairs in addition. None draws none. "masking" sets cells to
+        zero; "gaussian" adds normal noise, within the range of the data; "salt_and_pepper" sets cells to the least or
+        the greatest value; "swap" sets cells to the same feature of other rows in the batch, the right noise for
+        tables. Range, least and greatest are those of the whole of X, or of each feature with `scale="standard"`. A
+        callable is given a tensor of rows in their own units, on the CPU, and returns a tensor of the same shape; what
+        it draws from torch's generator is determined by `random_state`.
 
     corruption_level : float, default=0.3
         Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, in units of
-        X. Not used if `corruption` is a callable.
+        X. Not used if `corruption` is a callable, or no noise is drawn.
 
     emphasis : float, default=0.5
         Share of the loss that falls on corrupted cells, where as many are corrupted as not: 1 counts these alone, and 0
@@ -264,7 +202,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
-        Mean of each feature.
+        Mean of each feature, of clean rows where there are pairs. They give the scale as well: noisy rows are centred
+        and scaled as clean ones are, and a feature that is constant in those is ignored.
 
     feature_importances_ : ndarray of shape (n_features,)
         Mean square, over training rows, of what a component of the code answers to each feature, in units of the
@@ -308,7 +247,11 @@ class DenoisingAutoencoder(BaseAutoencoder):
 
     Notes
     -----
-    `score` is the R² of the reconstruction of X as it is given. To score denoising, compare `reconstruct(X_noisy)` with
+    `score(X)` is the R² of the reconstruction of X as it is given. To score denoising, give it the clean rows, as in
+    `score(X_noisy, X_clean)`; so does a search that is fitted to pairs.
+
+    Of pairs, training starts at the reduced-rank regression of the clean rows on the noisy ones [3]_, with the ridge
+    that predicts rows best that are left out. Above 4,096 features, where there are many rows too, it starts at PCA of
     the clean rows.
 
     References
@@ -316,6 +259,8 @@ class DenoisingAutoencoder(BaseAutoencoder):
     .. [1] P. Vincent et al., "Stacked denoising autoencoders: learning useful representations in a deep network with a
        local denoising criterion", Journal of Machine Learning Research 11, 2010.
     .. [2] M. Chen et al., "Marginalized denoising autoencoders for domain adaptation", ICML 2012.
+    .. [3] A. J. Izenman, "Reduced-rank regression for the multivariate linear model", Journal of Multivariate Analysis
+       5(2), 1975.
 
     Examples
     --------
@@ -328,13 +273,19 @@ class DenoisingAutoencoder(BaseAutoencoder):
     >>> error = np.square(denoiser.reconstruct(noisy[1000:]) - X[1000:]).mean()
     >>> bool(error < 0.5 * np.square(noisy[1000:] - X[1000:]).mean())
     True
+
+    Pairs of rows, of which the noise is not known:
+
+    >>> of_pairs = DenoisingAutoencoder(32, max_iter=5, random_state=0).fit(noisy[:1000], X[:1000])
+    >>> of_pairs.score(noisy[1000:], X[1000:]) > 0.6
+    True
     """
 
     _module_class = DenoisingModule
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
         **BaseAutoencoder._parameter_constraints,
         "architecture": [Architecture, None],
-        "corruption": [StrOptions(set(CORRUPTIONS)), Callable],
+        "corruption": [StrOptions({"auto", *CORRUPTIONS}), Callable, None],
         "corruption_level": [Interval(Real, 0, None, closed="left")],
         "emphasis": [Interval(Real, 0, 1, closed="both")],
     }
@@ -343,7 +294,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
         self,
         n_components: CodeSize = 64,
         *,
-        corruption: Corruption = "masking",
+        corruption: Corruption = "auto",
         corruption_level: float = 0.3,
         emphasis: float = 0.5,
         hidden_layer_sizes: LayerSizes = "auto",
@@ -406,21 +357,76 @@ class DenoisingAutoencoder(BaseAutoencoder):
         self.emphasis = emphasis
         self.architecture = architecture
 
+    def score(self, X: MatrixLike, y: object = None) -> float:
+        """Return the R² of the reconstruction: of X, or of clean rows from noisy ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Clean rows, if X holds noisy ones. Anything of one dimension, such as labels, is ignored.
+
+        Returns
+        -------
+        score : float
+            `r2_score(y, reconstruct(X), multioutput="variance_weighted")`, with X for y if there are no clean rows.
+        """
+        if len(shape_of(y)) < 2:
+            return super().score(X)
+        rows = self._rows_of(X)
+        return self._r2(rows, Rows(self._checked_clean(rows, y), name="y"))
+
     def _check_more_parameters(self):
         super()._check_more_parameters()
-        if self.corruption_level > 1 and self.corruption != "gaussian" and not callable(self.corruption):
+        of_cells = isinstance(self.corruption, str) and self.corruption != "gaussian"
+        if self.corruption_level > 1 and of_cells:
             raise ValueError(
                 f"corruption_level={self.corruption_level!r} is the share of the cells that corruption="
                 f"{self.corruption!r} strikes. Set it between 0 and 1."
             )
 
+    def _checked_target(self, X, y):
+        """Check y if it holds clean rows."""
+        shape = shape_of(y)
+        if len(shape) < 2:
+            if self.corruption is None:
+                raise ValueError(
+                    "corruption=None draws no noise, and there are no clean rows to learn. Pass them as y, as in "
+                    "fit(X_noisy, X_clean), or set corruption to the noise to draw, such as 'masking'."
+                )
+            return y
+        y = self._checked_clean(X, y)
+        return None if self.corruption == "auto" and are_same(X, y) else y
+
+    def _checked_clean(self, X, y):
+        """Check clean rows against X, which has been checked."""
+        shape = shape_of(y)
+        if shape != X.shape:
+            raise ValueError(
+                f"y has shape {shape} and X has shape {X.shape}: clean rows must have the shape of the noisy ones. "
+                "Labels, of one dimension, are ignored."
+            )
+        if stays_in_place(y):
+            return y
+        with reading(y, "y"):
+            refuse_false_numbers(y, "y")
+            return check_array(y, dtype=FLOATS, accept_sparse="csr", input_name="y")
+
+    def _clean_rows(self, y):
+        return y if len(shape_of(y)) == 2 else None
+
     def _formula(self, moments, scale):
-        low, high = moments.low, moments.high
+        low, high = moments.seen.low, moments.seen.high
         if self.scale != "standard":  # all features have one unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        drawn = self.corruption
+        if drawn == "auto":
+            drawn = "masking" if moments.noisy is None else None
         return {
-            "corruption": self.corruption,
+            "corruption": drawn,
             "level": self.corruption_level,
             "low": (low - moments.mean) * per_unit,
             "high": (high - moments.mean) * per_unit,
@@ -428,24 +434,28 @@ class DenoisingAutoencoder(BaseAutoencoder):
         }
 
     def _start(self, rows, blueprint, seed):
-        if rows.shape[1] > WIDEST_COVARIANCE:
-            return super()._start(rows, blueprint, seed)
-        mean, covariance = covariance_of(rows)
-        # by cell: what is seen is slope * x + noise, but for its mean
-        n, sums = 0, np.zeros((3, rows.shape[1]))
+        if not has_denoising_start(rows):
+            start = super()._start(rows.clean, blueprint, seed)
+            if not rows.are_pairs:
+                return start
+            seen_mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
+            return replace(start, filters=start.components, seen_mean=seen_mean)
+        return denoising_start(rows, self._measured_noise(rows, blueprint, seed), blueprint.n_components)
+
+    def _measured_noise(self, rows, blueprint, seed):
+        """What the noise does to each cell, measured, for it may be a callable's."""
+        d = rows.shape[1]
         module = blueprint.build(self._module_class)
         module.generator = torch.Generator().manual_seed(seed)
-        at_once = min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * rows.shape[1]))
-        repeats = max(1, at_once // len(rows))  # a few rows again and again would take long
-        while n < max(LEAST_CORRUPTED, len(rows)):
+        least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d)
+        repeats = max(
+            1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows)
+        )  # a few rows would take long by themselves
+        n, sums = 0, np.zeros((3, d))
+        while n < max(least, len(rows)):
             for batch in rows.batches():
                 many = np.tile(batch, (repeats, 1))
                 seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
                 n += len(many)
-                sums += np.stack([seen, seen**2, many * seen]).sum(axis=1)
-        seen_mean, square, product = sums / n
-        variance = np.diag(covariance)
-        varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
-        slope = np.divide(product - mean * seen_mean, variance, out=np.zeros_like(mean), where=varies)
-        noise = square - np.square(seen_mean) - np.square(slope) * variance
-        return denoising_start(mean, covariance, seen_mean, slope, noise.clip(min=0), blueprint.n_components)
+                sums += [seen.sum(axis=0), np.square(seen).sum(axis=0), (many * seen).sum(axis=0)]
+        return Noise(*sums / n)

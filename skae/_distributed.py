@@ -88,13 +88,13 @@ def agreed():
 class Alone:
     """The one process there is, which answers for all rows."""
 
-    def shared(self, losses, modules, rows):  # noqa: ARG002 - the group's signature
+    def shared(self, losses, modules, rows, clean):  # noqa: ARG002 - the group's signature
         """Return named terms of the loss of rows, (m, n, d), whose means are this process's part of the loss."""
-        return losses(rows)
+        return losses(rows, None, clean)
 
-    def whole(self, losses, modules, rows, sizes):  # noqa: ARG002 - the group's signature
+    def whole(self, losses, modules, rows, clean, sizes):  # noqa: ARG002 - the group's signature
         """Return named terms of the loss of all of the rows."""
-        return losses(rows, sizes)
+        return losses(rows, sizes, clean)
 
     def add_up(self, tensors):
         """Put the sum over all processes in the place of each tensor."""
@@ -119,13 +119,13 @@ class Group(Alone):
     def __init__(self, device):
         self.device, self.rank, self.size = device, distributed.get_rank(), distributed.get_world_size()
 
-    def shared(self, losses, modules, rows):
+    def shared(self, losses, modules, rows, clean):
         with self._sharing(modules, rows.shape[-2]) as share:
-            return {name: share.fraction * term for name, term in losses(rows).items()}
+            return {name: share.fraction * term for name, term in losses(rows, None, clean).items()}
 
-    def whole(self, losses, modules, rows, sizes):
+    def whole(self, losses, modules, rows, clean, sizes):
         with self._sharing(modules, rows.shape[-2]) as share:
-            terms = {name: share.spread(term) for name, term in losses(rows, sizes).items()}
+            terms = {name: share.spread(term) for name, term in losses(rows, sizes, clean).items()}
         self.add_up(terms.values())
         return terms
 

@@ -318,12 +318,17 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             `r2_score(X, reconstruct(X), multioutput="variance_weighted")`: 1 at best, 0 for the mean of X. It is summed
             batch by batch.
         """
-        rows = self._rows_of(X)
+        return self._r2(self._rows_of(X))
+
+    def _r2(self, rows, clean=None):
+        """R² of the reconstruction of rows: against clean ones, if there are any."""
+        wanted, pairs = rows, self._reconstructed(rows)
+        if clean is not None:
+            wanted, pairs = clean, zip(clean.batches(), (x_hat for _, x_hat in pairs), strict=True)
         if len(rows) < 2:
-            ((x, x_hat),) = self._reconstructed(rows)
+            ((x, x_hat),) = pairs
             return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
-        variance = Moments().update(rows).variance
-        pairs = self._reconstructed(rows)
+        variance = Moments().update(wanted).variance
         error = sum(np.square(x - x_hat, dtype=np.float64).sum(axis=0) for x, x_hat in pairs)  # float32 ends at 1e38
         varying = variance > 0
         if not varying.any():  # r2_score's answer too: each feature counts as right or wrong

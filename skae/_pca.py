@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg
 from scipy.sparse import csr_array
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.decomposition._pca import _infer_dimension
@@ -141,8 +140,12 @@ def _pca_of_sparse(rows, k, seed):
     X.eliminate_zeros()
     if X.nnz == 0:  # arpack has nowhere to start
         return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k)
-    solver = "arpack" if k < min(X.shape) else "covariance_eigh"
-    mean, components, variance = _pca_of(PCA(k, svd_solver=solver, random_state=seed), X)
+    if k < min(X.shape):
+        mean, components, variance = _pca_of(PCA(k, svd_solver="arpack", random_state=seed), X)
+    elif len(rows) < X.shape[1]:  # as many components as rows: they are as large as the rows would be
+        mean, components, variance = _pca_of(PCA(k, svd_solver="full"), X.toarray())
+    else:
+        mean, components, variance = _pca_of(PCA(k, svd_solver="covariance_eigh"), X)
     return mean - rows.mean * rows.per_unit, components, variance
 
 
@@ -167,38 +170,6 @@ def _principal(covariance, k):
     variance, vectors = np.linalg.eigh(covariance)
     _, components = svd_flip(None, vectors[:, ::-1].T[:k], u_based_decision=False)
     return components, variance[::-1][:k].clip(min=0.0)
-
-
-def denoising_start(mean, covariance, seen_mean, slope, noise, n_components):
-    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself.
-
-    Where a corrupted cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of rows
-    with corrupted ones is :math:`C A`, and that of corrupted ones :math:`A C A + \mathrm{diag}(\mathrm{var}\,
-    \varepsilon)`. The best linear map from these to those, cut to rank k by the principal axes of what it returns, is
-    the reduced-rank regression (Izenman, 1975; for masking noise, marginalised denoising: Chen et al., 2012).
-
-    Parameters
-    ----------
-    mean, covariance : ndarray of shape (d,), (d, d)
-        Of clean rows.
-
-    seen_mean, slope, noise : ndarray of shape (d,)
-        Mean of corrupted rows, the a, and the variances of the noise.
-
-    n_components : int
-
-    Returns
-    -------
-    start : LinearStart
-        The variance is that of the scores of corrupted rows.
-    """
-    across = covariance * slope  # C A, (d, d)
-    seen = slope[:, None] * across + np.diag(noise)
-    seen[np.diag_indices_from(seen)] += max(RIDGE * np.trace(seen) / len(seen), LEAST_RIDGE)
-    best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
-    components, variance = _principal(best @ across.T, min(n_components, len(mean)))
-    start = LinearStart.of(mean, components, variance, n_components)
-    return replace(start, filters=start.components @ best, seen_mean=seen_mean)
 
 
 @dataclass(frozen=True)
@@ -322,7 +293,7 @@ def auto_n_components(rows, choice, seed):
     n, d = rows.shape
     if choice is None:
         return min(n, d)
-    if (rows.sparse or not rows.fits) and d > WIDEST_COVARIANCE:
+    if (min(n, d) if rows.sparse else 0 if rows.fits else d) > WIDEST_COVARIANCE:
         raise ValueError(
             f"n_components={choice!r} takes the whole spectrum of X, which has n_features={d}: more than the "
             f"{WIDEST_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."

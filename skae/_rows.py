@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,8 +33,15 @@ def stays_in_place(X):
     return slices and len(X.shape) == 2 and not issparse(X) and not hasattr(X, "__dask_graph__")
 
 
-def refuse_false_numbers(X):
+def refuse_false_numbers(X, name="X"):
     """Refuse what numpy would make other numbers of than are meant, or none.
+
+    Parameters
+    ----------
+    X : object
+
+    name : str
+        What errors call it.
 
     Raises
     ------
@@ -41,20 +49,20 @@ def refuse_false_numbers(X):
         If X, or a row in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
     """
     if hasattr(X, "collect"):
-        raise ValueError(f"X is a {type(X).__name__}, which holds no rows yet. Pass X.collect().")
+        raise ValueError(f"{name} is a {type(X).__name__}, which holds no rows yet. Pass {name}.collect().")
     rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
     n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
     if n_masked:
         raise ValueError(
-            f"X has {n_masked} masked cells, and the numbers below the mask would count. Put others in their place: "
-            "X.filled(value), or SimpleImputer().fit_transform(X.filled(np.nan))."
+            f"{name} has {n_masked} masked cells, and the numbers below the mask would count. Put others in their "
+            f"place: {name}.filled(value), or SimpleImputer().fit_transform({name}.filled(np.nan))."
         )
     for dtype in (dtype for row in rows for dtype in _dtypes(row)):
         # the numbers depend on the unit, and NaT is one as well; polars has no kinds
         if getattr(dtype, "kind", "") in ("M", "m") or getattr(dtype, "is_temporal", bool)():
             raise ValueError(
-                f"X has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. "
-                "Convert them, such as (X - X.min()) / np.timedelta64(1, 'D') for days."
+                f"{name} has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. "
+                f"Convert them, such as ({name} - {name}.min()) / np.timedelta64(1, 'D') for days."
             )
 
 
@@ -67,7 +75,7 @@ def _dtypes(X):
 
 
 @contextlib.contextmanager
-def reading(X):
+def reading(X, name="X"):
     """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError.
 
     That a number is too large is an error afterwards, and no warning before.
@@ -78,7 +86,7 @@ def reading(X):
     except (ValueError, TypeError, MemoryError, OSError, Warning):
         raise
     except Exception as error:
-        raise ValueError(f"X, a {type(X).__name__}, can't be read as a table of numbers: {error}") from error
+        raise ValueError(f"{name}, a {type(X).__name__}, can't be read as a table of numbers: {error}") from error
 
 
 def validated(estimator, X, **how):
@@ -104,6 +112,26 @@ def validated(estimator, X, **how):
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", **how)
 
 
+def shape_of(y):
+    """Shape of a target, of whatever kind: () of what has none."""
+    try:
+        return tuple(np.shape(y))
+    except Exception:  # lists of different lengths, or numbers that are not there yet
+        return ()
+
+
+def are_same(X, y):
+    """Whether a target is X itself, or has its numbers."""
+    if X is y or stays_in_place(X) or stays_in_place(y):  # which is not read as a whole
+        return X is y
+    try:
+        if issparse(X) or issparse(y):
+            return issparse(X) and issparse(y) and (y != X).nnz == 0
+        return bool(np.array_equal(X, y))
+    except Exception:  # not numbers
+        return False
+
+
 class Rows:
     """Rows of X as dense arrays of floats, some at a time.
 
@@ -114,10 +142,13 @@ class Rows:
 
     index : ndarray of int, default=None
         The rows that count; None for all.
+
+    name : str, default="X"
+        What errors call it.
     """
 
-    def __init__(self, X, index=None):
-        self.X = X
+    def __init__(self, X, index=None, name="X"):
+        self.X, self.name = X, name
         self.index = index
         self.sparse = issparse(X)
         self.unchecked = stays_in_place(X)
@@ -141,14 +172,14 @@ class Rows:
             return self.X[rows].toarray()
         if not self.unchecked:
             return np.ascontiguousarray(self.X[rows])  # torch takes no negative strides
-        with reading(self.X):
+        with reading(self.X, self.name):
             if isinstance(rows, slice):
                 found = self.X[rows]
             else:  # files want each row once and in ascending order
                 rows, place = np.unique(rows, return_inverse=True)
                 found = np.asanyarray(self.X[rows])[place]
-            refuse_false_numbers(found)  # some give a masked array
-            return check_array(found, dtype=FLOATS, input_name="X")
+            refuse_false_numbers(found, self.name)  # some give a masked array
+            return check_array(found, dtype=FLOATS, input_name=self.name)
 
     @property
     def at_once(self):
@@ -164,11 +195,28 @@ class Rows:
 
 
 class ScaledRows(Rows):
-    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero."""
+    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero.
 
-    def __init__(self, X, mean, scale, index=None):
+    Parameters
+    ----------
+    X, index
+        As of `Rows`.
+
+    mean, scale : ndarray of shape (n_features,)
+
+    clean : what `Rows` takes, default=None
+        The rows that those of X are to become, which are scaled alike. None is X.
+
+    Attributes
+    ----------
+    clean : ScaledRows
+        These, or the rows themselves.
+    """
+
+    def __init__(self, X, mean, scale, index=None, clean=None):
         super().__init__(X, index)
         self.mean, self.scale = mean, scale
+        self.clean = self if clean is None else ScaledRows(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
@@ -177,7 +225,12 @@ class ScaledRows(Rows):
 
     def take(self, index):
         """The rows of these indices."""
-        return ScaledRows(self.X, self.mean, self.scale, index)
+        return ScaledRows(self.X, self.mean, self.scale, index, self.clean.X if self.are_pairs else None)
+
+    @property
+    def are_pairs(self):
+        """Whether there are clean rows beside them."""
+        return self.clean is not self
 
     @property
     def fits(self):
@@ -188,7 +241,15 @@ class ScaledRows(Rows):
         return not self.sparse and 4 * len(self) * self.shape[1] <= n_bytes
 
     def on_device(self, device):
-        """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices."""
+        """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices.
+
+        Of pairs it is a pair of these.
+        """
+        if self.are_pairs:
+            return Pair(self._alone_on(device), self.clean.on_device(device))
+        return self._alone_on(device)
+
+    def _alone_on(self, device):
         if not self._fit_into(_room_on(device)):
             return _TensorOfRows(self, device)
         tensor, start = torch.empty(self.shape, device=device), 0
@@ -196,6 +257,17 @@ class ScaledRows(Rows):
             tensor[start : start + len(batch)].copy_(torch.from_numpy(batch).float())
             start += len(batch)
         return tensor
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Rows and the clean ones that they are to become, on a device."""
+
+    rows: object
+    clean: object
+
+    def __len__(self):
+        return len(self.rows)
 
 
 def _room_on(device):

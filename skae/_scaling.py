@@ -1,5 +1,7 @@
 """How data are scaled before the first layer and after the last one, worked out in float64."""
 
+import copy
+
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
@@ -16,18 +18,29 @@ def within_unit(low, high):
 
 
 class Moments:
-    """Mean, variance and range of each feature of the rows seen so far."""
+    """Mean, variance and range of each feature of the rows seen so far.
+
+    Attributes
+    ----------
+    noisy : Moments or None
+        Of the noisy rows, where rows come in pairs and the moments are those of the clean ones.
+    """
+
+    noisy = None
 
     def __init__(self):
         self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
         self.low, self.high = np.inf, -np.inf
 
-    def update(self, rows):
+    def update(self, rows, clean=None):
         """Count more rows.
 
         Parameters
         ----------
         rows : Rows
+
+        clean : Rows, default=None
+            What they are to become, which are counted in their place; None is the rows.
 
         Returns
         -------
@@ -38,6 +51,11 @@ class Moments:
         ValueError
             If the variance is too large or too small for a float64.
         """
+        if clean is not None:
+            self.noisy = (copy.deepcopy(self.seen) if self.n_rows else Moments()).update(rows)
+            rows = clean
+        elif self.noisy is not None:
+            self.noisy.update(rows)
         with np.errstate(over="ignore", invalid="ignore"):
             for batch in rows.batches():
                 self.scaler.partial_fit(batch)
@@ -58,7 +76,17 @@ class Moments:
     @property
     def n_rows(self):
         """Rows seen."""
-        return int(self.scaler.n_samples_seen_)
+        return int(getattr(self.scaler, "n_samples_seen_", 0))
+
+    @property
+    def seen(self):
+        """Moments of what encoders are given: of noisy rows, where rows come in pairs."""
+        return self if self.noisy is None else self.noisy
+
+    @property
+    def spread(self):
+        """Root mean square of what encoders are given, less the mean, (d,)."""
+        return np.sqrt(self.seen.variance + np.square(self.seen.mean - self.mean))
 
     @property
     def constant(self):

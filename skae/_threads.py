@@ -61,6 +61,41 @@ def work_of_a_row(module, n_features):
     return work
 
 
+def work_of_all(module, n_features):
+    """Multiply-adds of all layers of a module for one row: each weight as often as it is used.
+
+    Parameters
+    ----------
+    module : AutoencoderModule
+
+    n_features : int
+
+    Returns
+    -------
+    work : int
+    """
+    work = 0
+
+    def count(layer, inputs, output):
+        nonlocal work
+        if isinstance(layer, TRANSPOSED + CONVOLUTIONS):
+            uses = (inputs[0] if isinstance(layer, TRANSPOSED) else output).shape[2:].numel()
+        else:
+            uses = inputs[0].shape[:-1].numel()  # steps of time
+        work += uses * sum(weight.numel() for weight in layer.parameters(recurse=False))
+
+    layers = [layer for layer in module.modules() if any(True for _ in layer.parameters(recurse=False))]
+    weight = next(module.parameters())
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.inference_mode(), torch_threads(0):
+            module(torch.zeros((1, n_features), dtype=weight.dtype, device=weight.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return work
+
+
 @contextlib.contextmanager
 def torch_threads(work):
     """Within, torch takes one thread of this Python thread's if a product is small; else it takes as many as it would.

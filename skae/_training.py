@@ -158,7 +158,9 @@ class AutoencoderNet(NeuralNet):
         self.weights = list(self.module_.vectors.values())
         self.module_.draw_from(self.generator)
         self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
-        if self.n_steps is not None or not hasattr(self, "average"):
+        if self.n_steps is not None:
+            self.steps_done = 0
+        elif not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
 
@@ -174,13 +176,13 @@ class AutoencoderNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
-        rows = batch[0]
+        rows, clean = batch
         precision = contextlib.nullcontext()
         if self.mixed_precision:
             precision = torch.autocast(rows.device.type, torch.bfloat16)
         try:
             with precision:
-                terms = self.processes.shared(self.losses, self.module_.trained, rows)
+                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
                 means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
             loss = sum(means.values())  # (m,)
             self.module_.differentiate(loss.sum())
@@ -192,7 +194,7 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         if self.limit is None:
-            blank, start = self.module_.blank_losses(rows), loss.detach().clone()
+            blank, start = self.module_.blank_losses(rows if clean is None else clean), loss.detach().clone()
             self.processes.add_up([start])
             self.limit = (start + FAR * (start.abs() + blank.abs())).double()
         self.processes.add_up([weight.grad for weight in self.weights])
@@ -219,7 +221,7 @@ class AutoencoderNet(NeuralNet):
         last = self.history[-1]
         losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
         sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit.cpu().numpy()).all()
-        sound = bool(sound) and all(weight.isfinite().all() for weight in self.weights)
+        sound = bool(sound) and all(weight.sum().isfinite() for weight in self.weights)  # so is each of them
         return not self.processes.any(not sound)
 
     @property
@@ -227,9 +229,12 @@ class AutoencoderNet(NeuralNet):
         """Whether training diverged again after the last step back."""
         return len(self.diverged) > MOST_STEPS_BACK
 
-    def read_good(self):
-        """Copy what `step_back` goes back to."""
-        state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
+    def read_good(self, before=None):
+        """Copy what `step_back` goes back to: into the memory of the copy before, if there is one."""
+        if before is None:
+            state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
+        else:
+            state = {name: before[0][name].copy_(tensor.detach()) for name, tensor in self.state.items()}
         return state, getattr(self, "held_out_losses", None)
 
     def step_back(self, good):
@@ -256,7 +261,7 @@ class AutoencoderNet(NeuralNet):
     def validation_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Return the named terms of the loss of held-out rows."""
         with torch.no_grad():
-            return self.processes.whole(self.module_.losses, self.module_.trained, batch[0], self.sizes)
+            return self.processes.whole(self.module_.losses, self.module_.trained, *batch, self.sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Pass once over the rows and record the mean of each term of the loss."""
@@ -420,7 +425,7 @@ def train(net, rows, held_out, epochs, *, max_iter, stand=None):
         with epochs.epoch(net.module_.members[-1]):
             net.fit_loop(rows, epochs=1)
             if recovers and net.is_sound:
-                good = net.read_good()
+                good = net.read_good(good)
             elif recovers:
                 net.step_back(good)
                 net.diverged.append(epoch)

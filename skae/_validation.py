@@ -60,6 +60,14 @@ class Validation:
             "n_validation": len(np.unique(np.concatenate(judged))) if judged else 0,
         }
 
+    def cut(self, n_folds):
+        """The same with the first so many folds; None is all."""
+        folds = self.folds[:n_folds]
+        n_judged = sum(len(held_out) for _, held_out in folds)
+        return replace(
+            self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_judged])
+        )
+
     def on_device(self, device):
         """The same with its rows, if it has any, where the training data are."""
         return self if self.rows is None else replace(self, rows=self.rows.on_device(device))
@@ -124,7 +132,8 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         least = min(len(np.unique(groups)) // 5, ENOUGH_GROUPS)
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
-    reach, copies = reach_of_dependence(rows, seed), copies_of(Rows(rows.X))
+    clean = rows.clean  # which many noisy ones may share
+    reach, copies = reach_of_dependence(clean, seed), copies_of(Rows(clean.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
         if copies is not None:

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from skae import DenoisingAutoencoder
-from skae._denoising import CORRUPTIONS
+from skae._corruption import CORRUPTIONS
 
 QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.3, "random_state": 0}
 X = np.random.RandomState(0).randn(400, 6) @ np.diag([3, 1, 1, 0.5, 0.1, 2]) + [0, 5, 0, -2, 0, 1e4]

@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGro
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler
+from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler
 from skae._dependence import copies_of, reach_of_dependence
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
@@ -186,6 +186,15 @@ def test_folds_do_not_depend_on_the_layout():
     expected = chosen(X).folds
     for table in (sparse.csr_array(X), sparse.csc_array(X).tocsr(), np.asfortranarray(X), X.astype(np.float32)):
         assert all(np.array_equal(a, b) for a, b in zip(sum(expected, ()), sum(chosen(table).folds, ()), strict=True))
+
+
+def test_noisy_copies_of_a_clean_row_are_not_split(digits):
+    clean = np.repeat(digits[:40], 4, axis=0)
+    noisy = clean + np.random.RandomState(0).standard_normal(clean.shape)
+    fitted = DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean)
+    assert fitted.validation_["strategy"] == "copies"
+    with pytest.raises(ValueError, match="X_val has no clean rows beside it"):
+        DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean, X_val=noisy)
 
 
 def test_large_groups_are_trained_on():

@@ -252,7 +252,9 @@ class AutoencoderModule(nn.Module):
             return self.loss(output, x)
         return self.loss(self.link(output), self.scaler.inverse(x))
 
-    def losses(self, x: torch.Tensor, sizes: Sequence[int] | None = None) -> dict[str, torch.Tensor]:
+    def losses(
+        self, x: torch.Tensor, sizes: Sequence[int] | None = None, clean: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return named terms of the loss of scaled rows; the loss is the sum of their means.
 
         Parameters
@@ -264,12 +266,15 @@ class AutoencoderModule(nn.Module):
             Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
+        clean : torch.Tensor of shape (n, d), default=None
+            Scaled rows that x is to become. None is x.
+
         Returns
         -------
         terms : dict of str to torch.Tensor
             "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar.
         """
-        corrupted = self.corrupt(x)
+        corrupted, x = self.corrupt(x), x if clean is None else clean
         if self.share is not None:
             x, corrupted = x[..., self.share, :], corrupted[..., self.share, :]
         encoding = self.encoder(corrupted)

@@ -157,7 +157,9 @@ class Siblings(nn.Module):
         """
         return self.members[-1](rows)
 
-    def losses(self, rows: torch.Tensor, sizes: Sequence[int] | None = None) -> dict[str, torch.Tensor]:
+    def losses(
+        self, rows: torch.Tensor, sizes: Sequence[int] | None = None, clean: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """Return named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
 
         Parameters
@@ -169,6 +171,9 @@ class Siblings(nn.Module):
             Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
+        clean : torch.Tensor of shape (m, n, d), default=None
+            Scaled rows that these are to become. None is the rows.
+
         Returns
         -------
         terms : dict of str to torch.Tensor
@@ -177,10 +182,14 @@ class Siblings(nn.Module):
         m = len(rows)
         if self.at_once:
             missing = len(self.members) - m
-            everyone = torch.cat([rows, rows[:1].expand(missing, -1, -1)]) if missing else rows
-            terms = self._trained[0].losses(everyone, sizes)
+
+            def everyone(rows):
+                return torch.cat([rows, rows[:1].expand(missing, -1, -1)]) if missing else rows
+
+            terms = self._trained[0].losses(everyone(rows), sizes, None if clean is None else everyone(clean))
             return {name: term[:m] for name, term in terms.items()}
-        each = [member.losses(x, sizes) for member, x in zip(self.members[:m], rows, strict=True)]
+        targets = [None] * m if clean is None else clean
+        each = [member.losses(x, sizes, y) for member, x, y in zip(self.members[:m], rows, targets, strict=True)]
         if m == 1:
             return {name: term[None] for name, term in each[0].items()}
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
@@ -212,6 +221,8 @@ class Siblings(nn.Module):
         loss : torch.Tensor of shape ()
             The sum of the members' losses.
         """
+        for vector in self.vectors.values():
+            vector.grad = None  # makes room
         leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
         gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
         for name, of_modules in self._leaves.items():

@@ -19,17 +19,20 @@ FLOORS = [
     {"skae.nn"},
     {"skae._array_api"},
     {
-        *("skae._batches", "skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
+        *("skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
         "skae.architectures",
     },
-    {"skae._torch_state"},
+    {"skae._batches", "skae._torch_state"},
     {
         *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._files", "skae._pca", "skae._scaling"),
         "skae._training",
     },
     {"skae._shapes"},
-    {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection", "skae._validation"},
-    {"skae._base"},
+    {
+        *("skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._regression", "skae._selection"),
+        "skae._validation",
+    },
+    {"skae._base", "skae._corruption"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),

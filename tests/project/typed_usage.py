@@ -85,6 +85,7 @@ assert_type(ContractiveAutoencoder(alpha=1, contraction_method="exact").fit(X).c
 ConvolutionalAutoencoder(image_shape=X.shape[1:], channels=[8, 16]).fit(X)
 DenoisingAutoencoder(corruption="swap").fit(X)
 DenoisingAutoencoder(corruption=torch.abs).fit(X)
+DenoisingAutoencoder(corruption=None).fit(X, X).score(X, X)
 LSTMAutoencoder(sequence_shape=(8, 8), cell="gru").fit(X)
 assert_type(SparseAutoencoder(sparsity="top_k", n_nonzero_coefs=4).fit(X).components_, NDArray[np.floating])
 StackedAutoencoder([("rbm", BernoulliRBM(16)), ("top", Autoencoder(8))]).fit(X)

@@ -1,0 +1,168 @@
+"""Reduced-rank regression of clean rows on what is seen of them: where a denoiser starts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+from sklearn.linear_model import RidgeCV
+from sklearn.utils.extmath import svd_flip
+
+from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearStart, _principal, covariance_of
+from skae._rows import BYTES_AT_ONCE, RESIDENT_BYTES
+
+LEAST_VARIANCE = 1e-8  # of a scaled feature
+MOST_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
+PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What noise does to each cell, in the mean over many draws: each attribute has shape (d,).
+
+    Attributes
+    ----------
+    mean, square : ndarray
+        Of struck cells.
+
+    product : ndarray
+        Of the cell with the struck one.
+    """
+
+    mean: np.ndarray
+    square: np.ndarray
+    product: np.ndarray
+
+    def as_line(self, mean, variance):
+        r"""A struck cell as a line plus noise, :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean.
+
+        Parameters
+        ----------
+        mean, variance : ndarray of shape (d,)
+            Of the cells before they are struck.
+
+        Returns
+        -------
+        slope, variance : ndarray of shape (d,)
+            The a, and the variances of the noise.
+        """
+        varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
+        slope = np.divide(self.product - mean * self.mean, variance, out=np.zeros_like(mean), where=varies)
+        noise = self.square - np.square(self.mean) - np.square(slope) * variance
+        return slope, noise.clip(min=0)
+
+
+def has_denoising_start(rows):
+    """Whether a matrix of features by features, or one of rows by rows, is small enough."""
+    n, d = rows.shape
+    return d <= WIDEST_COVARIANCE or (n <= WIDEST_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
+
+
+def denoising_start(rows, noise, n_components):
+    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself, and for rows that come in pairs.
+
+    Where a struck cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of rows with
+    struck ones is :math:`C A`, and that of struck ones :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The
+    best linear map from these to those, cut to rank k by the principal axes of what it returns, is the reduced-rank
+    regression (Izenman, 1975; for masking noise, marginalised denoising: Chen et al., 2012).
+
+    Of pairs, C is in the first place the covariance of clean rows with noisy ones, and else that of noisy ones. To its
+    variances a ridge is added, the one that predicts best the rows that are left out, one by one.
+
+    Parameters
+    ----------
+    rows : ScaledRows of shape (n, d)
+
+    noise : Noise
+        That is drawn.
+
+    n_components : int
+
+    Returns
+    -------
+    start : LinearStart
+        The variance is that of the scores of struck rows.
+    """
+    n, d = rows.shape
+    ridge = _ridge_of_pairs(rows) if rows.are_pairs else 0.0
+    if n < d:
+        clean = rows.clean.read(slice(None)) if rows.are_pairs else None
+        return _in_the_span(rows.read(slice(None)), noise, n_components, clean, ridge)
+    mean, covariance = covariance_of(rows)
+    clean = _covariance_of_pairs(rows, mean) if rows.are_pairs else None
+    return _by_covariance(mean, covariance, noise, n_components, clean, ridge)
+
+
+def _by_covariance(mean, covariance, noise, n_components, clean=None, ridge=0.0):
+    """For matrices of features by features; `clean` is the mean of clean rows, and their covariance with noisy ones."""
+    slope, variance = noise.as_line(mean, np.diag(covariance))
+    seen = slope[:, None] * (covariance * slope) + np.diag(variance)  # A C A + V, (d, d)
+    seen[np.diag_indices_from(seen)] += ridge + _least_ridge(np.trace(seen) / len(seen))
+    mean, covariance = (mean, covariance) if clean is None else clean
+    across = covariance * slope  # C A, (d, d)
+    best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
+    components, variance = _principal(best @ across.T, min(n_components, len(mean)))
+    start = LinearStart.of(mean, components, variance, n_components)
+    return replace(start, filters=start.components @ best, seen_mean=noise.mean)
+
+
+def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
+    r"""For matrices of rows by rows: what n rows give is in their span, whatever the number of features.
+
+    With centred clean rows :math:`Z` and centred noisy ones :math:`Y`, both over the root of n - 1, with
+    :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}
+    M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). What it returns has the covariance
+    :math:`Z' (I + K)^{-1} K Z`.
+    """
+    n, d = x.shape
+    mean = x.mean(axis=0)
+    x -= mean
+    slope, variance = noise.as_line(mean, np.square(x).sum(axis=0) / (n - 1))
+    if clean is None:
+        clean = x
+    else:
+        mean = clean.mean(axis=0)
+        clean -= mean
+    seen = x * (slope / np.sqrt(n - 1))  # M, (n, d)
+    variance += ridge + _least_ridge((np.square(seen).sum() + variance.sum()) / d)
+    per_noise, vectors = scipy.linalg.eigh((seen / variance) @ seen.T)  # of K
+    per_noise = per_noise.clip(min=0)
+    clean /= np.sqrt(n - 1)  # Z, (n, d)
+    kept = (vectors * np.sqrt(per_noise / (1 + per_noise))).T @ clean
+    _, deviation, components = scipy.linalg.svd(kept, full_matrices=False, overwrite_a=True)
+    k = min(n_components, n)
+    _, components = svd_flip(None, components[:k], u_based_decision=False)
+    start = LinearStart.of(mean, components, np.square(deviation[:k]), n_components)
+    filters = (start.components @ clean.T @ vectors / (1 + per_noise) @ vectors.T @ seen) / variance
+    return replace(start, filters=filters, seen_mean=noise.mean)
+
+
+def _least_ridge(mean_variance):
+    """What is added to each variance, so that a matrix has an inverse."""
+    return max(RIDGE * mean_variance, LEAST_RIDGE)
+
+
+def _covariance_of_pairs(rows, mean):
+    """Mean of clean rows, and their covariance (d, d) with noisy ones of this mean, summed batch by batch."""
+    n, d = rows.shape
+    total, products = np.zeros(d), np.zeros((d, d))
+    for noisy, clean in zip(rows.batches(), rows.clean.batches(), strict=True):
+        total += clean.sum(axis=0)
+        products += clean.T @ noisy
+    clean_mean = total / n
+    return clean_mean, (products - n * np.outer(clean_mean, mean)) / (n - 1)
+
+
+def _ridge_of_pairs(rows):
+    """What is added to the variances of noisy rows, so that the regression holds for other rows than these."""
+    n, d = rows.shape
+    n_some = min(n, MOST_LEFT_OUT, max(2, BYTES_AT_ONCE // (8 * d)))
+    index = np.linspace(0, n - 1, n_some).astype(int)
+    noisy, clean = rows.read(index), rows.clean.read(index)
+    noisy -= noisy.mean(axis=0)
+    clean -= clean.mean(axis=0)
+    squares = np.square(noisy).sum() / d
+    if squares == 0:
+        return 0.0
+    if n_some < d:  # the same errors, turned into as many columns as there are rows
+        clean = np.linalg.qr(clean.T, mode="r").T
+    return RidgeCV(squares * PENALTIES).fit(noisy, clean).alpha_ / (n - 1)

@@ -1,0 +1,148 @@
+"""Tables with more features than rows: what is found in the span of the rows is what the matrices of features give."""
+
+import tracemalloc
+
+import hypothesis
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from conftest import public_estimators
+from hypothesis import strategies as st
+
+from skae import Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder
+from skae._corruption import CORRUPTIONS
+from skae._defaults import affordable
+from skae._pca import covariance_of
+from skae._regression import Noise, _by_covariance, _in_the_span, denoising_start
+from skae._rows import Rows, ScaledRows
+from skae._scaling import Moments
+from skae._threads import work_of_all
+
+
+def table(n, d, rank, seed, *, n_constant=0, sparse=False):
+    """Rows of some rank with a little noise, and constant columns."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d)) + 0.1 * rng.standard_normal((n, d))
+    X[:, :n_constant] = 3.0
+    return scipy.sparse.csr_array(np.where(X > 1, X, 0)) if sparse else X
+
+
+def scaled(X, kind="global"):
+    """Rows as they are inside."""
+    moments = Moments().update(Rows(X))
+    return ScaledRows(X, moments.mean, moments.scale(kind))
+
+
+def measured(rows, corruption, level, quiet):
+    """What a noise does to cells, of which the first few are left alone."""
+    x = rows.read(slice(None))
+    estimator = DenoisingAutoencoder(1, corruption=corruption, corruption_level=level, init="random", max_iter=1)
+    module = estimator.fit(x).net_.module_
+    many = np.tile(x, (50, 1))
+    seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
+    seen[:, :quiet] = many[:, :quiet]
+    return Noise(*(values.mean(axis=0) for values in (seen, seen**2, many * seen)))
+
+
+def assert_same(start, other):
+    """The same maps: what each component gives back, and the denoiser that they make up."""
+    np.testing.assert_allclose(start.mean, other.mean, atol=1e-12)
+    np.testing.assert_allclose(start.variance, other.variance, rtol=1e-6, atol=1e-12 * other.variance[0])
+    np.testing.assert_array_equal(start.seen_mean, other.seen_mean)
+    np.testing.assert_allclose(start.unit, other.unit, rtol=1e-5, atol=1e-5 * other.unit[0])
+    denoiser, expected = (each.components.T @ each.filters for each in (start, other))
+    np.testing.assert_allclose(denoiser, expected, atol=1e-7 * np.abs(expected).max())
+    distinct = np.abs(np.diff(other.variance, prepend=np.inf)) > 1e-3 * other.variance  # from the one before
+    distinct &= np.abs(np.diff(other.variance, append=0)) > 1e-3 * other.variance
+    for i in np.flatnonzero(distinct & (other.variance > 1e-8 * other.variance[0])):
+        np.testing.assert_allclose(
+            np.outer(start.components[i], start.filters[i]),
+            np.outer(other.components[i], other.filters[i]),
+            atol=1e-6 * np.abs(expected).max(),
+        )
+
+
+@hypothesis.given(
+    n=st.integers(3, 40),
+    d=st.integers(2, 60),
+    k=st.integers(1, 8),
+    kind=st.sampled_from(["global", "standard", None]),
+    corruption=st.sampled_from(list(CORRUPTIONS)),
+    level=st.sampled_from([0.0, 0.3]),
+    quiet=st.integers(0, 3),
+    n_constant=st.integers(0, 2),
+    sparse=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+@hypothesis.settings(max_examples=25)
+def test_a_denoiser_starts_in_the_span_of_rows_where_features_would_have_it(
+    n, d, k, kind, corruption, level, quiet, n_constant, sparse, seed
+):
+    rows = scaled(table(n, d, 4, seed, n_constant=n_constant, sparse=sparse), kind)
+    hypothesis.assume(rows.scale.any())
+    noise = measured(rows, corruption, level, quiet)
+    k = min(k, n - 1, d)
+    by_features = _by_covariance(*covariance_of(rows), noise, k)
+    assert_same(_in_the_span(rows.read(slice(None)), noise, k), by_features)
+    assert_same(denoising_start(rows, noise, k), by_features)
+
+
+CLASSES = [
+    pytest.param(each, marks=() if each in (DenoisingAutoencoder, ContractiveAutoencoder) else pytest.mark.slow)
+    for each in public_estimators()
+]
+
+
+@pytest.mark.parametrize("estimator_class", CLASSES)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_no_matrix_of_features_by_features(estimator_class, sparse):
+    d = 4000
+    X = table(30, d, 4, 0, sparse=sparse)
+    estimator = estimator_class(max_iter=1, validation_fraction=0.6, random_state=0)
+    if estimator_class is LSTMAutoencoder:
+        estimator.set_params(sequence_shape=(4, 1000))
+    if estimator_class is ConvolutionalAutoencoder:
+        estimator.set_params(channels=(2,), hidden_layer_sizes=())
+    tracemalloc.start()
+    try:
+        estimator.fit(X)
+        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would be 128 MB
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("n_components", [3, 30, 40])
+def test_pca_of_sparse_rows_is_that_of_dense_ones(n_components):
+    X = table(30, 50, 4, 0, sparse=True)
+    sparse, dense = (Autoencoder(n_components, hidden_layer_sizes=()).fit(rows) for rows in (X, X.toarray()))
+    np.testing.assert_allclose(sparse.reconstruct(X), dense.reconstruct(X.toarray()), atol=1e-6)
+    np.testing.assert_allclose(sparse.explained_variance_, dense.explained_variance_, atol=1e-8)
+
+
+def test_a_share_of_the_variance_of_wide_sparse_rows():
+    X = table(30, 5000, 4, 0, sparse=True)
+    assert 1 <= Autoencoder(0.5, hidden_layer_sizes=()).fit(X).n_components_ < 30
+
+
+def test_a_wide_table_has_as_many_folds_and_epochs_as_are_affordable():
+    n_folds, n_epochs = affordable(200, 64, 10**5)
+    assert n_folds > 20
+    assert n_epochs == 64
+    assert affordable(200, 64, 800_000) == (2, 64)
+    assert affordable(100, 128, 10**7) == (1, 128)
+    assert affordable(200, 64, 10**8) == (1, 9)
+
+
+def test_work_counts_each_use_of_a_weight():
+    def of_one_row(estimator, X):
+        module = estimator.set_params(max_iter=1).fit(X).net_.module_
+        return work_of_all(module, X.shape[1]), sum(weight.numel() for weight in module.parameters())
+
+    X = np.random.RandomState(0).randn(30, 36)
+    work, n_weights = of_one_row(Autoencoder(2, hidden_layer_sizes=8), X)
+    assert work == n_weights
+    work, n_weights = of_one_row(LSTMAutoencoder(2, hidden_size=3, sequence_shape=(12, 3)), X)
+    assert work > 1.5 * n_weights
+    work, n_weights = of_one_row(ConvolutionalAutoencoder(2, channels=(4,), hidden_layer_sizes=()), X)
+    assert work > 1.5 * n_weights
