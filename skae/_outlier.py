@@ -205,17 +205,20 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         self.autoencoder_ = cloned(autoencoder, self.random_state)
         given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
         folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
-        rows = np.concatenate([digests(x) for x, _ in table.batches()])
-        self._held_out = HeldOut(rows, [held_out for _, held_out, _ in folds])
+
+        def read_digests():
+            return np.concatenate([digests(x) for x in table.rows.batches()])
+
+        self._held_out = HeldOut(read_digests() if folds else None, [held_out for _, held_out, _ in folds])
         self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]
         self._known_row = None
-        scores = self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
+        scores = self._calibrate(table, [np.arange(len(table.rows)), *(trained_on for trained_on, *_ in folds)])
         self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
         finite = np.isfinite(scores)
         self._candidates = _octiles(_those(table.rows, finite), np.array(discrete))
         if self.contamination == "auto":
-            self.offset_ = -anomaly_fence(-scores[finite], rows[finite])
+            self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
             least = scores[finite].min()
             below = least - max(1.0, abs(least))  # for percentiles, of which infinity leaves none

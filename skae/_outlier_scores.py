@@ -11,7 +11,7 @@ LEAST_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
 MOST_TIED = 0.05
 
 
-def anomaly_fence(anomaly, rows):
+def anomaly_fence(anomaly, read_digests):
     """The greatest anomaly of a typical row.
 
     Sums of squares are about normal on the scale of their fourth root [1]_. There, the distance from the median to the
@@ -24,8 +24,8 @@ def anomaly_fence(anomaly, rows):
     anomaly : ndarray of shape (n,)
         Not negative, and finite.
 
-    rows : ndarray of shape (n,)
-        Digests: equal ones are of equal rows.
+    read_digests : callable
+        Returns the `digests` of the rows, of shape (n,). It is called if there may be ties.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def anomaly_fence(anomaly, rows):
     """
     fence = _fence(anomaly)
     if (anomaly > fence).mean() > MOST_TIED:
-        fence = max(fence, _fence(anomaly[np.unique(rows, return_index=True)[1]]))
+        fence = max(fence, _fence(anomaly[np.unique(read_digests(), return_index=True)[1]]))
     return fence
 
 
@@ -62,7 +62,7 @@ class HeldOut:
 
     Parameters
     ----------
-    rows : ndarray of shape (n,)
+    rows : ndarray of shape (n,), or None without folds
         Digests of the training rows.
 
     folds : list of ndarray of int
@@ -71,6 +71,9 @@ class HeldOut:
     """
 
     def __init__(self, rows, folds):
+        self.known = self.fold_of_known = np.zeros(0, dtype=int)
+        if not folds:
+            return
         fold = np.zeros(len(rows), dtype=int)
         for i, held_out in enumerate(folds):
             fold[held_out] = i + 1

@@ -29,7 +29,7 @@ def check_invertible(estimator, owner):
     Parameters
     ----------
     estimator : object
-        An instance of an estimator, or a class or the like, which is refused elsewhere.
+        A class is refused elsewhere.
 
     owner : str
         Name of the class whose parameter it is.
@@ -39,7 +39,7 @@ def check_invertible(estimator, owner):
     InvalidParameterError
         A ValueError and a TypeError.
     """
-    if estimator is None or isinstance(estimator, type) or not hasattr(estimator, "fit"):
+    if estimator is None or isinstance(estimator, type):
         return
     name, culprit, missing = _not_invertible(estimator)
     if culprit is None:
@@ -287,7 +287,7 @@ def encode(autoencoder, X, owner=None, known=None):
     """
 
     def transform(rows):
-        return np.asarray(autoencoder.transform(rows), dtype=np.float64)
+        return _dense(autoencoder.transform(rows)).astype(np.float64, copy=False)
 
     try:
         with np.errstate(all="ignore"):
@@ -303,7 +303,7 @@ def encode(autoencoder, X, owner=None, known=None):
 def decode(autoencoder, codes):
     """Reconstructions, (n, d), of finite codes; NaN or infinite where there are none."""
     with _unchecked():
-        return _row_by_row(lambda rows: np.asarray(autoencoder.inverse_transform(rows)), codes)
+        return _row_by_row(lambda rows: _dense(autoencoder.inverse_transform(rows)), codes)
 
 
 def reconstruct(autoencoder, X, n_features, known=None):
@@ -333,15 +333,19 @@ def reconstruct(autoencoder, X, n_features, known=None):
     """
 
     def both(rows):
-        codes = np.asarray(autoencoder.transform(rows))
+        codes = _dense(autoencoder.transform(rows))
         x_hat, fine = np.full((len(codes), n_features), np.nan), finite_rows(codes)
         if fine.any():
-            x_hat[fine] = np.asarray(autoencoder.inverse_transform(codes[fine]))
+            x_hat[fine] = _dense(autoencoder.inverse_transform(codes[fine]))
         return np.hstack([x_hat, codes], dtype=np.float64)
 
     with _unchecked():
         found = _row_by_row(both, X, known)
     return found[:, n_features:], found[:, :n_features]
+
+
+def _dense(values):
+    return values.toarray() if issparse(values) else np.asarray(values)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_wine
 from sklearn.decomposition import NMF, PCA
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, PowerTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, PowerTransformer, StandardScaler
 
 from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler, StackedAutoencoder, VariationalAutoencoder
 from skae._selection import fold_networks
@@ -481,6 +482,20 @@ def test_the_step_that_can_not_be_inverted_is_named(meta, inner):
     assert "\n" not in message
     assert len(message) < 300
     assert "inverse_transform" in message
+
+
+@pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
+@pytest.mark.parametrize("what", ["PCA", 3, make_pipeline(PCA(2), LogisticRegression())])
+def test_what_is_no_transformer(meta, what):
+    with pytest.raises((TypeError, ValueError), match=rf"'autoencoder' parameter of {meta.__name__} must be") as got:
+        meta(what).fit(POSITIVE)
+    assert "\n" not in str(got.value)
+
+
+def test_codes_may_be_sparse():
+    bins = KBinsDiscretizer(3, strategy="uniform")
+    detector = AutoencoderOutlierDetector(bins).fit(POSITIVE)
+    assert np.isfinite(detector.score_samples(POSITIVE)).all()
 
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
