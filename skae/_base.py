@@ -538,8 +538,9 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and starts and weights is None:
                 start = self._common_start(rows, blueprint, seed)  # of all rows, the held-out ones included
-                unused = read_weights(outcome.module)
-                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
+                unused, curves = read_weights(outcome.module), outcome.curves
+                del outcome  # makes room
+                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, curves)
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
             vars(self).update(attributes)
