@@ -606,17 +606,18 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 outcome = self._train(rows, blueprint, settings, weights, validation, epochs, checkpoint)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
-            start = None
+            start, of_folds = None, outcome.fold_weights
             if outcome.epoch is not None and starts and weights is None:
                 start = self._start_instead(outcome, rows, blueprint, validation, seed)
             if start is not None:
-                unused = read_weights(outcome.module)
-                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, outcome.curves)
+                unused, curves = read_weights(outcome.module), outcome.curves
+                del outcome  # makes room
+                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, curves)
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
             vars(self).update(attributes, validation_=validation.report)
-        if outcome.fold_weights and fold_networks.get() is not None:
-            fold_networks.get()[self] = len(rows), validation.folds, outcome.fold_weights
+        if of_folds and fold_networks.get() is not None:
+            fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
     def _start_instead(self, outcome, rows, blueprint, validation, seed):
         """The start of all rows, the held-out ones included, if it is what a training comes to; else None.

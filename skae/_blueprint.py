@@ -167,7 +167,7 @@ class Blueprint:
 
 def load_weights(module, weights):
     """Set the weights of these names, in the module's own dtype, and leave the others."""
-    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
+    module.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()}, strict=False)  # copies
 
 
 def read_weights(module):

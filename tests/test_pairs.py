@@ -253,6 +253,15 @@ def _masked(rows):
     return np.ma.masked_array(rows, mask)
 
 
+def test_a_process_answers_for_its_share_of_pairs(pairs):
+    noisy, clean = pairs
+    module = DenoisingAutoencoder(4, emphasis=0.7, **QUICK).fit(noisy, clean).net_.module_
+    x, y = (module.scaler(torch.tensor(rows, dtype=torch.float32)) for rows in pairs)
+    whole = module.losses(x, None, y)["reconstruction"]
+    module.share = slice(10, 30)
+    torch.testing.assert_close(module.losses(x, None, y)["reconstruction"], whole[10:30])
+
+
 OTHERS = [kind for kind in SMALL[:11] if not isinstance(kind, DenoisingAutoencoder)]
 
 
