@@ -43,8 +43,10 @@ def copies_of(rows):
         hashes = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
     else:
         hashes = np.concatenate([(_mixed(batch) * factors).sum(axis=1, dtype=np.uint64) for batch in rows.batches()])
-    _, groups = np.unique(hashes, return_inverse=True)
-    return groups if groups.max() + 1 < len(groups) else None
+    _, first, groups = np.unique(hashes, return_index=True, return_inverse=True)
+    if len(first) == len(hashes):
+        return None
+    return first.argsort().argsort()[groups]  # in order of their first rows, whatever the values
 
 
 def _mixed(values):
