@@ -537,10 +537,17 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
             if outcome.epoch == 0 and starts and weights is None:
-                start = self._common_start(rows, blueprint, seed)  # of all rows, the held-out ones included
                 unused, curves = read_weights(outcome.module), outcome.curves
                 del outcome  # makes room
-                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, curves)
+                attributes = self._at_start(
+                    rows,
+                    moments,
+                    blueprint,
+                    settings,
+                    self._common_start(rows, blueprint, seed),  # of all rows, the held-out ones included
+                    unused,
+                    curves,
+                )
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, folds)
             vars(self).update(attributes)
@@ -648,6 +655,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
         if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
+            del start, weights  # makes room
             return self._trained(rows, moments, blueprint, settings, outcome, folds=[])
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
