@@ -606,37 +606,39 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
                 outcome = self._train(rows, blueprint, settings, weights, validation, epochs, checkpoint)
             else:
                 outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
-            start, of_folds = None, outcome.fold_weights
-            if outcome.epoch is not None and starts and weights is None:
-                start = self._start_instead(outcome, rows, blueprint, validation, seed)
-            if start is not None:
+            of_folds = outcome.fold_weights
+            if starts and weights is None and self._comes_to_start(outcome, rows, blueprint, validation, seed):
                 unused, curves = read_weights(outcome.module), outcome.curves
                 del outcome  # makes room
-                attributes = self._at_start(rows, moments, blueprint, settings, start, unused, curves)
+                attributes = self._at_start(
+                    rows,
+                    moments,
+                    blueprint,
+                    settings,
+                    self._common_start(rows, blueprint, seed),  # of all rows, the held-out ones included
+                    unused,
+                    curves,
+                )
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
             vars(self).update(attributes, validation_=validation.report)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
-    def _start_instead(self, outcome, rows, blueprint, validation, seed):
-        """The start of all rows, the held-out ones included, if it is what a training comes to; else None.
+    def _comes_to_start(self, outcome, rows, blueprint, validation, seed):
+        """Whether a training comes to the start of all rows, the held-out ones included.
 
         That is so where no epoch surely gains, and where a network that has seen few of the clusters, of a single fold,
         gains over the start of these rows, but not over that of all.
         """
         is_of_few = validation.clusters is not None and len(validation.folds) == 1 and len(rows) < FOLDED_ROWS
-        if outcome.epoch and not (is_of_few and self._is_plain(blueprint)):
-            return None
-        start = self._common_start(rows, blueprint, seed)
-        if outcome.epoch:
-            module = blueprint.build(self._module_class, start.weights())
-            held_out = torch.tensor(rows.read(validation.folds[0][1]), dtype=torch.float32)
-            with torch.inference_mode():
-                loss = module.losses(held_out)["reconstruction"].double().mean().item()
-            if loss >= outcome.losses[:, -1].mean():
-                return None
-        return start
+        if not outcome.epoch or not (is_of_few and self._is_plain(blueprint)):
+            return outcome.epoch == 0
+        module = blueprint.build(self._module_class, self._common_start(rows, blueprint, seed).weights())
+        held_out = torch.tensor(rows.read(validation.folds[0][1]), dtype=torch.float32)
+        with torch.inference_mode():
+            loss = module.losses(held_out)["reconstruction"].double().mean().item()
+        return loss < outcome.losses[:, -1].mean()
 
     def _validation(self, rows, y, X_val, groups, seed, warm):
         """The rows that judge the epochs."""
@@ -749,7 +751,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
         if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
-            return self._trained(rows, moments, blueprint, settings, outcome, Validation())
+            of_folds = outcome.fold_weights
+            if starts and weights is None and self._comes_to_start(outcome, rows, blueprint, validation, seed):
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)

@@ -8,7 +8,7 @@ ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
-MOST_WORK = 2**37  # of one network, unless the least epochs take more
+MOST_WORK = 2**36  # of one network, unless the least epochs take more
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 

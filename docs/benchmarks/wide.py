@@ -52,10 +52,11 @@ def measure(name, kind, answers):
 
     torch.set_num_threads(1)
     made(name, 40).set_params(max_iter=1).fit(made_up(40, 40, 5))
-    n_networks, train = [1], skae._training.train
+    n_networks, n_weights, train = [0], [0], skae._training.train
 
     def counted(net, *args, **kwargs):
         n_networks.append(len(net.module_.members))
+        n_weights.append(sum(weight.numel() for weight in net.module_.vectors.values()))
         yield from train(net, *args, **kwargs)
 
     skae._selection.train = counted
@@ -63,8 +64,7 @@ def measure(name, kind, answers):
     estimator, start = made(name, X.shape[1]), time.process_time()
     with Peak("VmRSS") as peak:
         estimator.fit(X)
-    n_weights = sum(weight.numel() for weight in estimator.net_.module_.parameters())
-    may = (10 * 8 * X.shape[0] * X.shape[1] + 24 * n_weights * max(n_networks)) / MB
+    may = (10 * 8 * X.shape[0] * X.shape[1] + 24 * max(n_weights)) / MB
     answers.put((peak.seconds, time.process_time() - start, peak.above, may, max(n_networks), estimator.best_epoch_))
 
 
