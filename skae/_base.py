@@ -751,8 +751,8 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
         if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
-            of_folds = outcome.fold_weights
-            if starts and weights is None and self._comes_to_start(outcome, rows, blueprint, validation, seed):
+            del start, weights  # makes room
+            return self._trained(rows, moments, blueprint, settings, outcome, Validation())
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
