@@ -1,7 +1,6 @@
 """The estimator that every variant shares: its parameters, and how it is fitted."""
 
 import contextlib
-import copy
 import itertools
 import os
 from abc import ABCMeta, abstractmethod
@@ -13,8 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skae._batches import RowDataset
-from skae._blueprint import Blueprint, load_weights, read_weights
+from skae._blueprint import Blueprint, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
@@ -24,29 +22,20 @@ from skae._defaults import (
     auto_hidden_layer_sizes,
     auto_learning_rate,
     auto_max_iter,
-    auto_stream_batch_size,
     prefix_sizes,
 )
 from skae._distributed import agreed, is_first, of_first
 from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
-from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
+from skae._pca import auto_n_components, linear_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import LEAST_ROWS, Outcome, hold_out, least_size, train_surely
+from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads, work_of_a_row
-from skae._training import (
-    load_average,
-    make_net,
-    read_curves,
-    read_stream,
-    resolve_device,
-    train,
-    warn_of_lost_chunk,
-    write_stream,
-)
+from skae._training import make_net, resolve_device
 from skae._typing import Activation, Auto, CodeSize, Init, LayerSizes, Loss, MatrixLike, Scale, Seed, StrPath, typed
 from skae.nn import Siblings
 from skae.nn.functional import ACTIVATIONS, LOSSES
@@ -61,7 +50,9 @@ OWN = ("device", "random_state", "verbose")  # may differ among the processes of
 HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
-class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(
+    CallbackSupportMixin, OnnxMixin, StreamMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
@@ -548,60 +539,6 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         if self._is_plain(blueprint) and first_weights is None:
             match_scale(outcome.module, rows)
         return outcome
-
-    @with_callbacks
-    def _partial_fit(self, X, y, device, seed, first):
-        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
-        weights, stream, curves = (None, None, {}) if first else (self._weights, self._stream, self._curves)
-        start = None
-        if first:
-            blueprint = self._new_blueprint(rows, moments, seed)
-            settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-            if self._has_start(blueprint):
-                start = self._common_start(rows, blueprint, seed)
-                weights = start.weights()
-                blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
-        else:
-            blueprint = self._rescaled(rows, moments)
-            settings = self._new_settings(len(rows), device, self._settings["seed"], blueprint.n_components)
-            if blueprint.is_pca:
-                old = self._blueprint
-                start = LinearStart.of_weights(weights, self.explained_variance_ / self._unit(old.scale) ** 2)
-                start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
-        if blueprint.is_pca:
-            with Epochs(self, X, y, 0, None):
-                vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
-            return
-
-        moments.check_float32(rows.scale)
-        batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
-        module = blueprint.build(self._module_class, weights, seed=seed)
-        before = read_weights(module)
-        siblings = Siblings([module], device)
-        net = make_net(siblings, len(rows), **settings | {"max_iter": None, "batch_size": batch_size, "seed": seed})
-        if stream is not None:
-            write_stream(net, stream)
-        dataset = RowDataset(rows.on_device(device), [np.arange(len(rows))])
-
-        def attributes_now(module):
-            epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
-            joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
-            outcome = Outcome(epoch=epoch, module=module, curves=joined)
-            return self._trained(rows, moments, blueprint, settings, outcome, axes=blueprint.axes)
-
-        work = self._work_of_step(blueprint, min(batch_size, len(rows)))
-        with torch_threads(work), Epochs(self, X, y, 1, attributes_now) as epochs:
-            for _ in train(net, dataset, None, epochs, max_iter=1):
-                pass
-            if not net.is_sound:
-                warn_of_lost_chunk()
-                load_weights(module, before)
-                vars(self).update(attributes_now(module))
-                return
-            stream = read_stream(net)
-            load_average(net)
-            vars(self).update(attributes_now(module), _stream=stream)
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 

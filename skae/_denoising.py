@@ -16,6 +16,7 @@ from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
+WIDEST_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
 LEAST_VARIANCE = 1e-8  # of a scaled feature
 
 
@@ -419,6 +420,23 @@ class DenoisingAutoencoder(BaseAutoencoder):
         if rows.shape[1] > WIDEST_COVARIANCE:
             return super()._start(rows, blueprint, seed)
         mean, covariance = covariance_of(rows)
+        seen_mean, slope, noise = self._noise_of_cells(rows, mean, np.diag(covariance), blueprint, seed)
+        return denoising_start(mean, covariance, seen_mean, slope, noise, blueprint.n_components)
+
+    def _start_of_pca(self, pca, rows, moments, blueprint, seed):
+        if len(pca.mean) > WIDEST_OF_STREAM:
+            return pca
+        # PCA's components, and what they leave of each feature as if it were independent of the others'
+        covariance = (pca.components.T * pca.variance) @ pca.components
+        own = moments.variance * np.square(rows.per_unit)
+        covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
+        some_mean, some_covariance = covariance_of(rows)
+        seen_mean, slope, noise = self._noise_of_cells(rows, some_mean, np.diag(some_covariance), blueprint, seed)
+        seen_mean += slope * (pca.mean - some_mean)
+        return denoising_start(pca.mean, covariance, seen_mean, slope, noise, blueprint.n_components)
+
+    def _noise_of_cells(self, rows, mean, variance, blueprint, seed):
+        """Mean of what is seen of each cell, its slope in what was there, and the variance of the rest."""
         # by cell: what is seen is slope * x + noise, but for its mean
         n, sums = 0, np.zeros((3, rows.shape[1]))
         module = blueprint.build(self._module_class)
@@ -432,8 +450,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
                 n += len(many)
                 sums += np.stack([seen, seen**2, many * seen]).sum(axis=1)
         seen_mean, square, product = sums / n
-        variance = np.diag(covariance)
         varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
         slope = np.divide(product - mean * seen_mean, variance, out=np.zeros_like(mean), where=varies)
         noise = square - np.square(seen_mean) - np.square(slope) * variance
-        return denoising_start(mean, covariance, seen_mean, slope, noise.clip(min=0), blueprint.n_components)
+        return seen_mean, slope, noise.clip(min=0)

@@ -146,29 +146,42 @@ class Rows:
             refuse_false_numbers(found)  # some give a masked array
             return check_array(found, dtype=FLOATS, input_name="X")
 
+    @property
+    def at_once(self):
+        """As many rows as are read at once, to bound the memory."""
+        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])))
+
+    def sample(self):
+        """Read some rows, spread evenly: as many as are read at once."""
+        return self.read(np.unique(np.linspace(0, len(self) - 1, min(len(self), self.at_once)).astype(int)))
+
     def batches(self, at_least=1):
         """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
-        size = max(at_least, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])), 1)
+        size = max(at_least, self.at_once)
         starts = range(0, max(len(self) - at_least, 0) + 1, size)
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield self.read(slice(start, stop))
 
 
 class ScaledRows(Rows):
-    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero."""
+    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero.
 
-    def __init__(self, X, mean, scale, index=None):
+    Cells beyond `limit`, of shape (d,), count as if they were there; None limits none.
+    """
+
+    def __init__(self, X, mean, scale, index=None, limit=None):
         super().__init__(X, index)
-        self.mean, self.scale = mean, scale
+        self.mean, self.scale, self.limit = mean, scale, limit
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
         """Read rows, given as a slice or an array of int, in the order given."""
-        return (super().read(rows) - self.mean) * self.per_unit
+        scaled = (super().read(rows) - self.mean) * self.per_unit
+        return scaled if self.limit is None else np.clip(scaled, -self.limit, self.limit)
 
     def take(self, index):
         """The rows of these indices."""
-        return ScaledRows(self.X, self.mean, self.scale, index)
+        return ScaledRows(self.X, self.mean, self.scale, index, self.limit)
 
     @property
     def fits(self):

@@ -22,7 +22,8 @@ FLOORS = [
         "skae.architectures",
     },
     {"skae._blueprint", "skae._callbacks", "skae._files", "skae._pca", "skae._scaling", "skae._training"},
-    {"skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
+    {"skae._checkpoint", "skae._chunk", "skae._codes", "skae._fitted", "skae._onnx", "skae._selection"},
+    {"skae._stream"},
     {"skae._base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
