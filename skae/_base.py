@@ -559,7 +559,7 @@ class BaseAutoencoder(
 
     def _trained(self, rows, moments, blueprint, settings, outcome, folds=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which has no folds."""
-        weights = read_weights(outcome.module)
+        weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one row has no variance
             variance = self.explained_variance_
         elif axes is None:

@@ -86,7 +86,7 @@ def hold_out_of(rows, before, farthest, seed):
         "rows" and "hashes" of all chunks.
 
     trained_on : ndarray of int
-        The rows of this chunk that are left.
+        The rows of this chunk that are left; all, where that is no more than one.
     """
     d = rows.shape[1]
     most = int(np.clip(HELD_OUT_BYTES // (8 * d), LEAST_JUDGES, MOST_HELD_OUT))
@@ -102,4 +102,4 @@ def hold_out_of(rows, before, farthest, seed):
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
     held_out = {"rows": np.concatenate([some["rows"] for some in found])[place[:most]], "hashes": chosen[:most]}
     trained_on = np.flatnonzero(near & ~np.isin(hashes, held_out["hashes"]))
-    return held_out, trained_on
+    return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes))

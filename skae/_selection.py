@@ -132,6 +132,9 @@ class Outcome:
 
     start, losses : ndarray of shape (n, n_sizes) or None
         Of all held-out rows, fold after fold: at epoch 0, and at that epoch.
+
+    weights : dict of str to ndarray
+        Weights of the module that are known more closely than it has them.
     """
 
     module: AutoencoderModule
@@ -139,6 +142,7 @@ class Outcome:
     curves: dict[str, np.ndarray] = field(default_factory=dict)
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Choice:

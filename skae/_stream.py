@@ -92,7 +92,7 @@ class StreamMixin:
             rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
             self._partial_fit_pca(rows, y, moments, self._rescaled(rows, moments), device, seed)
             return
-        past = {} if first else self._stream or self._stream_of_fit()
+        past = {} if first else self._stream if "usual" in (self._stream or ()) else self._stream_of_fit()
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
@@ -100,16 +100,16 @@ class StreamMixin:
         rows = ScaledRows(X, usual.mean, usual.scale(self.scale))
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
-        blueprint = self._blueprint_in(usual, rows, seed, anew, first)
+        seed_of_stream = seed if first else self._settings["seed"]
+        farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
+        held_out, trained_on = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
+        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, seed, first)
+        blueprint = self._blueprint_in(chunk, anew)
         if blueprint.is_pca:
             rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
             blueprint = replace(blueprint, **self._constants(moments, rows.mean, rows.scale))
             self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
             return
-        seed_of_stream = seed if first else self._settings["seed"]
-        farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
-        held_out, trained_on = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
-        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, seed, first)
         settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
         pca = self._pca_of_stream(chunk, past, blueprint)
         candidate = self._candidate(chunk, past, blueprint, pca, anew)
@@ -155,13 +155,16 @@ class StreamMixin:
         woken = share[self._blueprint.scale == 0].sum() > NEW_SHARE * share.sum()
         return bool(woken) and not is_pca and len(rows) >= SETTLED
 
-    def _blueprint_in(self, moments, rows, seed, anew, first):
-        """The blueprint of a network that is scaled as these rows."""
+    def _blueprint_in(self, chunk, anew):
+        """The blueprint of a network that is scaled as the rows of this chunk."""
+        rows, moments = chunk.rows, chunk.usual
         if not anew:
             return replace(self._blueprint, **self._constants(moments, rows.mean, rows.scale))
-        blueprint = self._new_blueprint(rows, moments, seed)
+        if not (self.init == "pca" and self._follows_pca):  # layers that are trained now are trained on what is not far
+            rows = ScaledRows(chunk.X[chunk.trained_on], rows.mean, rows.scale)
+        blueprint = self._new_blueprint(rows, moments, chunk.seed)
         keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
-        return blueprint if first or not keeps_size else replace(blueprint, sizes=self._blueprint.sizes)
+        return blueprint if chunk.first or not keeps_size else replace(blueprint, sizes=self._blueprint.sizes)
 
     def _constants(self, moments, mean, scale):
         """What the blueprint of a network holds that is scaled so, of rows with these moments."""
@@ -230,14 +233,15 @@ class StreamMixin:
         if not starts_again or (start is None and len(rows) < SETTLED):
             return candidates[best]
         if start is None:
-            blueprint = self._blueprint_in(chunk.usual, rows, chunk.seed, anew=True, first=False)
+            blueprint = self._blueprint_in(chunk, anew=True)
         return self._new_candidate(chunk, blueprint, start, self._blueprint.axes)
 
     def _new_candidate(self, chunk, blueprint, start, axes=None):
         """A network at its start. Of axes that are given, only the unit changes."""
         own = start
         if start is None and self._has_start(blueprint):
-            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
+            limit = LIMIT * blueprint.spread
+            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit)
             own = self._common_start(near, blueprint, chunk.seed)
         if own is None:
             return Candidate(replace(blueprint, axes=None), None, UNTRAINED)
@@ -267,13 +271,13 @@ class StreamMixin:
             write_stream(net, state)
         rows = ScaledRows(chunk.X, blueprint.mean, blueprint.scale)
         near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
-        dataset = RowDataset(near.on_device(device), [chunk.trained_on if len(chunk.trained_on) else np.arange(n_rows)])
+        dataset = RowDataset(near.on_device(device), [chunk.trained_on])
         curves = {} if chunk.first else self._curves
 
-        def attributes_now(module):
+        def attributes_now(module, exact=None):
             epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
             joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
-            outcome = Outcome(epoch=epoch, module=module, curves=joined)
+            outcome = Outcome(epoch=epoch, module=module, curves=joined, weights=exact or {})
             return self._trained(rows, chunk.moments, blueprint, settings, outcome, axes=blueprint.axes)
 
         work = self._work_of_step(blueprint, min(batch_size, n_rows))
@@ -287,14 +291,15 @@ class StreamMixin:
             with np.errstate(invalid="ignore"):
                 lost = not net.is_sound or not all(of_one.mean() <= net.limit.item() for of_one in losses[1:])
             if of_first(lost):
-                warn_of_lost_chunk()
+                warn_of_lost_chunk(chunk.first)
                 if not chunk.first:
                     return  # all is as it was before
             if of_first(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
-            shown, is_network = self._shown(chunk, past, candidate, after, losses[1])
-            load_weights(module, shown)
+            is_network = self._is_shown(chunk, past, candidate, losses[1])
+            exact = None if is_network else candidate.start  # the mean of an outlier's rows is beyond a float32
+            load_weights(module, after if is_network else self._blank(candidate))
             kept = None
             if pca is not None:
                 kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
@@ -310,34 +315,34 @@ class StreamMixin:
                 "is_fitted": past.get("is_fitted", False),
                 "is_network": is_network,
             }
-            vars(self).update(attributes_now(module), _stream=canonical(stream))
+            vars(self).update(attributes_now(module, exact), _stream=canonical(stream))
 
-    def _shown(self, chunk, past, candidate, weights, losses):
-        """The weights that users get: the network's, or PCA's while it is not surely better. And whether the former."""
+    def _is_shown(self, chunk, past, candidate, losses):
+        """Whether users get the network, and not PCA: only if it is surely better, or was fitted and is not worse."""
         if candidate.start is None:
-            return weights, True
-        blank = read_weights(candidate.blueprint.build(self._module_class, candidate.start, seed=chunk.seed))
+            return True
+        stays = past.get("is_fitted", False) and past["is_network"]
         if chunk.judges is None:
-            is_network = past.get("is_fitted", False) and past["is_network"]
-        else:
-            of_pca = self._losses(chunk, candidate.blueprint, candidate.start)
-            stays = past.get("is_fitted", False) and past["is_network"] and not _surely_less(of_pca, losses)
-            is_network = stays or _surely_less(losses, of_pca)
-        is_network = of_first(bool(is_network))
-        return (weights if is_network else blank), is_network
+            return stays
+        of_pca = self._losses(chunk, candidate.blueprint, candidate.start)
+        return of_first(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
+
+    def _blank(self, candidate):
+        """Weights of the network as PCA of all rows would start it."""
+        return read_weights(candidate.blueprint.build(self._module_class, candidate.start))
 
     def _losses(self, chunk, blueprint, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
         X = chunk.judges if chunk.judges is not None else Rows(chunk.X).read(slice(0, LEAST_JUDGES))
         near = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
-        x = torch.tensor(near.read(slice(None)), dtype=torch.float32)
-        module = blueprint.build(self._module_class, weights)
+        x = torch.tensor(near.read(slice(None)))
+        module = blueprint.build(self._module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
         with isolated_rng(chunk.seed), torch.no_grad():
             if weights is None:
-                return module.reconstruction(torch.zeros_like(x), x, x).double().numpy()
+                return module.reconstruction(torch.zeros_like(x), x, x).numpy()
             terms = module.losses(x)
-        return sum(term.expand(len(x)) for term in terms.values()).double().numpy()
+        return sum(term.expand(len(x)) for term in terms.values()).numpy()
 
 
 def _surely_less(losses, others):

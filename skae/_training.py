@@ -446,12 +446,10 @@ def warn_of_divergence(net, kept):
     _warn(f"Training diverged in {where}: the loss was not finite, or far above the start; {then}. {kept}")
 
 
-def warn_of_lost_chunk():
+def warn_of_lost_chunk(first):
     """Warn that a chunk of a stream made training diverge."""
-    _warn(
-        "Training diverged in this chunk, where the loss was not finite or far above where it began: the weights from "
-        "before it are kept."
-    )
+    kept = "The network is left at its start." if first else "The estimator is as it was before the chunk."
+    _warn(f"Training diverged in this chunk: the loss was not finite, or far above where it began. {kept}")
 
 
 def _warn(message):
