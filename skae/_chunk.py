@@ -39,6 +39,9 @@ class Chunk:
     trained_on : ndarray of int
         The rows of this chunk that networks train on.
 
+    near : ndarray of int
+        Those that are not far out.
+
     seed : int
 
     first : bool
@@ -51,6 +54,7 @@ class Chunk:
     rows: ScaledRows
     held_out: dict[str, np.ndarray]
     trained_on: np.ndarray
+    near: np.ndarray
     seed: int
     first: bool
 
@@ -65,7 +69,7 @@ def hold_out_of(rows, before, farthest, seed):
     """Choose rows that networks don't train on: by hashes, so that a row that comes again is chosen again.
 
     Of all rows seen, those with the least hashes are held out, a fifth at most. Rows that are farther from the mean
-    than ten times what is usual are not among them, nor are they trained on: PCA alone sees them.
+    than ten times what is usual are not among them, nor are they trained on: PCA of all rows alone sees them.
 
     Parameters
     ----------
@@ -87,6 +91,9 @@ def hold_out_of(rows, before, farthest, seed):
 
     trained_on : ndarray of int
         The rows of this chunk that are left; all, where that is no more than one.
+
+    near : ndarray of int
+        Those that are not too far out.
     """
     d = rows.shape[1]
     most = int(np.clip(HELD_OUT_BYTES // (8 * d), LEAST_JUDGES, MOST_HELD_OUT))
@@ -102,4 +109,4 @@ def hold_out_of(rows, before, farthest, seed):
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
     held_out = {"rows": np.concatenate([some["rows"] for some in found])[place[:most]], "hashes": chosen[:most]}
     trained_on = np.flatnonzero(near & ~np.isin(hashes, held_out["hashes"]))
-    return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes))
+    return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes)), np.flatnonzero(near)

@@ -449,6 +449,8 @@ def updated_start(start, n_rows, mean, scale, rows):
     pca.singular_values_ = np.sqrt(start.variance[:k] * (n_rows - 1))
     pca.mean_ = (mean + start.mean * scale - rows.mean) * rows.per_unit
     pca.var_, pca.n_samples_seen_ = np.zeros(rows.shape[1]), n_rows  # the variance isn't used
+    if not len(rows):
+        return LinearStart.of(pca.mean_, pca.components_, start.variance[:k], len(start.unit))
     with np.errstate(divide="ignore", invalid="ignore"):
         for batch in rows.batches():
             pca.partial_fit(batch, check_input=False)

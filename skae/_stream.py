@@ -49,8 +49,8 @@ class Candidate:
     state : dict
         "weights" as they are, the "optimizer"'s moments and "steps_done"; `UNTRAINED` for a new one.
 
-    start : dict of str to ndarray, or None
-        The weights of PCA of all rows in its place.
+    start, exact : dict of str to ndarray, or None
+        The weights of PCA in its place: of the rows that are not far out, and of all.
 
     followed : dict of str to ndarray, or None
         The same as it was when its linear maps last moved with PCA.
@@ -63,6 +63,7 @@ class Candidate:
     average: dict[str, np.ndarray] | None
     state: dict[str, Any]
     start: dict[str, np.ndarray] | None = None
+    exact: dict[str, np.ndarray] | None = None
     followed: dict[str, np.ndarray] | None = None
     unit: np.ndarray | None = None
     basis: np.ndarray | None = None
@@ -102,8 +103,8 @@ class StreamMixin:
         anew = first or self._starts_anew(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
         farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
-        held_out, trained_on = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
-        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, seed, first)
+        held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
+        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, near, seed, first)
         blueprint = self._blueprint_in(chunk, anew)
         if blueprint.is_pca:
             rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
@@ -111,9 +112,9 @@ class StreamMixin:
             self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
             return
         settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
-        pca = self._pca_of_stream(chunk, past, blueprint)
-        candidate = self._candidate(chunk, past, blueprint, pca, anew)
-        self._train_on(chunk, y, past, candidate, pca, settings)
+        pcas = self._pcas(chunk, past, blueprint)
+        candidate = self._candidate(chunk, past, blueprint, pcas, anew)
+        self._train_on(chunk, y, past, candidate, pcas, settings)
 
     def _partial_fit_pca(self, rows, y, moments, blueprint, device, seed):
         """Go on from chunk to chunk in closed form."""
@@ -138,7 +139,7 @@ class StreamMixin:
             return past
         pca = LinearStart.of_decoder(decoder.astype(np.float64))
         kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
-        past["pca"] = kept | {"center": blueprint.mean, "scale": blueprint.scale}
+        past["pca"] = kept | {"center": blueprint.mean, "scale": blueprint.scale, "n_rows": self.n_samples_}
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
     def _starts_anew(self, past, usual, rows):
@@ -146,7 +147,7 @@ class StreamMixin:
 
         Where PCA of all rows is the start, the latter don't matter. Elsewhere a larger chunk is waited for.
         """
-        n_before, is_pca = past["usual"].n_rows, past.get("pca") is not None
+        n_before, is_pca = past["usual"].n_rows, "pca" in past
         if past["is_fitted"] or len(rows) < 2:
             return False
         if n_before < SETTLED:
@@ -177,69 +178,82 @@ class StreamMixin:
             "formula": self._formula(MomentsAbout(moments, mean), scale),
         }
 
-    def _widened(self, moments):
-        """The network's own blueprint, with a scale for features that had none, and wider limits if rows ask for it."""
+    def _woken(self, moments):
+        """The network's own blueprint, in which features that had no scale until now have one."""
         old, scale = self._blueprint, moments.scale(self.scale)
         if self.scale == "global" and old.scale.any():
             scale = np.where(scale > 0, old.scale.max(), 0.0)
         woken = (old.scale == 0) & (scale > 0)
         new = self._constants(moments, old.mean, np.where(woken, scale, old.scale))
-        new["spread"] = np.maximum(old.spread, new["spread"])
+        new["spread"] = np.where(woken, new["spread"], old.spread)
         if old.link is not None:
             new["link"] = tuple(np.where(woken, now, was) for now, was in zip(new["link"], old.link, strict=True))
         return replace(old, **new)
 
-    def _pca_of_stream(self, chunk, past, blueprint):
-        """PCA of all rows by `IncrementalPCA`, scaled as those of this chunk; None if no start is made of it."""
-        rows, old = chunk.rows, past.get("pca")
-        if old is not None:
-            start = LinearStart.of(old["mean"], old["components"], old["variance"], blueprint.n_components)
-            return of_first(updated_start(start, past["usual"].n_rows, old["center"], old["scale"], rows))
-        if not (chunk.first and blueprint.linear and self._follows_pca):
-            return None
-        return of_first(linear_start(rows, blueprint.n_components, chunk.seed))
+    def _pcas(self, chunk, past, blueprint):
+        """PCA of all rows by `IncrementalPCA`, and of those that are not far out, by name; none where it is no start."""
+        if not (blueprint.linear and self._follows_pca) or not (chunk.first or "pca" in past):
+            return {}
+        rows, k = chunk.rows, blueprint.n_components
+        pcas = {"pca": _updated(past.get("pca"), rows, k, chunk.seed)}
+        if len(chunk.near) == len(rows) and "near" not in past:
+            return pcas  # they are the same
+        before = past.get("near", past.get("pca"))
+        if before is None and len(chunk.near) < 2:
+            return pcas
+        return pcas | {"near": _updated(before, rows.take(chunk.near), k, chunk.seed)}
 
-    def _candidate(self, chunk, past, blueprint, pca, anew):
+    def _starts(self, chunk, blueprint, pcas):
+        """Where training would start now, and what is shown in the network's place: of rows not far out, and of all."""
+        rows = chunk.rows
+        some = rows if chunk.judges is None else ScaledRows(chunk.judges, rows.mean, rows.scale)
+
+        def start_of(name, moments):
+            pca = _start_in(pcas[name], blueprint.n_components)
+            return of_first(self._start_of_pca(pca, some, moments, blueprint, chunk.seed))
+
+        of_all = start_of("pca", chunk.moments)
+        return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
+
+    def _candidate(self, chunk, past, blueprint, pcas, anew):
         """The network that this chunk is trained on: the one there is, maybe moved with PCA, or a new one."""
-        start, rows = None, chunk.rows
-        if pca is not None:
-            some = rows if chunk.judges is None else ScaledRows(chunk.judges, rows.mean, rows.scale)
-            start = of_first(self._start_of_pca(pca, some, chunk.moments, blueprint, chunk.seed))
+        starts = self._starts(chunk, blueprint, pcas) if pcas else None
         if anew:
-            return self._new_candidate(chunk, blueprint, start)
-        if start is not None:
-            turn = turn_towards(past["basis"], start.components, self._freedom(blueprint))
-            start = start.turned(turn)
-        old = self._widened(chunk.usual)
-        candidates = [Candidate(old, past["average"], {name: past[name] for name in TRAINED})]
-        rival = None  # what is surely better makes the network start again
-        if start is not None:
-            unit = (
-                past["unit"] if past["unit"] is None else past["unit"] * self._unit(old.scale) / self._unit(rows.scale)
-            )
-            now = start.turned(np.eye(len(turn)), unit)
-            in_place = in_other_units(now.weights(), rows.mean, rows.scale, old.mean, old.scale)
-            common = {"start": in_place, "unit": past["unit"], "basis": start.components}
+            return self._new_candidate(chunk, blueprint, starts)
+        old, rows = self._woken(chunk.usual), chunk.rows
+        woken = np.flatnonzero(old.scale != self._blueprint.scale)
+        average, weights = (_without(past[name], woken, old) for name in ("average", "weights"))
+        candidates = [Candidate(old, average, {name: past[name] for name in TRAINED} | {"weights": weights})]
+        in_place, basis = None, None  # what is surely better makes the network start again: PCA, or the mean
+        if starts is not None:
+            units = rows.mean, rows.scale, old.mean, old.scale
+            basis, unit = past["basis"], past["unit"]
+            if unit is not None:
+                unit = unit * self._unit(old.scale) / self._unit(rows.scale)
+            starts = [of.turned(turn_towards(basis, of.components, self._freedom(old))) for of in starts]
+            identity, basis = np.eye(len(basis)), starts[0].components
+            in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
+            common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
             if not past["is_fitted"]:  # the linear maps of a fit have been trained on all rows by then
                 candidates.append(_moved(candidates[0]))
-            rival = self._losses(chunk, old, in_place)
-        else:
-            rival = self._losses(chunk, old, None)
+        rival = self._losses(chunk, old, in_place)
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
         best = -1 if chunk.judges is None or _surely_less(losses[-1], losses[0]) else 0
         starts_again = chunk.judges is not None and _surely_less(rival, losses[best])
         best, starts_again = of_first((best, starts_again))
-        if not starts_again or (start is None and len(rows) < SETTLED):
+        if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
-        if start is None:
+        if starts is None:
             blueprint = self._blueprint_in(chunk, anew=True)
-        return self._new_candidate(chunk, blueprint, start, self._blueprint.axes)
+        return self._new_candidate(chunk, blueprint, starts, self._blueprint.axes)
 
-    def _new_candidate(self, chunk, blueprint, start, axes=None):
+    def _new_candidate(self, chunk, blueprint, starts, axes=None):
         """A network at its start. Of axes that are given, only the unit changes."""
-        own = start
-        if start is None and self._has_start(blueprint):
+        own = None
+        if starts is not None:
+            own, of_all = starts
+        elif self._has_start(blueprint):
             limit = LIMIT * blueprint.spread
             near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit)
             own = self._common_start(near, blueprint, chunk.seed)
@@ -248,15 +262,19 @@ class StreamMixin:
         new_axes = own.axes(self._unit(blueprint.scale), self.whiten)
         if axes is not None and new_axes is not None:
             new_axes = (new_axes[0], *axes[1:])
-        weights = own.weights()
-        common = (
-            {} if start is None else {"start": weights, "followed": weights, "unit": own.unit, "basis": own.components}
-        )
+        weights, common = own.weights(), {}
+        if starts is not None:
+            exact = weights
+            if of_all is not own:
+                turn = turn_towards(own.components, of_all.components, self._freedom(blueprint))
+                exact = of_all.turned(turn, own.unit).weights()
+            common = {"start": weights, "exact": exact, "followed": weights}
+            common |= {"unit": own.unit, "basis": own.components}
         return Candidate(replace(blueprint, axes=new_axes), weights, UNTRAINED, **common)
 
     # Training on it --------------------------------------------------------------------------------------------------
 
-    def _train_on(self, chunk, y, past, candidate, pca, settings):
+    def _train_on(self, chunk, y, past, candidate, pcas, settings):
         blueprint, state, seed = candidate.blueprint, candidate.state, chunk.seed
         device, n_rows = settings["device"], len(chunk.rows)
         batch_size = auto_stream_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
@@ -298,17 +316,13 @@ class StreamMixin:
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
             is_network = self._is_shown(chunk, past, candidate, losses[1])
-            exact = None if is_network else candidate.start  # the mean of an outlier's rows is beyond a float32
+            exact = None if is_network else candidate.exact  # the mean of an outlier's rows is beyond a float32
             load_weights(module, after if is_network else self._blank(candidate))
-            kept = None
-            if pca is not None:
-                kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
-                kept |= {"center": chunk.rows.mean, "scale": chunk.rows.scale}
             stream = {
                 **network,
                 "usual": chunk.usual,
                 "held_out": chunk.held_out,
-                "pca": kept,
+                **pcas,
                 "followed": candidate.followed,
                 "unit": candidate.unit,
                 "basis": candidate.basis,
@@ -324,18 +338,18 @@ class StreamMixin:
         stays = past.get("is_fitted", False) and past["is_network"]
         if chunk.judges is None:
             return stays
-        of_pca = self._losses(chunk, candidate.blueprint, candidate.start)
+        of_pca = self._losses(chunk, candidate.blueprint, candidate.exact)
         return of_first(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
 
     def _blank(self, candidate):
         """Weights of the network as PCA of all rows would start it."""
-        return read_weights(candidate.blueprint.build(self._module_class, candidate.start))
+        return read_weights(candidate.blueprint.build(self._module_class, candidate.exact))
 
     def _losses(self, chunk, blueprint, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
         X = chunk.judges if chunk.judges is not None else Rows(chunk.X).read(slice(0, LEAST_JUDGES))
-        near = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
-        x = torch.tensor(near.read(slice(None)))
+        rows = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale)
+        x = torch.tensor(rows.read(slice(None)))
         module = blueprint.build(self._module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
         with isolated_rng(chunk.seed), torch.no_grad():
@@ -345,12 +359,44 @@ class StreamMixin:
         return sum(term.expand(len(x)) for term in terms.values()).numpy()
 
 
+def _start_in(pca, n_components):
+    return LinearStart.of(pca["mean"], pca["components"], pca["variance"], n_components)
+
+
+def _updated(pca, rows, n_components, seed):
+    """What is kept of the PCA of rows seen before, if any, and of more, in the units of these."""
+    if pca is None:
+        start, n_before = linear_start(rows, n_components, seed), 0
+    else:
+        n_before = pca["n_rows"]
+        start = updated_start(_start_in(pca, n_components), n_before, pca["center"], pca["scale"], rows)
+    start = of_first(start)
+    kept = {"mean": start.mean, "components": start.components, "variance": start.variance}
+    return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
+
+
 def _surely_less(losses, others):
     """Whether losses of rows are surely below others of the same rows."""
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(lower_bound((others - losses)[:, None])[0] > 0)
+
+
+def _without(weights, features, blueprint):
+    """Weights of a dense network that takes no notice of features that it has not seen yet, and gives none back."""
+    if weights is None or not len(features) or blueprint.architecture is not None:
+        return weights
+    weights = {name: value.copy() for name, value in weights.items()}
+    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight") and ".linear." not in name]
+    first = [name for name in layers if name.startswith("encoder.")][:1]
+    last = [name for name in layers if name.startswith("decoder.")][-1:]
+    for name in first:
+        weights[f"{name}.weight"][:, features] = 0
+    for name in last:
+        weights[f"{name}.weight"][features] = 0
+        weights[f"{name}.bias"][features] = 0
+    return weights
 
 
 def _moved(candidate):
