@@ -251,8 +251,12 @@ class BaseAutoencoder(
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
 
-        The first chunk decides where training starts (its PCA), the number of components if that is not an int, and the
-        axes of the codes, which stay until the next `fit`. Mean and scale follow all rows seen. No rows are held out.
+        Chunks may have any size and order. `IncrementalPCA` of all rows stands beside a network that starts at PCA, and
+        some rows are held out from the network: they decide with each chunk whether it is surely better than PCA, which
+        is what the estimator computes otherwise. A network keeps the scale that it started with, while `mean_` follows
+        all rows seen. The first chunk decides the number of components if that is not an int, and the first 64 rows the
+        axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was.
+
         A linear autoencoder is updated in closed form, by scikit-learn's `IncrementalPCA`.
 
         Parameters

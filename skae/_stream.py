@@ -26,10 +26,20 @@ from skae._scaling import FEW, Moments, MomentsAbout, usual_range
 from skae._seeds import isolated_rng
 from skae._selection import Outcome, lower_bound
 from skae._threads import torch_threads
-from skae._training import load_average, make_net, read_curves, read_stream, train, warn_of_lost_chunk, write_stream
+from skae._training import (
+    FAR,
+    load_average,
+    make_net,
+    read_curves,
+    read_stream,
+    train,
+    warn_of_lost_chunk,
+    write_stream,
+)
 from skae.nn import Siblings
 
 SETTLED = 64  # rows: while fewer have been seen, the next chunk starts the network anew
+MOST_GAIN = 5.0  # medians
 NEW_SHARE = 0.1  # of the variance, in features that a network has not seen
 TRAINED = ("weights", "optimizer", "steps_done")  # what a network goes on from, beside the average of its weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
@@ -191,7 +201,7 @@ class StreamMixin:
         return replace(old, **new)
 
     def _pcas(self, chunk, past, blueprint):
-        """PCA of all rows by `IncrementalPCA`, and of those that are not far out, by name; none where it is no start."""
+        """PCA of all rows by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
         if not (blueprint.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, blueprint.n_components
@@ -306,8 +316,7 @@ class StreamMixin:
             load_average(net)
             after = read_weights(module)
             losses = [self._losses(chunk, blueprint, weights) for weights in (before, after, state["weights"])]
-            with np.errstate(invalid="ignore"):
-                lost = not net.is_sound or not all(of_one.mean() <= net.limit.item() for of_one in losses[1:])
+            lost = not net.is_sound or not _is_sound(losses, self._losses(chunk, blueprint, None))
             if of_first(lost):
                 warn_of_lost_chunk(chunk.first)
                 if not chunk.first:
@@ -375,12 +384,25 @@ def _updated(pca, rows, n_components, seed):
     return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
 
 
+def _is_sound(losses, blank):
+    """Whether no later losses of the same rows are far above the first, and above those of their mean."""
+    first, *later = [of_one.mean() for of_one in losses]
+    with np.errstate(invalid="ignore"):
+        return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
+
+
 def _surely_less(losses, others):
-    """Whether losses of rows are surely below others of the same rows."""
+    """Whether losses of rows are surely below others of the same rows.
+
+    A gain counts no more than some times the median one: a few rows that lie elsewhere don't decide for all.
+    """
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(lower_bound((others - losses)[:, None])[0] > 0)
+    if not np.isfinite(losses).all():
+        return False
+    gain = others - losses
+    most = MOST_GAIN * np.median(np.abs(gain))
+    return bool(lower_bound(gain.clip(-most, most)[:, None])[0] > 0)
 
 
 def _without(weights, features, blueprint):
