@@ -1,7 +1,6 @@
 """The estimator that every variant shares: its parameters, and how it is fitted."""
 
 import contextlib
-import copy
 import itertools
 import os
 import warnings
@@ -16,8 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skae._batches import RowDataset
-from skae._blueprint import Blueprint, load_weights, read_weights
+from skae._blueprint import Blueprint, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
@@ -28,31 +26,22 @@ from skae._defaults import (
     auto_hidden_layer_sizes,
     auto_learning_rate,
     auto_max_iter,
-    auto_stream_batch_size,
     prefix_sizes,
 )
 from skae._distributed import agreed, is_first, of_first
 from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
-from skae._pca import LinearStart, auto_n_components, linear_start, updated_start
+from skae._pca import auto_n_components, linear_start
 from skae._rows import Rows, ScaledRows, are_same, shape_of
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
 from skae._selection import Outcome, fold_networks, least_size, train_surely
 from skae._shapes import warn_of_doubtful_shape
+from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_all
 from skae._torch_state import usual_torch
-from skae._training import (
-    load_average,
-    make_net,
-    read_curves,
-    read_stream,
-    resolve_device,
-    train,
-    warn_of_lost_chunk,
-    write_stream,
-)
+from skae._training import make_net, resolve_device
 from skae._typing import (
     Activation,
     Auto,
@@ -81,7 +70,9 @@ OWN = ("device", "random_state", "verbose")  # may differ among the processes of
 HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
 
 
-class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseAutoencoder(
+    CallbackSupportMixin, OnnxMixin, StreamMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
@@ -320,11 +311,168 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
         return self
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
+    def _checked_target(self, X, y):
+        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
+            warnings.warn(
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
+                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                stacklevel=4,
+            )
+        return y
+
+    def _clean_rows(self, y):  # noqa: ARG002 - a variant's
+        """The rows that those of X are to become, if y holds some; None is X."""
+        return
+
+    def _counted(self, moments, X, y):
+        """Moments of more rows, and the rows scaled by them."""
+        clean = self._clean_rows(y)
+        moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
+        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean)
+
+    _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
+
+    def _shown_axes(self, module, rows):
+        """Axes in which codes are shown, and their variance."""
+        if self.code_activation == "identity":
+            return shown_axes(module, rows, whiten=self.whiten)
+        return None, code_variance(module, rows)  # the user wants the activation's range
+
+    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
+        """More attributes of the trained module, of shape and meaning that are the variant's."""
+        return {}
+
+    @abstractmethod
+    def __init__(
+        self,
+        n_components: CodeSize,
+        *,
+        hidden_layer_sizes: LayerSizes,
+        activation: Activation,
+        code_activation: Activation = "identity",  # a variant may have no use for this and the next three
+        init: Init = "pca",
+        ordered: bool = False,
+        whiten: bool = False,
+        loss: Loss,
+        scale: Scale,
+        max_iter: Auto | int,
+        batch_size: Auto | int,
+        learning_rate: Auto | float,
+        weight_decay: float,
+        early_stopping: Auto | bool,
+        validation_fraction: Auto | float,
+        cv: CrossValidator,
+        n_iter_no_change: int,
+        tol: float,
+        warm_start: bool,
+        checkpoint: StrPath | None,
+        checkpoint_interval: int,
+        device: str,
+        mixed_precision: bool,
+        compile: bool,
+        random_state: Seed,
+        verbose: int,
+    ) -> None:
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.code_activation = code_activation
+        self.init = init
+        self.ordered = ordered
+        self.whiten = whiten
+        self.loss = loss
+        self.scale = scale
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.cv = cv
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
+        self.device = device
+        self.mixed_precision = mixed_precision
+        self.compile = compile
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # Fitting ---------------------------------------------------------------------------------------------------------
+
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit(
+        self,
+        X: MatrixLike,
+        y: object = None,
+        *,
+        X_val: MatrixLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the autoencoder to X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
+            batch by batch.
+
+        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
+            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
+
+        X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
+            Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a
+            Pipeline they have to pass the earlier steps as well: see `transform_input` of
+            :class:`~sklearn.pipeline.Pipeline`.
+
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. They are held out as a whole, or passed
+            on to `cv`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
+            `validation_fraction` exclude each other, or `device` is not on this machine.
+        """
+        with self._or_as_before(), usual_torch():
+            warm = self.warm_start and self.__sklearn_is_fitted__()
+            with agreed() as facts:
+                X = self._checked(X, reset=not warm, least=2)
+                y = self._checked_target(X, y)
+                self._check_more_parameters()
+                X_val, groups = self._checked_validation(X, y, X_val, groups)
+                if warm:
+                    self._check_unchanged("warm_start=True")
+                seed, checkpoint = self._draw_seed(), None
+                self._state_facts(facts, X, y, seed, warm, X_val=X_val, groups=groups)
+            seed = of_first(seed)
+            if self.checkpoint is not None:
+                checkpoint = self._open_checkpoint(X, y, seed, warm, X_val, groups)
+                seed = checkpoint.seed
+            with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
+                self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, checkpoint)
+        return self
+
+    @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
 
-        The first chunk decides where training starts (its PCA), the number of components if that is not an int, and the
-        axes of the codes, which stay until the next `fit`. Mean and scale follow all rows seen. No rows are held out.
+        Chunks may have any size and order. `IncrementalPCA` of all rows stands beside a network that starts at PCA, and
+        some rows are held out from the network: they decide with each chunk whether it is surely better than PCA, which
+        is what the estimator computes otherwise. A network keeps the scale that it started with, while `mean_` follows
+        all rows seen. The first chunk decides the number of components if that is not an int, and the first 64 rows the
+        axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was.
+
         A linear autoencoder is updated in closed form, by scikit-learn's `IncrementalPCA`.
 
         Parameters
@@ -688,59 +836,6 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
             match_scale(outcome.module, rows)
         return outcome
 
-    @with_callbacks
-    def _partial_fit(self, X, y, device, seed, first):
-        moments, rows = self._counted(Moments() if first else copy.deepcopy(self._moments), X, y)
-        weights, stream, curves = (None, None, {}) if first else (self._weights, self._stream, self._curves)
-        start = None
-        if first:
-            blueprint = self._new_blueprint(rows, moments, seed)
-            settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-            if self._has_start(blueprint):
-                start = self._common_start(rows, blueprint, seed)
-                weights = start.weights()
-                blueprint = replace(blueprint, axes=start.axes(self._unit(rows.scale), self.whiten))
-        else:
-            blueprint = self._rescaled(rows, moments)
-            settings = self._new_settings(len(rows), device, self._settings["seed"], blueprint.n_components)
-            if blueprint.is_pca:
-                old = self._blueprint
-                start = LinearStart.of_weights(weights, self.explained_variance_ / self._unit(old.scale) ** 2)
-                start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
-        if blueprint.is_pca:
-            with Epochs(self, X, y, 0, None):
-                vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
-            return
-
-        moments.check_float32(rows.scale)
-        batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
-        module = blueprint.build(self._module_class, weights, seed=seed)
-        before = read_weights(module)
-        siblings = Siblings([module], device)
-        net = make_net(siblings, len(rows), **settings | {"max_iter": None, "batch_size": batch_size, "seed": seed})
-        if stream is not None:
-            write_stream(net, stream)
-        dataset = RowDataset(rows.on_device(device), [np.arange(len(rows))])
-
-        def attributes_now(module):
-            epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
-            joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
-            outcome = Outcome(epoch=epoch, module=module, curves=joined)
-            return self._trained(rows, moments, blueprint, settings, outcome, axes=blueprint.axes)
-
-        work = self._work_of_step(blueprint, min(batch_size, len(rows)))
-        with torch_threads(work), Epochs(self, X, y, 1, attributes_now) as epochs:
-            for _ in train(net, dataset, None, epochs, max_iter=1):
-                pass
-            if not net.is_sound:
-                warn_of_lost_chunk()
-                load_weights(module, before)
-                vars(self).update(attributes_now(module))
-                return
-            stream = read_stream(net)
-            load_average(net)
-            vars(self).update(attributes_now(module), _stream=stream)
-
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
     def _at_start(self, rows, moments, blueprint, settings, start, unused, curves):
@@ -761,7 +856,7 @@ class BaseAutoencoder(CallbackSupportMixin, OnnxMixin, FittedMixin, DocLinkMixin
 
     def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
-        weights = read_weights(outcome.module)
+        weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one row has no variance
             variance = self.explained_variance_
         elif axes is None:

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
-
-LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 
 
 @dataclass(frozen=True)

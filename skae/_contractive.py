@@ -438,7 +438,12 @@ class ContractiveAutoencoder(BaseAutoencoder):
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
     def _start(self, rows, blueprint, seed):
-        start = super()._start(rows, blueprint, seed)
+        return self._shrunken(super()._start(rows, blueprint, seed))
+
+    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
+        return self._shrunken(pca)
+
+    def _shrunken(self, start):
         shrunk = start.variance / np.maximum(start.variance + self.alpha, np.finfo(float).tiny)
         filters = start.components * shrunk[:, None]
         return replace(start, filters=filters, variance=start.variance * np.square(shrunk))

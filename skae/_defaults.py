@@ -3,6 +3,7 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
+LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more

@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
 from skae._corruption import CORRUPTIONS, DenoisingModule
-from skae._regression import Noise, denoising_start, has_denoising_start
+from skae._regression import Noise, denoising_start, denoising_start_of, has_denoising_start
 from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_false_numbers, shape_of, stays_in_place
+from skae._scaling import Moments
 from skae._typing import (
     Activation,
     Auto,
@@ -32,6 +33,7 @@ from skae.architectures import Architecture
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
 STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
+WIDEST_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
 
 
 Corruption: TypeAlias = (
@@ -441,6 +443,18 @@ class DenoisingAutoencoder(BaseAutoencoder):
             seen_mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
             return replace(start, filters=start.components, seen_mean=seen_mean)
         return denoising_start(rows, self._measured_noise(rows, blueprint, seed), blueprint.n_components)
+
+    def _start_of_pca(self, pca, rows, moments, blueprint, seed):
+        if len(pca.mean) > WIDEST_OF_STREAM:
+            return pca
+        # PCA's components, and what they leave of each feature as if it were independent of the others'
+        covariance = (pca.components.T * pca.variance) @ pca.components
+        own = moments.variance * np.square(rows.per_unit)
+        covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
+        some = Moments().update(Rows(rows.read(slice(None))))
+        noise = self._measured_noise(rows, blueprint, seed)
+        noise = noise.of_others(some.mean, some.variance, pca.mean, np.diag(covariance))
+        return denoising_start_of(pca.mean, covariance, noise, blueprint.n_components)
 
     def _measured_noise(self, rows, blueprint, seed):
         """What the noise does to each cell, measured, for it may be a callable's."""

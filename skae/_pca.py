@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.decomposition._pca import _infer_dimension
@@ -54,17 +55,22 @@ class LinearStart:
         return self.filters is None
 
     @classmethod
-    def of(cls, mean, components, variance, n_components):
+    def of(cls, mean, components, variance, n_components, unit=None):
         """Fill up with components that are zero."""
         missing = n_components - len(variance)
         variance = np.pad(variance, (0, missing))
         deviation = np.sqrt(variance)
-        return cls(
-            mean=mean,
-            components=np.pad(components, ((0, missing), (0, 0))),
-            variance=variance,
-            unit=np.maximum(deviation, LEAST_UNIT * deviation[0]) if deviation[0] > 0 else np.ones(n_components),
-        )
+        most = deviation.max()
+        if unit is None:
+            unit = np.maximum(deviation, LEAST_UNIT * most) if most > 0 else np.ones(n_components)
+        return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit)
+
+    @classmethod
+    def of_decoder(cls, weight):
+        """Read a start back from a linear decoder, (d, k), whose columns are principal axes times deviations."""
+        lengths = np.linalg.norm(weight, axis=0)
+        components = np.divide(weight, lengths, out=np.zeros_like(weight), where=lengths > 0).T
+        return cls.of(np.zeros(len(weight)), components, np.square(lengths), len(lengths))
 
     @classmethod
     def of_weights(cls, weights, variance):
@@ -76,6 +82,15 @@ class LinearStart:
         """`CodeAxes` that show the inner code as PCA's scores, when a scaled row is worth `unit` of X's."""
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
+
+    def turned(self, turn, unit=None):
+        """The same map with other axes of the code, the rows of an orthogonal matrix, and maybe other units."""
+        variance = np.square(turn) @ self.variance
+        return replace(
+            LinearStart.of(self.mean, turn @ self.components, variance, len(variance), unit),
+            filters=None if self.filters is None else turn @ self.filters,
+            seen_mean=self.seen_mean,
+        )
 
     def weights(self):
         """Weights of the linear branches: the encoder's (x - mean) V' / unit and the decoder's unit V + mean."""
@@ -203,11 +218,23 @@ class ProbabilisticStart:
     noise: float
 
     is_pca = False
+    unit = None  # the prior's
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
         """Axes that show codes as they are, in units of the prior."""
         k = len(self.gain)
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
+
+    def turned(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
+        """The same map with the components in another order, and other signs: a matrix with one entry a row."""
+        order, sign = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
+        return replace(
+            self,
+            components=self.components[order] * sign[:, None],
+            gain=self.gain[order],
+            shrinkage=self.shrinkage[order],
+            posterior_variance=self.posterior_variance[order],
+        )
 
     def weights(self):
         """Weights of the linear branches: an encoding is the posterior's means and the logarithms of its variances."""
@@ -251,13 +278,18 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise):
     -------
     start : ProbabilisticStart
     """
-    pca, d = linear_start(rows, n_components, seed), rows.shape[1]
-    spectrum = pca.variance  # (k,)
+    pca = linear_start(rows, n_components, seed)
     total = sum(np.square(batch - pca.mean).sum() for batch in rows.batches()) / max(len(rows) - 1, 1)
+    return probabilistic_of(pca, total, len(rows), beta=beta, least_noise=least_noise)
+
+
+def probabilistic_of(pca, total, n_rows, *, beta, least_noise):
+    """The same of PCA, a `LinearStart`, and the total variance of its rows."""
+    spectrum, n_components, d = pca.variance, len(pca.variance), len(pca.mean)  # (k,)
     rest = np.maximum(total - np.append(0, np.cumsum(spectrum)), 0)  # beyond the first 0, ..., k axes
     left = d - beta * np.arange(n_components + 1)
     candidates = np.divide(rest, left, out=np.zeros_like(rest), where=left > 0)
-    few = max(0, (len(rows) - 1) // 2)  # components beyond that leave too little of so few rows to tell the noise from
+    few = max(0, (n_rows - 1) // 2)  # components beyond that leave too little of so few rows to tell the noise from
     if few < n_components:
         least_noise = max(least_noise, candidates[few])
     candidates = candidates.clip(min=least_noise)
@@ -392,7 +424,55 @@ def updated_start(start, n_rows, mean, scale, rows):
     pca.singular_values_ = np.sqrt(start.variance[:k] * (n_rows - 1))
     pca.mean_ = (mean + start.mean * scale - rows.mean) * rows.per_unit
     pca.var_, pca.n_samples_seen_ = np.zeros(rows.shape[1]), n_rows  # the variance isn't used
+    if not len(rows):
+        return LinearStart.of(pca.mean_, pca.components_, start.variance[:k], len(start.unit))
     with np.errstate(divide="ignore", invalid="ignore"):
         for batch in rows.batches():
             pca.partial_fit(batch, check_input=False)
     return LinearStart.of(pca.mean_, pca.components_, pca.explained_variance_, len(start.unit))
+
+
+def turn_towards(basis, components, kind):
+    """Axes for the code of a new PCA that are as near as can be to those of an old one.
+
+    Parameters
+    ----------
+    basis, components : ndarray of shape (k, d)
+        Old and new principal axes.
+
+    kind : {"rotation", "order", "sign"}
+        What the axes may differ in: the nearest rotation (Procrustes), the nearest order and signs, or signs alone.
+
+    Returns
+    -------
+    turn : ndarray of shape (k, k)
+        Orthogonal: `turn @ components` are the new axes.
+    """
+    across = basis @ components.T
+    if kind == "rotation":
+        left, _, right = np.linalg.svd(across)
+        return left @ right
+    order = linear_sum_assignment(-np.abs(across))[1] if kind == "order" else np.arange(len(across))
+    turn = np.zeros_like(across)
+    turn[np.arange(len(order)), order] = np.where(across[np.arange(len(order)), order] < 0, -1.0, 1.0)
+    return turn
+
+
+def in_other_units(weights, mean, scale, new_mean, new_scale):
+    """Weights of a linear start for rows that are centred and scaled otherwise: it computes the same.
+
+    Where a feature has no scale in either, it has no weight.
+    """
+    forth = np.divide(new_scale, scale, out=np.zeros_like(scale), where=scale > 0)  # what a new unit is in old ones
+    shift = np.divide(new_mean - mean, scale, out=np.zeros_like(scale), where=scale > 0)
+    back = np.divide(scale, new_scale, out=np.zeros_like(scale), where=new_scale > 0)
+    new = dict(weights)
+    encoder, decoder = weights["encoder.linear.weight"], weights["decoder.linear.weight"]
+    new["encoder.linear.bias"] = weights["encoder.linear.bias"] + encoder @ shift
+    new["encoder.linear.weight"] = new["encoder.far"] = encoder * forth
+    new["decoder.linear.weight"] = new["decoder.far"] = decoder * back[:, None]
+    new["decoder.linear.bias"] = (weights["decoder.linear.bias"] - shift) * back
+    if "log_noise" in weights:  # a mean over features
+        used = back > 0
+        new["log_noise"] = weights["log_noise"] + (2 * np.log(back[used]).mean() if used.any() else 0.0)
+    return new

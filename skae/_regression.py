@@ -50,6 +50,13 @@ class Noise:
         noise = self.square - np.square(self.mean) - np.square(slope) * variance
         return slope, noise.clip(min=0)
 
+    def of_others(self, mean, variance, new_mean, new_variance):
+        """The same noise on cells of other means and variances than those that it was measured on."""
+        slope, own = self.as_line(mean, variance)
+        seen = self.mean + slope * (new_mean - mean)
+        square = own + np.square(seen) + np.square(slope) * new_variance
+        return Noise(seen, square, slope * new_variance + new_mean * seen)
+
 
 def has_denoising_start(rows):
     """Whether a matrix of features by features, or one of rows by rows, is small enough."""
@@ -89,10 +96,10 @@ def denoising_start(rows, noise, n_components):
         return _in_the_span(rows.read(slice(None)), noise, n_components, clean, ridge)
     mean, covariance = covariance_of(rows)
     clean = _covariance_of_pairs(rows, mean) if rows.are_pairs else None
-    return _by_covariance(mean, covariance, noise, n_components, clean, ridge)
+    return denoising_start_of(mean, covariance, noise, n_components, clean, ridge)
 
 
-def _by_covariance(mean, covariance, noise, n_components, clean=None, ridge=0.0):
+def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
     """For matrices of features by features; `clean` is the mean of clean rows, and their covariance with noisy ones."""
     slope, variance = noise.as_line(mean, np.diag(covariance))
     seen = slope[:, None] * (covariance * slope) + np.diag(variance)  # A C A + V, (d, d)

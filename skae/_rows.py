@@ -186,6 +186,10 @@ class Rows:
         """As many rows as are read at once, to bound the memory."""
         return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])))
 
+    def sample(self):
+        """Read some rows, spread evenly: as many as are read at once."""
+        return self.read(np.unique(np.linspace(0, len(self) - 1, min(len(self), self.at_once)).astype(int)))
+
     def batches(self, at_least=1):
         """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
         size = max(at_least, self.at_once)
@@ -207,25 +211,29 @@ class ScaledRows(Rows):
     clean : what `Rows` takes, default=None
         The rows that those of X are to become, which are scaled alike. None is X.
 
+    limit : ndarray of shape (n_features,), default=None
+        Scaled cells beyond count as if they were there; None limits none.
+
     Attributes
     ----------
     clean : ScaledRows
         These, or the rows themselves.
     """
 
-    def __init__(self, X, mean, scale, index=None, clean=None):
+    def __init__(self, X, mean, scale, index=None, clean=None, limit=None):
         super().__init__(X, index)
-        self.mean, self.scale = mean, scale
+        self.mean, self.scale, self.limit = mean, scale, limit
         self.clean = self if clean is None else ScaledRows(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
         """Read rows, given as a slice or an array of int, in the order given."""
-        return (super().read(rows) - self.mean) * self.per_unit
+        scaled = (super().read(rows) - self.mean) * self.per_unit
+        return scaled if self.limit is None else np.clip(scaled, -self.limit, self.limit)
 
     def take(self, index):
         """The rows of these indices."""
-        return ScaledRows(self.X, self.mean, self.scale, index, self.clean.X if self.are_pairs else None)
+        return ScaledRows(self.X, self.mean, self.scale, index, self.clean.X if self.are_pairs else None, self.limit)
 
     @property
     def are_pairs(self):

@@ -5,10 +5,13 @@ import copy
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
+from skae._defaults import LIMIT
 from skae.nn.functional import LIKELIHOODS
 
 LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
 LARGEST = 1e35  # which leaves room below the largest float32
+FEW = 5  # rows: fewer don't say where cells usually are
+TRIMMED = 0.05  # share of a chunk that may be anywhere, one row at least
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -32,7 +35,7 @@ class Moments:
         self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
         self.low, self.high = np.inf, -np.inf
 
-    def update(self, rows, clean=None):
+    def update(self, rows, clean=None, within=None):
         """Count more rows.
 
         Parameters
@@ -41,6 +44,9 @@ class Moments:
 
         clean : Rows, default=None
             What they are to become, which are counted in their place; None is the rows.
+
+        within : (low, high), default=None
+            Of each feature, of shape (d,): cells beyond count as if they were there.
 
         Returns
         -------
@@ -58,6 +64,8 @@ class Moments:
             self.noisy.update(rows)
         with np.errstate(over="ignore", invalid="ignore"):
             for batch in rows.batches():
+                if within is not None:
+                    batch = np.clip(batch, *within)
                 self.scaler.partial_fit(batch)
                 self.low = np.minimum(self.low, batch.min(axis=0))
                 self.high = np.maximum(self.high, batch.max(axis=0))
@@ -177,3 +185,60 @@ class Moments:
                 "Set loss='squared_error' for data with a sign."
             )
         return np.log(np.maximum(self.mean, half)), scale / np.where(high > 0, high, 1.0)
+
+
+class MomentsAbout(Moments):
+    """Moments of which another center is the mean: that of a network which was scaled before these rows came."""
+
+    def __init__(self, moments, mean):
+        vars(self).update(vars(moments))
+        self.center = mean
+
+    @property
+    def mean(self):
+        """The center, (d,)."""
+        return self.center
+
+
+def usual_range(rows, before, *, one_unit):
+    """Where the cells of a chunk usually are: within some spreads of its middle, or of the mean of earlier rows.
+
+    The spread of a chunk leaves out the twentieth of its cells that is farthest from the median. So one row, however
+    far out, has a bounded effect, and a chunk whose rows are all elsewhere is taken as it is.
+
+    Parameters
+    ----------
+    rows : Rows
+
+    before : Moments or None
+        Of earlier rows.
+
+    one_unit : bool
+        Whether all features have the same unit, so that none of them is held to less than their common spread.
+
+    Returns
+    -------
+    low, high : ndarray of shape (d,)
+        Infinite where neither has a spread.
+    """
+    n = len(rows)
+    centers, spreads = [], []
+    if before is not None:
+        centers.append(before.mean)
+        spreads.append(np.sqrt(before.variance))
+    if n >= FEW or before is None:
+        some = rows.sample().astype(np.float64)
+        middle = np.median(some, axis=0)
+        with np.errstate(over="ignore"):
+            distances = np.sort(np.abs(some - middle), axis=0)
+            kept = distances[: len(some) - max(1, int(TRIMMED * len(some)))] if n >= FEW else distances[:0]
+            spread = np.sqrt(np.square(kept).mean(axis=0)) if len(kept) else np.zeros(len(middle))
+        centers.append(middle)
+        spreads.append(spread)
+    spreads = [np.nan_to_num(spread, posinf=0.0) for spread in spreads]
+    if one_unit:
+        spreads = [np.maximum(of_one, np.sqrt(np.square(of_one).mean())) for of_one in spreads]
+    known = np.max(spreads, axis=0) > 0
+    low = np.min([c - LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    high = np.max([c + LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    return np.where(known, low, -np.inf), np.where(known, high, np.inf)

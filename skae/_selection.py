@@ -118,6 +118,9 @@ class Outcome:
 
     fold_weights : list of dict of str to ndarray
         Weights of the network of each fold at that epoch; empty unless there are several folds and somebody asked.
+
+    weights : dict of str to ndarray
+        Weights of the module that are known more closely than it has them.
     """
 
     module: AutoencoderModule
@@ -126,6 +129,7 @@ class Outcome:
     start: np.ndarray | None = None
     losses: np.ndarray | None = None
     fold_weights: list[dict[str, np.ndarray]] = field(default_factory=list)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Choice:

@@ -526,6 +526,8 @@ class SparseAutoencoder(BaseAutoencoder):
         self.n_nonzero_coefs = n_nonzero_coefs
         self.architecture = architecture
 
+    _follows_pca = False  # atoms are no principal axes
+
     @property
     def _n_nonzero(self):
         if self.n_nonzero_coefs is None:

@@ -138,7 +138,7 @@ class AutoencoderNet(NeuralNet):
         self.isolates = isolates
         self.generator = torch.Generator().manual_seed(seed + ANOTHER_STREAM)
         self.diverged = []  # epochs
-        self.limit = None  # of the loss, for each sibling
+        self.limit = self.start = None  # of the loss, for each sibling
         self.processes = processes(torch.device(self.device))
 
     def get_default_callbacks(self):
@@ -194,9 +194,7 @@ class AutoencoderNet(NeuralNet):
                 f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
             ) from error
         if self.limit is None:
-            blank, start = self.module_.blank_losses(rows if clean is None else clean), loss.detach().clone()
-            self.processes.add_up([start])
-            self.limit = (start + FAR * (start.abs() + blank.abs())).double()
+            self.count_towards_limit(rows if clean is None else clean, loss)
         self.processes.add_up([weight.grad for weight in self.weights])
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
@@ -207,6 +205,13 @@ class AutoencoderNet(NeuralNet):
             self.update_average()
         self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
         return {name: mean.detach() for name, mean in means.items()}
+
+    def count_towards_limit(self, rows, loss):
+        """Note the loss at the start, and that of the mean over the first epoch: a batch may lack the largest rows."""
+        if self.start is None:
+            self.start, self.blank = loss.detach().clone(), torch.zeros_like(loss)
+            self.processes.add_up([self.start])
+        self.blank.add_(self.module_.blank_losses(rows), alpha=rows.shape[1])
 
     def update_average(self):
         """Move the average of a stream's weights, over all steps while they are few, towards the weights."""
@@ -283,6 +288,8 @@ class AutoencoderNet(NeuralNet):
         if training:
             self.processes.add_up(sums.values())
             self.processes.equalise(self.state.values())
+            if self.limit is None:
+                self.limit = (self.start + FAR * (self.start.abs() + self.blank.abs() / n_rows)).double()
         # the epoch's only wait for the device
         means = {name: total.double().cpu().numpy() / n_rows for name, total in sums.items()}
         for name, mean in {**means, "loss": sum(means.values())}.items():
@@ -444,12 +451,10 @@ def warn_of_divergence(net, kept):
     _warn(f"Training diverged in {where}: the loss was not finite, or far above the start; {then}. {kept}")
 
 
-def warn_of_lost_chunk():
+def warn_of_lost_chunk(first):
     """Warn that a chunk of a stream made training diverge."""
-    _warn(
-        "Training diverged in this chunk, where the loss was not finite or far above where it began: the weights from "
-        "before it are kept."
-    )
+    kept = "The network is left at its start." if first else "The estimator is as it was before the chunk."
+    _warn(f"Training diverged in this chunk: the loss was not finite, or far above where it began. {kept}")
 
 
 def _warn(message):

@@ -18,7 +18,7 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
-from skae._pca import principal_axes, probabilistic_start
+from skae._pca import principal_axes, probabilistic_of, probabilistic_start
 from skae._rows import Rows
 from skae._scaling import within_unit
 from skae._seeds import local_rng
@@ -618,6 +618,15 @@ class VariationalAutoencoder(BaseAutoencoder):
         formula = blueprint.formula
         least_noise = LEAST_NOISE * formula["variance"]
         return probabilistic_start(rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise)
+
+    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
+        formula, n = blueprint.formula, moments.n_rows
+        total = (moments.variance * np.square(rows.per_unit)).sum() * n / (n - 1)
+        least_noise = LEAST_NOISE * formula["variance"]
+        return probabilistic_of(pca, total, n, beta=formula["beta"], least_noise=least_noise)
+
+    def _freedom(self, blueprint):  # noqa: ARG002 - the base's signature
+        return "order"  # the posterior's components are independent
 
     def _is_solved(self, blueprint):
         return blueprint.is_linear and self.loss == "squared_error"

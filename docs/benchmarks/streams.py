@@ -1,15 +1,20 @@
 """Streams and data larger than memory: `partial_fit`, a memory map of 4 GB, a wide sparse matrix.
 
-    python docs/benchmarks/streams.py [chunks] [memmap] [sparse]
+    python docs/benchmarks/streams.py [chunks] [memmap] [sparse] [chunkings] [outliers]
 
 chunks: Fashion-MNIST, 20,000 rows, 32 components: 8 chunks by `partial_fit`, one to five passes, against `fit` and PCA.
 memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit` and
   of `transform`, above the process before. The file lies in a temporary folder.
 sparse: CSR 20,000 x 10,000, 1 % dense: peak resident memory above the process before, and R² against PCA's.
+chunkings: five tables in eight kinds of chunks, one pass, every variant: R² on test rows above scikit-learn's
+  `IncrementalPCA` of the same chunks, and how many cells are more than .005 below it.
+outliers: the same variants and tables in ten chunks, then a chunk of which one row is multiplied up to a size, then one
+  more pass: what the row costs of the R² on test rows, and how many cells lose .02 more by it than `IncrementalPCA`.
 
 Memory is read in /proc, so this runs on Linux. Each part runs in a process of its own.
 """
 
+import copy
 import subprocess
 import sys
 import tempfile
@@ -18,9 +23,32 @@ from pathlib import Path
 import numpy as np
 from _measure import Peak, r2
 from scipy import sparse
-from sklearn.decomposition import PCA
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_low_rank_matrix
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.preprocessing import scale
 
-from skae import Autoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    LSTMAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
+)
+
+VARIANTS = {
+    "Autoencoder": Autoencoder(random_state=0),
+    "Convolutional": ConvolutionalAutoencoder(channels=(8,), random_state=0),
+    "LSTM": LSTMAutoencoder(hidden_size=8, random_state=0),
+    "Sparse": SparseAutoencoder(random_state=0),
+    "Denoising": DenoisingAutoencoder(random_state=0),
+    "Contractive": ContractiveAutoencoder(random_state=0),
+    "Variational": VariationalAutoencoder(random_state=0),
+    "Stacked": StackedAutoencoder(random_state=0),
+}
 
 
 def chunks():
@@ -88,8 +116,124 @@ def csr():
     print(f"test R²: PCA {of_pca:.4f}, Autoencoder {autoencoder.score(test):.4f}, epoch kept {autoencoder.best_epoch_}")
 
 
+def tables():
+    """Training rows, test rows and components, by name."""
+    rng = np.random.RandomState(0)
+    t = 6 * rng.rand(1000)
+    found = {
+        "digits": (load_digits().data, 16),
+        "breast_cancer": (scale(load_breast_cancer().data), 4),
+        "wine": (scale(load_wine().data), 4),
+        "curve": (np.c_[np.cos(t), np.sin(t), 0.3 * t], 2),
+        "low rank": (
+            make_low_rank_matrix(800, 20, effective_rank=4, random_state=0) * 10 + 0.1 * rng.randn(800, 20),
+            4,
+        ),
+    }
+    for name, (X, k) in found.items():
+        X = X[rng.permutation(len(X))[:1000]]
+        n_test = len(X) // 4
+        yield name, X[n_test:], X[:n_test], k
+
+
+def _divided(X):
+    """Chunks of all rows, by the name of how they are divided."""
+    n, by_first = len(X), X[np.argsort(X[:, 0], kind="stable")]
+    sizes = np.cumsum([size for _ in range(n // 210 + 1) for size in (10, 200)])
+    first = X[: n // 5].copy()
+    first[:, : X.shape[1] // 3] = first[0, : X.shape[1] // 3]
+    by_side = X[np.argsort(X @ np.linalg.svd(X - X.mean(axis=0), full_matrices=False)[2][0] > 0, kind="stable")]
+    return {
+        "one": [X],
+        "8 equal": np.array_split(X, 8),
+        "40 equal": np.array_split(X, 40),
+        "5 first": [X[:5], *np.array_split(X[5:], 8)],
+        "sorted": np.array_split(by_first, 8),
+        "10 and 200": np.split(X, sizes[sizes < n]),
+        "two classes": np.array_split(by_side, 6),
+        "constants": [first, *np.array_split(X[n // 5 :], 6)],
+    }
+
+
+def _streamed(estimator, k, chunks, scale="global"):
+    """A variant of k components, or `IncrementalPCA`, after a pass."""
+    if isinstance(estimator, IncrementalPCA):
+        chunks = _first_of_size(chunks, k)
+    elif isinstance(estimator, StackedAutoencoder):
+        estimator = clone(estimator).set_params(layers=(4 * k, k), scale=scale)
+    else:
+        n_units = 64 if isinstance(estimator, SparseAutoencoder) else k
+        estimator = clone(estimator).set_params(n_components=n_units, scale=scale)
+    for chunk in chunks:
+        estimator.partial_fit(chunk)
+    return estimator
+
+
+def _first_of_size(chunks, k):
+    """Join the first chunks until they have k rows, which `IncrementalPCA` wants."""
+    n = next(i for i in range(1, len(chunks) + 1) if sum(map(len, chunks[:i])) >= k)
+    return [np.concatenate(chunks[:n]), *chunks[n:]]
+
+
+def _r2_of(estimator, test):
+    return r2(test, estimator.inverse_transform(estimator.transform(test)))
+
+
+def chunkings():
+    """Compare all variants with IncrementalPCA, however rows are divided."""
+    for name, estimator in VARIANTS.items():
+        n_below, n_cells = 0, 0
+        for table, train, test, k in tables():
+            print(f"{name:13s} {table:13s}", end="")
+            for chunks in _divided(train).values():
+                of_pca = _r2_of(_streamed(IncrementalPCA(k), k, chunks), test)
+                above = _r2_of(_streamed(estimator, k, chunks), test) - of_pca
+                n_below, n_cells = n_below + (above < -0.005), n_cells + 1
+                print(f"{above:+8.3f}", end="", flush=True)
+            print()
+        print(f"{name:13s} cells below -0.005: {n_below} of {n_cells}\n", flush=True)
+
+
+def outliers():
+    """Compare what an outlier costs."""
+    for name, estimator in VARIANTS.items():
+        n_cells, at_once, later = 0, 0, 0
+        for table, train, test, k in tables():
+            chunks = np.array_split(train, 10)
+            for scale_of in ("global", "standard", None):
+                clean = [_streamed(IncrementalPCA(k), k, chunks), _streamed(estimator, k, chunks, scale_of)]
+                for size, place in ((1e2, 0), (1e4, 10), (1e8, -1)):
+                    bad = chunks[3].copy()
+                    bad[place] = size * (1 + np.abs(train).max())
+                    costs = []
+                    for fitted in clean:
+                        with_one, without = copy.deepcopy(fitted), copy.deepcopy(fitted)
+                        with_one.partial_fit(bad)
+                        without.partial_fit(chunks[3])
+                        costs.append([_r2_of(without, test) - _r2_of(with_one, test)])
+                        for chunk in chunks:
+                            with_one.partial_fit(chunk)
+                            without.partial_fit(chunk)
+                        costs[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
+                    (pca_now, pca_later), (now, after) = costs
+                    n_cells, at_once, later = (
+                        n_cells + 1,
+                        at_once + (now > pca_now + 0.02),
+                        later + (after > pca_later + 0.02),
+                    )
+                    if now > pca_now + 0.02 or after > pca_later + 0.02:
+                        print(
+                            f"{name:13s} {table:13s} {scale_of!s:9s} {size:6.0e}: costs {now:.3f} (PCA {pca_now:.3f}), "
+                            f"a pass later {after:.3f} (PCA {pca_later:.3f})"
+                        )
+        print(
+            f"{name:13s} cells that lose .02 more than PCA: {at_once} at once, {later} a pass later, of {n_cells}\n",
+            flush=True,
+        )
+
+
 if __name__ == "__main__":
-    parts = {"chunks": chunks, "memmap": memmap, "sparse": csr}
+    parts = {"chunks": chunks, "memmap": memmap, "sparse": csr, "chunkings": chunkings, "outliers": outliers}
     if len(sys.argv) == 2:
         parts[sys.argv[1]]()
     else:

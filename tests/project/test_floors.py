@@ -29,9 +29,10 @@ FLOORS = [
     },
     {"skae._shapes"},
     {
-        *("skae._checkpoint", "skae._codes", "skae._fitted", "skae._onnx", "skae._regression", "skae._selection"),
-        "skae._validation",
+        *("skae._checkpoint", "skae._chunk", "skae._codes", "skae._fitted", "skae._onnx", "skae._regression"),
+        *("skae._selection", "skae._validation"),
     },
+    {"skae._stream"},
     {"skae._base", "skae._corruption"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants

@@ -1,0 +1,112 @@
+"""A chunk of a stream, and which of its rows networks don't train on."""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skae._rows import Rows, ScaledRows
+from skae._scaling import Moments
+
+HELD_OUT_SHARE = 0.2
+MOST_HELD_OUT = 256
+HELD_OUT_BYTES = 2**22
+HASHES = 2**32
+LEAST_JUDGES = 20  # held-out rows that can tell one network from another
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of a chunk and what is known of all rows by then.
+
+    Attributes
+    ----------
+    X : ndarray, CSR matrix or array of shape (n_samples, n_features)
+
+    moments : Moments
+        Of all rows.
+
+    usual : Moments
+        Of all rows, whose cells count as if they were no farther out than is usual.
+
+    rows : ScaledRows
+        Scaled by the usual moments.
+
+    held_out : dict
+        "rows" of X of all chunks that networks don't train on, (n, d), and the "hashes" that chose them, (n,).
+
+    trained_on : ndarray of int
+        The rows of this chunk that networks train on.
+
+    near : ndarray of int
+        Those that are not far out.
+
+    seed : int
+
+    first : bool
+        Whether there was none before.
+    """
+
+    X: Any
+    moments: Moments
+    usual: Moments
+    rows: ScaledRows
+    held_out: dict[str, np.ndarray]
+    trained_on: np.ndarray
+    near: np.ndarray
+    seed: int
+    first: bool
+
+    @property
+    def judges(self):
+        """Rows by which networks are compared, in X's units: None if there are too few."""
+        rows = self.held_out["rows"]
+        return rows if len(rows) >= LEAST_JUDGES else None
+
+
+def hold_out_of(rows, before, farthest, seed):
+    """Choose rows that networks don't train on: by hashes, so that a row that comes again is chosen again.
+
+    Of all rows seen, those with the least hashes are held out, a fifth at most. Rows that are farther from the mean
+    than ten times what is usual are not among them, nor are they trained on: PCA of all rows alone sees them.
+
+    Parameters
+    ----------
+    rows : ScaledRows
+        Of the chunk.
+
+    before : dict or None
+        What was held out of earlier chunks.
+
+    farthest : float
+        Squared distance from the mean, scaled, of what is not too far out.
+
+    seed : int
+
+    Returns
+    -------
+    held_out : dict
+        "rows" and "hashes" of all chunks.
+
+    trained_on : ndarray of int
+        The rows of this chunk that are left; all, where that is no more than one.
+
+    near : ndarray of int
+        Those that are not too far out.
+    """
+    d = rows.shape[1]
+    most = int(np.clip(HELD_OUT_BYTES // (8 * d), LEAST_JUDGES, MOST_HELD_OUT))
+    found = [before or {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}]
+    hashes, distances = [], []
+    for batch in Rows(rows.X).batches():
+        single = np.ascontiguousarray(batch, dtype=np.float32)
+        hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
+        distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
+        new = (hashes[-1] < HELD_OUT_SHARE * HASHES) & (distances[-1] <= farthest)
+        found.append({"rows": batch[new].astype(np.float64), "hashes": hashes[-1][new]})
+    hashes, near = np.concatenate(hashes), np.concatenate(distances) <= farthest
+    chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
+    held_out = {"rows": np.concatenate([some["rows"] for some in found])[place[:most]], "hashes": chosen[:most]}
+    trained_on = np.flatnonzero(near & ~np.isin(hashes, held_out["hashes"]))
+    return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes)), np.flatnonzero(near)

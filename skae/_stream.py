@@ -1,0 +1,436 @@
+"""Streams: how `partial_fit` goes on from chunk to chunk.
+
+A network is scaled once, when it starts, so that what it computes never changes with the scale of later rows. Beside it
+stands scikit-learn's `IncrementalPCA` of all rows seen. Some rows are held out from the network: on them it is compared
+with PCA, which is what users get while the network is not surely better, and where a network starts again that was left
+behind.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from skae._batches import RowDataset
+from skae._blueprint import Blueprint, load_weights, read_weights
+from skae._callbacks import Epochs, with_callbacks
+from skae._chunk import LEAST_JUDGES, Chunk, hold_out_of
+from skae._defaults import LIMIT, auto_stream_batch_size
+from skae._distributed import of_first
+from skae._layout import canonical
+from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
+from skae._rows import Rows, ScaledRows
+from skae._scaling import FEW, Moments, MomentsAbout, usual_range
+from skae._seeds import isolated_rng
+from skae._selection import Outcome, lower_bound
+from skae._threads import torch_threads
+from skae._training import (
+    FAR,
+    load_average,
+    make_net,
+    read_curves,
+    read_stream,
+    train,
+    warn_of_lost_chunk,
+    write_stream,
+)
+from skae.nn import Siblings
+
+SETTLED = 64  # rows: while fewer have been seen, the next chunk starts the network anew
+MOST_GAIN = 5.0  # medians
+NEW_SHARE = 0.1  # of the variance, in features that a network has not seen
+TRAINED = ("weights", "optimizer", "steps_done")  # what a network goes on from, beside the average of its weights
+UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that a chunk may be trained on.
+
+    Attributes
+    ----------
+    blueprint : Blueprint
+
+    average : dict of str to ndarray
+        Its weights, averaged over the last steps.
+
+    state : dict
+        "weights" as they are, the "optimizer"'s moments and "steps_done"; `UNTRAINED` for a new one.
+
+    start, exact : dict of str to ndarray, or None
+        The weights of PCA in its place: of the rows that are not far out, and of all.
+
+    followed : dict of str to ndarray, or None
+        The same as it was when its linear maps last moved with PCA.
+
+    unit, basis : ndarray or None
+        Units and principal axes of the inner code, (k,) and (k, d).
+    """
+
+    blueprint: Blueprint
+    average: dict[str, np.ndarray] | None
+    state: dict[str, Any]
+    start: dict[str, np.ndarray] | None = None
+    exact: dict[str, np.ndarray] | None = None
+    followed: dict[str, np.ndarray] | None = None
+    unit: np.ndarray | None = None
+    basis: np.ndarray | None = None
+
+
+class StreamMixin:
+    """The part of `BaseAutoencoder` that trains chunk after chunk."""
+
+    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - a variant's
+        """Where training starts, for PCA of all rows of a stream.
+
+        `rows` are some of them, scaled as the blueprint says, and `moments` those of all.
+        """
+        return pca
+
+    _follows_pca = True  # whether there is such a start, with linear maps
+
+    def _freedom(self, blueprint):
+        """By what the inner code of one start may be turned towards that of another: see `turn_towards`."""
+        return "sign" if blueprint.ordered else "rotation"
+
+    @with_callbacks
+    def _partial_fit(self, X, y, device, seed, first):
+        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
+        moments.link(self.loss, moments.scale(self.scale))  # refuses what is not in the range of a likelihood
+        if not first and self._blueprint.is_pca:
+            rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+            self._partial_fit_pca(rows, y, moments, self._rescaled(rows, moments), device, seed)
+            return
+        past = {} if first else self._stream if "usual" in (self._stream or ()) else self._stream_of_fit()
+        before = past.get("usual")
+        known = before if before is not None and before.n_rows >= FEW else None
+        within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
+        usual = (copy.deepcopy(before) or Moments()).update(Rows(X), within)
+        rows = ScaledRows(X, usual.mean, usual.scale(self.scale))
+        usual.check_float32(rows.scale)
+        anew = first or self._starts_anew(past, usual, rows)
+        seed_of_stream = seed if first else self._settings["seed"]
+        farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
+        held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
+        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, near, seed, first)
+        blueprint = self._blueprint_in(chunk, anew)
+        if blueprint.is_pca:
+            rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+            blueprint = replace(blueprint, **self._constants(moments, rows.mean, rows.scale))
+            self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
+            return
+        settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
+        pcas = self._pcas(chunk, past, blueprint)
+        candidate = self._candidate(chunk, past, blueprint, pcas, anew)
+        self._train_on(chunk, y, past, candidate, pcas, settings)
+
+    def _partial_fit_pca(self, rows, y, moments, blueprint, device, seed):
+        """Go on from chunk to chunk in closed form."""
+        if self.__sklearn_is_fitted__():
+            seed, old = self._settings["seed"], self._blueprint
+            start = LinearStart.of_weights(self._weights, self.explained_variance_ / self._unit(old.scale) ** 2)
+            start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
+        else:
+            start = self._common_start(rows, blueprint, seed)
+        settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
+        with Epochs(self, rows.X, y, 0, None):
+            vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
+
+    # What a chunk meets ----------------------------------------------------------------------------------------------
+
+    def _stream_of_fit(self):
+        """What `partial_fit` goes on from after `fit`: PCA is read back from the linear map that was its start."""
+        blueprint, weights = self._blueprint, self._weights
+        past = {"usual": self._moments, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
+        decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
+        if not blueprint.linear or not self._follows_pca:
+            return past
+        pca = LinearStart.of_decoder(decoder.astype(np.float64))
+        kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
+        past["pca"] = kept | {"center": blueprint.mean, "scale": blueprint.scale, "n_rows": self.n_samples_}
+        return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
+
+    def _starts_anew(self, past, usual, rows):
+        """Whether too little was seen before to have started a network: few rows, or many features that were constant.
+
+        Where PCA of all rows is the start, the latter don't matter. Elsewhere a larger chunk is waited for.
+        """
+        n_before, is_pca = past["usual"].n_rows, "pca" in past
+        if past["is_fitted"] or len(rows) < 2:
+            return False
+        if n_before < SETTLED:
+            return is_pca or len(rows) > n_before
+        share = usual.variance * np.square(rows.per_unit)
+        woken = share[self._blueprint.scale == 0].sum() > NEW_SHARE * share.sum()
+        return bool(woken) and not is_pca and len(rows) >= SETTLED
+
+    def _blueprint_in(self, chunk, anew):
+        """The blueprint of a network that is scaled as the rows of this chunk."""
+        rows, moments = chunk.rows, chunk.usual
+        if not anew:
+            return replace(self._blueprint, **self._constants(moments, rows.mean, rows.scale))
+        if not (self.init == "pca" and self._follows_pca):  # layers that are trained now are trained on what is not far
+            rows = ScaledRows(chunk.X[chunk.trained_on], rows.mean, rows.scale)
+        blueprint = self._new_blueprint(rows, moments, chunk.seed)
+        keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
+        return blueprint if chunk.first or not keeps_size else replace(blueprint, sizes=self._blueprint.sizes)
+
+    def _constants(self, moments, mean, scale):
+        """What the blueprint of a network holds that is scaled so, of rows with these moments."""
+        per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        return {
+            "mean": mean,
+            "scale": scale,
+            "spread": (np.sqrt(moments.variance) + np.abs(moments.mean - mean) / LIMIT) * per_unit,
+            "link": moments.link(self.loss, scale),
+            "formula": self._formula(MomentsAbout(moments, mean), scale),
+        }
+
+    def _woken(self, moments):
+        """The network's own blueprint, in which features that had no scale until now have one."""
+        old, scale = self._blueprint, moments.scale(self.scale)
+        if self.scale == "global" and old.scale.any():
+            scale = np.where(scale > 0, old.scale.max(), 0.0)
+        woken = (old.scale == 0) & (scale > 0)
+        new = self._constants(moments, old.mean, np.where(woken, scale, old.scale))
+        new["spread"] = np.where(woken, new["spread"], old.spread)
+        if old.link is not None:
+            new["link"] = tuple(np.where(woken, now, was) for now, was in zip(new["link"], old.link, strict=True))
+        return replace(old, **new)
+
+    def _pcas(self, chunk, past, blueprint):
+        """PCA of all rows by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
+        if not (blueprint.linear and self._follows_pca) or not (chunk.first or "pca" in past):
+            return {}
+        rows, k = chunk.rows, blueprint.n_components
+        pcas = {"pca": _updated(past.get("pca"), rows, k, chunk.seed)}
+        if len(chunk.near) == len(rows) and "near" not in past:
+            return pcas  # they are the same
+        before = past.get("near", past.get("pca"))
+        if before is None and len(chunk.near) < 2:
+            return pcas
+        return pcas | {"near": _updated(before, rows.take(chunk.near), k, chunk.seed)}
+
+    def _starts(self, chunk, blueprint, pcas):
+        """Where training would start now, and what is shown in the network's place: of rows not far out, and of all."""
+        rows = chunk.rows
+        some = rows if chunk.judges is None else ScaledRows(chunk.judges, rows.mean, rows.scale)
+
+        def start_of(name, moments):
+            pca = _start_in(pcas[name], blueprint.n_components)
+            return of_first(self._start_of_pca(pca, some, moments, blueprint, chunk.seed))
+
+        of_all = start_of("pca", chunk.moments)
+        return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
+
+    def _candidate(self, chunk, past, blueprint, pcas, anew):
+        """The network that this chunk is trained on: the one there is, maybe moved with PCA, or a new one."""
+        starts = self._starts(chunk, blueprint, pcas) if pcas else None
+        if anew:
+            return self._new_candidate(chunk, blueprint, starts)
+        old, rows = self._woken(chunk.usual), chunk.rows
+        woken = np.flatnonzero(old.scale != self._blueprint.scale)
+        average, weights = (_without(past[name], woken, old) for name in ("average", "weights"))
+        candidates = [Candidate(old, average, {name: past[name] for name in TRAINED} | {"weights": weights})]
+        in_place, basis = None, None  # what is surely better makes the network start again: PCA, or the mean
+        if starts is not None:
+            units = rows.mean, rows.scale, old.mean, old.scale
+            basis, unit = past["basis"], past["unit"]
+            if unit is not None:
+                unit = unit * self._unit(old.scale) / self._unit(rows.scale)
+            starts = [of.turned(turn_towards(basis, of.components, self._freedom(old))) for of in starts]
+            identity, basis = np.eye(len(basis)), starts[0].components
+            in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
+            common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
+            candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
+            if not past["is_fitted"]:  # the linear maps of a fit have been trained on all rows by then
+                candidates.append(_moved(candidates[0]))
+        rival = self._losses(chunk, old, in_place)
+        losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
+        best = -1 if chunk.judges is None or _surely_less(losses[-1], losses[0]) else 0
+        starts_again = chunk.judges is not None and _surely_less(rival, losses[best])
+        best, starts_again = of_first((best, starts_again))
+        if not starts_again or (starts is None and len(rows) < SETTLED):
+            return candidates[best]
+        if starts is None:
+            blueprint = self._blueprint_in(chunk, anew=True)
+        return self._new_candidate(chunk, blueprint, starts, self._blueprint.axes)
+
+    def _new_candidate(self, chunk, blueprint, starts, axes=None):
+        """A network at its start. Of axes that are given, only the unit changes."""
+        own = None
+        if starts is not None:
+            own, of_all = starts
+        elif self._has_start(blueprint):
+            limit = LIMIT * blueprint.spread
+            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit)
+            own = self._common_start(near, blueprint, chunk.seed)
+        if own is None:
+            return Candidate(replace(blueprint, axes=None), None, UNTRAINED)
+        new_axes = own.axes(self._unit(blueprint.scale), self.whiten)
+        if axes is not None and new_axes is not None:
+            new_axes = (new_axes[0], *axes[1:])
+        weights, common = own.weights(), {}
+        if starts is not None:
+            exact = weights
+            if of_all is not own:
+                turn = turn_towards(own.components, of_all.components, self._freedom(blueprint))
+                exact = of_all.turned(turn, own.unit).weights()
+            common = {"start": weights, "exact": exact, "followed": weights}
+            common |= {"unit": own.unit, "basis": own.components}
+        return Candidate(replace(blueprint, axes=new_axes), weights, UNTRAINED, **common)
+
+    # Training on it --------------------------------------------------------------------------------------------------
+
+    def _train_on(self, chunk, y, past, candidate, pcas, settings):
+        blueprint, state, seed = candidate.blueprint, candidate.state, chunk.seed
+        device, n_rows = settings["device"], len(chunk.rows)
+        batch_size = auto_stream_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        module = blueprint.build(self._module_class, candidate.average, seed=seed)
+        before = read_weights(module)
+        net = make_net(
+            Siblings([module], device),
+            n_rows,
+            **settings | {"max_iter": None, "batch_size": batch_size, "seed": seed},
+        )
+        if state["weights"] is not None:
+            write_stream(net, state)
+        rows = ScaledRows(chunk.X, blueprint.mean, blueprint.scale)
+        near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
+        dataset = RowDataset(near.on_device(device), [chunk.trained_on])
+        curves = {} if chunk.first else self._curves
+
+        def attributes_now(module, exact=None):
+            epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
+            joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
+            outcome = Outcome(epoch=epoch, module=module, curves=joined, weights=exact or {})
+            return self._trained(rows, chunk.moments, blueprint, settings, outcome, axes=blueprint.axes)
+
+        work = self._work_of_step(blueprint, min(batch_size, n_rows))
+        with torch_threads(work), Epochs(self, chunk.X, y, 1, attributes_now) as epochs:
+            for _ in train(net, dataset, None, epochs, max_iter=1):
+                pass
+            state = read_stream(net)
+            load_average(net)
+            after = read_weights(module)
+            losses = [self._losses(chunk, blueprint, weights) for weights in (before, after, state["weights"])]
+            lost = not net.is_sound or not _is_sound(losses, self._losses(chunk, blueprint, None))
+            if of_first(lost):
+                warn_of_lost_chunk(chunk.first)
+                if not chunk.first:
+                    return  # all is as it was before
+            if of_first(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
+                after, state, losses[1] = before, candidate.state, losses[0]
+            network = {"average": after, **{name: state[name] for name in TRAINED}}
+            is_network = self._is_shown(chunk, past, candidate, losses[1])
+            exact = None if is_network else candidate.exact  # the mean of an outlier's rows is beyond a float32
+            load_weights(module, after if is_network else self._blank(candidate))
+            stream = {
+                **network,
+                "usual": chunk.usual,
+                "held_out": chunk.held_out,
+                **pcas,
+                "followed": candidate.followed,
+                "unit": candidate.unit,
+                "basis": candidate.basis,
+                "is_fitted": past.get("is_fitted", False),
+                "is_network": is_network,
+            }
+            vars(self).update(attributes_now(module, exact), _stream=canonical(stream))
+
+    def _is_shown(self, chunk, past, candidate, losses):
+        """Whether users get the network, and not PCA: only if it is surely better, or was fitted and is not worse."""
+        if candidate.start is None:
+            return True
+        stays = past.get("is_fitted", False) and past["is_network"]
+        if chunk.judges is None:
+            return stays
+        of_pca = self._losses(chunk, candidate.blueprint, candidate.exact)
+        return of_first(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
+
+    def _blank(self, candidate):
+        """Weights of the network as PCA of all rows would start it."""
+        return read_weights(candidate.blueprint.build(self._module_class, candidate.exact))
+
+    def _losses(self, chunk, blueprint, weights):
+        """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
+        X = chunk.judges if chunk.judges is not None else Rows(chunk.X).read(slice(0, LEAST_JUDGES))
+        rows = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale)
+        x = torch.tensor(rows.read(slice(None)))
+        module = blueprint.build(self._module_class, weights, torch.float64)
+        module.generator = torch.Generator().manual_seed(chunk.seed)
+        with isolated_rng(chunk.seed), torch.no_grad():
+            if weights is None:
+                return module.reconstruction(torch.zeros_like(x), x, x).numpy()
+            terms = module.losses(x)
+        return sum(term.expand(len(x)) for term in terms.values()).numpy()
+
+
+def _start_in(pca, n_components):
+    return LinearStart.of(pca["mean"], pca["components"], pca["variance"], n_components)
+
+
+def _updated(pca, rows, n_components, seed):
+    """What is kept of the PCA of rows seen before, if any, and of more, in the units of these."""
+    if pca is None:
+        start, n_before = linear_start(rows, n_components, seed), 0
+    else:
+        n_before = pca["n_rows"]
+        start = updated_start(_start_in(pca, n_components), n_before, pca["center"], pca["scale"], rows)
+    start = of_first(start)
+    kept = {"mean": start.mean, "components": start.components, "variance": start.variance}
+    return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
+
+
+def _is_sound(losses, blank):
+    """Whether no later losses of the same rows are far above the first, and above those of their mean."""
+    first, *later = [of_one.mean() for of_one in losses]
+    with np.errstate(invalid="ignore"):
+        return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
+
+
+def _surely_less(losses, others):
+    """Whether losses of rows are surely below others of the same rows.
+
+    A gain counts no more than some times the median one: a few rows that lie elsewhere don't decide for all.
+    """
+    if not np.isfinite(others).all():
+        return bool(np.isfinite(losses).all())
+    if not np.isfinite(losses).all():
+        return False
+    gain = others - losses
+    most = MOST_GAIN * np.median(np.abs(gain))
+    return bool(lower_bound(gain.clip(-most, most)[:, None])[0] > 0)
+
+
+def _without(weights, features, blueprint):
+    """Weights of a dense network that takes no notice of features that it has not seen yet, and gives none back."""
+    if weights is None or not len(features) or blueprint.architecture is not None:
+        return weights
+    weights = {name: value.copy() for name, value in weights.items()}
+    layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight") and ".linear." not in name]
+    first = [name for name in layers if name.startswith("encoder.")][:1]
+    last = [name for name in layers if name.startswith("decoder.")][-1:]
+    for name in first:
+        weights[f"{name}.weight"][:, features] = 0
+    for name in last:
+        weights[f"{name}.weight"][features] = 0
+        weights[f"{name}.bias"][features] = 0
+    return weights
+
+
+def _moved(candidate):
+    """The same network with linear maps that have moved as PCA has."""
+    linear = {name: now for name, now in candidate.start.items() if ".linear." in name or ".far" in name}
+    moved = {name: now - candidate.followed[name] for name, now in linear.items()}
+
+    def by(weights):
+        return weights and {
+            name: (value + moved[name]).astype(value.dtype) if name in moved else value
+            for name, value in weights.items()
+        }
+
+    state = candidate.state | {"weights": by(candidate.state["weights"])}
+    return replace(candidate, average=by(candidate.average), state=state, followed=candidate.start)
