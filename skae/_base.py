@@ -311,159 +311,6 @@ class BaseAutoencoder(
         return self
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
-    def _checked_target(self, X, y):
-        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
-        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
-            warnings.warn(
-                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
-                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
-                stacklevel=4,
-            )
-        return y
-
-    def _clean_rows(self, y):  # noqa: ARG002 - a variant's
-        """The rows that those of X are to become, if y holds some; None is X."""
-        return
-
-    def _counted(self, moments, X, y):
-        """Moments of more rows, and the rows scaled by them."""
-        clean = self._clean_rows(y)
-        moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
-        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean)
-
-    _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
-
-    def _shown_axes(self, module, rows):
-        """Axes in which codes are shown, and their variance."""
-        if self.code_activation == "identity":
-            return shown_axes(module, rows, whiten=self.whiten)
-        return None, code_variance(module, rows)  # the user wants the activation's range
-
-    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
-        """More attributes of the trained module, of shape and meaning that are the variant's."""
-        return {}
-
-    @abstractmethod
-    def __init__(
-        self,
-        n_components: CodeSize,
-        *,
-        hidden_layer_sizes: LayerSizes,
-        activation: Activation,
-        code_activation: Activation = "identity",  # a variant may have no use for this and the next three
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss,
-        scale: Scale,
-        max_iter: Auto | int,
-        batch_size: Auto | int,
-        learning_rate: Auto | float,
-        weight_decay: float,
-        early_stopping: Auto | bool,
-        validation_fraction: Auto | float,
-        cv: CrossValidator,
-        n_iter_no_change: int,
-        tol: float,
-        warm_start: bool,
-        checkpoint: StrPath | None,
-        checkpoint_interval: int,
-        device: str,
-        mixed_precision: bool,
-        compile: bool,
-        random_state: Seed,
-        verbose: int,
-    ) -> None:
-        self.n_components = n_components
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.code_activation = code_activation
-        self.init = init
-        self.ordered = ordered
-        self.whiten = whiten
-        self.loss = loss
-        self.scale = scale
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.cv = cv
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.checkpoint = checkpoint
-        self.checkpoint_interval = checkpoint_interval
-        self.device = device
-        self.mixed_precision = mixed_precision
-        self.compile = compile
-        self.random_state = random_state
-        self.verbose = verbose
-
-    # Fitting ---------------------------------------------------------------------------------------------------------
-
-    @typed(_fit_context(prefer_skip_nested_validation=True))
-    def fit(
-        self,
-        X: MatrixLike,
-        y: object = None,
-        *,
-        X_val: MatrixLike | None = None,
-        groups: ArrayLike | None = None,
-    ) -> Self:
-        """Fit the autoencoder to X.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
-            batch by batch.
-
-        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
-            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
-
-        X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a
-            Pipeline they have to pass the earlier steps as well: see `transform_input` of
-            :class:`~sklearn.pipeline.Pipeline`.
-
-        groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are held out as a whole, or passed
-            on to `cv`.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
-            `validation_fraction` exclude each other, or `device` is not on this machine.
-        """
-        with self._or_as_before(), usual_torch():
-            warm = self.warm_start and self.__sklearn_is_fitted__()
-            with agreed() as facts:
-                X = self._checked(X, reset=not warm, least=2)
-                y = self._checked_target(X, y)
-                self._check_more_parameters()
-                X_val, groups = self._checked_validation(X, y, X_val, groups)
-                if warm:
-                    self._check_unchanged("warm_start=True")
-                seed, checkpoint = self._draw_seed(), None
-                self._state_facts(facts, X, y, seed, warm, X_val=X_val, groups=groups)
-            seed = of_first(seed)
-            if self.checkpoint is not None:
-                checkpoint = self._open_checkpoint(X, y, seed, warm, X_val, groups)
-                seed = checkpoint.seed
-            with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
-                self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, checkpoint)
-        return self
-
-    @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
 
@@ -480,9 +327,9 @@ class BaseAutoencoder(
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data.
 
-        y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
-            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
+        y : Ignored
+            Not used, present for API consistency by convention. Clean rows, which `DenoisingAutoencoder.fit` takes, are
+            refused.
 
         Returns
         -------
@@ -499,6 +346,11 @@ class BaseAutoencoder(
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
                 y = self._checked_target(X, y)
+                if self._clean_rows(y) is not None:
+                    raise ValueError(
+                        "partial_fit takes no clean rows as y: a stream draws its noise. Pass all pairs to "
+                        "fit(X_noisy, X_clean), or clean rows as X."
+                    )
                 self._check_more_parameters()
                 if not first:
                     self._check_unchanged("partial_fit")

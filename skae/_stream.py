@@ -107,7 +107,7 @@ class StreamMixin:
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or Moments()).update(Rows(X), within)
+        usual = (copy.deepcopy(before) or Moments()).update(Rows(X), within=within)
         rows = ScaledRows(X, usual.mean, usual.scale(self.scale))
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
@@ -265,7 +265,7 @@ class StreamMixin:
             own, of_all = starts
         elif self._has_start(blueprint):
             limit = LIMIT * blueprint.spread
-            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit)
+            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit=limit)
             own = self._common_start(near, blueprint, chunk.seed)
         if own is None:
             return Candidate(replace(blueprint, axes=None), None, UNTRAINED)

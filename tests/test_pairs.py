@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder
 from skae._corruption import CORRUPTIONS
 from skae._pca import covariance_of
-from skae._regression import Noise, _by_covariance, _covariance_of_pairs, _in_the_span
+from skae._regression import Noise, _covariance_of_pairs, _in_the_span, denoising_start_of
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 
@@ -88,7 +88,7 @@ def test_pairs_start_in_the_span_of_rows_where_features_would_have_it(n, d, k, l
     struck = np.where(rng.random((50 * n, d)) < level, 0, np.tile(x, (50, 1)))
     noise = Noise(struck.mean(axis=0), np.square(struck).mean(axis=0), (struck * np.tile(x, (50, 1))).mean(axis=0))
     mean, covariance = covariance_of(rows)
-    expected = _by_covariance(mean, covariance, noise, k, _covariance_of_pairs(rows, mean), ridge)
+    expected = denoising_start_of(mean, covariance, noise, k, _covariance_of_pairs(rows, mean), ridge)
     start = _in_the_span(x, noise, k, rows.clean.read(slice(None)), ridge)
     np.testing.assert_allclose(start.mean, expected.mean, atol=1e-12)
     denoiser, wanted = (each.components.T @ each.filters for each in (start, expected))

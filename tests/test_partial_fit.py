@@ -210,13 +210,13 @@ def test_the_scale_of_a_network_is_not_blown_up():
     bad = X.copy()
     bad[3, 1] = 1e8
     for one_unit in (True, False):
-        moments = Moments().update(Rows(bad), usual_range(Rows(bad), None, one_unit=one_unit))
+        moments = Moments().update(Rows(bad), within=usual_range(Rows(bad), None, one_unit=one_unit))
         np.testing.assert_allclose(np.sqrt(moments.variance), X.std(axis=0), rtol=0.3)
         one = bad[3:4]
-        moments.update(Rows(one), usual_range(Rows(one), moments, one_unit=one_unit))
+        moments.update(Rows(one), within=usual_range(Rows(one), moments, one_unit=one_unit))
         np.testing.assert_allclose(np.sqrt(moments.variance), X.std(axis=0), rtol=0.5)
     elsewhere = 100 * X + 7
-    moments.update(Rows(elsewhere), usual_range(Rows(elsewhere), moments, one_unit=True))
+    moments.update(Rows(elsewhere), within=usual_range(Rows(elsewhere), moments, one_unit=True))
     assert moments.variance.min() > 1000
 
 

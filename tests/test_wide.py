@@ -14,7 +14,7 @@ from skae import Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, 
 from skae._corruption import CORRUPTIONS
 from skae._defaults import affordable
 from skae._pca import covariance_of
-from skae._regression import Noise, _by_covariance, _in_the_span, denoising_start
+from skae._regression import Noise, _in_the_span, denoising_start, denoising_start_of
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._threads import work_of_all
@@ -83,7 +83,7 @@ def test_a_denoiser_starts_in_the_span_of_rows_where_features_would_have_it(
     hypothesis.assume(rows.scale.any())
     noise = measured(rows, corruption, level, quiet)
     k = min(k, n - 1, d)
-    by_features = _by_covariance(*covariance_of(rows), noise, k)
+    by_features = denoising_start_of(*covariance_of(rows), noise, k)
     assert_same(_in_the_span(rows.read(slice(None)), noise, k), by_features)
     assert_same(denoising_start(rows, noise, k), by_features)
 

@@ -267,7 +267,6 @@ OTHER_MEANINGS = {
     ("skae.AutoencoderOutlierDetector.fit", "X"): "training data",
     ("skae.LatentSampler.fit", "X"): "training data",
     ("skae.Autoencoder.fit", "y"): "clean rows, of a denoiser",
-    ("skae.Autoencoder.partial_fit", "y"): "clean rows, of a denoiser",
     ("skae.DenoisingAutoencoder.score", "y"): "clean rows",
     ("skae.Autoencoder.inverse_transform", "X"): "codes",
     ("skae.AutoencoderOutlierDetector.fit", "y"): "whatever is inside may use it",
