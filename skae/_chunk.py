@@ -77,7 +77,7 @@ def hold_out_of(rows, before, farthest, seed):
         Of the chunk.
 
     before : dict or None
-        What was held out of earlier chunks.
+        What was returned for earlier chunks.
 
     farthest : float
         Squared distance from the mean, scaled, of what is not too far out.
@@ -87,7 +87,7 @@ def hold_out_of(rows, before, farthest, seed):
     Returns
     -------
     held_out : dict
-        "rows" and "hashes" of all chunks.
+        "rows" and "hashes" of all chunks, and the "mean" and "per_unit" by which rows are scaled for their hashes.
 
     trained_on : ndarray of int
         The rows of this chunk that are left; all, where that is no more than one.
@@ -95,18 +95,23 @@ def hold_out_of(rows, before, farthest, seed):
     near : ndarray of int
         Those that are not too far out.
     """
-    d = rows.shape[1]
+    d, unit = rows.shape[1], rows.per_unit
+    if before is None:  # hashes are of rows in these units from now on, and so the same whatever the units of X
+        before = {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}
+        before |= {"mean": rows.mean, "per_unit": np.where(unit > 0, unit, unit.max()) if unit.any() else np.ones(d)}
     most = int(np.clip(HELD_OUT_BYTES // (8 * d), LEAST_JUDGES, MOST_HELD_OUT))
-    found = [before or {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}]
+    found = [before]
     hashes, distances = [], []
     for batch in Rows(rows.X).batches():
-        single = np.ascontiguousarray(batch, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            single = ((batch - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
         hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
         distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
         new = (hashes[-1] < HELD_OUT_SHARE * HASHES) & (distances[-1] <= farthest)
         found.append({"rows": batch[new].astype(np.float64), "hashes": hashes[-1][new]})
     hashes, near = np.concatenate(hashes), np.concatenate(distances) <= farthest
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
-    held_out = {"rows": np.concatenate([some["rows"] for some in found])[place[:most]], "hashes": chosen[:most]}
+    kept = np.concatenate([some["rows"] for some in found])[place[:most]]
+    held_out = before | {"rows": kept, "hashes": chosen[:most]}
     trained_on = np.flatnonzero(near & ~np.isin(hashes, held_out["hashes"]))
     return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes)), np.flatnonzero(near)

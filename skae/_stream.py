@@ -122,9 +122,11 @@ class StreamMixin:
             self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
             return
         settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
-        pcas = self._pcas(chunk, past, blueprint)
-        candidate = self._candidate(chunk, past, blueprint, pcas, anew)
-        self._train_on(chunk, y, past, candidate, pcas, settings)
+        batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
+        with torch_threads(self._work_of_step(blueprint, min(batch_size, len(rows)))):
+            pcas = self._pcas(chunk, past, blueprint)
+            candidate = self._candidate(chunk, past, blueprint, pcas, anew)
+            self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
     def _partial_fit_pca(self, rows, y, moments, blueprint, device, seed):
         """Go on from chunk to chunk in closed form."""
@@ -284,17 +286,13 @@ class StreamMixin:
 
     # Training on it --------------------------------------------------------------------------------------------------
 
-    def _train_on(self, chunk, y, past, candidate, pcas, settings):
+    def _train_on(self, chunk, y, past, candidate, pcas, settings, batch_size):
         blueprint, state, seed = candidate.blueprint, candidate.state, chunk.seed
-        device, n_rows = settings["device"], len(chunk.rows)
-        batch_size = auto_stream_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        device = settings["device"]
         module = blueprint.build(self._module_class, candidate.average, seed=seed)
         before = read_weights(module)
-        net = make_net(
-            Siblings([module], device),
-            n_rows,
-            **settings | {"max_iter": None, "batch_size": batch_size, "seed": seed},
-        )
+        of_stream = settings | {"max_iter": None, "batch_size": batch_size, "seed": seed}
+        net = make_net(Siblings([module], device), len(chunk.rows), **of_stream)
         if state["weights"] is not None:
             write_stream(net, state)
         rows = ScaledRows(chunk.X, blueprint.mean, blueprint.scale)
@@ -308,8 +306,7 @@ class StreamMixin:
             outcome = Outcome(epoch=epoch, module=module, curves=joined, weights=exact or {})
             return self._trained(rows, chunk.moments, blueprint, settings, outcome, axes=blueprint.axes)
 
-        work = self._work_of_step(blueprint, min(batch_size, n_rows))
-        with torch_threads(work), Epochs(self, chunk.X, y, 1, attributes_now) as epochs:
+        with Epochs(self, chunk.X, y, 1, attributes_now) as epochs:
             for _ in train(net, dataset, None, epochs, max_iter=1):
                 pass
             state = read_stream(net)
