@@ -52,6 +52,7 @@ def test_one_search_compares_pca_with_autoencoders(digits):
     assert search.cv_results_["mean_test_score"][1] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_search_of_the_readme(digits):
     y = np.arange(len(digits)) % 3
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", PCA()), ("classify", LogisticRegression(max_iter=1000))])
