@@ -1,6 +1,7 @@
 """What a fitted autoencoder does, whatever fitted it: encode, decode, score, and survive a pickle."""
 
 import contextlib
+import inspect
 import os
 from contextvars import ContextVar
 from dataclasses import replace
@@ -117,6 +118,8 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             raise ValueError(
                 f"This {type(self).__name__} was pickled by skae {writer['skae']}, and this is {SKAE}: update skae."
             )
+        parameters = inspect.signature(type(self)).parameters.items()  # an earlier release may have had fewer
+        state = {name: parameter.default for name, parameter in parameters} | state
         super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
         if "_blueprint" in state:
             parameters = self.get_params(deep=False)

@@ -484,7 +484,10 @@ def _structure(layers):
 
     def parameters(layer):
         values = layer.get_params(deep=False)
-        return {name: plain(name, value) for name, value in values.items() if not _is_seed(name)}
+        counts = {name: value for name, value in values.items() if not _is_seed(name)}
+        if counts.get("cv") is None:  # which earlier releases did not have
+            counts.pop("cv", None)
+        return {name: plain(name, value) for name, value in counts.items()}
 
     return [
         int(layer) if isinstance(layer, Integral) else (layer[0], type(layer[1]).__name__, parameters(layer[1]))
