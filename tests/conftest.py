@@ -153,11 +153,8 @@ def _with_other_signs(decompose):
             return found  # values alone
         if len(found) == 2:
             values, vectors = found
-            return (
-                type(found)(values, vectors * _signs(values))
-                if type(found) is tuple
-                else found._replace(eigenvectors=vectors * _signs(values))
-            )
+            turned = vectors * _signs(values)
+            return (values, turned) if type(found) is tuple else found._replace(eigenvectors=turned)
         left, values, right = found
         if left.shape[1] != len(values) or len(right) != len(values):
             return found
