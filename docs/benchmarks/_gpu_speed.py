@@ -1,0 +1,415 @@
+"""The parts of `gpu.py` that measure: waits, steps, epochs, images, many rows, compiled steps."""
+
+import contextlib
+import copy
+import math
+import statistics
+import time
+import warnings
+
+import numpy as np
+import torch
+from _measure import made_up, r2
+from _systems import Net
+from torch import nn
+from torch.nn import functional as F
+
+import skae
+from skae._training import make_net
+from skae.nn import Siblings
+
+NARROW, MIDDLE, WIDE = (10, 32, 2), (30, 64, 16), (784, 512, 256, 32)
+PRECISIONS = {
+    "float32": lambda device: contextlib.nullcontext(),
+    "TF32": lambda device: _tf32(),
+    "bfloat16": lambda device: torch.autocast(device, torch.bfloat16),
+}
+
+
+@contextlib.contextmanager
+def _tf32():
+    """Let products round their operands to TF32."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def is_cuda(device):
+    """Whether there are CUDA's graphs, waits and TF32."""
+    return torch.device(device).type == "cuda"
+
+
+def wait(device):
+    """Wait until the device has done all that was asked of it."""
+    if is_cuda(device):
+        torch.cuda.synchronize()
+
+
+def milliseconds(step, device, n=40, repeats=5):
+    """Median milliseconds of a step."""
+    for _ in range(5):
+        step()
+    times = []
+    for _ in range(repeats):
+        wait(device)
+        start = time.perf_counter()
+        for _ in range(n):
+            step()
+        wait(device)
+        times.append((time.perf_counter() - start) / n)
+    return 1e3 * statistics.median(times)
+
+
+def graphed(step):
+    """Capture a step as a CUDA graph; return what replays it."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(4):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+class StridedNet(nn.Module):
+    """The convolutional autoencoder for images of 28 x 28 that one would write: strides down, transposed ones up."""
+
+    def __init__(self, channels=(64, 32, 16), k=16):
+        super().__init__()
+        a, b, c = channels
+        self.layers = nn.Sequential(
+            *(nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, a, 3, 2, 1), nn.ReLU(), nn.Conv2d(a, b, 3, 2, 1), nn.ReLU()),
+            *(nn.Conv2d(b, c, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16 * c, k), nn.Linear(k, 16 * c)),
+            *(nn.Unflatten(1, (c, 4, 4)), nn.ConvTranspose2d(c, b, 3, 2, 1), nn.ReLU()),
+            *(nn.ConvTranspose2d(b, a, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(a, 1, 4, 2, 1), nn.Flatten()),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class PooledNet(nn.Module):
+    """The same with pooling and upsampling, as `ConvolutionalAutoencoder` has them."""
+
+    def __init__(self, channels=(64, 32, 16), k=16):
+        super().__init__()
+        a, b, c = channels
+        layers, sizes = [nn.Unflatten(1, (1, 28, 28))], (28, 14, 7, 4)
+        for n_in, n_out in ((1, a), (a, b), (b, c)):
+            layers += [nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+        layers += [nn.Flatten(), nn.Linear(16 * c, k), nn.Linear(k, 16 * c), nn.Unflatten(1, (c, 4, 4))]
+        for n_in, n_out, size in ((c, b, sizes[2]), (b, a, sizes[1]), (a, 1, sizes[0])):
+            layers += [nn.Upsample((size, size)), nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-1], nn.Flatten())
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class LSTMNet(nn.Module):
+    """The LSTM autoencoder that one would write, for 28 steps of 28 features."""
+
+    def __init__(self, hidden_size=64, k=16):
+        super().__init__()
+        self.reader, self.writer = nn.LSTM(28, hidden_size, batch_first=True), nn.LSTM(k, hidden_size, batch_first=True)
+        self.code, self.output = nn.Linear(hidden_size, k), nn.Linear(hidden_size, 28)
+
+    def forward(self, x):
+        _, (hidden, _) = self.reader(x.unflatten(1, (28, 28)))
+        seen = self.code(hidden[0])[:, None].expand(-1, 28, -1)
+        return self.output(self.writer(seen)[0]).flatten(1)
+
+
+class ByHand:
+    """A loop as one would write it, with rows that are on the device."""
+
+    def __init__(self, net, X, device, batch_size, precision="float32", compiled=False, fused=False):
+        torch.manual_seed(0)
+        self.rows, self.device, self.batch_size = torch.tensor(X, device=device), device, batch_size
+        self.net = net().to(device)
+        self.model = torch.compile(self.net) if compiled else self.net
+        options = {"fused": True, "capturable": True} if fused else {}
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, **options)
+        self.precision = lambda: PRECISIONS[precision](torch.device(device).type)
+        self.index = torch.randint(len(X), (batch_size,), device=device)
+
+    def step(self):
+        """Take one step on the rows of `index`."""
+        batch = self.rows[self.index]
+        self.optimizer.zero_grad()
+        with self.precision():
+            loss = F.mse_loss(self.model(batch), batch)
+        loss.backward()
+        self.optimizer.step()
+
+    def epoch(self):
+        """Pass over the rows."""
+        for self.index in torch.randperm(len(self.rows), device=self.device).split(self.batch_size):
+            self.step()
+
+
+class Ours:
+    """A step of ours, as `fit` takes it, and the same captured by hand."""
+
+    def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, capturable=False):
+        fitted = estimator.set_params(device=device, max_iter=1, early_stopping=False, init="random").fit(X[:600])
+        modules = [copy.deepcopy(fitted.net_.module_) for _ in range(members)]
+        settings = fitted._settings | {"device": torch.device(device), "batch_size": batch_size, "max_iter": 9}
+        settings["mixed_precision"] = precision == "bfloat16"
+        self.net, self.rows = make_net(Siblings(modules, device), len(X), **settings), torch.tensor(X, device=device)
+        if capturable:
+            for group in self.net.optimizer_.param_groups:
+                group["capturable"], group["lr"] = True, torch.tensor(float(group["lr"]), device=device)
+        self.net.notify("on_train_begin", X=None, y=None)
+        self.index = torch.randint(len(X), (members, batch_size), device=device)
+        self.precision = lambda: PRECISIONS[precision](torch.device(device).type)
+        self.tf32 = precision == "TF32"
+
+    def step(self):
+        """Take a step by the net's own method."""
+        with _tf32() if self.tf32 else contextlib.nullcontext():
+            self.net.train_step((self.rows[self.index], None))
+
+    def bare_step(self):
+        """Take the same step without what the host decides: this can be captured."""
+        module = self.net.module_
+        with self.precision():
+            loss = sum(term.reshape(len(term), -1).mean(dim=1) for term in module.losses(self.rows[self.index]).values())
+        module.differentiate(loss.sum())
+        module.clip_gradients(1.0)
+        self.net.optimizer_.step()
+
+
+def autoencoder(sizes, **params):
+    """Ours with the layers of such a net."""
+    return skae.Autoencoder(sizes[-1], hidden_layer_sizes=sizes[1:-1], random_state=0, **params)
+
+
+def operations(sizes, batch_size):
+    """Floating-point operations of a step of a dense net with linear branches: the least that it takes."""
+    weights = 2 * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False)) + 2 * sizes[0] * sizes[-1]
+    inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # the rows themselves are not differentiated by
+    return 2 * batch_size * (3 * weights - inputs)
+
+
+def peaks(device, short):
+    """Measured rates of matrix products, in FLOP/s, by precision."""
+    n, found = 512 if short or not is_cuda(device) else 8192, {}
+    for name in PRECISIONS if is_cuda(device) else ["float32"]:
+        a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if name == "bfloat16" else torch.float32)
+        with _tf32() if name == "TF32" else contextlib.nullcontext():
+            found[name] = 2 * n**3 / (milliseconds(lambda a=a: a @ a, device, n=4, repeats=3) / 1e3)
+    return found
+
+
+def waits(device, short):
+    """Print how often the host waits, and how many kernels a step is."""
+    X = made_up(1500, 64, 8)
+    if is_cuda(device):
+        for kind in (
+            skae.Autoencoder(8),
+            skae.Autoencoder(8, ordered=True),
+            *(skae.DenoisingAutoencoder(8), skae.VariationalAutoencoder(8), skae.SparseAutoencoder(32)),
+        ):
+            kind.set_params(random_state=0, device=device, early_stopping=False)
+            numbers = []
+            for n_epochs in (2, 2, 6):
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    torch.cuda.set_sync_debug_mode("warn")
+                    kind.set_params(max_iter=n_epochs).fit(X)
+                    torch.cuda.set_sync_debug_mode("default")
+                numbers.append(sum("synchroniz" in str(w.message) for w in caught))
+            n_steps = round(len(X) / kind._settings["batch_size"])
+            each = (numbers[2] - numbers[1]) / 4
+            print(f"{type(kind).__name__:24s} waits an epoch {each:5.1f} ({n_steps} steps), others {numbers[1] - 2 * each:.0f}")
+    for members, sizes in ((1, WIDE), (1, MIDDLE), (10, MIDDLE)):
+        ours = Ours(autoencoder(sizes), made_up(1500, sizes[0], sizes[-1]), device, 128, members=members)
+        hand = ByHand(lambda sizes=sizes: Net(sizes, True, nn.GELU), made_up(1500, sizes[0], sizes[-1]), device, 128)
+        for name, step in (("ours", ours.step), ("by hand", hand.step)):
+            print(f"{'-'.join(map(str, sizes))} x {members}, {name}: {_launches(step, device)}", flush=True)
+    return []
+
+
+def _launches(step, device, n=20):
+    from torch.profiler import ProfilerActivity, profile
+
+    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * is_cuda(device)
+    for _ in range(5):
+        step()
+    wait(device)
+    with profile(activities=kinds) as profiled:
+        for _ in range(n):
+            step()
+        wait(device)
+    events = profiled.key_averages()
+    launched = sum(event.count for event in events if "Launch" in event.key or "cudaMemcpyAsync" in event.key) / n
+    operators = sum(event.count for event in events if event.key.startswith("aten::")) / n
+    busy = sum(getattr(event, "self_device_time_total", 0.0) for event in events) / n
+    return f"{launched:.0f} launches, {operators:.0f} operators, {busy:.0f} us of the device's time a step"
+
+
+def steps(device, short):
+    """Print milliseconds of one step."""
+    peak = peaks(device, short)
+    print("products: " + ", ".join(f"{name} {rate / 1e12:.1f} TFLOP/s" for name, rate in peak.items()), flush=True)
+    n = 4 if short else 40
+    cases = [(WIDE, b, 1) for b in (128, 512, 2048, 8192)]
+    cases += [(MIDDLE, 128, 1), (MIDDLE, 128, 10), (NARROW, 64, 1), (NARROW, 64, 10), (MIDDLE, 8192, 1)]
+    for sizes, batch_size, members in cases[::4] if short else cases:
+        X = made_up(2000 if short else 20_000, sizes[0], sizes[-1])
+        print(f"\n{'-'.join(map(str, sizes))}, batches of {batch_size}, {members} at once: milliseconds a step", flush=True)
+        first = None
+        for precision in PRECISIONS if is_cuda(device) else ["float32"]:
+
+            def hand(precision=precision, **options):
+                return ByHand(lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision, **options)
+
+            def ours(precision=precision, **options):
+                return Ours(autoencoder(sizes), X, device, batch_size, precision, members, **options)
+
+            found = {}
+            with _tf32() if precision == "TF32" else contextlib.nullcontext():
+                found["by hand"] = milliseconds(hand().step, device, n)
+                found["ours"] = milliseconds(ours().step, device, n)
+                if is_cuda(device):
+                    found["by hand, graph"] = _try(lambda: milliseconds(graphed(hand(fused=True).step), device, n))
+                    found["ours, graph"] = _try(lambda: milliseconds(graphed(ours(capturable=True).bare_step), device, n))
+            first = first or found["by hand"]
+            share = operations(sizes, batch_size) * members / (min(found.values()) / 1e3) / peak[precision]
+            cells = ", ".join(f"{name} {value:.3f} (x{first / value:.2f})" for name, value in found.items())
+            print(f"  {precision:9s} {cells}; {share:.0%} of the products' rate at best", flush=True)
+    return []
+
+
+def _try(measure):
+    try:
+        return measure()
+    except Exception as error:
+        print(f"  {type(error).__name__}: {str(error).splitlines()[0][:200]}")
+        return math.inf
+
+
+def seconds_of(fit, device):
+    """Seconds of a call."""
+    wait(device)
+    start = time.perf_counter()
+    fit()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def epoch_of(estimator, X, device, m):
+    """Seconds of an epoch of ours, by the difference of two fits, and of all that is not an epoch."""
+    fits = []
+    for n_epochs in (1, 1, 1 + m):  # the first loads what is loaded once
+        estimator.set_params(max_iter=n_epochs, device=device, early_stopping=False)
+        fits.append(seconds_of(lambda: estimator.fit(X), device))
+    each = (fits[2] - fits[1]) / m
+    return each, fits[1] - each
+
+
+def compare(name, estimator, net, X, device, batch_size, m, precisions=("float32", "bfloat16")):
+    """Print seconds an epoch, by hand and ours, there and on the CPU's cores."""
+    print(f"\n{name}, {len(X):,} rows, batches of {batch_size}: milliseconds an epoch", flush=True)
+    for precision in precisions if is_cuda(device) else ["float32"]:
+        hand = ByHand(net, X, device, batch_size, precision)
+        hand.epoch()
+        by_hand = statistics.median(seconds_of(hand.epoch, device) for _ in range(3))
+        del hand
+        estimator.set_params(batch_size=batch_size, mixed_precision=precision == "bfloat16")
+        if is_cuda(device):
+            torch.cuda.reset_peak_memory_stats()
+        each, rest = epoch_of(estimator, X, device, m)
+        memory = f", {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB there" if is_cuda(device) else ""
+        ratio = by_hand / each
+        print(
+            f"  {precision:9s} by hand {1e3 * by_hand:8.1f}, ours {1e3 * each:8.1f} (x{ratio:.2f}), rest of the fit "
+            f"{rest:.2f} s{memory}", flush=True,
+        )  # fmt: skip
+    if is_cuda(device):
+        estimator.set_params(mixed_precision=False)
+        each, rest = epoch_of(estimator, X, "cpu", max(1, m // 4))
+        print(f"  ours on the CPU, {torch.get_num_threads()} threads: {1e3 * each:8.1f}, rest {rest:.2f} s", flush=True)
+
+
+def epochs(device, short):
+    """Print epochs and default fits of dense nets."""
+    n, m = (2000, 1) if short else (20_000, 8)
+    for sizes, batch_size in ((WIDE, 128), (WIDE, 256), (WIDE, 2048), (MIDDLE, 128), (NARROW, 128)):
+        X = made_up(n, sizes[0], sizes[-1])
+        name = "-".join(map(str, sizes))
+        compare(name, autoencoder(sizes), lambda sizes=sizes: Net(sizes, True, nn.GELU), X, device, batch_size, m)
+    for n, d, k in ((n, 784, 32), (1797, 64, 8)):
+        X = made_up(n + 1000, d, k)
+        for place in dict.fromkeys((device, "cpu")):
+            one = skae.Autoencoder(k, random_state=0, device=place)
+            seconds = seconds_of(lambda one=one, X=X, n=n: one.fit(X[:n]), place)
+            encoded = n / seconds_of(lambda one=one, X=X, n=n: one.transform(X[:n]), place)
+            print(
+                f"default fit of {n:,} x {d} on {place}: {seconds:.2f} s, {one.n_iter_} epochs, R² "
+                f"{r2(X[n:], one.reconstruct(X[n:])):.4f}, {encoded:,.0f} rows encoded a second", flush=True,
+            )  # fmt: skip
+    return []
+
+
+def images(device, short):
+    """Print epochs of convolutions and LSTMs."""
+    X = made_up(400 if short else 6000, 784, 16)
+    m = 1 if short else 2
+    conv = skae.ConvolutionalAutoencoder(16, channels=(64, 32, 16), random_state=0)
+    compare("convolutions 64-32-16, strided by hand", conv, StridedNet, X, device, 128, m)
+    compare("convolutions 64-32-16, pooled by hand", conv, PooledNet, X, device, 128, m, ["float32"])
+    lstm = skae.LSTMAutoencoder(16, hidden_size=64, sequence_shape=(28, 28), random_state=0)
+    compare("LSTM of 64 units", lstm, LSTMNet, X, device, 128, m)
+    return []
+
+
+def many(device, short):
+    """Print epochs with many rows."""
+    n = 3000 if short else 1_000_000
+    generator = torch.Generator(device).manual_seed(0)
+    inner = torch.tanh(torch.randn(n, 32, device=device, generator=generator))
+    X = inner @ torch.randn(32, 784, device=device, generator=generator)
+    X = (X + 0.1 * torch.randn(n, 784, device=device, generator=generator)).cpu().numpy()
+    del inner
+    hand = ByHand(lambda: Net(WIDE, True, nn.GELU), X, device, 8192)
+    hand.epoch()
+    print(f"by hand, batches of 8192: {seconds_of(hand.epoch, device):.2f} s an epoch", flush=True)
+    del hand
+    one = autoencoder(WIDE, device=device, max_iter=1, batch_size=8192, early_stopping=False)
+    seconds = [seconds_of(lambda n_epochs=e: one.set_params(max_iter=n_epochs).fit(X), device) for e in (1, 3)]
+    each = (seconds[1] - seconds[0]) / 2
+    print(f"ours: {each:.2f} s an epoch, rest of the fit {seconds[0] - each:.2f} s", flush=True)
+    print(f"encoded {n / seconds_of(lambda: one.transform(X), device):,.0f} rows a second", flush=True)
+    return []
+
+
+def compiled(device, short):
+    """Print what `compile=True` costs and gains."""
+    sizes = MIDDLE if short else WIDE
+    X = made_up(1200 if short else 20_000, sizes[0], sizes[-1])
+    hand = ByHand(lambda: Net(sizes, True, nn.GELU), X, device, 128, compiled=True)
+    first = seconds_of(hand.epoch, device)
+    print(f"by hand: {seconds_of(hand.epoch, device):.3f} s an epoch, the first {first:.1f} s", flush=True)
+    scores = {}
+    for is_compiled in (False, True):
+        one = autoencoder(sizes, device=device, batch_size=128, compile=is_compiled)
+        each, rest = epoch_of(one, X, device, 1 if short else 6)
+        scores[is_compiled] = one.score(X)
+        print(f"ours, compile={is_compiled}: {each:.3f} s an epoch, rest {rest:.1f} s, R² {one.score(X):.4f}", flush=True)
+    return [] if abs(np.subtract(*scores.values())) < 0.005 else ["R² of compiled steps"]
+
+
+PARTS = {
+    "waits": waits,
+    "steps": steps,
+    "epochs": epochs,
+    "images": images,
+    "many": many,
+    "compiled": compiled,
+}
