@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import Dataset
 
 from skae._rows import Pair
+from skae.nn._module import placed
 
 JUDGED_AT_ONCE = 1024  # rows held out
 
@@ -69,7 +70,7 @@ class WholeBatches:
 
     def _batches_of(self, rows, chosen):
         if isinstance(rows, torch.Tensor):
-            chosen = chosen.to(rows.device)
+            chosen = placed(chosen, rows.device)
         for index in chosen.tensor_split(self.n_batches, dim=1):
             yield None if rows is None else rows[index]
 

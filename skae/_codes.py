@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from skae._cudnn import differentiable
 from skae._pca import deviation_of, principal_axes
 from skae.nn import keep_prefix
 
@@ -133,7 +134,7 @@ def importances(module, rows, variance, k):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]
         x = torch.tensor(few * rows.scale + rows.mean, device=device).requires_grad_()
-        with torch.backends.cudnn.flags(enabled=False):  # which differentiates recurrent layers in training alone
+        with differentiable():
             codes = module.encode(x).gather(1, torch.tensor(some % k, device=device)[:, None])
             (gradient,) = torch.autograd.grad(codes.sum(), x)
         squares += gradient.square_().sum(dim=0).cpu().numpy()

@@ -1,5 +1,6 @@
 """The contractive autoencoder: its code hardly moves where its rows move a little."""
 
+import contextlib
 from dataclasses import replace
 from numbers import Real
 from typing import Literal
@@ -11,6 +12,7 @@ from torch import nn
 
 from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
+from skae._cudnn import differentiable
 from skae._typing import (
     Activation,
     Auto,
@@ -28,6 +30,7 @@ from skae._typing import (
 )
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
+from skae.nn._module import placed
 
 
 class ContractiveModule(AutoencoderModule):
@@ -57,6 +60,12 @@ class ContractiveModule(AutoencoderModule):
         """Code of an encoding; of one layer, the encoding is what its activation is applied to."""
         return self.activation(encoding)
 
+    def losses(self, x, sizes=None, clean=None):
+        """Return the terms of the loss, of which the penalty is differentiated by the rows, and then by the weights."""
+        is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
+        with differentiable() if is_recurrent else contextlib.nullcontext():
+            return super().losses(x, sizes, clean)
+
     @property
     def lengths(self):
         """What a unit of the inner code is worth, (k,): codes are measured as they are shown."""
@@ -80,7 +89,7 @@ class ContractiveModule(AutoencoderModule):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
         method = method or self.method
         trains = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with torch.enable_grad(), differentiable():
             x = x.detach().requires_grad_()
             encoding = self.encoder(x)
             if method == "layer":
@@ -91,7 +100,7 @@ class ContractiveModule(AutoencoderModule):
         """For a code that was computed from x."""
         code = code * self.lengths
         if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
-            signs = torch.randint(2, code.shape, generator=self.generator).to(code) * 2 - 1
+            signs = placed(torch.randint(2, code.shape, generator=self.generator), code.device).to(code) * 2 - 1
             return _gradient(code, x, signs, trains).square().sum(dim=1)
         units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
         return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)

@@ -3,12 +3,13 @@
 import torch
 
 from skae.nn import AutoencoderModule
+from skae.nn._module import placed
 
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
 
 
 def _uniform(x, noise):
-    return torch.rand(x.shape, generator=noise.generator).to(x.device)
+    return placed(torch.rand(x.shape, generator=noise.generator), x.device)
 
 
 def masking(x, noise):
@@ -18,7 +19,7 @@ def masking(x, noise):
 
 def gaussian(x, noise):
     """Normal noise is added to cells, which stay within the range of the data."""
-    added = noise.level * noise.scaler.per_unit * torch.randn(x.shape, generator=noise.generator).to(x.device)
+    added = noise.level * noise.scaler.per_unit * placed(torch.randn(x.shape, generator=noise.generator), x.device)
     return torch.clamp(x + added, noise.low, noise.high)
 
 
@@ -30,7 +31,7 @@ def salt_and_pepper(x, noise):
 
 def swap(x, noise):
     """Cells are set to the same column's value in another row."""
-    others = x.gather(-2, torch.randint(x.shape[-2], x.shape, generator=noise.generator).to(x.device))
+    others = x.gather(-2, placed(torch.randint(x.shape[-2], x.shape, generator=noise.generator), x.device))
     return torch.where(_uniform(x, noise) < noise.level, others, x)
 
 

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
+from skae._cudnn import differentiable
 from skae._dimensions import saying_how_to_flatten
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._layout import canonical
@@ -506,7 +507,8 @@ def _jacobian(function, x):
     thus take the place of a forward-mode one, which not every layer has.
     """
     x = x.clone().requires_grad_()
-    y = function(x)
+    with differentiable():
+        y = function(x)
     u = torch.zeros_like(y, requires_grad=True)
     (product,) = torch.autograd.grad(y, x, u, create_graph=True)  # (n, k)
     units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)

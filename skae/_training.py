@@ -138,7 +138,9 @@ class AutoencoderNet(NeuralNet):
         self.isolates = isolates
         self.generator = torch.Generator().manual_seed(seed + ANOTHER_STREAM)
         self.diverged = []  # epochs
+        self.held_out_losses = None  # (m n, n_sizes)
         self.limit = self.start = None  # of the loss, for each sibling
+        self.found, self.found_terms = {}, {}  # what an epoch leaves on the device until it is read
         self.processes = processes(torch.device(self.device))
 
     def get_default_callbacks(self):
@@ -146,16 +148,16 @@ class AutoencoderNet(NeuralNet):
         return []
 
     def get_all_learnable_params(self):
-        """Yield the vectors that siblings' weights lie in, by name."""
+        """Yield the weights of siblings, by the names that say how they are trained."""
         if isinstance(self.module_, Siblings):
-            yield from self.module_.pack().items()
+            yield from self.module_.gather().items()
         else:
             yield from super().get_all_learnable_params()
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the cycle of the learning rate."""
         super().on_train_begin(net, X, y, **kwargs)
-        self.weights = list(self.module_.vectors.values())
+        self.weights = list(self.module_.weights.values())
         self.module_.draw_from(self.generator)
         self.losses = torch.compile(self.module_.losses) if self.compiles else self.module_.losses
         if self.n_steps is not None:
@@ -172,7 +174,7 @@ class AutoencoderNet(NeuralNet):
             for i, module in enumerate(self.module_.trained)
             for name, buffer in module.named_buffers()
         }
-        return {**self.module_.vectors, **buffers}
+        return {**self.module_.weights, **buffers}
 
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
@@ -195,7 +197,7 @@ class AutoencoderNet(NeuralNet):
             ) from error
         if self.limit is None:
             self.count_towards_limit(rows if clean is None else clean, loss)
-        self.processes.add_up([weight.grad for weight in self.weights])
+        self.processes.add_up(self.module_.gradients)
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
             group["lr"] = highest * rate_at(self.steps_done, self.n_steps)
@@ -225,9 +227,8 @@ class AutoencoderNet(NeuralNet):
         """Whether the last epoch's losses and the weights are finite, and the loss is not far above the start."""
         last = self.history[-1]
         losses = np.concatenate([np.ravel(last.get(name, 0.0)) for name in ("train_loss", "valid_loss")])
-        sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit.cpu().numpy()).all()
-        sound = bool(sound) and all(weight.sum().isfinite() for weight in self.weights)  # so is each of them
-        return not self.processes.any(not sound)
+        sound = np.isfinite(losses).all() and (last["train_loss"] <= self.limit).all()
+        return not self.processes.any(not (sound and self.has_finite_weights))
 
     @property
     def has_given_up(self):
@@ -240,7 +241,7 @@ class AutoencoderNet(NeuralNet):
             state = {name: tensor.detach().clone() for name, tensor in self.state.items()}
         else:
             state = {name: before[0][name].copy_(tensor.detach()) for name, tensor in self.state.items()}
-        return state, getattr(self, "held_out_losses", None)
+        return state, self.held_out_losses
 
     def step_back(self, good):
         """Go on from an epoch before, at a lower rate."""
@@ -269,8 +270,13 @@ class AutoencoderNet(NeuralNet):
             return self.processes.whole(self.module_.losses, self.module_.trained, *batch, self.sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Pass once over the rows and record the mean of each term of the loss."""
+        """Pass once over the rows and record the mean of each term of the loss.
+
+        What is found out about training rows is read with what is found out about held-out ones, which come after them:
+        a device is waited for once an epoch.
+        """
         if iterator is None:
+            self.read_found()
             return
         self.module_.train(training)
         sums, n_rows, by_row = {}, 0, []
@@ -289,13 +295,30 @@ class AutoencoderNet(NeuralNet):
             self.processes.add_up(sums.values())
             self.processes.equalise(self.state.values())
             if self.limit is None:
-                self.limit = (self.start + FAR * (self.start.abs() + self.blank.abs() / n_rows)).double()
-        # the epoch's only wait for the device
-        means = {name: total.double().cpu().numpy() / n_rows for name, total in sums.items()}
-        for name, mean in {**means, "loss": sum(means.values())}.items():
-            self.history.record(f"{prefix}_{name}", mean)
+                limit = self.start + FAR * (self.start.abs() + self.blank.abs() / n_rows)
+                self.limit = limit.cpu().double().numpy()
+            weights = torch.stack([weight.detach().sum() for weight in self.weights])  # finite if their sums are
+            self.found["finite"] = weights.isfinite().all()
+        self.found[prefix] = torch.stack([*sums.values()])  # (n_terms, m)
+        self.found_terms[prefix] = list(sums), n_rows
         if not training:
-            self.held_out_losses = torch.cat(by_row, dim=1).flatten(0, 1).cpu().double().numpy()  # (m n, n_sizes)
+            self.found["held_out_losses"] = torch.cat(by_row, dim=1).flatten(0, 1)  # (m n, n_sizes)
+            self.read_found()
+
+    def read_found(self):
+        """Read what an epoch left on the device, all at once, and record the means of the terms of the loss."""
+        if not self.found:
+            return
+        every = torch.cat([value.flatten() for value in self.found.values()]).cpu().double().numpy()
+        parts = np.split(every, np.cumsum([value.numel() for value in self.found.values()])[:-1])
+        found = {name: part.reshape(self.found[name].shape) for name, part in zip(self.found, parts, strict=True)}
+        self.held_out_losses = found.get("held_out_losses")
+        self.has_finite_weights = bool(found.get("finite", True))
+        for prefix, (names, n_rows) in self.found_terms.items():
+            means = found[prefix] / n_rows
+            for name, mean in {**dict(zip(names, means, strict=True)), "loss": sum(means)}.items():
+                self.history.record(f"{prefix}_{name}", mean)
+        self.found, self.found_terms = {}, {}
 
 
 def _by_member(term):
@@ -483,9 +506,9 @@ def read_training(net):
         "steps_done": net.steps_done,
         "highest_rates": net.highest_rates,
         "diverged": net.diverged,
-        "limit": None if net.limit is None else net.limit.cpu().numpy(),
+        "limit": net.limit,
         "curves": read_curves(net),
-        "held_out_losses": getattr(net, "held_out_losses", None),
+        "held_out_losses": net.held_out_losses,
         "order": net.iterator_train__generator.get_state().numpy(),
         "drawn": net.generator.get_state().numpy(),
         "global": read_global_rng() if net.isolates else None,
@@ -497,8 +520,7 @@ def write_training(net, stand):
     net.write_state(_tensors(stand["state"]))
     _load_moments(net, stand["optimizer"])
     net.steps_done, net.highest_rates, net.diverged = stand["steps_done"], stand["highest_rates"], stand["diverged"]
-    if stand["limit"] is not None:
-        net.limit = torch.tensor(stand["limit"], device=net.weights[0].device)
+    net.limit = stand["limit"]
     write_curves(net, stand["curves"])
     net.held_out_losses = stand["held_out_losses"]
     net.iterator_train__generator.set_state(torch.tensor(stand["order"]))
@@ -519,7 +541,7 @@ def read_stream(net):
 def write_stream(net, stream):
     """Let a net for a stream go on from there; its module holds the average."""
     net.steps_done = stream["steps_done"]
-    net.average = [vector.detach().clone() for vector in net.module_.vectors.values()]
+    net.average = [weight.detach().clone() for weight in net.module_.weights.values()]
     net.module_.members[-1].load_state_dict(_tensors(stream["weights"]))
     _load_moments(net, stream["optimizer"])
 
@@ -532,14 +554,27 @@ def load_average(net):
 
 
 def _moments(net):
-    """What the optimiser keeps of each vector of weights, by its place."""
-    state = net.optimizer_.state_dict()["state"]
-    return {place: _arrays(of_vector) for place, of_vector in state.items()}
+    """What the optimizer keeps of each weight, by the weight's name."""
+    state = net.optimizer_.state
+    return {name: _arrays(state[weight]) for name, weight in net.module_.weights.items() if weight in state}
 
 
 def _load_moments(net, moments):
-    state = {place: _tensors(of_vector) for place, of_vector in moments.items()}
+    """Let the optimizer go on from such moments; what earlier releases kept, under other names, is left out."""
+    names = {id(weight): name for name, weight in net.module_.weights.items()}
+    in_order = [weight for group in net.optimizer_.param_groups for weight in group["params"]]
+    state = {
+        place: {name: _laid_out_as(weight, value) for name, value in moments[names[id(weight)]].items()}
+        for place, weight in enumerate(in_order)
+        if names[id(weight)] in moments
+    }
     net.optimizer_.load_state_dict(net.optimizer_.state_dict() | {"state": state})
+
+
+def _laid_out_as(weight, value):
+    """A tensor with the strides of a weight, which fused optimizers take for granted, or a number of steps."""
+    tensor = torch.tensor(value)
+    return torch.empty_like(weight, device="cpu").copy_(tensor) if tensor.dim() else tensor
 
 
 def _arrays(tensors):

@@ -37,6 +37,7 @@ from skae._typing import (
 )
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
+from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
 LEFT_OUT = ("code_activation", "ordered", "whiten")  # what a distribution has no use for
@@ -84,7 +85,8 @@ class VariationalModule(AutoencoderModule):
     def sample(self, encoding):
         """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
         mean, log_variance = self.posterior(encoding)
-        return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=self.generator).to(mean)
+        noise = placed(torch.randn(mean.shape, generator=self.generator), mean.device)
+        return mean + (0.5 * log_variance).exp() * noise.to(mean)
 
     def reconstruction(self, output, x, corrupted):
         """Minus the log-likelihood of each row: (n,)."""

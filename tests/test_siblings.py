@@ -52,13 +52,13 @@ def test_a_step_is_what_each_would_take_alone(members, rows):
     before = [{name: weight.detach().clone() for name, weight in m.named_parameters()} for m in members]
 
     together = Siblings(members, CPU)
-    vectors = together.pack()
+    together.gather()
     terms = together.losses(rows)
     for name, term in terms.items():
         torch.testing.assert_close(term, torch.stack([each[name] for each in expected]), rtol=1e-5, atol=1e-5)
     together.differentiate(3 * sum(term.mean() for term in terms.values()))
     together.clip_gradients(1.0)
-    torch.optim.SGD(vectors.values(), lr=0.5).step()
+    torch.optim.SGD(together.weights.values(), lr=0.5).step()
     for member, was, gradients in zip(members, before, alone, strict=True):
         for name, weight in member.named_parameters():
             torch.testing.assert_close(weight, was[name] - 0.5 * gradients.get(name, 0.0), rtol=1e-4, atol=1e-5)
@@ -72,33 +72,41 @@ def test_dense_networks_go_through_the_operators_at_once(members):
 
 
 def test_only_the_first_are_judged(members, rows):
-    together = Siblings(members, CPU).eval()
-    together.pack()
+    together = Siblings(members, CPU)
+    together.gather()
+    together.eval()
     with torch.no_grad():
         some, all_of_them = together.losses(rows[:2], [1, 3]), together.losses(rows, [1, 3])
     assert some["reconstruction"].shape == (2, 20, 2)
     torch.testing.assert_close(some["reconstruction"], all_of_them["reconstruction"][:2])
 
 
-def test_a_large_weight_lies_in_a_vector_of_its_own(digits):
-    wide = Autoencoder(3, hidden_layer_sizes=(300,), **QUICK).fit(digits).net_.module_
-    vectors = Siblings([wide], CPU).pack()
-    assert {name.split()[0] for name in vectors} == {"linear", "decayed"}
-    sizes = sorted(vector.numel() for vector in vectors.values())
-    assert sizes[-2:] == [300 * 64, 300 * 64]
-    assert sum(sizes) == sum(weight.numel() for weight in wide.parameters())
+@pytest.mark.parametrize("n", [1, 3])
+def test_weights_are_the_members_parameters(members, n):
+    together = Siblings(members[:n], CPU)
+    together.gather()
+    assert {name.split()[0] for name in together.weights} <= {"linear", "decayed", "undecayed"}
+    n_weights = sum(weight.numel() for member in members[:n] for weight in member.parameters())
+    assert sum(weight.numel() for weight in together.weights.values()) == n_weights
+    with torch.no_grad():
+        for weight in together.weights.values():
+            weight.fill_(2.0)
+    assert all(bool((weight == 2.0).all()) for member in members[:n] for weight in member.parameters())
 
 
-def test_tied_and_frozen_weights_stay_so(digits, monkeypatch):
+@pytest.mark.parametrize("n", [1, 2])
+def test_tied_and_frozen_weights_stay_so(digits, monkeypatch, n):
     monkeypatch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: False)  # it unties
     module = Autoencoder(3, hidden_layer_sizes=(8,), **QUICK).fit(digits).net_.module_
     module.decoder.nonlinear[0].bias = module.encoder.nonlinear[0].bias
     module.decoder.linear.bias.requires_grad_(False)
     frozen = module.decoder.linear.bias
-    vectors = Siblings([module], CPU).pack()
+    together = Siblings([module, copy.deepcopy(module)][:n], CPU)
+    together.gather()
     assert module.decoder.nonlinear[0].bias is module.encoder.nonlinear[0].bias
     assert module.decoder.linear.bias is frozen
-    assert sum(vector.numel() for vector in vectors.values()) == sum(w.numel() for w in module.parameters()) - 64
+    n_weights = sum(weight.numel() for weight in module.parameters()) - 64
+    assert sum(weight.numel() for weight in together.weights.values()) == n * n_weights
 
 
 @pytest.mark.parametrize(

@@ -2,33 +2,38 @@
 
 import contextlib
 import copy
+import itertools
 import math
 import statistics
 import time
 import warnings
+from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from _measure import made_up, r2
 from _systems import Net
 from torch import nn
-from torch.nn import functional as F
 
 import skae
 from skae._training import make_net
 from skae.nn import Siblings
 
 NARROW, MIDDLE, WIDE = (10, 32, 2), (30, 64, 16), (784, 512, 256, 32)
-PRECISIONS = {
-    "float32": lambda device: contextlib.nullcontext(),
-    "TF32": lambda device: _tf32(),
-    "bfloat16": lambda device: torch.autocast(device, torch.bfloat16),
-}
+PRECISIONS = ("float32", "TF32", "bfloat16")
+
+
+def precise(precision, device):
+    """Compute in float32, in float32 with products of TF32, or in bfloat16 where that is safe."""
+    if precision == "bfloat16":
+        return torch.autocast(torch.device(device).type, torch.bfloat16)
+    return _tf32() if precision == "TF32" else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def _tf32():
-    """Let products round their operands to TF32."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = True
     yield
@@ -61,7 +66,7 @@ def milliseconds(step, device, n=40, repeats=5):
     return 1e3 * statistics.median(times)
 
 
-def graphed(step):
+def captured(step):
     """Capture a step as a CUDA graph; return what replays it."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -127,58 +132,63 @@ class LSTMNet(nn.Module):
 class ByHand:
     """A loop as one would write it, with rows that are on the device."""
 
-    def __init__(self, net, X, device, batch_size, precision="float32", compiled=False, fused=False):
+    def __init__(self, net, X, device, batch_size, precision="float32", compiled=False, graphed=False):
         torch.manual_seed(0)
         self.rows, self.device, self.batch_size = torch.tensor(X, device=device), device, batch_size
         self.net = net().to(device)
         self.model = torch.compile(self.net) if compiled else self.net
-        options = {"fused": True, "capturable": True} if fused else {}
+        options = {"fused": True, "capturable": True} if graphed else {}
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, **options)
-        self.precision = lambda: PRECISIONS[precision](torch.device(device).type)
+        self.precision = precision
         self.index = torch.randint(len(X), (batch_size,), device=device)
+        if graphed:
+            self.replay = captured(self.step)
 
     def step(self):
         """Take one step on the rows of `index`."""
         batch = self.rows[self.index]
         self.optimizer.zero_grad()
-        with self.precision():
-            loss = F.mse_loss(self.model(batch), batch)
+        with precise(self.precision, self.device):
+            loss = nn.functional.mse_loss(self.model(batch), batch)
         loss.backward()
         self.optimizer.step()
 
     def epoch(self):
         """Pass over the rows."""
-        for self.index in torch.randperm(len(self.rows), device=self.device).split(self.batch_size):
+        for index in torch.randperm(len(self.rows), device=self.device).split(self.batch_size):
+            self.index = index
             self.step()
 
 
 class Ours:
     """A step of ours, as `fit` takes it, and the same captured by hand."""
 
-    def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, capturable=False):
+    def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, graphed=False):
         fitted = estimator.set_params(device=device, max_iter=1, early_stopping=False, init="random").fit(X[:600])
         modules = [copy.deepcopy(fitted.net_.module_) for _ in range(members)]
         settings = fitted._settings | {"device": torch.device(device), "batch_size": batch_size, "max_iter": 9}
         settings["mixed_precision"] = precision == "bfloat16"
         self.net, self.rows = make_net(Siblings(modules, device), len(X), **settings), torch.tensor(X, device=device)
-        if capturable:
+        if graphed:
             for group in self.net.optimizer_.param_groups:
                 group["capturable"], group["lr"] = True, torch.tensor(float(group["lr"]), device=device)
         self.net.notify("on_train_begin", X=None, y=None)
         self.index = torch.randint(len(X), (members, batch_size), device=device)
-        self.precision = lambda: PRECISIONS[precision](torch.device(device).type)
-        self.tf32 = precision == "TF32"
+        self.device, self.precision = device, precision
+        if graphed:
+            self.replay = captured(self.bare_step)
 
     def step(self):
         """Take a step by the net's own method."""
-        with _tf32() if self.tf32 else contextlib.nullcontext():
+        with _tf32() if self.precision == "TF32" else contextlib.nullcontext():
             self.net.train_step((self.rows[self.index], None))
 
     def bare_step(self):
         """Take the same step without what the host decides: this can be captured."""
         module = self.net.module_
-        with self.precision():
-            loss = sum(term.reshape(len(term), -1).mean(dim=1) for term in module.losses(self.rows[self.index]).values())
+        with precise(self.precision, self.device):
+            terms = module.losses(self.rows[self.index]).values()
+            loss = sum(term.reshape(len(term), -1).mean(dim=1) for term in terms)  # (m,)
         module.differentiate(loss.sum())
         module.clip_gradients(1.0)
         self.net.optimizer_.step()
@@ -191,7 +201,7 @@ def autoencoder(sizes, **params):
 
 def operations(sizes, batch_size):
     """Floating-point operations of a step of a dense net with linear branches: the least that it takes."""
-    weights = 2 * sum(a * b for a, b in zip(sizes, sizes[1:], strict=False)) + 2 * sizes[0] * sizes[-1]
+    weights = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 2 * sizes[0] * sizes[-1]
     inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # the rows themselves are not differentiated by
     return 2 * batch_size * (3 * weights - inputs)
 
@@ -206,33 +216,35 @@ def peaks(device, short):
     return found
 
 
-def waits(device, short):
+def waits(device, short):  # noqa: ARG001 - the signature of a part
     """Print how often the host waits, and how many kernels a step is."""
     X = made_up(1500, 64, 8)
-    if is_cuda(device):
-        for kind in (
-            skae.Autoencoder(8),
-            skae.Autoencoder(8, ordered=True),
-            *(skae.DenoisingAutoencoder(8), skae.VariationalAutoencoder(8), skae.SparseAutoencoder(32)),
-        ):
-            kind.set_params(random_state=0, device=device, early_stopping=False)
-            numbers = []
-            for n_epochs in (2, 2, 6):
-                with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always")
-                    torch.cuda.set_sync_debug_mode("warn")
-                    kind.set_params(max_iter=n_epochs).fit(X)
-                    torch.cuda.set_sync_debug_mode("default")
-                numbers.append(sum("synchroniz" in str(w.message) for w in caught))
-            n_steps = round(len(X) / kind._settings["batch_size"])
-            each = (numbers[2] - numbers[1]) / 4
-            print(f"{type(kind).__name__:24s} waits an epoch {each:5.1f} ({n_steps} steps), others {numbers[1] - 2 * each:.0f}")
+    kinds = [skae.Autoencoder(8), skae.Autoencoder(8, ordered=True), skae.DenoisingAutoencoder(8)]
+    kinds += [skae.VariationalAutoencoder(8), skae.SparseAutoencoder(32), skae.ContractiveAutoencoder(8)]
+    for kind in kinds if is_cuda(device) else []:
+        kind.set_params(random_state=0, device=device, early_stopping=False)
+        two, two, six = (waits_within(lambda n=n, kind=kind: kind.set_params(max_iter=n).fit(X)) for n in (2, 2, 6))
+        each = (six.total() - two.total()) / 4
+        often = ", ".join(f"{place} {n}" for place, n in (six - two).most_common(5))
+        print(
+            f"{type(kind).__name__:24s} waits an epoch {each:.1f}, others {two.total() - 2 * each:.0f}; in 4: {often}"
+        )
     for members, sizes in ((1, WIDE), (1, MIDDLE), (10, MIDDLE)):
         ours = Ours(autoencoder(sizes), made_up(1500, sizes[0], sizes[-1]), device, 128, members=members)
         hand = ByHand(lambda sizes=sizes: Net(sizes, True, nn.GELU), made_up(1500, sizes[0], sizes[-1]), device, 128)
         for name, step in (("ours", ours.step), ("by hand", hand.step)):
             print(f"{'-'.join(map(str, sizes))} x {members}, {name}: {_launches(step, device)}", flush=True)
     return []
+
+
+def waits_within(call):
+    """How often the host waited for the GPU, by the line that made it wait."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        call()
+        torch.cuda.set_sync_debug_mode("default")
+    return Counter(f"{Path(w.filename).name}:{w.lineno}" for w in caught if "synchroniz" in str(w.message))
 
 
 def _launches(step, device, n=20):
@@ -260,30 +272,32 @@ def steps(device, short):
     n = 4 if short else 40
     cases = [(WIDE, b, 1) for b in (128, 512, 2048, 8192)]
     cases += [(MIDDLE, 128, 1), (MIDDLE, 128, 10), (NARROW, 64, 1), (NARROW, 64, 10), (MIDDLE, 8192, 1)]
-    for sizes, batch_size, members in cases[::4] if short else cases:
-        X = made_up(2000 if short else 20_000, sizes[0], sizes[-1])
-        print(f"\n{'-'.join(map(str, sizes))}, batches of {batch_size}, {members} at once: milliseconds a step", flush=True)
-        first = None
-        for precision in PRECISIONS if is_cuda(device) else ["float32"]:
-
-            def hand(precision=precision, **options):
-                return ByHand(lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision, **options)
-
-            def ours(precision=precision, **options):
-                return Ours(autoencoder(sizes), X, device, batch_size, precision, members, **options)
-
-            found = {}
-            with _tf32() if precision == "TF32" else contextlib.nullcontext():
-                found["by hand"] = milliseconds(hand().step, device, n)
-                found["ours"] = milliseconds(ours().step, device, n)
-                if is_cuda(device):
-                    found["by hand, graph"] = _try(lambda: milliseconds(graphed(hand(fused=True).step), device, n))
-                    found["ours, graph"] = _try(lambda: milliseconds(graphed(ours(capturable=True).bare_step), device, n))
-            first = first or found["by hand"]
-            share = operations(sizes, batch_size) * members / (min(found.values()) / 1e3) / peak[precision]
-            cells = ", ".join(f"{name} {value:.3f} (x{first / value:.2f})" for name, value in found.items())
-            print(f"  {precision:9s} {cells}; {share:.0%} of the products' rate at best", flush=True)
+    for case in cases[::4] if short else cases:
+        steps_of(*case, device, peak, n)
     return []
+
+
+def steps_of(sizes, batch_size, members, device, peak, n):
+    """Print milliseconds of one step of a net, the mean of n."""
+    X = made_up(max(2000, 2 * batch_size), sizes[0], sizes[-1])
+    name = "-".join(map(str, sizes))
+    print(f"\n{name}, batches of {batch_size}, {members} at once: milliseconds a step", flush=True)
+    first = None
+    for precision in PRECISIONS if is_cuda(device) else ["float32"]:
+        ways = {
+            "by hand": partial(ByHand, lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision),
+            "ours": partial(Ours, autoencoder(sizes), X, device, batch_size, precision, members),
+        }
+        found = {}
+        with _tf32() if precision == "TF32" else contextlib.nullcontext():
+            for way, make in ways.items():
+                found[way] = milliseconds(make().step, device, n)
+                if is_cuda(device):
+                    found[f"{way}, graph"] = _try(lambda make=make: milliseconds(make(graphed=True).replay, device, n))
+        first = first or found["by hand"]
+        share = operations(sizes, batch_size) * members / (min(found.values()) / 1e3) / peak[precision]
+        cells = ", ".join(f"{way} {value:.3f} (x{first / value:.2f})" for way, value in found.items())
+        print(f"  {precision:9s} {cells}; {share:.0%} of the products' rate at best", flush=True)
 
 
 def _try(measure):
@@ -344,16 +358,15 @@ def epochs(device, short):
         X = made_up(n, sizes[0], sizes[-1])
         name = "-".join(map(str, sizes))
         compare(name, autoencoder(sizes), lambda sizes=sizes: Net(sizes, True, nn.GELU), X, device, batch_size, m)
-    for n, d, k in ((n, 784, 32), (1797, 64, 8)):
-        X = made_up(n + 1000, d, k)
+    for n_rows, d, k in ((n, 784, 32), (1797, 64, 8)):
+        X = made_up(n_rows + 1000, d, k)
+        train, test = X[:n_rows], X[n_rows:]
         for place in dict.fromkeys((device, "cpu")):
             one = skae.Autoencoder(k, random_state=0, device=place)
-            seconds = seconds_of(lambda one=one, X=X, n=n: one.fit(X[:n]), place)
-            encoded = n / seconds_of(lambda one=one, X=X, n=n: one.transform(X[:n]), place)
-            print(
-                f"default fit of {n:,} x {d} on {place}: {seconds:.2f} s, {one.n_iter_} epochs, R² "
-                f"{r2(X[n:], one.reconstruct(X[n:])):.4f}, {encoded:,.0f} rows encoded a second", flush=True,
-            )  # fmt: skip
+            seconds = seconds_of(partial(one.fit, train), place)
+            encoded = n_rows / seconds_of(partial(one.transform, train), place)
+            print(f"default fit of {n_rows:,} x {d} on {place}: {seconds:.2f} s, {one.n_iter_} epochs,", end=" ")
+            print(f"R² {r2(test, one.reconstruct(test)):.4f}, {encoded:,.0f} rows encoded a second", flush=True)
     return []
 
 
@@ -401,7 +414,9 @@ def compiled(device, short):
         one = autoencoder(sizes, device=device, batch_size=128, compile=is_compiled)
         each, rest = epoch_of(one, X, device, 1 if short else 6)
         scores[is_compiled] = one.score(X)
-        print(f"ours, compile={is_compiled}: {each:.3f} s an epoch, rest {rest:.1f} s, R² {one.score(X):.4f}", flush=True)
+        print(
+            f"ours, compile={is_compiled}: {each:.3f} s an epoch, rest {rest:.1f} s, R² {one.score(X):.4f}", flush=True
+        )
     return [] if abs(np.subtract(*scores.values())) < 0.005 else ["R² of compiled steps"]
 
 

@@ -1,4 +1,4 @@
-"""Does everything work on a GPU, and how fast is it there?
+"""What works on a GPU, and how fast it is there.
 
     python docs/benchmarks/gpu.py [--device cuda] [--parts kinds uses tensors ...] [--short]
 
@@ -31,7 +31,6 @@ import sys
 import tempfile
 import time
 import traceback
-import warnings
 from pathlib import Path
 from unittest import mock
 
@@ -97,6 +96,7 @@ class Checks:
         self.failed = []
 
     def __call__(self, name, holds, said):
+        """Note and print whether a check holds."""
         if not holds:
             self.failed.append(name)
         print(f"{'ok  ' if holds else 'FAIL'} {name}: {said}", flush=True)
@@ -138,10 +138,9 @@ def check_kinds(device, short):
                 and np.array_equal(read.transform(X), codes)
                 and np.allclose(original, there.reconstruct(X), atol=1e-9)
             )
-            return holds, (
-                f"R² {scores[1]:.4f} (CPU {scores[0]:.4f}), float32 off by {spread(single, codes):.1e}, fit {seconds:.1f} s, "
-                f"same bits again {np.array_equal(again.transform(X), codes)}"
-            )
+            same = np.array_equal(again.transform(X), codes)
+            r2 = f"R² {scores[1]:.4f} (CPU {scores[0]:.4f}), float32 off by {spread(single, codes):.1e}"
+            return holds, f"{r2}, fit {seconds:.1f} s, same bits again {same}"
 
         check.run(name, of_one)
     check.run("linear is PCA", linear_is_pca, device, X)
@@ -260,20 +259,18 @@ def check_tensors(device, short):
         for name, rows in calls.items():
 
             def use(name=name, rows=rows, dtype=dtype):
+                x = torch.tensor(rows, dtype=dtype, device=device)
+                expected, found = getattr(fitted, name)(x.cpu().numpy()), []
+
+                def call():
+                    found.append(getattr(fitted, name)(x))
+
                 with config_context(array_api_dispatch=True):
-                    x = torch.tensor(rows, dtype=dtype, device=device)
-                    getattr(fitted, name)(x)  # loads what is loaded once
-                    with warnings.catch_warnings(record=True) as caught:
-                        warnings.simplefilter("always")
-                        if x.is_cuda:
-                            torch.cuda.set_sync_debug_mode("warn")
-                        found = getattr(fitted, name)(x)
-                        if x.is_cuda:
-                            torch.cuda.set_sync_debug_mode("default")
-                expected = getattr(fitted, name)(x.cpu().numpy())
-                off = spread(found.cpu().numpy(), expected)
-                n = sum("synchroniz" in str(w.message) for w in caught)
-                return found.device == x.device and str(expected.dtype) in str(found.dtype) and off < 1e-4, f"off by {off:.1e}, {n} waits"
+                    call()  # loads what is loaded once
+                    n = _gpu_speed.waits_within(call).total() if x.is_cuda else 0
+                off = spread(found[1].cpu().numpy() if x.is_cuda else found[0].numpy(), expected)
+                in_kind = found[0].device == x.device and str(expected.dtype) in str(found[0].dtype)
+                return in_kind and off < 1e-4, f"off by {off:.1e}, {n} waits"
 
             check.run(f"{name} of {str(dtype)[6:]}", use)
 

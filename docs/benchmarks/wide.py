@@ -56,7 +56,7 @@ def measure(name, kind, answers):
 
     def counted(net, *args, **kwargs):
         n_networks.append(len(net.module_.members))
-        n_weights.append(sum(weight.numel() for weight in net.module_.vectors.values()))
+        n_weights.append(sum(weight.numel() for weight in net.module_.weights.values()))
         yield from train(net, *args, **kwargs)
 
     skae._selection.train = counted

@@ -284,7 +284,7 @@ class AutoencoderModule(nn.Module):
             reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=-1)
         else:
             cut = self.ordered and self.training
-            kept = keep_prefix(code, random_sizes(code.shape, self.generator).to(code.device)) if cut else code
+            kept = keep_prefix(code, placed(random_sizes(code.shape, self.generator), code.device)) if cut else code
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
         return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
 
@@ -365,6 +365,11 @@ def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
             [1., 1., 0.]])
     """
     return code * (torch.arange(code.shape[-1], device=code.device) < size)
+
+
+def placed(drawn, device):
+    """What was drawn on the CPU, on a device, which nobody waits for."""
+    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)
 
 
 def random_sizes(shape, generator=None):

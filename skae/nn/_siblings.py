@@ -11,16 +11,13 @@ from torch import nn
 from skae.nn._layers import LinearPlus
 from skae.nn._module import AutoencoderModule
 
-MOST_PACKED = 2**14  # a larger weight lies in a vector of its own: copying its gradient would cost more than a call
-
 
 class Siblings(nn.Module):
     """Autoencoders of one shape that are trained side by side, each on rows of its own.
 
     A step of a small network takes as long as it takes to call some hundred operators, however small they are. So one
-    call does for many. Where the members' hooks allow it, all of them are one module whose weights and rows have a
-    dimension in front. And the weights lie in a few long vectors, of which the modules' parameters are views, so that
-    clipping and the optimiser's step are a few operations whatever the number of layers.
+    call does for many: where the members' hooks allow it, all of them are one module in training, whose weights and
+    rows have a dimension in front. The weights of the members are views of its weights.
 
     Parameters
     ----------
@@ -32,9 +29,9 @@ class Siblings(nn.Module):
 
     Attributes
     ----------
-    vectors : dict of str to torch.nn.Parameter of shape (n_members, n_weights)
-        The weights, once they are packed. The first word of a name says how they are trained: "linear", "undecayed" or
-        "decayed".
+    weights : dict of str to torch.nn.Parameter of shape (...) or (n_members, ...)
+        What the optimizer changes, once it is gathered. The first word of a name says how it is trained: "linear",
+        "undecayed" or "decayed". Weights of one module that stands for all have a dimension in front.
 
     at_once : bool
         Whether all members are one module in training.
@@ -54,15 +51,15 @@ class Siblings(nn.Module):
     ...     AutoencoderModule(dense([3, 2], "gelu"), dense([2, 3], "gelu"), squared_error, scaler) for _ in range(4)
     ... ]
     >>> siblings = Siblings(members, torch.device("cpu"))
-    >>> {name: vector.shape for name, vector in siblings.pack().items()}
-    {'decayed': torch.Size([4, 17])}
+    >>> {name: tuple(weight.shape) for name, weight in siblings.gather().items() if "encoder" in name}
+    {'decayed 0 encoder.0.weight': (4, 2, 3), 'decayed 0 encoder.0.bias': (4, 2)}
     >>> siblings.losses(torch.zeros(4, 10, 3))["reconstruction"].shape
     torch.Size([4, 10])
     """
 
     members: nn.ModuleList
     at_once: bool
-    vectors: dict[str, nn.Parameter]
+    weights: dict[str, nn.Parameter]
 
     def __init__(self, members: Sequence[AutoencoderModule], device: torch.device | str) -> None:
         super().__init__()
@@ -91,39 +88,22 @@ class Siblings(nn.Module):
         """Share of the learning rate at which linear weights learn."""
         return self.members[0].linear_rate
 
-    def pack(self) -> dict[str, nn.Parameter]:
-        """Move the weights into vectors, where the members are by then, and return those by name.
+    def gather(self) -> dict[str, nn.Parameter]:
+        """Gather the weights that are trained, of the modules where they are by then.
 
         Returns
         -------
-        vectors : dict of str to torch.nn.Parameter of shape (n_members, n_weights)
-            The attribute of this name, for the optimiser.
+        weights : dict of str to torch.nn.Parameter of shape (...) or (n_members, ...)
+            The attribute of this name, for the optimizer.
         """
-        first, names = self.members[0], {}
-        for name, weight in first.named_parameters():
-            if weight.requires_grad:
-                group = _group_of(name, first)
-                small = weight.numel() <= MOST_PACKED
-                names.setdefault(group if small else f"{group} {name}", []).append(name)
         self._trained = [_as_one(self.members)] if self.at_once else list(self.members)
-        packed = {vector: self._packed(of_vector) for vector, of_vector in names.items()}
-        self.vectors = {name: vector for name, (vector, _) in packed.items()}
-        self._leaves = {name: leaves for name, (_, leaves) in packed.items()}
-        return self.vectors
-
-    def _packed(self, names):
-        """Move these weights of all members into a vector each, and make views of it their parameters.
-
-        Returns the vectors, and for each module that is trained the weights to differentiate by.
-        """
-        each = [dict(member.named_parameters()) for member in self.members]
-        vectors = torch.stack([torch.cat([of_one[name].detach().flatten() for name in names]) for of_one in each])
-        shapes = [each[0][name].shape for name in names]
-        parts = vectors.split([shape.numel() for shape in shapes], dim=1)
-        stacked = [part.view(len(each), *shape) for part, shape in zip(parts, shapes, strict=True)]
-        of_members = [_replaced(m, names, [part[i] for part in stacked]) for i, m in enumerate(self.members)]
-        leaves = [_replaced(self._trained[0], names, stacked)] if self.at_once else of_members
-        return nn.Parameter(vectors), leaves
+        self.weights = {
+            f"{_group_of(name, module)} {i} {name}": weight
+            for i, module in enumerate(self._trained)
+            for name, weight in module.named_parameters()
+            if weight.requires_grad
+        }
+        return self.weights
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of what is trained.
@@ -214,21 +194,22 @@ class Siblings(nn.Module):
         return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
 
     def differentiate(self, loss: torch.Tensor) -> None:
-        """Set the gradients of the vectors.
+        """Set the gradients of the weights.
 
         Parameters
         ----------
         loss : torch.Tensor of shape ()
             The sum of the members' losses.
         """
-        for vector in self.vectors.values():
-            vector.grad = None  # makes room
-        leaves = [leaf for of_modules in self._leaves.values() for of_one in of_modules for leaf in of_one]
-        gradients = iter(torch.autograd.grad(loss, leaves, materialize_grads=True))  # not by the rows
-        for name, of_modules in self._leaves.items():
-            n = len(self.members) // len(of_modules)
-            rows = [_joined([next(gradients).reshape(n, -1) for _ in of_one], dim=1) for of_one in of_modules]
-            self.vectors[name].grad = _joined(rows, dim=0)
+        weights = list(self.weights.values())
+        for weight in weights:
+            weight.grad = None  # makes room
+        loss.backward(inputs=weights)  # not by the rows
+
+    @property
+    def gradients(self) -> list[torch.Tensor]:
+        """The gradients of the weights that the loss depends on."""
+        return [weight.grad for weight in self.weights.values() if weight.grad is not None]
 
     def clip_gradients(self, norm: float) -> None:
         """Shorten the gradient of each member that is longer.
@@ -238,11 +219,15 @@ class Siblings(nn.Module):
         norm : float
             Greatest length of the gradient of one member.
         """
-        gradients = [vector.grad for vector in self.vectors.values()]
-        length = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]).norm(dim=0)  # (m,)
-        share = (norm / (length + 1e-6)).clamp(max=1.0)[:, None]
-        for gradient in gradients:
-            gradient.mul_(share)
+        if self.at_once:
+            gradients = self.gradients  # of shape (m, ...)
+            length = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients], dim=1).norm(dim=1)
+            share = (norm / (length + 1e-6)).clamp(max=1.0)  # (m,)
+            for gradient in gradients:
+                gradient.mul_(share.view(-1, *[1] * (gradient.dim() - 1)))
+            return
+        for module in self._trained:
+            nn.utils.clip_grad_norm_(module.parameters(), norm)
 
     def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: what the members do.
@@ -257,27 +242,31 @@ class Siblings(nn.Module):
 
 
 def _as_one(members):
-    """A module that stands for all: what is trained of it is yet to be replaced."""
+    """A module that stands for all, with weights of shape (m, ...), of which the members' own become views."""
     one = copy.deepcopy(members[0])
     for layer, *layers in zip(one.modules(), *(member.modules() for member in members), strict=True):
         if isinstance(layer, LinearPlus) and layer.nonlinear is not None:
             layer.far = torch.stack([each.far for each in layers])  # (m, d_out, d_in)
+    each = [dict(member.named_parameters()) for member in members]
+    stacked = {
+        name: torch.stack([of_one[name].detach() for of_one in each])
+        for name, weight in each[0].items()
+        if weight.requires_grad
+    }
+    _replace(one, stacked)
+    for i, member in enumerate(members):
+        _replace(member, {name: weights[i] for name, weights in stacked.items()})
     return one
 
 
-def _replaced(module, names, values):
-    """Replace parameters of a module, wherever they are in it, by new ones of these values, and return those."""
-    old, new = dict(module.named_parameters()), [nn.Parameter(value) for value in values]
-    replacement = {id(old[name]): parameter for name, parameter in zip(names, new, strict=True)}
+def _replace(module, values):
+    """Let parameters of a module, wherever they are in it, be new ones of these values."""
+    old = dict(module.named_parameters())
+    new = {id(old[name]): nn.Parameter(value) for name, value in values.items()}
     for layer in module.modules():
         for name, weight in list(layer.named_parameters(recurse=False, remove_duplicate=False)):
-            if id(weight) in replacement:
-                setattr(layer, name, replacement[id(weight)])
-    return new
-
-
-def _joined(tensors, dim):
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim=dim)
+            if id(weight) in new:
+                setattr(layer, name, new[id(weight)])
 
 
 def _group_of(name, module):

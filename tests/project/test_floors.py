@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._absent", "skae._dependencies", "skae._dimensions", "skae._forks"},
+    {"skae._absent", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
