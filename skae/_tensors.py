@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._array_api import in_kind, is_dispatched
 from skae._rows import rows_at_once
-from skae._torch_state import usual_torch
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
@@ -67,8 +66,9 @@ def _answer(estimator, part, X):
     # NumPy sums in another order, and a tensor on the CPU is an array of NumPy without a copy; mps has no float64
     if part == "score_samples" and (X.device.type == "cpu" or module.scaler.mean.device.type == "mps"):
         return None
-    with usual_torch():
-        batches = X.split(rows_at_once(width))
+    size = rows_at_once(width)
+    with estimator._own_torch(min(size, len(X))):
+        batches = X.split(size)
         if not torch.stack([torch.isfinite(batch).all() for batch in batches]).all():
             return None
         if part == "score_samples":
@@ -77,7 +77,7 @@ def _answer(estimator, part, X):
             n_columns = estimator.n_components_ if part == "encode" else estimator.n_features_in_
             answer = torch.empty((len(X), n_columns), dtype=X.dtype, device=X.device)
         finite = []
-        for place, batch in zip(answer.split(rows_at_once(width)), batches, strict=True):
+        for place, batch in zip(answer.split(size), batches, strict=True):
             with estimator._own_torch(len(batch)), torch.inference_mode():
                 y = _run(module, part, F.pad(batch, (0, missing)) if missing else batch)
                 finite.append(torch.isfinite(y).all())
