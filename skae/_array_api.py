@@ -1,6 +1,7 @@
 """Arrays of other libraries, such as torch's tensors, where scikit-learn's `array_api_dispatch` is set: in and out.
 
-All is computed as of NumPy arrays. Without that setting such an array is one of the many things that NumPy can read.
+All is computed as of NumPy arrays, but for what `_tensors` leaves where it is. Without that setting such an array is
+one of the many things that NumPy can read.
 """
 
 import functools

@@ -26,6 +26,7 @@ from skae._layout import canonical
 from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
+from skae._tensors import on_device
 from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
 from skae._training import NeuralNet, make_net, resolve_device, write_curves
@@ -239,7 +240,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_modules")
 
-    @typed(in_kind)
+    @typed(on_device("encode"))
     def transform(self, X: MatrixLike) -> FloatArray:
         """Encode X: the dimensionality reduction.
 
@@ -255,7 +256,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         """
         return self._apply("encode", self._rows_of(X), self.n_components_)
 
-    @typed(in_kind)
+    @typed(on_device("decode"))
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Decode codes: transform them back to the original space.
 
@@ -289,7 +290,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             )
         return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
-    @typed(in_kind)
+    @typed(on_device("forward"))
     def reconstruct(self, X: MatrixLike) -> FloatArray:
         """Encode and decode X in one go.
 
@@ -339,7 +340,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             return float((error == 0).mean())
         return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
 
-    @typed(in_kind)
+    @typed(on_device("score_samples"))
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return minus the squared error of the reconstruction of each row.
 

@@ -132,6 +132,11 @@ def are_same(X, y):
         return False
 
 
+def rows_at_once(n_columns):
+    """As many rows as are read at once, to bound the memory."""
+    return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * n_columns)))
+
+
 class Rows:
     """Rows of X as dense arrays of floats, some at a time.
 
@@ -184,7 +189,7 @@ class Rows:
     @property
     def at_once(self):
         """As many rows as are read at once, to bound the memory."""
-        return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * self.shape[1])))
+        return rows_at_once(self.shape[1])
 
     def sample(self):
         """Read some rows, spread evenly: as many as are read at once."""

@@ -25,7 +25,7 @@ FLOORS = [
     {"skae._batches", "skae._torch_state"},
     {
         *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._files", "skae._pca", "skae._scaling"),
-        "skae._training",
+        *("skae._tensors", "skae._training"),
     },
     {"skae._shapes"},
     {

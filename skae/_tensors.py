@@ -1,0 +1,98 @@
+"""Torch's tensors in and out, with no copy through the CPU, where scikit-learn's `array_api_dispatch` is set.
+
+The network runs over the tensor as it is, in the batches that NumPy's rows are read in. What is out of the ordinary,
+such as NaN or a wrong number of columns, goes by way of NumPy, whose checks say what is wrong.
+"""
+
+import functools
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._array_api import in_kind, is_dispatched
+from skae._rows import rows_at_once
+
+DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+
+
+def on_device(part):
+    """Let a method of an autoencoder run over a tensor X on the device of its network, and return a tensor where X is.
+
+    Arrays of other libraries are answered `in_kind`.
+
+    Parameters
+    ----------
+    part : {"encode", "decode", "forward", "score_samples"}
+        What the method does to each row: a method of the module, or the score of its reconstruction.
+
+    Returns
+    -------
+    decorator : callable
+    """
+
+    def decorator(method):
+        by_numpy = in_kind(method)
+
+        @functools.wraps(method)
+        def wrapped(self, X, *args, **kwargs):
+            answer = None if args or kwargs or not is_dispatched(X) else _answer(self, part, X)
+            return by_numpy(self, X, *args, **kwargs) if answer is None else answer
+
+        return wrapped
+
+    return decorator
+
+
+def _is_plain(X):
+    """Whether X is a table of numbers that torch's operators take as it is."""
+    dense = X.layout == torch.strided and not X.is_nested and X.device.type != "meta"
+    return dense and X.dim() == 2 and len(X) > 0 and X.dtype in DTYPES and not X.requires_grad
+
+
+def _answer(estimator, part, X):
+    """What a part of the network makes of X, on the device of X; None if a check or an error of NumPy's way is due."""
+    check_is_fitted(estimator)
+    # a class of tensors of its own may give the operators another meaning, as masked ones do
+    classes = {torch.Tensor, torch.nn.Parameter, type(estimator._modules["float32"].scaler.mean)}
+    if type(X) not in classes or not _is_plain(X):
+        return None
+    width = estimator.n_components_ if part == "decode" else estimator.n_features_in_
+    missing = width - X.shape[1]
+    may_be_narrower = part == "decode" and estimator._blueprint.ordered and X.shape[1] > 0
+    if missing < 0 or (missing and not may_be_narrower):
+        return None
+    module = estimator._modules[DTYPES[X.dtype]]
+    # NumPy sums in another order, and a tensor on the CPU is an array of NumPy without a copy; mps has no float64
+    if part == "score_samples" and (X.device.type == "cpu" or module.scaler.mean.device.type == "mps"):
+        return None
+    size = rows_at_once(width)
+    with estimator._own_torch(min(size, len(X))):
+        batches = X.split(size)
+        if not torch.stack([torch.isfinite(batch).all() for batch in batches]).all():
+            return None
+        if part == "score_samples":
+            answer = torch.empty(len(X), dtype=torch.float64, device=X.device)
+        else:
+            n_columns = estimator.n_components_ if part == "encode" else estimator.n_features_in_
+            answer = torch.empty((len(X), n_columns), dtype=X.dtype, device=X.device)
+        finite = []
+        for place, batch in zip(answer.split(size), batches, strict=True):
+            with estimator._own_torch(len(batch)), torch.inference_mode():
+                y = _run(module, part, F.pad(batch, (0, missing)) if missing else batch)
+                finite.append(torch.isfinite(y).all())
+                place.copy_(y)
+        if not torch.stack(finite).all():
+            return None
+    if part != "decode":  # that X has no names of features, where the training data had, is worth a warning
+        validate_data(estimator, X, skip_check_array=True, reset=False)
+    return answer
+
+
+def _run(module, part, rows):
+    """What a part of the network makes of some rows, on the network's device."""
+    # a copy, since some kernels' last bits depend on where in memory a row begins
+    x = rows.to(module.scaler.mean.device, copy=True, memory_format=torch.contiguous_format)
+    if part != "score_samples":
+        return getattr(module, part)(x)
+    return -(x - module(x)).double().square().sum(dim=1)  # float32 ends at 1e38
