@@ -1,6 +1,6 @@
 """A device that is not the CPU: nothing may be left on the CPU, and a pickle loads where the device is missing.
 
-The device is a pretend one, or the one that SKAE_TEST_DEVICE names, such as "cuda".
+The device is a pretend one, unless there is a GPU. SKAE_TEST_DEVICE names another, such as "cuda:1".
 """
 
 import os
@@ -15,7 +15,7 @@ import torch
 from conftest import SMALL
 from sklearn.base import clone
 
-DEVICE = os.environ.get("SKAE_TEST_DEVICE")
+DEVICE = os.environ.get("SKAE_TEST_DEVICE", "cuda" if torch.cuda.is_available() else None)
 if DEVICE is None:
     import strict_device
 

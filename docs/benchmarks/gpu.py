@@ -116,7 +116,7 @@ def check_kinds(device, short):
     check, X = Checks(), load_digits().data[: 200 if short else 800]
     fitted = []
     for kind in kinds():
-        kind.set_params(max_iter=2 if short else 15)
+        kind.set_params(max_iter=2 if short else 8)
         name = " ".join(repr(kind).split()).replace(", random_state=0", "").replace("batch_size=100, ", "")
 
         def of_one(kind=kind):

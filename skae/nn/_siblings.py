@@ -11,6 +11,8 @@ from torch import nn
 from skae.nn._layers import LinearPlus
 from skae.nn._module import AutoencoderModule
 
+FEW_WEIGHTS = 2**14  # copying as many gradients takes less time than calling an operator
+
 
 class Siblings(nn.Module):
     """Autoencoders of one shape that are trained side by side, each on rows of its own.
@@ -219,15 +221,10 @@ class Siblings(nn.Module):
         norm : float
             Greatest length of the gradient of one member.
         """
-        if self.at_once:
-            gradients = self.gradients  # of shape (m, ...)
-            length = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients], dim=1).norm(dim=1)
-            share = (norm / (length + 1e-6)).clamp(max=1.0)  # (m,)
-            for gradient in gradients:
-                gradient.mul_(share.view(-1, *[1] * (gradient.dim() - 1)))
-            return
-        for module in self._trained:
-            nn.utils.clip_grad_norm_(module.parameters(), norm)
+        n = len(self.weights) // len(self._trained)  # of each module, one after the other
+        weights, m = list(self.weights.values()), len(self.members) // len(self._trained)
+        for start in range(0, len(weights), n):
+            _clip([weight.grad for weight in weights[start : start + n] if weight.grad is not None], norm, m)
 
     def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: what the members do.
@@ -239,6 +236,22 @@ class Siblings(nn.Module):
         """
         for module in self._trained:
             module.after_step(progress)
+
+
+def _clip(gradients, norm, m):
+    """Shorten the gradients of m members, each of shape (m, ...), or of one, as `clip_grad_norm_` would of one member.
+
+    Small ones are copied side by side, which takes less time than to call an operator for each.
+    """
+    rows = [gradient.reshape(m, -1) for gradient in gradients]
+    parts = [row for row in rows if row.shape[1] > FEW_WEIGHTS]
+    small = [row for row in rows if row.shape[1] <= FEW_WEIGHTS]
+    if small:
+        parts.append(torch.cat(small, dim=1))
+    length = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).norm(dim=0)  # (m,)
+    share = (norm / (length + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(share[0] if m == 1 else share.view(m, *[1] * (gradient.dim() - 1)))
 
 
 def _as_one(members):
