@@ -18,6 +18,7 @@ from skae._batches import HeldOutBatches, WholeBatches
 from skae._distributed import in_group, own_cuda, processes
 from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
+from skae.nn._convolution import rows_at_once
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
@@ -163,6 +164,8 @@ class AutoencoderNet(NeuralNet):
         elif not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
+        first = self.module_.members[0]
+        self.at_once = rows_at_once(first, torch.device(self.device)) if first.separable else None
 
     @property
     def state(self):
@@ -177,24 +180,15 @@ class AutoencoderNet(NeuralNet):
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
         rows, clean = batch
-        precision = contextlib.nullcontext()
-        if self.mixed_precision:
-            precision = torch.autocast(rows.device.type, torch.bfloat16)
-        try:
-            with precision:
-                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
-                means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
-            loss = sum(means.values())  # (m,)
-            self.module_.differentiate(loss.sum())
-        except RuntimeError as error:
-            if not self.compiles or self.steps_done:
-                raise
-            what = str(error).strip().splitlines()[0].rstrip(".")
-            raise ValueError(
-                f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
-            ) from error
+        n_parts = 1
+        if self.at_once is not None:
+            n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once * self.processes.size))
+        if n_parts > 1:
+            means = self.differentiate_parts(rows, clean, min(n_parts, rows.shape[1]))
+        else:
+            means = self.differentiate(rows, clean)
         if self.limit is None:
-            self.count_towards_limit(rows if clean is None else clean, loss)
+            self.count_towards_limit(rows if clean is None else clean, sum(means.values()))
         self.processes.add_up([weight.grad for weight in self.weights])
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
@@ -204,6 +198,42 @@ class AutoencoderNet(NeuralNet):
         if self.n_steps is None:
             self.update_average()
         self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
+        return means
+
+    def differentiate_parts(self, rows, clean, n_parts):
+        """Do as `differentiate`, a part of the rows after the other: what is kept to go back by is that of one part."""
+        sums, gradients = {}, None
+        cleans = [None] * n_parts if clean is None else clean.tensor_split(n_parts, dim=1)
+        for part, of_part in zip(rows.tensor_split(n_parts, dim=1), cleans, strict=True):
+            share = part.shape[1] / rows.shape[1]
+            for name, mean in self.differentiate(part, of_part).items():
+                sums[name] = sums.get(name, 0.0) + share * mean
+            if gradients is None:
+                gradients = [weight.grad.mul_(share) for weight in self.weights]
+            else:
+                for total, weight in zip(gradients, self.weights, strict=True):
+                    total.add_(weight.grad, alpha=share)
+        for total, weight in zip(gradients, self.weights, strict=True):
+            weight.grad = total
+        return sums
+
+    def differentiate(self, rows, clean):
+        """Set the gradients of the weights; return the mean of each named term of the loss, for each sibling."""
+        precision = contextlib.nullcontext()
+        if self.mixed_precision:
+            precision = torch.autocast(rows.device.type, torch.bfloat16)
+        try:
+            with precision:
+                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
+                means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
+            self.module_.differentiate(sum(means.values()).sum())
+        except RuntimeError as error:
+            if not self.compiles or self.steps_done:
+                raise
+            what = str(error).strip().splitlines()[0].rstrip(".")
+            raise ValueError(
+                f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
+            ) from error
         return {name: mean.detach() for name, mean in means.items()}
 
     def count_towards_limit(self, rows, loss):
