@@ -12,7 +12,7 @@ LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
 DIFFERENTIATED_BYTES = 2**21  # at once, of float64: what a backward pass keeps is some ten times as much
-DIFFERENTIATED_PARTS = 16  # of components of codes of large images: as many as are computed at once, so often
+DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
 
 def inner_codes(module, rows):
@@ -136,7 +136,7 @@ def importances(module, rows, variance, k):
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
     n_parts = max(1, np.ceil(len(cells) * len(variance) * 8 / DIFFERENTIATED_BYTES))
     if at_once is not None:
-        n_parts = max(n_parts, np.ceil(len(cells) / at_once))
+        n_parts = max(n_parts, np.ceil(len(cells) / (at_once // 2)))  # in float64
     for some in np.array_split(cells, n_parts):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]

@@ -9,7 +9,7 @@ from torch import nn
 from skae.nn.functional import ACTIVATIONS
 
 LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
-MOST_NUMBERS = 2**20  # in those of the large images that are computed at once: more take longer, not only more memory
+MOST_NUMBERS = 2**19  # in those of the large images that are computed at once: more take longer, not only more memory
 ON_ACCELERATORS = 64  # times as many rows: they want large products
 
 
@@ -79,7 +79,7 @@ def convolution(
     encoder, decoder = (ImageLayers(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
     n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], sizes, strict=False))
     if n_numbers >= LARGE_MAPS:
-        encoder.rows_at_once = decoder.rows_at_once = max(1, MOST_NUMBERS // n_numbers)
+        encoder.rows_at_once = decoder.rows_at_once = max(2, MOST_NUMBERS // n_numbers)
     return encoder, decoder, widths[-1] * sizes[-1][0] * sizes[-1][1]
 
 
