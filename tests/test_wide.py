@@ -211,7 +211,7 @@ def test_ordinary_images_are_computed_in_whole_batches():
         encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu")
         assert encoder.rows_at_once is decoder.rows_at_once is None
     encoder, decoder, _ = convolution((40, 100, 1), (32, 64), 3, "gelu")
-    assert encoder.rows_at_once == decoder.rows_at_once == 4
+    assert encoder.rows_at_once == decoder.rows_at_once == 6
 
 
 def test_a_wide_stack_learns_the_more_slowly():
