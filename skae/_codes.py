@@ -6,12 +6,14 @@ import torch
 from skae._cudnn import differentiable
 from skae._pca import deviation_of, principal_axes
 from skae.nn import keep_prefix
+from skae.nn._convolution import rows_at_once
 
 MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
 LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
 DIFFERENTIATED_BYTES = 2**21  # at once, of float64: what a backward pass keeps is some ten times as much
+DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
 
 def inner_codes(module, rows):
@@ -127,10 +129,16 @@ def importances(module, rows, variance, k):
     """
     device = module.scaler.mean.device
     module.eval()
-    index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(MOST_DIFFERENTIATED // k, *DIFFERENTIATED_ROWS))))
+    at_once, most = rows_at_once(module, device), MOST_DIFFERENTIATED
+    if at_once is not None:
+        most = min(most, DIFFERENTIATED_PARTS * at_once)
+    index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(most // k, *DIFFERENTIATED_ROWS))))
     index, squares = index.astype(int), np.zeros(len(variance))
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
-    for some in np.array_split(cells, max(1, np.ceil(len(cells) * len(variance) * 8 / DIFFERENTIATED_BYTES))):
+    n_parts = max(1, np.ceil(len(cells) * len(variance) * 8 / DIFFERENTIATED_BYTES))
+    if at_once is not None:
+        n_parts = max(n_parts, np.ceil(len(cells) / (at_once // 2)))  # in float64
+    for some in np.array_split(cells, n_parts):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]
         x = torch.tensor(few * rows.scale + rows.mean, device=device).requires_grad_()

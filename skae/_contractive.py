@@ -47,6 +47,7 @@ class ContractiveModule(AutoencoderModule):
         What a unit of a scaled row is worth in the units of `axes`.
     """
 
+    penalizes_rows = True
     vectorized = False  # it differentiates by itself
 
     def __init__(self, *args, alpha, method, unit, **kwargs):

@@ -88,6 +88,8 @@ def agreed():
 class Alone:
     """The one process there is, which answers for all rows."""
 
+    size = 1
+
     def shared(self, losses, modules, rows, clean):  # noqa: ARG002 - the group's signature
         """Return named terms of the loss of rows, (m, n, d), whose means are this process's part of the loss."""
         return losses(rows, None, clean)

@@ -88,7 +88,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. Linear maps
-        in the layers learn at a tenth of it. "auto" is 0.01, or 0.003 where a layer has convolutions.
+        in the layers learn at a tenth of it. "auto" is 0.01, or 0.003 where a layer has convolutions; of layers
+        that were trained, it is 1000 / n_features times that, where there are more features than 1,000.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -447,6 +448,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
             self.layers_ = self._pretrained(rows.X, seed, X_val, groups)
             layers = [Layer.of(layer) for layer in self.layers_]
             self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
+            for layer in self.layers_:
+                _drop_modules(layer)  # makes room for training
         blueprint = super()._new_blueprint(rows, moments, seed)
         return replace(blueprint, code_activation="identity") if self.pretrain else blueprint  # the last layer has it
 
@@ -459,6 +462,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
         if not self.pretrain:
             return {}
+        for layer in self.layers_:
+            _restore_modules(layer)
         return {"layers_": self.layers_, "_stack": self._stack.without_weights()}  # whose weights `layers_` has
 
     def _shown_axes(self, module, rows):
@@ -470,6 +475,20 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
         if name in ("architecture", "n_components"):
             return None  # the layers say
         return _structure(self.layers) if name == "layers" else super()._shaping_parameter(name)
+
+
+def _drop_modules(layer):
+    """Leave a fitted layer as a pickle would keep it: without torch's objects, which are two copies of its weights."""
+    if isinstance(layer, BaseAutoencoder):
+        kept = layer.__getstate__()
+        for name in [name for name in vars(layer) if name not in kept]:
+            delattr(layer, name)
+
+
+def _restore_modules(layer):
+    """Make torch's objects anew where they were dropped."""
+    if isinstance(layer, BaseAutoencoder) and not hasattr(layer, "_modules"):
+        layer.__setstate__(layer.__getstate__())
 
 
 def _structure(layers):

@@ -18,6 +18,7 @@ from skae._batches import HeldOutBatches, WholeBatches
 from skae._distributed import in_group, own_cuda, processes
 from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
+from skae.nn._convolution import rows_at_once
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
@@ -165,6 +166,8 @@ class AutoencoderNet(NeuralNet):
         elif not hasattr(self, "average"):
             self.steps_done, self.average = 0, [weight.detach().clone() for weight in self.weights]
         self.highest_rates = [group["lr"] for group in self.optimizer_.param_groups]
+        first = self.module_.members[0]
+        self.at_once = rows_at_once(first, torch.device(self.device)) if first.separable else None
 
     @property
     def state(self):
@@ -179,24 +182,13 @@ class AutoencoderNet(NeuralNet):
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
         rows, clean = batch
-        precision = contextlib.nullcontext()
-        if self.mixed_precision:
-            precision = torch.autocast(rows.device.type, torch.bfloat16)
-        try:
-            with precision:
-                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
-                means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
-            loss = sum(means.values())  # (m,)
-            self.module_.differentiate(loss.sum())
-        except RuntimeError as error:
-            if not self.compiles or self.steps_done:
-                raise
-            what = str(error).strip().splitlines()[0].rstrip(".")
-            raise ValueError(
-                f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
-            ) from error
+        self.module_.clear_gradients()
+        means = {}
+        for part, of_part, share in self.parts_of(rows, clean):
+            for name, mean in self.differentiate(part, of_part, share).items():
+                means[name] = means[name] + mean if name in means else mean
         if self.limit is None:
-            self.count_towards_limit(rows if clean is None else clean, loss)
+            self.count_towards_limit(rows if clean is None else clean, sum(means.values()))
         self.processes.add_up(self.module_.gradients)
         self.module_.clip_gradients(GRADIENT_NORM)
         for group, highest in zip(self.optimizer_.param_groups, self.highest_rates, strict=True):
@@ -206,6 +198,37 @@ class AutoencoderNet(NeuralNet):
         if self.n_steps is None:
             self.update_average()
         self.module_.after_step(1.0 if self.n_steps is None else self.steps_done / self.n_steps)
+        return means
+
+    def parts_of(self, rows, clean):
+        """Yield the parts whose gradients are computed one after the other: (rows, clean rows, share of the batch)."""
+        n = rows.shape[1]
+        n_parts = 1
+        if self.at_once is not None:  # what is kept to go back by is that of one part
+            n_parts = min(n, math.ceil(rows.shape[0] * n / (self.at_once * self.processes.size)))
+        cleans = [None] * n_parts if clean is None else clean.tensor_split(n_parts, dim=1)
+        for part, of_part in zip(rows.tensor_split(n_parts, dim=1), cleans, strict=True):
+            yield part, of_part, part.shape[1] / n
+
+    def differentiate(self, rows, clean, share):
+        """Add to the gradients those of a share of a batch; return the mean of each named term, times the share."""
+        precision = contextlib.nullcontext()
+        if self.mixed_precision:
+            precision = torch.autocast(rows.device.type, torch.bfloat16)
+        try:
+            with precision:
+                terms = self.processes.shared(self.losses, self.module_.trained, rows, clean)
+                means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
+                if share < 1:
+                    means = {name: share * mean for name, mean in means.items()}
+            self.module_.differentiate(sum(means.values()).sum())
+        except RuntimeError as error:
+            if not self.compiles or self.steps_done:
+                raise
+            what = str(error).strip().splitlines()[0].rstrip(".")
+            raise ValueError(
+                f"compile=True can't be used with this estimator on this machine: {what}. Set compile=False."
+            ) from error
         return {name: mean.detach() for name, mean in means.items()}
 
     def count_towards_limit(self, rows, loss):

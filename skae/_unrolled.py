@@ -12,6 +12,8 @@ from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
+WIDE = 1000  # features of the data, beyond which an unrolled stack learns the more slowly, the wider it is
+
 # of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
 RANGES = {
     "relu": (0.0, None),
@@ -134,8 +136,13 @@ class Stack(Architecture):
 
     @property
     def learning_rate(self):
-        """The lowest that any layer's architecture asks for."""
-        return min(auto_learning_rate(layer.blueprint.architecture) for layer in self.layers)
+        """The lowest that any layer's architecture asks for, and less where the data are wide.
+
+        A step of Adam moves each weight by as much, and a unit by as much times its inputs: it would carry trained
+        layers far from where they start.
+        """
+        lowest = min(auto_learning_rate(layer.blueprint.architecture) for layer in self.layers)
+        return lowest * min(1.0, WIDE / self.layers[0].blueprint.sizes[0])
 
     def without_weights(self):
         """The same networks, to be built with new weights."""

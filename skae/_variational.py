@@ -62,6 +62,7 @@ class VariationalModule(AutoencoderModule):
         Share of the training in which that weight rises from 0.
     """
 
+    penalizes_rows = True
     n_statistics = 2
     undecayed_weights = ("log_noise",)
 

@@ -10,7 +10,16 @@ import torch
 from conftest import public_estimators
 from hypothesis import strategies as st
 
-from skae import Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder
+from skae import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    ConvolutionalAutoencoder,
+    DenoisingAutoencoder,
+    LSTMAutoencoder,
+    SparseAutoencoder,
+    StackedAutoencoder,
+    VariationalAutoencoder,
+)
 from skae._corruption import CORRUPTIONS
 from skae._defaults import affordable
 from skae._pca import covariance_of
@@ -18,6 +27,8 @@ from skae._regression import Noise, _in_the_span, denoising_start, denoising_sta
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._threads import work_of_all
+from skae.architectures import Convolutional
+from skae.nn import _convolution, convolution
 
 
 def table(n, d, rank, seed, *, n_constant=0, sparse=False):
@@ -146,3 +157,81 @@ def test_work_counts_each_use_of_a_weight():
     assert work > 1.5 * n_weights
     work, n_weights = of_one_row(ConvolutionalAutoencoder(2, channels=(4,), hidden_layer_sizes=()), X)
     assert work > 1.5 * n_weights
+
+
+def rows_seen_by_convolutions(monkeypatch, estimator, X):
+    """The most images that any convolution takes at once in a fit and what follows, and whether gradients are kept."""
+    seen, forward = [], torch.nn.Conv2d.forward
+
+    def counted(layer, x):
+        seen.append((len(x), torch.is_grad_enabled()))
+        return forward(layer, x)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", counted)
+    estimator.fit(X).reconstruct(X)
+    return {trains: max(n for n, grad in seen if grad == trains) for trains in (True, False)}
+
+
+SMALL_NET = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+ARCHITECTURE = Convolutional((8, 10), (4,))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        ConvolutionalAutoencoder(2, image_shape=(8, 10), channels=(4,), **SMALL_NET),
+        ConvolutionalAutoencoder(2, image_shape=(8, 10), channels=(4,), ordered=True, cv=2, **SMALL_NET),
+        DenoisingAutoencoder(2, architecture=ARCHITECTURE, **SMALL_NET),
+        VariationalAutoencoder(2, architecture=ARCHITECTURE, **SMALL_NET),
+    ],
+    ids=["plain", "folds", "denoising", "variational"],
+)
+def test_large_images_are_computed_a_few_at_a_time(monkeypatch, estimator):
+    X = table(60, 80, 4, 0)
+    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small ones in whole batches
+    monkeypatch.setattr(_convolution, "LARGE_MAPS", 4 * 80)
+    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 5 * 4 * 80)
+    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) <= 5
+
+
+@pytest.mark.parametrize("estimator_class", [Autoencoder, ContractiveAutoencoder, SparseAutoencoder])
+def test_parts_of_a_batch_add_up_to_the_batch(monkeypatch, estimator_class):
+    X = table(60, 80, 4, 0)
+    estimator = estimator_class(5, architecture=ARCHITECTURE, **SMALL_NET)
+    whole = estimator.fit(X).loss_curve_, estimator.transform(X)
+    monkeypatch.setattr(_convolution, "LARGE_MAPS", 4 * 80)
+    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 7 * 4 * 80)
+    in_parts = estimator.fit(X).loss_curve_, estimator.transform(X)
+    for values, expected in zip(in_parts, whole, strict=True):
+        np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_ordinary_images_are_computed_in_whole_batches():
+    for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3)):
+        encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu")
+        assert encoder.rows_at_once is decoder.rows_at_once is None
+    encoder, decoder, _ = convolution((40, 100, 1), (32, 64), 3, "gelu")
+    assert encoder.rows_at_once == decoder.rows_at_once == 6
+
+
+def test_a_wide_stack_learns_the_more_slowly():
+    def rate(d):
+        stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # of PCAs
+        return stack.fit(table(30, d, 4, 0))._settings["learning_rate"]
+
+    assert rate(40) == rate(1000) == 0.01
+    np.testing.assert_allclose(rate(4000), 0.0025)
+
+
+def test_layers_of_a_stack_wait_without_copies_of_their_weights(monkeypatch):
+    alive, train = [], StackedAutoencoder._train
+
+    def watched(stack, *args, **kwargs):
+        alive.extend(hasattr(layer, "_modules") for layer in stack.layers_)
+        return train(stack, *args, **kwargs)
+
+    monkeypatch.setattr(StackedAutoencoder, "_train", watched)
+    X = table(30, 40, 4, 0)
+    stack = StackedAutoencoder((4, 2), max_iter=2, random_state=0).fit(X)
+    assert alive == [False, False]
+    assert stack.layers_[1].transform(stack.layers_[0].transform(X)).shape == (30, 2)

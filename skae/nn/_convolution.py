@@ -8,6 +8,12 @@ from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
 
+LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
+MOST_NUMBERS = (
+    3 * 2**18
+)  # in those of the large images that are computed at once: more take longer, not only more memory
+ON_ACCELERATORS = 64  # times as many rows: they want large products
+
 
 def convolution(
     image_shape: Sequence[int], channels: Sequence[int], kernel_size: int, activation: str
@@ -72,8 +78,37 @@ def convolution(
     up[-1] = _Permute(0, 2, 3, 1)  # no activation after the last convolution
     up += [nn.Flatten()]
     # kernels in the order of the images, which are channels last as well: 1.6 times as fast on a CPU
-    encoder, decoder = (nn.Sequential(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
+    encoder, decoder = (ImageLayers(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
+    n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], sizes, strict=False))
+    if n_numbers >= LARGE_MAPS:
+        encoder.rows_at_once = decoder.rows_at_once = max(2, MOST_NUMBERS // n_numbers)
     return encoder, decoder, widths[-1] * sizes[-1][0] * sizes[-1][1]
+
+
+class ImageLayers(nn.Sequential):
+    """Layers that take a few rows at a time where images are large and nothing is to be differentiated.
+
+    Attributes
+    ----------
+    rows_at_once : int or None
+        How many on a CPU. None is all.
+    """
+
+    rows_at_once: int | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the layers."""
+        is_whole = torch.is_grad_enabled() or torch.jit.is_tracing() or torch.compiler.is_compiling()
+        most = None if is_whole else rows_at_once(self, x.device)
+        if most is None or len(x) <= most:
+            return super().forward(x)
+        return torch.cat([super(ImageLayers, self).forward(part) for part in x.split(most)])
+
+
+def rows_at_once(module: nn.Module, device: torch.device) -> int | None:
+    """How many rows the layers of a module are to be given at once, where they make large maps of each; None is all."""
+    sizes = [layer.rows_at_once for layer in module.modules() if isinstance(layer, ImageLayers) and layer.rows_at_once]
+    return min(sizes) * (1 if device.type == "cpu" else ON_ACCELERATORS) if sizes else None
 
 
 class _Permute(nn.Module):

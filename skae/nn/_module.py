@@ -64,6 +64,10 @@ class AutoencoderModule(nn.Module):
         Rows of a batch whose losses are computed, where several processes share it; all rows are corrupted. None is
         all of them.
 
+    penalizes_rows : bool
+        Whether a row's penalty depends on that row alone. If so, or if there is none, a batch of large images is
+        differentiated in parts.
+
     n_statistics : int
         Numbers that an encoding has for each component of the code.
 
@@ -100,6 +104,7 @@ class AutoencoderModule(nn.Module):
         None  # a `torch.Generator` that hooks draw from in training; None is torch's own
     )
     share: slice | None = None  # of the rows of a batch, where several processes share it
+    penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     vectorized: bool = True  # whether the hooks see to a dimension in front
 
@@ -220,6 +225,11 @@ class AutoencoderModule(nn.Module):
             Each of shape (n,) or a scalar. Here there are none.
         """
         return {}
+
+    @property
+    def separable(self) -> bool:
+        """Whether the loss of a batch is the mean of what its rows lose, each by itself."""
+        return self.penalizes_rows or type(self).penalty is AutoencoderModule.penalty
 
     def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: here nothing.

@@ -195,18 +195,20 @@ class Siblings(nn.Module):
             losses = [m.reconstruction(torch.zeros_like(x), x, x) for m, x in zip(modules, inputs, strict=True)]
         return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
 
+    def clear_gradients(self) -> None:
+        """Make room for new gradients."""
+        for weight in self.weights.values():
+            weight.grad = None
+
     def differentiate(self, loss: torch.Tensor) -> None:
-        """Set the gradients of the weights.
+        """Add to the gradients of the weights.
 
         Parameters
         ----------
         loss : torch.Tensor of shape ()
             The sum of the members' losses.
         """
-        weights = list(self.weights.values())
-        for weight in weights:
-            weight.grad = None  # makes room
-        loss.backward(inputs=weights)  # not by the rows
+        loss.backward(inputs=list(self.weights.values()))  # not by the rows
 
     @property
     def gradients(self) -> list[torch.Tensor]:
