@@ -19,6 +19,7 @@ from skae._blueprint import Blueprint, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
 from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
+from skae._cudnn import repeatable
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
     affordable,
@@ -291,7 +292,7 @@ class BaseAutoencoder(
             If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
             `validation_fraction` exclude each other, or `device` is not on this machine.
         """
-        with self._or_as_before(), usual_torch():
+        with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -341,7 +342,7 @@ class BaseAutoencoder(
         ValueError
             If X or y is not as it should be, or a parameter was changed that shapes the network.
         """
-        with self._or_as_before(), usual_torch():
+        with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)

@@ -170,5 +170,15 @@ def load_weights(module, weights):
 
 
 def read_weights(module):
-    """Copy the weights of a module into arrays."""
-    return {name: value.detach().cpu().numpy().copy() for name, value in module.state_dict().items()}
+    """Copy the weights of a module into arrays: those on a GPU all at once, for each copy is waited for."""
+    state = {name: value.detach() for name, value in module.state_dict().items()}
+    if all(value.device.type == "cpu" for value in state.values()):
+        return {name: value.numpy().copy() for name, value in state.items()}
+    read = {}
+    for dtype in {value.dtype for value in state.values()}:
+        of_dtype = {name: value for name, value in state.items() if value.dtype == dtype}
+        together = torch.cat([value.flatten() for value in of_dtype.values()]).cpu()
+        parts = together.split([value.numel() for value in of_dtype.values()])
+        for (name, value), part in zip(of_dtype.items(), parts, strict=True):
+            read[name] = part.view(value.shape).numpy().copy()
+    return {name: read[name] for name in state}

@@ -5,7 +5,6 @@ import contextlib
 import torch
 from torch.overrides import TorchFunctionMode
 
-from skae._cudnn import repeatable
 from skae._forks import is_forked
 from skae._threads import torch_threads
 
@@ -20,10 +19,9 @@ def usual_torch():
 
     Gradients are recorded unless we say otherwise, arithmetic has the precision of its numbers, and new tensors are of
     float32 and on the CPU. A forked child takes one thread, for it has no others. All of that is this Python thread's
-    alone, and costs next to nothing where torch is so already. On a GPU, cuDNN is told to give the same bits again.
+    alone, and costs next to nothing where torch is so already.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(repeatable())
         if is_forked():
             stack.enter_context(torch_threads(0))
         if torch.is_inference_mode_enabled():
