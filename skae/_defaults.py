@@ -9,7 +9,8 @@ ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
-MOST_WORK = 2**36  # of one network, unless the least epochs take more
+MOST_WORK = 2**36  # of one network, unless so few epochs take more:
+LEAST_AFFORDABLE_EPOCHS = 5
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 
@@ -53,5 +54,5 @@ def affordable(n_rows, n_epochs, work):
 
     A network on few rows is soon trained, unless they are so wide that each takes millions of products.
     """
-    n_epochs = min(n_epochs, max(LEAST_EPOCHS, MOST_WORK // (n_rows * work)))
+    n_epochs = min(n_epochs, max(LEAST_AFFORDABLE_EPOCHS, MOST_WORK // (n_rows * work)))
     return max(1, MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs) - 1), n_epochs

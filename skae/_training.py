@@ -182,10 +182,9 @@ class AutoencoderNet(NeuralNet):
     def train_step(self, batch, **fit_params):  # noqa: ARG002 - skorch's signature
         """Take one step of the optimiser; return the mean of each named term of the loss, for each sibling."""
         rows, clean = batch
-        self.module_.clear_gradients()
         means = {}
         for part, of_part, share in self.parts_of(rows, clean):
-            for name, mean in self.differentiate(part, of_part, share).items():
+            for name, mean in self.differentiate(part, of_part, share, adds=bool(means)).items():
                 means[name] = means[name] + mean if name in means else mean
         if self.limit is None:
             self.count_towards_limit(rows if clean is None else clean, sum(means.values()))
@@ -210,8 +209,8 @@ class AutoencoderNet(NeuralNet):
         for part, of_part in zip(rows.tensor_split(n_parts, dim=1), cleans, strict=True):
             yield part, of_part, part.shape[1] / n
 
-    def differentiate(self, rows, clean, share):
-        """Add to the gradients those of a share of a batch; return the mean of each named term, times the share."""
+    def differentiate(self, rows, clean, share, adds):
+        """Set, or add to, the gradients by a share of a batch; return the mean of each named term, times the share."""
         precision = contextlib.nullcontext()
         if self.mixed_precision:
             precision = torch.autocast(rows.device.type, torch.bfloat16)
@@ -221,7 +220,7 @@ class AutoencoderNet(NeuralNet):
                 means = {name: _by_member(term).mean(dim=1) for name, term in terms.items()}
                 if share < 1:
                     means = {name: share * mean for name, mean in means.items()}
-            self.module_.differentiate(sum(means.values()).sum())
+            self.module_.differentiate(sum(means.values()).sum(), adds)
         except RuntimeError as error:
             if not self.compiles or self.steps_done:
                 raise

@@ -189,7 +189,6 @@ class Ours:
         with precise(self.precision, self.device):
             terms = module.losses(self.rows[self.index]).values()
             loss = sum(term.reshape(len(term), -1).mean(dim=1) for term in terms)  # (m,)
-        module.clear_gradients()
         module.differentiate(loss.sum())
         module.clip_gradients(1.0)
         self.net.optimizer_.step()

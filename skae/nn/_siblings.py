@@ -195,19 +195,20 @@ class Siblings(nn.Module):
             losses = [m.reconstruction(torch.zeros_like(x), x, x) for m, x in zip(modules, inputs, strict=True)]
         return losses[0].mean(dim=1) if self.at_once else torch.stack([of_one.mean() for of_one in losses])
 
-    def clear_gradients(self) -> None:
-        """Make room for new gradients."""
-        for weight in self.weights.values():
-            weight.grad = None
-
-    def differentiate(self, loss: torch.Tensor) -> None:
-        """Add to the gradients of the weights.
+    def differentiate(self, loss: torch.Tensor, adds: bool = False) -> None:
+        """Set the gradients of the weights.
 
         Parameters
         ----------
         loss : torch.Tensor of shape ()
             The sum of the members' losses.
+
+        adds : bool, default=False
+            Whether they are added to the gradients that there are.
         """
+        if not adds:
+            for weight in self.weights.values():
+                weight.grad = None  # makes room, after what a step computes first: small tensors would tear it
         loss.backward(inputs=list(self.weights.values()))  # not by the rows
 
     @property
