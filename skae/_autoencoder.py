@@ -1,12 +1,21 @@
 """The plain autoencoder: a nonlinear PCA."""
 
 from skae._base import BaseAutoencoder
-from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
-from skae.architectures import Architecture
+from skae._parameters import (
+    ArchitectureParameter,
+    AxesParameters,
+    CodeActivationParameter,
+    InitParameter,
+    NetworkParameters,
+    parameters,
+)
 from skae.nn import AutoencoderModule
 
 
-class Autoencoder(BaseAutoencoder):
+@parameters
+class Autoencoder(
+    BaseAutoencoder, AxesParameters, InitParameter, ArchitectureParameter, CodeActivationParameter, NetworkParameters
+):
     r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and keeps what is surely better.
 
     An encoder :math:`f` takes a row to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
@@ -249,68 +258,3 @@ class Autoencoder(BaseAutoencoder):
     """
 
     _module_class = AutoencoderModule
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **BaseAutoencoder._parameter_constraints,
-        "architecture": [Architecture, None],
-    }
-
-    def __init__(
-        self,
-        n_components: CodeSize = 2,
-        *,
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        architecture: Architecture | None = None,
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            code_activation=code_activation,
-            init=init,
-            ordered=ordered,
-            whiten=whiten,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.architecture = architecture

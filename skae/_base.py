@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import replace
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
 from skae._blueprint import Blueprint, read_weights
 from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
@@ -33,6 +31,7 @@ from skae._distributed import agreed, is_first, of_first
 from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
+from skae._parameters import NEUTRAL, TrainingParameters
 from skae._pca import auto_n_components, linear_start
 from skae._rows import Rows, ScaledRows, are_same, shape_of
 from skae._scaling import Moments
@@ -44,22 +43,11 @@ from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_al
 from skae._torch_state import usual_torch
 from skae._training import make_net, resolve_device
 from skae._typing import (
-    Activation,
-    Auto,
-    CodeSize,
-    CrossValidator,
-    Init,
-    LayerSizes,
-    Loss,
     MatrixLike,
-    Scale,
-    Seed,
-    StrPath,
     typed,
 )
 from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, checked_groups, choose_validation, given_validation
 from skae.nn import Siblings
-from skae.nn.functional import ACTIVATIONS, LOSSES
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
@@ -72,58 +60,37 @@ HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leave
 
 
 class BaseAutoencoder(
-    CallbackSupportMixin, OnnxMixin, StreamMixin, FittedMixin, DocLinkMixin, BaseEstimator, metaclass=ABCMeta
+    CallbackSupportMixin,
+    OnnxMixin,
+    StreamMixin,
+    FittedMixin,
+    DocLinkMixin,
+    TrainingParameters,
+    BaseEstimator,
+    metaclass=ABCMeta,
 ):
     """Base of all autoencoders: it owns the algorithm.
 
     A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            StrOptions({"mle"}),
-            None,
-        ],
-        "hidden_layer_sizes": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "code_activation": [StrOptions(set(ACTIVATIONS))],
-        "init": [StrOptions({"pca", "random"})],
-        "ordered": ["boolean"],
-        "whiten": ["boolean"],
-        "loss": [StrOptions(set(LOSSES))],
-        "scale": [StrOptions({"global", "standard"}), None],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
-        "cv": ["cv_object"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_interval": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "mixed_precision": ["boolean"],
-        "compile": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
     @property
     @abstractmethod
     def _module_class(self):
         """The `AutoencoderModule` that holds the variant's formula."""
+
+    _neutral = NEUTRAL
+
+    def _asked(self, name):
+        """The value of a parameter, or what it comes to where the variant has no such parameter."""
+        return getattr(self, name, self._neutral.get(name))
 
     # Hooks of a variant ----------------------------------------------------------------------------------------------
 
     @property
     def _architecture(self):
         """The architecture as an object; a variant may have its parameters flat instead."""
-        return self.architecture
+        return self._asked("architecture")
 
     @property
     def _code_size(self):
@@ -183,71 +150,13 @@ class BaseAutoencoder(
 
     def _shown_axes(self, module, rows):
         """Axes in which codes are shown, and their variance."""
-        if self.code_activation == "identity":
-            return shown_axes(module, rows, whiten=self.whiten)
+        if self._asked("code_activation") == "identity":
+            return shown_axes(module, rows, whiten=self._asked("whiten"))
         return None, code_variance(module, rows)  # the user wants the activation's range
 
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
         """More attributes of the trained module, of shape and meaning that are the variant's."""
         return {}
-
-    @abstractmethod
-    def __init__(
-        self,
-        n_components: CodeSize,
-        *,
-        hidden_layer_sizes: LayerSizes,
-        activation: Activation,
-        code_activation: Activation = "identity",  # a variant may have no use for this and the next three
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss,
-        scale: Scale,
-        max_iter: Auto | int,
-        batch_size: Auto | int,
-        learning_rate: Auto | float,
-        weight_decay: float,
-        early_stopping: Auto | bool,
-        validation_fraction: Auto | float,
-        cv: CrossValidator,
-        n_iter_no_change: int,
-        tol: float,
-        warm_start: bool,
-        checkpoint: StrPath | None,
-        checkpoint_interval: int,
-        device: str,
-        mixed_precision: bool,
-        compile: bool,
-        random_state: Seed,
-        verbose: int,
-    ) -> None:
-        self.n_components = n_components
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.code_activation = code_activation
-        self.init = init
-        self.ordered = ordered
-        self.whiten = whiten
-        self.loss = loss
-        self.scale = scale
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.cv = cv
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.checkpoint = checkpoint
-        self.checkpoint_interval = checkpoint_interval
-        self.device = device
-        self.mixed_precision = mixed_precision
-        self.compile = compile
-        self.random_state = random_state
-        self.verbose = verbose
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
@@ -460,12 +369,12 @@ class BaseAutoencoder(
                 f"n_components={self._code_size!r} is a share of the variance, which needs loss='squared_error', got "
                 f"loss={self.loss!r}. Set n_components to an int."
             )
-        if self.whiten and self.code_activation != "identity":
+        if self._asked("whiten") and self._asked("code_activation") != "identity":
             raise ValueError(
                 f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
                 "range. Set whiten=False, or put a StandardScaler behind."
             )
-        if isinstance(self.hidden_layer_sizes, str):
+        if isinstance(self._asked("hidden_layer_sizes"), str):
             return
         for size in self._hidden_layers(None, None):
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
@@ -486,7 +395,7 @@ class BaseAutoencoder(
     def _shaping_parameter(self, name):
         if name == "architecture":
             return repr(self._architecture)
-        value = getattr(self, name)
+        value = self._asked(name)
         layers = name == "hidden_layer_sizes" and not isinstance(value, str)
         return self._hidden_layers(None, None) if layers else value
 
@@ -512,14 +421,14 @@ class BaseAutoencoder(
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
-            code_activation=self.code_activation,
+            code_activation=self._asked("code_activation"),
             loss=self.loss,
-            linear=self.init == "pca" and self.code_activation == "identity",
+            linear=self._asked("init") == "pca" and self._asked("code_activation") == "identity",
             mean=moments.mean,
             scale=scale,
             spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
-            ordered=self.ordered or self._by_share,
+            ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
             formula=self._formula(moments, scale),
         )
@@ -533,7 +442,7 @@ class BaseAutoencoder(
                 f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
                 f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
             )
-        if not isinstance(self.hidden_layer_sizes, str) and self._hidden_layers(None, None):
+        if not isinstance(self._asked("hidden_layer_sizes"), str) and self._hidden_layers(None, None):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
                 "code. Set hidden_layer_sizes='auto', or dense_code=True."
@@ -574,7 +483,7 @@ class BaseAutoencoder(
             "mixed_precision": self.mixed_precision,
             "compile": self.compile,
             "seed": seed,
-            "sizes": prefix_sizes(n_components) if self.ordered or self._by_share else None,
+            "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
             "isolates": self._is_foreign,
         }
 
@@ -658,7 +567,7 @@ class BaseAutoencoder(
             weights, axes = first_weights, blueprint.axes
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self.whiten)
+                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
             if len(validation.folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
                 rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
@@ -696,7 +605,7 @@ class BaseAutoencoder(
         unit = self._unit(rows.scale)
         names = blueprint.build(self._module_class).state_dict()
         weights = unused | {name: value for name, value in start.weights().items() if name in names}
-        blueprint = replace(blueprint, axes=start.axes(unit, self.whiten))
+        blueprint = replace(blueprint, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
             outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
             del start, weights  # makes room

@@ -1,9 +1,9 @@
 """The contractive autoencoder: its code hardly moves where its rows move a little."""
 
 import contextlib
-from dataclasses import replace
+from dataclasses import field, replace
 from numbers import Real
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,22 +13,22 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._cudnn import differentiable
+from skae._parameters import (
+    ArchitectureParameter,
+    AxesParameters,
+    Checked,
+    CodeActivationParameter,
+    Constraints,
+    InitParameter,
+    NetworkParameters,
+    parameters,
+)
 from skae._typing import (
-    Activation,
-    Auto,
     CodeSize,
-    CrossValidator,
     FloatArray,
-    Init,
-    LayerSizes,
-    Loss,
     MatrixLike,
-    Scale,
-    Seed,
-    StrPath,
     typed,
 )
-from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, LinearPlus
 from skae.nn._module import placed
 
@@ -126,7 +126,29 @@ def _gradient(output, x, weights, trains):
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 
-class ContractiveAutoencoder(BaseAutoencoder):
+@parameters
+class ContractiveParameters(Checked):
+    """The variant's own parameters."""
+
+    alpha: float = 0.1
+    contraction_method: Literal["auto", "exact", "estimate"] = "auto"
+
+    _parameter_constraints: ClassVar[Constraints] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "contraction_method": [StrOptions({"auto", "exact", "estimate"})],
+    }
+
+
+@parameters
+class ContractiveAutoencoder(
+    BaseAutoencoder,
+    AxesParameters,
+    InitParameter,
+    ArchitectureParameter,
+    CodeActivationParameter,
+    NetworkParameters,
+    ContractiveParameters,
+):
     r"""Autoencoder whose codes hardly move where rows move a little.
 
     The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
@@ -346,77 +368,7 @@ class ContractiveAutoencoder(BaseAutoencoder):
     """
 
     _module_class = ContractiveModule
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **BaseAutoencoder._parameter_constraints,
-        "architecture": [Architecture, None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "contraction_method": [StrOptions({"auto", "exact", "estimate"})],
-    }
-
-    def __init__(
-        self,
-        n_components: CodeSize = 32,
-        *,
-        alpha: float = 0.1,
-        contraction_method: Literal["auto", "exact", "estimate"] = "auto",
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        architecture: Architecture | None = None,
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            code_activation=code_activation,
-            init=init,
-            ordered=ordered,
-            whiten=whiten,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.alpha = alpha
-        self.contraction_method = contraction_method
-        self.architecture = architecture
+    n_components: CodeSize = field(default=32, kw_only=False)
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:

@@ -1,16 +1,40 @@
 """The plain autoencoder of images."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
 from skae._base import BaseAutoencoder
-from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
+from skae._parameters import (
+    AxesParameters,
+    Checked,
+    CodeActivationParameter,
+    Constraints,
+    InitParameter,
+    NetworkParameters,
+    parameters,
+)
 from skae.architectures import Convolutional
 from skae.nn import AutoencoderModule
 
 
-class ConvolutionalAutoencoder(BaseAutoencoder):
+@parameters
+class ConvolutionalParameters(Checked):
+    """The variant's own parameters."""
+
+    image_shape: Sequence[int] | None = None
+    channels: Sequence[int] = (32, 64)
+    kernel_size: int = 3
+    dense_code: bool = True
+
+    _parameter_constraints: ClassVar[Constraints] = Convolutional._parameter_constraints
+
+
+@parameters
+class ConvolutionalAutoencoder(
+    BaseAutoencoder, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, ConvolutionalParameters
+):
     r"""Autoencoder of images: `Autoencoder` with convolutional networks.
 
     It is the same as `Autoencoder(architecture=Convolutional(...))`: the objective, the start at PCA, what is promised
@@ -220,77 +244,6 @@ class ConvolutionalAutoencoder(BaseAutoencoder):
     """
 
     _module_class = AutoencoderModule
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **BaseAutoencoder._parameter_constraints,
-        **Convolutional._parameter_constraints,
-    }
-
-    def __init__(
-        self,
-        n_components: CodeSize = 2,
-        *,
-        image_shape: Sequence[int] | None = None,
-        channels: Sequence[int] = (32, 64),
-        kernel_size: int = 3,
-        dense_code: bool = True,
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            code_activation=code_activation,
-            init=init,
-            ordered=ordered,
-            whiten=whiten,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.image_shape = image_shape
-        self.channels = channels
-        self.kernel_size = kernel_size
-        self.dense_code = dense_code
 
     @property
     def _architecture(self):

@@ -1,9 +1,9 @@
 """The denoising autoencoder: it is shown corrupted or noisy rows and must return the clean ones."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import field, replace
 from numbers import Real
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -12,23 +12,23 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skae._base import BaseAutoencoder
 from skae._corruption import CORRUPTIONS, DenoisingModule
+from skae._parameters import (
+    ArchitectureParameter,
+    AxesParameters,
+    Checked,
+    CodeActivationParameter,
+    Constraints,
+    InitParameter,
+    NetworkParameters,
+    parameters,
+)
 from skae._regression import Noise, denoising_start, denoising_start_of, has_denoising_start
 from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_false_numbers, shape_of, stays_in_place
 from skae._scaling import Moments
 from skae._typing import (
-    Activation,
-    Auto,
     CodeSize,
-    CrossValidator,
-    Init,
-    LayerSizes,
-    Loss,
     MatrixLike,
-    Scale,
-    Seed,
-    StrPath,
 )
-from skae.architectures import Architecture
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
@@ -41,7 +41,31 @@ Corruption: TypeAlias = (
 )
 
 
-class DenoisingAutoencoder(BaseAutoencoder):
+@parameters
+class DenoisingParameters(Checked):
+    """The variant's own parameters."""
+
+    corruption: Corruption = "auto"
+    corruption_level: float = 0.3
+    emphasis: float = 0.5
+
+    _parameter_constraints: ClassVar[Constraints] = {
+        "corruption": [StrOptions({"auto", *CORRUPTIONS}), Callable, None],
+        "corruption_level": [Interval(Real, 0, None, closed="left")],
+        "emphasis": [Interval(Real, 0, 1, closed="both")],
+    }
+
+
+@parameters
+class DenoisingAutoencoder(
+    BaseAutoencoder,
+    AxesParameters,
+    InitParameter,
+    ArchitectureParameter,
+    CodeActivationParameter,
+    NetworkParameters,
+    DenoisingParameters,
+):
     r"""Autoencoder that is shown corrupted rows and learns to return the clean ones.
 
     Fresh noise :math:`q` strikes each row at each step, and the loss is against the clean row [1]_:
@@ -284,80 +308,7 @@ class DenoisingAutoencoder(BaseAutoencoder):
     """
 
     _module_class = DenoisingModule
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **BaseAutoencoder._parameter_constraints,
-        "architecture": [Architecture, None],
-        "corruption": [StrOptions({"auto", *CORRUPTIONS}), Callable, None],
-        "corruption_level": [Interval(Real, 0, None, closed="left")],
-        "emphasis": [Interval(Real, 0, 1, closed="both")],
-    }
-
-    def __init__(
-        self,
-        n_components: CodeSize = 64,
-        *,
-        corruption: Corruption = "auto",
-        corruption_level: float = 0.3,
-        emphasis: float = 0.5,
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        architecture: Architecture | None = None,
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            code_activation=code_activation,
-            init=init,
-            ordered=ordered,
-            whiten=whiten,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.corruption = corruption
-        self.corruption_level = corruption_level
-        self.emphasis = emphasis
-        self.architecture = architecture
+    n_components: CodeSize = field(default=64, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
         """Return the R² of the reconstruction: of X, or of clean rows from noisy ones.

@@ -1,16 +1,41 @@
 """The plain autoencoder of sequences."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
 from skae._base import BaseAutoencoder
-from skae._typing import Activation, Auto, Cell, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
+from skae._parameters import (
+    AxesParameters,
+    Checked,
+    CodeActivationParameter,
+    Constraints,
+    InitParameter,
+    NetworkParameters,
+    parameters,
+)
+from skae._typing import Cell
 from skae.architectures import Recurrent
 from skae.nn import AutoencoderModule
 
 
-class LSTMAutoencoder(BaseAutoencoder):
+@parameters
+class LSTMParameters(Checked):
+    """The variant's own parameters."""
+
+    sequence_shape: Sequence[int] | None = None
+    hidden_size: int = 64
+    bidirectional: bool = True
+    cell: Cell = "lstm"
+
+    _parameter_constraints: ClassVar[Constraints] = Recurrent._parameter_constraints
+
+
+@parameters
+class LSTMAutoencoder(
+    BaseAutoencoder, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, LSTMParameters
+):
     r"""Autoencoder of sequences: `Autoencoder` with recurrent networks.
 
     It is the same as `Autoencoder(architecture=Recurrent(...))`: the objective, the start at PCA, what is promised
@@ -220,77 +245,6 @@ class LSTMAutoencoder(BaseAutoencoder):
     """
 
     _module_class = AutoencoderModule
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **BaseAutoencoder._parameter_constraints,
-        **Recurrent._parameter_constraints,
-    }
-
-    def __init__(
-        self,
-        n_components: CodeSize = 2,
-        *,
-        sequence_shape: Sequence[int] | None = None,
-        hidden_size: int = 64,
-        bidirectional: bool = True,
-        cell: Cell = "lstm",
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        init: Init = "pca",
-        ordered: bool = False,
-        whiten: bool = False,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            code_activation=code_activation,
-            init=init,
-            ordered=ordered,
-            whiten=whiten,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.sequence_shape = sequence_shape
-        self.hidden_size = hidden_size
-        self.bidirectional = bidirectional
-        self.cell = cell
 
     @property
     def _architecture(self):

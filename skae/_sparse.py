@@ -1,9 +1,9 @@
 """The sparse autoencoder: a wide code of which each row uses a few units, and a dictionary of atoms."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from torch import nn
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance, inner_codes
 from skae._distributed import any_of_batch, least_of_greatest, mean_of_batch
-from skae._typing import Activation, Auto, CrossValidator, FloatArray, LayerSizes, Loss, Scale, Seed, StrPath
-from skae.architectures import Architecture
+from skae._parameters import ArchitectureParameter, Checked, Constraints, NetworkParameters, parameters
+from skae._typing import FloatArray, LayerSizes
 from skae.nn import AutoencoderModule, LinearPlus
 
 ALPHA = {"l1": 0.04, "kl": 10.0}  # what None means
-LEFT_OUT = ("code_activation", "init", "ordered", "whiten")  # what a sparse code has no use for
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MEMORY = 100  # steps over which a threshold is averaged
@@ -226,7 +225,25 @@ def atoms_of(rows, n_units, generator):
     return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape, generator=generator))
 
 
-class SparseAutoencoder(BaseAutoencoder):
+@parameters
+class SparseParameters(Checked):
+    """The variant's own parameters."""
+
+    sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = "l1"
+    alpha: float | None = None
+    sparsity_target: float = 0.1
+    n_nonzero_coefs: int | None = None
+
+    _parameter_constraints: ClassVar[Constraints] = {
+        "sparsity": [StrOptions(set(SELECTIONS))],
+        "alpha": [Interval(Real, 0, None, closed="left"), None],
+        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
+        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+
+@parameters
+class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameters, SparseParameters):
     r"""Autoencoder with a wide code, of which each row uses a few units: a dictionary with a learned encoder.
 
     The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A row is the sum of the atoms
@@ -450,81 +467,14 @@ class SparseAutoencoder(BaseAutoencoder):
 
     _module_class = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "architecture": [Architecture, None],
-        "sparsity": [StrOptions(set(SELECTIONS))],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
-        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
-        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
-    }
+    n_components: int = field(default=256, kw_only=False)
+    hidden_layer_sizes: LayerSizes = ()
+    _parameter_constraints: ClassVar[Constraints] = {"n_components": [Interval(Integral, 1, None, closed="left")]}
 
-    components_: FloatArray
+    components_: FloatArray = field(init=False)
     _absent = {"components_": "it is there after fit."}  # noqa: RUF012
-    active_ratio_: float
-    dead_ratio_: float
-
-    def __init__(
-        self,
-        n_components: int = 256,
-        *,
-        sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = "l1",
-        alpha: float | None = None,
-        sparsity_target: float = 0.1,
-        n_nonzero_coefs: int | None = None,
-        hidden_layer_sizes: LayerSizes = (),
-        activation: Activation = "gelu",
-        architecture: Architecture | None = None,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.sparsity = sparsity
-        self.alpha = alpha
-        self.sparsity_target = sparsity_target
-        self.n_nonzero_coefs = n_nonzero_coefs
-        self.architecture = architecture
+    active_ratio_: float = field(init=False)
+    dead_ratio_: float = field(init=False)
 
     _follows_pca = False  # atoms are no principal axes
 

@@ -1,10 +1,10 @@
 """The stacked autoencoder: layers that are trained one after the other, then unrolled and trained as one network."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -17,15 +17,15 @@ from skae._codes import code_variance
 from skae._contractive import ContractiveAutoencoder
 from skae._convolutional import ConvolutionalAutoencoder
 from skae._denoising import DenoisingAutoencoder
+from skae._parameters import NEUTRAL, Checked, CodeActivationParameter, Constraints, NetworkParameters, parameters
 from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments, within_unit
 from skae._sparse import SparseAutoencoder
-from skae._typing import Activation, Auto, CrossValidator, Loss, Scale, Seed, StrPath
+from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae._variational import VariationalAutoencoder
 
-LEFT_OUT = ("n_components", "hidden_layer_sizes", "init", "ordered", "whiten")  # what the layers say
 # what a layer that is given as an int has from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
@@ -33,7 +33,32 @@ SHARED = (
 )
 
 
-class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
+@parameters
+class StackedParameters(Checked):
+    """The variant's own parameters."""
+
+    layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
+    activation: Activation = "gelu"
+
+    _parameter_constraints: ClassVar[Constraints] = {
+        "layers": [list, tuple],
+        "activation": NetworkParameters._parameter_constraints["activation"],
+    }
+
+
+@parameters
+class PretrainParameter(Checked):
+    """Whether layers are trained one by one first."""
+
+    pretrain: bool = True
+
+    _parameter_constraints: ClassVar[Constraints] = {"pretrain": ["boolean"]}
+
+
+@parameters
+class StackedAutoencoder(
+    BaseAutoencoder, PretrainParameter, CodeActivationParameter, StackedParameters, _BaseComposition
+):
     r"""A deep autoencoder whose layers are trained one after the other, then together.
 
     Each layer is an autoencoder, trained on the codes of the one below; the first is trained on the data. The stack is
@@ -243,71 +268,8 @@ class StackedAutoencoder(BaseAutoencoder, _BaseComposition):
 
     _module_class = StackedModule
     _more_shaping = ("layers", "pretrain")
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
-        "layers": [list, tuple],
-        "pretrain": ["boolean"],
-    }
-
-    layers: Sequence[int | tuple[str, BaseEstimator]]
-    layers_: list[Any]
-
-    def __init__(
-        self,
-        layers: Sequence[int | tuple[str, BaseEstimator]] = (256, 64, 10),
-        *,
-        activation: Activation = "gelu",
-        code_activation: Activation = "identity",
-        pretrain: bool = True,
-        loss: Loss = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            None,
-            hidden_layer_sizes="auto",
-            init="random",  # no linear maps beside the layers
-            activation=activation,
-            code_activation=code_activation,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        del self.n_components  # the last layer's
-        self.layers = layers
-        self.pretrain = pretrain
+    _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
+    layers_: list[Any] = field(init=False)
 
     _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
     _kept_classes = (  # what a layer may be, loaded by then or not

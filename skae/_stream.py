@@ -173,7 +173,7 @@ class StreamMixin:
         rows, moments = chunk.rows, chunk.usual
         if not anew:
             return replace(self._blueprint, **self._constants(moments, rows.mean, rows.scale))
-        if not (self.init == "pca" and self._follows_pca):  # layers that are trained now are trained on what is not far
+        if self._asked("init") != "pca" or not self._follows_pca:  # layers are trained now, on what is not far
             rows = ScaledRows(chunk.X[chunk.trained_on], rows.mean, rows.scale)
         blueprint = self._new_blueprint(rows, moments, chunk.seed)
         keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
@@ -271,7 +271,7 @@ class StreamMixin:
             own = self._common_start(near, blueprint, chunk.seed)
         if own is None:
             return Candidate(replace(blueprint, axes=None), None, UNTRAINED)
-        new_axes = own.axes(self._unit(blueprint.scale), self.whiten)
+        new_axes = own.axes(self._unit(blueprint.scale), self._asked("whiten"))
         if axes is not None and new_axes is not None:
             new_axes = (new_axes[0], *axes[1:])
         weights, common = own.weights(), {}

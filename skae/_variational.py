@@ -2,8 +2,9 @@
 
 import math
 import warnings
+from dataclasses import field
 from numbers import Integral, Real
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,29 +19,21 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
+from skae._parameters import ArchitectureParameter, Checked, Constraints, InitParameter, NetworkParameters, parameters
 from skae._pca import principal_axes, probabilistic_of, probabilistic_start
 from skae._rows import Rows
 from skae._scaling import within_unit
 from skae._seeds import local_rng
 from skae._typing import (
-    Activation,
-    Auto,
-    CrossValidator,
     FloatArray,
-    Init,
-    LayerSizes,
     MatrixLike,
-    Scale,
     Seed,
-    StrPath,
     typed,
 )
-from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
-LEFT_OUT = ("code_activation", "ordered", "whiten")  # what a distribution has no use for
 LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
 LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
@@ -125,7 +118,21 @@ class VariationalModule(AutoencoderModule):
         return log_ratio - self.reconstruction(self.decoder(z), x, x)
 
 
-class VariationalAutoencoder(BaseAutoencoder):
+@parameters
+class VariationalParameters(Checked):
+    """The variant's own parameters."""
+
+    beta: float = 1.0
+
+    _parameter_constraints: ClassVar[Constraints] = {
+        "beta": [Interval(Real, 0, None, closed="left")],
+    }
+
+
+@parameters
+class VariationalAutoencoder(
+    BaseAutoencoder, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
+):
     r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new rows can be drawn from.
 
     A row is drawn from a code, and a code from a standard normal prior. An encoder gives each row the mean and the
@@ -352,78 +359,20 @@ class VariationalAutoencoder(BaseAutoencoder):
 
     _module_class = VariationalModule
     _more_shaping = ("beta",)
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
-        **{name: allowed for name, allowed in BaseAutoencoder._parameter_constraints.items() if name not in LEFT_OUT},
+    n_components: int = field(default=10, kw_only=False)
+    loss: Literal["squared_error", "binary_cross_entropy"] = "squared_error"
+    _parameter_constraints: ClassVar[Constraints] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "architecture": [Architecture, None],
         "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
     }
 
-    noise_variance_: float
+    noise_variance_: float = field(init=False)
 
     _absent = {  # noqa: RUF012
         "noise_variance_": "it is there after fit, with loss='squared_error' alone.",
         "get_covariance": "rows are normal given their code, and not by themselves. np.cov(sample(n).T) estimates it.",
         "get_precision": "rows are normal given their code, and not by themselves.",
     }
-
-    def __init__(
-        self,
-        n_components: int = 10,
-        *,
-        beta: float = 1.0,
-        hidden_layer_sizes: LayerSizes = "auto",
-        activation: Activation = "gelu",
-        architecture: Architecture | None = None,
-        init: Init = "pca",
-        loss: Literal["squared_error", "binary_cross_entropy"] = "squared_error",
-        scale: Scale = "global",
-        max_iter: Auto | int = "auto",
-        batch_size: Auto | int = "auto",
-        learning_rate: Auto | float = "auto",
-        weight_decay: float = 0.3,
-        early_stopping: Auto | bool = "auto",
-        validation_fraction: Auto | float = "auto",
-        cv: CrossValidator = None,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        checkpoint: StrPath | None = None,
-        checkpoint_interval: int = 1,
-        device: str = "auto",
-        mixed_precision: bool = False,
-        compile: bool = False,
-        random_state: Seed = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            n_components,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            init=init,
-            loss=loss,
-            scale=scale,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            cv=cv,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            checkpoint=checkpoint,
-            checkpoint_interval=checkpoint_interval,
-            device=device,
-            mixed_precision=mixed_precision,
-            compile=compile,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.beta = beta
-        self.architecture = architecture
 
     # The model -------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ FLOORS = [
         *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._files", "skae._pca", "skae._scaling"),
         *("skae._tensors", "skae._training"),
     },
-    {"skae._shapes"},
+    {"skae._parameters", "skae._shapes"},
     {
         *("skae._checkpoint", "skae._chunk", "skae._codes", "skae._fitted", "skae._onnx", "skae._regression"),
         *("skae._selection", "skae._validation"),
