@@ -114,3 +114,13 @@ def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
     first = estimator(max_iter=4, validation_fraction=0.6, random_state=0, **values).fit(digits)
     other = clone(first).set_params(**{name: OWN[estimator][name][1]}).fit(digits)
     assert other.loss_curve_ != first.loss_curve_
+
+
+@pytest.mark.parametrize("estimator", public_estimators())
+def test_there_is_no_ghost_of_a_parameter(estimator):
+    """What is no parameter of an estimator is no attribute either, and a default is the constructor's alone."""
+    own = set(inspect.signature(estimator).parameters)
+    every = {name for other in public_estimators() for name in inspect.signature(other).parameters}
+    assert not [name for name in sorted(every - own) if hasattr(estimator(), name)]
+    assert not [name for name in sorted(own) if hasattr(estimator, name)]
+    assert set(estimator._parameter_constraints) == own
