@@ -13,8 +13,9 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.helper import predefined_split
+from torch.utils.data import DataLoader
 
-from skae._batches import HeldOutBatches, WholeBatches
+from skae._batches import HeldOutBatches, RowDataset, WholeBatches
 from skae._distributed import in_group, own_cuda, processes
 from skae._seeds import isolated_rng, read_global_rng, write_global_rng
 from skae.nn import Siblings
@@ -24,6 +25,7 @@ GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts a
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
 MOST_STEPS_BACK = 3
 FAR = 10.0  # times the loss at the start and that of the mean: a loss so far above the start has diverged
+PREDICTED_AT_ONCE = 1024  # rows
 ANOTHER_STREAM = 2**32  # what hooks draw is not what rows are ordered by
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
@@ -143,6 +145,17 @@ class AutoencoderNet(NeuralNet):
         self.limit = self.start = None  # of the loss, for each sibling
         self.found, self.found_terms = {}, {}  # what an epoch leaves on the device until it is read
         self.processes = processes(torch.device(self.device))
+
+    def get_iterator(self, dataset, training=False):
+        """Iterate over rows by index, and over what `predict` and `forward` are given as skorch does."""
+        if isinstance(dataset, RowDataset):
+            return super().get_iterator(dataset, training)
+        return DataLoader(dataset, batch_size=max(self.batch_size, PREDICTED_AT_ONCE))
+
+    def infer(self, x, **fit_params):  # noqa: ARG002 - skorch's signature
+        """Reconstruct rows of data of any dtype: (n, d) -> (n, d)."""
+        weight = next(self.module_.parameters())
+        return self.module_(torch.as_tensor(x).to(weight.device, weight.dtype))
 
     def get_default_callbacks(self):
         """Return none: what skorch's would record per batch is recorded here once an epoch."""
@@ -409,7 +422,7 @@ def make_net(
         mixed_precision=mixed_precision,
         compiles=compile,
         isolates=isolates,
-        criterion=torch.nn.Identity,  # the module gives its own loss
+        criterion=torch.nn.MSELoss,  # of `get_loss` alone: in training the module gives its own loss
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda", "mps"),

@@ -1,0 +1,37 @@
+"""The skorch net of a fitted estimator, as somebody who knows skorch would use it."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mean_squared_error
+
+
+def test_it_predicts_what_the_estimator_reconstructs(fitted, digits):
+    X = digits.astype(np.float32)
+    expected = fitted.reconstruct(X)
+    tolerance = 1e-5 * np.ptp(expected)
+    for net in (fitted.net_, pickle.loads(pickle.dumps(fitted)).net_, pickle.loads(pickle.dumps(fitted.net_))):
+        found = net.predict(X)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+        np.testing.assert_allclose(net.predict(digits), expected, atol=tolerance)
+        np.testing.assert_allclose(net.forward(X).numpy(), expected, atol=tolerance)
+        with torch.no_grad():
+            np.testing.assert_allclose(net.infer(torch.tensor(X[:5])).numpy(), expected[:5], atol=tolerance)
+        loss = net.get_loss(net.forward(X), torch.tensor(X)).item()
+        assert loss == pytest.approx(mean_squared_error(X, expected), rel=1e-4)
+        assert repr(net).startswith("<class")
+
+
+def test_its_parameters_go_into_files_and_back(fitted, digits, tmp_path):
+    net = fitted.net_
+    net.save_params(f_params=tmp_path / "params.pt", f_optimizer=tmp_path / "optimizer.pt")
+    before = net.predict(digits)
+    with torch.no_grad():
+        for weight in net.module_.parameters():
+            weight.zero_()
+    assert not np.array_equal(net.predict(digits), before)
+    net.load_params(f_params=tmp_path / "params.pt", f_optimizer=tmp_path / "optimizer.pt")
+    np.testing.assert_array_equal(net.predict(digits), before)
