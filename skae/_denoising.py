@@ -255,7 +255,7 @@ class DenoisingAutoencoder(
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`.
+        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
