@@ -17,6 +17,7 @@ INSTEAD = {
     "var_": "StandardScaler has it.",
     "batch_size_": "batch_size is a parameter, in training alone.",
     "copy": "X is never written to.",
+    "whiten": "its codes have no axes to be scaled along. Put a StandardScaler behind.",
     "svd_solver": SOLVER,
     "iterated_power": SOLVER,
     "n_oversamples": SOLVER,
