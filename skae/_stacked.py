@@ -37,11 +37,9 @@ SHARED = (
 class StackedParameters(Checked):
     """The variant's own parameters."""
 
-    layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
     activation: Activation = "gelu"
 
     _parameter_constraints: ClassVar[Constraints] = {
-        "layers": [list, tuple],
         "activation": NetworkParameters._parameter_constraints["activation"],
     }
 
@@ -269,6 +267,9 @@ class StackedAutoencoder(
     _module_class = StackedModule
     _more_shaping = ("layers", "pretrain")
     _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
+    layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
+    _parameter_constraints: ClassVar[Constraints] = {"layers": [list, tuple]}
+
     layers_: list[Any] = field(init=False)
 
     _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
