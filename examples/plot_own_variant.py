@@ -33,7 +33,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 class DistanceModule(AutoencoderModule):
     """An autoencoder whose codes are to lie as far apart as their rows."""
 
-    vectorized = False  # `axes` are each network's own
+    supports_batching = False  # `axes` are each network's own
 
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)

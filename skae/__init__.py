@@ -8,6 +8,7 @@ from skae import _forks as _forks  # notes forks from now on
 
 if TYPE_CHECKING:
     from skae import architectures as architectures
+    from skae import callbacks as callbacks
     from skae import datasets as datasets
     from skae import inspection as inspection
     from skae import metrics as metrics
@@ -50,7 +51,7 @@ _MODULES = {
     "StackedAutoencoder": "_stacked",
     "VariationalAutoencoder": "_variational",
 }
-_SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
+_SUBMODULES = ("architectures", "callbacks", "datasets", "inspection", "metrics", "nn")
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that there is

@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context, clone
 
 from skae._blueprint import Blueprint, read_weights
-from skae._callbacks import CallbackSupportMixin, Epochs, with_callbacks
-from skae._checkpoint import Checkpoint, describe_run
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._cudnn import repeatable
 from skae._defaults import (
@@ -27,7 +25,7 @@ from skae._defaults import (
     auto_max_iter,
     prefix_sizes,
 )
-from skae._distributed import agreed, is_first, of_first
+from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._fitted import FittedMixin
 from skae._onnx import OnnxMixin
@@ -36,27 +34,39 @@ from skae._pca import auto_n_components, linear_start
 from skae._rows import Rows, ScaledRows, are_same, shape_of
 from skae._scaling import Moments
 from skae._seeds import isolated_rng, local_rng
-from skae._selection import Outcome, fold_networks, least_size, train_surely
 from skae._shapes import warn_of_doubtful_shape
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_all
 from skae._torch_state import usual_torch
-from skae._training import make_net, resolve_device
+from skae._training.checkpoint import Checkpoint, describe_run, find_checkpoint
+from skae._training.distributed import agreed, is_first, of_first
+from skae._training.labels import RIVAL
+from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
+from skae._training.selection import fold_networks, least_size
+from skae._training.train import TrainingResult, train
+from skae._training.users import check_callbacks, copy_callbacks, named_callbacks
 from skae._typing import (
     MatrixLike,
     typed,
 )
 from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, checked_groups, choose_validation, given_validation
-from skae.nn import Siblings
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
     *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
     *("whiten", "loss", "scale"),
 )
-UNCOUNTED = ("checkpoint", "checkpoint_interval", "random_state", "verbose")  # a run is the same whatever they are
+UNCOUNTED = ("callbacks", "random_state", "verbose")  # a run is the same whatever they are
 OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
-HOUSES = ("builtins", "numpy", "pathlib", "skae", "sklearn")  # whose code leaves global generators alone
+HOUSES = (
+    "builtins",
+    "numpy",
+    "pathlib",
+    "skae",
+    "sklearn",
+    "skorch",
+    "torch",
+)  # whose code leaves global generators alone
 
 
 class BaseAutoencoder(
@@ -210,14 +220,14 @@ class BaseAutoencoder(
                 X_val, groups = self._checked_validation(X, y, X_val, groups)
                 if warm:
                     self._check_unchanged("warm_start=True")
-                seed, checkpoint = self._draw_seed(), None
+                seed, callbacks = self._draw_seed(), copy_callbacks(self.callbacks)
                 self._state_facts(facts, X, y, seed, warm, X_val=X_val, groups=groups)
             seed = of_first(seed)
-            if self.checkpoint is not None:
-                checkpoint = self._open_checkpoint(X, y, seed, warm, X_val, groups)
-                seed = checkpoint.seed
+            checkpoint = find_checkpoint(callbacks)
+            if checkpoint is not None:
+                seed = self._open_checkpoint(checkpoint, X, y, seed, warm, X_val, groups)
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
-                self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, checkpoint)
+                self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, callbacks)
         return self
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
@@ -308,18 +318,22 @@ class BaseAutoencoder(
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
 
-    def _open_checkpoint(self, X, y, seed, warm, X_val, groups):
-        parameters = self.get_params(deep=False)
-        counts = {name: value for name, value in parameters.items() if name not in UNCOUNTED}
-        any_seed, checkpoint = self.random_state is None, None
+    def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
+        """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
+        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
         with agreed():
             if is_first():  # the others need no folder
+                others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
+                if others:
+                    counts["callbacks"] = [(name, getattr(each, "get_params", dict)()) for name, each in others]
                 if fold_networks.get() is not None:  # which another run's file lacks
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
-                checkpoint = Checkpoint(self.checkpoint, self.checkpoint_interval, run, seed, may_change_seed=any_seed)
-        return of_first(checkpoint)
+                checkpoint.open(run, seed, may_change_seed=self.random_state is None)
+        found = vars(checkpoint) if is_first() else None
+        vars(checkpoint).update(of_first(found))
+        return checkpoint.seed_
 
     def _state_facts(self, facts, X, y, seed, goes_on, **more):
         """Say what has to be the same in all processes of a group."""
@@ -335,7 +349,8 @@ class BaseAutoencoder(
     @property
     def _is_foreign(self):
         """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
-        parts = [type(self), self._module_class, *self.get_params().values()]
+        parts = [type(self), self._module_class, *self.get_params().values(), *(self.net_params or {}).values()]
+        parts += [callback for _, callback in named_callbacks(self.callbacks)]
         owners = [part if callable(part) else type(part) for part in parts]
         # what `exec` made may have no module
         return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
@@ -362,6 +377,7 @@ class BaseAutoencoder(
 
     def _check_more_parameters(self):
         """Refuse what the constraints can't express."""
+        check_callbacks(self.callbacks)
         if isinstance(self._code_size, bool | np.bool_):
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
         if self._by_share and self.loss != "squared_error":
@@ -481,19 +497,25 @@ class BaseAutoencoder(
             "weight_decay": self.weight_decay,
             "device": device,
             "mixed_precision": self.mixed_precision,
-            "compile": self.compile,
             "seed": seed,
             "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
             "isolates": self._is_foreign,
+            "callbacks": self.callbacks,
+            "net_params": self.net_params,
         }
 
     @with_callbacks
-    def _fit(self, X, y, X_val, groups, device, seed, warm, checkpoint):
+    def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
         moments, rows = self._counted(Moments(), X, y)
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-        # where training starts, unless at a solution or at random
         solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
+        if solved and find_checkpoint(callbacks) is None and callbacks:
+            warnings.warn(
+                f"callbacks={self.callbacks!r} have nothing to act on: this {type(self).__name__} is computed in "
+                "closed form, without epochs.",
+                stacklevel=5,
+            )
         if not solved:
             moments.check_float32(rows.scale)
         weights = self._weights if warm and not solved else None
@@ -507,18 +529,29 @@ class BaseAutoencoder(
         trains = bool(validation.folds) or not starts or weights is not None
 
         def attributes_now(module):
-            return self._trained(rows, moments, blueprint, settings, Outcome(module=module), validation)
+            return self._trained(rows, moments, blueprint, settings, TrainingResult(module=module), validation)
 
         work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
-        with torch_threads(work), Epochs(self, X, y, n_epochs if trains else 0, attributes_now) as epochs:
-            epochs.say(validation)
+        with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
+            progress.say(validation)
             if trains:
-                outcome = self._train(rows, blueprint, settings, weights, validation, epochs, checkpoint)
+                stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
+                outcome = train(
+                    self._new_members(rows, blueprint, settings, weights, validation),
+                    rows,
+                    validation,
+                    progress,
+                    n_iter_no_change=self.n_iter_no_change if stops_early else None,
+                    tol=self.tol,
+                    **settings | {"callbacks": callbacks},
+                )
+                if self._is_plain(blueprint) and weights is None:
+                    match_scale(outcome.module, rows)
             else:
-                outcome = Outcome(epoch=0, module=blueprint.build(self._module_class))
+                outcome = TrainingResult(epoch=0, module=blueprint.build(self._module_class))
             of_folds = outcome.fold_weights
             if starts and weights is None and self._comes_to_start(outcome, rows, blueprint, validation, seed):
-                unused, curves = read_weights(outcome.module), outcome.curves
+                unused, curves, net = read_weights(outcome.module), outcome.curves, outcome.net
                 del outcome  # makes room
                 attributes = self._at_start(
                     rows,
@@ -528,6 +561,7 @@ class BaseAutoencoder(
                     self._common_start(rows, blueprint, seed),  # of all rows, the held-out ones included
                     unused,
                     curves,
+                    net,
                 )
             else:
                 attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
@@ -558,17 +592,24 @@ class BaseAutoencoder(
             return Validation()  # rows that the last fit was trained on can't judge this one
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
 
-    def _train(self, rows, blueprint, settings, first_weights, validation, epochs, checkpoint):
-        """Train on scaled rows as far as that is sure to gain something, and return the outcome."""
-        seeds = itertools.count(settings["seed"])
+    def _new_members(self, rows, blueprint, settings, first_weights, validation):
+        """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
 
-        def new_modules(index):
-            """Build, after a rival if any, a module that starts at the solution of these rows or where a fit ended."""
+        Each starts at the solution of its samples, or where a fit ended. In cross-validation there is one for each
+        fold, and a rival of each may start at random.
+        """
+        folds = validation.folds
+        trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
+        trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
+        seeds, members = itertools.count(settings["seed"]), {}
+        for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
             weights, axes = first_weights, blueprint.axes
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
-            if len(validation.folds) > 1 and self._has_blank_rival(blueprint):
+            module = replace(blueprint, axes=axes).build(self._module_class, weights, seed=next(seeds))
+            members[label] = module, index
+            if len(folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
                 rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
                     self._module_class, weights, seed=next(seeds)
@@ -576,45 +617,27 @@ class BaseAutoencoder(
                 with isolated_rng(next(seeds)):
                     rival.encoder.start_blank()
                     rival.decoder.start_blank()
-                yield rival
-            yield replace(blueprint, axes=axes).build(self._module_class, weights, seed=next(seeds))
-
-        def new_net(indices):
-            siblings = Siblings([module for index in indices for module in new_modules(index)], settings["device"])
-            return make_net(siblings, max(map(len, indices)), **settings)
-
-        stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
-        outcome = train_surely(
-            new_net,
-            rows.on_device(settings["device"]),
-            validation.on_device(settings["device"]),
-            epochs,
-            max_iter=settings["max_iter"],
-            n_iter_no_change=self.n_iter_no_change if stops_early else None,
-            tol=self.tol,
-            checkpoint=checkpoint,
-        )
-        if self._is_plain(blueprint) and first_weights is None:
-            match_scale(outcome.module, rows)
-        return outcome
+                members[f"{label}{RIVAL}"] = rival, index
+        return dict(reversed(members.items()))
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
-    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves):
+    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves, net=None):
         """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
         unit = self._unit(rows.scale)
         names = blueprint.build(self._module_class).state_dict()
         weights = unused | {name: value for name, value in start.weights().items() if name in names}
         blueprint = replace(blueprint, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
-            outcome = Outcome(blueprint.build(self._module_class, weights), 0, curves)
+            outcome = TrainingResult(blueprint.build(self._module_class, weights), 0, curves, net=net)
             del start, weights  # makes room
             return self._trained(rows, moments, blueprint, settings, outcome, Validation())
         ratio = None
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
-        return self._state(rows, moments, blueprint, settings, weights, start.variance * unit**2, ratio, 0, curves)
+        kept = weights, start.variance * unit**2, ratio, 0, curves, net
+        return self._state(rows, moments, blueprint, settings, *kept)
 
     def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
@@ -638,10 +661,10 @@ class BaseAutoencoder(
             module = blueprint.build(self._module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, blueprint)
-        kept = weights, variance, ratio, outcome.epoch, outcome.curves
+        kept = weights, variance, ratio, outcome.epoch, outcome.curves, outcome.net
         return self._state(rows, moments, blueprint, settings, *kept, **more)
 
-    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves, **more):
+    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves, net, **more):
         """All attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
@@ -665,6 +688,6 @@ class BaseAutoencoder(
             "validation_loss_curve_": losses["valid_loss"],
             "n_iter_": max(1, len(losses["train_loss"])),
         }
-        kept = self._assembled(kept)
+        kept = self._assembled(kept, net)
         module = kept["_modules"]["float64"]
         return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}

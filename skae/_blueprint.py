@@ -118,7 +118,7 @@ class Blueprint:
                 **self.formula,
             )
         if self.architecture is not None:
-            module.vectorized = False  # recurrent cells can't be, and convolutions lose by it
+            module.supports_batching = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:
             load_weights(module, weights)
         return module.eval()

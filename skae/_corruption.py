@@ -57,7 +57,7 @@ class DenoisingModule(AutoencoderModule):
     def __init__(self, *args, corruption, level, low, high, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption, self.level, self.emphasis = corruption, level, emphasis
-        self.vectorized = not callable(corruption)
+        self.supports_batching = not callable(corruption)
         for name, values in {"low": low, "high": high}.items():
             self.register_buffer(name, torch.tensor(values, dtype=self.scaler.mean.dtype), persistent=False)
 

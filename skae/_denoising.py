@@ -186,14 +186,16 @@ class DenoisingAutoencoder(
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out.
 
-    checkpoint : str, path-like or None, default=None
-        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
-        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
-        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
-        `partial_fit` has no use for it.
+    callbacks : list or None, default=None
+        Callbacks that act on the training: those of skorch, or your own, which are derived from
+        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
+        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
 
-    checkpoint_interval : int, default=1
-        Epochs from one writing of the checkpoint to the next.
+    net_params : dict or None, default=None
+        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
+        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
+        decay: `weight_decay` is that of the default one, AdamW.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -202,10 +204,6 @@ class DenoisingAutoencoder(
     mixed_precision : bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`): faster on GPUs that have it, for
         large networks. Held-out rows are judged in float32, and nothing changes after `fit`.
-
-    compile : bool, default=False
-        Whether to train with `torch.compile`, which takes a minute, needs a C++ compiler on a CPU and keeps what it
-        makes in files of torch's own cache: for long trainings of large networks.
 
     random_state : int, RandomState instance or None, default=None
         Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in

@@ -20,6 +20,7 @@ from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._blueprint import Blueprint
 from skae._cudnn import differentiable
+from skae._devices import resolve_device
 from skae._dimensions import saying_how_to_flatten
 from skae._files import FORMAT, SKAE, read_file, write_file
 from skae._layout import canonical
@@ -29,7 +30,9 @@ from skae._scaling import Moments
 from skae._tensors import on_device
 from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
-from skae._training import NeuralNet, make_net, resolve_device, write_curves
+from skae._training.net import AutoencoderNet, make_net, settle
+from skae._training.state import write_curves
+from skae._training.users import copy_callbacks
 from skae._typing import FloatArray, MatrixLike, StrPath, typed
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder
@@ -54,7 +57,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     validation_loss_curve_: list[float]
     encoder_: Encoder
     decoder_: Decoder
-    net_: NeuralNet
+    net_: AutoencoderNet
     n_samples_: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
@@ -71,7 +74,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             """Set what `transform` and `fit_transform` return."""
 
     @usual_torch()
-    def _assembled(self, kept):
+    def _assembled(self, kept, net=None):
         """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
         kept = canonical(kept)
         blueprint, weights, settings = kept["_blueprint"], kept["_weights"], kept["_settings"]
@@ -82,9 +85,15 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
         single = blueprint.build(self._module_class, weights).to(device)
         double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
-        net = make_net(single, kept["n_samples_"], **settings | {"device": device})
-        single.eval()
-        write_curves(net, kept["_curves"])
+        if net is None:
+            net = make_net(
+                [single], **settings | {"device": device, "callbacks": copy_callbacks(settings["callbacks"])}
+            )
+        else:
+            settle(net, single)
+        if len(net.history) != len(next(iter(kept["_curves"].values()), ())):
+            write_curves(net, kept["_curves"])
+        single = net.module_.eval()
         return kept | {
             "_modules": {"float32": single, "float64": double},
             "_work": work_of_a_row(single, blueprint.sizes[0]),

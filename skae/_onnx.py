@@ -10,9 +10,9 @@ import torch
 from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
+from skae._devices import what_torch_sets_undone
 from skae._seeds import isolated_rng
 from skae._torch_state import usual_torch
-from skae._training import what_torch_sets_undone
 from skae._typing import ModelProto
 from skae.nn import Decoder, Encoder
 

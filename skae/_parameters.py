@@ -4,14 +4,13 @@ A variant is a dataclass of the groups that it has a use for, and its signature 
 then the variant's own, which are the last of its bases, and then those of the bases before it.
 """
 
-import os
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, dataclass_transform
 
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed, StrPath
+from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed
 from skae.architectures import Architecture
 from skae.nn.functional import ACTIVATIONS, LOSSES
 
@@ -120,11 +119,10 @@ class TrainingParameters(Checked):
     n_iter_no_change: int = 10
     tol: float = 1e-4
     warm_start: bool = False
-    checkpoint: StrPath | None = None
-    checkpoint_interval: int = 1
+    callbacks: list[Any] | None = None
+    net_params: dict[str, Any] | None = None
     device: str = "auto"
     mixed_precision: bool = False
-    compile: bool = False
     random_state: Seed = None
     verbose: int = 0
 
@@ -141,11 +139,10 @@ class TrainingParameters(Checked):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_interval": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "net_params": [dict, None],
         "device": [str],
         "mixed_precision": ["boolean"],
-        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import field, replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,6 +21,8 @@ from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments, within_unit
 from skae._sparse import SparseAutoencoder
+from skae._training.checkpoint import Checkpoint
+from skae._training.users import named_callbacks
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae._variational import VariationalAutoencoder
@@ -29,7 +30,7 @@ from skae._variational import VariationalAutoencoder
 # what a layer that is given as an int has from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
-    *("cv", "n_iter_no_change", "tol", "checkpoint_interval", "device", "mixed_precision", "compile", "verbose"),
+    *("cv", "n_iter_no_change", "tol", "net_params", "device", "mixed_precision", "verbose"),
 )
 
 
@@ -143,14 +144,16 @@ class StackedAutoencoder(
         Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
         on before can't be held out. Layers are not trained one by one again, and can't have changed.
 
-    checkpoint : str, path-like or None, default=None
-        Folder in which `fit` keeps, in one file, where its training stands. Another `fit` with the same parameters,
-        data and folder goes on from there, after a crash or a kill, to the same bits as if it had not been broken off;
-        a finished run is recognised, and one with other parameters or data is refused. One folder is for one fit.
-        `partial_fit` has no use for it.
+    callbacks : list or None, default=None
+        Callbacks that act on the training: those of skorch, or your own, which are derived from
+        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
+        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
 
-    checkpoint_interval : int, default=1
-        Epochs from one writing of the checkpoint to the next.
+    net_params : dict or None, default=None
+        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
+        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
+        decay: `weight_decay` is that of the default one, AdamW.
 
     device : str, default="auto"
         Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
@@ -159,10 +162,6 @@ class StackedAutoencoder(
     mixed_precision : bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`): faster on GPUs that have it, for
         large networks. Held-out rows are judged in float32, and nothing changes after `fit`.
-
-    compile : bool, default=False
-        Whether to train with `torch.compile`, which takes a minute, needs a C++ compiler on a CPU and keeps what it
-        makes in files of torch's own cache: for long trainings of large networks.
 
     random_state : int, RandomState instance or None, default=None
         Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
@@ -360,14 +359,19 @@ class StackedAutoencoder(
                 yield layer[0], clone(layer[1])
                 continue
             parameters = {name: getattr(self, name) for name in SHARED}
-            if self.checkpoint is not None:
-                parameters |= {"checkpoint": Path(self.checkpoint) / f"layer_{place}"}
             if place == first:
                 parameters |= {"loss": self.loss, "scale": self.scale}
             elif self.activation == "logistic" and isinstance(self.layers[place - 1], Integral):
                 parameters |= {"loss": "binary_cross_entropy"}  # so that the decoder gives numbers in [0, 1]
             activation = self.code_activation if place == last else self.activation
             estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
+            is_solved = activation == "identity" and estimator.loss == "squared_error"  # there is nothing to act on
+            callbacks = [
+                (name, each.below(f"layer_{place}") if isinstance(each, Checkpoint) else each)
+                for name, each in named_callbacks(self.callbacks)
+                if isinstance(each, Checkpoint) or not is_solved
+            ]
+            estimator.set_params(callbacks=callbacks or None)
             yield f"{place} ({layer} units)", estimator
 
     def _pretrained(self, X, seed, X_val, groups):

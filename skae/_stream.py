@@ -13,30 +13,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._batches import RowDataset
 from skae._blueprint import Blueprint, load_weights, read_weights
-from skae._callbacks import Epochs, with_callbacks
 from skae._chunk import LEAST_JUDGES, Chunk, hold_out_of
 from skae._defaults import LIMIT, auto_stream_batch_size
-from skae._distributed import of_first
 from skae._layout import canonical
 from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
 from skae._rows import Rows, ScaledRows
 from skae._scaling import FEW, Moments, MomentsAbout, usual_range
 from skae._seeds import isolated_rng
-from skae._selection import Outcome, lower_bound
 from skae._threads import torch_threads
-from skae._training import (
-    FAR,
-    load_average,
-    make_net,
-    read_curves,
-    read_stream,
-    train,
-    warn_of_lost_chunk,
-    write_stream,
-)
-from skae.nn import Siblings
+from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
+from skae._training.data import IndexedDataset
+from skae._training.distributed import of_first
+from skae._training.net import FAR, make_net
+from skae._training.progress import FitProgress, with_callbacks
+from skae._training.selection import lower_confidence_bound
+from skae._training.state import load_stream, read_curves, read_stream
+from skae._training.train import TrainingResult
+from skae._training.users import copy_callbacks
 
 SETTLED = 64  # rows: while fewer have been seen, the next chunk starts the network anew
 MOST_GAIN = 5.0  # medians
@@ -137,7 +131,7 @@ class StreamMixin:
         else:
             start = self._common_start(rows, blueprint, seed)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-        with Epochs(self, rows.X, y, 0, None):
+        with FitProgress(self, rows.X, y, 0, None):
             vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
 
     # What a chunk meets ----------------------------------------------------------------------------------------------
@@ -292,30 +286,35 @@ class StreamMixin:
         module = blueprint.build(self._module_class, candidate.average, seed=seed)
         before = read_weights(module)
         of_stream = settings | {"max_iter": None, "batch_size": batch_size, "seed": seed}
-        net = make_net(Siblings([module], device), len(chunk.rows), **of_stream)
-        if state["weights"] is not None:
-            write_stream(net, state)
+        net = make_net([module], **of_stream | {"callbacks": copy_callbacks(self.callbacks)})
+        average = StreamAverage() if state["weights"] is None else load_stream(net, state)
         rows = ScaledRows(chunk.X, blueprint.mean, blueprint.scale)
         near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
-        dataset = RowDataset(near.on_device(device), [chunk.trained_on])
+        dataset = IndexedDataset(near.on_device(device), [chunk.trained_on], near)
         curves = {} if chunk.first else self._curves
 
-        def attributes_now(module, exact=None):
+        def attributes_now(module, exact=None, kept_net=None):
             epoch, now = len(curves.get("train_loss", ())) + 1, read_curves(net)
-            joined = {name: np.append(curves.get(name, ()), curve[:, 0]) for name, curve in now.items()}
-            outcome = Outcome(epoch=epoch, module=module, curves=joined, weights=exact or {})
+            joined = {
+                name: np.append(curves.get(name, ()), curve) for name, curve in now.items() if "_best" not in name
+            }
+            outcome = TrainingResult(epoch=epoch, module=module, curves=joined, weights=exact or {}, net=kept_net)
             return self._trained(rows, chunk.moments, blueprint, settings, outcome, axes=blueprint.axes)
 
-        with Epochs(self, chunk.X, y, 1, attributes_now) as epochs:
-            for _ in train(net, dataset, None, epochs, max_iter=1):
-                pass
+        with FitProgress(self, chunk.X, y, 1, attributes_now) as progress:
+            net.train(dataset, [("average", average), ("progress", progress)], epochs=1)
             state = read_stream(net)
-            load_average(net)
+            average.load(net)
             after = read_weights(module)
             losses = [self._losses(chunk, blueprint, weights) for weights in (before, after, state["weights"])]
-            lost = not net.is_sound or not _is_sound(losses, self._losses(chunk, blueprint, None))
+            lost = net.processes_.any(not is_sound(net)) or not _is_sound(losses, self._losses(chunk, blueprint, None))
             if of_first(lost):
-                warn_of_lost_chunk(chunk.first)
+                kept = (
+                    "The network is left at its start."
+                    if chunk.first
+                    else "The estimator is as it was before the chunk."
+                )
+                warn_of_divergence(f"this chunk: the loss was not finite, or far above where it began. {kept}")
                 if not chunk.first:
                     return  # all is as it was before
             if of_first(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
@@ -335,7 +334,7 @@ class StreamMixin:
                 "is_fitted": past.get("is_fitted", False),
                 "is_network": is_network,
             }
-            vars(self).update(attributes_now(module, exact), _stream=canonical(stream))
+            vars(self).update(attributes_now(module, exact, net), _stream=canonical(stream))
 
     def _is_shown(self, chunk, past, candidate, losses):
         """Whether users get the network, and not PCA: only if it is surely better, or was fitted and is not worse."""
@@ -399,7 +398,7 @@ def _surely_less(losses, others):
         return False
     gain = others - losses
     most = MOST_GAIN * np.median(np.abs(gain))
-    return bool(lower_bound(gain.clip(-most, most)[:, None])[0] > 0)
+    return bool(lower_confidence_bound(gain.clip(-most, most)[:, None])[0] > 0)
 
 
 def _without(weights, features, blueprint):

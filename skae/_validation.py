@@ -68,10 +68,6 @@ class Validation:
             self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_judged])
         )
 
-    def on_device(self, device):
-        """The same with its rows, if it has any, where the training data are."""
-        return self if self.rows is None else replace(self, rows=self.rows.on_device(device))
-
     def __str__(self):
         """A sentence for who watches."""
         if self.strategy is None:

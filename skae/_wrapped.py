@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from skae._fitted import lets_overflow
 from skae._rows import Rows
-from skae._selection import fold_networks
+from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
 REFUSALS = (ValueError, ArithmeticError)

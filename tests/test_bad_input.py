@@ -17,7 +17,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from skae import Autoencoder, VariationalAutoencoder
 from skae._rows import stays_in_place
-from skae._training import AutoencoderNet
+from skae._training.net import AutoencoderNet
 
 BAD_PARAMETERS = [
     ({"n_components": 0}, "n_components"),

@@ -13,8 +13,8 @@ from sklearn.base import clone
 
 from skae import Autoencoder, DenoisingAutoencoder, StackedAutoencoder
 from skae import _files as files
-from skae._checkpoint import FILE, Checkpoint
 from skae._files import read_file
+from skae._training.checkpoint import FILE, Checkpoint
 from skae.nn import AutoencoderModule
 
 PLAIN = Autoencoder(4, hidden_layer_sizes=8, max_iter=4, random_state=0)
@@ -56,7 +56,7 @@ def test_a_fit_goes_on_to_the_same_bits(small, digits, tmp_path, breaking):
     small.set_params(max_iter=3)
     whole = clone(small).fit(digits)
     for n_writes in (2, 3):  # after the first epoch, after the second
-        broken = clone(small).set_params(checkpoint=tmp_path / str(n_writes))
+        broken = clone(small).set_params(callbacks=[Checkpoint(tmp_path / str(n_writes))])
         breaking(n_writes)
         try:
             broken.fit(digits)
@@ -69,27 +69,29 @@ def test_a_fit_goes_on_to_the_same_bits(small, digits, tmp_path, breaking):
 
 def test_a_finished_run_is_recognised(small, digits, tmp_path, monkeypatch):
     if "below" in small.get_params():  # a named layer has its own
-        small.set_params(below__checkpoint=tmp_path / "below")
-    first = small.set_params(checkpoint=tmp_path).fit(digits)
+        small.set_params(below__callbacks=[Checkpoint(tmp_path / "below")])
+    first = small.set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     again = clone(small)
     monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing can be trained any more
     assert_equal_fits(again.fit(digits), first, digits)
 
 
-def test_intervals(digits, tmp_path):
+def test_intervals(digits, tmp_path, monkeypatch):
     whole, written = clone(PLAIN).fit(digits), []
     real = Checkpoint.write
 
-    class Watched(Checkpoint):
-        def write(self, stand):
-            written.append(stand and len(stand["training"]["curves"]["train_loss"]))
-            real(self, stand)
+    def watched(self, state):
+        written.append(state and len(state["training"]["curves"]["train_loss"]))
+        real(self, state)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skae._base.Checkpoint", Watched)
-        fitted = clone(PLAIN).set_params(checkpoint=str(tmp_path / "made" / "anew"), checkpoint_interval=3).fit(digits)
+    monkeypatch.setattr(Checkpoint, "write", watched)
+    folder = str(tmp_path / "made" / "anew")
+    fitted = clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval=3)]).fit(digits)
     assert written == [None, 3, 4]
     assert_equal_fits(fitted, whole, digits)
+    for interval in (0, 1.5, True):
+        with pytest.raises(ValueError, match=rf"interval={interval} of Checkpoint must be an int of 1 or more"):
+            clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval)]).fit(digits)
 
 
 def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, breaking):
@@ -98,7 +100,7 @@ def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, break
     assert whole.n_iter_ < 60
     breaking(whole.n_iter_)  # one before the last
     with pytest.raises(BrokenOffError):
-        stops.set_params(checkpoint=tmp_path / "stops").fit(digits)
+        stops.set_params(callbacks=[Checkpoint(tmp_path / "stops")]).fit(digits)
     assert_equal_fits(stops.fit(digits), whole, digits)
     assert_equal_fits(clone(stops).fit(digits), whole, digits)
 
@@ -107,14 +109,14 @@ def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, break
         whole = clone(diverges).fit(digits)
     breaking(3)
     with pytest.raises(BrokenOffError):
-        diverges.set_params(checkpoint=tmp_path / "diverges").fit(digits)
+        diverges.set_params(callbacks=[Checkpoint(tmp_path / "diverges")]).fit(digits)
     with pytest.warns(match="Training diverged in epoch") as second:
         assert_equal_fits(diverges.fit(digits), whole, digits)
     assert str(second[0].message) == str(first[0].message)
 
 
 def test_a_seed_that_nobody_chose_is_the_files(digits, tmp_path, breaking):
-    estimator = clone(PLAIN).set_params(random_state=None, checkpoint=tmp_path)
+    estimator = clone(PLAIN).set_params(random_state=None, callbacks=[Checkpoint(tmp_path)])
     breaking(3)
     with pytest.raises(BrokenOffError):
         estimator.fit(digits)
@@ -127,7 +129,7 @@ def test_code_of_ones_own_that_draws_globally(digits, tmp_path, breaking):
     whole = clone(denoiser).fit(digits)
     breaking(3)
     with pytest.raises(BrokenOffError):
-        denoiser.set_params(checkpoint=tmp_path).fit(digits)
+        denoiser.set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     np.random.rand(7)  # noqa: NPY002
     assert_equal_fits(denoiser.fit(digits), whole, digits)
 
@@ -137,7 +139,8 @@ def _global_noise(x):
 
 
 def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
-    stack = StackedAutoencoder((8, 4), activation="tanh", max_iter=3, random_state=None, checkpoint=tmp_path)
+    checkpoint = Checkpoint(tmp_path)
+    stack = StackedAutoencoder((8, 4), activation="tanh", max_iter=3, random_state=None, callbacks=[checkpoint])
     breaking(8)  # the stack's first; the first layer's at the start and after 3 epochs; of the second two, the last ...
     with pytest.raises(BrokenOffError):
         stack.fit(digits)
@@ -163,10 +166,10 @@ def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
     ],
 )
 def test_other_parameters_are_refused(digits, tmp_path, parameters, difference):
-    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     before = (tmp_path / FILE).read_bytes()
     other = clone(first).set_params(**parameters)
-    message = rf"checkpoint='.*' holds another run: .*{difference}"
+    message = rf"Checkpoint\('.*'\) holds another run: .*{difference}"
     order = sorted(parameters)
     assert order == list(parameters)
     with pytest.raises(ValueError, match=message):
@@ -176,7 +179,7 @@ def test_other_parameters_are_refused(digits, tmp_path, parameters, difference):
 
 
 def test_other_data_are_refused(digits, tmp_path):
-    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     with pytest.raises(ValueError, match=r"the shape of X was \(240, 64\), and is \(239, 64\)"):
         clone(first).fit(digits[1:])
     other = digits.copy()
@@ -186,7 +189,7 @@ def test_other_data_are_refused(digits, tmp_path):
     with pytest.raises(ValueError, match="the kind of X was float64, and is float32"):
         clone(first).fit(digits.astype(np.float32))
     with pytest.raises(ValueError, match="the estimator was Autoencoder, and is DenoisingAutoencoder"):
-        DenoisingAutoencoder(4, checkpoint=tmp_path).fit(digits)
+        DenoisingAutoencoder(4, callbacks=[Checkpoint(tmp_path)]).fit(digits)
     warm = first.set_params(warm_start=True)
     with pytest.raises(ValueError, match="the digest of the weights at the start was none, and is"):
         warm.fit(digits)
@@ -194,11 +197,11 @@ def test_other_data_are_refused(digits, tmp_path):
 
 
 def test_what_does_not_count(digits, tmp_path, capfd):
-    first = clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     shutil.move(tmp_path / FILE, tmp_path / "moved")
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "moved", tmp_path / "elsewhere" / FILE)
-    again = clone(first).set_params(checkpoint=tmp_path / "elsewhere", checkpoint_interval=2, verbose=1)
+    again = clone(first).set_params(callbacks=[Checkpoint(tmp_path / "elsewhere", 2)], verbose=1)
     assert_equal_fits(again.fit(digits), first, digits)
     assert "4/4" in capfd.readouterr().err  # epochs that were run before count
 
@@ -207,15 +210,15 @@ def test_what_does_not_count(digits, tmp_path, capfd):
 
 
 def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
-    clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     blob = bytearray((tmp_path / FILE).read_bytes())
     blob[-10] ^= 1
     (tmp_path / FILE).write_bytes(blob)
-    with pytest.raises(ValueError, match=r"checkpoint='.*' is damaged: its digest .* Delete the file to start anew\."):
-        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    with pytest.raises(ValueError, match=r"Checkpoint\('.*'\): .* is damaged: .* Delete the file to start anew"):
+        clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     clone(PLAIN).fit(digits).save(tmp_path / FILE)
     with pytest.raises(ValueError, match="is of kind 'autoencoder', not 'checkpoint'"):
-        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+        clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
@@ -230,11 +233,11 @@ def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
             raise OSError(code, os.strerror(code))
         real(descriptor)
 
-    estimator = clone(PLAIN).set_params(checkpoint=tmp_path)
+    estimator = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)])
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", fails)
         with pytest.raises(
-            OSError, match=r"checkpoint='.*' can't be written: .* What was there is as it was"
+            OSError, match=r"Checkpoint\('.*'\) can't be written: .* What was there is as it was"
         ) as raised:
             estimator.fit(digits)
     assert raised.value.errno == code
@@ -246,10 +249,10 @@ def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
 def test_a_folder_that_cannot_be_written_to_is_known_at_once(digits, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing is trained before
-    with pytest.raises(OSError, match=r"checkpoint='.*file/below' can't be written: Not a directory"):
-        clone(PLAIN).set_params(checkpoint=tmp_path / "file" / "below").fit(digits)
+    with pytest.raises(OSError, match=r"Checkpoint\('.*file/below'\) can't be written: Not a directory"):
+        clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path / "file" / "below")]).fit(digits)
     with pytest.raises(OSError, match="can't be written: File exists"):
-        clone(PLAIN).set_params(checkpoint=tmp_path / "file").fit(digits)
+        clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path / "file")]).fit(digits)
 
 
 def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monkeypatch):
@@ -258,7 +261,7 @@ def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monk
 
     monkeypatch.setattr(files.os, "fsync", fails)
     with pytest.raises(OSError, match="No space left on device") as raised:
-        clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+        clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     assert str(raised.value).count("can't be written") == 1
     assert not list(tmp_path.iterdir())
 
@@ -266,7 +269,7 @@ def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monk
 def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
     (tmp_path / f".{FILE}.1234abcd.part").write_bytes(b"half a file")
     (tmp_path / "somebody's own").write_text("")
-    clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
+    clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "somebody's own"]
 
 

@@ -23,12 +23,12 @@ from skae import (
     _base,
 )
 from skae import _distributed as ours
-from skae._checkpoint import FILE, Checkpoint
-from skae._distributed import DrawnForAll, Share
 from skae._rows import ScaledRows
-from skae._selection import train_surely
+from skae._training import train as train_module
+from skae._training.checkpoint import FILE, Checkpoint
+from skae._training.distributed import DrawnForAll, Share
 from skae.architectures import Architecture, Convolutional
-from skae.nn import Siblings
+from skae.nn import ModuleEnsemble
 from skae.nn._module import random_sizes
 
 pytestmark = pytest.mark.slow
@@ -114,32 +114,32 @@ class EnoughError(Exception):
 
 def trained_in_float64(autoencoder, X):
     """Weights and buffers of the networks at the end of a training in float64."""
-    trained, init, on_device, make_net = {}, Siblings.__init__, ScaledRows.on_device, _base.make_net
+    trained, init, on_device = {}, ModuleEnsemble.__init__, ScaledRows.on_device
+    train, make_net = _base.train, train_module.make_net
 
-    def doubled(siblings, *args):
-        init(siblings, *args)
-        siblings.double()
+    def doubled(ensemble, members, *args):
+        init(ensemble, [member.double() for member in members], *args)
 
     def enough(*args, **kwargs):
-        outcome = train_surely(*args, **kwargs)
+        outcome = train(*args, **kwargs)
         trained["best"] = outcome.epoch
         trained.update({name: value.numpy().copy() for name, value in outcome.module.state_dict().items()})
         raise EnoughError
 
     def without_rounding(*args, **kwargs):
         net = make_net(*args, **kwargs)
-        for group in net.optimizer_.param_groups:
+        for group in [group for optimizer in net.optimizers_ for group in optimizer.param_groups]:
             group["eps"] = EPS
         return net
 
-    Siblings.__init__, ScaledRows.on_device = doubled, _as_double(on_device)
-    _base.train_surely, _base.make_net = enough, without_rounding
+    ModuleEnsemble.__init__, ScaledRows.on_device = doubled, _as_double(on_device)
+    _base.train, train_module.make_net = enough, without_rounding
     try:
         with pytest.raises(EnoughError):
             clone(autoencoder).fit(X)
     finally:
-        Siblings.__init__, ScaledRows.on_device = init, on_device
-        _base.train_surely, _base.make_net = train_surely, make_net
+        ModuleEnsemble.__init__, ScaledRows.on_device = init, on_device
+        _base.train, train_module.make_net = train, make_net
     return trained
 
 
@@ -208,7 +208,7 @@ def fit_all(rank, folder, found):
             raise OSError("The disk is full")
 
     Checkpoint.write = write_once
-    kept = clone(plain).set_params(checkpoint=folder / "kept")
+    kept = clone(plain).set_params(callbacks=[Checkpoint(folder / "kept")])
     with pytest.raises((OSError, ValueError), match="The disk is full"):  # in one of them, and so in both
         clone(kept).fit(X)
     found["writes"], Checkpoint.write = len(writes), write

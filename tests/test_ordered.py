@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
 from skae._defaults import prefix_sizes
-from skae._selection import least_size, sure_gain
+from skae._training.selection import least_size, significant_improvement
 from skae.nn import keep_prefix
 from skae.nn._module import random_sizes
 
@@ -112,7 +112,7 @@ def test_an_epoch_must_be_surely_better_at_every_size():
     start = np.full((40, 3), [9.0, 5.0, 2.0])
     better = start - [1.0, 1.0, 0.5]
     worse_at_one_size = start - [3.0, -0.1, 0.5]
-    assert sure_gain(start, better) > 0 > sure_gain(start, worse_at_one_size)
+    assert significant_improvement(start, better) > 0 > significant_improvement(start, worse_at_one_size)
 
 
 def test_prefixes_in_training():

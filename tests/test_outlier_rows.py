@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, PowerTransformer, StandardScaler
 
 from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler, StackedAutoencoder, VariationalAutoencoder
-from skae._selection import fold_networks
+from skae._training.selection import fold_networks
+from skae.callbacks import Checkpoint
 
 QUICK = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
 WINE = StandardScaler().fit_transform(load_wine().data)
@@ -111,12 +112,12 @@ def test_a_code_that_is_cut():
 
 @pytest.mark.slow
 def test_a_checkpoint_holds_the_networks_of_folds(tmp_path):
-    autoencoder = Autoencoder(3, **QUICK, checkpoint=tmp_path / "inside")
+    autoencoder = Autoencoder(3, **QUICK, callbacks=[Checkpoint(tmp_path / "inside")])
     detector = AutoencoderOutlierDetector(autoencoder)
     one, two = (clone(detector).fit(WINE) for _ in range(2))  # the second one finds a finished run
     assert len(two._autoencoders) == 6
     np.testing.assert_array_equal(one.score_samples(WINE), two.score_samples(WINE))
-    outside = Autoencoder(3, **QUICK, checkpoint=tmp_path / "outside").fit(WINE)
+    outside = Autoencoder(3, **QUICK, callbacks=[Checkpoint(tmp_path / "outside")]).fit(WINE)
     with pytest.raises(ValueError, match=r"the networks that are kept was None, and is 'those of folds too'"):
         AutoencoderOutlierDetector(clone(outside)).fit(WINE)
 

@@ -25,6 +25,7 @@ from skae._pca import covariance_of
 from skae._regression import Noise, _covariance_of_pairs, _in_the_span, denoising_start_of
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
+from skae.callbacks import Checkpoint
 
 QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.4, "random_state": 0}
 LINEAR = {"hidden_layer_sizes": (), "learning_rate": 1e-30, "max_iter": 1, "random_state": 0}
@@ -208,7 +209,7 @@ def test_the_last_step_of_a_pipeline(pairs):
 
 def test_a_checkpoint_knows_the_clean_rows(pairs, tmp_path):
     noisy, clean = pairs
-    ours = DenoisingAutoencoder(4, **QUICK, checkpoint=tmp_path)
+    ours = DenoisingAutoencoder(4, **QUICK, callbacks=[Checkpoint(tmp_path)])
     first = ours.fit(noisy, clean).transform(noisy)
     np.testing.assert_array_equal(ours.fit(noisy, clean).transform(noisy), first)
     with pytest.raises(ValueError, match="the digest of the clean rows was"):

@@ -41,11 +41,10 @@ ALTERNATIVES = {
     "n_iter_no_change": (2, 30),
     "tol": (0.02, 0.5),
     "warm_start": (False, None),
-    "checkpoint": (None, None),
-    "checkpoint_interval": (1, None),
+    "callbacks": (None, None),
+    "net_params": (None, None),
     "device": ("cpu", None),
     "mixed_precision": (False, True),
-    "compile": (False, None),
     "random_state": (0, 1),
     "verbose": (0, None),
 }

@@ -19,7 +19,7 @@ from sklearn.metrics import r2_score
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments, usual_range
-from skae._training import AutoencoderNet
+from skae._training.net import AutoencoderNet
 
 RNG = np.random.RandomState(0)
 T = 6 * RNG.rand(900)

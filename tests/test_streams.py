@@ -17,7 +17,7 @@ from skae import Autoencoder
 from skae._pca import auto_n_components, linear_start
 from skae._rows import Rows, ScaledRows, stays_in_place
 from skae._scaling import Moments
-from skae._training import AutoencoderNet
+from skae._training.net import AutoencoderNet
 
 pytestmark = pytest.mark.kernels
 MORE = [pytest.mark.slow, pytest.mark.more_kinds]

@@ -5,12 +5,13 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder, _training
-from skae._batches import RowDataset, WholeBatches
+from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
 from skae._seeds import isolated_rng
-from skae._selection import lower_bound, sure_gain
-from skae._training import rate_at
+from skae._training.callbacks import OneCycle
+from skae._training.data import BatchLoader, IndexedDataset
+from skae._training.net import AutoencoderNet
+from skae._training.selection import lower_confidence_bound, significant_improvement
 from skae.architectures import Convolutional
 from skae.nn import AutoencoderModule
 
@@ -21,11 +22,10 @@ from skae.nn import AutoencoderModule
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_batches_cover_every_row_once(n_rows, shuffled):
     rows = torch.arange(n_rows)[:, None]
-    batches = WholeBatches(
-        RowDataset(rows, [np.arange(n_rows)]), 32, torch.Generator().manual_seed(0) if shuffled else None
-    )
+    generators = [torch.Generator().manual_seed(0)] if shuffled else None
+    batches = BatchLoader(IndexedDataset(rows, [np.arange(n_rows)]), 32, generators)
     first, second = ([batch[0] for batch, _ in batches] for _ in range(2))
-    assert len(first) == WholeBatches.count(n_rows, 32)
+    assert len(first) == BatchLoader.count(n_rows, 32)
     assert max(map(len, first)) - min(map(len, first)) <= 1
     assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_rows))
     if shuffled and n_rows > 5:
@@ -53,7 +53,7 @@ def test_isolated_rng_seeds_and_restores():
 def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
     batch_size = auto_batch_size(n_rows)
     epochs = auto_max_iter(n_rows, batch_size)
-    steps = epochs * WholeBatches.count(n_rows, batch_size)
+    steps = epochs * BatchLoader.count(n_rows, batch_size)
     assert 9 <= epochs <= 200
     assert 170 <= steps <= 400 + 9 * n_rows / 256
 
@@ -67,29 +67,30 @@ def test_auto_widths():
 # Choosing ------------------------------------------------------------------------------------------------------------
 
 
-def test_sure_gain():
+def test_significant_improvement():
     start = np.array([[3.0], [4.0], [5.0], [6.0]])
-    assert sure_gain(start, start) == 0
-    assert sure_gain(start, start - 1) == 1  # the same for each row: certain
+    assert significant_improvement(start, start) == 0
+    assert significant_improvement(start, start - 1) == 1  # the same for each row: certain
     gain = np.array([[0.0], [1.0], [2.0], [3.0]])
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
-    assert sure_gain(start, start - gain) == 1.5
-    assert sure_gain(start, start - gain + 0.5) == -np.inf
-    assert sure_gain(start, start - gain, by_rival=True) == -np.inf  # three are needed
-    assert sure_gain(start, start - gain - 1, by_rival=True) == 2.5
-    assert sure_gain(start, np.full((4, 1), np.nan)) == sure_gain(start, np.full((4, 1), np.inf)) == -np.inf
-    assert sure_gain(start[:1], start[:1] - 1) < 0  # one row proves nothing
+    assert significant_improvement(start, start - gain) == 1.5
+    assert significant_improvement(start, start - gain + 0.5) == -np.inf
+    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three are needed
+    assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
+    assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
+    assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
+    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one row proves nothing
 
 
 def test_rows_of_one_cluster_count_once():
     gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
     alone, often = np.arange(40), np.repeat(np.arange(40), 6)
-    once = lower_bound(gain, alone)
-    assert lower_bound(gain[often], often) == pytest.approx(once)  # copies prove nothing
-    assert (lower_bound(gain[often]) > once + 0.1).all()
-    assert (once < lower_bound(gain)).all()  # Student's t
-    assert once == pytest.approx(lower_bound(gain), abs=0.05)
-    assert (lower_bound(gain[:6] + 9, np.zeros(6, int)) < 0).all()  # a single cluster
+    once = lower_confidence_bound(gain, alone)
+    assert lower_confidence_bound(gain[often], often) == pytest.approx(once)  # copies prove nothing
+    assert (lower_confidence_bound(gain[often]) > once + 0.1).all()
+    assert (once < lower_confidence_bound(gain)).all()  # Student's t
+    assert once == pytest.approx(lower_confidence_bound(gain), abs=0.05)
+    assert (lower_confidence_bound(gain[:6] + 9, np.zeros(6, int)) < 0).all()  # a single cluster
 
 
 def test_certainty_is_preferred_to_luck():
@@ -97,7 +98,7 @@ def test_certainty_is_preferred_to_luck():
     lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T  # a higher mean gain, but not for everybody
     steady = start - 1.0
     assert lucky.mean() < steady.mean()
-    assert sure_gain(start, steady) > 0 > sure_gain(start, lucky)
+    assert significant_improvement(start, steady) > 0 > significant_improvement(start, lucky)
 
 
 # The net -------------------------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, st
 
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 9, 10, 11, 99])
 def test_no_step_has_a_rate_of_zero(n_steps):
-    rates = [rate_at(step, n_steps) for step in range(n_steps)]
+    rates = [OneCycle().rate_at(step, n_steps) for step in range(n_steps)]
     assert 0 < min(rates) <= max(rates) <= 1
     assert max(rates) > 0.5
 
@@ -147,14 +148,14 @@ def test_no_step_has_a_rate_of_zero(n_steps):
 def _watch_rates(monkeypatch):
     """Make a list that will hold the learning rate of each parameter group at each step."""
     rates = []
-    real = _training.AutoencoderNet.train_step
+    real = AutoencoderNet.train_step
 
     def watched(self, batch, **kwargs):
         terms = real(self, batch, **kwargs)
         rates.append([group["lr"] for group in self.optimizer_.param_groups])
         return terms
 
-    monkeypatch.setattr(_training.AutoencoderNet, "train_step", watched)
+    monkeypatch.setattr(AutoencoderNet, "train_step", watched)
     return rates
 
 
@@ -170,7 +171,7 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
-    linear, others = np.array(rates).T
+    linear, _, others = np.array(rates).T  # of the encoder, of the decoder, of all other weights
     assert others.max() == pytest.approx(0.01, rel=1e-3)
     assert others[0] < 0.001
     assert others[-1] < 0.001
@@ -220,7 +221,7 @@ def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", without_a_compiler)
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 4, "random_state": 0}
-    compiled = Autoencoder(compile=True, **settings).fit(X)
+    compiled = Autoencoder(net_params={"compile": True}, **settings).fit(X)
     assert n_compiled == 1
     np.testing.assert_allclose(compiled.transform(X), Autoencoder(**settings).fit(X).transform(X), atol=1e-3)
 
@@ -234,6 +235,6 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(
-        ValueError, match=r"compile=True can't .*: No working C\+\+ compiler found\. Set compile=False\."
+        ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Leave 'compile' out\."
     ):
-        Autoencoder(4, compile=True, max_iter=1).fit(digits)
+        Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)

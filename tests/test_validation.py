@@ -24,6 +24,7 @@ from skae._dependence import copies_of, reach_of_dependence
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
 from skae._validation import choose_validation
+from skae.callbacks import Checkpoint
 
 QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "batch_size": 60, "random_state": 0}
 NONE = {"strategy": None, "n_folds": 0, "block_size": 0, "gap": 0, "n_validation": 0}
@@ -345,7 +346,7 @@ def test_it_says_what_it_did(digits, capsys):
 
 
 def test_other_groups_are_another_run(digits, tmp_path):
-    fit = Autoencoder(2, checkpoint=tmp_path, **QUICK).fit
+    fit = Autoencoder(2, callbacks=[Checkpoint(tmp_path)], **QUICK).fit
     groups = np.arange(240) // 4
     again = fit(digits, groups=groups).transform(digits)
     assert np.array_equal(fit(digits, groups=groups).transform(digits), again)

@@ -1,5 +1,6 @@
 """How a training went."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._typing import Axes, Figure
 from skae.inspection._plotting import TEN_COLOURS, axes_for, bare, import_pyplot, innermost
 
+NO_TERMS = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # what is recorded beside terms of the loss
 LOG_RANGE = 10  # the greatest loss over the least, above which the axis is logarithmic
 
 
@@ -93,8 +95,9 @@ class LossCurveDisplay:
                 f"{type(inner).__name__} was not trained in epochs: it has no loss curve. Only autoencoders have one, "
                 "and not those that are solved in closed form, as with hidden_layer_sizes=() or very few rows."
             )
+        keys = [key for key in history[0] if not NO_TERMS.search(key)]
         train, valid = (
-            {key.removeprefix(part): np.array(history[:, key]) for key in history[0] if key.startswith(part)}
+            {key.removeprefix(part): np.array(history[:, key]) for key in keys if key.startswith(part)}
             for part in ("train_", "valid_")
         )
         terms = [name for name in train if name != "loss" and np.any(train[name])]

@@ -7,10 +7,10 @@ import skae._dependencies  # noqa: F401 - before anything else is loaded
 
 from skae.nn import functional
 from skae.nn._convolution import convolution
+from skae.nn._ensemble import ModuleEnsemble
 from skae.nn._layers import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
 from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
-from skae.nn._siblings import Siblings
 
 __all__ = [
     "CELLS",
@@ -21,10 +21,10 @@ __all__ = [
     "Linear",
     "LinearPlus",
     "Link",
+    "ModuleEnsemble",
     "Scaler",
     "SequenceDecoder",
     "SequenceEncoder",
-    "Siblings",
     "convolution",
     "dense",
     "functional",

@@ -37,7 +37,7 @@ class Linear(nn.Linear):
     See Also
     --------
     LinearPlus : A linear map with a nonlinear branch beside it.
-    Siblings : Autoencoders of one shape, whose maps are these.
+    ModuleEnsemble : Autoencoders of one shape, whose maps are these.
     torch.nn.Linear : One map.
 
     Examples

@@ -20,9 +20,9 @@ class AutoencoderModule(nn.Module):
 
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `after_step`) and
     nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape (n, n_statistics * k), and
-    inner codes, of shape (n, k). Where `vectorized` is true they may have a dimension more in front, for each of the
-    `Siblings` that are trained at once, and so may weights. What they draw comes from `generator`, and what they keep
-    from step to step is in buffers.
+    inner codes, of shape (n, k). Where `supports_batching` is true they may have a dimension more in front, for each
+    network of a `ModuleEnsemble` that is trained as one, and so may weights. What they draw comes from `generator`, and
+    what they keep from step to step is in buffers.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ class AutoencoderModule(nn.Module):
     n_statistics : int
         Numbers that an encoding has for each component of the code.
 
-    vectorized : bool
+    supports_batching : bool
         Whether the hooks see to a dimension in front.
 
     See Also
     --------
     Encoder : Its first half alone.
     Decoder : Its second half alone.
-    Siblings : Several of them, trained side by side.
+    ModuleEnsemble : Several of them, trained side by side.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class AutoencoderModule(nn.Module):
     share: slice | None = None  # of the rows of a batch, where several processes share it
     penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
-    vectorized: bool = True  # whether the hooks see to a dimension in front
+    supports_batching: bool = True  # whether the hooks see to a dimension in front
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae.architectures import Architecture, Convolutional, Recurrent
+from skae.callbacks import Checkpoint
 from skae.datasets import fetch_fashion_mnist
 from skae.inspection import (
     ComponentsDisplay,
@@ -78,7 +79,14 @@ for rows in (X.tolist(), X.astype(np.float32), csr_matrix(X), csr_array(X), pd.D
 
 # Every variant, and parameters of every kind
 random = np.random.RandomState(0)
-Autoencoder(0.9, hidden_layer_sizes=(32, 16), activation="tanh", scale=None, checkpoint=Path("a"), random_state=random)
+Autoencoder(
+    0.9,
+    hidden_layer_sizes=(32, 16),
+    activation="tanh",
+    scale=None,
+    callbacks=[Checkpoint(Path("a"))],
+    random_state=random,
+)
 Autoencoder("mle", hidden_layer_sizes=8, max_iter=3, batch_size="auto", early_stopping=False, verbose=True)
 Autoencoder(None, hidden_layer_sizes=np.array([32, 16]), loss="poisson", architecture=Recurrent(cell="gru"))
 assert_type(ContractiveAutoencoder(alpha=1, contraction_method="exact").fit(X).contraction(X), NDArray[np.floating])

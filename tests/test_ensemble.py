@@ -9,10 +9,10 @@ from sklearn.base import clone
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder
 from skae.architectures import Convolutional
-from skae.nn import Siblings
+from skae.nn import ModuleEnsemble
+from skae.nn._ensemble import clip_gradients
 
 QUICK = {"max_iter": 1, "validation_fraction": 0.3, "random_state": 0}
-CPU = torch.device("cpu")
 KINDS = [
     Autoencoder(3, hidden_layer_sizes=(8,), **QUICK),
     Autoencoder(3, hidden_layer_sizes=(150,), code_activation="tanh", loss="huber", **QUICK),
@@ -51,30 +51,31 @@ def test_a_step_is_what_each_would_take_alone(members, rows):
     expected = [copy.deepcopy(member).losses(x) for member, x in zip(members, rows, strict=True)]
     before = [{name: weight.detach().clone() for name, weight in m.named_parameters()} for m in members]
 
-    together = Siblings(members, CPU)
-    together.gather()
+    together = ModuleEnsemble(members)
     terms = together.losses(rows)
     for name, term in terms.items():
         torch.testing.assert_close(term, torch.stack([each[name] for each in expected]), rtol=1e-5, atol=1e-5)
-    together.differentiate(3 * sum(term.mean() for term in terms.values()))
-    together.clip_gradients(1.0)
-    torch.optim.SGD(together.weights.values(), lr=0.5).step()
+    (3 * sum(term.mean() for term in terms.values())).backward()
+    for weights in together.weights:
+        gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
+        clip_gradients(gradients, 1.0, 3 if together.is_batched else 1)
+        torch.optim.SGD(weights.values(), lr=0.5).step()
     for member, was, gradients in zip(members, before, alone, strict=True):
         for name, weight in member.named_parameters():
             torch.testing.assert_close(weight, was[name] - 0.5 * gradients.get(name, 0.0), rtol=1e-4, atol=1e-5)
 
 
 def test_dense_networks_go_through_the_operators_at_once(members):
-    at_once = Siblings(members, CPU).at_once
+    is_batched = ModuleEnsemble(members).is_batched
     dense = not any(isinstance(module, torch.nn.Conv2d) for module in members[0].modules())
-    assert at_once == (dense and members[0].vectorized)
-    assert not Siblings(members[:1], CPU).at_once
+    assert is_batched == (dense and members[0].supports_batching)
+    assert not ModuleEnsemble(members[:1]).is_batched
+    assert not ModuleEnsemble(members, is_batched=False).is_batched
 
 
 def test_only_the_first_are_judged(members, rows):
-    together = Siblings(members, CPU)
-    together.gather()
-    together.eval()
+    together = ModuleEnsemble(members)
+    together.train(False)
     with torch.no_grad():
         some, all_of_them = together.losses(rows[:2], [1, 3]), together.losses(rows, [1, 3])
     assert some["reconstruction"].shape == (2, 20, 2)
@@ -83,13 +84,13 @@ def test_only_the_first_are_judged(members, rows):
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_weights_are_the_members_parameters(members, n):
-    together = Siblings(members[:n], CPU)
-    together.gather()
-    assert {name.split()[0] for name in together.weights} <= {"linear", "decayed", "undecayed"}
+    together = ModuleEnsemble(members[:n])
+    assert all(set(weights) == set(dict(members[0].named_parameters())) for weights in together.weights)
+    every = [weight for weights in together.weights for weight in weights.values()]
     n_weights = sum(weight.numel() for member in members[:n] for weight in member.parameters())
-    assert sum(weight.numel() for weight in together.weights.values()) == n_weights
+    assert sum(weight.numel() for weight in every) == n_weights
     with torch.no_grad():
-        for weight in together.weights.values():
+        for weight in every:
             weight.fill_(2.0)
     assert all(bool((weight == 2.0).all()) for member in members[:n] for weight in member.parameters())
 
@@ -101,12 +102,11 @@ def test_tied_and_frozen_weights_stay_so(digits, monkeypatch, n):
     module.decoder.nonlinear[0].bias = module.encoder.nonlinear[0].bias
     module.decoder.linear.bias.requires_grad_(False)
     frozen = module.decoder.linear.bias
-    together = Siblings([module, copy.deepcopy(module)][:n], CPU)
-    together.gather()
+    together = ModuleEnsemble([module, copy.deepcopy(module)][:n])
     assert module.decoder.nonlinear[0].bias is module.encoder.nonlinear[0].bias
     assert module.decoder.linear.bias is frozen
     n_weights = sum(weight.numel() for weight in module.parameters()) - 64
-    assert sum(weight.numel() for weight in together.weights.values()) == n * n_weights
+    assert sum(weight.numel() for weights in together.weights for weight in weights.values()) == n * n_weights
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_tied_and_frozen_weights_stay_so(digits, monkeypatch, n):
     ids=["ordered", "denoising", "callable", "variational"],
 )
 def test_what_is_random_is_so_for_each_and_the_same_again(estimator, digits):
-    estimator.set_params(hidden_layer_sizes=(16,), max_iter=8, random_state=0, learning_rate=0.02)
+    estimator.set_params(hidden_layer_sizes=(16,), max_iter=8, random_state=2, learning_rate=0.02)
     codes = estimator.fit(digits).transform(digits)
     assert estimator.best_epoch_ > 0
     np.testing.assert_array_equal(estimator.fit(digits).transform(digits), codes)

@@ -90,11 +90,11 @@ class Alone:
 
     size = 1
 
-    def shared(self, losses, modules, rows, clean):  # noqa: ARG002 - the group's signature
+    def shared(self, losses, modules, rows, clean):
         """Return named terms of the loss of rows, (m, n, d), whose means are this process's part of the loss."""
         return losses(rows, None, clean)
 
-    def whole(self, losses, modules, rows, clean, sizes):  # noqa: ARG002 - the group's signature
+    def whole(self, losses, modules, rows, clean, sizes):
         """Return named terms of the loss of all of the rows."""
         return losses(rows, sizes, clean)
 

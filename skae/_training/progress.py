@@ -1,10 +1,9 @@
 """Epochs as scikit-learn's callbacks and the progress bar see them."""
 
-import contextlib
-
 from tqdm import tqdm
 
-from skae._distributed import is_first
+from skae._training.callbacks import OwnCallback
+from skae._training.distributed import is_first
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -18,10 +17,10 @@ except ImportError:  # scikit-learn before 1.9 has no callbacks
         return method
 
 
-__all__ = ["CallbackSupportMixin", "Epochs", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "with_callbacks"]
 
 
-class Epochs:
+class FitProgress(OwnCallback):
     """Reports a fit to scikit-learn's callbacks, and its epochs to them and to a progress bar if it is verbose.
 
     A context: it begins with the fit and ends when the estimator is fitted.
@@ -38,18 +37,12 @@ class Epochs:
 
     attributes_of : callable
         From a module to the attributes of an estimator that is fitted with it.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether a callback asked to stop after the last epoch.
     """
 
     def __init__(self, estimator, X, y, n_epochs, attributes_of):
         self.estimator, self.n_epochs, self.attributes_of = estimator, n_epochs, attributes_of
         self.data = {"estimator": estimator, "X": X, "y": X if y is None else y}
         self.context = None
-        self.stopped = False
 
     def __enter__(self):
         if hasattr(self.estimator, "_skl_callbacks"):
@@ -64,21 +57,24 @@ class Epochs:
         if self.speaks:
             self.bar.write(f"{self.name}: {what}")
 
-    def skip(self, n_epochs):
+    def on_train_begin(self, net, **kwargs):
         """Count epochs that were run before."""
-        self.bar.update(n_epochs)
+        self.bar.update(len(net.history) - self.bar.n)
 
-    @contextlib.contextmanager
-    def epoch(self, module):
-        """One epoch, in which the module is trained."""
+    def on_epoch_begin(self, net, **kwargs):
+        """Begin an epoch."""
         if self.context is not None:
-            context = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
-        yield
+            self.epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
+
+    def on_epoch_end(self, net, **kwargs):
+        """Report an epoch; a callback may ask to stop."""
         self.bar.update()
-        if self.context is not None:
-            self.stopped = context.call_on_fit_task_end(
-                **self.data, reconstruction_attributes=lambda: self.attributes_of(module)
-            )
+        if self.context is None:
+            return
+        stops = self.epoch.call_on_fit_task_end(
+            **self.data, reconstruction_attributes=lambda: self.attributes_of(net.module_)
+        )
+        net.stops_ = net.stops_ or bool(stops)
 
     def __exit__(self, exception, *_):
         self.bar.close()

@@ -1,0 +1,51 @@
+"""Devices by name, and what torch does to a process when it first trains."""
+
+import contextlib
+import os
+import warnings
+
+import torch
+
+from skae._seeds import isolated_rng
+from skae._training.distributed import in_group, own_cuda
+
+
+def resolve_device(name):
+    """Device that a `device` parameter means: "auto" is cuda, then mps, then cpu; in a group, cuda or cpu.
+
+    Raises
+    ------
+    ValueError
+        If torch knows no such device, or this machine has none.
+    """
+    found = name
+    if name == "auto":
+        mps = torch.backends.mps.is_available() and not in_group()
+        found = own_cuda() if torch.cuda.is_available() else "mps" if mps else "cpu"
+    try:
+        device = torch.device(found)
+        torch.ones(1).to(device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        is_fork = "forked subprocess" in str(error)
+        start = (
+            "start processes anew ('spawn', or joblib's loky)"
+            if is_fork
+            else "set device='auto' to take the best there is"
+        )
+        raise ValueError(
+            f"device={name!r} can't be used {'in this process' if is_fork else 'on this machine'}: "
+            f"{str(error).splitlines()[0].rstrip('.')}. Set device='cpu', or {start}."
+        ) from error
+    return device
+
+
+@contextlib.contextmanager
+def what_torch_sets_undone():
+    """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    with isolated_rng(0):  # threads take turns
+        was_set = name in os.environ
+        with warnings.catch_warnings():
+            yield
+        if not was_set:
+            os.environ.pop(name, None)  # torch finds it again where it needs it

@@ -1,0 +1,1 @@
+"""Training: the only folder that knows skorch. An epoch is in `net` and `callbacks`."""

@@ -1,0 +1,128 @@
+"""Batches by index: which samples a step of each network sees."""
+
+import math
+
+import numpy as np
+import torch
+from skorch.dataset import Dataset
+
+from skae._rows import Pair, Rows
+from skae.nn._module import placed
+
+JUDGED_AT_ONCE = 1024  # held-out samples
+
+
+class IndexedDataset(Dataset):
+    """Which samples each of some networks is shown, of a tensor or of whatever gives a tensor for a tensor of indices.
+
+    Parameters
+    ----------
+    rows : torch.Tensor of shape (n, d), or the like, or a Pair of them
+        Scaled samples on the net's device.
+
+    indices : list of ndarray of int
+        The samples of each network. One that has fewer than another is shown some of them twice in a pass.
+
+    source : ScaledRows, default=None
+        The same samples where they come from, for scores of callbacks.
+
+    held_out : IndexedDataset, default=None
+        Samples by which the first of the networks are judged.
+
+    Attributes
+    ----------
+    X, y : ndarray of shape (n_shown, d)
+        For skorch's scores: the samples of the last network, or all held-out ones, in units of the data, and what
+        they are to become.
+    """
+
+    def __init__(self, rows, indices, source=None, held_out=None):  # what skorch's does with X and y is done when read
+        self.rows, self.clean = (rows.rows, rows.clean) if isinstance(rows, Pair) else (rows, None)
+        self.indices = [torch.as_tensor(index) for index in indices]
+        self.source, self.held_out = source, held_out
+        self.shown = np.concatenate(indices) if held_out is None else indices[-1]
+
+    def __len__(self):
+        return max(map(len, self.indices))
+
+    def __getitem__(self, i):
+        return self.X[i], self.y[i]
+
+    @property
+    def X(self):  # noqa: N802 - skorch's name
+        """Samples in units of the data."""
+        return self._unscaled(self.source)
+
+    @property
+    def y(self):
+        """What they are to become."""
+        return self._unscaled(self.source.clean)
+
+    def _unscaled(self, source):
+        return Rows(source.X, source.index).read(self.shown)
+
+
+class BatchLoader:
+    """Batches of samples that are indexed whole: no sample is touched alone, as a `DataLoader` would.
+
+    Parameters
+    ----------
+    dataset : IndexedDataset
+
+    batch_size : int
+        Batches have about this many samples for each network, and differ by one at most.
+
+    generators : list of torch.Generator or None
+        They shuffle the samples of each network anew at each pass. None keeps their order.
+
+    Yields
+    ------
+    rows : torch.Tensor of shape (m, n, d)
+        For each of the m networks.
+
+    clean : torch.Tensor of shape (m, n, d) or None
+        What they are to become; None is the rows.
+    """
+
+    def __init__(self, dataset, batch_size, generators=None):
+        self.dataset = dataset
+        self.n_batches = self.count(len(dataset), batch_size)
+        self.generators = generators or [None] * len(dataset.indices)
+
+    @staticmethod
+    def count(n_rows, batch_size):
+        """Batches in one pass over `n_rows` samples."""
+        return max(1, round(n_rows / batch_size))
+
+    def __len__(self):
+        return self.n_batches
+
+    def __iter__(self):
+        n = len(self.dataset)
+        each = zip(self.dataset.indices, self.generators, strict=True)
+        chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
+        rows, clean = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.clean))
+        yield from zip(rows, clean, strict=True)  # the pairs that skorch expects
+
+    def _batches_of(self, rows, chosen):
+        if isinstance(rows, torch.Tensor):
+            chosen = placed(chosen, rows.device)
+        for index in chosen.tensor_split(self.n_batches, dim=1):
+            yield None if rows is None else rows[index]
+
+
+class HeldOutLoader(BatchLoader):
+    """Batches of held-out samples in their order: larger ones, if the samples need not be read first."""
+
+    def __init__(self, dataset, batch_size):
+        resident = isinstance(dataset.rows, torch.Tensor)
+        super().__init__(dataset, max(batch_size, JUDGED_AT_ONCE) if resident else batch_size)
+
+
+def _ordered(index, n, generator):
+    """So many of the indices, shuffled if there is a generator, and again from the first one if they are fewer."""
+    passes = math.ceil(n / len(index))
+    if generator is None:
+        return index.repeat(passes)[:n]
+    # drawn on the CPU, so that a seed means the same order on every device
+    return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(passes)])[:n]

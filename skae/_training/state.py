@@ -1,0 +1,132 @@
+"""What a training goes on from, to the same bit: in a checkpoint, and from chunk to chunk of a stream."""
+
+import numpy as np
+import torch
+
+from skae._seeds import read_global_rng, write_global_rng
+from skae._training.callbacks import OwnCallback, StreamAverage, write_tensors
+
+RATES = ("lr", "initial_lr")
+
+
+def training_state(net):
+    """Copy all that a training goes on from, as plain values and arrays.
+
+    Generators of a GPU, which no hook here draws from, are left out.
+    """
+    return {
+        "tensors": _arrays(net.ensemble_.tensors),
+        "optimizers": [_moments(*pair) for pair in zip(net.optimizers_, net.ensemble_.weights, strict=True)],
+        "rates": [{name: group[name] for name in RATES if name in group} for group in net.optimizer_.param_groups],
+        "limit": net.limit_,
+        "curves": read_curves(net),
+        "held_out_losses": net.held_out_losses_,
+        "orders": [generator.get_state().numpy() for generator in net.iterator_train__generators],
+        "drawn": [generator.get_state().numpy() for generator in net.generators_],
+        "global": read_global_rng() if net.isolates else None,
+        "callbacks": {name: each.state_dict() for name, each in net.callbacks_ if isinstance(each, OwnCallback)},
+    }
+
+
+def load_training_state(net, state):
+    """Let a net go on from there, before its callbacks begin; `load_rates` is for after that."""
+    write_tensors(net, _tensors(state["tensors"]))
+    for optimizer, weights, moments in zip(net.optimizers_, net.ensemble_.weights, state["optimizers"], strict=True):
+        _load_moments(optimizer, weights, moments)
+    load_rates(net, state)
+    net.limit_, net.held_out_losses_ = state["limit"], state["held_out_losses"]
+    write_curves(net, state["curves"])
+    for generators, states in ((net.iterator_train__generators, state["orders"]), (net.generators_, state["drawn"])):
+        for generator, of_one in zip(generators, states, strict=True):
+            generator.set_state(torch.tensor(of_one))
+    if state["global"] is not None:
+        write_global_rng(state["global"])
+    for name, callback in net.callbacks_:
+        if name in state["callbacks"]:
+            callback.load_state_dict(state["callbacks"][name])
+
+
+def load_rates(net, state):
+    """Set the learning rates of the next step: a schedule that begins takes a step by itself."""
+    for group, rates in zip(net.optimizer_.param_groups, state["rates"], strict=True):
+        group.update(rates)
+
+
+def read_curves(net):
+    """Read the numbers that a net recorded at each epoch: {"train_loss": (n_epochs,), "valid_loss": ..., ...}."""
+    if not net.history:
+        return {}
+    rows = list(net.history)
+    names = [
+        name
+        for name in rows[0]
+        if name != "epoch" and all(isinstance(row.get(name), int | float | np.number | np.bool_) for row in rows)
+    ]
+    return {name: np.array([row[name] for row in rows]) for name in names}
+
+
+def write_curves(net, curves):
+    """Make a net's history of such curves."""
+    net.history.clear()
+    for values in zip(*curves.values(), strict=True):
+        net.history.new_epoch()
+        net.history.record("epoch", len(net.history))
+        for name, value in zip(curves, values, strict=True):
+            net.history.record(name, value.item())
+
+
+def read_stream(net):
+    """Copy what a stream goes on from into arrays: the weights as they are, the optimizer's moments, the steps done."""
+    return {
+        "weights": _arrays(net.module_.state_dict()),
+        "optimizer": _moments(net.optimizer_, net.ensemble_.weights[-1]),
+        "steps_done": net.steps_done_,
+    }
+
+
+def load_stream(net, stream):
+    """Let a net for a stream, whose module holds the average, go on from there; return the callback that averages."""
+    net.steps_done_ = stream["steps_done"]
+    weights = net.ensemble_.weights[-1]
+    average = StreamAverage([weight.detach().clone() for weight in weights.values()])
+    net.module_.load_state_dict(_tensors(stream["weights"]))
+    _load_moments(net.optimizer_, weights, stream["optimizer"])
+    return average
+
+
+def _moments(optimizer, weights):
+    """What an optimizer keeps of each weight, by the weight's name."""
+    return {name: _arrays(optimizer.state[weight]) for name, weight in weights.items() if weight in optimizer.state}
+
+
+def _load_moments(optimizer, weights, moments):
+    """Let an optimizer go on from such moments; what earlier releases kept, under other names, is left out."""
+    names = {id(weight): name for name, weight in weights.items()}
+    in_order = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state = {
+        place: {name: _laid_out_as(weight, value) for name, value in moments[names[id(weight)]].items()}
+        for place, weight in enumerate(in_order)
+        if names[id(weight)] in moments
+    }
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+
+
+def _laid_out_as(weight, value):
+    """A tensor with the strides of a weight, which fused optimizers take for granted; or a plain value."""
+    if not isinstance(value, np.ndarray):
+        return value
+    tensor = torch.tensor(value)
+    if tensor.shape != weight.shape:
+        return tensor
+    return torch.empty_like(weight, device="cpu").copy_(tensor)
+
+
+def _arrays(tensors):
+    return {
+        name: value.detach().cpu().numpy().copy() if isinstance(value, torch.Tensor) else value
+        for name, value in tensors.items()
+    }
+
+
+def _tensors(arrays):
+    return {name: torch.tensor(value) for name, value in arrays.items()}
