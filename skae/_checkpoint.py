@@ -64,7 +64,7 @@ class Checkpoint:
 
     def _read(self):
         try:
-            return read_file(self.path, "checkpoint", {})
+            return read_file(self.path)
         except ValueError as error:
             raise ValueError(f"checkpoint={str(self.folder)!r}: {error} Delete the file to start anew.") from error
 
@@ -93,7 +93,7 @@ class Checkpoint:
     def write(self, stand):
         """Put where the run stands in the place of what the file said before."""
         with self._named():
-            write_file(self.path, "checkpoint", {"run": self.run, "seed": self.seed, "stand": stand}, {})
+            write_file(self.path, {"run": self.run, "seed": self.seed, "stand": stand})
 
     @contextlib.contextmanager
     def _named(self):

@@ -14,8 +14,6 @@ import torch
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from skae._plain import pack, unpack
-
 FORMAT = 1  # of what the objects are made of: to be raised, and the old one still read, when that changes
 MOST_HEADER = 10**8  # bytes: safetensors' own limit
 NO_DIGEST = "0" * 64
@@ -24,34 +22,31 @@ DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 SKAE = version("skae")
 
 
-def write_file(path, kind, content, classes):
-    """Write an object into a file, which is there as a whole or as it was before.
+def write_file(path, content):
+    """Write plain values and arrays into a file, which is there as a whole or as it was before.
 
     Parameters
     ----------
     path : str or path-like
 
-    kind : str
-        What it is, for `read_file`.
-
     content : object
-        What `pack` takes.
-
-    classes : dict of str to type
-        The classes of which there may be objects in it.
+        What JSON can hold, with arrays in it.
 
     Raises
     ------
-    TypeError
-        If it can't be kept without a pickle.
-
     OSError
         If it can't be written: the disk is full, or the folder may not be written to or is not there.
     """
-    plain, arrays = pack(content, classes)
+    arrays = {}
+
+    def place(array):
+        name = str(len(arrays))
+        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        return {"array": name}
+
     versions = {"skae": SKAE, "torch": torch.__version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__}
-    head = {"kind": kind, "format": FORMAT, "versions": versions, "content": plain}
-    text = json.dumps(head, allow_nan=False, separators=(",", ":"))
+    head = {"format": FORMAT, "versions": versions, "content": content}
+    text = json.dumps(head, default=place, separators=(",", ":"))
     blob = save_arrays(arrays, metadata={"skae": text, "sha256": NO_DIGEST})
     digest = hashlib.sha256(blob).hexdigest()
     replace_file(Path(path), DIGEST.sub(f'"sha256":"{digest}"'.encode(), blob, count=1))
@@ -77,18 +72,12 @@ def replace_file(path, blob):
             os.close(folder)
 
 
-def read_file(path, kind, classes):
-    """Read an object from a file. Nothing in it is run, whatever it is.
+def read_file(path):
+    """Read what `write_file` wrote. Nothing in it is run, whatever it is.
 
     Parameters
     ----------
     path : str or path-like
-
-    kind : str
-        What it should be.
-
-    classes : dict of str to type
-        The classes of which there may be objects in it.
 
     Returns
     -------
@@ -105,14 +94,16 @@ def read_file(path, kind, classes):
     blob = _verified(path)
     try:
         (n,) = np.frombuffer(blob, "<u8", 1).tolist()
-        head = json.loads(json.loads(blob[8 : 8 + n])["__metadata__"]["skae"])
+        arrays = load_arrays(blob)
+        head = json.loads(
+            json.loads(blob[8 : 8 + n])["__metadata__"]["skae"],
+            object_hook=lambda one: arrays[one["array"]] if one.keys() == {"array"} else one,
+        )
         if head["format"] > FORMAT:
             raise ValueError(f"skae {head['versions']['skae']} wrote it, and this is {SKAE}: update skae")
-        if head["kind"] != kind:
-            raise ValueError(f"it is of kind {head['kind']!r}, not {kind!r}")
-        return unpack(head["content"], load_arrays(blob), classes)
+        return head["content"]
     except Exception as error:  # someone may have made the digest of anything
-        raise ValueError(f"{os.fspath(path)!r} can't be loaded: {_reason(error)}.") from error
+        raise ValueError(f"{os.fspath(path)!r} can't be loaded: {reason(error)}.") from error
 
 
 def _verified(path):
@@ -123,7 +114,7 @@ def _verified(path):
         start = file.read(n) if n <= min(size - 8, MOST_HEADER) else b""
         found = DIGEST.search(start)
         if found is None:
-            raise ValueError(f"{os.fspath(path)!r} is not a file that skae's `save` wrote, or it is damaged.")
+            raise ValueError(f"{os.fspath(path)!r} is not a checkpoint that skae wrote, or it is damaged.")
         blob = b"".join([n.to_bytes(8, "little"), start, file.read()])
     first, last = (8 + place for place in found.span(1))
     digest = hashlib.sha256(b"".join([blob[:first], NO_DIGEST.encode(), blob[last:]])).hexdigest()
@@ -132,7 +123,8 @@ def _verified(path):
     return blob
 
 
-def _reason(error):
+def reason(error):
+    """What an error says, in a line."""
     if isinstance(error, KeyError):
         return f"there is no {error} in it"
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

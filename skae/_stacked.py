@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import field, replace
 from numbers import Integral
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,17 +14,11 @@ from sklearn.utils.metaestimators import _BaseComposition
 from skae._autoencoder import Autoencoder
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance
-from skae._contractive import ContractiveAutoencoder
-from skae._convolutional import ConvolutionalAutoencoder
-from skae._denoising import DenoisingAutoencoder
 from skae._parameters import NEUTRAL, Checked, CodeActivationParameter, Constraints, NetworkParameters, parameters
-from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments, within_unit
-from skae._sparse import SparseAutoencoder
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
-from skae._variational import VariationalAutoencoder
 
 # what a layer that is given as an int has from the stack
 SHARED = (
@@ -273,10 +267,6 @@ class StackedAutoencoder(
     layers_: list[Any] = field(init=False)
 
     _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
-    _kept_classes = (  # what a layer may be, loaded by then or not
-        *(Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder),
-        *(SparseAutoencoder, VariationalAutoencoder, BernoulliRBM, Layer),
-    )
 
     # Nested parameters -----------------------------------------------------------------------------------------------
 
@@ -462,6 +452,8 @@ def _structure(layers):
             return _structure(value)
         if isinstance(value, np.ndarray):
             return value.tolist()
+        if isinstance(value, PurePath):
+            return str(value)  # as a file keeps it
         return repr(value) if hasattr(value, "get_params") else value
 
     def parameters(layer):

@@ -142,7 +142,7 @@ def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
     with pytest.raises(BrokenOffError):
         stack.fit(digits)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "layer_0", "layer_1"]
-    seed = read_file(tmp_path / FILE, "checkpoint", {})["seed"]
+    seed = read_file(tmp_path / FILE)["seed"]
     fitted = stack.fit(digits)
     assert fitted._settings["seed"] == seed
 
@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
     with pytest.raises(ValueError, match=r"checkpoint='.*' is damaged: its digest .* Delete the file to start anew\."):
         clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
     clone(PLAIN).fit(digits).save(tmp_path / FILE)
-    with pytest.raises(ValueError, match="is of kind 'autoencoder', not 'checkpoint'"):
+    with pytest.raises(ValueError, match="is not a checkpoint that skae wrote, or it is damaged"):
         clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
 
 
