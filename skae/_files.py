@@ -1,24 +1,17 @@
-"""Files of safetensors with JSON in their header and a digest over all of it, which are replaced in one step."""
+"""Checkpoints: files of safetensors with JSON and a digest in their header. Any file is replaced in one step."""
 
 import hashlib
 import json
 import os
-import re
 import secrets
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import sklearn
-import torch
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
+from safetensors import safe_open
+from safetensors.numpy import save
 
 FORMAT = 1  # of what the objects are made of: to be raised, and the old one still read, when that changes
-MOST_HEADER = 10**8  # bytes: safetensors' own limit
-NO_DIGEST = "0" * 64
-# quotes within a value of the header are escaped, so this is found once
-DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 SKAE = version("skae")
 
 
@@ -41,15 +34,18 @@ def write_file(path, content):
 
     def place(array):
         name = str(len(arrays))
-        arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+        arrays[name] = np.array(array, order="C")
         return {"array": name}
 
-    versions = {"skae": SKAE, "torch": torch.__version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__}
-    head = {"format": FORMAT, "versions": versions, "content": content}
-    text = json.dumps(head, default=place, separators=(",", ":"))
-    blob = save_arrays(arrays, metadata={"skae": text, "sha256": NO_DIGEST})
-    digest = hashlib.sha256(blob).hexdigest()
-    replace_file(Path(path), DIGEST.sub(f'"sha256":"{digest}"'.encode(), blob, count=1))
+    text = json.dumps({"format": FORMAT, "skae": SKAE, "content": content}, default=place)
+    replace_file(Path(path), save(arrays, metadata={"text": text, "sha256": _digest(text, arrays)}))
+
+
+def _digest(text, arrays):
+    values = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        values.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return values.hexdigest()
 
 
 def replace_file(path, blob):
@@ -86,41 +82,31 @@ def read_file(path):
     Raises
     ------
     OSError
-        If it can't be read.
+        If it can't be opened.
 
     ValueError
         If it is none of these files, or damaged, or written by a later release.
     """
-    blob = _verified(path)
+    with open(path, "rb"):  # for its own error
+        pass
     try:
-        (n,) = np.frombuffer(blob, "<u8", 1).tolist()
-        arrays = load_arrays(blob)
-        head = json.loads(
-            json.loads(blob[8 : 8 + n])["__metadata__"]["skae"],
-            object_hook=lambda one: arrays[one["array"]] if one.keys() == {"array"} else one,
+        with safe_open(path, "numpy") as file:
+            head, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(head["text"], arrays) != head["sha256"]:
+            raise ValueError("its digest is not that of what is in it")
+        said = json.loads(
+            head["text"], object_hook=lambda one: arrays[one["array"]] if one.keys() == {"array"} else one
         )
-        if head["format"] > FORMAT:
-            raise ValueError(f"skae {head['versions']['skae']} wrote it, and this is {SKAE}: update skae")
-        return head["content"]
-    except Exception as error:  # someone may have made the digest of anything
-        raise ValueError(f"{os.fspath(path)!r} can't be loaded: {reason(error)}.") from error
+        if said["format"] > FORMAT:
+            raise ValueError(f"skae {said['skae']} wrote it, and this is {SKAE}: update skae")
+        return said["content"]
+    except Exception as error:  # of safetensors or JSON, or of what someone hostile made a digest of
+        raise unreadable(path, error) from error
 
 
-def _verified(path):
-    """The bytes of a file, if they are those that were written. What isn't ours is not read as a whole."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        n = int.from_bytes(file.read(8), "little")
-        start = file.read(n) if n <= min(size - 8, MOST_HEADER) else b""
-        found = DIGEST.search(start)
-        if found is None:
-            raise ValueError(f"{os.fspath(path)!r} is not a checkpoint that skae wrote, or it is damaged.")
-        blob = b"".join([n.to_bytes(8, "little"), start, file.read()])
-    first, last = (8 + place for place in found.span(1))
-    digest = hashlib.sha256(b"".join([blob[:first], NO_DIGEST.encode(), blob[last:]])).hexdigest()
-    if digest.encode() != found[1]:
-        raise ValueError(f"{os.fspath(path)!r} is damaged: its digest is not that of what is in it.")
-    return blob
+def unreadable(path, error):
+    """Return the error that says which file can't be read, and why."""
+    return ValueError(f"{os.fspath(path)!r} is damaged or can't be loaded: {reason(error)}.")
 
 
 def reason(error):

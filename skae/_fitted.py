@@ -31,8 +31,7 @@ from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
 from skae._training import NeuralNet, make_net, resolve_device, write_curves
 from skae._typing import FloatArray, MatrixLike, StrPath, typed
-from skae.architectures import Architecture
-from skae.nn import AutoencoderModule, Decoder, Encoder
+from skae.nn import Decoder, Encoder
 
 lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite answers are no error
 
@@ -171,9 +170,8 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         True
         """
         check_is_fitted(self)
-        known = set().union(*map(_subclasses, (Architecture, AutoencoderModule, FittedMixin)))
         try:
-            save_estimator(path, self, known)
+            save_estimator(path, self)
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
@@ -492,11 +490,6 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
-
-
-def _subclasses(a_class):
-    """The class and all that are derived from it, wherever they are defined."""
-    return {a_class}.union(*(_subclasses(derived) for derived in a_class.__subclasses__()))
 
 
 def _check_finite(y, x):

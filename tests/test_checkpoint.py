@@ -211,10 +211,12 @@ def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
     blob = bytearray((tmp_path / FILE).read_bytes())
     blob[-10] ^= 1
     (tmp_path / FILE).write_bytes(blob)
-    with pytest.raises(ValueError, match=r"checkpoint='.*' is damaged: its digest .* Delete the file to start anew\."):
+    with pytest.raises(
+        ValueError, match=r"checkpoint='.*' is damaged or .*: its digest is not .* Delete the file to start anew\."
+    ):
         clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
     clone(PLAIN).fit(digits).save(tmp_path / FILE)
-    with pytest.raises(ValueError, match="is not a checkpoint that skae wrote, or it is damaged"):
+    with pytest.raises(ValueError, match=r"is damaged or can't be loaded: .*header"):
         clone(PLAIN).set_params(checkpoint=tmp_path).fit(digits)
 
 
