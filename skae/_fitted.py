@@ -189,8 +189,8 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             The file.
 
         trusted : sequence of type or str, default=()
-            Classes of your own that the file may have objects of, such as an `Architecture`, or their names with their
-            modules. This class is one of them, and those of skae are.
+            Other classes that the file may hold objects of, such as your own `Architecture`, or their names with their
+            modules. This class and those of skae are always trusted.
 
         Returns
         -------
