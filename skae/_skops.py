@@ -126,14 +126,14 @@ def _check(file, may_be, verdict):
             raise ValueError("it is compressed, and a small file might become a huge one: see skops.io.load")
         if sum(one.file_size for one in members) > size:
             raise ValueError("its parts overlap")
+        schema = json.loads(archive.read("schema.json"))
+        if schema["protocol"] < PROTOCOL:
+            raise ValueError(f"it is of protocol {schema['protocol']} of skops")
+        _check_nodes(schema, may_be, verdict)
         for one in members:
             if one.filename != "schema.json":
                 with archive.open(one) as part:
                     _check_array(part, one.file_size)
-        schema = json.loads(archive.read("schema.json"))
-    if schema["protocol"] < PROTOCOL:
-        raise ValueError(f"it is of protocol {schema['protocol']} of skops")
-    _check_nodes(schema, may_be, verdict)
 
 
 def _check_array(file, size):

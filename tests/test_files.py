@@ -15,6 +15,7 @@ import skops.io
 import torch
 from conftest import SMALL
 from safetensors.numpy import save
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold
@@ -521,6 +522,7 @@ UNKEPT = {
     "an object": object(),
     "a set": {1, 2},
     "complex numbers": np.array([1j]),
+    "a sparse matrix": csr_array(np.eye(2)),
     "long floats": np.array([1], dtype=np.longdouble),
     "a function": print,
     "a function of Python's": json.loads,
