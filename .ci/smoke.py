@@ -37,8 +37,8 @@ assert codes.shape == (150, 2)
 X_hat = estimator.inverse_transform(codes)
 assert X_hat.shape == X.shape
 assert estimator.score(X) > 0.9
-estimator.save("iris.safetensors")
-again = skae.Autoencoder.load("iris.safetensors")
+estimator.save("iris.skops")
+again = skae.Autoencoder.load("iris.skops")
 np.testing.assert_array_equal(again.transform(X), codes)
 assert "skae[plot]" in refusal(lambda: LossCurveDisplay.from_estimator(estimator))
 assert "skae[onnx]" in refusal(estimator.to_onnx)

@@ -330,7 +330,7 @@ class BaseAutoencoder(
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
-                checkpoint.open(run, seed, may_change_seed=self.random_state is None)
+                checkpoint._open(run, seed, may_change_seed=self.random_state is None)
         found = vars(checkpoint) if is_first() else None
         vars(checkpoint).update(of_first(found))
         return checkpoint.seed_

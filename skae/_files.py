@@ -1,60 +1,51 @@
-"""Files of safetensors with JSON in their header and a digest over all of it, which are replaced in one step."""
+"""Checkpoints: files of safetensors with JSON and a digest in their header. Any file is replaced in one step."""
 
 import hashlib
 import json
 import os
-import re
 import secrets
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import sklearn
-import torch
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
-
-from skae._plain import pack, unpack
+from safetensors import safe_open
+from safetensors.numpy import save
 
 FORMAT = 1  # of what the objects are made of: to be raised, and the old one still read, when that changes
-MOST_HEADER = 10**8  # bytes: safetensors' own limit
-NO_DIGEST = "0" * 64
-# quotes within a value of the header are escaped, so this is found once
-DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 SKAE = version("skae")
 
 
-def write_file(path, kind, content, classes):
-    """Write an object into a file, which is there as a whole or as it was before.
+def write_file(path, content):
+    """Write plain values and arrays into a file, which is there as a whole or as it was before.
 
     Parameters
     ----------
     path : str or path-like
 
-    kind : str
-        What it is, for `read_file`.
-
     content : object
-        What `pack` takes.
-
-    classes : dict of str to type
-        The classes of which there may be objects in it.
+        What JSON can hold, with arrays in it.
 
     Raises
     ------
-    TypeError
-        If it can't be kept without a pickle.
-
     OSError
         If it can't be written: the disk is full, or the folder may not be written to or is not there.
     """
-    plain, arrays = pack(content, classes)
-    versions = {"skae": SKAE, "torch": torch.__version__, "scikit-learn": sklearn.__version__, "numpy": np.__version__}
-    head = {"kind": kind, "format": FORMAT, "versions": versions, "content": plain}
-    text = json.dumps(head, allow_nan=False, separators=(",", ":"))
-    blob = save_arrays(arrays, metadata={"skae": text, "sha256": NO_DIGEST})
-    digest = hashlib.sha256(blob).hexdigest()
-    replace_file(Path(path), DIGEST.sub(f'"sha256":"{digest}"'.encode(), blob, count=1))
+    arrays = {}
+
+    def place(array):
+        name = str(len(arrays))
+        arrays[name] = np.array(array, order="C")
+        return {"array": name}
+
+    text = json.dumps({"format": FORMAT, "skae": SKAE, "content": content}, default=place)
+    replace_file(Path(path), save(arrays, metadata={"text": text, "sha256": _digest(text, arrays)}))
+
+
+def _digest(text, arrays):
+    values = hashlib.sha256(text.encode())
+    for name, array in sorted(arrays.items()):
+        values.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return values.hexdigest()
 
 
 def replace_file(path, blob):
@@ -77,18 +68,12 @@ def replace_file(path, blob):
             os.close(folder)
 
 
-def read_file(path, kind, classes):
-    """Read an object from a file. Nothing in it is run, whatever it is.
+def read_file(path):
+    """Read what `write_file` wrote. Nothing in it is run, whatever it is.
 
     Parameters
     ----------
     path : str or path-like
-
-    kind : str
-        What it should be.
-
-    classes : dict of str to type
-        The classes of which there may be objects in it.
 
     Returns
     -------
@@ -97,42 +82,35 @@ def read_file(path, kind, classes):
     Raises
     ------
     OSError
-        If it can't be read.
+        If it can't be opened.
 
     ValueError
         If it is none of these files, or damaged, or written by a later release.
     """
-    blob = _verified(path)
+    with open(path, "rb"):  # for its own error
+        pass
     try:
-        (n,) = np.frombuffer(blob, "<u8", 1).tolist()
-        head = json.loads(json.loads(blob[8 : 8 + n])["__metadata__"]["skae"])
-        if head["format"] > FORMAT:
-            raise ValueError(f"skae {head['versions']['skae']} wrote it, and this is {SKAE}: update skae")
-        if head["kind"] != kind:
-            raise ValueError(f"it is of kind {head['kind']!r}, not {kind!r}")
-        return unpack(head["content"], load_arrays(blob), classes)
-    except Exception as error:  # someone may have made the digest of anything
-        raise ValueError(f"{os.fspath(path)!r} can't be loaded: {_reason(error)}.") from error
+        with safe_open(path, "numpy") as file:
+            head, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(head["text"], arrays) != head["sha256"]:
+            raise ValueError("its digest is not that of what is in it")
+        said = json.loads(
+            head["text"], object_hook=lambda one: arrays[one["array"]] if one.keys() == {"array"} else one
+        )
+        if said["format"] > FORMAT:
+            raise ValueError(f"skae {said['skae']} wrote it, and this is {SKAE}: update skae")
+        return said["content"]
+    except Exception as error:  # of safetensors or JSON, or of what someone hostile made a digest of
+        raise unreadable(path, error) from error
 
 
-def _verified(path):
-    """The bytes of a file, if they are those that were written. What isn't ours is not read as a whole."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        n = int.from_bytes(file.read(8), "little")
-        start = file.read(n) if n <= min(size - 8, MOST_HEADER) else b""
-        found = DIGEST.search(start)
-        if found is None:
-            raise ValueError(f"{os.fspath(path)!r} is not a file that skae's `save` wrote, or it is damaged.")
-        blob = b"".join([n.to_bytes(8, "little"), start, file.read()])
-    first, last = (8 + place for place in found.span(1))
-    digest = hashlib.sha256(b"".join([blob[:first], NO_DIGEST.encode(), blob[last:]])).hexdigest()
-    if digest.encode() != found[1]:
-        raise ValueError(f"{os.fspath(path)!r} is damaged: its digest is not that of what is in it.")
-    return blob
+def unreadable(path, error):
+    """Return the error that says which file can't be read, and why."""
+    return ValueError(f"{os.fspath(path)!r} is damaged or can't be loaded: {reason(error)}.")
 
 
-def _reason(error):
+def reason(error):
+    """What an error says, in a line."""
     if isinstance(error, KeyError):
         return f"there is no {error} in it"
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -3,8 +3,10 @@
 import contextlib
 import inspect
 import os
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,21 +14,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
-from skae._blueprint import Blueprint
 from skae._cudnn import differentiable
 from skae._devices import resolve_device
 from skae._dimensions import saying_how_to_flatten
-from skae._files import FORMAT, SKAE, read_file, write_file
+from skae._files import FORMAT, SKAE
 from skae._layout import canonical
-from skae._plain import name_of
 from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
 from skae._scaling import Moments
+from skae._skops import load_estimator, of_file, save_estimator
 from skae._tensors import on_device
 from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
@@ -34,8 +34,7 @@ from skae._training.net import AutoencoderNet, make_net, settle
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
 from skae._typing import FloatArray, MatrixLike, StrPath, typed
-from skae.architectures import Architecture
-from skae.nn import AutoencoderModule, Decoder, Encoder
+from skae.nn import Decoder, Encoder
 
 lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite answers are no error
 
@@ -121,34 +120,39 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         state = super().__getstate__().copy()
         for name in ("_modules", "_work", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
+        if of_file.get():  # for another process or system: without who watches in this one, and its kind of paths
+            state = {
+                name: os.fspath(value) if isinstance(value, PurePath) else value
+                for name, value in state.items()
+                if name == "_sklearn_output_config" or not name.startswith(("_sklearn", "_skl_"))
+            }
         return state | {"_written_by": {"format": FORMAT, "skae": SKAE}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         writer = state.get("_written_by", {"format": FORMAT})
         if writer["format"] > FORMAT:
             raise ValueError(
-                f"This {type(self).__name__} was pickled by skae {writer['skae']}, and this is {SKAE}: update skae."
+                f"This {type(self).__name__} was saved by skae {writer['skae']}, and this is {SKAE}: update skae."
             )
         parameters = inspect.signature(type(self)).parameters.items()  # an earlier release may have had fewer
         state = {name: parameter.default for name, parameter in parameters} | state
         super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
         if "_blueprint" in state:
+            if of_file.get():
+                self._check_sizes()
             parameters = self.get_params(deep=False)
             vars(self).update(self._assembled({k: v for k, v in vars(self).items() if k not in parameters}))
 
-    _kept_classes = ()  # more classes of which there may be objects in a file
-
     def save(self, path: StrPath) -> None:
-        """Save the fitted autoencoder in a file of safetensors, which `load` reads without running anything in it.
+        """Save the fitted autoencoder in a file of skops, which `load` reads without running anything in it.
 
-        It holds parameters, attributes and versions as JSON, the arrays, and a digest over all of it. An existing file
-        is replaced in one step, once the new one is on the disk. For a Pipeline, or an autoencoder within another
-        estimator, use `pickle` or `skops`.
+        `skops.io.load` reads it too. An existing file is replaced in one step, once the new one is on the disk. For a
+        Pipeline, or an autoencoder within another estimator, use `skops.io.dump` or `pickle`.
 
         Parameters
         ----------
         path : str or path-like
-            The file. Its usual ending is ".safetensors".
+            The file. Its usual ending is ".skops".
 
         Raises
         ------
@@ -169,20 +173,20 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         >>> X = load_iris().data
         >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(X)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     autoencoder.save(f"{folder}/iris.safetensors")
-        ...     again = Autoencoder.load(f"{folder}/iris.safetensors")
+        ...     autoencoder.save(f"{folder}/iris.skops")
+        ...     again = Autoencoder.load(f"{folder}/iris.skops")
         >>> bool((again.transform(X) == autoencoder.transform(X)).all())
         True
         """
         check_is_fitted(self)
         try:
-            write_file(path, "autoencoder", self, self._known_classes())
+            save_estimator(path, self)
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
 
     @classmethod
     @typed(usual_torch())
-    def load(cls, path: StrPath) -> Self:
+    def load(cls, path: StrPath, *, trusted: Sequence[type | str] = ()) -> Self:
         """Load an autoencoder that `save` saved.
 
         Nothing in the file is run or unpickled: it is safe to load one from anywhere, but what its weights do is up to
@@ -193,6 +197,10 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         path : str or path-like
             The file.
 
+        trusted : sequence of type or str, default=()
+            Other classes that the file may hold objects of, such as your own `Architecture`, or their names with their
+            modules. This class and those of skae are always trusted.
+
         Returns
         -------
         autoencoder : object
@@ -201,42 +209,41 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         Raises
         ------
         ValueError
-            If the file is damaged, is none that `save` wrote, holds an autoencoder of another class, or was written by
-            a later release.
+            If the file is damaged, is none that `save` wrote, holds an autoencoder of another class or an object of a
+            class that is not trusted, or was written by a later release.
+
+        TypeError
+            If `trusted` is not a sequence of classes or names.
 
         OSError
             If it can't be read.
         """
-        estimator = read_file(path, "autoencoder", cls._known_classes())
+        if not isinstance(trusted, list | tuple | set | frozenset) or not all(
+            isinstance(one, type | str) for one in trusted
+        ):
+            raise TypeError(f"trusted must be a sequence of classes or their names, got {trusted!r}.")
+        estimator = load_estimator(path, {cls, cls._module_class, *trusted})
         if type(estimator) is not cls:
             name = type(estimator).__name__
             raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
         try:
+            estimator._validate_params()
             codes = estimator._apply("encode", Rows(estimator.mean_[None]), estimator.n_components_)
             estimator._apply("decode", Rows(codes), estimator.n_features_in_)
         except Exception as error:  # its parts don't agree, or it is not fitted
             raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that can't be used: {error}") from error
         return estimator
 
-    @classmethod
-    def _known_classes(cls):
-        """The classes of which there may be objects in a file, by name: also what was derived from ours elsewhere."""
-        ours = {cls, Blueprint, Moments, StandardScaler, *cls._kept_classes}
-        derived = (_subclasses(base) for base in (Architecture, AutoencoderModule, FittedMixin))
-        return {name_of(a_class): a_class for a_class in ours.union(*derived)}
-
-    def _check_attributes(self, attributes):
-        """Refuse what a file says if its parts don't agree, before any memory is taken for its networks."""
-        self._validate_params()
-        if "_blueprint" not in attributes:  # of a layer that is only a parameter
-            return
-        blueprint, weights = attributes["_blueprint"], attributes["_weights"]
+    def _check_sizes(self):
+        """Refuse a state whose parts don't agree, before any memory is taken for its networks."""
+        blueprint, weights = self._blueprint, self._weights
         shape = (blueprint.sizes[0],)
-        constants = attributes["mean_"], blueprint.mean, blueprint.scale, blueprint.spread
-        widths = attributes["n_features_in_"], attributes["n_components_"]
+        constants = self.mean_, blueprint.mean, blueprint.scale, blueprint.spread
+        widths = self.n_features_in_, self.n_components_
         if widths != (blueprint.sizes[0], blueprint.n_components) or any(values.shape != shape for values in constants):
             raise ValueError("its features or components are not those of its network")
-        parts = [blueprint.sizes, *vars(blueprint.architecture or self).values()]
+        says = self.get_params(deep=False) if blueprint.architecture is None else vars(blueprint.architecture)
+        parts = [blueprint.sizes, *says.values()]
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
             raise ValueError("it has fewer weights than layers")
         with torch.device("meta"):  # where tensors have shapes and no values
@@ -492,11 +499,6 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
         return tags
-
-
-def _subclasses(a_class):
-    """The class and all that are derived from it, wherever they are defined."""
-    return {a_class}.union(*(_subclasses(derived) for derived in a_class.__subclasses__()))
 
 
 def _check_finite(y, x):

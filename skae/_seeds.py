@@ -64,7 +64,8 @@ def read_global_rng():
 
 def write_global_rng(state):
     """Put the global generators back."""
-    random.setstate(state["python"])
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))  # a file has lists
     np.random.set_state(state["numpy"])  # noqa: NPY002
     torch.set_rng_state(torch.from_numpy(state["torch"]))
 

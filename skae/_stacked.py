@@ -13,19 +13,13 @@ from sklearn.utils.metaestimators import _BaseComposition
 from skae._autoencoder import Autoencoder
 from skae._base import BaseAutoencoder
 from skae._codes import code_variance
-from skae._contractive import ContractiveAutoencoder
-from skae._convolutional import ConvolutionalAutoencoder
-from skae._denoising import DenoisingAutoencoder
 from skae._parameters import NEUTRAL, Checked, CodeActivationParameter, Constraints, NetworkParameters, parameters
-from skae._recurrent import LSTMAutoencoder
 from skae._rows import Rows
 from skae._scaling import Moments, within_unit
-from skae._sparse import SparseAutoencoder
 from skae._training.checkpoint import Checkpoint
 from skae._training.users import named_callbacks
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
-from skae._variational import VariationalAutoencoder
 
 # what a layer that is given as an int has from the stack
 SHARED = (
@@ -272,10 +266,6 @@ class StackedAutoencoder(
     layers_: list[Any] = field(init=False)
 
     _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
-    _kept_classes = (  # what a layer may be, loaded by then or not
-        *(Autoencoder, ContractiveAutoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder, LSTMAutoencoder),
-        *(SparseAutoencoder, VariationalAutoencoder, BernoulliRBM, Layer),
-    )
 
     # Nested parameters -----------------------------------------------------------------------------------------------
 
@@ -367,7 +357,7 @@ class StackedAutoencoder(
             estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
             is_solved = activation == "identity" and estimator.loss == "squared_error"  # there is nothing to act on
             callbacks = [
-                (name, each.below(f"layer_{place}") if isinstance(each, Checkpoint) else each)
+                (name, each._below(f"layer_{place}") if isinstance(each, Checkpoint) else each)
                 for name, each in named_callbacks(self.callbacks)
                 if isinstance(each, Checkpoint) or not is_solved
             ]
@@ -470,7 +460,9 @@ def _structure(layers):
 
     def parameters(layer):
         values = layer.get_params(deep=False)
-        counts = {name: value for name, value in values.items() if not _is_seed(name)}
+        counts = {
+            name: value for name, value in values.items() if not (_is_seed(name) or name in ("callbacks", "net_params"))
+        }
         if counts.get("cv") is None:  # which earlier releases did not have
             counts.pop("cv", None)
         return {name: plain(name, value) for name, value in counts.items()}

@@ -1,36 +1,43 @@
 """`save` and `load`: a file that is whole or refused, in which nothing is run; and what pickle and skops keep."""
 
-import hashlib
 import io
 import json
 import os
 import pickle
 import re
-import struct
+import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skops.io
-from conftest import public_estimators
-from safetensors import safe_open
-from safetensors.numpy import load, save
+import torch
+from conftest import SMALL
+from safetensors.numpy import save
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import KFold
+from sklearn.neural_network import BernoulliRBM
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import nn
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler, StackedAutoencoder
 from skae import _files as files
-from skae._plain import pack, unpack
+from skae._outlier_scores import HeldOut
+from skae._skops import SKAE_TYPES, SKLEARN_TYPES
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule
+
+GUIDE = Path(__file__).parents[1] / "docs" / "guide" / "files.md"
 
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "model.safetensors"
+    return tmp_path / "model.skops"
 
 
 @pytest.fixture
@@ -42,20 +49,19 @@ def saved(path, iris):
 
 
 def crafted(path, alter):
-    """Alter what the header says, and make the digest right again."""
-    blob = path.read_bytes()
-    (n,) = struct.unpack("<Q", blob[:8])
-    head = json.loads(json.loads(blob[8 : 8 + n])["__metadata__"]["skae"])
-    arrays = load(blob)
-    alter(head, arrays)
-    blob = save(arrays, metadata={"skae": json.dumps(head), "sha256": files.NO_DIGEST})
-    digest = hashlib.sha256(blob).hexdigest().encode()
-    path.write_bytes(files.DIGEST.sub(b'"sha256":"' + digest + b'"', blob))
+    """Alter what the schema says, or the other parts of the file, by name."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(parts.pop("schema.json"))
+    alter(schema, parts)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, blob in {"schema.json": json.dumps(schema), **parts}.items():
+            archive.writestr(name, blob)
 
 
-def attributes_in(head):
-    """The attributes in a header, as pairs that can be altered."""
-    return head["content"]["attributes"]["dict"]
+def attributes_in(schema):
+    """The attributes in a schema, each a node, by name."""
+    return schema["content"]["content"]
 
 
 # There and back ------------------------------------------------------------------------------------------------------
@@ -89,6 +95,12 @@ def test_names_seeds_and_output_are_kept(digits, path):
     assert again.random_state.randint(1000) == rng.randint(1000)
 
 
+def test_more_epochs_than_weights(iris, path):
+    fitted = Autoencoder(1, hidden_layer_sizes=2, max_iter=30, early_stopping=False, random_state=0).fit(iris)
+    fitted.save(path)
+    assert Autoencoder.load(path).loss_curve_ == fitted.loss_curve_
+
+
 @pytest.mark.kernels
 def test_a_stream_goes_on_from_a_file(digits, path):
     fitted = Autoencoder(3, hidden_layer_sizes=8, random_state=0).partial_fit(digits[:120])
@@ -101,8 +113,6 @@ class Halves(Architecture):
     """An architecture of a user's own."""
 
     def build(self, n_features, activation):  # noqa: ARG002
-        from torch import nn
-
         width = -(-n_features // 2)
         return nn.Linear(n_features, width), nn.Linear(width, n_features), width
 
@@ -122,30 +132,80 @@ class OwnAutoencoder(Autoencoder):
 def test_classes_of_ones_own(iris, path):
     own = OwnAutoencoder(architecture=Halves(), random_state=0).fit(iris)
     own.save(path)
-    again = OwnAutoencoder.load(path)
-    np.testing.assert_array_equal(again.transform(iris), own.transform(iris))
-    assert "Halves" in repr(again.architecture)
-    crafted(path, lambda head, _: head["content"].update(estimator="elsewhere.Unknown"))
-    with pytest.raises(ValueError, match=r"holds a 'elsewhere\.Unknown', which is not known here: define or import"):
+    for trusted in ([Halves], (f"{Halves.__module__}.Halves",)):
+        again = OwnAutoencoder.load(path, trusted=trusted)
+        np.testing.assert_array_equal(again.transform(iris), own.transform(iris))
+        assert "Halves" in repr(again.architecture)
+    with pytest.raises(
+        ValueError, match=r"Halves' in it is not trusted: if you know it, pass it to load\(\.\.\., trusted"
+    ):
         OwnAutoencoder.load(path)
+    for trusted in (True, "test_files.Halves", Halves, [Halves()], None):
+        with pytest.raises(TypeError, match="trusted must be a sequence of classes or their names, got"):
+            OwnAutoencoder.load(path, trusted=trusted)
 
 
-def test_any_autoencoder_may_be_a_layer_of_a_file():
-    assert set(public_estimators()) - {StackedAutoencoder} <= set(StackedAutoencoder._kept_classes)
+def types_in(node):
+    """Names of the classes of objects in a schema."""
+    if isinstance(node, list):
+        return set().union(*map(types_in, node))
+    if not isinstance(node, dict):
+        return set()
+    own = {f"{node['__module__']}.{node['__class__']}"} if node.get("__loader__") in ("ObjectNode", "TypeNode") else ()
+    return set().union(own, *map(types_in, node.values()))
 
 
-def test_the_file_is_one_of_safetensors(saved):
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of fits that are too short
+def test_what_is_trusted_is_what_state_needs(iris, path):
+    found, layers = set(), {type(kind): kind for kind in SMALL if type(kind) is not StackedAutoencoder}
+    layers["below an RBM"] = Autoencoder(3, hidden_layer_sizes=4, code_activation="logistic", max_iter=1)
+    stacks = [
+        StackedAutoencoder([("a", layer), ("b", Autoencoder(2, max_iter=1))], max_iter=1) for layer in layers.values()
+    ]
+    stacks[-1].set_params(b=BernoulliRBM(2))
+    stacks.append(StackedAutoencoder([("a", stacks[0])], max_iter=1))
+    for kind in (*SMALL, *stacks):
+        fitted = clone(kind).fit(iris)
+        fitted.save(path)
+        np.testing.assert_array_equal(type(kind).load(path).transform(iris), fitted.transform(iris))
+        with zipfile.ZipFile(path) as archive:
+            found |= types_in(json.loads(archive.read("schema.json")))
+    assert found - {"builtins.str"} == {*SKAE_TYPES, *SKLEARN_TYPES}
+
+
+def listed_types():
+    """Those that the guide tells its reader to trust."""
+    listed = re.search(r"```python\n(SKAE_TYPES = .*?)```", GUIDE.read_text(), re.DOTALL)[1]
+    within = {}
+    exec(listed, within)
+    return within["SKAE_TYPES"]
+
+
+def test_the_guide_lists_the_types():
+    more = {f"{one.__module__}.{one.__name__}" for one in (AutoencoderOutlierDetector, HeldOut, LatentSampler)}
+    assert set(listed_types()) == {*SKAE_TYPES, *more}
+
+
+def test_skops_reads_the_file(saved, iris):
     path, fitted = saved
-    with safe_open(path, framework="np") as file:
-        head = json.loads(file.metadata()["skae"])
-        arrays = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118 - it is no dict
-    assert head["kind"] == "autoencoder"
-    assert set(head["versions"]) == {"skae", "torch", "scikit-learn", "numpy"}
-    for weight in fitted.net_.module_.state_dict().values():
-        assert any(
-            array.shape == weight.shape and (array.astype(np.float32) == weight.numpy()).all() for array in arrays
-        )
-    assert len(path.read_bytes()) < 20_000
+    assert set(skops.io.get_untrusted_types(file=path)) <= set(SKAE_TYPES)
+    again = skops.io.load(path, trusted=SKAE_TYPES)
+    np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
+    skops.io.dump(fitted, path)
+    np.testing.assert_array_equal(Autoencoder.load(path).transform(iris), fitted.transform(iris))
+
+
+def test_a_folder_and_who_watches_are_of_this_process_alone(iris, path, tmp_path):
+    callback = pytest.importorskip("sklearn.callback")  # scikit-learn 1.9
+    inner = Autoencoder(2, hidden_layer_sizes=(), checkpoint=tmp_path / "a").set_callbacks(callback.ProgressBar())
+    fitted = StackedAutoencoder([("a", inner)], max_iter=1, checkpoint=tmp_path, random_state=0).fit(iris)
+    fitted.save(path)
+    again = StackedAutoencoder.load(path)
+    assert (again.checkpoint, again.layers[0][1].checkpoint) == (str(tmp_path), str(tmp_path / "a"))
+    again.partial_fit(iris)  # its layers are those that it was fitted with
+    assert fitted.checkpoint is tmp_path
+    assert not [name for name in vars(again.layers[0][1]) if name.startswith("_skl_")]
 
 
 # Refused -------------------------------------------------------------------------------------------------------------
@@ -156,7 +216,7 @@ def test_errors_before_anything_is_written(tmp_path, digits):
         Autoencoder().save(tmp_path / "a")
     denoiser = DenoisingAutoencoder(2, corruption=lambda x: x, max_iter=1, hidden_layer_sizes=4).fit(digits)
     with pytest.raises(
-        TypeError, match=r"DenoisingAutoencoder\.save: <function .* can't be kept without a pickle\. Use"
+        TypeError, match=r"DenoisingAutoencoder\.save: '.*<lambda>' in it can't be kept without a pickle\. Use"
     ):
         denoiser.save(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
@@ -171,15 +231,34 @@ def test_the_wrong_class_is_named(saved):
         DenoisingAutoencoder.load(saved[0])
 
 
-def test_every_flipped_byte_is_noticed(saved):
-    path, _ = saved
-    blob, rng = path.read_bytes(), np.random.RandomState(0)
-    for place in [*range(60), *rng.randint(len(blob), size=100)]:
+def check_flips(fitted, path, n_flips):
+    """Flip one bit of a file at a time, every second one in the zip's directory: no other autoencoder is loaded."""
+    fitted.save(path)
+    whole, blob, rng = pickle.dumps(type(fitted).load(path)), path.read_bytes(), np.random.RandomState(0)
+    directory, n_errors = blob.index(b"PK\1\2"), 0
+    for i in range(n_flips):
+        place = i if i < 60 else rng.randint(directory if i % 2 else 0, len(blob))
         damaged = bytearray(blob)
         damaged[place] ^= 1 << rng.randint(8)
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"damaged|not a file"):
-            Autoencoder.load(path)
+        try:
+            again = type(fitted).load(path)
+        except ValueError as error:
+            assert f"{str(path)!r} is damaged or can't be loaded: " in str(error)  # noqa: PT017
+            n_errors += 1
+        else:
+            assert pickle.dumps(again) == whole, place
+    assert n_errors > n_flips / 2
+
+
+def test_a_flipped_bit_loads_no_other_object(path, iris):
+    check_flips(Autoencoder(1, hidden_layer_sizes=()).fit(iris[:, :2]), path, 200)  # a file as small as can be
+
+
+@pytest.mark.slow
+@pytest.mark.more_kinds
+def test_a_flipped_bit_of_any_kind_loads_no_other_object(small, path, iris):
+    check_flips(small.fit(iris), path, 400)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 9, 100, 1000, -1])
@@ -191,91 +270,203 @@ def test_truncated_files(saved, n_bytes):
 
 
 def test_foreign_files(path, digits):
-    for blob in (pickle.dumps(digits), b"PK\x03\x04" + bytes(100), save({"a": digits}), b"{}", b"\xff" * 100):
+    for blob in (pickle.dumps(digits), save({"a": digits}), b"{}", b"\xff" * 100, b"PK\x03\x04" + bytes(100)):
         path.write_bytes(blob)
-        with pytest.raises(ValueError, match=r"is not a file that skae's `save` wrote, or it is damaged"):
+        with pytest.raises(ValueError, match=r"is damaged or can't be loaded: File is not a zip file\."):
             Autoencoder.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    with pytest.raises(ValueError, match=r"is damaged or can't be loaded"):
+        Autoencoder.load(path)
     with pytest.raises(FileNotFoundError):
         Autoencoder.load(path.parent / "missing")
     with pytest.raises(IsADirectoryError):
         Autoencoder.load(path.parent)
 
 
-def test_a_huge_foreign_file_is_not_read(path):
+@pytest.mark.parametrize("start", [b"Rar!", b"PK\3\4"])
+def test_a_huge_foreign_file_is_not_read(path, start):
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", 50))
+        file.write(start)
         file.truncate(2**40)  # sparse: it takes no room on the disk
-    with pytest.raises(ValueError, match="is not a file"):
+    with pytest.raises(ValueError, match="File is not a zip file"):
+        Autoencoder.load(path)
+
+
+def test_a_file_that_unpacks_to_a_huge_one_is_not_unpacked(saved):
+    path, fitted = saved
+    skops.io.dump(fitted, path, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=r"it is compressed, .*: see skops\.io\.load\."):
         Autoencoder.load(path)
 
 
 def test_a_file_of_a_later_release_says_so(saved):
-    crafted(saved[0], lambda head, _: head.update(format=99, versions={"skae": "9.9"}))
-    with pytest.raises(ValueError, match=r"skae 9\.9 wrote it, and this is .*: update skae"):
+    crafted(saved[0], lambda schema, _: attributes_in(schema)["_written_by"]["content"].update(format=_json(99)))
+    with pytest.raises(ValueError, match=r"was saved by skae .*, and this is .*: update skae"):
         Autoencoder.load(saved[0])
 
 
-def _set(name, value):
-    def alter(head, arrays):  # noqa: ARG001
-        pairs = attributes_in(head)
-        pairs[:] = [pair for pair in pairs if pair[0] != name] + [[name, value]]
-
-    return alter
-
-
-def _in_blueprint(name, value):
-    def alter(head, arrays):  # noqa: ARG001
-        blueprint = dict(attributes_in(head))["_blueprint"]["state"]["dict"]
-        blueprint[:] = [pair for pair in blueprint if pair[0] != name] + [[name, value]]
-
-    return alter
+def _json(value):
+    return {
+        "__class__": "str",
+        "__module__": "builtins",
+        "__loader__": "JsonNode",
+        "content": json.dumps(value),
+        "__id__": 7,
+    }
 
 
+def _node(loader, name, number=9, **more):
+    module, _, of_class = name.rpartition(".")
+    return {"__loader__": loader, "__module__": module, "__class__": of_class, "__id__": number, **more}
+
+
+def _set(name, node):
+    return lambda schema, _: attributes_in(schema).update({name: node})
+
+
+def _tuple(values):
+    content = [_json(value) | {"__id__": 1000 + i} for i, value in enumerate(values)]
+    return _node("TupleNode", "builtins.tuple", content=content)
+
+
+def _in_blueprint(name, node):
+    return lambda schema, _: attributes_in(schema)["_blueprint"]["content"]["content"].update({name: node})
+
+
+def _in_array(alter):
+    def altered(schema, parts):
+        name = attributes_in(schema)["mean_"]["file"]
+        parts[name] = alter(parts[name])
+
+    return altered
+
+
+def _laughs(n):
+    """A list of twice the same list, of twice the same, and so on, where each is told by its number."""
+    node = _node("ListNode", "builtins.list", number=100, content=[])
+    for i in range(n):
+        content = [node, {key: value for key, value in node.items() if key != "content"}]
+        node = _node("ListNode", "builtins.list", number=101 + i, content=content)
+    return node
+
+
+def _shared(schema, parts):  # noqa: ARG001
+    array = attributes_in(schema)["mean_"]
+    attributes_in(schema)["more"] = _node(
+        "ListNode", "builtins.list", content=[array | {"__id__": 5}, array | {"__id__": 6}]
+    )
+
+
+def _random_state(place):
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(np.random.RandomState(0)))) as archive:
+        text = archive.read("schema.json").decode()
+    state = json.loads(re.sub(r'"__id__": ', r'"__id__": 9', text))  # numbers of its own
+    numbers = state["content"]["content"]["state"]["content"]
+    numbers["pos"] = _json(place)
+    numbers["key"]["file"] = "key.npy"
+    return lambda schema, parts: (
+        attributes_in(schema).update(random_state=state),
+        parts.update({"key.npy": KEY}),
+    )
+
+
+def _place(schema):
+    return attributes_in(schema)["random_state"]["content"]["content"]["state"]["content"]["pos"]
+
+
+def _place_said_before(schema, parts):
+    _random_state(3)(schema, parts)
+    attributes_in(schema)["activation"] = _json(10**6)  # of the same number, and met before
+
+
+def _place_in_an_array(schema, parts):
+    _random_state(3)(schema, parts)
+    _place(schema).update(_node("NdArrayNode", "numpy.int64", type="numpy", file="place.npy"))
+    parts["place.npy"] = _npy(np.int64(10**6))
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+KEY = _npy(np.arange(624, dtype=np.uint32))
 CRAFTED = {
     "sizes that would not fit in memory": (
-        _in_blueprint("sizes", {"tuple": [4, 10**9, 10**9, 2]}),
+        _in_blueprint("sizes", _tuple([4, 10**9, 10**9, 2])),
         "weights are not those",
     ),
-    "a million layers": (_in_blueprint("sizes", {"tuple": [4, *[1] * 10**6, 2]}), "fewer weights than layers"),
-    "sizes that are no ints": (_in_blueprint("sizes", {"tuple": [4, "8", 2]}), "can't be loaded"),
-    "another number of features": (_set("n_features_in_", 5), "features or components are not those"),
-    "a code that would not fit in memory": (_set("n_components_", 2**40), "features or components are not those"),
-    "no mean": (_set("mean_", None), "can't be loaded"),
-    "an array that is not there": (_set("mean_", {"array": "99"}), "there is no '99' in it"),
-    "an unknown class": (
-        _set("mean_", {"object": "os.system", "state": {"dict": []}}),
-        "'os.system', which is not known",
+    "a million layers": (_in_blueprint("sizes", _tuple([4, *[1] * 10_000, 2])), "fewer weights than layers"),
+    "sizes that are no ints": (_in_blueprint("sizes", _tuple([4, "8", 2])), "can't be loaded"),
+    "another number of features": (_set("n_features_in_", _json(5)), "features or components are not those"),
+    "a code that would not fit in memory": (
+        _set("n_components_", _json(2**40)),
+        "features or components are not those",
     ),
-    "an unknown kind": (_set("mean_", {"pickle": "gASVAA=="}), "it holds a 'pickle'"),
-    # Python 3.12 and later read as deep as this, and find that it is a list
-    "nothing but depth": (lambda head, _: head.update(content=_deep(900)), "can't be loaded|is of class list"),
-    "another kind of file": (
-        lambda head, _: head.update(kind="checkpoint"),
-        "is of kind 'checkpoint', not 'autoencoder'",
+    "no mean": (_set("mean_", _json(None)), "can't be loaded"),
+    "an array that is not there": (
+        _set("mean_", _node("NdArrayNode", "numpy.ndarray", type="numpy", file="99.npy")),
+        "no item named '99.npy'",
     ),
-    "a parameter that isn't one": (
-        lambda head, _: head["content"]["parameters"]["dict"].append(["n_legs", 4]),
-        "unexpected keyword argument 'n_legs'",
+    "an array that claims to be huge": (
+        _in_array(lambda blob: blob.replace(b"(4,), }" + b" " * 9, b"(4000000000,), }")),
+        "an array in it is not as large as it says",
     ),
-    "a parameter out of range": (
-        lambda head, _: head["content"]["parameters"]["dict"].append(["max_iter", -4]),
-        "'max_iter' parameter of Autoencoder must be",
+    "an array that is a pickle": (
+        _in_array(lambda blob: blob.replace(b"'<f8'", b"'|O' ")),
+        "dtype=object can't be kept",
     ),
+    "an array of another class": (
+        _set("more", _node("NdArrayNode", "numpy.void", type="numpy", file="99.npy")),
+        r"'numpy\.void' in it can't be kept",
+    ),
+    "an unknown class": (_set("mean_", _node("ObjectNode", "os.system")), r"'os\.system' in it is not trusted"),
+    "an unknown type": (_set("mean_", _node("TypeNode", "os.system")), r"'os\.system' in it is not trusted"),
+    "another estimator": (
+        _set("mean_", _node("ObjectNode", "sklearn.svm._classes.SVC")),
+        r"'sklearn\.svm\._classes\.SVC' in it is not trusted",
+    ),
+    "a function": (_set("mean_", _node("FunctionNode", "numpy.add")), r"'numpy\.add' in it can't be kept"),
+    "a method": (
+        _set("mean_", _node("MethodNode", "skae._autoencoder.Autoencoder", content={"func": "save", "obj": _json(1)})),
+        r"'skae\._autoencoder\.Autoencoder' in it can't be kept",
+    ),
+    "a constructor": (
+        _set("mean_", _node("ConstructorFromReduceNode", "skae._blueprint.Blueprint", content=_json(1))),
+        r"'skae\._blueprint\.Blueprint' in it can't be kept",
+    ),
+    "an unknown kind": (_set("mean_", _node("PickleNode", "a.b")), r"'a\.b' in it can't be kept"),
+    "nothing but depth": (
+        lambda schema, parts: parts.update({"schema.json": "[" * 100_000 + "]" * 100_000}),  # noqa: ARG005
+        "can't be loaded",
+    ),
+    "a list that is in itself": (
+        _set("more", _node("ListNode", "builtins.list", content=[_node("ListNode", "builtins.list")])),
+        "its parts refer to each other",
+    ),
+    "lists that double thirty times": (_set("more", _laughs(30)), "its parts refer to each other"),
+    "an array that is read again and again": (_shared, "its parts share an array"),
+    "a random state beyond its numbers": (_random_state(10**6), "a random state in it is at no place"),
+    "a random state whose place was said before": (_place_said_before, "its parts refer to each other"),
+    "a random state whose place is in an array": (_place_in_an_array, "a random state in it is at no place"),
+    "an earlier protocol": (lambda schema, _: schema.update(protocol=1), "it is of protocol 1 of skops"),
+    "a parameter out of range": (_set("max_iter", _json(-4)), "'max_iter' parameter of Autoencoder must be"),
     "weights of other names": (
-        lambda head, _: dict(attributes_in(head))["_weights"]["dict"].append(["more", {"array": "0"}]),
+        lambda schema, _: attributes_in(schema)["_weights"]["content"].update(
+            more=attributes_in(schema)["_weights"]["content"].popitem()[1]
+        ),
         "weights are not those",
     ),
-    "no blueprint": (_set("_blueprint", 3), "can't be loaded"),
-    "no content": (lambda head, _: head.pop("content"), "there is no 'content' in it"),
-    "a list for content": (lambda head, _: head.update(content=[1, 2]), "is of class list: use"),
+    "no blueprint": (_set("_blueprint", _json(3)), "can't be loaded"),
+    "nothing fitted": (lambda schema, _: attributes_in(schema).pop("_blueprint"), "can't be (loaded|used)"),
+    "no content": (lambda schema, _: schema.pop("content"), "can't be"),
+    "a list for content": (
+        lambda schema, _: schema.update(_node("ListNode", "builtins.list", content=[])),
+        "is of class list: use",
+    ),
 }
-
-
-def _deep(n):
-    value = 1
-    for _ in range(n):
-        value = [value]
-    return value
 
 
 @pytest.mark.parametrize("kind", CRAFTED)
@@ -287,9 +478,10 @@ def test_a_crafted_file_is_refused(saved, kind):
 
 
 @pytest.mark.kernels
-def test_what_is_crafted_is_otherwise_loaded(saved):
-    crafted(saved[0], lambda head, arrays: None)  # noqa: ARG005 - else the tests above would prove nothing
-    assert Autoencoder.load(saved[0]).get_params() == saved[1].get_params()
+@pytest.mark.parametrize("place", [None, 3, 624])
+def test_what_is_crafted_is_otherwise_loaded(saved, iris, place):
+    crafted(saved[0], _random_state(place) if place else lambda schema, parts: None)  # noqa: ARG005 - else the tests above would prove nothing
+    np.testing.assert_array_equal(Autoencoder.load(saved[0]).transform(iris), saved[1].transform(iris))
 
 
 # Faults of the disk --------------------------------------------------------------------------------------------------
@@ -312,20 +504,61 @@ def test_a_fault_leaves_the_last_good_file(saved, monkeypatch, call, iris):
 
 
 @pytest.mark.kernels
-def test_values_there_and_back():
-    value = {
+def test_values_there_and_back(saved):
+    path, fitted = saved
+    fitted.more_ = {
         "floats": [1.5, float("inf"), float("nan"), -0.0, 1e-310],
-        2: (True, None, "text", {"nested": [()]}),
+        "others": {2: (True, None, "text", {"nested": [()]})},
         "arrays": [np.arange(6).reshape(2, 3).T, np.zeros((0, 3)), np.array(2.5), np.array([True]), np.float32(0.1)],
-        "big-endian": np.arange(3, dtype=">i4"),
         "names": np.array(["a", "b"], dtype=object),
     }
-    plain, arrays = pack(value, {})
-    again = unpack(json.loads(json.dumps(plain, allow_nan=False)), arrays, {})
-    assert repr(again).replace(">i4", "") == repr({**value, "big-endian": np.arange(3, dtype="i4")})
-    for bad in (object(), {1, 2}, np.array([1j]), np.array([None]), print, StandardScaler(), Autoencoder):
-        with pytest.raises(TypeError, match="can't be kept without a pickle"):
-            pack(bad, {})
+    fitted.save(path)
+    assert repr(Autoencoder.load(path).more_) == repr(fitted.more_)
+
+
+ENDLESS = []
+ENDLESS.append(ENDLESS)
+UNKEPT = {
+    "an object": object(),
+    "a set": {1, 2},
+    "complex numbers": np.array([1j]),
+    "a sparse matrix": csr_array(np.eye(2)),
+    "long floats": np.array([1], dtype=np.longdouble),
+    "a function": print,
+    "a function of Python's": json.loads,
+    "a method": [].append,
+    "bytes": b"bytes",
+    "a module": nn.Linear(1, 1),
+    "a tensor": nn.Linear(1, 1).weight,
+    "a class of this function alone": type("Local", (), {})(),
+    "a builtin type as a value": complex,
+    "keys of another type": {True: 1},
+    "a lock": threading.Lock(),
+    "a list in itself": ENDLESS,
+}
+
+
+@pytest.mark.parametrize("kind", UNKEPT)
+def test_what_a_file_has_no_form_for_is_not_written(saved, kind):
+    path, fitted = saved
+    path.unlink()
+    fitted.more_ = UNKEPT[kind]
+    with pytest.raises(TypeError, match=r"^Autoencoder\.save: .+\. Use pickle or joblib for this one\.$"):
+        fitted.save(path)
+    assert not path.exists()
+
+
+@pytest.mark.kernels
+def test_classes_of_others(path, iris):
+    fitted = Autoencoder(2, hidden_layer_sizes=4, max_iter=2, cv=KFold(2), random_state=0).fit(iris)
+    fitted.more_ = {"estimator": SVC(C=3), "class": torch.optim.RAdam}
+    fitted.save(path)
+    with pytest.raises(ValueError, match=r"is not trusted: if you know it"):
+        Autoencoder.load(path, trusted=[KFold, SVC])
+    again = Autoencoder.load(path, trusted=[KFold, "sklearn.svm._classes.SVC", torch.optim.RAdam])
+    assert repr(again.get_params()) == repr(fitted.get_params())
+    assert repr(again.more_) == repr(fitted.more_)
+    np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
 
 
 # Pickles and skops ---------------------------------------------------------------------------------------------------
@@ -336,7 +569,7 @@ def test_pickles_say_who_wrote_them(iris):
     state = fitted.__getstate__()
     assert state["_written_by"] == {"format": files.FORMAT, "skae": files.SKAE}
     assert "_written_by" not in vars(pickle.loads(pickle.dumps(fitted)))
-    with pytest.raises(ValueError, match=r"was pickled by skae 9\.9, and this is .*: update skae"):
+    with pytest.raises(ValueError, match=r"was saved by skae 9\.9, and this is .*: update skae"):
         Autoencoder().__setstate__(state | {"_written_by": {"format": 99, "skae": "9.9"}})
 
 
@@ -366,8 +599,5 @@ def test_what_holds_an_autoencoder(dumps, iris):
         if dumps == "pickle":
             again = pickle.loads(pickle.dumps(fitted))
         else:
-            blob = skops.io.dumps(fitted)
-            untrusted = skops.io.get_untrusted_types(data=blob)
-            assert not [name for name in untrusted if not re.match(r"skae\.|sklearn\.", name)]
-            again = skops.io.loads(blob, trusted=untrusted)
+            again = skops.io.loads(skops.io.dumps(fitted), trusted=listed_types())
         np.testing.assert_array_equal(getattr(again, method)(iris), getattr(fitted, method)(iris))

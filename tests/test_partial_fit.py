@@ -19,7 +19,7 @@ from sklearn.metrics import r2_score
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
 from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments, usual_range
-from skae._training.net import AutoencoderNet
+from skae._training.callbacks import StreamAverage
 
 RNG = np.random.RandomState(0)
 T = 6 * RNG.rand(900)
@@ -229,11 +229,16 @@ def test_the_scale_of_a_network_is_not_blown_up():
 # Divergence ----------------------------------------------------------------------------------------------------------
 
 
+def _spoil(average, net, **kwargs):  # noqa: ARG001 - a callback's signature
+    for weight in net.ensemble_.weights[-1].values():
+        weight.data.fill_(np.nan)
+
+
 @pytest.mark.parametrize("estimator", [NETWORK, SparseAutoencoder(6, random_state=0)])
 def test_everything_is_put_back_when_a_chunk_is_given_up(estimator, monkeypatch):
     ours = streamed(estimator, np.array_split(CURVE, 4))
     before, codes = parts(ours), ours.transform(CURVE)
-    monkeypatch.setattr(AutoencoderNet, "update_average", lambda net: [w.data.fill_(np.nan) for w in net.weights])
+    monkeypatch.setattr(StreamAverage, "on_batch_end", _spoil)
     with pytest.warns(ConvergenceWarning, match=r"in this chunk: .* The estimator is as it was before the chunk\."):
         ours.partial_fit(5 * CURVE[:200] + 1)
     assert parts(ours) == before

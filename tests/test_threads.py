@@ -15,8 +15,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from skae import Autoencoder, DenoisingAutoencoder
+from skae._devices import resolve_device
 from skae._seeds import read_global_rng
-from skae._training import resolve_device
 
 pytestmark = pytest.mark.slow
 

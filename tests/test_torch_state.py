@@ -52,12 +52,12 @@ def _life(estimator, X, folder):
     narrow = X.astype(np.float32)
     clone(estimator).set_params(random_state=1)
     estimator = clone(estimator).fit(X)
-    estimator.save(folder / "kept.safetensors")
+    estimator.save(folder / "kept.skops")
     found = []
     for one in (
         estimator,
         pickle.loads(pickle.dumps(estimator)),
-        type(estimator).load(folder / "kept.safetensors"),
+        type(estimator).load(folder / "kept.skops", trusted=[type(getattr(estimator, "architecture", None))]),
         clone(estimator).partial_fit(X[:90]).partial_fit(narrow[90:]),
     ):
         codes = one.transform(X)

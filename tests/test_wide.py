@@ -224,13 +224,13 @@ def test_a_wide_stack_learns_the_more_slowly():
 
 
 def test_layers_of_a_stack_wait_without_copies_of_their_weights(monkeypatch):
-    alive, train = [], StackedAutoencoder._train
+    alive, members = [], StackedAutoencoder._new_members
 
     def watched(stack, *args, **kwargs):
         alive.extend(hasattr(layer, "_modules") for layer in stack.layers_)
-        return train(stack, *args, **kwargs)
+        return members(stack, *args, **kwargs)
 
-    monkeypatch.setattr(StackedAutoencoder, "_train", watched)
+    monkeypatch.setattr(StackedAutoencoder, "_new_members", watched)
     X = table(30, 40, 4, 0)
     stack = StackedAutoencoder((4, 2), max_iter=2, random_state=0).fit(X)
     assert alive == [False, False]

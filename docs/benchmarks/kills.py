@@ -109,7 +109,7 @@ def run(estimator, X, n_kills, rng):
 def is_whole(path):
     """Whether the checkpoint can be read, or was never written."""
     try:
-        return not path.exists() or bool(read_file(path, "checkpoint", {}))
+        return not path.exists() or bool(read_file(path))
     except ValueError:
         return False
 

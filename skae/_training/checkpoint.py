@@ -35,6 +35,10 @@ class Checkpoint(Callback):
     interval : int, default=1
         Epochs from one writing to the next.
 
+    See Also
+    --------
+    skae.Autoencoder.save : Saves a fitted autoencoder.
+
     Examples
     --------
     >>> import tempfile
@@ -53,11 +57,11 @@ class Checkpoint(Callback):
         self.folder = folder
         self.interval = interval
 
-    def below(self, name):
+    def _below(self, name):
         """The same in a folder below."""
         return type(self)(Path(self.folder) / name, self.interval)
 
-    def open(self, run, seed, *, may_change_seed):
+    def _open(self, run, seed, *, may_change_seed):
         """Read the file, or make it.
 
         Parameters
@@ -94,19 +98,37 @@ class Checkpoint(Callback):
         self.seed_, self.state_ = found["seed"], found["state"]
 
     @property
-    def is_finished(self):
+    def _is_finished(self):
         """Whether the fit of the file had trained to its end."""
         return bool(self.state_) and self.state_["finished"]
 
     def on_epoch_end(self, net, **kwargs):
-        """Write where the training stands; the last epoch is written at the end."""
+        """Write where the training stands; the last epoch is written at the end.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net that trains.
+
+        **kwargs : dict
+            Not used.
+        """
         is_last = net.stops_ or len(net.history) == net.max_epochs
         if len(net.history) % self.interval == 0 and not is_last:
             self._write_training(net, finished=False)
 
     def on_train_end(self, net, **kwargs):
-        """Write that the training is finished."""
-        if not self.is_finished:
+        """Write that the training is finished.
+
+        Parameters
+        ----------
+        net : skorch.NeuralNet
+            The net that trained.
+
+        **kwargs : dict
+            Not used.
+        """
+        if not self._is_finished:
             self._write_training(net, finished=True)
 
     def _write_training(self, net, *, finished):
@@ -118,7 +140,7 @@ class Checkpoint(Callback):
 
     def _read(self):
         try:
-            return read_file(self.path_, "checkpoint", {})
+            return read_file(self.path_)
         except ValueError as error:
             raise ValueError(f"Checkpoint({str(self.folder)!r}): {error} Delete the file to start anew.") from error
 
@@ -143,7 +165,7 @@ class Checkpoint(Callback):
     def write(self, state):
         """Put where the run stands in the place of what the file said before."""
         with self._named():
-            write_file(self.path_, "checkpoint", {"run": self.run_, "seed": self.seed_, "state": state}, {})
+            write_file(self.path_, {"run": self.run_, "seed": self.seed_, "state": state})
 
     @contextlib.contextmanager
     def _named(self):

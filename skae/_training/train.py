@@ -103,23 +103,22 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
     checkpoint, resume, n_epochs = find_checkpoint(settings["callbacks"]), None, settings["max_iter"]
     if checkpoint is not None and checkpoint.state_ is not None:
         resume = checkpoint.state_["training"]
-        n_epochs = len(resume["curves"]["train_loss"]) if checkpoint.is_finished else n_epochs
+        n_epochs = len(resume["curves"]["train_loss"]) if checkpoint._is_finished else n_epochs
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
     if best is None:
         rollback.warn("What is kept is the last epoch that did not.")
         return TrainingResult(net.module_, len(net.history), read_curves(net), net=net)
     rollback.warn(f"What is kept is {f'epoch {best.epoch}' if best.epoch else 'the start'}.")
-    if best.label == RIVAL:
-        _swap_records(net.history)
+    _keep_records(net.history, best.label)
     curves = read_curves(net)
     return TrainingResult(net.module_, best.epoch, curves, best.start, best.losses, best.fold_weights, net=net)
 
 
-def _swap_records(history):
-    """Let the records of the rival, which has won, be those of the network, and the other way round."""
+def _keep_records(history, label):
+    """Leave the records of the network that won: those of its rival, or not."""
     for row in history:
         for of_rival in [name for name in row if name.endswith(RIVAL)]:
-            name = of_rival.removesuffix(RIVAL)
-            if name in row:
-                row[name], row[of_rival] = row[of_rival], row[name]
+            value, name = row.pop(of_rival), of_rival.removesuffix(RIVAL)
+            if label == RIVAL:
+                row[name] = value

@@ -38,9 +38,9 @@ class ModuleEnsemble:
     trained : list of AutoencoderModule
         The modules that are trained: the members, or the one that stands for all of them.
 
-    weights : list of dict of str to torch.nn.Parameter
-        The trainable weights of each of these by name, of shape (...), or (n_members, ...) of the one that stands for
-        all.
+    weights : list of dict of str to torch.nn.Parameter of shape (...) or (n_members, ...)
+        The trainable weights of each of these by name; those of the module that stands for all have a dimension in
+        front.
 
     See Also
     --------

@@ -285,6 +285,7 @@ FAMILIES = {
     "methods and functions": r"skae\.([A-Z]\w+\.|architectures\.\w+\.|metrics\.|datasets\.)\w+",
     "displays": r"skae\.inspection\..+",
     "modules": r"skae\.nn\..+",
+    "callbacks": r"skae\.callbacks\..+",
 }
 
 

@@ -19,13 +19,13 @@ FLOORS = [
     {"skae.nn"},
     {"skae._array_api"},
     {
-        *("skae._distributed", "skae._plain", "skae._rows", "skae._seeds", "skae._threads"),
+        *("skae._distributed", "skae._files", "skae._rows", "skae._seeds", "skae._threads"),
         "skae.architectures",
     },
     {"skae._batches", "skae._torch_state"},
     {
-        *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._files", "skae._pca", "skae._scaling"),
-        *("skae._tensors", "skae._training"),
+        *("skae._blueprint", "skae._callbacks", "skae._dependence", "skae._pca", "skae._scaling"),
+        *("skae._skops", "skae._tensors", "skae._training"),
     },
     {"skae._parameters", "skae._shapes"},
     {
@@ -115,7 +115,7 @@ def test_torch_is_not_loaded_before_it_is_needed():
         "assert 'Autoencoder' in names and 'metrics' in names\n"
         "assert not {'torch', 'sklearn', 'skorch', 'numpy'} & set(sys.modules)\n"
         "skae.Autoencoder; skae.metrics.reconstruction_scorer; from skae import *; VariationalAutoencoder\n"
-        "assert 'torch' in sys.modules\n"
+        "assert 'torch' in sys.modules and 'skops' not in sys.modules\n"
         "try: skae.Autoencodre\n"
         "except AttributeError as error: assert str(error) == \"module 'skae' has no attribute 'Autoencodre'\"\n"
         "else: raise AssertionError"

@@ -64,7 +64,7 @@ assert_type(autoencoder.score(X), float)
 assert_type(autoencoder.loadings(X), NDArray[np.floating])
 assert_type(autoencoder.set_params(loss="huber"), Autoencoder)
 assert_type(autoencoder.set_output(transform="pandas"), Autoencoder)
-assert_type(Autoencoder.load(Path("a.skae")), Autoencoder)
+assert_type(Autoencoder.load(Path("a.skops"), trusted=["my.Own"]), Autoencoder)
 assert_type(autoencoder.to_onnx("decoder"), ModelProto)
 
 # What was learned
