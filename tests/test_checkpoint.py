@@ -29,17 +29,17 @@ def breaking(monkeypatch):
     """Break fits off after so many writings of the checkpoint."""
 
     def after(n_writes):
-        real, n = Checkpoint.write, 0
+        real, n = Checkpoint._write, 0
 
         def write(self, stand):
             nonlocal n
             real(self, stand)
             n += 1
             if n == n_writes:
-                monkeypatch.setattr(Checkpoint, "write", real)
+                monkeypatch.setattr(Checkpoint, "_write", real)
                 raise BrokenOffError
 
-        monkeypatch.setattr(Checkpoint, "write", write)
+        monkeypatch.setattr(Checkpoint, "_write", write)
 
     return after
 
@@ -78,13 +78,13 @@ def test_a_finished_run_is_recognised(small, digits, tmp_path, monkeypatch):
 
 def test_intervals(digits, tmp_path, monkeypatch):
     whole, written = clone(PLAIN).fit(digits), []
-    real = Checkpoint.write
+    real = Checkpoint._write
 
     def watched(self, state):
         written.append(state and len(state["training"]["curves"]["train_loss"]))
         real(self, state)
 
-    monkeypatch.setattr(Checkpoint, "write", watched)
+    monkeypatch.setattr(Checkpoint, "_write", watched)
     folder = str(tmp_path / "made" / "anew")
     fitted = clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval=3)]).fit(digits)
     assert written == [None, 3, 4]

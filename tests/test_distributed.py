@@ -199,7 +199,7 @@ def fit_all(rank, folder, found):
     found["other seeds"] = refusal(lambda: clone(plain).set_params(random_state=rank).fit(X))
     found["other chunks"] = refusal(lambda: clone(plain).partial_fit(X[rank:]))
 
-    writes, write = [], Checkpoint.write
+    writes, write = [], Checkpoint._write
 
     def write_once(self, stand):
         writes.append(stand)
@@ -207,11 +207,11 @@ def fit_all(rank, folder, found):
         if len(writes) == 2:
             raise OSError("The disk is full")
 
-    Checkpoint.write = write_once
+    Checkpoint._write = write_once
     kept = clone(plain).set_params(callbacks=[Checkpoint(folder / "kept")])
     with pytest.raises((OSError, ValueError), match="The disk is full"):  # in one of them, and so in both
         clone(kept).fit(X)
-    found["writes"], Checkpoint.write = len(writes), write
+    found["writes"], Checkpoint._write = len(writes), write
     found["went on"] = summary(clone(kept).fit(X), X)
 
     screen = io.StringIO()

@@ -30,6 +30,7 @@ from skae import _files as files
 from skae._outlier_scores import HeldOut
 from skae._skops import SKAE_TYPES, SKLEARN_TYPES
 from skae.architectures import Architecture
+from skae.callbacks import Checkpoint
 from skae.nn import AutoencoderModule
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide" / "files.md"
@@ -198,11 +199,13 @@ def test_skops_reads_the_file(saved, iris):
 
 def test_a_folder_and_who_watches_are_of_this_process_alone(iris, path, tmp_path):
     callback = pytest.importorskip("sklearn.callback")  # scikit-learn 1.9
-    inner = Autoencoder(2, hidden_layer_sizes=(), checkpoint=tmp_path / "a").set_callbacks(callback.ProgressBar())
-    fitted = StackedAutoencoder([("a", inner)], max_iter=1, checkpoint=tmp_path, random_state=0).fit(iris)
+    inner = Autoencoder(2, hidden_layer_sizes=(), callbacks=[Checkpoint(tmp_path / "a")]).set_callbacks(
+        callback.ProgressBar()
+    )
+    fitted = StackedAutoencoder([("a", inner)], max_iter=1, callbacks=[Checkpoint(tmp_path)], random_state=0).fit(iris)
     fitted.save(path)
     again = StackedAutoencoder.load(path)
-    assert (again.checkpoint, again.layers[0][1].checkpoint) == (str(tmp_path), str(tmp_path / "a"))
+    assert [each.callbacks[0].folder for each in (again, again.layers[0][1])] == [str(tmp_path), str(tmp_path / "a")]
     again.partial_fit(iris)  # its layers are those that it was fitted with
     assert fitted.checkpoint is tmp_path
     assert not [name for name in vars(again.layers[0][1]) if name.startswith("_skl_")]

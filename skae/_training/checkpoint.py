@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import re
 from numbers import Integral
 from pathlib import Path
@@ -57,6 +58,9 @@ class Checkpoint(Callback):
         self.folder = folder
         self.interval = interval
 
+    def __getstate__(self):
+        return vars(self) | {"folder": os.fspath(self.folder)}  # a path of another system could not be unpickled
+
     def _below(self, name):
         """The same in a folder below."""
         return type(self)(Path(self.folder) / name, self.interval)
@@ -91,7 +95,7 @@ class Checkpoint(Callback):
             for part in self.path_.parent.glob(f".{FILE}.*.part"):  # of a process that was killed while it wrote
                 part.unlink(missing_ok=True)
         if not self.path_.exists():
-            self.write(None)  # at once, so that what can't be written is known before anything is trained
+            self._write(None)  # at once, so that what can't be written is known before anything is trained
             return
         found = self._read()
         self._check(found, may_change_seed)
@@ -123,20 +127,21 @@ class Checkpoint(Callback):
         Parameters
         ----------
         net : skorch.NeuralNet
-            The net that trained.
+            The net that trains.
 
         **kwargs : dict
             Not used.
         """
         if not self._is_finished:
             self._write_training(net, finished=True)
+        self.state_ = None  # the callback stays with the net
 
     def _write_training(self, net, *, finished):
         if not hasattr(self, "path_"):
             return  # a net that was trained by itself is no fit
         with agreed():
             if is_first():
-                self.write({"finished": finished, "training": training_state(net)})
+                self._write({"finished": finished, "training": training_state(net)})
 
     def _read(self):
         try:
@@ -162,7 +167,7 @@ class Checkpoint(Callback):
                 "from there, or choose another folder."
             )
 
-    def write(self, state):
+    def _write(self, state):
         """Put where the run stands in the place of what the file said before."""
         with self._named():
             write_file(self.path_, {"run": self.run_, "seed": self.seed_, "state": state})
