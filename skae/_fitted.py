@@ -30,7 +30,8 @@ from skae._skops import load_estimator, of_file, save_estimator
 from skae._tensors import on_device
 from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
-from skae._training.net import AutoencoderNet, make_net, settle
+from skae._training.make import make_net, settle
+from skae._training.net import AutoencoderNet
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
 from skae._typing import FloatArray, MatrixLike, StrPath, typed

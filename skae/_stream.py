@@ -25,7 +25,8 @@ from skae._threads import torch_threads
 from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
 from skae._training.data import IndexedDataset
 from skae._training.distributed import of_first
-from skae._training.net import FAR, make_net
+from skae._training.make import make_net
+from skae._training.net import FAR
 from skae._training.progress import FitProgress, with_callbacks
 from skae._training.selection import lower_confidence_bound
 from skae._training.state import load_stream, read_curves, read_stream

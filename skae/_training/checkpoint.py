@@ -104,7 +104,7 @@ class Checkpoint(Callback):
     @property
     def _is_finished(self):
         """Whether the fit of the file had trained to its end."""
-        return bool(self.state_) and self.state_["finished"]
+        return bool(getattr(self, "state_", None)) and self.state_["finished"]
 
     def on_epoch_end(self, net, **kwargs):
         """Write where the training stands; the last epoch is written at the end.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skae._rows import Pair, Rows
+from skae._rows import Pair, Rows, ScaledRows
 from skae.nn._module import placed
 
 JUDGED_AT_ONCE = 1024  # held-out samples
@@ -60,6 +60,13 @@ class IndexedDataset(Dataset):
 
     def _unscaled(self, source):
         return Rows(source.X, source.index).read(self.shown)
+
+
+def dataset_of(X, y, scaler, device):
+    """Return all samples of X, in units of the data, as a network scales them; `y` is what they are to become."""
+    mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
+    source = ScaledRows(X, mean, scale, clean=y)
+    return IndexedDataset(source.on_device(device), [np.arange(len(source))], source)
 
 
 class BatchLoader:
@@ -126,3 +133,22 @@ def _ordered(index, n, generator):
         return index.repeat(passes)[:n]
     # drawn on the CPU, so that a seed means the same order on every device
     return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(passes)])[:n]
+
+
+def parts_of(rows, clean, n_parts):
+    """Yield about so many parts of a batch, (m, n, d): (rows, clean rows, share of the batch)."""
+    n = rows.shape[1]
+    n_parts = min(n, n_parts)
+    cleans = [None] * n_parts if clean is None else clean.tensor_split(n_parts, dim=1)
+    for part, of_part in zip(rows.tensor_split(n_parts, dim=1), cleans, strict=True):
+        yield part, of_part, part.shape[1] / n
+
+
+def by_member(term):
+    """A term of any shape (m, ...) in two dimensions."""
+    return term.reshape(len(term), -1)
+
+
+def by_row(term, m, n):
+    """A term of shape (m, n, n_sizes), (m, n) or (m,) in three dimensions."""
+    return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]

@@ -9,7 +9,8 @@ from skae._training.callbacks import BestEpoch, Rollback
 from skae._training.checkpoint import find_checkpoint
 from skae._training.data import IndexedDataset
 from skae._training.labels import RIVAL, represented
-from skae._training.net import AutoencoderNet, make_net
+from skae._training.make import make_net
+from skae._training.net import AutoencoderNet
 from skae._training.selection import fold_networks
 from skae._training.state import read_curves
 from skae.nn import AutoencoderModule

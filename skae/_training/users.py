@@ -1,8 +1,16 @@
 """A user's callbacks: as they are given, checked and copied."""
 
 import copy
+import dis
 
-from skorch.callbacks import Callback
+import torch
+from skorch.callbacks import Callback, Checkpoint, LRScheduler
+from skorch.exceptions import SkorchException
+
+ELEMENTWISE = tuple(
+    getattr(torch.optim, name)
+    for name in ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
+)  # a weight's step depends on that weight's gradients alone, so that those of several networks can be taken at once
 
 
 def named_callbacks(callbacks):
@@ -27,3 +35,36 @@ def check_callbacks(callbacks):
 def copy_callbacks(callbacks):
     """Copy a user's callbacks, so that each fit has new ones."""
     return None if callbacks is None else copy.deepcopy(list(callbacks))
+
+
+def refuse_monitors(callbacks):
+    """Raise what skorch would raise after the first epoch of callbacks that monitor a validation set: there is none."""
+    kinds = {Checkpoint: SkorchException, LRScheduler: ValueError, Callback: KeyError}
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if not isinstance(monitor, str) or not monitor.startswith("valid_"):
+            continue
+        kind = next(kinds[of] for of in kinds if isinstance(callback, of))
+        raise kind(
+            f"Key '{monitor}' could not be found in history, for no samples are held out, and "
+            f"{type(callback).__name__} monitors it. Let it monitor 'train_loss', or fit with a validation set."
+        )
+
+
+def is_a(callback, kind):
+    """Whether a callback is of a kind, or a class of it."""
+    return issubclass(callback, kind) if isinstance(callback, type) else isinstance(callback, kind)
+
+
+def hears(callback, event):
+    """Whether a callback does something at an event."""
+    method = getattr(callback, event)
+    return getattr(method, "__func__", method) is not getattr(Callback, event)
+
+
+def is_raised_by_code(error):
+    """Whether a `raise` statement raised it, and not Ctrl-C: skorch's callbacks end a training by KeyboardInterrupt."""
+    place = error.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    return dis.opname[place.tb_frame.f_code.co_code[place.tb_lasti]] == "RAISE_VARARGS"

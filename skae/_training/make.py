@@ -1,0 +1,142 @@
+"""Make the net of an autoencoder, and leave it as it is kept."""
+
+import torch
+from skorch.callbacks import PrintLog
+
+from skae._devices import what_torch_sets_undone
+from skae._training.data import BatchLoader, HeldOutLoader
+from skae._training.net import AutoencoderNet
+from skae._training.users import is_a, named_callbacks
+
+BY_PARAMETERS = {  # what the estimator's parameters set in a net
+    "lr": "learning_rate",
+    "max_epochs": "max_iter",
+    "batch_size": "batch_size",
+    "device": "device",
+    "callbacks": "callbacks",
+    "verbose": "verbose",
+    "warm_start": "warm_start",
+    "train_split": "cv or validation_fraction",
+    "module": "hidden_layer_sizes or architecture",
+    "iterator_train": "batch_size",
+    "iterator_valid": "batch_size",
+    "dataset": "X",
+    "seed": "random_state",
+    "mixed_precision": "mixed_precision",
+}
+
+
+def make_net(
+    members,
+    *,
+    labels=("",),
+    max_iter,
+    batch_size,
+    learning_rate,
+    weight_decay,
+    device,
+    mixed_precision,
+    seed,
+    sizes,
+    isolates=False,
+    callbacks=None,
+    net_params=None,
+):
+    """Make a net that is ready to train.
+
+    The linear branches, which start at their optimum, learn more slowly and aren't pulled to zero.
+
+    Parameters
+    ----------
+    members : list of AutoencoderModule
+        The last is the one that is kept.
+
+    labels : sequence of str
+
+    max_iter : int or None
+        Epochs; None for a stream.
+
+    batch_size : int
+
+    learning_rate, weight_decay : float
+        The decay is that of AdamW; another optimizer of the user's has its own.
+
+    device : torch.device
+
+    mixed_precision : bool
+
+    seed : int
+
+    sizes : sequence of int or None
+
+    isolates : bool
+
+    callbacks : list or None
+        Of the user's, which are not copied.
+
+    net_params : dict or None
+        Of the user's.
+
+    Returns
+    -------
+    net : AutoencoderNet
+        Initialized.
+    """
+    net_params = dict(net_params or {})
+    for name in net_params:
+        if name in BY_PARAMETERS:
+            raise ValueError(f"net_params[{name!r}] is what {BY_PARAMETERS[name]} sets. Set that parameter.")
+    module = members[-1]
+    decayed = {}
+    if net_params.get("optimizer", torch.optim.AdamW) is torch.optim.AdamW:
+        fused = device.type in ("cpu", "cuda", "mps")
+        decayed = {"optimizer__weight_decay": weight_decay, "optimizer__fused": fused}
+    undecayed = {"weight_decay": 0.0} if decayed else {}
+    groups = [(name, {"lr": module.linear_rate * learning_rate, **undecayed}) for name in module.linear_weights]
+    groups += [(name, undecayed) for name in module.undecayed_weights]
+    parameters = {
+        "optimizer": torch.optim.AdamW,
+        **decayed,
+        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # it has none
+        "criterion": torch.nn.MSELoss,  # of `get_loss` alone: in training the module gives its own loss
+        "iterator_train": BatchLoader,
+        "iterator_valid": HeldOutLoader,
+        **net_params,
+    }
+    members = [member.to(device) for member in members]
+    n = len(members)
+    with what_torch_sets_undone():
+        return AutoencoderNet(
+            members[-1],
+            members=members,
+            labels=labels,
+            is_stream=max_iter is None,
+            sizes=sizes,
+            seed=seed,
+            mixed_precision=mixed_precision,
+            isolates=isolates,
+            lr=learning_rate,
+            max_epochs=max_iter or 1,
+            batch_size=batch_size,
+            iterator_train__generators=[torch.Generator().manual_seed(seed + n - 1 - i) for i in range(n)],
+            train_split=None,
+            device=device,
+            verbose=int(any(is_a(callback, PrintLog) for _, callback in named_callbacks(callbacks))),
+            callbacks=callbacks,
+            **parameters,
+        ).initialize()
+
+
+def settle(net, module):
+    """Let a net that has trained hold what a module of its class holds; its `module_` stays the same object.
+
+    The networks of folds, and what an optimizer keeps, are dropped.
+    """
+    vars(net.module_).clear()
+    vars(net.module_).update(vars(module))
+    net.members, net.labels = None, ("",)
+    net.iterator_train__generators = net.iterator_train__generators[-1:]
+    net.initialized_ = False  # or skorch says that it makes an optimizer
+    with what_torch_sets_undone():
+        net._initialize_optimizer()
+    net.initialized_ = True
