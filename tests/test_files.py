@@ -207,7 +207,7 @@ def test_a_folder_and_who_watches_are_of_this_process_alone(iris, path, tmp_path
     again = StackedAutoencoder.load(path)
     assert [each.callbacks[0].folder for each in (again, again.layers[0][1])] == [str(tmp_path), str(tmp_path / "a")]
     again.partial_fit(iris)  # its layers are those that it was fitted with
-    assert fitted.checkpoint is tmp_path
+    assert fitted.callbacks[0].folder is tmp_path
     assert not [name for name in vars(again.layers[0][1]) if name.startswith("_skl_")]
 
 

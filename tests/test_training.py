@@ -171,7 +171,7 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
-    linear, _, others = np.array(rates).T  # of the encoder, of the decoder, of all other weights
+    linear, others = np.array(rates).T
     assert others.max() == pytest.approx(0.01, rel=1e-3)
     assert others[0] < 0.001
     assert others[-1] < 0.001

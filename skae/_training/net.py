@@ -117,8 +117,8 @@ class AutoencoderNet(NeuralNet):
         self.ensemble_ = ModuleEnsemble(self.members or [self.module_], is_batched)
         self.optimizers_ = []
         for weights in self.ensemble_.weights:
-            args, kwargs = self.get_params_for_optimizer("optimizer", weights.items())
-            self.optimizers_.append(self.optimizer(*args, **kwargs))
+            (groups,), kwargs = self.get_params_for_optimizer("optimizer", weights.items())
+            self.optimizers_.append(self.optimizer(_merged(groups), **kwargs))
         self.optimizer_ = self.optimizers_[-1]
         places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the network that is kept draws as it would alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
@@ -451,3 +451,12 @@ class AutoencoderNet(NeuralNet):
         self.history.record_batch(f"{prefix}_batch_size", len(shown[0]))
         self.notify("on_batch_end", batch=shown, training=training, loss=loss, y_pred=y_pred)
         self.ensemble_.train(training)
+
+
+def _merged(groups):
+    """Parameter groups, those of the same options as one: each takes time at each step."""
+    by_options = {}
+    for group in groups:
+        options = {name: value for name, value in group.items() if name != "params"}
+        by_options.setdefault(repr(options), {**options, "params": []})["params"] += group["params"]
+    return list(by_options.values())
