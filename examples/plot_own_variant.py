@@ -49,13 +49,13 @@ class DistanceModule(AutoencoderModule):
 class DistanceAutoencoder(Autoencoder):
     """An autoencoder that keeps distances, as metric multidimensional scaling does, and takes new rows."""
 
-    _module_class = DistanceModule
+    module_class = DistanceModule
 
     def __init__(self, n_components=2, *, alpha=1.0, max_iter="auto", random_state=None):
         super().__init__(n_components, max_iter=max_iter, random_state=random_state)
         self.alpha = alpha
 
-    def _formula(self, moments, scale):  # noqa: ARG002 - what the module takes
+    def module_params(self, moments, scale):  # noqa: ARG002 - what the module takes
         return {"alpha": self.alpha}
 
 

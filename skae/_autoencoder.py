@@ -255,4 +255,4 @@ class Autoencoder(
     (450, 64)
     """
 
-    _module_class = AutoencoderModule
+    module_class = AutoencoderModule

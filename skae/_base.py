@@ -81,13 +81,13 @@ class BaseAutoencoder(
 ):
     """Base of all autoencoders: it owns the algorithm.
 
-    A variant names its `_module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
+    A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
     @property
     @abstractmethod
-    def _module_class(self):
-        """The `AutoencoderModule` that holds the variant's formula."""
+    def module_class(self):
+        """The :class:`~skae.nn.AutoencoderModule` that holds the variant's formula."""
 
     _neutral = NEUTRAL
 
@@ -107,21 +107,52 @@ class BaseAutoencoder(
         """What is asked of the size of the code."""
         return self.n_components
 
-    def _formula(self, moments, scale):  # noqa: ARG002 - a variant's
-        """What else the variant's module takes, as plain values."""
+    def module_params(self, moments, scale):  # noqa: ARG002 - a variant's
+        """Return what the variant's module takes besides what each takes: a hook of a variant.
+
+        Parameters
+        ----------
+        moments : object
+            Statistics of the training data, with `mean` and `variance` of shape (n_features,).
+
+        scale : ndarray of shape (n_features,)
+            What each feature is divided by; 0 for constant ones.
+
+        Returns
+        -------
+        params : dict of str to object
+            Plain values and arrays, which are kept with the estimator.
+        """
         return {}
 
     def _has_start(self, blueprint):
         """Whether training starts at a solution, and not at random."""
         return blueprint.linear
 
-    def _start(self, rows, blueprint, seed):
-        """Where training starts: the linear optimum of the variant's objective on scaled rows."""
+    def initial_solution(self, rows, blueprint, seed):
+        """Return where training starts, the linear optimum of the variant's objective: a hook of a variant.
+
+        Parameters
+        ----------
+        rows : object
+            Scaled training data: `len(rows)`, `rows.shape`, and `rows.batches()`, which are arrays of some rows each.
+
+        blueprint : object
+            The networks' shape, such as `blueprint.n_components`.
+
+        seed : int
+            Of randomized solvers.
+
+        Returns
+        -------
+        start : object
+            An optimum, as the method of the base class gives it.
+        """
         return linear_start(rows, blueprint.n_components, seed)
 
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""
-        return of_first(self._start(rows, blueprint, seed))
+        return of_first(self.initial_solution(rows, blueprint, seed))
 
     def _is_solved(self, blueprint):
         """Whether the start is the optimum, so that there is nothing to train."""
@@ -349,7 +380,7 @@ class BaseAutoencoder(
     @property
     def _is_foreign(self):
         """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
-        parts = [type(self), self._module_class, *self.get_params().values(), *(self.net_params or {}).values()]
+        parts = [type(self), self.module_class, *self.get_params().values(), *(self.net_params or {}).values()]
         parts += [callback for _, callback in named_callbacks(self.callbacks)]
         owners = [part if callable(part) else type(part) for part in parts]
         # what `exec` made may have no module
@@ -365,13 +396,13 @@ class BaseAutoencoder(
 
     def _work_of_step(self, blueprint, n_rows):
         """Multiply-adds of the largest product of a step on so many rows."""
-        return n_rows * work_of_a_row(blueprint.build(self._module_class), blueprint.sizes[0])
+        return n_rows * work_of_a_row(blueprint.build(self.module_class), blueprint.sizes[0])
 
     def _affordable(self, rows, blueprint, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
-        work = work_of_all(blueprint.build(self._module_class), rows.shape[1])
+        work = work_of_all(blueprint.build(self.module_class), rows.shape[1])
         n_folds, fewer = affordable(len(rows), n_epochs, work)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
@@ -446,7 +477,7 @@ class BaseAutoencoder(
             link=moments.link(self.loss, scale),
             ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
-            formula=self._formula(moments, scale),
+            formula=self.module_params(moments, scale),
         )
 
     def _size_of_map(self, architecture, n_features):
@@ -480,7 +511,7 @@ class BaseAutoencoder(
             spread=moments.spread * rows.per_unit,
             link=moments.link(self.loss, scale),
             axes=axes,
-            formula=self._formula(moments, scale),
+            formula=self.module_params(moments, scale),
         )
 
     def _unit(self, scale):
@@ -528,46 +559,41 @@ class BaseAutoencoder(
             validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 
-        def attributes_now(module):
-            return self._trained(rows, moments, blueprint, settings, TrainingResult(module=module), validation)
-
+        common = rows, moments, blueprint, settings
         work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
+
+        def attributes_now(module):
+            return self._trained(*common, TrainingResult(module=module), validation)
+
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
             progress.say(validation)
-            if trains:
-                stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
-                outcome = train(
-                    self._new_members(rows, blueprint, settings, weights, validation),
-                    rows,
-                    validation,
-                    progress,
-                    n_iter_no_change=self.n_iter_no_change if stops_early else None,
-                    tol=self.tol,
-                    **settings | {"callbacks": callbacks},
-                )
+            of_folds = []
+            if not trains:  # in closed form, or of too few samples to judge a training
+                start = self._common_start(rows, blueprint, seed)
+                attributes = self._at_start(*common, start, read_weights(blueprint.build(self.module_class)))
+            else:
+                members = self._new_members(rows, blueprint, settings, weights, validation)
+                result = train(members, rows, validation, progress, **settings | self._stopping(blueprint, callbacks))
+                del members  # makes room
+                of_folds = result.fold_weights
                 if self._is_plain(blueprint) and weights is None:
-                    match_scale(outcome.module, rows)
-            else:
-                outcome = TrainingResult(epoch=0, module=blueprint.build(self._module_class))
-            of_folds = outcome.fold_weights
-            if starts and weights is None and self._comes_to_start(outcome, rows, blueprint, validation, seed):
-                unused, curves, net = read_weights(outcome.module), outcome.curves, outcome.net
-                del outcome  # makes room
-                attributes = self._at_start(
-                    rows,
-                    moments,
-                    blueprint,
-                    settings,
-                    self._common_start(rows, blueprint, seed),  # of all rows, the held-out ones included
-                    unused,
-                    curves,
-                    net,
-                )
-            else:
-                attributes = self._trained(rows, moments, blueprint, settings, outcome, validation)
+                    match_scale(result.module, rows)
+                if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
+                    unused, curves, net = read_weights(result.module), result.curves, result.net
+                    del result  # makes room
+                    start = self._common_start(rows, blueprint, seed)  # of all rows, the held-out ones included
+                    attributes = self._at_start(*common, start, unused, curves, net)
+                else:
+                    attributes = self._trained(*common, result, validation)
             vars(self).update(attributes, validation_=validation.report)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
+
+    def _stopping(self, blueprint, callbacks):
+        """What may end a training early."""
+        stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
+        patience = self.n_iter_no_change if stops_early else None
+        return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
     def _comes_to_start(self, outcome, rows, blueprint, validation, seed):
         """Whether a training comes to the start of all rows, the held-out ones included.
@@ -578,7 +604,7 @@ class BaseAutoencoder(
         is_of_few = validation.clusters is not None and len(validation.folds) == 1 and len(rows) < FOLDED_ROWS
         if not outcome.epoch or not (is_of_few and self._is_plain(blueprint)):
             return outcome.epoch == 0
-        module = blueprint.build(self._module_class, self._common_start(rows, blueprint, seed).weights())
+        module = blueprint.build(self.module_class, self._common_start(rows, blueprint, seed).weights())
         held_out = torch.tensor(rows.read(validation.folds[0][1]), dtype=torch.float32)
         with torch.inference_mode():
             loss = module.losses(held_out)["reconstruction"].double().mean().item()
@@ -607,12 +633,12 @@ class BaseAutoencoder(
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
-            module = replace(blueprint, axes=axes).build(self._module_class, weights, seed=next(seeds))
+            module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
             if len(folds) > 1 and self._has_blank_rival(blueprint):
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
                 rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
-                    self._module_class, weights, seed=next(seeds)
+                    self.module_class, weights, seed=next(seeds)
                 )
                 with isolated_rng(next(seeds)):
                     rival.encoder.start_blank()
@@ -622,14 +648,14 @@ class BaseAutoencoder(
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
-    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves, net=None):
+    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves=None, net=None):
         """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
-        unit = self._unit(rows.scale)
-        names = blueprint.build(self._module_class).state_dict()
+        unit, curves = self._unit(rows.scale), curves or {}
+        names = blueprint.build(self.module_class).state_dict()
         weights = unused | {name: value for name, value in start.weights().items() if name in names}
         blueprint = replace(blueprint, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
-            outcome = TrainingResult(blueprint.build(self._module_class, weights), 0, curves, net=net)
+            outcome = TrainingResult(blueprint.build(self.module_class, weights), 0, curves, net=net)
             del start, weights  # makes room
             return self._trained(rows, moments, blueprint, settings, outcome, Validation())
         ratio = None
@@ -654,11 +680,11 @@ class BaseAutoencoder(
             squares = [np.square(judged.read(index)).sum(axis=1) for _, index in validation.folds]
             most = (1 - self._code_size) * np.concatenate(squares).mean()
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
-            blueprint, weights = blueprint.cut(self._module_class, weights, size)
+            blueprint, weights = blueprint.cut(self.module_class, weights, size)
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None
         if blueprint.ordered and validation is not None:
-            module = blueprint.build(self._module_class, weights)
+            module = blueprint.build(self.module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, blueprint)
         kept = weights, variance, ratio, outcome.epoch, outcome.curves, outcome.net

@@ -365,7 +365,7 @@ class ContractiveAutoencoder(
     True
     """
 
-    _module_class = ContractiveModule
+    module_class = ContractiveModule
     n_components: CodeSize = field(default=32, kw_only=False)
 
     @typed(in_kind)
@@ -392,13 +392,13 @@ class ContractiveAutoencoder(
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
         return np.concatenate(norms)
 
-    def _formula(self, moments, scale):  # noqa: ARG002 - the base's signature
+    def module_params(self, moments, scale):  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
         method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
-    def _start(self, rows, blueprint, seed):
-        return self._shrunken(super()._start(rows, blueprint, seed))
+    def initial_solution(self, rows, blueprint, seed):
+        return self._shrunken(super().initial_solution(rows, blueprint, seed))
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
         return self._shrunken(pca)

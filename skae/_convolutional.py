@@ -241,7 +241,7 @@ class ConvolutionalAutoencoder(
     (300, 64)
     """
 
-    _module_class = AutoencoderModule
+    module_class = AutoencoderModule
 
     @property
     def _architecture(self):

@@ -305,7 +305,7 @@ class DenoisingAutoencoder(
     True
     """
 
-    _module_class = DenoisingModule
+    module_class = DenoisingModule
     n_components: CodeSize = field(default=64, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
@@ -368,7 +368,7 @@ class DenoisingAutoencoder(
     def _clean_rows(self, y):
         return y if len(shape_of(y)) == 2 else None
 
-    def _formula(self, moments, scale):
+    def module_params(self, moments, scale):
         low, high = moments.seen.low, moments.seen.high
         if self.scale != "standard":  # all features have one unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
@@ -384,9 +384,9 @@ class DenoisingAutoencoder(
             "emphasis": self.emphasis,
         }
 
-    def _start(self, rows, blueprint, seed):
+    def initial_solution(self, rows, blueprint, seed):
         if not has_denoising_start(rows):
-            start = super()._start(rows.clean, blueprint, seed)
+            start = super().initial_solution(rows.clean, blueprint, seed)
             if not rows.are_pairs:
                 return start
             seen_mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
@@ -408,7 +408,7 @@ class DenoisingAutoencoder(
     def _measured_noise(self, rows, blueprint, seed):
         """What the noise does to each cell, measured, for it may be a callable's."""
         d = rows.shape[1]
-        module = blueprint.build(self._module_class)
+        module = blueprint.build(self.module_class)
         module.generator = torch.Generator().manual_seed(seed)
         least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d)
         repeats = max(

@@ -83,8 +83,8 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         except ValueError:  # fitted on a device that this machine doesn't have
             device = torch.device("cpu")
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        single = blueprint.build(self._module_class, weights).to(device)
-        double = blueprint.build(self._module_class, weights, torch.float64).to(double_device)
+        single = blueprint.build(self.module_class, weights).to(device)
+        double = blueprint.build(self.module_class, weights, torch.float64).to(double_device)
         if net is None:
             net = make_net(
                 [single], **settings | {"device": device, "callbacks": copy_callbacks(settings["callbacks"])}
@@ -223,7 +223,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
             isinstance(one, type | str) for one in trusted
         ):
             raise TypeError(f"trusted must be a sequence of classes or their names, got {trusted!r}.")
-        estimator = load_estimator(path, {cls, cls._module_class, *trusted})
+        estimator = load_estimator(path, {cls, cls.module_class, *trusted})
         if type(estimator) is not cls:
             name = type(estimator).__name__
             raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
@@ -248,7 +248,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
             raise ValueError("it has fewer weights than layers")
         with torch.device("meta"):  # where tensors have shapes and no values
-            expected = blueprint.build(self._module_class).state_dict()
+            expected = blueprint.build(self.module_class).state_dict()
         if {name: value.shape for name, value in expected.items()} != {
             name: value.shape for name, value in weights.items()
         }:

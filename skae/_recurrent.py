@@ -242,7 +242,7 @@ class LSTMAutoencoder(
     (300, 64)
     """
 
-    _module_class = AutoencoderModule
+    module_class = AutoencoderModule
 
     @property
     def _architecture(self):

@@ -257,7 +257,7 @@ class StackedAutoencoder(
     >>> classic = StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False)
     """
 
-    _module_class = StackedModule
+    module_class = StackedModule
     _more_shaping = ("layers", "pretrain")
     _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
     layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
@@ -413,7 +413,7 @@ class StackedAutoencoder(
     def _has_start(self, blueprint):  # noqa: ARG002 - the base's signature
         return self.pretrain
 
-    def _start(self, rows, blueprint, seed):  # noqa: ARG002 - the base's signature
+    def initial_solution(self, rows, blueprint, seed):  # noqa: ARG002 - the base's signature
         return StackedStart(self._stack)
 
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature

@@ -182,7 +182,7 @@ class StreamMixin:
             "scale": scale,
             "spread": (np.sqrt(moments.variance) + np.abs(moments.mean - mean) / LIMIT) * per_unit,
             "link": moments.link(self.loss, scale),
-            "formula": self._formula(MomentsAbout(moments, mean), scale),
+            "formula": self.module_params(MomentsAbout(moments, mean), scale),
         }
 
     def _woken(self, moments):
@@ -284,7 +284,7 @@ class StreamMixin:
     def _train_on(self, chunk, y, past, candidate, pcas, settings, batch_size):
         blueprint, state, seed = candidate.blueprint, candidate.state, chunk.seed
         device = settings["device"]
-        module = blueprint.build(self._module_class, candidate.average, seed=seed)
+        module = blueprint.build(self.module_class, candidate.average, seed=seed)
         before = read_weights(module)
         of_stream = settings | {"max_iter": None, "batch_size": batch_size, "seed": seed}
         net = make_net([module], **of_stream | {"callbacks": copy_callbacks(self.callbacks)})
@@ -349,14 +349,14 @@ class StreamMixin:
 
     def _blank(self, candidate):
         """Weights of the network as PCA of all rows would start it."""
-        return read_weights(candidate.blueprint.build(self._module_class, candidate.exact))
+        return read_weights(candidate.blueprint.build(self.module_class, candidate.exact))
 
     def _losses(self, chunk, blueprint, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
         X = chunk.judges if chunk.judges is not None else Rows(chunk.X).read(slice(0, LEAST_JUDGES))
         rows = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale)
         x = torch.tensor(rows.read(slice(None)))
-        module = blueprint.build(self._module_class, weights, torch.float64)
+        module = blueprint.build(self.module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
         with isolated_rng(chunk.seed), torch.no_grad():
             if weights is None:

@@ -59,7 +59,7 @@ class Layer:
         s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
         """
         if isinstance(estimator, BaseAutoencoder):
-            return cls(estimator._module_class, estimator._blueprint, estimator._weights)
+            return cls(estimator.module_class, estimator._blueprint, estimator._weights)
         k, d = estimator.components_.shape
         blueprint = Blueprint(
             sizes=(d, k),

@@ -123,7 +123,7 @@ class OwnModule(AutoencoderModule):
 
 
 class OwnAutoencoder(Autoencoder):
-    _module_class = OwnModule
+    module_class = OwnModule
 
     def __init__(self, n_components=2, *, architecture=None, max_iter=2, random_state=None):
         super().__init__(n_components, architecture=architecture, max_iter=max_iter, random_state=random_state)

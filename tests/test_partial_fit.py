@@ -205,7 +205,7 @@ def test_features_that_wake_do_not_change_it_either(scale, tables):
     X, other = tables
     ours = Autoencoder(2, hidden_layer_sizes=8, scale=scale, max_iter=2, random_state=0).fit(X)
     woken = ours._woken(copy.deepcopy(ours._moments).update(Rows(other)))
-    module = woken.build(ours._module_class, ours._weights, ours._modules["float64"].scaler.mean.dtype)
+    module = woken.build(ours.module_class, ours._weights, ours._modules["float64"].scaler.mean.dtype)
     x = np.clip(X, X.mean(axis=0) - 3 * X.std(axis=0), X.mean(axis=0) + 3 * X.std(axis=0))
     got = module.encode(ours._modules["float64"].scaler.mean.new_tensor(x)).detach().numpy()
     np.testing.assert_allclose(got, ours.transform(x), rtol=1e-9, atol=1e-12)

@@ -29,8 +29,8 @@ from torch import distributed, multiprocessing
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _base
 from skae._rows import ScaledRows
-from skae._training.selection import train_surely
 from skae._training import AutoencoderNet
+from skae._training.selection import train_surely
 from skae.architectures import Convolutional
 from skae.nn import Siblings
 

@@ -19,11 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from skae._checkpoint import FILE
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
 from skae import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
-from skae._checkpoint import FILE
 from skae._files import read_file
 
 SETTINGS = {"n_components": 8, "hidden_layer_sizes": 64, "early_stopping": False, "random_state": 0}

@@ -45,9 +45,9 @@ def made(name, d):
 
 def measure(name, kind, answers):
     """Fit in this process, and send back seconds, peak and weights."""
+    import skae._selection
     import torch
 
-    import skae._selection
     import skae._training
 
     torch.set_num_threads(1)

@@ -127,6 +127,13 @@ def make_net(
         ).initialize()
 
 
+def release(net):
+    """Let go of the other networks that trained, and of what optimizers keep."""
+    net.members = net.ensemble_ = None
+    for optimizer in net.optimizers_:
+        optimizer.state.clear()
+
+
 def settle(net, module):
     """Let a net that has trained hold what a module of its class holds; its `module_` stays the same object.
 
@@ -134,7 +141,8 @@ def settle(net, module):
     """
     vars(net.module_).clear()
     vars(net.module_).update(vars(module))
-    net.members, net.labels = None, ("",)
+    release(net)
+    net.labels = ("",)
     net.iterator_train__generators = net.iterator_train__generators[-1:]
     net.initialized_ = False  # or skorch says that it makes an optimizer
     with what_torch_sets_undone():

@@ -9,7 +9,7 @@ from skae._training.callbacks import BestEpoch, Rollback
 from skae._training.checkpoint import find_checkpoint
 from skae._training.data import IndexedDataset
 from skae._training.labels import RIVAL, represented
-from skae._training.make import make_net
+from skae._training.make import make_net, release
 from skae._training.net import AutoencoderNet
 from skae._training.selection import fold_networks
 from skae._training.state import read_curves
@@ -107,6 +107,7 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         n_epochs = len(resume["curves"]["train_loss"]) if checkpoint._is_finished else n_epochs
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
+    release(net)
     if best is None:
         rollback.warn("What is kept is the last epoch that did not.")
         return TrainingResult(net.module_, len(net.history), read_curves(net), net=net)

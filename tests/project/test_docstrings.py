@@ -47,7 +47,9 @@ def methods_of(a_class):
         if not name.startswith("_"):
             found = inspect.getattr_static(a_class, name)
             function = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
-            if inspect.isfunction(function) and function.__module__.split(".")[0] == "skae":
+            ours = inspect.isfunction(function) and function.__module__.split(".")[0] == "skae"
+            is_hook = function.__doc__ is None and any(hasattr(base, name) for base in a_class.__mro__[1:])
+            if ours and not is_hook:  # what a hook is for is said once, in the base
                 yield name, function
 
 
@@ -269,6 +271,7 @@ OTHER_MEANINGS = {
     ("skae.Autoencoder.fit", "y"): "clean rows, of a denoiser",
     ("skae.DenoisingAutoencoder.score", "y"): "clean rows",
     ("skae.Autoencoder.inverse_transform", "X"): "codes",
+    ("skae.Autoencoder.module_params", "scale"): "that of the features",
     ("skae.AutoencoderOutlierDetector.fit", "y"): "whatever is inside may use it",
     ("skae.LatentSampler.fit", "y"): "whatever is inside may use it",
     ("skae.metrics.continuity", "estimator"): "asks for one method alone",
