@@ -5,10 +5,10 @@ import math
 import torch
 from torch.utils.data import Dataset
 
-from skae._rows import Pair
+from skae._rows import Pair, rows_at_once
 from skae.nn._module import placed
 
-JUDGED_AT_ONCE = 1024  # rows held out
+JUDGED_AT_ONCE = 1024  # rows held out, or fewer if they are wide
 
 
 class RowDataset(Dataset):
@@ -82,8 +82,7 @@ class WholeBatches:
 
 
 class HeldOutBatches(WholeBatches):
-    """Batches of held-out rows in their order: larger ones, if the rows need not be read first."""
+    """Larger batches of held-out rows, in their order: the same wherever the rows are, for noise is drawn for each."""
 
     def __init__(self, dataset, batch_size):
-        resident = isinstance(dataset.rows, torch.Tensor)
-        super().__init__(dataset, max(batch_size, JUDGED_AT_ONCE) if resident else batch_size)
+        super().__init__(dataset, max(batch_size, min(JUDGED_AT_ONCE, rows_at_once(dataset.rows.shape[1]))))
