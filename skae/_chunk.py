@@ -137,6 +137,6 @@ def check_cells(rows):
         if np.abs(batch[i, j]) > np.sqrt(LARGEST):  # the loss is a square
             value = batch[i, j] * rows.scale[j] + rows.mean[j]
             raise ValueError(
-                f"X has a value of {value:g}, so far from the others that networks of float32 can't hold it. Clip X, or "
-                "leave that row out."
+                f"X has a value of {value:g}, so far from the others that networks of float32 can't hold it. Clip X, "
+                "or leave that row out."
             )
