@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
+from skae._scaling import LARGEST, Moments
 
 HELD_OUT_SHARE = 0.2
 MOST_HELD_OUT = 256
@@ -115,3 +115,28 @@ def hold_out_of(rows, before, farthest, seed):
     held_out = before | {"rows": kept, "hashes": chosen[:most]}
     trained_on = np.flatnonzero(near & ~np.isin(hashes, held_out["hashes"]))
     return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes)), np.flatnonzero(near)
+
+
+def check_cells(rows):
+    """Refuse cells that networks, which are of float32, can't hold.
+
+    Rows that are far out are not trained on, but they have codes, and noise is measured on them.
+
+    Parameters
+    ----------
+    rows : ScaledRows
+        Of the chunk, in the units of what is usual.
+
+    Raises
+    ------
+    ValueError
+        If a cell is too far out.
+    """
+    for batch in rows.batches():
+        i, j = np.unravel_index(np.abs(batch).argmax(), batch.shape)
+        if np.abs(batch[i, j]) > np.sqrt(LARGEST):  # the loss is a square
+            value = batch[i, j] * rows.scale[j] + rows.mean[j]
+            raise ValueError(
+                f"X has a value of {value:g}, so far from the others that networks of float32 can't hold it. Clip X, "
+                "or leave that row out."
+            )

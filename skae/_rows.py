@@ -294,7 +294,7 @@ class _TensorOfRows:
     """Looks like a tensor that is indexed by rows, and reads them when they are asked for."""
 
     def __init__(self, rows, device):
-        self.rows, self.device = rows, device
+        self.rows, self.device, self.shape = rows, device, rows.shape
 
     def __len__(self):
         return len(self.rows)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from skae._blueprint import Blueprint, load_weights, read_weights
-from skae._chunk import LEAST_JUDGES, Chunk, hold_out_of
+from skae._chunk import LEAST_JUDGES, Chunk, check_cells, hold_out_of
 from skae._defaults import LIMIT, auto_stream_batch_size
 from skae._layout import canonical
 from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
@@ -116,6 +116,7 @@ class StreamMixin:
             blueprint = replace(blueprint, **self._constants(moments, rows.mean, rows.scale))
             self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
             return
+        check_cells(rows)
         settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
         with torch_threads(self._work_of_step(blueprint, min(batch_size, len(rows)))):

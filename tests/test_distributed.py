@@ -22,8 +22,8 @@ from skae import (
     VariationalAutoencoder,
     _base,
 )
-from skae import _distributed as ours
 from skae._rows import ScaledRows
+from skae._training import distributed as ours
 from skae._training import train as train_module
 from skae._training.checkpoint import FILE, Checkpoint
 from skae._training.distributed import DrawnForAll, Share

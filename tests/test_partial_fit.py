@@ -1,13 +1,14 @@
 """Chunks of any size, order and scale, with outliers in them: `partial_fit` against `IncrementalPCA`."""
 
 import copy
+import re
 import warnings
 from unittest import mock
 
 import hypothesis
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import N_QUICK, SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -163,6 +164,28 @@ def test_an_outlier_in_the_first_chunk():
     ours = streamed(NETWORK, [bad, *3 * np.array_split(X, 4)])
     assert ours._blueprint.scale.max() < 10
     assert r2(ours, X) > r2(streamed(IncrementalPCA(2), [bad, *3 * np.array_split(X, 4)]), X)
+
+
+@pytest.mark.parametrize(
+    "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=pytest.mark.slow) for kind in SMALL[N_QUICK:])], ids=str
+)
+@pytest.mark.parametrize("scale", [SCALES[0], *(pytest.param(scale, marks=pytest.mark.slow) for scale in SCALES[1:])])
+def test_what_float32_cannot_hold_beside_the_others_is_an_error(estimator, scale):
+    X = CURVE[:60] @ np.random.RandomState(0).randn(3, 8)
+    for size, place, is_first in ((1e15, 5, True), (1e15, 5, False), (1e20, 0, True), (-1e150, -1, False)):
+        ours, bad = clone(estimator).set_params(scale=scale), X.copy()
+        bad[place, 3] = size
+        if not is_first:
+            ours.partial_fit(X)
+        if abs(size) > 1e15 and estimator.get_params().get("hidden_layer_sizes") != ():
+            before = parts(ours)
+            with pytest.raises(ValueError, match=re.escape(f"X has a value of {size:g}, so far")):
+                ours.partial_fit(bad)
+            assert parts(ours) == before
+            continue
+        ours.partial_fit(bad)
+        for name in ("explained_variance_", "feature_importances_", "mean_", "loss_curve_"):
+            assert np.isfinite(getattr(ours, name)).all()
 
 
 # Scale ---------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import N_QUICK, SMALL
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -334,6 +335,19 @@ def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
     for method in ("transform", "reconstruct", "score_samples", "score"):
         np.testing.assert_array_equal(getattr(ours, method)(mapped(X)), getattr(theirs, method)(X))
     np.testing.assert_array_equal(ours.partial_fit(mapped(X)).transform(X), theirs.partial_fit(X).transform(X))
+
+
+@pytest.mark.parametrize(
+    "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=MORE) for kind in SMALL[N_QUICK:])], ids=str
+)
+def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator, monkeypatch):
+    """What a variant draws for held-out rows does not depend on where they are: batches are the same."""
+    X = DIGITS[:240]
+    at_hand = clone(estimator).fit(X)
+    monkeypatch.setattr(skae._rows, "_room_on", lambda device: 0)  # noqa: ARG005
+    read = clone(estimator).fit(X)
+    assert read.validation_loss_curve_ == at_hand.validation_loss_curve_
+    np.testing.assert_array_equal(read.transform(X), at_hand.transform(X))
 
 
 def test_any_array_that_slices_is_read_batch_by_batch(monkeypatch):

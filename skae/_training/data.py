@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skae._rows import Pair, Rows, ScaledRows
+from skae._rows import Pair, Rows, ScaledRows, rows_at_once
 from skae.nn._module import placed
 
-JUDGED_AT_ONCE = 1024  # held-out samples
+JUDGED_AT_ONCE = 1024  # held-out samples, or fewer if they are wide
 
 
 class IndexedDataset(Dataset):
@@ -119,11 +119,10 @@ class BatchLoader:
 
 
 class HeldOutLoader(BatchLoader):
-    """Batches of held-out samples in their order: larger ones, if the samples need not be read first."""
+    """Larger batches of held-out samples, in their order: the same wherever they are, for noise is drawn for each."""
 
     def __init__(self, dataset, batch_size):
-        resident = isinstance(dataset.rows, torch.Tensor)
-        super().__init__(dataset, max(batch_size, JUDGED_AT_ONCE) if resident else batch_size)
+        super().__init__(dataset, max(batch_size, min(JUDGED_AT_ONCE, rows_at_once(dataset.rows.shape[1]))))
 
 
 def _ordered(index, n, generator):
