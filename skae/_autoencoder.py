@@ -1,5 +1,7 @@
 """The plain autoencoder: a nonlinear PCA."""
 
+from typing import ClassVar
+
 from skae._base import BaseAutoencoder
 from skae._parameters import (
     ArchitectureParameter,
@@ -255,4 +257,4 @@ class Autoencoder(
     (450, 64)
     """
 
-    module_class = AutoencoderModule
+    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule

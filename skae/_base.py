@@ -3,10 +3,10 @@
 import contextlib
 import itertools
 import warnings
-from abc import ABCMeta, abstractmethod
+from abc import ABCMeta
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -45,11 +45,9 @@ from skae._training.progress import CallbackSupportMixin, FitProgress, with_call
 from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
 from skae._training.users import check_callbacks, copy_callbacks, named_callbacks
-from skae._typing import (
-    MatrixLike,
-    typed,
-)
+from skae._typing import FloatArray, MatrixLike, typed
 from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, checked_groups, choose_validation, given_validation
+from skae.nn import AutoencoderModule
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
@@ -84,10 +82,7 @@ class BaseAutoencoder(
     A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
-    @property
-    @abstractmethod
-    def module_class(self):
-        """The :class:`~skae.nn.AutoencoderModule` that holds the variant's formula."""
+    module_class: ClassVar[type[AutoencoderModule]]  # it holds the variant's formula
 
     _neutral = NEUTRAL
 
@@ -107,7 +102,7 @@ class BaseAutoencoder(
         """What is asked of the size of the code."""
         return self.n_components
 
-    def module_params(self, moments, scale):  # noqa: ARG002 - a variant's
+    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - a variant's
         """Return what the variant's module takes besides what each takes: a hook of a variant.
 
         Parameters
@@ -129,7 +124,7 @@ class BaseAutoencoder(
         """Whether training starts at a solution, and not at random."""
         return blueprint.linear
 
-    def initial_solution(self, rows, blueprint, seed):
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
         """Return where training starts, the linear optimum of the variant's objective: a hook of a variant.
 
         Parameters

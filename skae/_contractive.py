@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import field, replace
 from numbers import Real
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -365,7 +365,7 @@ class ContractiveAutoencoder(
     True
     """
 
-    module_class = ContractiveModule
+    module_class: ClassVar[type[AutoencoderModule]] = ContractiveModule
     n_components: CodeSize = field(default=32, kw_only=False)
 
     @typed(in_kind)
@@ -392,12 +392,12 @@ class ContractiveAutoencoder(
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
         return np.concatenate(norms)
 
-    def module_params(self, moments, scale):  # noqa: ARG002 - the base's signature
+    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
         method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
-    def initial_solution(self, rows, blueprint, seed):
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
         return self._shrunken(super().initial_solution(rows, blueprint, seed))
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature

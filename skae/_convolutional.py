@@ -241,7 +241,7 @@ class ConvolutionalAutoencoder(
     (300, 64)
     """
 
-    module_class = AutoencoderModule
+    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule
 
     @property
     def _architecture(self):

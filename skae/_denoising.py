@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import field, replace
 from numbers import Real
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -27,8 +27,10 @@ from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_fal
 from skae._scaling import Moments
 from skae._typing import (
     CodeSize,
+    FloatArray,
     MatrixLike,
 )
+from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
@@ -305,7 +307,7 @@ class DenoisingAutoencoder(
     True
     """
 
-    module_class = DenoisingModule
+    module_class: ClassVar[type[AutoencoderModule]] = DenoisingModule
     n_components: CodeSize = field(default=64, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
@@ -368,7 +370,7 @@ class DenoisingAutoencoder(
     def _clean_rows(self, y):
         return y if len(shape_of(y)) == 2 else None
 
-    def module_params(self, moments, scale):
+    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:
         low, high = moments.seen.low, moments.seen.high
         if self.scale != "standard":  # all features have one unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
@@ -384,7 +386,7 @@ class DenoisingAutoencoder(
             "emphasis": self.emphasis,
         }
 
-    def initial_solution(self, rows, blueprint, seed):
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
         if not has_denoising_start(rows):
             start = super().initial_solution(rows.clean, blueprint, seed)
             if not rows.are_pairs:

@@ -31,7 +31,7 @@ from skae._tensors import on_device
 from skae._threads import torch_threads, work_of_a_row
 from skae._torch_state import usual_torch
 from skae._training.make import make_net, settle
-from skae._training.net import AutoencoderNet
+from skae._training.net import NeuralNet
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
 from skae._typing import FloatArray, MatrixLike, StrPath, typed
@@ -57,7 +57,7 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
     validation_loss_curve_: list[float]
     encoder_: Encoder
     decoder_: Decoder
-    net_: AutoencoderNet
+    net_: NeuralNet
     n_samples_: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]

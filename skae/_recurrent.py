@@ -242,7 +242,7 @@ class LSTMAutoencoder(
     (300, 64)
     """
 
-    module_class = AutoencoderModule
+    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule
 
     @property
     def _architecture(self):

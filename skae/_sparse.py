@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -463,7 +463,7 @@ class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameter
     (100, 64)
     """
 
-    module_class = SparseModule
+    module_class: ClassVar[type[AutoencoderModule]] = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
     n_components: int = field(default=256, kw_only=False)
     hidden_layer_sizes: LayerSizes = ()
@@ -490,7 +490,7 @@ class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameter
                 "can't have more active units than there are."
             )
 
-    def module_params(self, moments, scale):  # noqa: ARG002 - the base's signature
+    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         # of "kl", so many orthogonal atoms as are active at once are as long as a row
         length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components)) if self.sparsity == "kl" else 1.0
         return {
@@ -501,7 +501,7 @@ class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameter
             "length": length,
         }
 
-    def initial_solution(self, rows, blueprint, seed):
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
         n_units, target = self.n_components, self.sparsity_target
         generator = torch.Generator().manual_seed(seed)
         some = torch.randperm(len(rows), generator=generator)[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values

@@ -20,6 +20,7 @@ from skae._training.checkpoint import Checkpoint
 from skae._training.users import named_callbacks
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
+from skae.nn import AutoencoderModule
 
 # what a layer that is given as an int has from the stack
 SHARED = (
@@ -257,7 +258,7 @@ class StackedAutoencoder(
     >>> classic = StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False)
     """
 
-    module_class = StackedModule
+    module_class: ClassVar[type[AutoencoderModule]] = StackedModule
     _more_shaping = ("layers", "pretrain")
     _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
     layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
@@ -413,7 +414,7 @@ class StackedAutoencoder(
     def _has_start(self, blueprint):  # noqa: ARG002 - the base's signature
         return self.pretrain
 
-    def initial_solution(self, rows, blueprint, seed):  # noqa: ARG002 - the base's signature
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:  # noqa: ARG002 - the base's signature
         return StackedStart(self._stack)
 
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature

@@ -4,7 +4,7 @@ import math
 import warnings
 from dataclasses import field
 from numbers import Integral, Real
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -355,7 +355,7 @@ class VariationalAutoencoder(
     (2, 5, 64)
     """
 
-    module_class = VariationalModule
+    module_class: ClassVar[type[AutoencoderModule]] = VariationalModule
     _more_shaping = ("beta",)
     n_components: int = field(default=10, kw_only=False)
     loss: Literal["squared_error", "binary_cross_entropy"] = "squared_error"
@@ -555,7 +555,7 @@ class VariationalAutoencoder(
                 "for the variances of codes. Set dense_code=True."
             )
 
-    def module_params(self, moments, scale):
+    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = moments.variance * np.square(per_unit)
         return {
@@ -564,7 +564,7 @@ class VariationalAutoencoder(
             "warm_up": WARM_UP if self.init == "random" else 0.0,
         }
 
-    def initial_solution(self, rows, blueprint, seed):
+    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
         formula = blueprint.formula
         least_noise = LEAST_NOISE * formula["variance"]
         return probabilistic_start(rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise)

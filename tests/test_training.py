@@ -222,7 +222,7 @@ def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
     monkeypatch.setattr(torch, "compile", without_a_compiler)
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 4, "random_state": 0}
     compiled = Autoencoder(net_params={"compile": True}, **settings).fit(X)
-    assert n_compiled >= 1
+    assert n_compiled == 1
     np.testing.assert_allclose(compiled.transform(X), Autoencoder(**settings).fit(X).transform(X), atol=1e-3)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 from skorch.callbacks import Callback
 
@@ -54,11 +55,16 @@ class Checkpoint(Callback):
     True
     """
 
-    def __init__(self, folder, interval=1):
-        self.folder = folder
-        self.interval = interval
+    path_: Path
+    run_: dict[str, str]
+    seed_: int
+    state_: dict[str, Any] | None
 
-    def __getstate__(self):
+    def __init__(self, folder: str | os.PathLike[str], interval: int = 1) -> None:
+        self.folder: str | os.PathLike[str] = folder
+        self.interval: int = interval
+
+    def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"folder": os.fspath(self.folder)}  # a path of another system could not be unpickled
 
     def _below(self, name):
@@ -106,7 +112,7 @@ class Checkpoint(Callback):
         """Whether the fit of the file had trained to its end."""
         return bool(getattr(self, "state_", None)) and self.state_["finished"]
 
-    def on_epoch_end(self, net, **kwargs):
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write where the training stands; the last epoch is written at the end.
 
         Parameters
@@ -121,7 +127,7 @@ class Checkpoint(Callback):
         if len(net.history) % self.interval == 0 and not is_last:
             self._write_training(net, finished=False)
 
-    def on_train_end(self, net, **kwargs):
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Write that the training is finished.
 
         Parameters

@@ -122,9 +122,6 @@ class AutoencoderNet(NeuralNet):
         self.optimizer_ = self.optimizers_[-1]
         places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the network that is kept draws as it would alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
-        losses = [module.losses for module in self.ensemble_.trained]
-        params = self.get_params_for("compile")
-        self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
         self.processes_ = processes(torch.device(self.device))
         self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
         self.limit_ = self.start_ = None  # of the loss, for each network
@@ -194,6 +191,8 @@ class AutoencoderNet(NeuralNet):
         first = self.ensemble_.members[0]
         self.at_once_ = rows_at_once(first, torch.device(self.device)) if first.separable else None
         self.stops_, self.held_out_ = False, dataset.held_out
+        losses, params = [module.losses for module in self.ensemble_.trained], self.get_params_for("compile")
+        self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
         self.processes_.equalise(self.ensemble_.tensors.values())
         self.ensemble_.draw_from(self.generators_)
         try:
