@@ -29,10 +29,9 @@ from torch import distributed, multiprocessing
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _base
 from skae._rows import ScaledRows
-from skae._training.selection import train_surely
-from skae._training import AutoencoderNet
+from skae._training import train as train_module
+from skae._training.net import AutoencoderNet, make_net
 from skae.architectures import Convolutional
-from skae.nn import Siblings
 
 ROUNDS = 3
 
@@ -86,25 +85,24 @@ def apart(weights, others):
 
 def weights_in_float64(estimator, X):
     """Weights at the end of a training in float64; what comes after it is left out."""
-    found, init, on_device = {}, Siblings.__init__, ScaledRows.on_device
+    found, train, on_device = {}, _base.train, ScaledRows.on_device
 
-    def doubled(siblings, *args):
-        init(siblings, *args)
-        siblings.double()
+    def doubled(members, **settings):
+        return make_net([member.double() for member in members], **settings)
 
     def enough(*args, **kwargs):
-        module = train_surely(*args, **kwargs).module
+        module = train(*args, **kwargs).module
         found.update({name: weight.detach().numpy().copy() for name, weight in module.named_parameters()})
         raise StopIteration
 
-    Siblings.__init__, _base.train_surely = doubled, enough
+    train_module.make_net, _base.train = doubled, enough
     ScaledRows.on_device = lambda rows, device: on_device(rows, device).double()
     try:
         clone(estimator).fit(X)
     except StopIteration:
         return found
     finally:
-        Siblings.__init__, ScaledRows.on_device, _base.train_surely = init, on_device, train_surely
+        train_module.make_net, ScaledRows.on_device, _base.train = make_net, on_device, train
 
 
 @contextlib.contextmanager
