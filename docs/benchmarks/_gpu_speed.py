@@ -18,8 +18,9 @@ from _systems import Net
 from torch import nn
 
 import skae
-from skae._training import make_net
-from skae.nn import Siblings
+from skae._training.callbacks import GRADIENT_NORM
+from skae._training.net import make_net
+from skae.nn._ensemble import clip_gradients
 
 NARROW, MIDDLE, WIDE = (10, 32, 2), (30, 64, 16), (784, 512, 256, 32)
 PRECISIONS = ("float32", "TF32", "bfloat16")
@@ -168,7 +169,9 @@ class Ours:
         modules = [copy.deepcopy(fitted.net_.module_) for _ in range(members)]
         settings = fitted._settings | {"device": torch.device(device), "batch_size": batch_size, "max_iter": 9}
         settings["mixed_precision"] = precision == "bfloat16"
-        self.net, self.rows = make_net(Siblings(modules, device), len(X), **settings), torch.tensor(X, device=device)
+        self.net, self.rows = make_net(modules, **settings), torch.tensor(X, device=device)
+        self.net.at_once_, self.net.n_steps_ = None, settings["max_iter"] * max(1, round(len(X) / batch_size))
+        self.net.limit_ = math.inf  # it is found in the first epoch
         if graphed:
             for group in self.net.optimizer_.param_groups:
                 group["capturable"], group["lr"] = True, torch.tensor(float(group["lr"]), device=device)
@@ -185,12 +188,14 @@ class Ours:
 
     def bare_step(self):
         """Take the same step without what the host decides: this can be captured."""
-        module = self.net.module_
+        ensemble, (weights,) = self.net.ensemble_, self.net.ensemble_.weights
+        for weight in weights.values():
+            weight.grad = None
         with precise(self.precision, self.device):
-            terms = module.losses(self.rows[self.index]).values()
+            terms = ensemble.losses(self.rows[self.index]).values()
             loss = sum(term.reshape(len(term), -1).mean(dim=1) for term in terms)  # (m,)
-        module.differentiate(loss.sum())
-        module.clip_gradients(1.0)
+        loss.sum().backward(inputs=list(weights.values()))
+        clip_gradients([weight.grad for weight in weights.values()], GRADIENT_NORM, len(ensemble.members))
         self.net.optimizer_.step()
 
 
@@ -403,7 +408,7 @@ def many(device, short):
 
 
 def compiled(device, short):
-    """Print what `compile=True` costs and gains."""
+    """Print what `{"compile": True}` costs and gains."""
     sizes = MIDDLE if short else WIDE
     X = made_up(1200 if short else 20_000, sizes[0], sizes[-1])
     hand = ByHand(lambda: Net(sizes, True, nn.GELU), X, device, 128, compiled=True)
@@ -411,7 +416,7 @@ def compiled(device, short):
     print(f"by hand: {seconds_of(hand.epoch, device):.3f} s an epoch, the first {first:.1f} s", flush=True)
     scores = {}
     for is_compiled in (False, True):
-        one = autoencoder(sizes, device=device, batch_size=128, compile=is_compiled)
+        one = autoencoder(sizes, device=device, batch_size=128, net_params={"compile": is_compiled})
         each, rest = epoch_of(one, X, device, 1 if short else 6)
         scores[is_compiled] = one.score(X)
         print(

@@ -25,16 +25,29 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 from torch import distributed, multiprocessing
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _base
 from skae._rows import ScaledRows
-from skae._training import AutoencoderNet
-from skae._training.selection import train_surely
+from skae._training import train as train_module
+from skae._training.net import make_net
 from skae.architectures import Convolutional
-from skae.nn import Siblings
 
 ROUNDS = 3
+EPOCHS = []  # seconds and a processor's seconds of each
+
+
+class Watch(Callback):
+    """Times epochs."""
+
+    def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
+        """Note when it begins."""
+        self.start_ = time.perf_counter(), time.process_time()
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: ARG002
+        """Note how long it took."""
+        EPOCHS.append((time.perf_counter() - self.start_[0], time.process_time() - self.start_[1]))
 
 
 def join(rank, folder, name):
@@ -86,25 +99,24 @@ def apart(weights, others):
 
 def weights_in_float64(estimator, X):
     """Weights at the end of a training in float64; what comes after it is left out."""
-    found, init, on_device = {}, Siblings.__init__, ScaledRows.on_device
+    found, train, on_device = {}, _base.train, ScaledRows.on_device
 
-    def doubled(siblings, *args):
-        init(siblings, *args)
-        siblings.double()
+    def doubled(members, **settings):
+        return make_net([member.double() for member in members], **settings)
 
     def enough(*args, **kwargs):
-        module = train_surely(*args, **kwargs).module
+        module = train(*args, **kwargs).module
         found.update({name: weight.detach().numpy().copy() for name, weight in module.named_parameters()})
         raise StopIteration
 
-    Siblings.__init__, _base.train_surely = doubled, enough
+    train_module.make_net, _base.train = doubled, enough
     ScaledRows.on_device = lambda rows, device: on_device(rows, device).double()
     try:
         clone(estimator).fit(X)
     except StopIteration:
         return found
     finally:
-        Siblings.__init__, ScaledRows.on_device, _base.train_surely = init, on_device, train_surely
+        train_module.make_net, ScaledRows.on_device, _base.train = make_net, on_device, train
 
 
 @contextlib.contextmanager
@@ -120,15 +132,6 @@ def alone():
 def times(rank, folder):
     """Time epochs, training and held-out rows, of two processes and of one in turn."""
     torch.set_num_threads(1)
-    epochs, fit_loop = [], AutoencoderNet.fit_loop
-
-    def timed(net, *args, **kwargs):
-        start = time.perf_counter(), time.process_time()
-        fit_loop(net, *args, **kwargs)
-        epochs.append((time.perf_counter() - start[0], time.process_time() - start[1]))
-        return net
-
-    AutoencoderNet.fit_loop = timed
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((16384, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))
     nets = {  # name: rows, batch size, the rest
@@ -139,18 +142,18 @@ def times(rank, folder):
     }
     for place, (name, (n, batch_size, params)) in enumerate(nets.items()):
         params |= {"max_iter": 2, "learning_rate": 1e-3, "early_stopping": False, "random_state": 0}
-        estimator = Autoencoder(64, batch_size=batch_size, **params)
+        estimator = Autoencoder(64, batch_size=batch_size, callbacks=[Watch], **params)
         by_two, by_one = [], []
         for i in range(ROUNDS):
             join(rank, folder, f"{place} {i}")
-            epochs.clear()
+            EPOCHS.clear()
             estimator.fit(X[:n])
-            by_two += epochs
+            by_two += EPOCHS
             if rank == 0:
-                epochs.clear()
+                EPOCHS.clear()
                 with alone():
                     estimator.fit(X[:n])
-                by_one += epochs
+                by_one += EPOCHS
             distributed.barrier()
             distributed.destroy_process_group()
         if rank == 0:

@@ -21,8 +21,9 @@ from sklearn.feature_extraction.image import PatchExtractor
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from skae import Autoencoder, _training
+from skae import Autoencoder
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from skae._training.callbacks import OneCycle
 
 N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits": 8, "patches": 8, "fashion": 32}
 
@@ -85,8 +86,8 @@ CHANGES = {
     "twice as wide": widths(2, 1 / 2),
     "rate .005": always(learning_rate=0.005),
     "rate .02": always(learning_rate=0.02),
-    "schedule: constant": mock.patch.object(_training, "rate_at", return_value=0.3),
-    "schedule: linear to zero": mock.patch.object(_training, "rate_at", lambda step, n_steps: 1 - step / n_steps),
+    "schedule: constant": mock.patch.object(OneCycle, "rate_at", return_value=0.3),
+    "schedule: linear to zero": mock.patch.object(OneCycle, "rate_at", lambda _, step, n_steps: 1 - step / n_steps),
     "ReLU": always(activation="relu"),
     "SiLU": always(activation="silu"),
     "tanh": always(activation="tanh"),

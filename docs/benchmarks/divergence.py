@@ -15,7 +15,8 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
-from skae import Autoencoder, SparseAutoencoder, VariationalAutoencoder, _training
+from skae import Autoencoder, SparseAutoencoder, VariationalAutoencoder
+from skae._training import callbacks
 from skae.metrics import reconstruction_scorer
 
 DATA = {
@@ -30,8 +31,8 @@ RATES = ("auto", 0.1, 1.0, 10.0, 1e3)
 def main():
     """Print a row for each estimator and table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--lower-rate", type=float, default=_training.LOWER_RATE)
-    _training.LOWER_RATE = parser.parse_args().lower_rate
+    parser.add_argument("--lower-rate", type=float, default=callbacks.LOWER_RATE)
+    callbacks.LOWER_RATE = parser.parse_args().lower_rate
     print(("{:40s}{:>8s}" + len(RATES) * "{:>22}").format("test R² (epoch kept)", "PCA", *RATES))
     for of_class, k in KINDS.items():
         for name, X in DATA.items():

@@ -20,7 +20,7 @@ steps: one step of training, against loops written by hand.
 epochs: epochs and whole fits, against loops written by hand.
 images: the same for convolutions and LSTMs.
 many: the same for 1,000,000 rows.
-compiled: `compile=True`.
+compiled: `net_params={"compile": True}`.
 """
 
 import argparse
@@ -48,6 +48,7 @@ from sklearn.model_selection import GridSearchCV
 import skae
 from skae import _rows
 from skae.architectures import Convolutional, Recurrent
+from skae.callbacks import Checkpoint
 
 PARTS = {  # and the seconds that each may take
     "kinds": 240,
@@ -196,8 +197,8 @@ def check_uses(device, short):
 
     def resumed():
         with tempfile.TemporaryDirectory() as folder:
-            whole = clone(one).set_params(checkpoint=f"{folder}/one").fit(X)
-            again = clone(one).set_params(checkpoint=f"{folder}/one").fit(X)  # it goes on from the last epoch
+            whole = clone(one).set_params(callbacks=[Checkpoint(f"{folder}/one")]).fit(X)
+            again = clone(whole).fit(X)  # it resumes from the last epoch
             return np.array_equal(whole.transform(X), again.transform(X)), "same bits"
 
     def streamed_rows():

@@ -25,6 +25,8 @@ from sklearn.datasets import load_digits
 
 from skae import Autoencoder, DenoisingAutoencoder, VariationalAutoencoder
 from skae._files import read_file
+from skae._training.checkpoint import FILE
+from skae.callbacks import Checkpoint
 
 SETTINGS = {"n_components": 8, "hidden_layer_sizes": 64, "early_stopping": False, "random_state": 0}
 ESTIMATORS = (Autoencoder, DenoisingAutoencoder, VariationalAutoencoder)
@@ -86,7 +88,7 @@ def run(estimator, X, n_kills, rng):
         counts = {"kills": 0, "in a write": 0, "damaged": 0, "bit-equal": 0}
         while counts["kills"] < n_kills:
             checkpoint, result = Path(tempfile.mkdtemp(dir=folder)), folder / "result"
-            fit = clone(estimator).set_params(checkpoint=checkpoint), X, result
+            fit = clone(estimator).set_params(callbacks=[Checkpoint(checkpoint)]), X, result
             within = rng.choice([None, None, *IN_A_WRITE])
             child = fit_in_a_child(*fit, (within, rng.randint(1, estimator.max_iter)) if within else None)
             if within is None:

@@ -45,21 +45,20 @@ def made(name, d):
 
 def measure(name, kind, answers):
     """Fit in this process, and send back seconds, peak and weights."""
-    import skae._selection
     import torch
 
-    import skae._training
+    from skae._training.net import AutoencoderNet
 
     torch.set_num_threads(1)
     made(name, 40).set_params(max_iter=1).fit(made_up(40, 40, 5))
-    n_networks, n_weights, train = [0], [0], skae._training.train
+    n_networks, n_weights, train = [0], [0], AutoencoderNet.train
 
     def counted(net, *args, **kwargs):
-        n_networks.append(len(net.module_.members))
-        n_weights.append(sum(weight.numel() for weight in net.module_.weights.values()))
-        yield from train(net, *args, **kwargs)
+        n_networks.append(len(net.ensemble_.members))
+        n_weights.append(sum(weight.numel() for of_one in net.ensemble_.weights for weight in of_one.values()))
+        return train(net, *args, **kwargs)
 
-    skae._selection.train = counted
+    AutoencoderNet.train = counted
     X = table(kind)
     estimator, start = made(name, X.shape[1]), time.process_time()
     with Peak("VmRSS") as peak:
