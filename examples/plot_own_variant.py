@@ -55,7 +55,8 @@ class DistanceAutoencoder(Autoencoder):
         super().__init__(n_components, max_iter=max_iter, random_state=random_state)
         self.alpha = alpha
 
-    def module_params(self, moments, scale):  # noqa: ARG002 - what the module takes
+    def module_params(self, moments, scale):  # noqa: ARG002 - the hook's signature
+        """What the module takes besides what each takes."""
         return {"alpha": self.alpha}
 
 

@@ -351,7 +351,9 @@ class BaseAutoencoder(
             if is_first():  # the others need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
                 if others:
-                    counts["callbacks"] = [(name, getattr(each, "get_params", dict)()) for name, each in others]
+                    counts["callbacks"] = [
+                        (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
+                    ]
                 if fold_networks.get() is not None:  # which another run's file lacks
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}

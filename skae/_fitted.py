@@ -121,6 +121,9 @@ class FittedMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transformer
         state = super().__getstate__().copy()
         for name in ("_modules", "_work", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
+        if of_file.get() and "_settings" in state:  # those that the parameters name now
+            now = {"callbacks": self.callbacks, "net_params": self.net_params}
+            state["_settings"] = state["_settings"] | now
         if of_file.get():  # for another process or system: without who watches in this one, and its kind of paths
             state = {
                 name: os.fspath(value) if isinstance(value, PurePath) else value

@@ -14,6 +14,7 @@ from skorch.callbacks import (
     Callback,
     EarlyStopping,
     EpochScoring,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
     PrintLog,
@@ -24,6 +25,7 @@ from skorch.callbacks import Checkpoint as BestWeights
 from skorch.exceptions import SkorchException
 
 from skae import Autoencoder, DenoisingAutoencoder, StackedAutoencoder
+from skae.callbacks import Checkpoint
 
 SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=3, early_stopping=False, random_state=0)
 EVENTS = ("train_begin", "epoch_begin", "batch_begin", "grad_computed", "batch_end", "epoch_end", "train_end")
@@ -102,7 +104,7 @@ def test_all_events_fire_in_skorchs_order(digits, as_rows):
 
 def test_events_that_nobody_listens_to_cost_nothing(digits):
     fitted = clone(SMALL).set_params(callbacks=[EarlyStopping(patience=99)]).fit(digits)
-    assert not fitted.net_.history[-1]["batches"]
+    assert fitted.net_.history[-1]["batches"] == [{}]  # where skorch's Checkpoint looks
 
 
 def test_the_history_is_numbers(digits):
@@ -343,6 +345,59 @@ def test_logs_and_files(digits, tmp_path, capsys):
     np.testing.assert_allclose(other.predict(digits), fitted.net_.predict(digits), rtol=1e-3, atol=1e-3)
 
 
+def test_a_checkpoint_of_skorchs_needs_no_other(digits, tmp_path):
+    clone(SMALL).set_params(callbacks=[BestWeights(dirname=tmp_path)]).fit(digits)
+    assert (tmp_path / "params.pt").exists()
+
+
+def test_the_selection_is_ours(digits):
+    worst = EarlyStopping(monitor="train_loss", lower_is_better=False, patience=50, load_best=True)
+    estimator = clone(SMALL).set_params(max_iter=12)
+    expected = estimator.fit(digits).transform(digits)
+    np.testing.assert_array_equal(estimator.set_params(callbacks=[worst]).fit(digits).transform(digits), expected)
+
+
+@pytest.mark.parametrize("as_rows", [lambda X: X, large], ids=["folds", "one validation set"])
+def test_frozen_weights_stay(digits, as_rows):
+    clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(as_rows(digits))
+    first, last = SEEN
+    assert len(first) == (1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with the rivals
+    for before, after in zip(first, last, strict=True):
+        for name, weight in before.items():
+            assert torch.equal(weight, after[name]) == name.startswith("encoder."), name
+
+
+class Weights(Callback):
+    """Copies the weights of all networks that train, at the beginning and at the end."""
+
+    def on_train_begin(self, net, **kwargs):  # noqa: ARG002
+        SEEN.append([{name: w.detach().clone() for name, w in each.items()} for each in net.ensemble_.weights])
+
+    def on_train_end(self, net, **kwargs):  # noqa: ARG002
+        self.on_train_begin(net)
+
+
+def test_a_checkpoint_comes_last(digits, tmp_path):
+    class BrokenOffError(Exception):
+        pass
+
+    class Breaking(Callback):
+        def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
+            if len(net.history) == 3 and not SEEN:
+                SEEN.append("broken off")
+                raise BrokenOffError
+
+    schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    whole = clone(SMALL).set_params(callbacks=[schedule]).fit(digits)
+    broken = clone(SMALL).set_params(callbacks=[Checkpoint(tmp_path), schedule, Breaking])
+    with pytest.raises(BrokenOffError):
+        broken.fit(digits)
+    resumed = broken.fit(digits)
+    assert resumed.loss_curve_ == whole.loss_curve_
+    assert resumed.net_.history[:, "event_lr"] == whole.net_.history[:, "event_lr"]
+    np.testing.assert_array_equal(resumed.transform(digits), whole.transform(digits))
+
+
 def test_layers_are_trained_with_the_stacks(digits):
     stack = StackedAutoencoder((8, 3), activation="tanh", max_iter=2, random_state=0)
     stack.set_params(net_params={"optimizer": torch.optim.RAdam}, callbacks=[Rates]).fit(digits)
@@ -446,3 +501,23 @@ def test_a_net_may_be_trained_further(digits):
     assert net.get_loss(net.forward(digits), torch.tensor(digits)).item() < before
     assert isinstance(clone(net), type(net))
     net.set_params(callbacks=[], optimizer__lr=0.001)
+
+
+@pytest.mark.parametrize("schedule", [None, LRScheduler("StepLR", step_size=1)], ids=["ours", "a user's"])
+def test_each_further_training_has_its_rates(digits, schedule):
+    callbacks = [schedule, Rates] if schedule else [Rates]
+    net = clone(SMALL).set_params(callbacks=callbacks, learning_rate=0.01).fit(digits).net_
+    SEEN.clear()
+    net.partial_fit(digits)
+    once = max(SEEN)
+    net.partial_fit(digits)
+    if schedule is None:
+        assert max(SEEN) == once == pytest.approx(0.01, rel=0.05)
+
+
+def test_a_file_has_the_callbacks_that_are_named_now(digits, tmp_path):
+    fitted = clone(SMALL).set_params(callbacks=[EarlyStopping()]).fit(digits)
+    with pytest.raises(TypeError, match="print"):
+        fitted.save(tmp_path / "file")
+    fitted.set_params(callbacks=None).save(tmp_path / "file")
+    np.testing.assert_array_equal(Autoencoder.load(tmp_path / "file").transform(digits), fitted.transform(digits))

@@ -19,7 +19,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from skae._checkpoint import FILE
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 

@@ -47,11 +47,6 @@ class OneCycle(OwnCallback):
             return progress / WARM_UP
         return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
 
-    def on_train_begin(self, net, **kwargs):
-        """Note the highest rates."""
-        for group in net.optimizer_.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-
     def on_batch_begin(self, net, training=False, **kwargs):
         """Set the rate of the step."""
         if not training:
@@ -59,6 +54,11 @@ class OneCycle(OwnCallback):
         rate = self.rate_at(net.steps_done_, net.n_steps_)
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * rate
+
+    def on_train_end(self, net, **kwargs):
+        """Leave the highest rates to a training that may come."""
+        for group in net.optimizer_.param_groups:
+            group["lr"] = group["initial_lr"]
 
 
 class ConstantRate(OneCycle):

@@ -6,7 +6,7 @@ import os
 import re
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from skorch.callbacks import Callback
 
@@ -55,6 +55,7 @@ class Checkpoint(Callback):
     True
     """
 
+    is_last: ClassVar[bool] = True  # of the callbacks
     path_: Path
     run_: dict[str, str]
     seed_: int

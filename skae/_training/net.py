@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import GradientNormClipping, LRScheduler
+from skorch.callbacks import GradientNormClipping, LRScheduler, ParamMapper
 from torch.utils.data import DataLoader
 
 from skae._devices import what_torch_sets_undone
@@ -113,7 +113,8 @@ class AutoencoderNet(NeuralNet):
 
         The networks are one module in training only if each takes the steps that it would take by itself.
         """
-        is_batched = self.optimizer in ELEMENTWISE and not self._users_hear("on_grad_computed")
+        alone = self._users_hear("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
+        is_batched = self.optimizer in ELEMENTWISE and not alone
         self.ensemble_ = ModuleEnsemble(self.members or [self.module_], is_batched)
         self.optimizers_ = []
         for weights in self.ensemble_.weights:
@@ -185,7 +186,8 @@ class AutoencoderNet(NeuralNet):
         resume : dict, default=None
             What `training_state` gave after some of these epochs.
         """
-        others, self.callbacks_ = self.callbacks_, [*own, *self.callbacks_]
+        others, last = self.callbacks_, lambda pair: getattr(pair[1], "is_last", False)
+        self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint is of all that others have done
         self.listening_ = {}
         self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")
         first = self.ensemble_.members[0]
@@ -203,7 +205,10 @@ class AutoencoderNet(NeuralNet):
             n_done, self.n_steps_ = len(self.history), None
             if not self.is_stream:
                 n_batches = BatchLoader.count(len(dataset), self.batch_size)
-                self.steps_done_, self.n_steps_ = n_done * n_batches, epochs * n_batches
+                n_skipped = 0 if resume else n_done  # a training by itself has a cycle of its own
+                self.steps_done_, self.n_steps_ = (n_done - n_skipped) * n_batches, (epochs - n_skipped) * n_batches
+            for group in self.optimizer_.param_groups:
+                group["initial_lr"] = group.get("initial_lr" if resume else "lr")
             self.notify("on_train_begin", X=dataset, y=None)
             if resume is not None:
                 load_rates(self, resume)
@@ -251,6 +256,9 @@ class AutoencoderNet(NeuralNet):
     def pass_over(self, iterator, training, prefix, step_fn, *, tells=True, **fit_params):
         """Pass once over the samples, and leave what is found out on the device; callbacks may be told of batches."""
         self.ensemble_.train(training)
+        for weights in self.ensemble_.weights[:-1]:
+            for name, kept in self.ensemble_.weights[-1].items():
+                weights[name].requires_grad_(kept.requires_grad)  # a callback may have frozen it
         sums, n_rows, held_out, judged = {}, 0, {}, []
         with contextlib.nullcontext() if training else self._judging():
             for rows, clean in iterator:
@@ -304,6 +312,8 @@ class AutoencoderNet(NeuralNet):
 
     def _record_epoch(self, found, terms):
         """Record the mean of each term of the loss; of folds the mean loss alone."""
+        if self._users and not self.shows_batches_:
+            self.history.new_batch()  # where some of skorch's callbacks look, such as Checkpoint
         self.train_losses_ = found["train"].sum(axis=0)  # (m,)
         self.is_finite_ = bool(found["finite"]) and np.isfinite(self.train_losses_).all()
         for name, mean in zip([*terms["train"], "loss"], [*found["train"], self.train_losses_], strict=True):
@@ -374,7 +384,7 @@ class AutoencoderNet(NeuralNet):
         precision = contextlib.nullcontext()
         if self.mixed_precision:
             precision = torch.autocast(rows.device.type, torch.bfloat16)
-        weights = list(self.ensemble_.weights[place].values())
+        weights = [weight for weight in self.ensemble_.weights[place].values() if weight.requires_grad]
         try:
             with precision:
                 losses = functools.partial(self._losses, place)

@@ -50,6 +50,9 @@ def load_rates(net, state):
     """Set the learning rates of the next step: a schedule that begins takes a step by itself."""
     for group, rates in zip(net.optimizer_.param_groups, state["rates"], strict=True):
         group.update(rates)
+    for _, callback in net.callbacks_:
+        if getattr(callback, "lr_scheduler_", None) is not None:  # what skorch records
+            callback.lr_scheduler_._last_lr = [group["lr"] for group in net.optimizer_.param_groups]
 
 
 def read_curves(net):

@@ -107,6 +107,8 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         n_epochs = len(resume["curves"]["train_loss"]) if checkpoint._is_finished else n_epochs
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
+    if best is not None:
+        best.on_train_end(net)  # whatever a user's callback has loaded
     release(net)
     if best is None:
         rollback.warn("What is kept is the last epoch that did not.")

@@ -53,6 +53,7 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
         *("save", "load", "to_onnx", "onnx_shape_calculator", "onnx_converter"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
         *("validation_", "set_fit_request"),
+        *("module_class", "module_params", "initial_solution"),  # hooks of a variant
     } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
 
 
