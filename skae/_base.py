@@ -1,77 +1,55 @@
 """The estimator that every variant shares: its parameters, and how it is fitted."""
 
-import contextlib
-import itertools
 import warnings
 from abc import ABCMeta
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import BaseEstimator, _fit_context
 
-from skae._blueprint import Blueprint, read_weights
+from skae._blueprint import read_weights
+from skae._checks import SHAPING, ChecksMixin
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._cudnn import repeatable
 from skae._defaults import (
     MOST_WEIGHTS_OF_RIVALS,
-    affordable,
-    auto_batch_size,
-    auto_hidden_layer_sizes,
-    auto_learning_rate,
-    auto_max_iter,
     prefix_sizes,
 )
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
-from skae._fitted import FittedMixin
+from skae._inference import InferenceMixin
+from skae._module_spec import ModuleSpecMixin
 from skae._onnx import OnnxMixin
 from skae._parameters import NEUTRAL, TrainingParameters
-from skae._pca import auto_n_components, linear_start
-from skae._rows import Rows, ScaledRows, are_same, shape_of
+from skae._pca import linear_start
+from skae._persistence import PersistenceMixin
+from skae._rows import Rows, ScaledRows
 from skae._scaling import Moments
-from skae._seeds import isolated_rng, local_rng
-from skae._shapes import warn_of_doubtful_shape
 from skae._stream import StreamMixin
-from skae._threads import blas_threads, torch_threads, work_of_a_row, work_of_all
+from skae._threads import blas_threads, torch_threads
 from skae._torch_state import usual_torch
-from skae._training.checkpoint import Checkpoint, describe_run, find_checkpoint
-from skae._training.distributed import agreed, is_first, of_first
-from skae._training.labels import RIVAL
+from skae._training.checkpoint import find_checkpoint
+from skae._training.distributed import agreed, of_first
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
 from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
-from skae._training.users import check_callbacks, copy_callbacks, named_callbacks
+from skae._training.users import copy_callbacks
 from skae._typing import FloatArray, MatrixLike, typed
-from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, checked_groups, choose_validation, given_validation
+from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, choose_validation, given_validation
 from skae.nn import AutoencoderModule
-
-# what `warm_start` and `partial_fit` go on from can't have changed
-SHAPING = (
-    *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
-    *("whiten", "loss", "scale"),
-)
-UNCOUNTED = ("callbacks", "random_state", "verbose")  # a run is the same whatever they are
-OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
-HOUSES = (
-    "builtins",
-    "numpy",
-    "pathlib",
-    "skae",
-    "sklearn",
-    "skorch",
-    "torch",
-)  # whose code leaves global generators alone
 
 
 class BaseAutoencoder(
     CallbackSupportMixin,
     OnnxMixin,
     StreamMixin,
-    FittedMixin,
+    ChecksMixin,
+    ModuleSpecMixin,
+    InferenceMixin,
+    PersistenceMixin,
     DocLinkMixin,
     TrainingParameters,
     BaseEstimator,
@@ -161,16 +139,6 @@ class BaseAutoencoder(
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
         return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
-
-    def _checked_target(self, X, y):
-        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
-        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
-            warnings.warn(
-                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
-                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
-                stacklevel=4,
-            )
-        return y
 
     def _clean_rows(self, y):  # noqa: ARG002 - a variant's
         """The rows that those of X are to become, if y holds some; None is X."""
@@ -307,231 +275,6 @@ class BaseAutoencoder(
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
 
-    def _checked_validation(self, X, y, X_val, groups):
-        """Check what judges the epochs."""
-        if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
-            other = "X_val" if X_val is not None else f"cv={self.cv!r}"
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which rows "
-                "judge the epochs. Set validation_fraction='auto', or leave the other out."
-            )
-        if X_val is not None and (groups is not None or self.cv is not None):
-            other = "groups" if groups is not None else f"cv={self.cv!r}"
-            raise ValueError(
-                f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
-            )
-        if X_val is not None and self._clean_rows(y) is not None:
-            raise ValueError(
-                "X_val has no clean rows beside it, which pairs are judged by. Leave X_val out, or set cv."
-            )
-        if X_val is not None:
-            try:
-                X_val = self._checked(X_val, reset=False)
-            except ValueError as error:
-                raise ValueError(f"X_val can't be used: {error}") from error
-        return X_val, checked_groups(groups, X)
-
-    @contextlib.contextmanager
-    def _or_as_before(self):
-        """An estimator is fitted, or as it was: an error or Ctrl-C leaves nothing half done."""
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before  # in one go, which Ctrl-C can't divide
-            raise
-
-    def _draw_seed(self):
-        return int(local_rng(self.random_state).randint(2**31 - 1))
-
-    def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
-        """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
-        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
-        with agreed():
-            if is_first():  # the others need no folder
-                others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
-                if others:
-                    counts["callbacks"] = [
-                        (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
-                    ]
-                if fold_networks.get() is not None:  # which another run's file lacks
-                    counts["the networks that are kept"] = "those of folds too"
-                more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
-                run = describe_run(self, counts, X, self._weights if warm else None, **more)
-                checkpoint._open(run, seed, may_change_seed=self.random_state is None)
-        found = vars(checkpoint) if is_first() else None
-        vars(checkpoint).update(of_first(found))
-        return checkpoint.seed_
-
-    def _state_facts(self, facts, X, y, seed, goes_on, **more):
-        """Say what has to be the same in all processes of a group."""
-        if facts is None:
-            return
-        parameters = self.get_params(deep=False)
-        counts = {name: value for name, value in parameters.items() if name not in OWN}
-        more["clean"] = self._clean_rows(y)
-        facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
-        if self.random_state is not None:
-            facts["the seed of random_state"] = str(seed)
-
-    @property
-    def _is_foreign(self):
-        """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
-        parts = [type(self), self.module_class, *self.get_params().values(), *(self.net_params or {}).values()]
-        parts += [callback for _, callback in named_callbacks(self.callbacks)]
-        owners = [part if callable(part) else type(part) for part in parts]
-        # what `exec` made may have no module
-        return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
-
-    def _isolated(self, seed):
-        return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
-
-    def _work_of_start(self, n_rows, n_features):
-        """Rows x features x components of the PCA that training starts at."""
-        most = min(n_rows, n_features)
-        return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
-
-    def _work_of_step(self, blueprint, n_rows):
-        """Multiply-adds of the largest product of a step on so many rows."""
-        return n_rows * work_of_a_row(blueprint.build(self.module_class), blueprint.sizes[0])
-
-    def _affordable(self, rows, blueprint, n_epochs):
-        """As many folds, None for all, and epochs as don't take too long."""
-        if len(rows) >= rows.shape[1]:
-            return None, n_epochs
-        work = work_of_all(blueprint.build(self.module_class), rows.shape[1])
-        n_folds, fewer = affordable(len(rows), n_epochs, work)
-        return n_folds, fewer if self.max_iter == "auto" else n_epochs
-
-    def _check_more_parameters(self):
-        """Refuse what the constraints can't express."""
-        check_callbacks(self.callbacks)
-        if isinstance(self._code_size, bool | np.bool_):
-            raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
-        if self._by_share and self.loss != "squared_error":
-            raise ValueError(
-                f"n_components={self._code_size!r} is a share of the variance, which needs loss='squared_error', got "
-                f"loss={self.loss!r}. Set n_components to an int."
-            )
-        if self._asked("whiten") and self._asked("code_activation") != "identity":
-            raise ValueError(
-                f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
-                "range. Set whiten=False, or put a StandardScaler behind."
-            )
-        if isinstance(self._asked("hidden_layer_sizes"), str):
-            return
-        for size in self._hidden_layers(None, None):
-            if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
-                raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
-                    "Use () for a linear autoencoder."
-                )
-
-    def _check_unchanged(self, who):
-        for name, value in self._shaping.items():
-            now = self._shaping_parameter(name)
-            if now != value:
-                raise ValueError(
-                    f"{who} goes on from the last fit, in which {name} was {value!r}; now it is {now!r}. "
-                    f"Set {name} back, or call fit with warm_start=False to start anew."
-                )
-
-    def _shaping_parameter(self, name):
-        if name == "architecture":
-            return repr(self._architecture)
-        value = self._asked(name)
-        layers = name == "hidden_layer_sizes" and not isinstance(value, str)
-        return self._hidden_layers(None, None) if layers else value
-
-    @property
-    def _by_share(self):
-        return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
-
-    def _hidden_layers(self, n_rows, n_features):
-        sizes = self.hidden_layer_sizes
-        if isinstance(sizes, str):
-            return auto_hidden_layer_sizes(n_rows, n_features)
-        return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-
-    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
-        architecture, scale = self._architecture, moments.scale(self.scale)
-        warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
-        if architecture is not None and not architecture.dense_code:
-            hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
-        else:
-            hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
-        if not isinstance(n_components, Integral):
-            n_components = auto_n_components(rows.clean, n_components, seed)
-        return Blueprint(
-            sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
-            activation=self.activation,
-            code_activation=self._asked("code_activation"),
-            loss=self.loss,
-            linear=self._asked("init") == "pca" and self._asked("code_activation") == "identity",
-            mean=moments.mean,
-            scale=scale,
-            spread=moments.spread * rows.per_unit,
-            link=moments.link(self.loss, scale),
-            ordered=self._asked("ordered") or self._by_share,
-            architecture=clone(architecture, safe=False),
-            formula=self.module_params(moments, scale),
-        )
-
-    def _size_of_map(self, architecture, n_features):
-        """Size of a code that is the last map of features."""
-        with isolated_rng(0):
-            *_, size = architecture.checked_build(n_features, self.activation)
-        if self._code_size not in (None, size):
-            raise ValueError(
-                f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
-                f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
-            )
-        if not isinstance(self._asked("hidden_layer_sizes"), str) and self._hidden_layers(None, None):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
-                "code. Set hidden_layer_sizes='auto', or dense_code=True."
-            )
-        return size
-
-    def _rescaled(self, rows, moments):
-        """The blueprint that goes on with other means and scales: codes stay in X's units."""
-        old = self._blueprint
-        scale = moments.scale(self.scale)
-        axes = old.axes
-        if axes is not None:
-            growth = self._unit(scale) / self._unit(old.scale)
-            axes = (axes[0] * growth, axes[1] * growth, *axes[2:])
-        return replace(
-            old,
-            mean=moments.mean,
-            scale=scale,
-            spread=moments.spread * rows.per_unit,
-            link=moments.link(self.loss, scale),
-            axes=axes,
-            formula=self.module_params(moments, scale),
-        )
-
-    def _unit(self, scale):
-        """What a unit of a scaled row is worth: codes are in X's own units where all features share one scale."""
-        return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
-
-    def _new_settings(self, n_rows, device, seed, n_components):
-        batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
-        rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
-        return {
-            "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
-            "batch_size": batch_size,
-            "learning_rate": rate,
-            "weight_decay": self.weight_decay,
-            "device": device,
-            "mixed_precision": self.mixed_precision,
-            "seed": seed,
-            "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
-            "isolates": self._is_foreign,
-            "callbacks": self.callbacks,
-            "net_params": self.net_params,
-        }
-
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
         moments, rows = self._counted(Moments(), X, y)
@@ -614,34 +357,6 @@ class BaseAutoencoder(
         if warm or (len(rows) < LEAST_ROWS and self.cv is None):
             return Validation()  # rows that the last fit was trained on can't judge this one
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
-
-    def _new_members(self, rows, blueprint, settings, first_weights, validation):
-        """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
-
-        Each starts at the solution of its samples, or where a fit ended. In cross-validation there is one for each
-        fold, and a rival of each may start at random.
-        """
-        folds = validation.folds
-        trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
-        trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
-        seeds, members = itertools.count(settings["seed"]), {}
-        for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
-            weights, axes = first_weights, blueprint.axes
-            if weights is None and self._has_start(blueprint):
-                start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
-            module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
-            members[label] = module, index
-            if len(folds) > 1 and self._has_blank_rival(blueprint):
-                one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
-                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
-                    self.module_class, weights, seed=next(seeds)
-                )
-                with isolated_rng(next(seeds)):
-                    rival.encoder.start_blank()
-                    rival.decoder.start_blank()
-                members[f"{label}{RIVAL}"] = rival, index
-        return dict(reversed(members.items()))
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import validate_data
 
-from skae._fitted import lets_overflow
+from skae._inference import lets_overflow
 from skae._rows import Rows
 from skae._training.selection import fold_networks
 

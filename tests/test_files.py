@@ -158,7 +158,7 @@ def types_in(node):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of fits that are too short
-def test_what_is_trusted_is_what_state_needs(iris, path):
+def test_what_is_trusted_is_what_state_needs(iris, path, tmp_path):
     found, layers = set(), {type(kind): kind for kind in SMALL if type(kind) is not StackedAutoencoder}
     layers["below an RBM"] = Autoencoder(3, hidden_layer_sizes=4, code_activation="logistic", max_iter=1)
     stacks = [
@@ -166,7 +166,8 @@ def test_what_is_trusted_is_what_state_needs(iris, path):
     ]
     stacks[-1].set_params(b=BernoulliRBM(2))
     stacks.append(StackedAutoencoder([("a", stacks[0])], max_iter=1))
-    for kind in (*SMALL, *stacks):
+    resumes = Autoencoder(2, max_iter=1, callbacks=[Checkpoint(tmp_path / "checkpoint")])
+    for kind in (*SMALL, *stacks, resumes):
         fitted = clone(kind).fit(iris)
         fitted.save(path)
         np.testing.assert_array_equal(type(kind).load(path).transform(iris), fitted.transform(iris))

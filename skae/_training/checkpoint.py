@@ -55,7 +55,7 @@ class Checkpoint(Callback):
     True
     """
 
-    is_last: ClassVar[bool] = True  # of the callbacks
+    _is_last: ClassVar[bool] = True  # of the callbacks
     path_: Path
     run_: dict[str, str]
     seed_: int

@@ -186,7 +186,7 @@ class AutoencoderNet(NeuralNet):
         resume : dict, default=None
             What `training_state` gave after some of these epochs.
         """
-        others, last = self.callbacks_, lambda pair: getattr(pair[1], "is_last", False)
+        others, last = self.callbacks_, lambda pair: getattr(pair[1], "_is_last", False)
         self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint is of all that others have done
         self.listening_ = {}
         self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")

@@ -31,8 +31,11 @@ FLOORS = [
     {"skae._training.checkpoint", "skae._training.net"},
     {"skae._training.make"},
     {"skae._training.train"},
-    {"skae._chunk", "skae._codes", "skae._fitted", "skae._onnx", "skae._regression", "skae._validation"},
-    {"skae._stream"},
+    {
+        *("skae._chunk", "skae._codes", "skae._inference", "skae._onnx", "skae._persistence"),
+        *("skae._regression", "skae._validation"),
+    },
+    {"skae._checks", "skae._module_spec", "skae._stream"},
     {"skae._base", "skae._corruption"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants

@@ -1,0 +1,165 @@
+"""What a fit checks before it begins: parameters, data, and that it is the same run in a file or in all processes."""
+
+import contextlib
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from skae._rows import are_same, shape_of
+from skae._seeds import isolated_rng, local_rng
+from skae._training.checkpoint import Checkpoint, describe_run
+from skae._training.distributed import agreed, is_first, of_first
+from skae._training.selection import fold_networks
+from skae._training.users import check_callbacks, named_callbacks
+from skae._validation import checked_groups
+
+# what `warm_start` and `partial_fit` go on from can't have changed
+SHAPING = (
+    *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
+    *("whiten", "loss", "scale"),
+)
+UNCOUNTED = ("callbacks", "random_state", "verbose")  # a run is the same whatever they are
+OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
+HOUSES = (
+    "builtins",
+    "numpy",
+    "pathlib",
+    "skae",
+    "sklearn",
+    "skorch",
+    "torch",
+)  # whose code leaves global generators alone
+
+
+class ChecksMixin:
+    """The part of `BaseAutoencoder` that refuses what can't be fitted."""
+
+    def _checked_target(self, X, y):
+        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
+            warnings.warn(
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
+                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                stacklevel=4,
+            )
+        return y
+
+    def _checked_validation(self, X, y, X_val, groups):
+        """Check what judges the epochs."""
+        if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
+            other = "X_val" if X_val is not None else f"cv={self.cv!r}"
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which rows "
+                "judge the epochs. Set validation_fraction='auto', or leave the other out."
+            )
+        if X_val is not None and (groups is not None or self.cv is not None):
+            other = "groups" if groups is not None else f"cv={self.cv!r}"
+            raise ValueError(
+                f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
+            )
+        if X_val is not None and self._clean_rows(y) is not None:
+            raise ValueError(
+                "X_val has no clean rows beside it, which pairs are judged by. Leave X_val out, or set cv."
+            )
+        if X_val is not None:
+            try:
+                X_val = self._checked(X_val, reset=False)
+            except ValueError as error:
+                raise ValueError(f"X_val can't be used: {error}") from error
+        return X_val, checked_groups(groups, X)
+
+    def _check_more_parameters(self):
+        """Refuse what the constraints can't express."""
+        check_callbacks(self.callbacks)
+        if isinstance(self._code_size, bool | np.bool_):
+            raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
+        if self._by_share and self.loss != "squared_error":
+            raise ValueError(
+                f"n_components={self._code_size!r} is a share of the variance, which needs loss='squared_error', got "
+                f"loss={self.loss!r}. Set n_components to an int."
+            )
+        if self._asked("whiten") and self._asked("code_activation") != "identity":
+            raise ValueError(
+                f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
+                "range. Set whiten=False, or put a StandardScaler behind."
+            )
+        if isinstance(self._asked("hidden_layer_sizes"), str):
+            return
+        for size in self._hidden_layers(None, None):
+            if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
+                raise ValueError(
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
+                    "Use () for a linear autoencoder."
+                )
+
+    def _check_unchanged(self, who):
+        for name, value in self._shaping.items():
+            now = self._shaping_parameter(name)
+            if now != value:
+                raise ValueError(
+                    f"{who} goes on from the last fit, in which {name} was {value!r}; now it is {now!r}. "
+                    f"Set {name} back, or call fit with warm_start=False to start anew."
+                )
+
+    def _shaping_parameter(self, name):
+        if name == "architecture":
+            return repr(self._architecture)
+        value = self._asked(name)
+        layers = name == "hidden_layer_sizes" and not isinstance(value, str)
+        return self._hidden_layers(None, None) if layers else value
+
+    @contextlib.contextmanager
+    def _or_as_before(self):
+        """An estimator is fitted, or as it was: an error or Ctrl-C leaves nothing half done."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before  # in one go, which Ctrl-C can't divide
+            raise
+
+    def _draw_seed(self):
+        return int(local_rng(self.random_state).randint(2**31 - 1))
+
+    def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
+        """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
+        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
+        with agreed():
+            if is_first():  # the others need no folder
+                others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
+                if others:
+                    counts["callbacks"] = [
+                        (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
+                    ]
+                if fold_networks.get() is not None:  # which another run's file lacks
+                    counts["the networks that are kept"] = "those of folds too"
+                more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
+                run = describe_run(self, counts, X, self._weights if warm else None, **more)
+                checkpoint._open(run, seed, may_change_seed=self.random_state is None)
+        found = vars(checkpoint) if is_first() else None
+        vars(checkpoint).update(of_first(found))
+        return checkpoint.seed_
+
+    def _state_facts(self, facts, X, y, seed, goes_on, **more):
+        """Say what has to be the same in all processes of a group."""
+        if facts is None:
+            return
+        parameters = self.get_params(deep=False)
+        counts = {name: value for name, value in parameters.items() if name not in OWN}
+        more["clean"] = self._clean_rows(y)
+        facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
+        if self.random_state is not None:
+            facts["the seed of random_state"] = str(seed)
+
+    @property
+    def _is_foreign(self):
+        """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
+        parts = [type(self), self.module_class, *self.get_params().values(), *(self.net_params or {}).values()]
+        parts += [callback for _, callback in named_callbacks(self.callbacks)]
+        owners = [part if callable(part) else type(part) for part in parts]
+        # what `exec` made may have no module
+        return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
+
+    def _isolated(self, seed):
+        return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()

@@ -1,0 +1,162 @@
+"""What is trained, and how: the shape of the networks, and what "auto" means for the data at hand."""
+
+import itertools
+from dataclasses import replace
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+
+from skae._blueprint import Blueprint
+from skae._defaults import (
+    affordable,
+    auto_batch_size,
+    auto_hidden_layer_sizes,
+    auto_learning_rate,
+    auto_max_iter,
+    prefix_sizes,
+)
+from skae._pca import auto_n_components
+from skae._rows import Rows
+from skae._seeds import isolated_rng
+from skae._shapes import warn_of_doubtful_shape
+from skae._threads import work_of_a_row, work_of_all
+from skae._training.labels import RIVAL
+
+
+class ModuleSpecMixin:
+    """The part of `BaseAutoencoder` that makes a plan of parameters and data."""
+
+    @property
+    def _by_share(self):
+        return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
+
+    def _hidden_layers(self, n_rows, n_features):
+        sizes = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            return auto_hidden_layer_sizes(n_rows, n_features)
+        return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+
+    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
+        architecture, scale = self._architecture, moments.scale(self.scale)
+        warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
+        if architecture is not None and not architecture.dense_code:
+            hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
+        else:
+            hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
+        if not isinstance(n_components, Integral):
+            n_components = auto_n_components(rows.clean, n_components, seed)
+        return Blueprint(
+            sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
+            activation=self.activation,
+            code_activation=self._asked("code_activation"),
+            loss=self.loss,
+            linear=self._asked("init") == "pca" and self._asked("code_activation") == "identity",
+            mean=moments.mean,
+            scale=scale,
+            spread=moments.spread * rows.per_unit,
+            link=moments.link(self.loss, scale),
+            ordered=self._asked("ordered") or self._by_share,
+            architecture=clone(architecture, safe=False),
+            formula=self.module_params(moments, scale),
+        )
+
+    def _size_of_map(self, architecture, n_features):
+        """Size of a code that is the last map of features."""
+        with isolated_rng(0):
+            *_, size = architecture.checked_build(n_features, self.activation)
+        if self._code_size not in (None, size):
+            raise ValueError(
+                f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
+                f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
+            )
+        if not isinstance(self._asked("hidden_layer_sizes"), str) and self._hidden_layers(None, None):
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
+                "code. Set hidden_layer_sizes='auto', or dense_code=True."
+            )
+        return size
+
+    def _rescaled(self, rows, moments):
+        """The blueprint that goes on with other means and scales: codes stay in X's units."""
+        old = self._blueprint
+        scale = moments.scale(self.scale)
+        axes = old.axes
+        if axes is not None:
+            growth = self._unit(scale) / self._unit(old.scale)
+            axes = (axes[0] * growth, axes[1] * growth, *axes[2:])
+        return replace(
+            old,
+            mean=moments.mean,
+            scale=scale,
+            spread=moments.spread * rows.per_unit,
+            link=moments.link(self.loss, scale),
+            axes=axes,
+            formula=self.module_params(moments, scale),
+        )
+
+    def _unit(self, scale):
+        """What a unit of a scaled row is worth: codes are in X's own units where all features share one scale."""
+        return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
+
+    def _new_settings(self, n_rows, device, seed, n_components):
+        batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
+        return {
+            "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
+            "batch_size": batch_size,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "device": device,
+            "mixed_precision": self.mixed_precision,
+            "seed": seed,
+            "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
+            "isolates": self._is_foreign,
+            "callbacks": self.callbacks,
+            "net_params": self.net_params,
+        }
+
+    def _work_of_start(self, n_rows, n_features):
+        """Rows x features x components of the PCA that training starts at."""
+        most = min(n_rows, n_features)
+        return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
+
+    def _work_of_step(self, blueprint, n_rows):
+        """Multiply-adds of the largest product of a step on so many rows."""
+        return n_rows * work_of_a_row(blueprint.build(self.module_class), blueprint.sizes[0])
+
+    def _affordable(self, rows, blueprint, n_epochs):
+        """As many folds, None for all, and epochs as don't take too long."""
+        if len(rows) >= rows.shape[1]:
+            return None, n_epochs
+        work = work_of_all(blueprint.build(self.module_class), rows.shape[1])
+        n_folds, fewer = affordable(len(rows), n_epochs, work)
+        return n_folds, fewer if self.max_iter == "auto" else n_epochs
+
+    def _new_members(self, rows, blueprint, settings, first_weights, validation):
+        """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
+
+        Each starts at the solution of its samples, or where a fit ended. In cross-validation there is one for each
+        fold, and a rival of each may start at random.
+        """
+        folds = validation.folds
+        trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
+        trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
+        seeds, members = itertools.count(settings["seed"]), {}
+        for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
+            weights, axes = first_weights, blueprint.axes
+            if weights is None and self._has_start(blueprint):
+                start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
+                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
+            module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
+            members[label] = module, index
+            if len(folds) > 1 and self._has_blank_rival(blueprint):
+                one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
+                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
+                    self.module_class, weights, seed=next(seeds)
+                )
+                with isolated_rng(next(seeds)):
+                    rival.encoder.start_blank()
+                    rival.decoder.start_blank()
+                members[f"{label}{RIVAL}"] = rival, index
+        return dict(reversed(members.items()))
