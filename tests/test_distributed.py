@@ -374,7 +374,7 @@ def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
     monkeypatch.setattr(ours, "DrawnForAll", refuse)
     X = load_digits().data[:60]
     fitted = Autoencoder(3, **QUICK).fit(X)
-    assert type(fitted.net_.processes) is ours.Alone
+    assert type(fitted.net_.processes_) is ours.Alone
     SparseAutoencoder(8, sparsity="kl", max_iter=1).fit(X).partial_fit(X)
 
 
