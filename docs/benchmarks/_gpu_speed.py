@@ -19,7 +19,7 @@ from torch import nn
 
 import skae
 from skae._training.callbacks import GRADIENT_NORM
-from skae._training.net import make_net
+from skae._training.make import make_net
 from skae.nn._ensemble import clip_gradients
 
 NARROW, MIDDLE, WIDE = (10, 32, 2), (30, 64, 16), (784, 512, 256, 32)

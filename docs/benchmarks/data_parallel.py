@@ -31,7 +31,7 @@ from torch import distributed, multiprocessing
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _base
 from skae._rows import ScaledRows
 from skae._training import train as train_module
-from skae._training.net import make_net
+from skae._training.make import make_net
 from skae.architectures import Convolutional
 
 ROUNDS = 3
