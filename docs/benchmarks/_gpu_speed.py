@@ -172,6 +172,7 @@ class Ours:
         self.net, self.rows = make_net(modules, **settings), torch.tensor(X, device=device)
         self.net.at_once_, self.net.n_steps_ = None, settings["max_iter"] * max(1, round(len(X) / batch_size))
         self.net.limit_ = math.inf  # it is found in the first epoch
+        self.net.losses_ = [module.losses for module in self.net.ensemble_.trained]
         if graphed:
             for group in self.net.optimizer_.param_groups:
                 group["capturable"], group["lr"] = True, torch.tensor(float(group["lr"]), device=device)
