@@ -1,10 +1,12 @@
 """
-A variant of one's own
-======================
+A custom variant
+================
 
-A map of the data is to keep distances: rows that are far apart are to have codes that are far apart. No autoencoder
-here asks for that. How much code does one take that does?
+A map of the data is to preserve distances: samples that are far apart are to have codes that are far apart. No
+autoencoder of the package asks for that. How much code does one need that does?
 """
+
+from numbers import Real
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +16,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.model_selection import train_test_split
 
 from skae import Autoencoder
+from skae.base import BaseAutoencoder, Interval, parameter
 from skae.inspection import LatentSpaceDisplay, LossCurveDisplay
 from skae.metrics import reconstruction_scorer
 from skae.nn import AutoencoderModule
@@ -25,13 +28,14 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # A formula and an estimator
 # --------------------------
 # A variant is a torch module that overrides some of the hooks of :class:`~skae.nn.AutoencoderModule`, and an estimator
-# that names it. The hook here is ``penalty``: it sees scaled rows and their codes, and returns named terms of the loss,
-# one number a row. Each row is compared with its neighbour in the batch, which is another one at each step. The start
-# at PCA, the held-out rows, pickles, ``GridSearchCV`` and the displays come with the base classes.
+# that names it and declares its parameters. The hook here is ``penalty``: it sees scaled samples and their codes, and
+# returns named terms of the loss, one number for each sample. Each sample is compared with its neighbor in the batch,
+# which is another one at each step. The start at PCA, the validation set, all other parameters, pickles,
+# ``GridSearchCV`` and the displays come with the base classes.
 
 
 class DistanceModule(AutoencoderModule):
-    """An autoencoder whose codes are to lie as far apart as their rows."""
+    """An autoencoder whose codes are to lie as far apart as their samples."""
 
     supports_batching = False  # `axes` are each network's own
 
@@ -40,22 +44,19 @@ class DistanceModule(AutoencoderModule):
         self.alpha = alpha
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002 - the hook's signature
-        """Squared difference between the distance of two codes and that of their rows, both scaled."""
-        codes = self.axes(code) / self.scaler.scale.max()  # as they are shown, in units of scaled rows
+        """Squared difference between the distance of two codes and that of their samples, both scaled."""
+        codes = self.axes(code) / self.scaler.scale.max()  # as they are shown, in units of scaled samples
         wanted, distance = ((x - x.roll(1, dims=0)).norm(dim=1) for x in (seen, codes))
         return {"stress": self.alpha * (distance - wanted).square()}
 
 
-class DistanceAutoencoder(Autoencoder):
-    """An autoencoder that keeps distances, as metric multidimensional scaling does, and takes new rows."""
+class DistanceAutoencoder(BaseAutoencoder):
+    """An autoencoder that preserves distances, as metric multidimensional scaling does, and takes new samples."""
 
     module_class = DistanceModule
+    alpha: float = parameter(default=1.0, constraint=[Interval(Real, 0, None, closed="left")])
 
-    def __init__(self, n_components=2, *, alpha=1.0, max_iter="auto", random_state=None):
-        super().__init__(n_components, max_iter=max_iter, random_state=random_state)
-        self.alpha = alpha
-
-    def module_params(self, moments, scale):  # noqa: ARG002 - the hook's signature
+    def module_params(self, statistics, scale):  # noqa: ARG002 - the hook's signature
         """What the module takes besides what each takes."""
         return {"alpha": self.alpha}
 

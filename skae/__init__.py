@@ -8,6 +8,7 @@ from skae import _forks as _forks  # notes forks from now on
 
 if TYPE_CHECKING:
     from skae import architectures as architectures
+    from skae import base as base
     from skae import callbacks as callbacks
     from skae import datasets as datasets
     from skae import inspection as inspection
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from skae._sparse import SparseAutoencoder
     from skae._stacked import StackedAutoencoder
     from skae._variational import VariationalAutoencoder
+    from skae.base import BaseAutoencoder
 
 __all__ = [
     "Autoencoder",
     "AutoencoderOutlierDetector",
+    "BaseAutoencoder",
     "ContractiveAutoencoder",
     "ConvolutionalAutoencoder",
     "DenoisingAutoencoder",
@@ -42,6 +45,7 @@ __version__ = _version("skae")
 _MODULES = {
     "Autoencoder": "_autoencoder",
     "AutoencoderOutlierDetector": "_outlier",
+    "BaseAutoencoder": "base",
     "ContractiveAutoencoder": "_contractive",
     "ConvolutionalAutoencoder": "_convolutional",
     "DenoisingAutoencoder": "_denoising",
@@ -51,7 +55,7 @@ _MODULES = {
     "StackedAutoencoder": "_stacked",
     "VariationalAutoencoder": "_variational",
 }
-_SUBMODULES = ("architectures", "callbacks", "datasets", "inspection", "metrics", "nn")
+_SUBMODULES = ("architectures", "base", "callbacks", "datasets", "inspection", "metrics", "nn")
 
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that there is

@@ -1,23 +1,9 @@
 """The plain autoencoder: a nonlinear PCA."""
 
-from typing import ClassVar
-
-from skae._base import BaseAutoencoder
-from skae._parameters import (
-    ArchitectureParameter,
-    AxesParameters,
-    CodeActivationParameter,
-    InitParameter,
-    NetworkParameters,
-    parameters,
-)
-from skae.nn import AutoencoderModule
+from skae.base import BaseAutoencoder
 
 
-@parameters
-class Autoencoder(
-    BaseAutoencoder, AxesParameters, InitParameter, ArchitectureParameter, CodeActivationParameter, NetworkParameters
-):
+class Autoencoder(BaseAutoencoder):
     r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and keeps what is surely better.
 
     An encoder :math:`f` takes a row to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
@@ -256,5 +242,3 @@ class Autoencoder(
     >>> ordered.inverse_transform(ordered.transform(test)[:, :3]).shape
     (450, 64)
     """
-
-    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule

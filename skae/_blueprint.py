@@ -45,6 +45,9 @@ class Blueprint:
 
     formula : dict
         What else the variant's module takes.
+
+    asks_more : bool
+        Whether the objective is more than the reconstruction's loss.
     """
 
     sizes: tuple[int, ...]
@@ -60,6 +63,7 @@ class Blueprint:
     ordered: bool = False
     architecture: Architecture | None = None
     formula: dict = field(default_factory=dict)
+    asks_more: bool = False
 
     @property
     def n_components(self):
@@ -77,9 +81,14 @@ class Blueprint:
         return self.linear and len(self.sizes) == 2 and self.architecture is None
 
     @property
+    def is_plain(self):
+        """Whether the loss of the reconstruction is all that is asked for."""
+        return not (self.formula or self.asks_more)
+
+    @property
     def is_pca(self):
         """Whether PCA is the optimum, so that there is nothing to train."""
-        return self.is_linear and self.loss == "squared_error" and not self.formula
+        return self.is_linear and self.loss == "squared_error" and self.is_plain
 
     def build(self, module_class, weights=None, dtype=torch.float32, seed=0):
         """Build the module, with new weights or the given ones.
@@ -108,15 +117,15 @@ class Blueprint:
             if self.code_activation != "identity":
                 encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
             module = module_class(
-                encoder.to(dtype),
-                decoder.to(dtype),
+                encoder,
+                decoder,
                 LOSSES[self.loss],
                 Scaler(self.mean, self.scale, dtype),
                 axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
                 link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
                 ordered=self.ordered,
                 **self.formula,
-            )
+            ).to(dtype)
         if self.architecture is not None:
             module.supports_batching = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:
@@ -166,6 +175,13 @@ class Blueprint:
 
 def load_weights(module, weights):
     """Set the weights of these names, in the module's own dtype, and leave the others."""
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    for name, value in weights.items():
+        if shapes.get(name, value.shape) != value.shape:
+            raise ValueError(
+                f"{name} has shape {shapes[name]} now, and had shape {value.shape} in the last fit: a parameter or the "
+                "data changed that shapes the networks. Set it back, or call fit with warm_start=False."
+            )
     module.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()}, strict=False)  # copies
 
 

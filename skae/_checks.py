@@ -5,6 +5,7 @@ import warnings
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils import check_array, check_consistent_length
 
 from skae._rows import are_same, shape_of
 from skae._seeds import isolated_rng, local_rng
@@ -13,6 +14,7 @@ from skae._training.distributed import agreed, is_first, of_first
 from skae._training.selection import fold_networks
 from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
+from skae.nn import AutoencoderModule
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
@@ -33,10 +35,33 @@ HOUSES = (
 
 
 class ChecksMixin:
-    """The part of `BaseAutoencoder` that refuses what can't be fitted."""
+    """The part of `AutoencoderCore` that refuses what can't be fitted."""
+
+    @property
+    def _is_supervised(self):
+        """Whether y is learned."""
+        return self.module_class.supervision is not AutoencoderModule.supervision
+
+    def _encoded(self, X, y):
+        """What is learned of y, (n_samples, n_targets), or None."""
+        if not self._is_supervised:
+            return None
+        target = check_array(
+            self.encode_y(y), ensure_2d=False, dtype=np.float32, input_name="encode_y(y)", estimator=self
+        )
+        check_consistent_length(X, target)
+        return target.reshape(len(target), -1)
 
     def _checked_target(self, X, y):
         """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        if self._is_supervised:
+            if y is None:
+                raise ValueError(
+                    f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+                )
+            check_consistent_length(X, y)
+            self._encoded(X, y)  # raises
+            return y
         if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
             warnings.warn(
                 f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
@@ -58,10 +83,8 @@ class ChecksMixin:
             raise ValueError(
                 f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
             )
-        if X_val is not None and self._clean_rows(y) is not None:
-            raise ValueError(
-                "X_val has no clean rows beside it, which pairs are judged by. Leave X_val out, or set cv."
-            )
+        if X_val is not None and (self._clean_rows(y) is not None or self._is_supervised):
+            raise ValueError("X_val has no y beside it, by which epochs are judged too. Leave X_val out, or set cv.")
         if X_val is not None:
             try:
                 X_val = self._checked(X_val, reset=False)
@@ -69,8 +92,16 @@ class ChecksMixin:
                 raise ValueError(f"X_val can't be used: {error}") from error
         return X_val, checked_groups(groups, X)
 
-    def _check_more_parameters(self):
-        """Refuse what the constraints can't express."""
+    def check_parameters(self) -> None:
+        """Refuse parameters that don't go together, which constraints can't express: a hook of a variant.
+
+        A variant that overrides it calls that of the base first.
+
+        Raises
+        ------
+        ValueError
+            If two parameters exclude each other.
+        """
         check_callbacks(self.callbacks)
         if isinstance(self._code_size, bool | np.bool_):
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
@@ -84,9 +115,7 @@ class ChecksMixin:
                 f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
                 "range. Set whiten=False, or put a StandardScaler behind."
             )
-        if isinstance(self._asked("hidden_layer_sizes"), str):
-            return
-        for size in self._hidden_layers(None, None):
+        for size in self._given_layers or ():
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
@@ -105,9 +134,8 @@ class ChecksMixin:
     def _shaping_parameter(self, name):
         if name == "architecture":
             return repr(self._architecture)
-        value = self._asked(name)
-        layers = name == "hidden_layer_sizes" and not isinstance(value, str)
-        return self._hidden_layers(None, None) if layers else value
+        layers = self._given_layers if name == "hidden_layer_sizes" else None
+        return self._asked(name) if layers is None else layers
 
     @contextlib.contextmanager
     def _or_as_before(self):
@@ -134,7 +162,7 @@ class ChecksMixin:
                     ]
                 if fold_networks.get() is not None:  # which another run's file lacks
                     counts["the networks that are kept"] = "those of folds too"
-                more = {"clean": self._clean_rows(y), "X_val": X_val, "groups": groups}
+                more = {"clean": self._clean_rows(y), "target": self._encoded(X, y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
                 checkpoint._open(run, seed, may_change_seed=self.random_state is None)
         found = vars(checkpoint) if is_first() else None
@@ -147,7 +175,7 @@ class ChecksMixin:
             return
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in OWN}
-        more["clean"] = self._clean_rows(y)
+        more |= {"clean": self._clean_rows(y), "target": self._encoded(X, y)}
         facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
@@ -163,3 +191,10 @@ class ChecksMixin:
 
     def _isolated(self, seed):
         return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
+
+
+def takes_chunks(estimator):
+    """Whether there is a `partial_fit`: for `available_if`."""
+    if estimator._is_supervised:
+        raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit doesn't. Call fit.")
+    return True

@@ -2,33 +2,23 @@
 
 import contextlib
 from dataclasses import field, replace
-from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skae._array_api import in_kind
-from skae._base import BaseAutoencoder
+from skae._constraints import StrOptions
 from skae._cudnn import differentiable
-from skae._parameters import (
-    ArchitectureParameter,
-    AxesParameters,
-    Checked,
-    CodeActivationParameter,
-    Constraints,
-    InitParameter,
-    NetworkParameters,
-    parameters,
-)
+from skae._parameters import NON_NEGATIVE, Parameters, parameter
 from skae._typing import (
     CodeSize,
     FloatArray,
     MatrixLike,
     typed,
 )
+from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule, LinearPlus
 from skae.nn._module import placed
 
@@ -61,11 +51,11 @@ class ContractiveModule(AutoencoderModule):
         """Code of an encoding; of one layer, the encoding is what its activation is applied to."""
         return self.activation(encoding)
 
-    def losses(self, x, sizes=None, clean=None):
+    def losses(self, x, sizes=None, target=None):
         """Return the terms of the loss, of which the penalty is differentiated by the rows, and then by the weights."""
         is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with differentiable() if is_recurrent else contextlib.nullcontext():
-            return super().losses(x, sizes, clean)
+            return super().losses(x, sizes, target)
 
     @property
     def lengths(self):
@@ -126,29 +116,16 @@ def _gradient(output, x, weights, trains):
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 
-@parameters
-class ContractiveParameters(Checked):
+class ContractiveParameters(Parameters):
     """The variant's own parameters."""
 
-    alpha: float = 0.1
-    contraction_method: Literal["auto", "exact", "estimate"] = "auto"
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "contraction_method": [StrOptions({"auto", "exact", "estimate"})],
-    }
+    alpha: float = parameter(default=0.1, constraint=[NON_NEGATIVE])
+    contraction_method: Literal["auto", "exact", "estimate"] = parameter(
+        default="auto", constraint=[StrOptions({"auto", "exact", "estimate"})]
+    )
 
 
-@parameters
-class ContractiveAutoencoder(
-    BaseAutoencoder,
-    AxesParameters,
-    InitParameter,
-    ArchitectureParameter,
-    CodeActivationParameter,
-    NetworkParameters,
-    ContractiveParameters,
-):
+class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     r"""Autoencoder whose codes hardly move where rows move a little.
 
     The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
@@ -393,7 +370,7 @@ class ContractiveAutoencoder(
         return np.concatenate(norms)
 
     def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
-        one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
+        one_layer = self._architecture is None and self._given_layers == ()
         method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 

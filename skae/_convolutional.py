@@ -5,22 +5,19 @@ from typing import ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from skae._base import BaseAutoencoder
+from skae._core import AutoencoderCore
 from skae._parameters import (
     AxesParameters,
-    Checked,
     CodeActivationParameter,
     Constraints,
     InitParameter,
     NetworkParameters,
-    parameters,
+    Parameters,
 )
 from skae.architectures import Convolutional
-from skae.nn import AutoencoderModule
 
 
-@parameters
-class ConvolutionalParameters(Checked):
+class ConvolutionalParameters(Parameters):
     """The variant's own parameters."""
 
     image_shape: Sequence[int] | None = None
@@ -31,9 +28,8 @@ class ConvolutionalParameters(Checked):
     _parameter_constraints: ClassVar[Constraints] = Convolutional._parameter_constraints
 
 
-@parameters
 class ConvolutionalAutoencoder(
-    BaseAutoencoder, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, ConvolutionalParameters
+    AutoencoderCore, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, ConvolutionalParameters
 ):
     r"""Autoencoder of images: `Autoencoder` with convolutional networks.
 
@@ -240,8 +236,6 @@ class ConvolutionalAutoencoder(
     >>> autoencoder.inverse_transform(autoencoder.transform(X)).shape
     (300, 64)
     """
-
-    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule
 
     @property
     def _architecture(self):

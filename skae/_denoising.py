@@ -1,27 +1,17 @@
 """The denoising autoencoder: it is shown corrupted or noisy rows and must return the clean ones."""
 
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from skae._base import BaseAutoencoder
+from skae._constraints import Interval, StrOptions
 from skae._corruption import CORRUPTIONS, DenoisingModule
-from skae._parameters import (
-    ArchitectureParameter,
-    AxesParameters,
-    Checked,
-    CodeActivationParameter,
-    Constraints,
-    InitParameter,
-    NetworkParameters,
-    parameters,
-)
+from skae._parameters import CODE_SIZE, NON_NEGATIVE, Parameters, parameter
 from skae._regression import Noise, denoising_start, denoising_start_of, has_denoising_start
 from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_false_numbers, shape_of, stays_in_place
 from skae._scaling import Moments
@@ -30,6 +20,7 @@ from skae._typing import (
     FloatArray,
     MatrixLike,
 )
+from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
@@ -43,31 +34,15 @@ Corruption: TypeAlias = (
 )
 
 
-@parameters
-class DenoisingParameters(Checked):
+class DenoisingParameters(Parameters):
     """The variant's own parameters."""
 
-    corruption: Corruption = "auto"
-    corruption_level: float = 0.3
-    emphasis: float = 0.5
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "corruption": [StrOptions({"auto", *CORRUPTIONS}), Callable, None],
-        "corruption_level": [Interval(Real, 0, None, closed="left")],
-        "emphasis": [Interval(Real, 0, 1, closed="both")],
-    }
+    corruption: Corruption = parameter(default="auto", constraint=[StrOptions({"auto", *CORRUPTIONS}), Callable, None])
+    corruption_level: float = parameter(default=0.3, constraint=[NON_NEGATIVE])
+    emphasis: float = parameter(default=0.5, constraint=[Interval(Real, 0, 1, closed="both")])
 
 
-@parameters
-class DenoisingAutoencoder(
-    BaseAutoencoder,
-    AxesParameters,
-    InitParameter,
-    ArchitectureParameter,
-    CodeActivationParameter,
-    NetworkParameters,
-    DenoisingParameters,
-):
+class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     r"""Autoencoder that is shown corrupted rows and learns to return the clean ones.
 
     Fresh noise :math:`q` strikes each row at each step, and the loss is against the clean row [1]_:
@@ -308,7 +283,7 @@ class DenoisingAutoencoder(
     """
 
     module_class: ClassVar[type[AutoencoderModule]] = DenoisingModule
-    n_components: CodeSize = field(default=64, kw_only=False)
+    n_components: CodeSize = parameter(default=64, constraint=CODE_SIZE, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
         """Return the R² of the reconstruction: of X, or of clean rows from noisy ones.
@@ -331,8 +306,8 @@ class DenoisingAutoencoder(
         rows = self._rows_of(X)
         return self._r2(rows, Rows(self._checked_clean(rows, y), name="y"))
 
-    def _check_more_parameters(self):
-        super()._check_more_parameters()
+    def check_parameters(self) -> None:
+        super().check_parameters()
         of_cells = isinstance(self.corruption, str) and self.corruption != "gaussian"
         if self.corruption_level > 1 and of_cells:
             raise ValueError(

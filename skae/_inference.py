@@ -29,7 +29,7 @@ lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whethe
 
 
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """The part of `BaseAutoencoder` that uses a module and doesn't train it."""
+    """The part of `AutoencoderCore` that uses a module and doesn't train it."""
 
     n_components_: int
     explained_variance_: FloatArray
@@ -302,6 +302,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
+        tags.target_tags.required = self._is_supervised
         return tags
 
 

@@ -22,20 +22,27 @@ from skae._seeds import isolated_rng
 from skae._shapes import warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.labels import RIVAL
+from skae.nn import AutoencoderModule
 
 
 class ModuleSpecMixin:
-    """The part of `BaseAutoencoder` that makes a plan of parameters and data."""
+    """The part of `AutoencoderCore` that makes a plan of parameters and data."""
 
     @property
     def _by_share(self):
         return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
 
-    def _hidden_layers(self, n_rows, n_features):
-        sizes = self.hidden_layer_sizes
+    @property
+    def _given_layers(self):
+        """The hidden layers that the user chose, or None."""
+        sizes = self._asked("hidden_layer_sizes")
         if isinstance(sizes, str):
-            return auto_hidden_layer_sizes(n_rows, n_features)
+            return None
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+
+    def _hidden_layers(self, n_rows, n_features):
+        given = self._given_layers
+        return auto_hidden_layer_sizes(n_rows, n_features) if given is None else given
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
@@ -59,6 +66,7 @@ class ModuleSpecMixin:
             ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(moments, scale),
+            asks_more=self.module_class is not AutoencoderModule,
         )
 
     def _size_of_map(self, architecture, n_features):
@@ -70,7 +78,7 @@ class ModuleSpecMixin:
                 f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
                 f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
             )
-        if not isinstance(self._asked("hidden_layer_sizes"), str) and self._hidden_layers(None, None):
+        if self._given_layers:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
                 "code. Set hidden_layer_sizes='auto', or dense_code=True."

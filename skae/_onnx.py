@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
+from skae._constraints import StrOptions, validate_parameter_constraints
 from skae._devices import what_torch_sets_undone
 from skae._seeds import isolated_rng
 from skae._torch_state import usual_torch

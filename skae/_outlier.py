@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils import Tags, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
+from skae._constraints import HasMethods, Interval, StrOptions
 from skae._doc_link import DocLinkMixin
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._rows import BYTES_AT_ONCE, Rows, validated

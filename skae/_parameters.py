@@ -1,15 +1,15 @@
-"""Parameters that variants share: the name, the type, the default and what is allowed, each said once.
+"""Parameters of estimators: the name, the type, the default and what is allowed, each declared once.
 
-A variant is a dataclass of the groups that it has a use for, and its signature is made of them: first `n_components`,
-then the variant's own, which are the last of its bases, and then those of the bases before it.
+A variant inherits the groups of parameters that it has a use for, and its signature is made of them: first
+`n_components`, then the variant's own, whose group is the last of its bases, and then those of the bases before it.
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, dataclass_transform
 
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-
+from skae._constraints import Interval, RealNotInt, StrOptions
 from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed
 from skae.architectures import Architecture
 from skae.nn.functional import ACTIVATIONS, LOSSES
@@ -18,131 +18,148 @@ Constraints = dict[str, list[Any]]
 
 # what a variant without the parameter does
 NEUTRAL = {"code_activation": "identity", "architecture": None, "init": "pca", "ordered": False, "whiten": False}
+POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+NON_NEGATIVE = Interval(Real, 0, None, closed="left")
+CODE_SIZE = [POSITIVE_INT, Interval(RealNotInt, 0, 1, closed="neither"), StrOptions({"mle"}), None]
 
 
-@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field,))
-def parameters(a_class: type) -> type:
-    """Make a constructor of the annotated parameters of a class and its bases, as `dataclass` does.
+def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) -> Any:
+    """Declare a parameter of an estimator, with its default and what is allowed.
 
-    The defaults are those of the constructor alone: a class has no attribute of a parameter's name.
+    It is a `dataclasses.field` with the constraint in its metadata.
+
+    Parameters
+    ----------
+    default : object
+        An immutable value.
+
+    constraint : sequence
+        What the parameter may be, one of several: a type such as `numbers.Real`, an :class:`Interval` of numbers,
+        :class:`StrOptions`, None, or one of the names "boolean", "array-like" or "random_state". `fit` raises
+        a ValueError if a value is none of these.
+
+    kw_only : bool, default=True
+        Whether the parameter can be passed by name alone.
+
+    Returns
+    -------
+    field : dataclasses.Field
+        What an annotation of a class is set to.
+
+    See Also
+    --------
+    BaseAutoencoder : What turns annotations into parameters.
+
+    Examples
+    --------
+    >>> from numbers import Real
+    >>> from skae.base import BaseAutoencoder, Interval, parameter
+    >>> class Mine(BaseAutoencoder):
+    ...     alpha: float = parameter(default=0.1, constraint=[Interval(Real, 0, None, closed="left")])
+    >>> Mine(3, alpha=0.5)
+    Mine(alpha=0.5, n_components=3)
     """
-    made: Any = dataclass(kw_only=True, eq=False, repr=False)(a_class)
-    for parameter in fields(made):
-        if parameter.name in vars(made):
-            delattr(made, parameter.name)
-    return made
+    return field(default=default, kw_only=kw_only, metadata={"constraint": list(constraint)})
 
 
-class Checked:
-    """What is allowed, for scikit-learn's validation: that of each class, and of its bases."""
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field, parameter))
+class Parameters:
+    """Classes whose annotations are parameters of their constructor, as those of a dataclass are.
+
+    A class with an `__init__` of its own keeps it.
+    """
 
     _parameter_constraints: ClassVar[Constraints] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        is_generated = not issubclass(owner, Parameters) or hasattr(owner.__init__, "is_generated")
+        dataclass(kw_only=True, eq=False, repr=False, init=is_generated)(cls)
+        if is_generated:
+            cls.__init__.is_generated = True  # type: ignore[attr-defined]
+        _refuse_doubtful(cls, owner, is_generated)
         every: Constraints = {}
         for base in reversed(cls.__mro__):
             every |= vars(base).get("_parameter_constraints", {})
-        cls._parameter_constraints = every
+        own = {each.name: each.metadata["constraint"] for each in fields(cls) if "constraint" in each.metadata}
+        cls._parameter_constraints = every | own
 
 
-@parameters
-class NetworkParameters(Checked):
+def _refuse_doubtful(a_class: Any, owner: type, is_generated: bool) -> None:
+    """Refuse annotations that are no parameters of the constructor."""
+    inherited = {each.name for base in a_class.__bases__ if is_dataclass(base) for each in fields(base)}
+    for name in (each.name for each in fields(a_class) if each.init and each.name not in inherited):
+        if name.endswith("_"):
+            raise TypeError(
+                f"{a_class.__name__}.{name} is annotated, which declares a parameter, but its name is that of a fitted "
+                f"attribute. Annotate it as `{name}: ... = field(init=False)`, with `field` of `dataclasses`."
+            )
+        if not is_generated and owner is not a_class:
+            raise TypeError(
+                f"{a_class.__name__}.{name} is annotated, which declares a parameter, but {owner.__name__} has an "
+                f"__init__ of its own, which lacks it. Write {a_class.__name__}.__init__ too, or let "
+                f"{owner.__name__} annotate its parameters in place of an __init__."
+            )
+
+
+class NetworkParameters(Parameters):
     """The size of the code, and the layers before and after it."""
 
-    n_components: CodeSize = field(default=2, kw_only=False)
-    hidden_layer_sizes: LayerSizes = "auto"
-    activation: Activation = "gelu"
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "n_components": [
-            Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            StrOptions({"mle"}),
-            None,
-        ],
-        "hidden_layer_sizes": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), "array-like"],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-    }
+    n_components: CodeSize = parameter(default=2, constraint=CODE_SIZE, kw_only=False)
+    hidden_layer_sizes: LayerSizes = parameter(
+        default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT, "array-like"]
+    )
+    activation: Activation = parameter(default="gelu", constraint=[StrOptions(set(ACTIVATIONS))])
 
 
-@parameters
-class CodeActivationParameter(Checked):
+class CodeActivationParameter(Parameters):
     """What bounds the code."""
 
-    code_activation: Activation = "identity"
-
-    _parameter_constraints: ClassVar[Constraints] = {"code_activation": [StrOptions(set(ACTIVATIONS))]}
+    code_activation: Activation = parameter(default="identity", constraint=[StrOptions(set(ACTIVATIONS))])
 
 
-@parameters
-class ArchitectureParameter(Checked):
+class ArchitectureParameter(Parameters):
     """What the layers next to the data are, if not dense."""
 
-    architecture: Architecture | None = None
-
-    _parameter_constraints: ClassVar[Constraints] = {"architecture": [Architecture, None]}
+    architecture: Architecture | None = parameter(default=None, constraint=[Architecture, None])
 
 
-@parameters
-class InitParameter(Checked):
+class InitParameter(Parameters):
     """Where training starts."""
 
-    init: Init = "pca"
-
-    _parameter_constraints: ClassVar[Constraints] = {"init": [StrOptions({"pca", "random"})]}
+    init: Init = parameter(default="pca", constraint=[StrOptions({"pca", "random"})])
 
 
-@parameters
-class AxesParameters(Checked):
+class AxesParameters(Parameters):
     """In which axes codes are shown."""
 
-    ordered: bool = False
-    whiten: bool = False
-
-    _parameter_constraints: ClassVar[Constraints] = {"ordered": ["boolean"], "whiten": ["boolean"]}
+    ordered: bool = parameter(default=False, constraint=["boolean"])
+    whiten: bool = parameter(default=False, constraint=["boolean"])
 
 
-@parameters
-class TrainingParameters(Checked):
+class TrainingParameters(Parameters):
     """What is asked of the reconstruction, and how it is trained."""
 
-    loss: Loss = "squared_error"
-    scale: Scale = "global"
-    max_iter: Auto | int = "auto"
-    batch_size: Auto | int = "auto"
-    learning_rate: Auto | float = "auto"
-    weight_decay: float = 0.3
-    early_stopping: Auto | bool = "auto"
-    validation_fraction: Auto | float = "auto"
-    cv: CrossValidator = None
-    n_iter_no_change: int = 10
-    tol: float = 1e-4
-    warm_start: bool = False
-    callbacks: list[Any] | None = None
-    net_params: dict[str, Any] | None = None
-    device: str = "auto"
-    mixed_precision: bool = False
-    random_state: Seed = None
-    verbose: int = 0
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "loss": [StrOptions(set(LOSSES))],
-        "scale": [StrOptions({"global", "standard"}), None],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")],
-        "cv": ["cv_object"],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "callbacks": [list, tuple, None],
-        "net_params": [dict, None],
-        "device": [str],
-        "mixed_precision": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    loss: Loss = parameter(default="squared_error", constraint=[StrOptions(set(LOSSES))])
+    scale: Scale = parameter(default="global", constraint=[StrOptions({"global", "standard"}), None])
+    max_iter: Auto | int = parameter(default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT])
+    batch_size: Auto | int = parameter(default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT])
+    learning_rate: Auto | float = parameter(
+        default="auto", constraint=[StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")]
+    )
+    weight_decay: float = parameter(default=0.3, constraint=[NON_NEGATIVE])
+    early_stopping: Auto | bool = parameter(default="auto", constraint=[StrOptions({"auto"}), "boolean"])
+    validation_fraction: Auto | float = parameter(
+        default="auto", constraint=[StrOptions({"auto"}), Interval(Real, 0, 1, closed="neither")]
+    )
+    cv: CrossValidator = parameter(default=None, constraint=["cv_object"])
+    n_iter_no_change: int = parameter(default=10, constraint=[POSITIVE_INT])
+    tol: float = parameter(default=1e-4, constraint=[NON_NEGATIVE])
+    warm_start: bool = parameter(default=False, constraint=["boolean"])
+    callbacks: list[Any] | None = parameter(default=None, constraint=[list, tuple, None])
+    net_params: dict[str, Any] | None = parameter(default=None, constraint=[dict, None])
+    device: str = parameter(default="auto", constraint=[str])
+    mixed_precision: bool = parameter(default=False, constraint=["boolean"])
+    random_state: Seed = parameter(default=None, constraint=["random_state"])
+    verbose: int = parameter(default=0, constraint=["verbose"])

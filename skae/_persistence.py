@@ -25,7 +25,7 @@ from skae.nn import Decoder, Encoder
 
 
 class PersistenceMixin:
-    """The part of `BaseAutoencoder` that is kept.
+    """The part of `AutoencoderCore` that is kept.
 
     It is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`.
     """

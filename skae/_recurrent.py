@@ -5,23 +5,20 @@ from typing import ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from skae._base import BaseAutoencoder
+from skae._core import AutoencoderCore
 from skae._parameters import (
     AxesParameters,
-    Checked,
     CodeActivationParameter,
     Constraints,
     InitParameter,
     NetworkParameters,
-    parameters,
+    Parameters,
 )
 from skae._typing import Cell
 from skae.architectures import Recurrent
-from skae.nn import AutoencoderModule
 
 
-@parameters
-class LSTMParameters(Checked):
+class LSTMParameters(Parameters):
     """The variant's own parameters."""
 
     sequence_shape: Sequence[int] | None = None
@@ -32,9 +29,8 @@ class LSTMParameters(Checked):
     _parameter_constraints: ClassVar[Constraints] = Recurrent._parameter_constraints
 
 
-@parameters
 class LSTMAutoencoder(
-    BaseAutoencoder, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, LSTMParameters
+    AutoencoderCore, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, LSTMParameters
 ):
     r"""Autoencoder of sequences: `Autoencoder` with recurrent networks.
 
@@ -241,8 +237,6 @@ class LSTMAutoencoder(
     >>> autoencoder.inverse_transform(autoencoder.transform(X)).shape
     (300, 64)
     """
-
-    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule
 
     @property
     def _architecture(self):

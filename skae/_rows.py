@@ -219,15 +219,18 @@ class ScaledRows(Rows):
     limit : ndarray of shape (n_features,), default=None
         Scaled cells beyond count as if they were there; None limits none.
 
+    target : ndarray of shape (n_samples, n_targets), default=None
+        What is learned of y, where clean rows are not.
+
     Attributes
     ----------
     clean : ScaledRows
         These, or the rows themselves.
     """
 
-    def __init__(self, X, mean, scale, index=None, clean=None, limit=None):
+    def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None):
         super().__init__(X, index)
-        self.mean, self.scale, self.limit = mean, scale, limit
+        self.mean, self.scale, self.limit, self.target = mean, scale, limit, target
         self.clean = self if clean is None else ScaledRows(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
@@ -238,7 +241,8 @@ class ScaledRows(Rows):
 
     def take(self, index):
         """The rows of these indices."""
-        return ScaledRows(self.X, self.mean, self.scale, index, self.clean.X if self.are_pairs else None, self.limit)
+        clean = self.clean.X if self.are_pairs else None
+        return ScaledRows(self.X, self.mean, self.scale, index, clean, self.limit, self.target)
 
     @property
     def are_pairs(self):
@@ -256,10 +260,13 @@ class ScaledRows(Rows):
     def on_device(self, device):
         """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices.
 
-        Of pairs it is a pair of these.
+        With clean rows, or a target, it is a pair of these.
         """
         if self.are_pairs:
             return Pair(self._alone_on(device), self.clean.on_device(device))
+        if self.target is not None:
+            target = self.target if self.index is None else self.target[self.index]
+            return Pair(self._alone_on(device), torch.tensor(target, dtype=torch.float32, device=device))
         return self._alone_on(device)
 
     def _alone_on(self, device):
@@ -274,10 +281,10 @@ class ScaledRows(Rows):
 
 @dataclass(frozen=True)
 class Pair:
-    """Rows and the clean ones that they are to become, on a device."""
+    """Rows and what they are to become, or what is learned of their y, on a device."""
 
     rows: object
-    clean: object
+    target: object
 
     def __len__(self):
         return len(self.rows)

@@ -2,17 +2,17 @@
 
 import math
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from skae._base import BaseAutoencoder
 from skae._codes import code_variance, inner_codes
-from skae._parameters import ArchitectureParameter, Checked, Constraints, NetworkParameters, parameters
+from skae._constraints import Interval, StrOptions
+from skae._core import AutoencoderCore
+from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
 from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_batch
 from skae._typing import FloatArray, LayerSizes
 from skae.nn import AutoencoderModule, LinearPlus
@@ -225,25 +225,18 @@ def atoms_of(rows, n_units, generator):
     return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape, generator=generator))
 
 
-@parameters
-class SparseParameters(Checked):
+class SparseParameters(Parameters):
     """The variant's own parameters."""
 
-    sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = "l1"
-    alpha: float | None = None
-    sparsity_target: float = 0.1
-    n_nonzero_coefs: int | None = None
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "sparsity": [StrOptions(set(SELECTIONS))],
-        "alpha": [Interval(Real, 0, None, closed="left"), None],
-        "sparsity_target": [Interval(Real, 0, 1, closed="neither")],
-        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
-    }
+    sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = parameter(
+        default="l1", constraint=[StrOptions(set(SELECTIONS))]
+    )
+    alpha: float | None = parameter(default=None, constraint=[NON_NEGATIVE, None])
+    sparsity_target: float = parameter(default=0.1, constraint=[Interval(Real, 0, 1, closed="neither")])
+    n_nonzero_coefs: int | None = parameter(default=None, constraint=[POSITIVE_INT, None])
 
 
-@parameters
-class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameters, SparseParameters):
+class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameters, SparseParameters):
     r"""Autoencoder with a wide code, of which each row uses a few units: a dictionary with a learned encoder.
 
     The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A row is the sum of the atoms
@@ -465,9 +458,8 @@ class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameter
 
     module_class: ClassVar[type[AutoencoderModule]] = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
-    n_components: int = field(default=256, kw_only=False)
+    n_components: int = parameter(default=256, constraint=[POSITIVE_INT], kw_only=False)
     hidden_layer_sizes: LayerSizes = ()
-    _parameter_constraints: ClassVar[Constraints] = {"n_components": [Interval(Integral, 1, None, closed="left")]}
 
     components_: FloatArray = field(init=False)
     _absent = {"components_": "it is there after fit."}  # noqa: RUF012
@@ -482,8 +474,8 @@ class SparseAutoencoder(BaseAutoencoder, ArchitectureParameter, NetworkParameter
             return max(1, round(NONZERO_SHARE * self.n_components))
         return self.n_nonzero_coefs
 
-    def _check_more_parameters(self):
-        super()._check_more_parameters()
+    def check_parameters(self) -> None:
+        super().check_parameters()
         if self._n_nonzero > self.n_components:
             raise ValueError(
                 f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a row "

@@ -11,9 +11,10 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.metaestimators import _BaseComposition
 
 from skae._autoencoder import Autoencoder
-from skae._base import BaseAutoencoder
 from skae._codes import code_variance
-from skae._parameters import NEUTRAL, Checked, CodeActivationParameter, Constraints, NetworkParameters, parameters
+from skae._constraints import StrOptions
+from skae._core import AutoencoderCore
+from skae._parameters import NEUTRAL, CodeActivationParameter, Parameters, parameter
 from skae._rows import Rows
 from skae._scaling import Moments, within_unit
 from skae._training.checkpoint import Checkpoint
@@ -21,6 +22,7 @@ from skae._training.users import named_callbacks
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae.nn import AutoencoderModule
+from skae.nn.functional import ACTIVATIONS
 
 # what a layer that is given as an int has from the stack
 SHARED = (
@@ -29,29 +31,20 @@ SHARED = (
 )
 
 
-@parameters
-class StackedParameters(Checked):
+class StackedParameters(Parameters):
     """The variant's own parameters."""
 
-    activation: Activation = "gelu"
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "activation": NetworkParameters._parameter_constraints["activation"],
-    }
+    activation: Activation = parameter(default="gelu", constraint=[StrOptions(set(ACTIVATIONS))])
 
 
-@parameters
-class PretrainParameter(Checked):
+class PretrainParameter(Parameters):
     """Whether layers are trained one by one first."""
 
-    pretrain: bool = True
-
-    _parameter_constraints: ClassVar[Constraints] = {"pretrain": ["boolean"]}
+    pretrain: bool = parameter(default=True, constraint=["boolean"])
 
 
-@parameters
 class StackedAutoencoder(
-    BaseAutoencoder, PretrainParameter, CodeActivationParameter, StackedParameters, _BaseComposition
+    AutoencoderCore, PretrainParameter, CodeActivationParameter, StackedParameters, _BaseComposition
 ):
     r"""A deep autoencoder whose layers are trained one after the other, then together.
 
@@ -261,8 +254,9 @@ class StackedAutoencoder(
     module_class: ClassVar[type[AutoencoderModule]] = StackedModule
     _more_shaping = ("layers", "pretrain")
     _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
-    layers: Sequence[int | tuple[str, BaseEstimator]] = field(default=(256, 64, 10), kw_only=False)
-    _parameter_constraints: ClassVar[Constraints] = {"layers": [list, tuple]}
+    layers: Sequence[int | tuple[str, BaseEstimator]] = parameter(
+        default=(256, 64, 10), constraint=[list, tuple], kw_only=False
+    )
 
     layers_: list[Any] = field(init=False)
 
@@ -315,8 +309,8 @@ class StackedAutoencoder(
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
-    def _check_more_parameters(self):
-        super()._check_more_parameters()
+    def check_parameters(self) -> None:
+        super().check_parameters()
         if not len(self.layers):
             raise ValueError(f"layers={self.layers!r} must hold at least one layer.")
         for layer in self.layers:
@@ -329,7 +323,7 @@ class StackedAutoencoder(
             if not named:
                 continue
             name, estimator = layer
-            if not isinstance(estimator, BaseAutoencoder | BernoulliRBM):
+            if not isinstance(estimator, AutoencoderCore | BernoulliRBM):
                 lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
                 raise TypeError(
                     f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
@@ -437,7 +431,7 @@ class StackedAutoencoder(
 
 def _drop_modules(layer):
     """Leave a fitted layer as a pickle would keep it: without torch's objects, which are two copies of its weights."""
-    if isinstance(layer, BaseAutoencoder):
+    if isinstance(layer, AutoencoderCore):
         kept = layer.__getstate__()
         for name in [name for name in vars(layer) if name not in kept]:
             delattr(layer, name)
@@ -445,7 +439,7 @@ def _drop_modules(layer):
 
 def _restore_modules(layer):
     """Make torch's objects anew where they were dropped."""
-    if isinstance(layer, BaseAutoencoder) and not hasattr(layer, "_modules"):
+    if isinstance(layer, AutoencoderCore) and not hasattr(layer, "_modules"):
         layer.__setstate__(layer.__getstate__())
 
 

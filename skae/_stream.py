@@ -75,7 +75,7 @@ class Candidate:
 
 
 class StreamMixin:
-    """The part of `BaseAutoencoder` that trains chunk after chunk."""
+    """The part of `AutoencoderCore` that trains chunk after chunk."""
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - a variant's
         """Where training starts, for PCA of all rows of a stream.

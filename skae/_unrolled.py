@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from skae._base import BaseAutoencoder
 from skae._blueprint import Blueprint
+from skae._core import AutoencoderCore
 from skae._defaults import auto_learning_rate
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
@@ -58,7 +58,7 @@ class Layer:
         A restricted Boltzmann machine gives the means of its hidden units, s(x W' + b), and those of its visible ones,
         s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
         """
-        if isinstance(estimator, BaseAutoencoder):
+        if isinstance(estimator, AutoencoderCore):
             return cls(estimator.module_class, estimator._blueprint, estimator._weights)
         k, d = estimator.components_.shape
         blueprint = Blueprint(

@@ -12,14 +12,22 @@ import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from skae._array_api import in_kind
-from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
-from skae._parameters import ArchitectureParameter, Checked, Constraints, InitParameter, NetworkParameters, parameters
+from skae._constraints import StrOptions
+from skae._core import AutoencoderCore
+from skae._parameters import (
+    NON_NEGATIVE,
+    POSITIVE_INT,
+    ArchitectureParameter,
+    InitParameter,
+    NetworkParameters,
+    Parameters,
+    parameter,
+)
 from skae._pca import principal_axes, probabilistic_of, probabilistic_start
 from skae._rows import Rows
 from skae._scaling import within_unit
@@ -118,20 +126,14 @@ class VariationalModule(AutoencoderModule):
         return log_ratio - self.reconstruction(self.decoder(z), x, x)
 
 
-@parameters
-class VariationalParameters(Checked):
+class VariationalParameters(Parameters):
     """The variant's own parameters."""
 
-    beta: float = 1.0
-
-    _parameter_constraints: ClassVar[Constraints] = {
-        "beta": [Interval(Real, 0, None, closed="left")],
-    }
+    beta: float = parameter(default=1.0, constraint=[NON_NEGATIVE])
 
 
-@parameters
 class VariationalAutoencoder(
-    BaseAutoencoder, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
+    AutoencoderCore, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
 ):
     r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new rows can be drawn from.
 
@@ -357,12 +359,10 @@ class VariationalAutoencoder(
 
     module_class: ClassVar[type[AutoencoderModule]] = VariationalModule
     _more_shaping = ("beta",)
-    n_components: int = field(default=10, kw_only=False)
-    loss: Literal["squared_error", "binary_cross_entropy"] = "squared_error"
-    _parameter_constraints: ClassVar[Constraints] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "loss": [StrOptions({"squared_error", "binary_cross_entropy"})],
-    }
+    n_components: int = parameter(default=10, constraint=[POSITIVE_INT], kw_only=False)
+    loss: Literal["squared_error", "binary_cross_entropy"] = parameter(
+        default="squared_error", constraint=[StrOptions({"squared_error", "binary_cross_entropy"})]
+    )
 
     noise_variance_: float = field(init=False)
 
@@ -547,8 +547,8 @@ class VariationalAutoencoder(
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
-    def _check_more_parameters(self):
-        super()._check_more_parameters()
+    def check_parameters(self) -> None:
+        super().check_parameters()
         if self.architecture is not None and not self.architecture.dense_code:
             raise ValueError(
                 f"architecture={self.architecture!r} makes its last map of features the code, which leaves no place "

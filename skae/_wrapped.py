@@ -11,9 +11,9 @@ from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import validate_data
 
+from skae._constraints import InvalidParameterError
 from skae._inference import lets_overflow
 from skae._rows import Rows
 from skae._training.selection import fold_networks

@@ -17,9 +17,9 @@ from numbers import Integral
 
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from skae._constraints import Interval, StrOptions
 from skae._defaults import LEARNING_RATE
 from skae._doc_link import DocLinkMixin
 from skae._typing import Activation, Cell

@@ -82,7 +82,7 @@ def public_metas():
 
 
 def _public():
-    public = [getattr(skae, name) for name in skae.__all__]
+    public = [getattr(skae, name) for name in skae.__all__ if name != "BaseAutoencoder"]
     return [c for c in public if inspect.isclass(c) and issubclass(c, BaseEstimator)]
 
 

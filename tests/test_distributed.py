@@ -20,7 +20,7 @@ from skae import (
     SparseAutoencoder,
     StackedAutoencoder,
     VariationalAutoencoder,
-    _base,
+    _core,
 )
 from skae._rows import ScaledRows
 from skae._training import distributed as ours
@@ -115,7 +115,7 @@ class EnoughError(Exception):
 def trained_in_float64(autoencoder, X):
     """Weights and buffers of the networks at the end of a training in float64."""
     trained, init, on_device = {}, ModuleEnsemble.__init__, ScaledRows.on_device
-    train, make_net = _base.train, train_module.make_net
+    train, make_net = _core.train, train_module.make_net
 
     def doubled(ensemble, members, *args):
         init(ensemble, [member.double() for member in members], *args)
@@ -133,13 +133,13 @@ def trained_in_float64(autoencoder, X):
         return net
 
     ModuleEnsemble.__init__, ScaledRows.on_device = doubled, _as_double(on_device)
-    _base.train, train_module.make_net = enough, without_rounding
+    _core.train, train_module.make_net = enough, without_rounding
     try:
         with pytest.raises(EnoughError):
             clone(autoencoder).fit(X)
     finally:
         ModuleEnsemble.__init__, ScaledRows.on_device = init, on_device
-        _base.train, train_module.make_net = train, make_net
+        _core.train, train_module.make_net = train, make_net
     return trained
 
 

@@ -194,7 +194,7 @@ def test_noisy_copies_of_a_clean_row_are_not_split(digits):
     noisy = clean + np.random.RandomState(0).standard_normal(clean.shape)
     fitted = DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean)
     assert fitted.validation_["strategy"] == "copies"
-    with pytest.raises(ValueError, match="X_val has no clean rows beside it"):
+    with pytest.raises(ValueError, match="X_val has no y beside it"):
         DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean, X_val=noisy)
 
 

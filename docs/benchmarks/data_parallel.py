@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 from torch import distributed, multiprocessing
 
-from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _base
+from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _core
 from skae._rows import ScaledRows
 from skae._training import train as train_module
 from skae._training.make import make_net
@@ -99,7 +99,7 @@ def apart(weights, others):
 
 def weights_in_float64(estimator, X):
     """Weights at the end of a training in float64; what comes after it is left out."""
-    found, train, on_device = {}, _base.train, ScaledRows.on_device
+    found, train, on_device = {}, _core.train, ScaledRows.on_device
 
     def doubled(members, **settings):
         return make_net([member.double() for member in members], **settings)
@@ -109,14 +109,14 @@ def weights_in_float64(estimator, X):
         found.update({name: weight.detach().numpy().copy() for name, weight in module.named_parameters()})
         raise StopIteration
 
-    train_module.make_net, _base.train = doubled, enough
+    train_module.make_net, _core.train = doubled, enough
     ScaledRows.on_device = lambda rows, device: on_device(rows, device).double()
     try:
         clone(estimator).fit(X)
     except StopIteration:
         return found
     finally:
-        train_module.make_net, ScaledRows.on_device, _base.train = make_net, on_device, train
+        train_module.make_net, ScaledRows.on_device, _core.train = make_net, on_device, train
 
 
 @contextlib.contextmanager

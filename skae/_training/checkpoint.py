@@ -190,7 +190,7 @@ class Checkpoint(Callback):
             ) from error
 
 
-def describe_run(estimator, parameters, X, weights, *, clean=None, X_val=None, groups=None):
+def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, X_val=None, groups=None):
     """Describe what a run is, as texts that can be compared.
 
     Parameters
@@ -208,6 +208,9 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, X_val=None, g
     clean : what `Rows` takes, or None
         What X is to become.
 
+    target : ndarray of shape (n, n_targets) or None
+        What is learned of y.
+
     X_val : what `Rows` takes, or None
 
     groups : ndarray of shape (n,) or None
@@ -219,8 +222,9 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, X_val=None, g
     rows = Rows(X)
     tables = {"the clean rows": clean, "X_val": X_val}
     more = {f"the digest of {name}": _digest(Rows(of).batches()) for name, of in tables.items() if of is not None}
-    if groups is not None:
-        more["the digest of groups"] = _digest([groups])
+    more |= {
+        f"the digest of {name}": _digest([of]) for name, of in {"groups": groups, "y": target}.items() if of is not None
+    }
     start = hashlib.sha256()
     for name, value in (weights or {}).items():
         start.update(name.encode() + value.tobytes())

@@ -33,11 +33,11 @@ class IndexedDataset(Dataset):
     ----------
     X, y : ndarray of shape (n_shown, d)
         For skorch's scores: the samples of the last network, or all held-out ones, in units of the data, and what
-        they are to become.
+        they are to become, or what is learned of y.
     """
 
     def __init__(self, rows, indices, source=None, held_out=None):  # what skorch's does with X and y is done when read
-        self.rows, self.clean = (rows.rows, rows.clean) if isinstance(rows, Pair) else (rows, None)
+        self.rows, self.target = (rows.rows, rows.target) if isinstance(rows, Pair) else (rows, None)
         self.indices = [torch.as_tensor(index) for index in indices]
         self.source, self.held_out = source, held_out
         self.shown = np.concatenate(indices) if held_out is None else indices[-1]
@@ -55,17 +55,20 @@ class IndexedDataset(Dataset):
 
     @property
     def y(self):
-        """What they are to become."""
+        """What they are to become, or what is learned of y."""
+        if self.source.target is not None:
+            return self.source.target[self.shown]
         return self._unscaled(self.source.clean)
 
     def _unscaled(self, source):
         return Rows(source.X, source.index).read(self.shown)
 
 
-def dataset_of(X, y, scaler, device):
+def dataset_of(X, y, module, device):
     """Return all samples of X, in units of the data, as a network scales them; `y` is what they are to become."""
+    scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
-    source = ScaledRows(X, mean, scale, clean=y)
+    source = ScaledRows(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
     return IndexedDataset(source.on_device(device), [np.arange(len(source))], source)
 
 
@@ -87,8 +90,8 @@ class BatchLoader:
     rows : torch.Tensor of shape (m, n, d)
         For each of the m networks.
 
-    clean : torch.Tensor of shape (m, n, d) or None
-        What they are to become; None is the rows.
+    target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), or None
+        What they are to become, or what is learned of y; None is the rows.
     """
 
     def __init__(self, dataset, batch_size, generators=None):
@@ -108,8 +111,8 @@ class BatchLoader:
         n = len(self.dataset)
         each = zip(self.dataset.indices, self.generators, strict=True)
         chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
-        rows, clean = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.clean))
-        yield from zip(rows, clean, strict=True)  # the pairs that skorch expects
+        rows, target = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.target))
+        yield from zip(rows, target, strict=True)  # the pairs that skorch expects
 
     def _batches_of(self, rows, chosen):
         if isinstance(rows, torch.Tensor):
@@ -134,12 +137,12 @@ def _ordered(index, n, generator):
     return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(passes)])[:n]
 
 
-def parts_of(rows, clean, n_parts):
-    """Yield about so many parts of a batch, (m, n, d): (rows, clean rows, share of the batch)."""
+def parts_of(rows, target, n_parts):
+    """Yield about so many parts of a batch, (m, n, d): (rows, targets, share of the batch)."""
     n = rows.shape[1]
     n_parts = min(n, n_parts)
-    cleans = [None] * n_parts if clean is None else clean.tensor_split(n_parts, dim=1)
-    for part, of_part in zip(rows.tensor_split(n_parts, dim=1), cleans, strict=True):
+    targets = [None] * n_parts if target is None else target.tensor_split(n_parts, dim=1)
+    for part, of_part in zip(rows.tensor_split(n_parts, dim=1), targets, strict=True):
         yield part, of_part, part.shape[1] / n
 
 

@@ -90,13 +90,13 @@ class Alone:
 
     size = 1
 
-    def shared(self, losses, modules, rows, clean):
+    def shared(self, losses, modules, rows, target):
         """Return named terms of the loss of rows, (m, n, d), whose means are this process's part of the loss."""
-        return losses(rows, None, clean)
+        return losses(rows, None, target)
 
-    def whole(self, losses, modules, rows, clean, sizes):
+    def whole(self, losses, modules, rows, target, sizes):
         """Return named terms of the loss of all of the rows."""
-        return losses(rows, sizes, clean)
+        return losses(rows, sizes, target)
 
     def add_up(self, tensors):
         """Put the sum over all processes in the place of each tensor."""
@@ -121,13 +121,13 @@ class Group(Alone):
     def __init__(self, device):
         self.device, self.rank, self.size = device, distributed.get_rank(), distributed.get_world_size()
 
-    def shared(self, losses, modules, rows, clean):
+    def shared(self, losses, modules, rows, target):
         with self._sharing(modules, rows.shape[-2]) as share:
-            return {name: share.fraction * term for name, term in losses(rows, None, clean).items()}
+            return {name: share.fraction * term for name, term in losses(rows, None, target).items()}
 
-    def whole(self, losses, modules, rows, clean, sizes):
+    def whole(self, losses, modules, rows, target, sizes):
         with self._sharing(modules, rows.shape[-2]) as share:
-            terms = {name: share.spread(term) for name, term in losses(rows, sizes, clean).items()}
+            terms = {name: share.spread(term) for name, term in losses(rows, sizes, target).items()}
         self.add_up(terms.values())
         return terms
 

@@ -164,10 +164,10 @@ class AutoencoderNet(NeuralNet):
     # The loop --------------------------------------------------------------------------------------------------------
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train for `max_epochs` epochs more, on samples in units of the data; `y` is what they are to become."""
+        """Train for `max_epochs` epochs more, on samples in units of the data; y is what they are to become or tell."""
         if not self.initialized_:
             self.initialize()
-        dataset = dataset_of(X, y, self.module_.scaler, torch.device(self.device))
+        dataset = dataset_of(X, y, self.module_, torch.device(self.device))
         return self.train(dataset, epochs=len(self.history) + self.max_epochs)
 
     def train(self, dataset, own=(), *, epochs, resume=None):
@@ -261,11 +261,11 @@ class AutoencoderNet(NeuralNet):
                 weights[name].requires_grad_(kept.requires_grad)  # a callback may have frozen it
         sums, n_rows, held_out, judged = {}, 0, {}, []
         with contextlib.nullcontext() if training else self._judging():
-            for rows, clean in iterator:
-                shown = self._shown(rows, clean, training) if tells and self.shows_batches_ else None
+            for rows, target in iterator:
+                shown = self._shown(rows, target, training) if tells and self.shows_batches_ else None
                 if tells:
                     self.notify("on_batch_begin", batch=shown, training=training)
-                terms = step_fn((rows, clean), shown=shown, **fit_params)
+                terms = step_fn((rows, target), shown=shown, **fit_params)
                 if training:
                     # nothing of a batch is kept: small tensors between large freed ones would tear the heap
                     for name, mean in terms.items():
@@ -343,35 +343,35 @@ class AutoencoderNet(NeuralNet):
 
     def train_step(self, batch, *, shown=None, **fit_params):
         """Take one step of each optimizer; return the mean of each named term of the loss, for each network."""
-        rows, clean = batch
+        rows, target = batch
         means = []
         for place, optimizer in enumerate(self.optimizers_):
             if optimizer is not self.optimizer_:
                 for group, kept in zip(optimizer.param_groups, self.optimizer_.param_groups, strict=True):
                     group.update({name: kept[name] for name in HYPERPARAMETERS if name in kept})
-            x, y = rows, clean
+            x, y = rows, target
             if not self.ensemble_.is_batched:
-                x, y = rows[place : place + 1], None if clean is None else clean[place : place + 1]
+                x, y = rows[place : place + 1], None if target is None else target[place : place + 1]
             first = []
             optimizer.step(functools.partial(self._closure, place, x, y, shown, first))
             means.append(first[0])
             self.ensemble_.trained[place].after_step(self._progress())
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
-            self._count_towards_limit(rows if clean is None else clean, sum(means.values()))
+            self._count_towards_limit(self._wanted(rows, target), sum(means.values()))
         self.steps_done_ += 1
         return means
 
     def _progress(self):
         return 1.0 if self.is_stream else (self.steps_done_ + 1) / self.n_steps_
 
-    def _closure(self, place, rows, clean, shown, first):
+    def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
         weights, means = self.ensemble_.weights[place], {}
         n_parts = 1
         if self.at_once_ is not None:  # what is kept to go back by is that of one part
             n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once_ * self.processes_.size))
-        for part, of_part, share in parts_of(rows, clean, n_parts):
+        for part, of_part, share in parts_of(rows, target, n_parts):
             for name, mean in self._differentiate(place, part, of_part, share, adds=bool(means)).items():
                 means[name] = means[name] + mean if name in means else mean
         self.processes_.add_up([weight.grad for weight in weights.values() if weight.grad is not None])
@@ -379,7 +379,7 @@ class AutoencoderNet(NeuralNet):
         first.append(means)
         return sum(means.values()).sum()
 
-    def _differentiate(self, place, rows, clean, share, adds):
+    def _differentiate(self, place, rows, target, share, adds):
         """Set, or add to, the gradients by a share of a batch; return the mean of each named term, times the share."""
         precision = contextlib.nullcontext()
         if self.mixed_precision:
@@ -388,7 +388,7 @@ class AutoencoderNet(NeuralNet):
         try:
             with precision:
                 losses = functools.partial(self._losses, place)
-                terms = self.processes_.shared(losses, [self.ensemble_.trained[place]], rows, clean)
+                terms = self.processes_.shared(losses, [self.ensemble_.trained[place]], rows, target)
                 means = {name: by_member(term).mean(dim=1) for name, term in terms.items()}
                 if share < 1:
                     means = {name: share * mean for name, mean in means.items()}
@@ -406,12 +406,16 @@ class AutoencoderNet(NeuralNet):
             ) from error
         return {name: mean.detach() for name, mean in means.items()}
 
-    def _losses(self, place, rows, sizes, clean):
+    def _losses(self, place, rows, sizes, target):
         """Named terms of one trained module, with the networks in front."""
         if self.ensemble_.is_batched:
-            return self.losses_[place](rows, sizes, clean)
-        terms = self.losses_[place](rows[0], sizes, None if clean is None else clean[0])
+            return self.losses_[place](rows, sizes, target)
+        terms = self.losses_[place](rows[0], sizes, None if target is None else target[0])
         return {name: term[None] for name, term in terms.items()}
+
+    def _wanted(self, rows, target):
+        """What reconstructions are compared with."""
+        return rows if target is None or self.module_.is_supervised else target
 
     def _count_towards_limit(self, rows, loss):
         """Note the loss at the start, and that of the mean over the first epoch: a batch may lack the largest rows."""
@@ -422,9 +426,9 @@ class AutoencoderNet(NeuralNet):
 
     def validation_step(self, batch, **fit_params):
         """Return the named terms of the loss of held-out rows."""
-        rows, clean = batch
+        rows, target = batch
         with torch.no_grad():
-            return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, clean, self.sizes)
+            return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, target, self.sizes)
 
     @contextlib.contextmanager
     def _judging(self):
@@ -445,10 +449,11 @@ class AutoencoderNet(NeuralNet):
     def _users_hear(self, *events):
         return any(hears(callback, event) for callback in self._users for event in events)
 
-    def _shown(self, rows, clean, training):
+    def _shown(self, rows, target, training):
         """A batch of the network that is kept, or of all that is held out, in units of the data."""
-        pair = rows, rows if clean is None else clean
-        return tuple(self.module_.scaler.inverse(of[-1] if training else of.flatten(0, 1)) for of in pair)
+        x, y = (of[-1] if training else of.flatten(0, 1) for of in (rows, rows if target is None else target))
+        inverse = self.module_.scaler.inverse
+        return inverse(x), y if target is not None and self.module_.is_supervised else inverse(y)
 
     def _end_batch(self, shown, terms, training, prefix):
         if shown is None:

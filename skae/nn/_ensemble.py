@@ -104,7 +104,7 @@ class ModuleEnsemble:
         }
 
     def losses(
-        self, rows: torch.Tensor, sizes: Sequence[int] | None = None, clean: torch.Tensor | None = None
+        self, rows: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """Return named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
 
@@ -117,8 +117,8 @@ class ModuleEnsemble:
             Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
-        clean : torch.Tensor of shape (m, n, d), default=None
-            Scaled rows that these are to become. None is the rows.
+        target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), default=None
+            Scaled rows that these are to become, or what is learned of y.
 
         Returns
         -------
@@ -132,9 +132,9 @@ class ModuleEnsemble:
             def everyone(rows):
                 return torch.cat([rows, rows[:1].expand(missing, -1, -1)]) if missing else rows
 
-            terms = self.trained[0].losses(everyone(rows), sizes, None if clean is None else everyone(clean))
+            terms = self.trained[0].losses(everyone(rows), sizes, None if target is None else everyone(target))
             return {name: term[:m] for name, term in terms.items()}
-        targets = [None] * m if clean is None else clean
+        targets = [None] * m if target is None else target
         each = [member.losses(x, sizes, y) for member, x, y in zip(self.members[:m], rows, targets, strict=True)]
         if m == 1:
             return {name: term[None] for name, term in each[0].items()}

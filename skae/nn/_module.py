@@ -18,11 +18,11 @@ class AutoencoderModule(nn.Module):
         x -> scale -> corrupt -> encoder -> code (bottleneck) -> sample -> decoder -> unscale -> x_hat
         loss = reconstruction(x_hat, clean x) + penalty
 
-    A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `after_step`) and
-    nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape (n, n_statistics * k), and
-    inner codes, of shape (n, k). Where `supports_batching` is true they may have a dimension more in front, for each
-    network of a `ModuleEnsemble` that is trained as one, and so may weights. What they draw comes from `generator`, and
-    what they keep from step to step is in buffers.
+    A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `supervision`,
+    `after_step`) and nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape
+    (n, n_statistics * k), and inner codes, of shape (n, k). Where `supports_batching` is true they may have a dimension
+    more in front, for each network of a `ModuleEnsemble` that is trained as one, and so may weights. What they draw
+    comes from `generator`, and what they keep from step to step is in buffers.
 
     Parameters
     ----------
@@ -226,10 +226,34 @@ class AutoencoderModule(nn.Module):
         """
         return {}
 
+    def supervision(self, code: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        """Return named terms that are added to the loss, of what codes are to tell about y.
+
+        Parameters
+        ----------
+        code : torch.Tensor of shape (n, k)
+            What `sample` made of the encoding.
+
+        target : torch.Tensor of shape (n, n_targets)
+            What the estimator's `encode_y` made of y.
+
+        Returns
+        -------
+        terms : dict of str to torch.Tensor
+            Each of shape (n,) or a scalar. Here there are none.
+        """
+        return {}
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether y is learned: whether `supervision` is overridden."""
+        return type(self).supervision is not AutoencoderModule.supervision
+
     @property
     def separable(self) -> bool:
         """Whether the loss of a batch is the mean of what its rows lose, each by itself."""
-        return self.penalizes_rows or type(self).penalty is AutoencoderModule.penalty
+        depends = type(self).penalty is not AutoencoderModule.penalty or self.is_supervised
+        return self.penalizes_rows or not depends
 
     def after_step(self, progress: float) -> None:
         """Do what is due after each step of the optimiser: here nothing.
@@ -263,7 +287,7 @@ class AutoencoderModule(nn.Module):
         return self.loss(self.link(output), self.scaler.inverse(x))
 
     def losses(
-        self, x: torch.Tensor, sizes: Sequence[int] | None = None, clean: torch.Tensor | None = None
+        self, x: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """Return named terms of the loss of scaled rows; the loss is the sum of their means.
 
@@ -276,17 +300,21 @@ class AutoencoderModule(nn.Module):
             Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
-        clean : torch.Tensor of shape (n, d), default=None
-            Scaled rows that x is to become. None is x.
+        target : torch.Tensor of shape (n, d) or (n, n_targets), default=None
+            Scaled rows that x is to become; or, if the module `is_supervised`, what is learned of y. None is x, and no
+            y.
 
         Returns
         -------
         terms : dict of str to torch.Tensor
             "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar.
         """
-        corrupted, x = self.corrupt(x), x if clean is None else clean
+        corrupted = self.corrupt(x)
         if self.share is not None:
             x, corrupted = x[..., self.share, :], corrupted[..., self.share, :]
+            target = None if target is None else target[..., self.share, :]
+        if target is not None and not self.is_supervised:
+            x = target
         encoding = self.encoder(corrupted)
         code = self.sample(encoding)
         if sizes is not None:
@@ -296,7 +324,8 @@ class AutoencoderModule(nn.Module):
             cut = self.ordered and self.training
             kept = keep_prefix(code, placed(random_sizes(code.shape, self.generator), code.device)) if cut else code
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
-        return {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
+        terms = {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
+        return terms | self.supervision(code, target) if self.is_supervised and target is not None else terms
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Encode data.

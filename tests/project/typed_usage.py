@@ -3,6 +3,7 @@
 A line that must be refused says so, and the checker objects to one that says so in vain.
 """
 
+from numbers import Real
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -39,6 +40,7 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae.architectures import Architecture, Convolutional, Recurrent
+from skae.base import Interval, parameter
 from skae.callbacks import Checkpoint
 from skae.datasets import fetch_fashion_mnist
 from skae.inspection import (
@@ -163,7 +165,19 @@ class Noisy(skae.nn.AutoencoderModule):
         return self.scaler(x) + torch.randn(x.shape, generator=self.generator)
 
 
+class NoisyAutoencoder(skae.BaseAutoencoder):
+    """A custom variant: its annotations are parameters."""
+
+    module_class = Noisy
+    level: float = parameter(default=0.1, constraint=[Interval(Real, 0, None, closed="left")])
+
+
+assert_type(NoisyAutoencoder(3, level=0.2, learning_rate=0.01).fit(X), NoisyAutoencoder)
+assert_type(NoisyAutoencoder().level, float)
+
 # What must be refused
+NoisyAutoencoder(level="a")  # pyright: ignore[reportArgumentType]
+NoisyAutoencoder(lvl=0.1)  # pyright: ignore[reportCallIssue]
 Autoencoder(loss="squred_error")  # pyright: ignore[reportArgumentType]
 Autoencoder(hidden_layer_sizes="large")  # pyright: ignore[reportArgumentType]
 Autoencoder(max_iter=None)  # pyright: ignore[reportArgumentType]

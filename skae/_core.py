@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils.metaestimators import available_if
 
 from skae._blueprint import read_weights
-from skae._checks import SHAPING, ChecksMixin
+from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._cudnn import repeatable
 from skae._defaults import (
@@ -42,7 +43,7 @@ from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, choose_validat
 from skae.nn import AutoencoderModule
 
 
-class BaseAutoencoder(
+class AutoencoderCore(
     CallbackSupportMixin,
     OnnxMixin,
     StreamMixin,
@@ -55,12 +56,12 @@ class BaseAutoencoder(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Base of all autoencoders: it owns the algorithm.
+    """What all autoencoders have in common: the algorithm, and the parameters of training.
 
     A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
-    module_class: ClassVar[type[AutoencoderModule]]  # it holds the variant's formula
+    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule  # it holds the variant's formula
 
     _neutral = NEUTRAL
 
@@ -98,6 +99,24 @@ class BaseAutoencoder(
         """
         return {}
 
+    def encode_y(self, y: Any) -> ArrayLike:
+        """Return what is learned of y, one or more numbers a sample: a hook of a variant.
+
+        It is called where the variant's module overrides `supervision`, which gets these numbers. `fit` then requires
+        y. Attributes that are set here, such as classes, are there when `module_params` is called.
+
+        Parameters
+        ----------
+        y : object
+            As it was given to `fit`, with one entry for each sample.
+
+        Returns
+        -------
+        target : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Here y itself.
+        """
+        return y
+
     def _has_start(self, blueprint):
         """Whether training starts at a solution, and not at random."""
         return blueprint.linear
@@ -133,7 +152,7 @@ class BaseAutoencoder(
 
     def _is_plain(self, blueprint):
         """Whether training starts at PCA and asks for the reconstruction alone."""
-        return blueprint.linear and not blueprint.formula
+        return blueprint.linear and blueprint.is_plain
 
     def _has_blank_rival(self, blueprint):
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
@@ -148,7 +167,8 @@ class BaseAutoencoder(
         """Moments of more rows, and the rows scaled by them."""
         clean = self._clean_rows(y)
         moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
-        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean)
+        target = self._encoded(X, y)
+        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean, target=target)
 
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
@@ -210,7 +230,7 @@ class BaseAutoencoder(
             with agreed() as facts:
                 X = self._checked(X, reset=not warm, least=2)
                 y = self._checked_target(X, y)
-                self._check_more_parameters()
+                self.check_parameters()
                 X_val, groups = self._checked_validation(X, y, X_val, groups)
                 if warm:
                     self._check_unchanged("warm_start=True")
@@ -224,6 +244,7 @@ class BaseAutoencoder(
                 self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, callbacks)
         return self
 
+    @typed(available_if(takes_chunks))
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
@@ -265,7 +286,7 @@ class BaseAutoencoder(
                         "partial_fit takes no clean rows as y: a stream draws its noise. Pass all pairs to "
                         "fit(X_noisy, X_clean), or clean rows as X."
                     )
-                self._check_more_parameters()
+                self.check_parameters()
                 if not first:
                     self._check_unchanged("partial_fit")
                 seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)

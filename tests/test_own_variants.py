@@ -1,0 +1,403 @@
+"""Variants of a user's own, made of public names alone, are estimators like those of the package."""
+
+import pickle
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from conftest import public_estimators, short_name
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import EpochScoring
+from test_sklearn_checks import LEFT_OUT
+from torch import nn
+
+from skae import Autoencoder, BaseAutoencoder, LatentSampler
+from skae.architectures import Convolutional
+from skae.base import Interval, StrOptions, parameter
+from skae.callbacks import Checkpoint
+from skae.nn import AutoencoderModule, dense
+
+POSITIVE = Interval(Real, 0, None, closed="left")
+
+
+class WassersteinModule(AutoencoderModule):
+    """Tolstikhin et al., "Wasserstein auto-encoders", 2018: codes as a whole are to be normal, by their MMD."""
+
+    def __init__(self, *args, alpha, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.alpha = alpha
+
+    def penalty(self, seen, encoding, code):
+        drawn = torch.randn(code.shape, generator=self.generator).to(code)
+
+        def kernel(a, b):  # inverse multiquadratic: (..., n, n)
+            return 1 / (1 + torch.cdist(a, b).square() / (2 * code.shape[-1]))
+
+        pairs = kernel(code, code) + kernel(drawn, drawn) - 2 * kernel(code, drawn)
+        return {"mmd": self.alpha * pairs.mean(dim=(-2, -1))}  # a scalar
+
+
+class WassersteinAutoencoder(BaseAutoencoder):
+    """Codes of the data are distributed as the prior is."""
+
+    module_class = WassersteinModule
+    alpha: float = parameter(default=1.0, constraint=[POSITIVE])
+
+    def module_params(self, statistics, scale):
+        return {"alpha": self.alpha * len(scale)}
+
+
+class SupervisedModule(AutoencoderModule):
+    """A linear classifier reads the code."""
+
+    def __init__(self, *args, alpha, n_components, n_classes, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.alpha, self.head = alpha, dense([n_components, n_classes], "identity")
+
+    def supervision(self, code, target):
+        log_probability = self.head(code).log_softmax(dim=-1)
+        return {"cross_entropy": -self.alpha * (log_probability * target).sum(dim=-1)}
+
+
+class SupervisedAutoencoder(BaseAutoencoder):
+    """Codes tell the classes apart."""
+
+    module_class = SupervisedModule
+    alpha: float = field(default=1.0, metadata={"constraint": [POSITIVE]})
+
+    def encode_y(self, y):
+        self.classes_, index = np.unique(np.asarray(y), return_inverse=True)
+        return np.eye(len(self.classes_))[index]
+
+    def module_params(self, statistics, scale):
+        return {"alpha": self.alpha, "n_components": self.n_components, "n_classes": len(self.classes_)}
+
+
+class Transposed(nn.Module):
+    """A linear layer, backwards."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.bias = layer, nn.Parameter(torch.zeros(layer.in_features))
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.layer.weight.T, self.bias)
+
+
+class TiedModule(AutoencoderModule):
+    """The decoder's layers are the encoder's, transposed."""
+
+    supports_batching = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        mirrored = (Transposed(each) if isinstance(each, nn.Linear) else each for each in reversed(self.encoder))
+        self.decoder = nn.Sequential(*mirrored)
+
+
+class TiedAutoencoder(BaseAutoencoder):
+    """Half as many weights. PCA would be a saddle point of them."""
+
+    module_class = TiedModule
+    init: Literal["random"] = parameter(default="random", constraint=[StrOptions({"random"})])
+
+    def check_parameters(self):
+        super().check_parameters()
+        if self.architecture is not None or self.code_activation != "identity":
+            raise ValueError("TiedAutoencoder needs architecture=None and code_activation='identity'.")
+
+
+VARIANTS = [
+    WassersteinAutoencoder(2, max_iter=1, random_state=0),
+    SupervisedAutoencoder(2, max_iter=1, random_state=0),
+    TiedAutoencoder(2, max_iter=1, random_state=0),
+]
+each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=short_name)
+
+
+@pytest.fixture
+def labels():
+    """Which digits those of `digits` are."""
+    return load_digits().target[:240]
+
+
+# As estimators -------------------------------------------------------------------------------------------------------
+
+
+@parametrize_with_checks(VARIANTS[:1])
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(VARIANTS[1:])
+def test_check_estimator_of_others(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
+@pytest.mark.parametrize("check", LEFT_OUT)
+@each_variant
+@pytest.mark.slow
+def test_checks_left_out(variant, check):
+    getattr(estimator_checks, check)(type(variant).__name__, clone(variant))
+
+
+@each_variant
+def test_a_variant_is_kept(variant, digits, tmp_path):
+    X, y = digits[:100], np.arange(100) % 3
+    fitted = clone(variant).fit(X, y)
+    fitted.save(tmp_path / "variant.skops")
+    for again in (pickle.loads(pickle.dumps(fitted)), type(fitted).load(tmp_path / "variant.skops")):
+        np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+        assert repr(again) == repr(fitted)
+    np.testing.assert_array_equal(clone(variant).fit(X, y).transform(X), fitted.transform(X))
+
+
+@each_variant
+def test_a_variant_takes_the_common_parameters(variant, digits, tmp_path):
+    taken = {"hidden_layer_sizes": (8,), "activation": "tanh", "scale": "standard", "loss": "huber"}
+    taken |= {"max_iter": 2, "batch_size": 50, "learning_rate": 0.003, "weight_decay": 0.0, "early_stopping": False}
+    taken |= {"whiten": True, "ordered": True, "cv": 2, "callbacks": [Checkpoint(tmp_path)], "device": "cpu"}
+    taken |= {"net_params": {"optimizer": torch.optim.RAdam}}
+    fitted = clone(variant).set_params(**taken).fit(digits[:100], np.arange(100) % 3)
+    assert fitted.best_epoch_ <= fitted.n_iter_ == 2
+    np.testing.assert_allclose(fitted.net_.predict(digits[:5]), fitted.reconstruct(digits[:5]), rtol=1e-3, atol=1e-3)
+    assert set(Autoencoder().get_params()) <= set(variant.get_params())
+
+
+def test_a_variant_takes_an_architecture(digits):
+    fitted = WassersteinAutoencoder(2, architecture=Convolutional(channels=(2,)), max_iter=1).fit(digits[:60])
+    assert "valid_mmd" in fitted.net_.history[0]
+    with pytest.raises(ValueError, match="TiedAutoencoder needs architecture=None"):
+        TiedAutoencoder(2, architecture=Convolutional(channels=(2,))).fit(digits[:60])
+
+
+@pytest.mark.parametrize("kind", [WassersteinAutoencoder, SupervisedAutoencoder])
+@pytest.mark.parametrize("value", [-1, "a", None])
+def test_own_parameters_are_validated(kind, value, digits):
+    wanted = rf"The 'alpha' parameter of {kind.__name__} must be a float in the range \[0.0, inf\). Got {value!r}"
+    with pytest.raises(ValueError, match=wanted):
+        kind(2, alpha=value).fit(digits[:60], np.arange(60) % 2)
+
+
+def test_own_parameters_are_searched_over(digits, labels):
+    variant = SupervisedAutoencoder(2, max_iter=1, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), variant, LogisticRegression())
+    search = GridSearchCV(pipeline, {"supervisedautoencoder__alpha": [0.0, 10.0]}, cv=2)
+    search.fit(digits[:100], labels[:100])
+    assert set(search.cv_results_["param_supervisedautoencoder__alpha"]) == {0.0, 10.0}
+
+
+# What they are for ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernels
+def test_codes_of_a_wasserstein_autoencoder_are_nearer_to_normal(digits):
+    def mmd(alpha):
+        model = WassersteinAutoencoder(2, alpha=alpha, hidden_layer_sizes=16, max_iter=20, random_state=0).fit(digits)
+        return model.net_.history[-1, "train_mmd"] / alpha
+
+    assert mmd(1.0) < 0.7 * mmd(1e-6)
+
+
+@pytest.mark.kernels
+def test_codes_of_a_supervised_autoencoder_tell_classes_apart(digits, labels):
+    def cross_entropy(alpha):  # on held-out samples; where alpha is tiny the head alone is trained by it
+        common = {"hidden_layer_sizes": 32, "max_iter": 30, "random_state": 0}
+        model = SupervisedAutoencoder(2, alpha=alpha, **common).fit(digits, labels)
+        return model.net_.history[-1, "valid_cross_entropy"] / alpha
+
+    assert cross_entropy(10.0) < 0.7 * cross_entropy(1e-6)
+
+
+def test_layers_of_a_tied_autoencoder_stay_tied(digits):
+    model = TiedAutoencoder(2, hidden_layer_sizes=(8, 4), max_iter=2, random_state=0).fit(digits)
+    for part in (model, pickle.loads(pickle.dumps(model))):
+        encoder, decoder = part.encoder_.encoder, part.decoder_.decoder
+        assert all(decoder[-1 - i].layer.weight.equal(encoder[i].weight) for i in (0, 2, 4))
+        assert sum(weight.numel() for weight in part.net_.module_.parameters()) == 64 * 8 + 8 * 4 + 4 * 2 + 90
+
+
+@pytest.mark.parametrize("overridden", ["penalty", "sample", "reconstruction", "corrupt"])
+def test_an_objective_without_parameters_counts(overridden, digits):
+    """A linear autoencoder is PCA, solved in closed form, but for a module with hooks of its own."""
+    hooks = {
+        "penalty": lambda self, seen, encoding, code: {"length": 10 * code.square().sum(dim=-1)},
+        "sample": lambda self, encoding: encoding + 1,
+        "reconstruction": lambda self, output, x, corrupted: (output - x).abs().sum(dim=-1),
+        "corrupt": lambda self, x: 0.5 * x,
+    }
+    module = type("Module", (AutoencoderModule,), {overridden: hooks[overridden]})
+    linear = type("Linear", (BaseAutoencoder,), {"module_class": module})
+    model = linear(2, hidden_layer_sizes=(), max_iter=3, random_state=0).fit(digits)
+    assert model.n_iter_ == 3
+    assert len(model.loss_curve_) == 3
+
+
+# y -------------------------------------------------------------------------------------------------------------------
+
+
+class TellingModule(AutoencoderModule):
+    """The code's first component is to be y, whose numbers it writes down."""
+
+    supports_batching = False
+    shown = None
+
+    def supervision(self, code, target):
+        if self.shown is not None:
+            self.shown.append((code.detach().clone(), target.clone()))
+        return {"error": (code[..., :1] - target).square().sum(dim=-1)}
+
+
+class TellingAutoencoder(BaseAutoencoder):
+    module_class = TellingModule
+
+
+@pytest.mark.parametrize("n", [60, 400])
+@pytest.mark.parametrize("kind", [list, np.asarray, lambda y: np.asarray(y)[:, None]])
+def test_each_sample_is_shown_with_its_own_y(n, kind, monkeypatch):
+    """However samples are held out, ordered or read: y is the first feature here."""
+    X = np.random.default_rng(0).normal(size=(n, 3)) * [5.0, 1.0, 0.1]
+    seen = []
+
+    def losses(self, x, sizes=None, target=None):
+        seen.append((self.scaler.inverse(x)[..., 0].flatten(), target.flatten()))
+        return AutoencoderModule.losses(self, x, sizes, target)
+
+    monkeypatch.setattr(TellingModule, "losses", losses)
+    TellingAutoencoder(2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(X, kind(X[:, 0]))
+    assert len(seen) > 2
+    for first, target in seen:
+        torch.testing.assert_close(first, target, atol=1e-4, rtol=1e-4)
+
+
+def test_y_is_required_and_checked(digits, labels):
+    model = SupervisedAutoencoder(2, max_iter=1)
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        model.fit(digits)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(digits, labels[:-1])
+    with pytest.raises(ValueError, match="NaN"):
+        TellingAutoencoder(2).fit(digits, np.where(labels == 0, np.nan, labels))
+    with pytest.raises(ValueError, match="X_val has no y beside it"):
+        model.fit(digits, labels, X_val=digits)
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
+        model.partial_fit(digits, labels)
+    assert not hasattr(model, "partial_fit")
+    assert not hasattr(model, "classes_")
+    assert hasattr(WassersteinAutoencoder(2), "partial_fit")
+
+
+def test_splitters_and_callbacks_see_y(digits, labels):
+    seen = []
+
+    def scoring(net, X, y):
+        seen.append((X, y))
+        return 0.0
+
+    model = SupervisedAutoencoder(2, max_iter=1, cv=StratifiedKFold(2), callbacks=[EpochScoring(scoring)])
+    model.fit(digits, labels)
+    by_row = {row.tobytes(): label for row, label in zip(digits, labels, strict=True)}
+    for X, y in seen:
+        assert [by_row[row.tobytes()] for row in np.asarray(X.X)] == list(np.argmax(y, axis=1))
+    assert seen
+
+
+def test_a_checkpoint_is_of_its_own_y(digits, labels, tmp_path):
+    model = SupervisedAutoencoder(2, max_iter=1, random_state=0, callbacks=[Checkpoint(tmp_path)])
+    model.fit(digits, labels)
+    with pytest.raises(ValueError, match="the digest of y"):
+        model.fit(digits, labels[::-1])
+
+
+def test_a_warm_start_with_other_classes_says_so(digits, labels):
+    model = SupervisedAutoencoder(2, max_iter=1, warm_start=True, random_state=0).fit(digits, labels)
+    with pytest.raises(ValueError, match=r"head.* has shape \(2, 2\) now, and had shape \(10, 2\) in the last fit"):
+        model.fit(digits, labels % 2)
+    assert list(model.classes_) == list(range(10))
+
+
+# How they are declared -----------------------------------------------------------------------------------------------
+
+
+def test_annotations_are_parameters():
+    class Own(WassersteinAutoencoder):
+        n_components: int = parameter(default=3, constraint=[Interval(Real, 1, None, closed="left")], kw_only=False)
+        gamma: float = 2.0
+        found_: float = field(init=False)
+
+    own = Own(4, gamma=3.0, alpha=2.0)
+    assert own.get_params()["n_components"] == 4
+    assert own.get_params()["gamma"] == clone(own).gamma == 3.0
+    assert Own().n_components == 3
+    assert not hasattr(own, "found_")
+    assert set(own.get_params()) == {*Autoencoder().get_params(), "alpha", "gamma"}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'delta'"):
+        Own(delta=1)
+
+
+def test_the_decorator_is_not_needed_and_does_no_harm(digits):
+    @dataclass(kw_only=True, eq=False, repr=False)
+    class Own(WassersteinAutoencoder):
+        beta: float = field(default=1.0, metadata={"constraint": [POSITIVE]})
+
+    class Derived(Own):
+        gamma: float = 2.0
+
+    for kind in (Own, Derived):
+        assert kind(3, beta=2.0).get_params()["beta"] == clone(kind(beta=2.0)).beta == 2.0
+        assert kind().beta == 1.0
+        with pytest.raises(ValueError, match="The 'beta' parameter"):
+            kind(beta=-1.0).fit(digits)
+
+
+def test_an_init_of_its_own_works_as_well(digits):
+    class Own(BaseAutoencoder):
+        module_class = WassersteinModule
+        _parameter_constraints = {"alpha": [POSITIVE]}  # noqa: RUF012
+
+        def __init__(self, n_components=3, *, alpha=1.0, max_iter=1):
+            super().__init__(n_components, max_iter=max_iter)
+            self.alpha = alpha
+
+        def module_params(self, statistics, scale):
+            return {"alpha": self.alpha}
+
+    assert clone(Own(2, alpha=3.0)).get_params() == {"n_components": 2, "alpha": 3.0, "max_iter": 1}
+    assert Own().fit(digits).n_iter_ == 1
+    with pytest.raises(ValueError, match="The 'alpha' parameter"):
+        Own(alpha=-1.0).fit(digits)
+
+    class Same(Own):
+        pass
+
+    assert Same(alpha=2.0).alpha == 2.0
+    with pytest.raises(TypeError, match=r"Derived\.beta is annotated.* but Own has an __init__ of its own"):
+
+        class Derived(Own):
+            beta: float = 1.0
+
+
+def test_a_fitted_attribute_is_no_parameter():
+    with pytest.raises(TypeError, match=r"Own\.found_ .* its name is that of a fitted attribute"):
+
+        class Own(BaseAutoencoder):
+            found_: float = 0.0
+
+
+def test_all_autoencoders_count_as_the_base():
+    assert all(issubclass(kind, BaseAutoencoder) for kind in public_estimators())
+    assert not issubclass(LatentSampler, BaseAutoencoder)
+    assert not issubclass(Autoencoder, WassersteinAutoencoder)
