@@ -12,7 +12,7 @@ from skae import Autoencoder
 from skae._defaults import prefix_sizes
 from skae._training.selection import least_size, significant_improvement
 from skae.nn import keep_prefix
-from skae.nn._module import random_sizes
+from skae.nn._prefixes import random_sizes
 
 ORDERED = Autoencoder(8, ordered=True, random_state=0)
 

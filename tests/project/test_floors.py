@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 FLOORS = [
     {"skae._absent", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
-    {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
+    {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
     {"skae.nn._module"},
-    {"skae.nn._ensemble"},
+    {"skae.nn._ensemble", "skae.nn._halves"},
     {"skae.nn"},
     {"skae._array_api"},
     {
