@@ -20,7 +20,8 @@ from skae._array_api import in_kind
 from skae._base import BaseAutoencoder
 from skae._codes import inner_codes
 from skae._parameters import ArchitectureParameter, Checked, Constraints, InitParameter, NetworkParameters, parameters
-from skae._pca import principal_axes, probabilistic_of, probabilistic_start
+from skae._pca import principal_axes
+from skae._probabilistic_pca import probabilistic_of, probabilistic_start
 from skae._rows import Rows
 from skae._scaling import within_unit
 from skae._seeds import local_rng

@@ -24,7 +24,7 @@ FLOORS = [
     },
     {"skae._devices", "skae._skops", "skae._torch_state"},
     {"skae._blueprint", "skae._dependence", "skae._pca", "skae._scaling", "skae._tensors"},
-    {"skae._parameters", "skae._shapes"},
+    {"skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
     {"skae._training.callbacks"},  # an epoch is in these: what happens, and the net that trains
     {"skae._training.progress", "skae._training.state"},
