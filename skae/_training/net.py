@@ -311,7 +311,7 @@ class AutoencoderNet(NeuralNet):
     def train_step(self, batch, *, shown=None, **fit_params):
         """Take one step of each optimizer; return the mean of each named term of the loss, for each network."""
         rows, clean = batch
-        means = []
+        means, progress = [], 1.0 if self.is_stream else (self.steps_done_ + 1) / self.n_steps_
         for place, optimizer in enumerate(self.optimizers_):
             if optimizer is not self.optimizer_:
                 for group, kept in zip(optimizer.param_groups, self.optimizer_.param_groups, strict=True):
@@ -322,15 +322,12 @@ class AutoencoderNet(NeuralNet):
             first = []
             optimizer.step(functools.partial(self._closure, place, x, y, shown, first))
             means.append(first[0])
-            self.ensemble_.trained[place].after_step(self._progress())
+            self.ensemble_.trained[place].after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
             self._count_towards_limit(rows if clean is None else clean, sum(means.values()))
         self.steps_done_ += 1
         return means
-
-    def _progress(self):
-        return 1.0 if self.is_stream else (self.steps_done_ + 1) / self.n_steps_
 
     def _closure(self, place, rows, clean, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
