@@ -48,13 +48,12 @@ def shown_axes(module, rows, *, whiten):
     variance : ndarray of shape (k,)
         Of the shown codes before whitening.
     """
-    k = next(inner_codes(module, rows.take(np.arange(1))))[0].shape[1]
-    scale = np.ones(k) if module.axes is None else module.axes.scale.cpu().double().numpy()
+    scale = 1.0 if module.axes is None else module.axes.scale.cpu().double().numpy()
     pairs = ((codes * scale, batch) for codes, batch in inner_codes(module, rows))
     mean, rotation, variance = principal_axes(pairs, rotate=not module.ordered)
     if module.ordered:
-        mean = np.zeros(k)
-    return (scale, mean, rotation, deviation_of(variance, whiten)), variance
+        mean = np.zeros_like(mean)
+    return (scale * np.ones_like(mean), mean, rotation, deviation_of(variance, whiten)), variance
 
 
 def match_scale(module, rows):

@@ -41,24 +41,10 @@ def work_of_a_row(module, n_features):
     -------
     work : int
     """
-    work = max((weight.numel() for weight in module.parameters()), default=0)
-
-    def count(layer, inputs, output):
-        nonlocal work
-        positions = (inputs[0] if isinstance(layer, TRANSPOSED) else output).shape[2:].numel()
-        work = max(work, positions * layer.weight.numel())
-
     convolutions = [layer for layer in module.modules() if isinstance(layer, CONVOLUTIONS + TRANSPOSED)]
-    if convolutions:
-        hooks = [layer.register_forward_hook(count) for layer in convolutions]
-        weight = next(module.parameters())
-        try:
-            with torch.inference_mode():
-                module(torch.zeros((1, n_features), dtype=weight.dtype, device=weight.device))
-        finally:
-            for hook in hooks:
-                hook.remove()
-    return work
+    uses = _uses(module, n_features, convolutions) if convolutions else []
+    products = [n * layer.weight.numel() for layer, n in uses]
+    return max([*products, *(weight.numel() for weight in module.parameters())], default=0)
 
 
 def work_of_all(module, n_features):
@@ -74,26 +60,31 @@ def work_of_all(module, n_features):
     -------
     work : int
     """
-    work = 0
+    layers = [layer for layer in module.modules() if any(True for _ in layer.parameters(recurse=False))]
+    uses = _uses(module, n_features, layers)
+    return sum(n * sum(weight.numel() for weight in layer.parameters(recurse=False)) for layer, n in uses)
+
+
+def _uses(module, n_features, layers):
+    """Return (layer, how often it uses each weight) for each time that one row passes one of some layers."""
+    uses = []
 
     def count(layer, inputs, output):
-        nonlocal work
         if isinstance(layer, TRANSPOSED + CONVOLUTIONS):
-            uses = (inputs[0] if isinstance(layer, TRANSPOSED) else output).shape[2:].numel()
+            n = (inputs[0] if isinstance(layer, TRANSPOSED) else output).shape[2:].numel()
         else:
-            uses = inputs[0].shape[:-1].numel()  # steps of time
-        work += uses * sum(weight.numel() for weight in layer.parameters(recurse=False))
+            n = inputs[0].shape[:-1].numel()  # steps of time
+        uses.append((layer, n))
 
-    layers = [layer for layer in module.modules() if any(True for _ in layer.parameters(recurse=False))]
-    weight = next(module.parameters())
     hooks = [layer.register_forward_hook(count) for layer in layers]
+    weight = next(module.parameters())
     try:
         with torch.inference_mode(), torch_threads(0):
             module(torch.zeros((1, n_features), dtype=weight.dtype, device=weight.device))
     finally:
         for hook in hooks:
             hook.remove()
-    return work
+    return uses
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ from skae._parameters import (
     Parameters,
     parameter,
 )
-from skae._pca import principal_axes, probabilistic_of, probabilistic_start
+from skae._pca import principal_axes
+from skae._probabilistic_pca import probabilistic_of, probabilistic_start
 from skae._rows import Rows
 from skae._scaling import within_unit
 from skae._seeds import local_rng

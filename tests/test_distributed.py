@@ -29,7 +29,7 @@ from skae._training.checkpoint import FILE, Checkpoint
 from skae._training.distributed import DrawnForAll, Share
 from skae.architectures import Architecture, Convolutional
 from skae.nn import ModuleEnsemble
-from skae.nn._module import random_sizes
+from skae.nn._prefixes import random_sizes
 
 pytestmark = pytest.mark.slow
 

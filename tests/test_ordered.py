@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -10,9 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
 from skae._defaults import prefix_sizes
+from skae._pca import auto_n_components
+from skae._rows import Rows, ScaledRows
+from skae._scaling import Moments
 from skae._training.selection import least_size, significant_improvement
 from skae.nn import keep_prefix
-from skae.nn._module import random_sizes
+from skae.nn._prefixes import random_sizes
 
 ORDERED = Autoencoder(8, ordered=True, random_state=0)
 
@@ -165,6 +169,23 @@ def test_none_and_mle_are_pcas(iris, digits):
     assert Autoencoder(None, max_iter=1, hidden_layer_sizes=8).fit(iris).n_components_ == 4
     with pytest.raises(ValueError, match="'mle' is only supported if n_samples >= n_features"):
         Autoencoder("mle").fit(digits[:10])
+
+
+@pytest.mark.parametrize("how", ["at hand", "sparse", "in batches"])
+@pytest.mark.parametrize("scale", ["global", "standard"])
+def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
+    if how == "in batches":
+        monkeypatch.setattr("skae._rows.RESIDENT_BYTES", 0)
+    rng = np.random.default_rng(0)
+    for n, d in [(4, 1), (5, 4), (9, 9), (15, 8), (16, 8), (17, 8), (40, 30), (300, 12), (3000, 6)]:
+        X = rng.normal(size=(n, d // 2 + 1)) @ rng.normal(size=(d // 2 + 1, d)) + 0.1 * rng.normal(size=(n, d)) + 1
+        X *= rng.random((n, d)) < 0.9
+        moments = Moments().update(Rows(X))
+        rows = ScaledRows(csr_array(X) if how == "sparse" else X, moments.mean, moments.scale(scale))
+        pca = PCA("mle").fit(X if scale == "global" else StandardScaler().fit_transform(X))
+        assert auto_n_components(rows, "mle", seed=0) == max(1, pca.n_components_), (n, d)
+        with pytest.raises(ValueError, match="'mle' is only supported if n_samples >= n_features"):
+            auto_n_components(rows.take(np.arange(d - 1)), "mle", seed=0)
 
 
 def test_least_size():

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import math
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler, ParamMapper
@@ -15,7 +14,7 @@ from skae._seeds import isolated_rng
 from skae._training.callbacks import ClipGradients, ConstantRate, OneCycle, OwnCallback
 from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, dataset_of, parts_of
 from skae._training.distributed import processes
-from skae._training.labels import represented
+from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
 from skae._training.users import ELEMENTWISE, hears, is_a, is_raised_by_code, named_callbacks, refuse_monitors
 from skae.nn import ModuleEnsemble
@@ -126,7 +125,7 @@ class AutoencoderNet(NeuralNet):
         self.processes_ = processes(torch.device(self.device))
         self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
         self.limit_ = self.start_ = None  # of the loss, for each network
-        self.found_, self.found_terms_ = {}, {}  # what an epoch leaves on the device until it is read
+        self.found_ = {}  # what an epoch leaves on the device until it is read
         self.listening_, self.shows_batches_ = {}, False
         return self
 
@@ -251,7 +250,11 @@ class AutoencoderNet(NeuralNet):
         if iterator is not None:
             self.pass_over(iterator, training, prefix, step_fn, **fit_params)
         if iterator is None or not training:
-            self._record_epoch(*self.read_found())
+            if self._users and not self.shows_batches_:
+                self.history.new_batch()  # where some of skorch's callbacks look, such as Checkpoint
+            n_each = [len(index) for index in self.held_out_.indices] if self.held_out_ is not None else []
+            self.train_losses_, are_finite = record_epoch(self.history, self.read_found(), self.labels, n_each)
+            self.is_finite_ = bool(self.is_finite_) and are_finite
 
     def pass_over(self, iterator, training, prefix, step_fn, *, tells=True, **fit_params):
         """Pass once over the samples, and leave what is found out on the device; callbacks may be told of batches."""
@@ -286,23 +289,16 @@ class AutoencoderNet(NeuralNet):
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
             self.found_["finite"] = torch.stack(weights).isfinite().all()  # the weights are if their sums are
-            self.found_["train"] = torch.stack([*sums.values()]) / n_rows  # (n_terms, m)
-            self.found_terms_["train"] = list(sums)
+            self.found_ |= {("train", name): total / n_rows for name, total in sums.items()}  # (m,)
         else:
-            self.found_["valid"] = torch.stack(
-                [torch.cat(each, dim=1) for each in held_out.values()]
-            )  # (n_terms, m, n)
-            self.found_terms_["valid"] = list(held_out)
+            self.found_ |= {("valid", name): torch.cat(each, dim=1) for name, each in held_out.items()}  # (m, n)
             self.found_["held_out_losses"] = torch.cat(judged, dim=1)  # (m, n, n_sizes)
 
     def read_found(self):
-        """Read what an epoch left on the device, all at once: arrays, and names of terms."""
-        every = torch.cat([value.flatten() for value in self.found_.values()]).cpu().double().numpy()
-        parts = np.split(every, np.cumsum([value.numel() for value in self.found_.values()])[:-1])
-        found = {name: part.reshape(self.found_[name].shape) for name, part in zip(self.found_, parts, strict=True)}
-        terms, self.found_, self.found_terms_ = self.found_terms_, {}, {}
-        self.held_out_losses_ = found.get("held_out_losses")
-        return found, terms
+        """Read what an epoch left on the device, all at once."""
+        found, self.found_ = read_together(self.found_), {}
+        self.held_out_losses_, self.is_finite_ = found.pop("held_out_losses", None), found.pop("finite", True)
+        return found
 
     def validate(self, held_out):
         """Compute the losses of held-out samples, `held_out_losses_`, as they are now."""
@@ -310,41 +306,12 @@ class AutoencoderNet(NeuralNet):
         self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, tells=False)
         self.read_found()
 
-    def _record_epoch(self, found, terms):
-        """Record the mean of each term of the loss; of folds the mean loss alone."""
-        if self._users and not self.shows_batches_:
-            self.history.new_batch()  # where some of skorch's callbacks look, such as Checkpoint
-        self.train_losses_ = found["train"].sum(axis=0)  # (m,)
-        self.is_finite_ = bool(found["finite"]) and np.isfinite(self.train_losses_).all()
-        for name, mean in zip([*terms["train"], "loss"], [*found["train"], self.train_losses_], strict=True):
-            self._record("train", name, dict(zip(self.labels, mean, strict=True)))
-        if "valid" not in found:
-            return
-        n_each = [len(index) for index in self.held_out_.indices]
-        by_network = zip(found["valid"].swapaxes(0, 1), n_each, strict=True)
-        means = np.stack([of_one[:, :n].mean(axis=1) for of_one, n in by_network])  # (m, n_terms)
-        self.is_finite_ = self.is_finite_ and np.isfinite(means).all()
-        for name, mean in zip([*terms["valid"], "loss"], [*means.T, means.sum(axis=1)], strict=True):
-            of_each = dict(zip(self.labels, mean, strict=False))
-            for label in {represented(label): None for label in of_each} if len(n_each) > 1 else ():
-                folds = [i for i in range(len(n_each)) if represented(self.labels[i]) == label]
-                of_each[label] = np.average(mean[folds], weights=np.take(n_each, folds))
-            self._record("valid", name, of_each)
-
-    def _record(self, prefix, name, of_each):
-        for label, mean in of_each.items():
-            if name == "loss" or represented(label) == label:
-                self.history.record(f"{prefix}_{name}{label}", float(mean))
-        if name == "loss":  # as skorch's default callbacks have it, which others monitor
-            *earlier, last = self.history[:, f"{prefix}_loss"]
-            self.history.record(f"{prefix}_loss_best", all(last < loss for loss in earlier))
-
     # A step ----------------------------------------------------------------------------------------------------------
 
     def train_step(self, batch, *, shown=None, **fit_params):
         """Take one step of each optimizer; return the mean of each named term of the loss, for each network."""
         rows, target = batch
-        means = []
+        means, progress = [], 1.0 if self.is_stream else (self.steps_done_ + 1) / self.n_steps_
         for place, optimizer in enumerate(self.optimizers_):
             if optimizer is not self.optimizer_:
                 for group, kept in zip(optimizer.param_groups, self.optimizer_.param_groups, strict=True):
@@ -355,15 +322,12 @@ class AutoencoderNet(NeuralNet):
             first = []
             optimizer.step(functools.partial(self._closure, place, x, y, shown, first))
             means.append(first[0])
-            self.ensemble_.trained[place].after_step(self._progress())
+            self.ensemble_.trained[place].after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
             self._count_towards_limit(self._wanted(rows, target), sum(means.values()))
         self.steps_done_ += 1
         return means
-
-    def _progress(self):
-        return 1.0 if self.is_stream else (self.steps_done_ + 1) / self.n_steps_
 
     def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""

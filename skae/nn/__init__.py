@@ -8,8 +8,10 @@ import skae._dependencies  # noqa: F401 - before anything else is loaded
 from skae.nn import functional
 from skae.nn._convolution import convolution
 from skae.nn._ensemble import ModuleEnsemble
+from skae.nn._halves import Decoder, Encoder
 from skae.nn._layers import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
-from skae.nn._module import AutoencoderModule, Decoder, Encoder, keep_prefix
+from skae.nn._module import AutoencoderModule
+from skae.nn._prefixes import keep_prefix
 from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
 
 __all__ = [

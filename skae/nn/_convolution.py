@@ -9,9 +9,8 @@ from torch import nn
 from skae.nn.functional import ACTIVATIONS
 
 LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
-MOST_NUMBERS = (
-    3 * 2**18
-)  # in those of the large images that are computed at once: more take longer, not only more memory
+# in those of the large images that are computed at once: more take longer, not only more memory
+MOST_NUMBERS = 3 * 2**18
 ON_ACCELERATORS = 64  # times as many rows: they want large products
 
 

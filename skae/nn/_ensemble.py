@@ -136,8 +136,6 @@ class ModuleEnsemble:
             return {name: term[:m] for name, term in terms.items()}
         targets = [None] * m if target is None else target
         each = [member.losses(x, sizes, y) for member, x, y in zip(self.members[:m], rows, targets, strict=True)]
-        if m == 1:
-            return {name: term[None] for name, term in each[0].items()}
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
     def blank_losses(self, rows: torch.Tensor) -> torch.Tensor:
@@ -153,11 +151,10 @@ class ModuleEnsemble:
         losses : torch.Tensor of shape (m,)
             Mean loss of the rows of each member.
         """
-        modules = self.trained if self.is_batched else self.members
-        inputs = [rows] if self.is_batched else rows
+        pairs = zip(self.trained, [rows] if self.is_batched else rows, strict=True)
         with torch.no_grad():
-            losses = [m.reconstruction(torch.zeros_like(x), x, x) for m, x in zip(modules, inputs, strict=True)]
-        return losses[0].mean(dim=1) if self.is_batched else torch.stack([of_one.mean() for of_one in losses])
+            means = [module.reconstruction(torch.zeros_like(x), x, x).mean(dim=-1) for module, x in pairs]
+        return torch.stack(means).flatten()
 
 
 def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: int = 1) -> None:

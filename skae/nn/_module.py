@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from skae.nn._layers import CodeAxes, Link, Scaler
-
-WHOLE = 2 / 3  # share of the rows that keep all of an ordered code in training
+from skae.nn._prefixes import keep_prefix, random_sizes
 
 
 class AutoencoderModule(nn.Module):
@@ -100,9 +99,7 @@ class AutoencoderModule(nn.Module):
     linear_weights: tuple[str, ...] = ("encoder.linear.*", "decoder.linear.*")
     linear_rate: float = 0.1
     undecayed_weights: tuple[str, ...] = ()  # other weights that are not pulled to zero
-    generator: torch.Generator | None = (
-        None  # a `torch.Generator` that hooks draw from in training; None is torch's own
-    )
+    generator: torch.Generator | None = None  # that hooks draw from in training; None is torch's own
     share: slice | None = None  # of the rows of a batch, where several processes share it
     penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
@@ -375,126 +372,6 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.encode(x))
 
 
-def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
-    """Set all but the first components of a code to zero.
-
-    Parameters
-    ----------
-    code : torch.Tensor of shape (n, k)
-        Codes.
-
-    size : int or torch.Tensor of shape (n, 1)
-        How many components are kept: of all rows, or of each.
-
-    Returns
-    -------
-    kept : torch.Tensor of shape (n, k)
-        New codes.
-
-    See Also
-    --------
-    AutoencoderModule : Cuts codes so in training, where they are `ordered`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skae.nn import keep_prefix
-    >>> keep_prefix(torch.ones(2, 3), torch.tensor([[1], [2]]))
-    tensor([[1., 0., 0.],
-            [1., 1., 0.]])
-    """
-    return code * (torch.arange(code.shape[-1], device=code.device) < size)
-
-
 def placed(drawn, device):
     """What was drawn on the CPU, on a device, which nobody waits for."""
     return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)
-
-
-def random_sizes(shape, generator=None):
-    """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the rows.
-
-    For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
-    would else be seen once in 3 k rows. Drawn on the CPU, so that a seed means the same on every device.
-    """
-    *n, k = shape
-    whole, uniform, size = torch.rand(3, *n, 1, generator=generator)
-    logarithmic = (k + 1) ** size
-    sizes = torch.where(uniform < 0.5, 1 + k * size, logarithmic).long().clamp(max=k)
-    return torch.where(whole < WHOLE, k, sizes)
-
-
-class Encoder(nn.Module):
-    """The first half of an autoencoder as a module of its own, scaling included: data to codes.
-
-    It shares the weights of the whole. `Autoencoder.encoder_` is one.
-
-    Parameters
-    ----------
-    module : AutoencoderModule
-        The whole.
-
-    See Also
-    --------
-    Decoder : The second half.
-    AutoencoderModule : The whole.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn.datasets import load_iris
-    >>> from skae import Autoencoder
-    >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(load_iris().data)
-    >>> autoencoder.encoder_(torch.zeros(5, 4)).shape
-    torch.Size([5, 2])
-    """
-
-    axes: CodeAxes | None
-    code: Callable[[torch.Tensor], torch.Tensor]
-
-    def __init__(self, module: AutoencoderModule) -> None:
-        super().__init__()
-        self.axes = module.axes  # None is no child
-        for name, child in module.named_children():  # `code` may need more than the encoder
-            if name not in ("decoder", "link"):
-                self.add_module(name, child)
-        self.code = module.code
-
-    forward: Callable[..., torch.Tensor] = AutoencoderModule.encode
-
-
-class Decoder(nn.Module):
-    """The second half of an autoencoder as a module of its own, scaling included: codes to data.
-
-    It shares the weights of the whole. `Autoencoder.decoder_` is one.
-
-    Parameters
-    ----------
-    module : AutoencoderModule
-        The whole.
-
-    See Also
-    --------
-    Encoder : The first half.
-    AutoencoderModule : The whole.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn.datasets import load_iris
-    >>> from skae import Autoencoder
-    >>> autoencoder = Autoencoder(2, hidden_layer_sizes=()).fit(load_iris().data)
-    >>> autoencoder.decoder_(torch.zeros(5, 2)).shape
-    torch.Size([5, 4])
-    """
-
-    axes: CodeAxes | None
-    decoder: nn.Module
-    scaler: Scaler
-    link: Link | None
-
-    def __init__(self, module: AutoencoderModule) -> None:
-        super().__init__()
-        self.axes, self.decoder, self.scaler, self.link = module.axes, module.decoder, module.scaler, module.link
-
-    forward: Callable[..., torch.Tensor] = AutoencoderModule.decode

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 FLOORS = [
     {"skae._absent", "skae._constraints", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
-    {"skae.nn._convolution", "skae.nn._layers", "skae.nn._recurrence"},
+    {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
     {"skae.nn._module"},
-    {"skae.nn._ensemble"},
+    {"skae.nn._ensemble", "skae.nn._halves"},
     {"skae.nn"},
     {"skae._array_api"},
     {
@@ -24,8 +24,8 @@ FLOORS = [
     },
     {"skae._devices", "skae._skops", "skae._torch_state"},
     {"skae._blueprint", "skae._dependence", "skae._pca", "skae._scaling", "skae._tensors"},
-    {"skae._parameters", "skae._shapes"},
-    {"skae._training.data", "skae._training.selection"},
+    {"skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
+    {"skae._training.data", "skae._training.records", "skae._training.selection"},
     {"skae._training.callbacks"},  # an epoch is in these: what happens, and the net that trains
     {"skae._training.progress", "skae._training.state"},
     {"skae._training.checkpoint", "skae._training.net"},
