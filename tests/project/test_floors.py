@@ -36,7 +36,10 @@ FLOORS = [
         *("skae._regression", "skae._validation"),
     },
     {"skae._checks", "skae._module_spec", "skae._stream"},
-    {"skae._base", "skae._corruption"},
+    {
+        *("skae._base", "skae._corruption", "skae._generation"),
+        *("skae._sparse_module", "skae._variational_module"),
+    },
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
