@@ -45,7 +45,8 @@ FLOORS = [
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
         "skae._unrolled",
     },
-    {"skae._stacked"},  # its layers are variants
+    {"skae._pretraining"},  # the layers of a stack are variants
+    {"skae._stacked"},
     {"skae._outlier_scores", "skae._wrapped"},
     {"skae._outlier", "skae._sampler", "skae.callbacks", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
