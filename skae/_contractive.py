@@ -394,7 +394,7 @@ class ContractiveAutoencoder(
 
     def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._hidden_layers(1, 1) == ()
-        method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
+        method = "exact" if self.contraction_method == "exact" else "estimate"
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
     def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:

@@ -239,29 +239,26 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores : ndarray of shape (n,)
         """
         rows = table.rows
-        codes, own_codes, errors, folds = [[] for _ in trained_on], [], [], []
+        codes, errors, folds = [[] for _ in trained_on], [], []
         squares, n_summed = np.zeros(rows.shape[1]), 0
         for x, given in table.batches():
             folds.append(self._held_out.folds_of(x))
-            own, error = None, np.full(len(x), np.nan)
+            error = np.empty(len(x))
             for fold, of_network in enumerate(codes):
                 code, residuals = self._apart(fold, x, given)
                 of_network.append(code)
                 mine = folds[-1] == fold
-                own = np.empty_like(code) if own is None else own
-                own[mine], error[mine] = code[mine], _squared_lengths(residuals[mine])
+                error[mine] = _squared_lengths(residuals[mine])
                 counts = mine & (np.abs(residuals) < HUGE).all(axis=1)
                 squares, n_summed = squares + np.square(residuals[counts]).sum(axis=0), n_summed + counts.sum()
-            own_codes.append(own)
             errors.append(error)
-        own_codes, errors, folds = (np.concatenate(parts) for parts in (own_codes, errors, folds))
+        codes, errors, folds = [np.concatenate(each) for each in codes], np.concatenate(errors), np.concatenate(folds)
         self._code_distributions = [
-            self._distribution(np.concatenate(of_network)[index])
-            for of_network, index in zip(codes, trained_on, strict=True)
+            self._distribution(code[index]) for code, index in zip(codes, trained_on, strict=True)
         ]
         distances = np.empty(len(rows))
         for fold in np.unique(folds):
-            distances[folds == fold] = self._distances(fold, own_codes[folds == fold])
+            distances[folds == fold] = self._distances(fold, codes[fold][folds == fold])
         counts = (errors < HUGE) & (distances < HUGE)
         self._refuse_too_few(counts)
         variance = Moments().update(_those(rows, counts)).variance
