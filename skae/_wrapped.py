@@ -158,13 +158,10 @@ def fit_with_folds(autoencoder, X, y, **parameters):
 def _path_to_the_last(estimator):
     """The estimator, the best one or the last step within it, and so on."""
     path = [estimator]
-    while True:
-        if isinstance(path[-1], Pipeline):
-            path.append(path[-1].steps[-1][1])
-        elif hasattr(path[-1], "best_estimator_"):
-            path.append(path[-1].best_estimator_)
-        else:
-            return path
+    while isinstance(path[-1], Pipeline) or hasattr(path[-1], "best_estimator_"):
+        outer = path[-1]
+        path.append(outer.steps[-1][1] if isinstance(outer, Pipeline) else outer.best_estimator_)
+    return path
 
 
 def _replaced(path, last):

@@ -211,8 +211,8 @@ def test_codes_may_be_sparse():
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
 def test_a_pipeline_may_have_steps_that_do_nothing(meta):
-    pipeline = make_pipeline("passthrough", StandardScaler(), Autoencoder(2, **QUICK))
-    assert meta(pipeline).fit(POSITIVE).score_samples(POSITIVE).shape == (150,)
+    for steps in (["passthrough", StandardScaler(), Autoencoder(2, **QUICK)], [PCA(2), "passthrough"]):
+        assert meta(make_pipeline(*steps)).fit(POSITIVE).score_samples(POSITIVE).shape == (150,)
 
 
 # Wide tables ---------------------------------------------------------------------------------------------------------
