@@ -310,27 +310,27 @@ class StackedAutoencoder(
         if not len(self.layers):
             raise ValueError(f"layers={self.layers!r} must hold at least one layer.")
         for layer in self.layers:
-            named = isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str)
-            if not named and (isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1):
+            if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str):
+                self._check_named_layer(*layer)
+            elif isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1:
                 raise ValueError(
                     f"layers={self.layers!r} must hold numbers of units of 1 or more, or pairs (name, estimator), "
                     f"got {layer!r}."
                 )
-            if not named:
-                continue
-            name, estimator = layer
-            if not isinstance(estimator, BaseAutoencoder | BernoulliRBM):
-                lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
-                raise TypeError(
-                    f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
-                    "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
-                )
-            if not self.pretrain:
-                raise ValueError(
-                    f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
-                    "trained in its own way. Give the number of its units, or set pretrain=True."
-                )
         self._validate_names([name for name, _ in self._named_layers])
+
+    def _check_named_layer(self, name, estimator):
+        if not isinstance(estimator, BaseAutoencoder | BernoulliRBM):
+            lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
+            raise TypeError(
+                f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
+                "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
+            )
+        if not self.pretrain:
+            raise ValueError(
+                f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
+                "trained in its own way. Give the number of its units, or set pretrain=True."
+            )
 
     @property
     def _architecture(self):
