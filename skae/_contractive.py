@@ -1,6 +1,5 @@
 """The contractive autoencoder: its code hardly moves where its rows move a little."""
 
-import contextlib
 from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
@@ -54,7 +53,7 @@ class ContractiveModule(AutoencoderModule):
     def losses(self, x, sizes=None, target=None):
         """Return the terms of the loss, of which the penalty is differentiated by the rows, and then by the weights."""
         is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
-        with differentiable() if is_recurrent else contextlib.nullcontext():
+        with differentiable(is_recurrent):
             return super().losses(x, sizes, target)
 
     @property
@@ -68,39 +67,30 @@ class ContractiveModule(AutoencoderModule):
 
     def penalty(self, seen, encoding, code):
         """Return the contraction, weighed by alpha."""
-        if not encoding.requires_grad:
-            contraction = self.contraction(seen)
-        elif self.method == "layer":
-            contraction = self._of_one_layer(code, encoding)
-        else:
-            contraction = self._of_code(code, seen, self.method)
+        has_graph = encoding.requires_grad
+        contraction = self._of_code(seen, encoding, code, self.method) if has_graph else self.contraction(seen)
         return {"contraction": self.alpha * contraction}
 
     def contraction(self, x, method=None):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
-        method = method or self.method
         trains = torch.is_grad_enabled()
         with torch.enable_grad(), differentiable():
             x = x.detach().requires_grad_()
             encoding = self.encoder(x)
-            if method == "layer":
-                return self._of_one_layer(self.code(encoding), encoding, trains)
-            return self._of_code(self.code(encoding), x, method, trains)
+            return self._of_code(x, encoding, self.code(encoding), method or self.method, trains)
 
-    def _of_code(self, code, x, method, trains=True):
-        """For a code that was computed from x."""
+    def _of_code(self, x, encoding, code, method, trains=True):
+        """For a code that was computed from x, by way of the encoding."""
+        if method == "layer":  # for a code s(Wx + b): sum_j s'_j^2 |w_j|^2
+            layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
+            slope = _gradient(code, encoding, torch.ones_like(code), trains)  # (n, k)
+            return (slope * self.lengths).square() @ layer.weight.square().sum(dim=1)
         code = code * self.lengths
         if method == "estimate":  # E |v'J|^2 = |J|^2 for independent signs v (Hutchinson, 1990)
             signs = placed(torch.randint(2, code.shape, generator=self.generator), code.device).to(code) * 2 - 1
             return _gradient(code, x, signs, trains).square().sum(dim=1)
         units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
         return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
-
-    def _of_one_layer(self, code, encoding, trains=True):
-        """For a code s(Wx + b): sum_j s'_j^2 |w_j|^2."""
-        layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
-        slope = _gradient(code, encoding, torch.ones_like(code), trains)  # (n, k)
-        return (slope * self.lengths).square() @ layer.weight.square().sum(dim=1)
 
     def after_step(self, progress):  # noqa: ARG002
         """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
@@ -369,13 +359,13 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
         return np.concatenate(norms)
 
-    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         one_layer = self._architecture is None and self._given_layers == ()
-        method = {"auto": "estimate"}.get(self.contraction_method, self.contraction_method)
+        method = "exact" if self.contraction_method == "exact" else "estimate"
         return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
 
-    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
-        return self._shrunken(super().initial_solution(rows, blueprint, seed))
+    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
+        return self._shrunken(super().initial_solution(rows, spec, seed))
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
         return self._shrunken(pca)

@@ -15,10 +15,7 @@ from skae._blueprint import read_weights
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._cudnn import repeatable
-from skae._defaults import (
-    MOST_WEIGHTS_OF_RIVALS,
-    prefix_sizes,
-)
+from skae._defaults import MOST_WEIGHTS_OF_RIVALS, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._inference import InferenceMixin
@@ -81,12 +78,12 @@ class AutoencoderCore(
         """What is asked of the size of the code."""
         return self.n_components
 
-    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - a variant's
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - a variant's
         """Return what the variant's module takes besides what each takes: a hook of a variant.
 
         Parameters
         ----------
-        moments : object
+        statistics : object
             Statistics of the training data, with `mean` and `variance` of shape (n_features,).
 
         scale : ndarray of shape (n_features,)
@@ -121,7 +118,7 @@ class AutoencoderCore(
         """Whether training starts at a solution, and not at random."""
         return blueprint.linear
 
-    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
+    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         """Return where training starts, the linear optimum of the variant's objective: a hook of a variant.
 
         Parameters
@@ -129,8 +126,8 @@ class AutoencoderCore(
         rows : object
             Scaled training data: `len(rows)`, `rows.shape`, and `rows.batches()`, which are arrays of some rows each.
 
-        blueprint : object
-            The networks' shape, such as `blueprint.n_components`.
+        spec : object
+            The networks' shape, such as `spec.n_components`.
 
         seed : int
             Of randomized solvers.
@@ -140,7 +137,7 @@ class AutoencoderCore(
         start : object
             An optimum, as the method of the base class gives it.
         """
-        return linear_start(rows, blueprint.n_components, seed)
+        return linear_start(rows, spec.n_components, seed)
 
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""

@@ -345,30 +345,30 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     def _clean_rows(self, y):
         return y if len(shape_of(y)) == 2 else None
 
-    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:
-        low, high = moments.seen.low, moments.seen.high
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
+        low, high = statistics.seen.low, statistics.seen.high
         if self.scale != "standard":  # all features have one unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         drawn = self.corruption
         if drawn == "auto":
-            drawn = "masking" if moments.noisy is None else None
+            drawn = "masking" if statistics.noisy is None else None
         return {
             "corruption": drawn,
             "level": self.corruption_level,
-            "low": (low - moments.mean) * per_unit,
-            "high": (high - moments.mean) * per_unit,
+            "low": (low - statistics.mean) * per_unit,
+            "high": (high - statistics.mean) * per_unit,
             "emphasis": self.emphasis,
         }
 
-    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
+    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         if not has_denoising_start(rows):
-            start = super().initial_solution(rows.clean, blueprint, seed)
+            start = super().initial_solution(rows.clean, spec, seed)
             if not rows.are_pairs:
                 return start
             seen_mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
             return replace(start, filters=start.components, seen_mean=seen_mean)
-        return denoising_start(rows, self._measured_noise(rows, blueprint, seed), blueprint.n_components)
+        return denoising_start(rows, self._measured_noise(rows, spec, seed), spec.n_components)
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):
         if len(pca.mean) > WIDEST_OF_STREAM:

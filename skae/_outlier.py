@@ -1,5 +1,6 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes lie far from the others."""
 
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,8 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
 from skae._doc_link import DocLinkMixin
+from skae._feature_errors import gains, octiles
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
-from skae._rows import BYTES_AT_ONCE, Rows, validated
+from skae._rows import Rows, validated
 from skae._scaling import Moments
 from skae._seeds import cloned
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
@@ -37,9 +39,6 @@ N_COMPONENTS = 8
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_ROWS = 2
 HUGE = 1e150  # has a square still
-MOST_ROWS = 10_000  # for quantiles
-MOST_TRIALS = 2**17  # of other values of features, at once
-TEMPORARIES = 4  # that are as large as the rows that go through an autoencoder
 
 
 class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
@@ -216,7 +215,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = _octiles(_those(table.rows, finite), np.array(discrete))
+        self._candidates = octiles(_those(table.rows, finite), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
@@ -240,29 +239,26 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores : ndarray of shape (n,)
         """
         rows = table.rows
-        codes, own_codes, errors, folds = [[] for _ in trained_on], [], [], []
+        codes, errors, folds = [[] for _ in trained_on], [], []
         squares, n_summed = np.zeros(rows.shape[1]), 0
         for x, given in table.batches():
             folds.append(self._held_out.folds_of(x))
-            own, error = None, np.full(len(x), np.nan)
+            error = np.empty(len(x))
             for fold, of_network in enumerate(codes):
                 code, residuals = self._apart(fold, x, given)
                 of_network.append(code)
                 mine = folds[-1] == fold
-                own = np.empty_like(code) if own is None else own
-                own[mine], error[mine] = code[mine], _squared_lengths(residuals[mine])
+                error[mine] = _squared_lengths(residuals[mine])
                 counts = mine & (np.abs(residuals) < HUGE).all(axis=1)
                 squares, n_summed = squares + np.square(residuals[counts]).sum(axis=0), n_summed + counts.sum()
-            own_codes.append(own)
             errors.append(error)
-        own_codes, errors, folds = (np.concatenate(parts) for parts in (own_codes, errors, folds))
+        codes, errors, folds = [np.concatenate(each) for each in codes], np.concatenate(errors), np.concatenate(folds)
         self._code_distributions = [
-            self._distribution(np.concatenate(of_network)[index])
-            for of_network, index in zip(codes, trained_on, strict=True)
+            self._distribution(code[index]) for code, index in zip(codes, trained_on, strict=True)
         ]
         distances = np.empty(len(rows))
         for fold in np.unique(folds):
-            distances[folds == fold] = self._distances(fold, own_codes[folds == fold])
+            distances[folds == fold] = self._distances(fold, codes[fold][folds == fold])
         counts = (errors < HUGE) & (distances < HUGE)
         self._refuse_too_few(counts)
         variance = Moments().update(_those(rows, counts)).variance
@@ -301,15 +297,12 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores : ndarray of shape (n_samples,)
             The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
-        scores = []
-        for x, given in self._table_of(X).batches():
-            folds, found = self._held_out.folds_of(x), np.empty(len(x))
-            for fold in np.unique(folds):
-                mine = np.flatnonzero(folds == fold)
-                codes, residuals = self._apart(fold, x[mine], take(given, mine))
-                found[mine] = self._scores(_squared_lengths(residuals), self._distances(fold, codes))
-            scores.append(found)
-        return np.concatenate(scores)
+        table = self._table_of(X)
+        scores = np.empty(len(table.rows))
+        for index, fold, x, given in self._by_network(table):
+            codes, residuals = self._apart(fold, x, given)
+            scores[index] = self._scores(_squared_lengths(residuals), self._distances(fold, codes))
+        return scores
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
         """Return which features make a row odd: by how much less odd it would be if that one were another.
@@ -332,37 +325,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             that can't be reconstructed, a feature has infinity if another value of it alone would make that possible;
             where no feature does, those have it that are beyond the training data.
         """
-        table, start = self._table_of(X), 0
-        errors = np.zeros(table.rows.shape)
-        for x, given in table.batches():
-            folds = self._held_out.folds_of(x)
-            for fold in np.unique(folds):
-                mine = np.flatnonzero(folds == fold)
-                n_parts = np.ceil(len(mine) * self._candidates.size / MOST_TRIALS)
-                for some in np.array_split(mine, n_parts):
-                    errors[start + some] = self._gains(fold, x[some], given)
-            start += len(x)
+        table = self._table_of(X)
+        errors = np.empty(table.rows.shape)
+        for index, fold, x, given in self._by_network(table):
+            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
         return named_alike(X, errors)
-
-    def _gains(self, fold, x, given):
-        """Largest decrease of the oddness of rows, (n, d), by another value of each feature: also (n, d)."""
-        now, gains = self._oddness(fold, x, given), np.zeros(x.shape)
-        differs = self._candidates != x[:, None]  # (n, 9, d)
-        differs[:, 1:] &= self._candidates[1:] != self._candidates[:-1]  # sorted, so that equal ones are neighbours
-        trials = np.stack(np.nonzero(differs))
-        n_at_once = max(1, BYTES_AT_ONCE // (TEMPORARIES * 8 * x.shape[1]))
-        for first in range(0, trials.shape[1], n_at_once):
-            row, value, feature = trials[:, first : first + n_at_once]
-            others = x[row]
-            others[np.arange(len(row)), feature] = self._candidates[value, feature]
-            with np.errstate(invalid="ignore"):
-                gain = now[row] - self._oddness(fold, others, given)
-            np.maximum.at(gains, (row, feature), np.where(np.isnan(gain), 0, gain))  # of two infinite ones
-        # that no single feature mends: those outside have a part in it
-        hopeless = np.isinf(now) & np.isfinite(gains).all(axis=1)
-        outside = (x < self._candidates[0]) | (x > self._candidates[-1])
-        gains[hopeless[:, None] & outside] = np.inf
-        return gains
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row minus `offset_`.
@@ -398,6 +365,16 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         check_is_fitted(self)
         return Table(X, validated(self, X, reset=False))
 
+    def _by_network(self, table):
+        """Yield (index, fold, rows, rows as they came) of the rows of a batch that one network is for."""
+        start = 0
+        for x, given in table.batches():
+            folds = self._held_out.folds_of(x)
+            for fold in np.unique(folds):
+                mine = np.flatnonzero(folds == fold)
+                yield start + mine, fold, x[mine], take(given, mine)
+            start += len(x)
+
     def _apart(self, fold, x, given):
         """Codes and residuals of some rows, by the network of a fold, or of all rows if that is 0."""
         known = None if self._known_row is None else framed(given, self._known_row)
@@ -419,7 +396,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             scores = -errors / self._error_unit - (distances / self._distance_unit if self.code_distance else 0.0)
         return np.where(np.isnan(scores), -np.inf, scores)
 
-    def _oddness(self, fold, x, given):
+    def _oddness(self, fold, given, x):
         """What a row's score is made of, but with each feature's residual in units of its own."""
         codes, residuals = self._apart(fold, x, framed(given, x))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -448,15 +425,3 @@ def _squared_lengths(rows):
 
 def _those(rows, counts):
     return rows if counts.all() else Rows(rows.X, np.flatnonzero(counts))
-
-
-def _octiles(rows, discrete):
-    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread rows if there are many.
-
-    Of columns of integers and the like they are values that occur.
-    """
-    sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
-    values = np.quantile(sample, np.linspace(0, 1, 9), axis=0)
-    if discrete.any():
-        values[:, discrete] = np.quantile(sample[:, discrete], np.linspace(0, 1, 9), axis=0, method="nearest")
-    return values

@@ -85,10 +85,13 @@ def cloned(estimator, random_state):
     estimator : estimator
     """
     estimator = clone(estimator)
-    if random_state is None:
-        return estimator
-    rng = check_random_state(random_state)
+    if random_state is not None:
+        set_seeds(estimator, check_random_state(random_state))
+    return estimator
+
+
+def set_seeds(estimator, rng):
+    """Draw a seed wherever an estimator, or one within it, has a `random_state` of None."""
     values = sorted(estimator.get_params().items())
     unset = [name for name, value in values if name.split("__")[-1] == "random_state" and value is None]
-    estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in unset})  # frozen ones return None
-    return estimator
+    estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in unset})

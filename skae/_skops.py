@@ -19,10 +19,10 @@ SKAE_TYPES = (
     *("skae._contractive.ContractiveAutoencoder", "skae._contractive.ContractiveModule"),
     *("skae._convolutional.ConvolutionalAutoencoder", "skae._corruption.DenoisingModule"),
     *("skae._denoising.DenoisingAutoencoder", "skae._recurrent.LSTMAutoencoder", "skae._scaling.Moments"),
-    *("skae._sparse.SparseAutoencoder", "skae._sparse.SparseModule", "skae._stacked.StackedAutoencoder"),
+    *("skae._sparse.SparseAutoencoder", "skae._sparse_module.SparseModule", "skae._stacked.StackedAutoencoder"),
     *("skae._training.checkpoint.Checkpoint", "skae._unrolled.Layer"),
     *("skae._unrolled.Stack", "skae._unrolled.StackedModule"),
-    *("skae._variational.VariationalAutoencoder", "skae._variational.VariationalModule"),
+    *("skae._variational.VariationalAutoencoder", "skae._variational_module.VariationalModule"),
     *("skae.architectures.Convolutional", "skae.architectures.Recurrent", "skae.nn._module.AutoencoderModule"),
 )
 SKLEARN_TYPES = ("sklearn.neural_network._rbm.BernoulliRBM", "sklearn.preprocessing._data.StandardScaler")

@@ -6,29 +6,19 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.neural_network import BernoulliRBM
 from sklearn.utils.metaestimators import _BaseComposition
 
-from skae._autoencoder import Autoencoder
 from skae._codes import code_variance
 from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
 from skae._parameters import NEUTRAL, CodeActivationParameter, Parameters, parameter
-from skae._rows import Rows
-from skae._scaling import Moments, within_unit
-from skae._training.checkpoint import Checkpoint
-from skae._training.users import named_callbacks
+from skae._pretraining import drop_modules, pretrained, restore_modules
 from skae._typing import Activation
 from skae._unrolled import Layer, Stack, StackedModule, StackedStart
 from skae.nn import AutoencoderModule
 from skae.nn.functional import ACTIVATIONS
-
-# what a layer that is given as an int has from the stack
-SHARED = (
-    *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
-    *("cv", "n_iter_no_change", "tol", "net_params", "device", "mixed_precision", "verbose"),
-)
 
 
 class StackedParameters(Parameters):
@@ -314,72 +304,27 @@ class StackedAutoencoder(
         if not len(self.layers):
             raise ValueError(f"layers={self.layers!r} must hold at least one layer.")
         for layer in self.layers:
-            named = isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str)
-            if not named and (isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1):
+            if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str):
+                self._check_named_layer(*layer)
+            elif isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1:
                 raise ValueError(
                     f"layers={self.layers!r} must hold numbers of units of 1 or more, or pairs (name, estimator), "
                     f"got {layer!r}."
                 )
-            if not named:
-                continue
-            name, estimator = layer
-            if not isinstance(estimator, AutoencoderCore | BernoulliRBM):
-                lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
-                raise TypeError(
-                    f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
-                    "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
-                )
-            if not self.pretrain:
-                raise ValueError(
-                    f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
-                    "trained in its own way. Give the number of its units, or set pretrain=True."
-                )
         self._validate_names([name for name, _ in self._named_layers])
 
-    def _estimators(self):
-        """(name, unfitted estimator) of each layer."""
-        first, last = 0, len(self.layers) - 1
-        for place, layer in enumerate(self.layers):
-            if isinstance(layer, tuple):
-                yield layer[0], clone(layer[1])
-                continue
-            parameters = {name: getattr(self, name) for name in SHARED}
-            if place == first:
-                parameters |= {"loss": self.loss, "scale": self.scale}
-            elif self.activation == "logistic" and isinstance(self.layers[place - 1], Integral):
-                parameters |= {"loss": "binary_cross_entropy"}  # so that the decoder gives numbers in [0, 1]
-            activation = self.code_activation if place == last else self.activation
-            estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
-            is_solved = activation == "identity" and estimator.loss == "squared_error"  # there is nothing to act on
-            callbacks = [
-                (name, each._below(f"layer_{place}") if isinstance(each, Checkpoint) else each)
-                for name, each in named_callbacks(self.callbacks)
-                if isinstance(each, Checkpoint) or not is_solved
-            ]
-            estimator.set_params(callbacks=callbacks or None)
-            yield f"{place} ({layer} units)", estimator
-
-    def _pretrained(self, X, seed, X_val, groups):
-        """Train the layers, each on the codes of the one below."""
-        rng, layers = np.random.RandomState(seed), []
-        for name, layer in self._estimators():
-            if layers:
-                X, X_val = (None if rows is None else layers[-1].transform(rows) for rows in (X, X_val))
-            unseeded = [key for key, value in layer.get_params().items() if _is_seed(key) and value is None]
-            layer.set_params(**{key: int(rng.randint(2**31 - 1)) for key in sorted(unseeded)})
-            try:
-                layer._validate_params()  # which `fit` skips inside a `fit`
-                if isinstance(layer, BernoulliRBM):
-                    _check_range(X)
-                judged_by = {}
-                if not isinstance(layer, BernoulliRBM):
-                    has_own = layer.validation_fraction != "auto" or layer.cv is not None
-                    judged_by = {"X_val": None if has_own else X_val, "groups": groups}
-                layers.append(layer.set_output(transform="default").fit(X, **judged_by))
-            except ValueError as error:
-                what = f"{X.shape[1]} {'codes of the layer below' if layers else 'features'}"
-                raise ValueError(f"Layer {name!r} of layers, which gets {what}: {error}") from error
-        return layers
+    def _check_named_layer(self, name, estimator):
+        if not isinstance(estimator, AutoencoderCore | BernoulliRBM):
+            lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
+            raise TypeError(
+                f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
+                "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
+            )
+        if not self.pretrain:
+            raise ValueError(
+                f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
+                "trained in its own way. Give the number of its units, or set pretrain=True."
+            )
 
     @property
     def _architecture(self):
@@ -397,25 +342,25 @@ class StackedAutoencoder(
         if self.pretrain:
             scale = moments.scale(self.scale)
             link = moments.link(self.loss, scale)
-            self.layers_ = self._pretrained(rows.X, seed, X_val, groups)
+            self.layers_ = pretrained(self, rows.X, seed, X_val, groups)
             layers = [Layer.of(layer) for layer in self.layers_]
             self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
             for layer in self.layers_:
-                _drop_modules(layer)  # makes room for training
+                drop_modules(layer)  # makes room for training
         blueprint = super()._new_blueprint(rows, moments, seed)
         return replace(blueprint, code_activation="identity") if self.pretrain else blueprint  # the last layer has it
 
     def _has_start(self, blueprint):  # noqa: ARG002 - the base's signature
         return self.pretrain
 
-    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:  # noqa: ARG002 - the base's signature
+    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:  # noqa: ARG002 - the base's signature
         return StackedStart(self._stack)
 
     def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
         if not self.pretrain:
             return {}
         for layer in self.layers_:
-            _restore_modules(layer)
+            restore_modules(layer)
         return {"layers_": self.layers_, "_stack": self._stack.without_weights()}  # whose weights `layers_` has
 
     def _shown_axes(self, module, rows):
@@ -427,20 +372,6 @@ class StackedAutoencoder(
         if name in ("architecture", "n_components"):
             return None  # the layers say
         return _structure(self.layers) if name == "layers" else super()._shaping_parameter(name)
-
-
-def _drop_modules(layer):
-    """Leave a fitted layer as a pickle would keep it: without torch's objects, which are two copies of its weights."""
-    if isinstance(layer, AutoencoderCore):
-        kept = layer.__getstate__()
-        for name in [name for name in vars(layer) if name not in kept]:
-            delattr(layer, name)
-
-
-def _restore_modules(layer):
-    """Make torch's objects anew where they were dropped."""
-    if isinstance(layer, AutoencoderCore) and not hasattr(layer, "_modules"):
-        layer.__setstate__(layer.__getstate__())
 
 
 def _structure(layers):
@@ -455,9 +386,7 @@ def _structure(layers):
 
     def parameters(layer):
         values = layer.get_params(deep=False)
-        counts = {
-            name: value for name, value in values.items() if not (_is_seed(name) or name in ("callbacks", "net_params"))
-        }
+        counts = {name: values[name] for name in values if name not in ("random_state", "callbacks", "net_params")}
         if counts.get("cv") is None:  # which earlier releases did not have
             counts.pop("cv", None)
         return {name: plain(name, value) for name, value in counts.items()}
@@ -466,18 +395,3 @@ def _structure(layers):
         int(layer) if isinstance(layer, Integral) else (layer[0], type(layer[1]).__name__, parameters(layer[1]))
         for layer in layers
     ]
-
-
-def _is_seed(name):
-    return name == "random_state" or name.endswith("__random_state")
-
-
-def _check_range(X):
-    """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    moments = Moments().update(Rows(X))
-    low, high = moments.low.min(), moments.high.max()
-    if not within_unit(low, high):
-        raise ValueError(
-            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:.8g} to {high:.8g}. Scale X with "
-            "MinMaxScaler if it is the first layer; else give the layer below code_activation='logistic'."
-        )

@@ -1,5 +1,6 @@
 """Trained layers unrolled: the networks of a stack, made of those of its layers."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,25 +17,13 @@ WIDE = 1000  # features of the data, beyond which an unrolled stack learns the m
 
 # of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
 RANGES = {
-    "relu": (0.0, None),
-    "softplus": (0.0, None),
-    "gelu": (-0.17, None),
-    "silu": (-0.28, None),
+    "relu": (0.0, math.inf),
+    "softplus": (0.0, math.inf),
+    "gelu": (-0.17, math.inf),
+    "silu": (-0.28, math.inf),
     "tanh": (-1.0, 1.0),
     "logistic": (0.0, 1.0),
 }
-
-
-class Clip(nn.Module):
-    """Bring numbers into a range: to the least or the greatest where they are outside."""
-
-    def __init__(self, low, high):
-        super().__init__()
-        self.low, self.high = low, high
-
-    def forward(self, x):
-        """Clip."""
-        return x.clamp(self.low, self.high)
 
 
 class StackedModule(AutoencoderModule):
@@ -160,7 +149,7 @@ class Stack(Architecture):
         width = self.layers[-1].blueprint.n_components
         for place, below in enumerate(ranges[:-1], start=1):  # a code that can't be is brought back to its range
             if below is not None:
-                decoders[place] = nn.Sequential(decoders[place], Clip(*below))
+                decoders[place] = nn.Sequential(decoders[place], nn.Hardtanh(*below))
         return nn.Sequential(*encoders), nn.Sequential(*decoders[::-1]), width
 
 

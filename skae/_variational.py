@@ -3,22 +3,17 @@
 import math
 import warnings
 from dataclasses import field
-from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
-from skae._array_api import in_kind
 from skae._codes import inner_codes
 from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
+from skae._generation import GenerationMixin
 from skae._parameters import (
     NON_NEGATIVE,
     POSITIVE_INT,
@@ -30,101 +25,12 @@ from skae._parameters import (
 )
 from skae._pca import principal_axes
 from skae._probabilistic_pca import probabilistic_of, probabilistic_start
-from skae._rows import Rows
-from skae._scaling import within_unit
-from skae._seeds import local_rng
-from skae._typing import (
-    FloatArray,
-    MatrixLike,
-    Seed,
-    typed,
-)
+from skae._typing import FloatArray
+from skae._variational_module import LEAST_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
-from skae.nn._module import placed
-from skae.nn.functional import kl_from_prior
 
-LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
-LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
 WARM_UP = 0.5  # share of the training in which the weight of the divergence rises, from a random start
-
-
-class VariationalModule(AutoencoderModule):
-    """An `AutoencoderModule` whose encodings are the mean and the log-variance of a normal posterior.
-
-    Parameters
-    ----------
-    beta : float
-        Weight of the divergence from the prior.
-
-    variance : float
-        Mean variance of a feature of scaled rows: the noise at first, if the start is a random one.
-
-    warm_up : float
-        Share of the training in which that weight rises from 0.
-    """
-
-    penalizes_rows = True
-    n_statistics = 2
-    undecayed_weights = ("log_noise",)
-
-    def __init__(self, *args, beta, variance, warm_up, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.beta, self.warm_up = beta, warm_up
-        self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
-        self.least_log_noise = math.log(LEAST_NOISE * variance)
-        if self.link is None:
-            self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
-
-    def code(self, encoding):
-        """Posterior mean: (n, 2 k) -> (n, k)."""
-        return encoding.chunk(2, dim=-1)[0]
-
-    def posterior(self, encoding):
-        """Mean and log-variance of the posterior, which is softly bounded: (n, 2 k) -> (n, k), (n, k)."""
-        mean, raw = encoding.chunk(2, dim=-1)
-        return mean, HIGHEST - F.softplus(HIGHEST - LOWEST - F.softplus(raw - LOWEST))
-
-    def sample(self, encoding):
-        """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
-        mean, log_variance = self.posterior(encoding)
-        noise = placed(torch.randn(mean.shape, generator=self.generator), mean.device)
-        return mean + (0.5 * log_variance).exp() * noise.to(mean)
-
-    def reconstruction(self, output, x, corrupted):
-        """Minus the log-likelihood of each row: (n,)."""
-        losses = super().reconstruction(output, x, corrupted)
-        if self.link is not None:
-            return losses
-        log_noise = self.log_noise[..., None]  # the same for all rows
-        return 0.5 * (losses * (-log_noise).exp() + x.shape[-1] * (log_noise + math.log(2 * math.pi)))
-
-    def penalty(self, seen, encoding, code):  # noqa: ARG002
-        """Return the divergence of the posterior from the prior, weighed by beta."""
-        divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=-1)
-        return {"divergence": self.beta * (self.warmth if self.training else 1.0) * divergence}
-
-    def after_step(self, progress):
-        """Keep the noise above its least, and warm up."""
-        if self.warm_up:
-            self.warmth.fill_(min(1.0, progress / self.warm_up))
-        if self.link is None:
-            with torch.no_grad():
-                self.log_noise.clamp_(min=self.least_log_noise)
-
-    def shown_posterior(self, x):
-        """Means and standard deviations of the posterior, as codes are shown, side by side: (n, d) -> (n, 2 k)."""
-        mean, log_variance = self.posterior(self.encoder(self.scaler(x)))
-        deviation = (0.5 * log_variance).exp()
-        if self.axes is None:
-            return torch.cat([mean, deviation], dim=1)
-        return torch.cat([self.axes(mean), deviation @ self.axes.rotation.abs().T], dim=1)
-
-    def log_weights(self, x, mean, log_variance, noise):
-        """Logarithm of p(x, z) / q(z | x) of scaled rows, at the z to which standard normal noise leads: (n,)."""
-        z = mean + (0.5 * log_variance).exp() * noise
-        log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
-        return log_ratio - self.reconstruction(self.decoder(z), x, x)
 
 
 class VariationalParameters(Parameters):
@@ -134,7 +40,7 @@ class VariationalParameters(Parameters):
 
 
 class VariationalAutoencoder(
-    AutoencoderCore, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
+    GenerationMixin, AutoencoderCore, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
 ):
     r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new rows can be drawn from.
 
@@ -373,181 +279,6 @@ class VariationalAutoencoder(
         "get_precision": "rows are normal given their code, and not by themselves.",
     }
 
-    # The model -------------------------------------------------------------------------------------------------------
-
-    @typed(in_kind)
-    def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
-        """Return the posterior of each row's code: independent normal components.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        mean, standard_deviation : ndarray of shape (n_samples, n_components)
-            The mean is what `transform` returns.
-        """
-        return self._posterior(X)
-
-    def _posterior(self, X):
-        both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
-        return both[:, : self.n_components_], both[:, self.n_components_ :]
-
-    def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw new rows: codes from the prior, decoded.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many.
-
-        random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Means of the rows given their codes: the noise is not added.
-        """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
-        return self._apply("decode", Rows(codes), self.n_features_in_)
-
-    @typed(in_kind)
-    def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw rows that are like given ones: codes from the posterior of each, decoded.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        scale : float, default=1.0
-            Times the posterior's standard deviation. 1 draws from the posterior: what the model can't tell from the
-            row. More varies it more, and 0 gives `reconstruct(X)`.
-
-        n_variations : int, default=1
-            Draws from the posterior of each row.
-
-        random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
-
-        Returns
-        -------
-        X_varied : ndarray of shape (n_samples, n_variations, n_features)
-            Without noise, as in `sample`.
-
-        Raises
-        ------
-        ValueError
-            If `scale` or `n_variations` is not as it should be.
-        """
-        mean, deviation = self._posterior(X)
-        check_scalar(scale, "scale", Real, min_val=0)
-        if not np.isfinite(scale):
-            raise ValueError(f"scale={scale!r} must be finite.")
-        check_scalar(n_variations, "n_variations", Integral, min_val=1)
-        normal = local_rng(random_state).standard_normal((len(mean), n_variations, self.n_components_))
-        codes = mean[:, None] + scale * deviation[:, None] * normal.astype(mean.dtype)
-        return self._decoded(codes)
-
-    def interpolate(self, a: ArrayLike, b: ArrayLike, n_steps: int = 10) -> FloatArray:
-        """Go from one row to another: along the straight line between their codes.
-
-        Parameters
-        ----------
-        a, b : array-like of shape (n_features,) or (n_samples, n_features)
-            A row, or as many rows in b as in a.
-
-        n_steps : int, default=10
-            At least 2: the first is `reconstruct(a)`, the last `reconstruct(b)`.
-
-        Returns
-        -------
-        X_between : ndarray of shape (n_steps, n_features) or (n_samples, n_steps, n_features)
-            Means of the rows given the codes on the line.
-
-        Raises
-        ------
-        ValueError
-            If a and b differ in their number of rows, or `n_steps` is below 2.
-        """
-        check_is_fitted(self)
-        check_scalar(n_steps, "n_steps", Integral, min_val=2)
-        single = np.ndim(a) == 1 and np.ndim(b) == 1
-        start, end = (self._posterior(_as_frame(rows) if single else rows)[0][:, None] for rows in (a, b))
-        if len(start) != len(end):
-            raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
-        share = np.linspace(0, 1, n_steps, dtype=start.dtype)[:, None]
-        between = self._decoded((1 - share) * start + share * end)
-        return between[0] if single else between
-
-    @typed(in_kind)
-    def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
-        r"""Estimate the log-likelihood of each row, from below.
-
-        It is the importance-weighted bound (Burda et al., 2016)
-        :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m draws from the posterior. With one draw its
-        mean is the evidence lower bound; more draws raise it, in the mean, towards the log-likelihood. Of linear
-        networks with `beta=1` the posterior is exact, and one draw gives the log-likelihood.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        n_draws : int, default=10
-            Draws from the posterior of each row.
-
-        random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
-
-        Returns
-        -------
-        log_likelihood : ndarray of shape (n_samples,)
-            In nats, of a density in the units of X, as `PCA.score_samples`; of "binary_cross_entropy", of a
-            probability.
-        """
-        check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        rows, rng = self._rows_of(X), local_rng(random_state)
-        module = self._modules[rows.dtype.name]
-        bounds = [self._log_likelihood(module, batch, n_draws, rng) for batch in rows.batches()]
-        return (np.concatenate(bounds) - self._log_volume).astype(rows.dtype)
-
-    def _log_likelihood(self, module, batch, n_draws, rng):
-        """Of some rows, as they are scaled."""
-        if self._blueprint.link is not None:
-            if not within_unit(batch.min(), batch.max()):
-                raise ValueError(
-                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                    f"{batch.min():.8g} to {batch.max():.8g}. Scale it as the training data."
-                )
-            batch = batch.clip(0, 1)
-        with self._own_torch(len(batch)), torch.inference_mode():
-            x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
-            mean, log_variance = module.posterior(module.encoder(x))
-            total = torch.full_like(x[:, 0], -math.inf)
-            for _ in range(n_draws):
-                noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
-                total = torch.logaddexp(total, module.log_weights(x, mean, log_variance, noise))
-            return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
-
-    def _lost(self, batch):
-        """What rows lose by features that were constant in training, and for which the scaled rows are zero."""
-        constant, link = self._blueprint.scale == 0, self._blueprint.link
-        off = (batch - self.mean_)[:, constant]
-        return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ if link is None else -off @ link[0][constant]
-
-    def _decoded(self, codes):
-        """Rows of codes of shape (n, m, k): (n, m, d)."""
-        rows = self._apply("decode", Rows(codes.reshape(-1, codes.shape[-1])), self.n_features_in_)
-        return rows.reshape(*codes.shape[:2], -1)
-
-    # Fitting ---------------------------------------------------------------------------------------------------------
-
     def check_parameters(self) -> None:
         super().check_parameters()
         if self.architecture is not None and not self.architecture.dense_code:
@@ -556,19 +287,19 @@ class VariationalAutoencoder(
                 "for the variances of codes. Set dense_code=True."
             )
 
-    def module_params(self, moments: Any, scale: FloatArray) -> dict[str, Any]:
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        variance = moments.variance * np.square(per_unit)
+        variance = statistics.variance * np.square(per_unit)
         return {
             "beta": float(self.beta),
             "variance": float(variance[scale > 0].mean()) if scale.any() else 1.0,
             "warm_up": WARM_UP if self.init == "random" else 0.0,
         }
 
-    def initial_solution(self, rows: Any, blueprint: Any, seed: int) -> Any:
-        formula = blueprint.formula
+    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
+        formula = spec.formula
         least_noise = LEAST_NOISE * formula["variance"]
-        return probabilistic_start(rows, blueprint.n_components, seed, beta=formula["beta"], least_noise=least_noise)
+        return probabilistic_start(rows, spec.n_components, seed, beta=formula["beta"], least_noise=least_noise)
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
         formula, n = blueprint.formula, moments.n_rows
@@ -616,8 +347,3 @@ class VariationalAutoencoder(
         """Which components carry something, of shape (n_components,): their means vary by more than 0.01."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE
-
-
-def _as_frame(row):
-    """One row as a table, with the names that it has."""
-    return row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else np.asarray(row)[None]

@@ -62,10 +62,8 @@ def _not_invertible(estimator):
 
     A Pipeline within a search or the like is looked into as well.
     """
-    for method in WANTED:
-        if not hasattr(estimator, method):
-            break
-    else:
+    missing = next((method for method in WANTED if not hasattr(estimator, method)), None)
+    if missing is None:
         return None, None, None
     inner = getattr(estimator, "estimator", None)
     steps = estimator.steps if isinstance(estimator, Pipeline) else []
@@ -76,7 +74,7 @@ def _not_invertible(estimator):
         found = _not_invertible(part)
         if found[1] is not None:
             return (found[0] or name, *found[1:])
-    return None, estimator, method
+    return None, estimator, missing
 
 
 def short_repr(estimator):
@@ -151,7 +149,7 @@ def fit_with_folds(autoencoder, X, y, **parameters):
     finally:
         fold_networks.reset(token)
     path = _path_to_the_last(autoencoder)
-    n_rows, folds, weights = kept.get(path[-1], (0, [], []))
+    n_rows, folds, weights = next((found for one, found in kept.items() if one is path[-1]), (0, [], []))
     if n_rows != np.shape(X)[0]:  # a step has left some out, or made some
         return []
     return [(*fold, _replaced(path, path[-1]._with_network(w))) for fold, w in zip(folds, weights, strict=True)]
@@ -160,17 +158,10 @@ def fit_with_folds(autoencoder, X, y, **parameters):
 def _path_to_the_last(estimator):
     """The estimator, the best one or the last step within it, and so on."""
     path = [estimator]
-    while True:
-        if isinstance(path[-1], Pipeline):
-            path.append(path[-1].steps[-1][1])
-        elif hasattr(path[-1], "best_estimator_"):
-            path.append(path[-1].best_estimator_)
-        else:
-            return path if not isinstance(path[-1], str) else [*path[:-1], _Nothing()]
-
-
-class _Nothing:
-    """Stands for a last step that is "passthrough"."""
+    while isinstance(path[-1], Pipeline) or hasattr(path[-1], "best_estimator_"):
+        outer = path[-1]
+        path.append(outer.steps[-1][1] if isinstance(outer, Pipeline) else outer.best_estimator_)
+    return path
 
 
 def _replaced(path, last):

@@ -158,7 +158,7 @@ def test_columns_do_not_depend_on_the_other_rows(monkeypatch):
     X = load_wine().data
     detector = AutoencoderOutlierDetector(PCA(3)).fit(X)
     whole = detector.feature_errors(X)
-    monkeypatch.setattr("skae._outlier.BYTES_AT_ONCE", 1)  # row by row
+    monkeypatch.setattr("skae._feature_errors.BYTES_AT_ONCE", 1)  # row by row
     np.testing.assert_allclose(detector.feature_errors(X), whole, rtol=1e-6, atol=1e-6)
 
 

@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from skae import SparseAutoencoder
-from skae._sparse import SELECTIONS, _kl_of_bernoullis
+from skae._sparse_module import SELECTIONS, _kl_of_bernoullis
 from skae.architectures import Convolutional
 
 QUICK = {"max_iter": 10, "validation_fraction": 0.3, "random_state": 0}

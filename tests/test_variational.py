@@ -319,6 +319,7 @@ def test_interpolation_goes_from_row_to_row(fitted):
     framed = linear(3).set_output(transform="pandas").fit(frame)
     np.testing.assert_array_equal(framed.interpolate(frame.iloc[0], frame.iloc[5]).shape, (10, 64))
     assert fitted.interpolate(a.astype(np.float32), b.astype(np.float32)).dtype == np.float32
+    assert fitted.interpolate(a.astype(np.float32), b).dtype == np.float64
     many = fitted.interpolate(np.stack([a, b]), np.stack([b, a]), n_steps=6)
     np.testing.assert_allclose(many, [path, path[::-1]], atol=1e-9)
 

@@ -36,15 +36,19 @@ FLOORS = [
         *("skae._regression", "skae._validation"),
     },
     {"skae._checks", "skae._module_spec", "skae._stream"},
-    {"skae._core", "skae._corruption"},
+    {
+        *("skae._core", "skae._corruption", "skae._generation"),
+        *("skae._sparse_module", "skae._variational_module"),
+    },
     {"skae.base"},
     {
         *("skae._autoencoder", "skae._contractive", "skae._convolutional"),  # the variants
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
         "skae._unrolled",
     },
-    {"skae._stacked"},  # its layers are variants
-    {"skae._outlier_scores", "skae._wrapped"},
+    {"skae._pretraining"},  # the layers of a stack are variants
+    {"skae._stacked"},
+    {"skae._feature_errors", "skae._outlier_scores", "skae._wrapped"},
     {"skae._outlier", "skae._sampler", "skae.callbacks", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
     {"skae.inspection._reference"},

@@ -1,0 +1,92 @@
+"""The module of a variational autoencoder: an encoding is a posterior, and the loss minus a bound on the likelihood."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+from torch import nn
+
+from skae.nn import AutoencoderModule
+from skae.nn._module import placed
+from skae.nn.functional import kl_from_prior
+
+LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
+LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
+
+
+class VariationalModule(AutoencoderModule):
+    """An `AutoencoderModule` whose encodings are the mean and the log-variance of a normal posterior.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the divergence from the prior.
+
+    variance : float
+        Mean variance of a feature of scaled rows: the noise at first, if the start is a random one.
+
+    warm_up : float
+        Share of the training in which that weight rises from 0.
+    """
+
+    penalizes_rows = True
+    n_statistics = 2
+    undecayed_weights = ("log_noise",)
+
+    def __init__(self, *args, beta, variance, warm_up, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.beta, self.warm_up = beta, warm_up
+        self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
+        self.least_log_noise = math.log(LEAST_NOISE * variance)
+        if self.link is None:
+            self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
+
+    def code(self, encoding):
+        """Posterior mean: (n, 2 k) -> (n, k)."""
+        return encoding.chunk(2, dim=-1)[0]
+
+    def posterior(self, encoding):
+        """Mean and log-variance of the posterior, which is softly bounded: (n, 2 k) -> (n, k), (n, k)."""
+        mean, raw = encoding.chunk(2, dim=-1)
+        return mean, HIGHEST - F.softplus(HIGHEST - LOWEST - F.softplus(raw - LOWEST))
+
+    def sample(self, encoding):
+        """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
+        mean, log_variance = self.posterior(encoding)
+        noise = placed(torch.randn(mean.shape, generator=self.generator), mean.device)
+        return mean + (0.5 * log_variance).exp() * noise.to(mean)
+
+    def reconstruction(self, output, x, corrupted):
+        """Minus the log-likelihood of each row: (n,)."""
+        losses = super().reconstruction(output, x, corrupted)
+        if self.link is not None:
+            return losses
+        log_noise = self.log_noise[..., None]  # the same for all rows
+        return 0.5 * (losses * (-log_noise).exp() + x.shape[-1] * (log_noise + math.log(2 * math.pi)))
+
+    def penalty(self, seen, encoding, code):  # noqa: ARG002
+        """Return the divergence of the posterior from the prior, weighed by beta."""
+        divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=-1)
+        return {"divergence": self.beta * (self.warmth if self.training else 1.0) * divergence}
+
+    def after_step(self, progress):
+        """Keep the noise above its least, and warm up."""
+        if self.warm_up:
+            self.warmth.fill_(min(1.0, progress / self.warm_up))
+        if self.link is None:
+            with torch.no_grad():
+                self.log_noise.clamp_(min=self.least_log_noise)
+
+    def shown_posterior(self, x):
+        """Means and standard deviations of the posterior, as codes are shown, side by side: (n, d) -> (n, 2 k)."""
+        mean, log_variance = self.posterior(self.encoder(self.scaler(x)))
+        deviation = (0.5 * log_variance).exp()
+        if self.axes is None:
+            return torch.cat([mean, deviation], dim=1)
+        return torch.cat([self.axes(mean), deviation @ self.axes.rotation.abs().T], dim=1)
+
+    def log_weights(self, x, mean, log_variance, noise):
+        """Logarithm of p(x, z) / q(z | x) of scaled rows, at the z to which standard normal noise leads: (n,)."""
+        z = mean + (0.5 * log_variance).exp() * noise
+        log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
+        return log_ratio - self.reconstruction(self.decoder(z), x, x)
