@@ -173,6 +173,10 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
     n_members : int, default=1
         How many networks they are of.
     """
+    if n_members == 1:
+        length = torch.stack(torch._foreach_norm(gradients)).norm()
+        torch._foreach_mul_(gradients, (norm / (length + 1e-6)).clamp(max=1.0))
+        return
     rows = [gradient.reshape(n_members, -1) for gradient in gradients]
     parts = [row for row in rows if row.shape[1] > FEW_WEIGHTS]
     small = [row for row in rows if row.shape[1] <= FEW_WEIGHTS]
@@ -180,8 +184,7 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
         parts.append(torch.cat(small, dim=1))
     length = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).norm(dim=0)  # (m,)
     share = (norm / (length + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(share[0] if n_members == 1 else share.view(-1, *[1] * (gradient.dim() - 1)))
+    torch._foreach_mul_(gradients, [share.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients])
 
 
 def _as_one(members):
