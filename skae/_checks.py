@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
-from skae._rows import are_same, shape_of
+from skae._data.readers import are_same, shape_of
 from skae._seeds import isolated_rng, local_rng
 from skae._training.checkpoint import Checkpoint, describe_run
 from skae._training.distributed import agreed, is_first, of_first

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skae._rows import Rows, ScaledRows
-from skae._scaling import LARGEST, Moments
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import LARGEST, Moments
 
 HELD_OUT_SHARE = 0.2
 MOST_HELD_OUT = 256

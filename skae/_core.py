@@ -15,6 +15,8 @@ from skae._blueprint import read_weights
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
 from skae._cudnn import repeatable
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._defaults import MOST_WEIGHTS_OF_RIVALS, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
@@ -24,8 +26,6 @@ from skae._onnx import OnnxMixin
 from skae._parameters import NEUTRAL, TrainingParameters
 from skae._pca import linear_start
 from skae._persistence import PersistenceMixin
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
 from skae._torch_state import usual_torch

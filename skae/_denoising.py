@@ -11,10 +11,19 @@ from sklearn.utils import check_array
 
 from skae._constraints import Interval, StrOptions
 from skae._corruption import CORRUPTIONS, DenoisingModule
+from skae._data.readers import (
+    FLOATS,
+    MOST_AT_ONCE,
+    Rows,
+    are_same,
+    reading,
+    refuse_false_numbers,
+    shape_of,
+    stays_in_place,
+)
+from skae._data.statistics import Moments
 from skae._parameters import CODE_SIZE, NON_NEGATIVE, Parameters, parameter
 from skae._regression import Noise, denoising_start, denoising_start_of, has_denoising_start
-from skae._rows import FLOATS, MOST_AT_ONCE, Rows, are_same, reading, refuse_false_numbers, shape_of, stays_in_place
-from skae._scaling import Moments
 from skae._typing import (
     CodeSize,
     FloatArray,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae._rows import BYTES_AT_ONCE
+from skae._data.readers import BYTES_AT_ONCE
 
 MOST_ROWS = 10_000  # for quantiles
 MOST_TRIALS = 2**17  # of other values of features, at once

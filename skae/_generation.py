@@ -10,8 +10,8 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skae._array_api import in_kind
-from skae._rows import Rows
-from skae._scaling import within_unit
+from skae._data.readers import Rows
+from skae._data.statistics import within_unit
 from skae._seeds import local_rng
 from skae._typing import FloatArray, MatrixLike, Seed, typed
 

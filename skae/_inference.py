@@ -15,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._cudnn import differentiable
+from skae._data.readers import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
+from skae._data.statistics import Moments
 from skae._dimensions import saying_how_to_flatten
-from skae._rows import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
-from skae._scaling import Moments
 from skae._tensors import on_device
 from skae._threads import torch_threads
 from skae._torch_state import usual_torch

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skae._blueprint import Blueprint
+from skae._data.readers import Rows
 from skae._defaults import (
     affordable,
     auto_batch_size,
@@ -17,7 +18,6 @@ from skae._defaults import (
     prefix_sizes,
 )
 from skae._pca import auto_n_components
-from skae._rows import Rows
 from skae._seeds import isolated_rng
 from skae._shapes import warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all

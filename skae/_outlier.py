@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
+from skae._data.readers import Rows, validated
+from skae._data.statistics import Moments
 from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
-from skae._rows import Rows, validated
-from skae._scaling import Moments
 from skae._seeds import cloned
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (

@@ -10,10 +10,10 @@ from typing import Any, Self
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skae._data.readers import Rows
 from skae._devices import resolve_device
 from skae._files import FORMAT, SKAE
 from skae._layout import canonical
-from skae._rows import Rows
 from skae._skops import load_estimator, of_file, save_estimator
 from skae._threads import work_of_a_row
 from skae._torch_state import usual_torch

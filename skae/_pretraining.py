@@ -8,8 +8,8 @@ from sklearn.neural_network import BernoulliRBM
 
 from skae._autoencoder import Autoencoder
 from skae._core import AutoencoderCore
-from skae._rows import Rows
-from skae._scaling import Moments, within_unit
+from skae._data.readers import Rows
+from skae._data.statistics import Moments, within_unit
 from skae._seeds import set_seeds
 from skae._training.checkpoint import Checkpoint
 from skae._training.users import named_callbacks

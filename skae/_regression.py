@@ -7,8 +7,8 @@ import scipy.linalg
 from sklearn.linear_model import RidgeCV
 from sklearn.utils.extmath import svd_flip
 
+from skae._data.readers import BYTES_AT_ONCE, RESIDENT_BYTES
 from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearStart, _principal, covariance_of
-from skae._rows import BYTES_AT_ONCE, RESIDENT_BYTES
 
 LEAST_VARIANCE = 1e-8  # of a scaled feature
 MOST_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen

@@ -15,11 +15,11 @@ import torch
 
 from skae._blueprint import Blueprint, load_weights, read_weights
 from skae._chunk import LEAST_JUDGES, Chunk, check_cells, hold_out_of
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import FEW, Moments, MomentsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
 from skae._layout import canonical
 from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
-from skae._rows import Rows, ScaledRows
-from skae._scaling import FEW, Moments, MomentsAbout, usual_range
 from skae._seeds import isolated_rng
 from skae._threads import torch_threads
 from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence

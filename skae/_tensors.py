@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._array_api import in_kind, is_dispatched
-from skae._rows import rows_at_once
+from skae._data.readers import rows_at_once
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skae._dependence import copies_of, reach_of_dependence
-from skae._rows import Rows, ScaledRows
+from skae._data.dependence import copies_of, reach_of_dependence
+from skae._data.readers import Rows, ScaledRows
 
 LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart

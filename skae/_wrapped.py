@@ -14,8 +14,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skae._constraints import InvalidParameterError
+from skae._data.readers import Rows
 from skae._inference import lets_overflow
-from skae._rows import Rows
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60

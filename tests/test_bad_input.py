@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import MinMaxScaler
 
 from skae import Autoencoder, VariationalAutoencoder
-from skae._rows import stays_in_place
+from skae._data.readers import stays_in_place
 from skae._training.net import AutoencoderNet
 
 BAD_PARAMETERS = [

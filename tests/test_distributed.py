@@ -22,7 +22,7 @@ from skae import (
     VariationalAutoencoder,
     _core,
 )
-from skae._rows import ScaledRows
+from skae._data.readers import ScaledRows
 from skae._training import distributed as ours
 from skae._training import train as train_module
 from skae._training.checkpoint import FILE, Checkpoint

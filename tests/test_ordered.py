@@ -10,10 +10,10 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._defaults import prefix_sizes
 from skae._pca import auto_n_components
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
 from skae._training.selection import least_size, significant_improvement
 from skae.nn import keep_prefix
 from skae.nn._prefixes import random_sizes
@@ -175,7 +175,7 @@ def test_none_and_mle_are_pcas(iris, digits):
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
     if how == "in batches":
-        monkeypatch.setattr("skae._rows.RESIDENT_BYTES", 0)
+        monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     rng = np.random.default_rng(0)
     for n, d in [(4, 1), (5, 4), (9, 9), (15, 8), (16, 8), (17, 8), (40, 30), (300, 12), (3000, 6)]:
         X = rng.normal(size=(n, d // 2 + 1)) @ rng.normal(size=(d // 2 + 1, d)) + 0.1 * rng.normal(size=(n, d)) + 1

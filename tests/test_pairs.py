@@ -21,10 +21,10 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder
 from skae._corruption import CORRUPTIONS
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._pca import covariance_of
 from skae._regression import Noise, _covariance_of_pairs, _in_the_span, denoising_start_of
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
 from skae.callbacks import Checkpoint
 
 QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.4, "random_state": 0}

@@ -18,8 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments, usual_range
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments, usual_range
 from skae._training.callbacks import StreamAverage
 
 RNG = np.random.RandomState(0)

@@ -13,9 +13,9 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import Autoencoder
 from skae._blueprint import Blueprint
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._pca import linear_start, principal_axes
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
 from skae.nn import AutoencoderModule
 
 SETS = {

@@ -20,7 +20,7 @@ from skae import (
     LSTMAutoencoder,
     SparseAutoencoder,
 )
-from skae._rows import Rows
+from skae._data.readers import Rows
 from skae._shapes import warn_of_doubtful_shape
 from skae.architectures import Convolutional, Recurrent
 

@@ -13,11 +13,11 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
-import skae._rows
+import skae._data.readers
 from skae import Autoencoder
+from skae._data.readers import Rows, ScaledRows, stays_in_place
+from skae._data.statistics import Moments
 from skae._pca import auto_n_components, linear_start
-from skae._rows import Rows, ScaledRows, stays_in_place
-from skae._scaling import Moments
 from skae._training.callbacks import StreamAverage
 
 pytestmark = pytest.mark.kernels
@@ -229,7 +229,7 @@ def never_whole(monkeypatch):
             return real(self, *args, **kwargs)
 
         monkeypatch.setattr(kind, "toarray", toarray)
-    monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * 100)
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 100)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_what_stays_in_place(mapped):
 )
 def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
     if not resident:
-        monkeypatch.setattr(skae._rows, "RESIDENT_BYTES", 1000)
+        monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     X = DIGITS.astype(dtype)
     estimator = Autoencoder(5, hidden_layer_sizes=16, max_iter=3, random_state=0)
     ours, theirs = clone(estimator).fit(mapped(X)), estimator.fit(X)
@@ -344,15 +344,15 @@ def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator
     """What a variant draws for held-out rows does not depend on where they are: batches are the same."""
     X = DIGITS[:240]
     at_hand = clone(estimator).fit(X)
-    monkeypatch.setattr(skae._rows, "_room_on", lambda device: 0)  # noqa: ARG005
+    monkeypatch.setattr(skae._data.readers, "_room_on", lambda device: 0)  # noqa: ARG005
     read = clone(estimator).fit(X)
     assert read.validation_loss_curve_ == at_hand.validation_loss_curve_
     np.testing.assert_array_equal(read.transform(X), at_hand.transform(X))
 
 
 def test_any_array_that_slices_is_read_batch_by_batch(monkeypatch):
-    monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * 100)
-    monkeypatch.setattr(skae._rows, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 100)
+    monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     X = Sliceable(DIGITS.astype(np.float32))
     estimator = Autoencoder(5, hidden_layer_sizes=16, max_iter=3, random_state=0)
     ours = clone(estimator).fit(X)
@@ -386,7 +386,7 @@ def test_bad_memory_maps(mapped):
 
 @pytest.mark.parametrize("batch", [100, 700])
 def test_batches_cover_all_rows(monkeypatch, batch):
-    monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * batch)
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     for at_least in (1, 150):
         batches = list(Rows(DIGITS).batches(at_least))
         np.testing.assert_array_equal(np.concatenate(batches), DIGITS)
@@ -399,8 +399,8 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
     moments = Moments().update(Rows(DIGITS))
     rows = ScaledRows(DIGITS, moments.mean, moments.scale("global"))
     exact = linear_start(rows, 5, seed=0)
-    monkeypatch.setattr(skae._rows, "RESIDENT_BYTES", 1000)
-    monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * 200)
+    monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 200)
     monkeypatch.setattr("skae._pca.WIDEST_COVARIANCE", widest)
     start = linear_start(rows, 5, seed=0)
     tolerance = 1e-9 if widest == 4096 else 0.15
@@ -413,7 +413,7 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
 
 @pytest.mark.parametrize("batch", [7, 1000])
 def test_moments_of_chunks_are_those_of_all(monkeypatch, batch):
-    monkeypatch.setattr(skae._rows, "BYTES_AT_ONCE", 8 * 64 * batch)
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     X = DIGITS + 1e5
     moments = Moments().update(Rows(X[:500])).update(Rows(sparse.csr_array(X[500:])))
     np.testing.assert_allclose(moments.mean, X.mean(axis=0))

@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler
-from skae._dependence import copies_of, reach_of_dependence
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
+from skae._data.dependence import copies_of, reach_of_dependence
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._validation import choose_validation
 from skae.callbacks import Checkpoint
 

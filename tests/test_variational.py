@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import VariationalAutoencoder
+from skae._data.readers import ScaledRows
 from skae._probabilistic_pca import probabilistic_start
-from skae._rows import ScaledRows
 from skae.architectures import Convolutional, Recurrent
 from skae.nn.functional import kl_from_prior
 

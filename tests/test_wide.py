@@ -21,11 +21,11 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae._corruption import CORRUPTIONS
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 from skae._defaults import affordable
 from skae._pca import covariance_of
 from skae._regression import Noise, _in_the_span, denoising_start, denoising_start_of
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
 from skae._threads import work_of_all
 from skae.architectures import Convolutional
 from skae.nn import _convolution, convolution

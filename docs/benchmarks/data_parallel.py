@@ -29,7 +29,7 @@ from skorch.callbacks import Callback
 from torch import distributed, multiprocessing
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _core
-from skae._rows import ScaledRows
+from skae._data.readers import ScaledRows
 from skae._training import train as train_module
 from skae._training.make import make_net
 from skae.architectures import Convolutional

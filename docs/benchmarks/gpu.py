@@ -46,7 +46,7 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
 import skae
-from skae import _rows
+from skae._data import readers
 from skae.architectures import Convolutional, Recurrent
 from skae.callbacks import Checkpoint
 
@@ -202,7 +202,7 @@ def check_uses(device, short):
             return np.array_equal(whole.transform(X), again.transform(X)), "same bits"
 
     def streamed_rows():
-        with mock.patch.object(_rows, "_room_on", return_value=0):
+        with mock.patch.object(readers, "_room_on", return_value=0):
             there = clone(one).fit(X)
         return there.score(X) >= clone(one).fit(X).score(X) - MOST_BELOW, f"R² {there.score(X):.4f}"
 

@@ -22,9 +22,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
-from skae._dependence import copies_of, reach_of_dependence
-from skae._rows import Rows, ScaledRows
-from skae._scaling import Moments
+from skae._data.dependence import copies_of, reach_of_dependence
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
 
 WINDOWS = [
     *((0.95, 30, 1, 3, "below", 500), (0.9, 30, 1, 1, "below", 500), (0.8, 30, 1, 2, "below", 500)),

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from skorch.callbacks import Callback
 
+from skae._data.readers import Rows
 from skae._files import read_file, write_file
-from skae._rows import Rows
 from skae._training.distributed import agreed, is_first
 from skae._training.state import training_state
 from skae._training.users import named_callbacks

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skae._rows import Pair, Rows, ScaledRows, rows_at_once
+from skae._data.readers import Pair, Rows, ScaledRows, rows_at_once
 from skae.nn._module import placed
 
 JUDGED_AT_ONCE = 1024  # held-out samples, or fewer if they are wide

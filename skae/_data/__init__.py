@@ -1,0 +1,1 @@
+"""Samples: how they are read, what is known of them all, and which depend on one another. It knows no networks."""
