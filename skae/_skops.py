@@ -26,7 +26,8 @@ SKAE_TYPES = (
     *("skae.architectures.Convolutional", "skae.architectures.Recurrent", "skae.nn._module.AutoencoderModule"),
 )
 SKLEARN_TYPES = ("sklearn.neural_network._rbm.BernoulliRBM", "sklearn.preprocessing._data.StandardScaler")
-TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, "builtins.int", "builtins.str"}  # these two of keys
+FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # that skorch's own callbacks hold
+TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, *FUNCTIONS, "builtins.int", "builtins.str"}  # these two of keys
 # skops' nodes for plain values, and the classes that they may be of. Besides, there are objects and classes, which have
 # to be trusted. Other nodes are for what is called when it is loaded, or not needed.
 PLAIN = {
@@ -172,8 +173,8 @@ def _check_nodes(schema, may_be, verdict):
 
     def check_node(node, form):
         loader, number, name = node["__loader__"], node["__id__"], f"{node['__module__']}.{node['__class__']}"
-        if loader in ("ObjectNode", "TypeNode"):
-            if not may_be(name):
+        if loader in ("ObjectNode", "TypeNode") or name in FUNCTIONS:
+            if not may_be(name) or (name in FUNCTIONS and loader not in ("FunctionNode", "TypeNode")):
                 raise ValueError(f"{name!r} in it {verdict}")
         elif not re.fullmatch(PLAIN.get(loader, "(?!)"), name):
             raise ValueError(f"{name!r} in it {UNKEPT}")

@@ -23,6 +23,7 @@ from sklearn.neural_network import BernoulliRBM
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler, PrintLog
 from torch import nn
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler, StackedAutoencoder
@@ -528,7 +529,7 @@ UNKEPT = {
     "complex numbers": np.array([1j]),
     "a sparse matrix": csr_array(np.eye(2)),
     "long floats": np.array([1], dtype=np.longdouble),
-    "a function": print,
+    "a function": len,
     "a function of Python's": json.loads,
     "a method": [].append,
     "bytes": b"bytes",
@@ -563,6 +564,23 @@ def test_classes_of_others(path, iris):
     assert repr(again.get_params()) == repr(fitted.get_params())
     assert repr(again.more_) == repr(fitted.more_)
     np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [EarlyStopping(monitor="train_loss"), PrintLog(sink=print), EpochScoring("r2"), LRScheduler("StepLR", step_size=2)],
+    ids=lambda callback: type(callback).__name__,
+)
+def test_callbacks_of_skorch_are_kept(callback, path, iris, capsys):
+    fitted = Autoencoder(2, hidden_layer_sizes=4, max_iter=2, random_state=0, callbacks=[callback]).fit(iris)
+    fitted.save(path)
+    with pytest.raises(ValueError, match=r"is not trusted: if you know it"):
+        Autoencoder.load(path)
+    again = Autoencoder.load(path, trusted=[type(callback)])
+    assert repr(again.callbacks[0].get_params()) == repr(callback.get_params())
+    np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
+    again.fit(iris)
+    capsys.readouterr()  # `PrintLog` prints
 
 
 # Pickles and skops ---------------------------------------------------------------------------------------------------

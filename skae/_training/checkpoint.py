@@ -152,7 +152,10 @@ class Checkpoint(Callback):
 
     def _read(self):
         try:
-            return read_file(self.path_)
+            found = read_file(self.path_)
+            if not isinstance(found, dict) or found.keys() != {"run", "seed", "state"}:
+                raise ValueError(f"{os.fspath(self.path_)!r} is no checkpoint of a run.")
+            return found
         except ValueError as error:
             raise ValueError(f"Checkpoint({str(self.folder)!r}): {error} Delete the file to start anew.") from error
 
