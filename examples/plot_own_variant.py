@@ -37,15 +37,14 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 class DistanceModule(AutoencoderModule):
     """An autoencoder whose codes are to lie as far apart as their samples."""
 
-    supports_batching = False  # `axes` are each network's own
-
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)
         self.alpha = alpha
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002 - the hook's signature
         """Squared difference between the distance of two codes and that of their samples, both scaled."""
-        codes = self.axes(code) / self.scaler.scale.max()  # as they are shown, in units of scaled samples
+        shown = code if self.axes is None else self.axes(code)  # as `transform` returns them
+        codes = shown / self.scaler.scale.max()  # in units of scaled samples
         wanted, distance = ((x - x.roll(1, dims=0)).norm(dim=1) for x in (seen, codes))
         return {"stress": self.alpha * (distance - wanted).square()}
 

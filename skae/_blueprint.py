@@ -179,8 +179,9 @@ def load_weights(module, weights):
     for name, value in weights.items():
         if shapes.get(name, value.shape) != value.shape:
             raise ValueError(
-                f"{name} has shape {shapes[name]} now, and had shape {value.shape} in the last fit: a parameter or the "
-                "data changed that shapes the networks. Set it back, or call fit with warm_start=False."
+                f"{name} has shape {shapes[name]} in the networks, and {value.shape} in what they start with: the last "
+                "fit or initial_solution. If a parameter or the data changed that shapes the networks, set it "
+                "back, or call fit with warm_start=False."
             )
     module.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()}, strict=False)  # copies
 

@@ -14,7 +14,6 @@ from skae._training.distributed import agreed, is_first, of_first
 from skae._training.selection import fold_networks
 from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
-from skae.nn import AutoencoderModule
 
 # what `warm_start` and `partial_fit` go on from can't have changed
 SHAPING = (
@@ -36,11 +35,6 @@ HOUSES = (
 
 class ChecksMixin:
     """The part of `AutoencoderCore` that refuses what can't be fitted."""
-
-    @property
-    def _is_supervised(self):
-        """Whether y is learned."""
-        return self.module_class.supervision is not AutoencoderModule.supervision
 
     def _encoded(self, X, y):
         """What is learned of y, (n_samples, n_targets), or None."""

@@ -3,7 +3,7 @@
 import warnings
 from abc import ABCMeta
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,18 +13,18 @@ from sklearn.utils.metaestimators import available_if
 
 from skae._blueprint import read_weights
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
-from skae._codes import code_variance, importances, match_scale, r2_of_prefixes, shown_axes
+from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._defaults import MOST_WEIGHTS_OF_RIVALS, prefix_sizes
+from skae._defaults import prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
+from skae._hooks import HooksMixin
 from skae._inference import InferenceMixin
 from skae._module_spec import ModuleSpecMixin
 from skae._onnx import OnnxMixin
-from skae._parameters import NEUTRAL, TrainingParameters
-from skae._pca import linear_start
+from skae._parameters import TrainingParameters
 from skae._persistence import PersistenceMixin
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
@@ -35,14 +35,14 @@ from skae._training.progress import CallbackSupportMixin, FitProgress, with_call
 from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
 from skae._training.users import copy_callbacks
-from skae._typing import FloatArray, MatrixLike, typed
+from skae._typing import MatrixLike, typed
 from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, choose_validation, given_validation
-from skae.nn import AutoencoderModule
 
 
 class AutoencoderCore(
     CallbackSupportMixin,
     OnnxMixin,
+    HooksMixin,
     StreamMixin,
     ChecksMixin,
     ModuleSpecMixin,
@@ -58,126 +58,12 @@ class AutoencoderCore(
     A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
-    module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule  # it holds the variant's formula
-
-    _neutral = NEUTRAL
-
-    def _asked(self, name):
-        """The value of a parameter, or what it comes to where the variant has no such parameter."""
-        return getattr(self, name, self._neutral.get(name))
-
-    # Hooks of a variant ----------------------------------------------------------------------------------------------
-
-    @property
-    def _architecture(self):
-        """The architecture as an object; a variant may have its parameters flat instead."""
-        return self._asked("architecture")
-
-    @property
-    def _code_size(self):
-        """What is asked of the size of the code."""
-        return self.n_components
-
-    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - a variant's
-        """Return what the variant's module takes besides what each takes: a hook of a variant.
-
-        Parameters
-        ----------
-        statistics : object
-            Statistics of the training data, with `mean` and `variance` of shape (n_features,).
-
-        scale : ndarray of shape (n_features,)
-            What each feature is divided by; 0 for constant ones.
-
-        Returns
-        -------
-        params : dict of str to object
-            Plain values and arrays, which are kept with the estimator.
-        """
-        return {}
-
-    def encode_y(self, y: Any) -> ArrayLike:
-        """Return what is learned of y, one or more numbers a sample: a hook of a variant.
-
-        It is called where the variant's module overrides `supervision`, which gets these numbers. `fit` then requires
-        y. Attributes that are set here, such as classes, are there when `module_params` is called.
-
-        Parameters
-        ----------
-        y : object
-            As it was given to `fit`, with one entry for each sample.
-
-        Returns
-        -------
-        target : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Here y itself.
-        """
-        return y
-
-    def _has_start(self, blueprint):
-        """Whether training starts at a solution, and not at random."""
-        return blueprint.linear
-
-    def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
-        """Return where training starts, the linear optimum of the variant's objective: a hook of a variant.
-
-        Parameters
-        ----------
-        rows : object
-            Scaled training data: `len(rows)`, `rows.shape`, and `rows.batches()`, which are arrays of some rows each.
-
-        spec : object
-            The networks' shape, such as `spec.n_components`.
-
-        seed : int
-            Of randomized solvers.
-
-        Returns
-        -------
-        start : object
-            An optimum, as the method of the base class gives it.
-        """
-        return linear_start(rows, spec.n_components, seed)
-
-    def _common_start(self, rows, blueprint, seed):
-        """The same in all processes of a group, to the bit."""
-        return of_first(self.initial_solution(rows, blueprint, seed))
-
-    def _is_solved(self, blueprint):
-        """Whether the start is the optimum, so that there is nothing to train."""
-        return blueprint.is_pca
-
-    def _is_plain(self, blueprint):
-        """Whether training starts at PCA and asks for the reconstruction alone."""
-        return blueprint.linear and blueprint.is_plain
-
-    def _has_blank_rival(self, blueprint):
-        """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
-        small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
-        return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
-
-    def _clean_rows(self, y):  # noqa: ARG002 - a variant's
-        """The rows that those of X are to become, if y holds some; None is X."""
-        return
-
     def _counted(self, moments, X, y):
         """Moments of more rows, and the rows scaled by them."""
         clean = self._clean_rows(y)
         moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
         target = self._encoded(X, y)
         return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean, target=target)
-
-    _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
-
-    def _shown_axes(self, module, rows):
-        """Axes in which codes are shown, and their variance."""
-        if self._asked("code_activation") == "identity":
-            return shown_axes(module, rows, whiten=self._asked("whiten"))
-        return None, code_variance(module, rows)  # the user wants the activation's range
-
-    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
-        """More attributes of the trained module, of shape and meaning that are the variant's."""
-        return {}
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
@@ -199,8 +85,9 @@ class AutoencoderCore(
             batch by batch.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. All other autoencoders ignore
-            it, with a warning if it has X's shape and other values; and all ignore labels, of one dimension.
+            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. A custom variant may learn from
+            it. All other autoencoders ignore it, with a warning if it has X's shape and other values; and all ignore
+            labels, of one dimension.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
             Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a

@@ -54,10 +54,12 @@ class DenoisingModule(AutoencoderModule):
     emphasis : float
     """
 
+    supports_batching = True
+
     def __init__(self, *args, corruption, level, low, high, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption, self.level, self.emphasis = corruption, level, emphasis
-        self.supports_batching = not callable(corruption)
+        self.supports_batching = not callable(corruption)  # which is shown rows of two dimensions
         for name, values in {"low": low, "high": high}.items():
             self.register_buffer(name, torch.tensor(values, dtype=self.scaler.mean.dtype), persistent=False)
 

@@ -22,7 +22,6 @@ from skae._seeds import isolated_rng
 from skae._shapes import warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.labels import RIVAL
-from skae.nn import AutoencoderModule
 
 
 class ModuleSpecMixin:
@@ -53,6 +52,7 @@ class ModuleSpecMixin:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
             n_components = auto_n_components(rows.clean, n_components, seed)
+        self.n_components_ = int(n_components)  # `module_params` may want it
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
@@ -66,7 +66,7 @@ class ModuleSpecMixin:
             ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(moments, scale),
-            asks_more=self.module_class is not AutoencoderModule,
+            asks_more=self._asks_more,
         )
 
     def _size_of_map(self, architecture, n_features):

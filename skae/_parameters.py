@@ -5,11 +5,12 @@ A variant inherits the groups of parameters that it has a use for, and its signa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, dataclass_transform
 
 from skae._constraints import Interval, RealNotInt, StrOptions
+from skae._declarations import refuse_doubtful
 from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed
 from skae.architectures import Architecture
 from skae.nn.functional import ACTIVATIONS, LOSSES
@@ -46,6 +47,11 @@ def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) 
     field : dataclasses.Field
         What an annotation of a class is set to.
 
+    Raises
+    ------
+    TypeError
+        If `constraint` is no list or tuple.
+
     See Also
     --------
     BaseAutoencoder : What turns annotations into parameters.
@@ -59,6 +65,8 @@ def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) 
     >>> Mine(3, alpha=0.5)
     Mine(alpha=0.5, n_components=3)
     """
+    if not isinstance(constraint, list | tuple):
+        raise TypeError(f"constraint={constraint!r} of a parameter must be a list of what it may be: [{constraint!r}].")
     return field(default=default, kw_only=kw_only, metadata={"constraint": list(constraint)})
 
 
@@ -73,34 +81,25 @@ class Parameters:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        inherited = {each.name: each for base in cls.__mro__[:0:-1] if is_dataclass(base) for each in fields(base)}
+        before = set(vars(cls)) & set(inherited)
+        for name in before:
+            if not inherited[name].kw_only and not isinstance(vars(cls)[name], Field):
+                setattr(cls, name, field(default=vars(cls)[name], kw_only=False))  # it stays positional
         owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
         is_generated = not issubclass(owner, Parameters) or hasattr(owner.__init__, "is_generated")
+        doc = cls.__doc__
         dataclass(kw_only=True, eq=False, repr=False, init=is_generated)(cls)
+        cls.__doc__ = doc  # a dataclass without one would have its signature
         if is_generated:
             cls.__init__.is_generated = True  # type: ignore[attr-defined]
-        _refuse_doubtful(cls, owner, is_generated)
+        declared = {each.name: each for each in fields(cls) if each is not inherited.get(each.name)}
+        refuse_doubtful(cls, owner, is_generated, inherited, declared, before)
         every: Constraints = {}
         for base in reversed(cls.__mro__):
             every |= vars(base).get("_parameter_constraints", {})
         own = {each.name: each.metadata["constraint"] for each in fields(cls) if "constraint" in each.metadata}
         cls._parameter_constraints = every | own
-
-
-def _refuse_doubtful(a_class: Any, owner: type, is_generated: bool) -> None:
-    """Refuse annotations that are no parameters of the constructor."""
-    inherited = {each.name for base in a_class.__bases__ if is_dataclass(base) for each in fields(base)}
-    for name in (each.name for each in fields(a_class) if each.init and each.name not in inherited):
-        if name.endswith("_"):
-            raise TypeError(
-                f"{a_class.__name__}.{name} is annotated, which declares a parameter, but its name is that of a fitted "
-                f"attribute. Annotate it as `{name}: ... = field(init=False)`, with `field` of `dataclasses`."
-            )
-        if not is_generated and owner is not a_class:
-            raise TypeError(
-                f"{a_class.__name__}.{name} is annotated, which declares a parameter, but {owner.__name__} has an "
-                f"__init__ of its own, which lacks it. Write {a_class.__name__}.__init__ too, or let "
-                f"{owner.__name__} annotate its parameters in place of an __init__."
-            )
 
 
 class NetworkParameters(Parameters):

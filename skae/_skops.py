@@ -39,7 +39,7 @@ PLAIN = {
     "TupleNode": r"builtins\.tuple",
 }
 UNKEPT = "can't be kept without a pickle"
-KINDS = "biuf"  # of arrays: bools, integers and floats
+KINDS = "biufU"  # of arrays: bools, integers, floats and texts
 PROTOCOL = 2  # skops' own, since 0.10: earlier ones have other nodes
 LENGTH = 624  # of a Mersenne twister's state
 
@@ -143,7 +143,7 @@ def _check_array(file, size):
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("it holds an array of another version of numpy")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.kind not in KINDS or dtype.itemsize > 8:
+    if dtype.kind not in KINDS or (dtype.kind != "U" and dtype.itemsize > 8) or not dtype.itemsize:
         raise ValueError(f"an array of dtype={dtype} {UNKEPT}")
     if math.prod(shape) * dtype.itemsize != size - file.tell():
         raise ValueError("an array in it is not as large as it says")

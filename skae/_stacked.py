@@ -320,6 +320,11 @@ class StackedAutoencoder(
                 f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
                 "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
             )
+        if getattr(estimator, "_is_supervised", False):
+            raise ValueError(
+                f"Layer {name!r} of layers is a {type(estimator).__name__}, which learns from y, but layers are "
+                "trained without it. Use an autoencoder that doesn't."
+            )
         if not self.pretrain:
             raise ValueError(
                 f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "

@@ -173,7 +173,10 @@ class StreamMixin:
             rows = ScaledRows(chunk.X[chunk.trained_on], rows.mean, rows.scale)
         blueprint = self._new_blueprint(rows, moments, chunk.seed)
         keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
-        return blueprint if chunk.first or not keeps_size else replace(blueprint, sizes=self._blueprint.sizes)
+        if chunk.first or not keeps_size:
+            return blueprint
+        self.n_components_ = self._blueprint.n_components
+        return replace(blueprint, sizes=self._blueprint.sizes, formula=self.module_params(moments, blueprint.scale))
 
     def _constants(self, moments, mean, scale):
         """What the blueprint of a network holds that is scaled so, of rows with these moments."""

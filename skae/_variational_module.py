@@ -30,6 +30,7 @@ class VariationalModule(AutoencoderModule):
     """
 
     penalizes_rows = True
+    supports_batching = True
     n_statistics = 2
     undecayed_weights = ("log_noise",)
 

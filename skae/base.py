@@ -14,7 +14,7 @@ from skae._parameters import (
     parameter,
 )
 
-__all__ = ["BaseAutoencoder", "parameter"]  # and what constraints are made of, which is scikit-learn's
+__all__ = ["BaseAutoencoder", "parameter"]  # `Interval` and `StrOptions`, of constraints, are scikit-learn's
 
 
 class BaseAutoencoder(
@@ -31,11 +31,6 @@ class BaseAutoencoder(
     `check_parameters`, which values don't go together; `encode_y`, what is learned of y; and `initial_solution`, where
     training starts.
 
-    Attributes
-    ----------
-    module_class : type
-        An `AutoencoderModule`. It is an attribute of the class.
-
     See Also
     --------
     Autoencoder : The plain one, whose documentation has the common parameters and attributes.
@@ -47,8 +42,8 @@ class BaseAutoencoder(
     -----
     A constraint of a parameter is declared with :func:`skae.base.parameter`, or in the metadata of a
     `dataclasses.field` as `{"constraint": [...]}`; a parameter with a plain default isn't checked. A fitted attribute
-    is annotated as `field(init=False)`, or not at all. Parameters that take an `__init__` of their own work as well,
-    if it calls that of the base.
+    is annotated as `field(init=False)`, or not at all. A subclass with an `__init__` of its own works as well, if that
+    calls the base's: it has the parameters that are spelled out there, and no others.
 
     Other autoencoders of this package count as subclasses, though some lack parameters that they have no use for.
 

@@ -1,7 +1,8 @@
 """Variants of a user's own, made of public names alone, are estimators like those of the package."""
 
+import copy
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Literal
 
@@ -21,17 +22,19 @@ from skorch.callbacks import EpochScoring
 from test_sklearn_checks import LEFT_OUT
 from torch import nn
 
-from skae import Autoencoder, BaseAutoencoder, LatentSampler
+from skae import Autoencoder, BaseAutoencoder, LatentSampler, StackedAutoencoder
 from skae.architectures import Convolutional
 from skae.base import Interval, StrOptions, parameter
 from skae.callbacks import Checkpoint
-from skae.nn import AutoencoderModule, dense
+from skae.nn import AutoencoderModule
 
 POSITIVE = Interval(Real, 0, None, closed="left")
 
 
 class WassersteinModule(AutoencoderModule):
     """Tolstikhin et al., "Wasserstein auto-encoders", 2018: codes as a whole are to be normal, by their MMD."""
+
+    supports_batching = True  # all of it works with a dimension in front
 
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)
@@ -62,7 +65,7 @@ class SupervisedModule(AutoencoderModule):
 
     def __init__(self, *args, alpha, n_components, n_classes, **kwargs):
         super().__init__(*args, **kwargs)
-        self.alpha, self.head = alpha, dense([n_components, n_classes], "identity")
+        self.alpha, self.head = alpha, nn.Linear(n_components, n_classes)
 
     def supervision(self, code, target):
         log_probability = self.head(code).log_softmax(dim=-1)
@@ -80,7 +83,7 @@ class SupervisedAutoencoder(BaseAutoencoder):
         return np.eye(len(self.classes_))[index]
 
     def module_params(self, statistics, scale):
-        return {"alpha": self.alpha, "n_components": self.n_components, "n_classes": len(self.classes_)}
+        return {"alpha": self.alpha, "n_components": self.n_components_, "n_classes": len(self.classes_)}
 
 
 class Transposed(nn.Module):
@@ -96,8 +99,6 @@ class Transposed(nn.Module):
 
 class TiedModule(AutoencoderModule):
     """The decoder's layers are the encoder's, transposed."""
-
-    supports_batching = False
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -246,18 +247,137 @@ def test_an_objective_without_parameters_counts(overridden, digits):
     assert len(model.loss_curve_) == 3
 
 
+class RememberingModule(AutoencoderModule):
+    """What it remembers in a buffer decides what a code is."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register_buffer("gain", torch.tensor(0.2))
+
+    def code(self, encoding):
+        return encoding * self.gain
+
+    def after_step(self, progress):
+        self.gain.fill_(0.2 + 0.8 * progress)
+
+
+class BatchedRememberingModule(RememberingModule):
+    supports_batching = True
+
+
+@pytest.mark.parametrize("module", [RememberingModule, BatchedRememberingModule])
+@pytest.mark.parametrize("n_folds", [1, 3])
+def test_what_a_module_remembers_is_kept(module, n_folds, digits):
+    kind = type("Remembering", (BaseAutoencoder,), {"module_class": module})
+    model = kind(2, hidden_layer_sizes=8, max_iter=3, cv=n_folds + 1 if n_folds > 1 else None, random_state=0)
+    if n_folds == 1:
+        model.set_params(validation_fraction=0.5)
+    model.fit(digits)
+    assert model.best_epoch_ > 0
+    assert model.net_.module_.gain > 0.2
+    np.testing.assert_allclose(copy.deepcopy(model).reconstruct(digits), model.reconstruct(digits))
+
+
+def test_hooks_are_written_for_one_network(digits):
+    """With folds, too: weights of one's own and statistics over samples are those of each network by itself."""
+
+    class Module(AutoencoderModule):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.shift, self.factor = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.ones(()))
+
+        def penalty(self, seen, encoding, code):
+            assert code.dim() == 2
+            assert self.shift.shape == (2,)
+            spread = (code * self.factor + self.shift - code.mean(0)).square().mean()
+            return {"spread": spread, "shown": self.axes(code).square().sum(dim=1)}
+
+    kind = type("Own", (BaseAutoencoder,), {"module_class": Module})
+    folds = [(np.arange(80, 240), np.arange(80)), (np.arange(160), np.arange(160, 240))]
+    both = kind(2, hidden_layer_sizes=8, max_iter=2, cv=folds, random_state=0).fit(digits)
+    alone = kind(2, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(digits, X_val=digits)
+    np.testing.assert_array_equal(both.net_.history[:, "train_loss"], alone.net_.history[:, "train_loss"])
+
+
+def variant_with(**hooks):
+    module = type("Module", (AutoencoderModule,), hooks)
+    return type("Own", (BaseAutoencoder,), {"module_class": module})(2, max_iter=1, random_state=0)
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+@pytest.mark.parametrize(
+    ("term", "problem"),
+    [
+        (lambda code: {"mine": code.square()}, r"a term 'mine' of shape \(\d+, 2\), which must .* sample, \(\d+,\)"),
+        (lambda code: {"mine": code[:, :1]}, r"a term 'mine' of shape \(\d+, 1\)"),
+        (lambda code: {"mine": code[1:, 0]}, r"a term 'mine' of shape \(\d+,\), which"),
+        (lambda code: {"mine": 1.0}, "a term 'mine' of shape float"),
+        (lambda code: {"reconstruction": code[:, 0]}, "a term 'reconstruction', which is the name of another"),
+        (lambda code: {"loss_fold0": code[:, 0]}, "a term 'loss_fold0', which is the name of another"),
+        (lambda code: None, "penalty must return a dict of named terms of the loss, got None"),
+    ],
+)
+def test_terms_that_can_not_be_meant_are_refused(term, problem, n_folds, digits):
+    model = variant_with(penalty=lambda self, seen, encoding, code: term(code)).set_params(cv=n_folds)
+    with pytest.raises((ValueError, TypeError), match=problem):
+        model.fit(digits)
+    assert not hasattr(model, "net_")
+
+
+def test_a_scalar_term_counts_once(digits):
+    def weighed(term):
+        model = variant_with(penalty=lambda self, seen, encoding, code: {"mine": term(code)}).set_params(max_iter=2)
+        return model.fit(digits).net_.history[:, "train_mine"]
+
+    np.testing.assert_allclose(weighed(lambda code: code.square().mean()), weighed(lambda code: code.square().mean(1)))
+
+
+def test_two_terms_of_one_name_are_refused(digits):
+    hooks = {
+        "penalty": lambda self, seen, encoding, code: {"mine": code[:, 0]},
+        "supervision": lambda self, code, target: {"mine": code[:, 0]},
+    }
+    with pytest.raises(ValueError, match="supervision returns a term 'mine', which is the name of another one"):
+        variant_with(**hooks).fit(digits, np.arange(240.0))
+
+
+def test_a_solution_of_ones_own_is_trained(digits):
+    class Rolled(BaseAutoencoder):
+        def initial_solution(self, rows, spec, seed):
+            start = super().initial_solution(rows, spec, seed)
+            return replace(start, components=np.roll(start.components, 1, axis=1))
+
+    linear = Rolled(2, hidden_layer_sizes=(), max_iter=20, random_state=0).fit(digits)
+    assert linear.n_iter_ == 20
+    assert linear.best_epoch_ > 0
+    for start, problem in [
+        (None, "Bad.initial_solution must return a start, such as that of the base class, got None"),
+        (PCAStart(), r"encoder.linear.weight has shape \(2, 64\) in the networks, and \(1, 64\) in what they start"),
+    ]:
+        bad = type("Bad", (BaseAutoencoder,), {"initial_solution": lambda self, rows, spec, seed, start=start: start})
+        with pytest.raises((TypeError, ValueError), match=problem):
+            bad(2, max_iter=1).fit(digits)
+
+
+class PCAStart:
+    is_pca = False
+
+    def weights(self):
+        return {"encoder.linear.weight": np.zeros((1, 64))}
+
+    def axes(self, unit, whiten):
+        return np.ones(2), np.zeros(2), None, np.ones(2)
+
+
 # y -------------------------------------------------------------------------------------------------------------------
 
 
 class TellingModule(AutoencoderModule):
-    """The code's first component is to be y, whose numbers it writes down."""
+    """The code's first component is to be y."""
 
-    supports_batching = False
-    shown = None
+    supports_batching = True
 
     def supervision(self, code, target):
-        if self.shown is not None:
-            self.shown.append((code.detach().clone(), target.clone()))
         return {"error": (code[..., :1] - target).square().sum(dim=-1)}
 
 
@@ -300,6 +420,26 @@ def test_y_is_required_and_checked(digits, labels):
     assert hasattr(WassersteinAutoencoder(2), "partial_fit")
 
 
+@pytest.mark.parametrize("n_components", [0.5, "mle", None])
+def test_the_size_of_the_code_is_known_when_the_module_is_made(n_components, iris):
+    y = np.array(["a", "b", "c"])[np.arange(150) % 3]
+    model = SupervisedAutoencoder(n_components, max_iter=1, random_state=0).fit(iris, y)
+    assert model.transform(iris).shape == (150, model.n_components_)
+
+
+def test_texts_are_kept(iris, tmp_path):
+    y = np.array(["a", "bc", "d"])[np.arange(150) % 3]
+    model = SupervisedAutoencoder(2, max_iter=1, random_state=0).fit(iris, y)
+    model.save(tmp_path / "file")
+    assert list(SupervisedAutoencoder.load(tmp_path / "file").classes_) == ["a", "bc", "d"]
+
+
+def test_layers_of_a_stack_do_not_see_y(digits, labels):
+    stack = StackedAutoencoder([("a", SupervisedAutoencoder(8)), ("b", SupervisedAutoencoder(2))])
+    with pytest.raises(ValueError, match="Layer 'a' of layers is a SupervisedAutoencoder, which learns from y"):
+        stack.fit(digits, labels)
+
+
 def test_splitters_and_callbacks_see_y(digits, labels):
     seen = []
 
@@ -324,7 +464,7 @@ def test_a_checkpoint_is_of_its_own_y(digits, labels, tmp_path):
 
 def test_a_warm_start_with_other_classes_says_so(digits, labels):
     model = SupervisedAutoencoder(2, max_iter=1, warm_start=True, random_state=0).fit(digits, labels)
-    with pytest.raises(ValueError, match=r"head.* has shape \(2, 2\) now, and had shape \(10, 2\) in the last fit"):
+    with pytest.raises(ValueError, match=r"head.* has shape \(2, 2\) in the networks, and \(10, 2\) in"):
         model.fit(digits, labels % 2)
     assert list(model.classes_) == list(range(10))
 
@@ -390,11 +530,32 @@ def test_an_init_of_its_own_works_as_well(digits):
             beta: float = 1.0
 
 
-def test_a_fitted_attribute_is_no_parameter():
-    with pytest.raises(TypeError, match=r"Own\.found_ .* its name is that of a fitted attribute"):
+@pytest.mark.parametrize(
+    ("declared", "problem"),
+    [
+        ("found_: float = 0.0", r"Own\.found_ .* its name is that of a fitted attribute"),
+        ("score: float = 0.0", r"Own\.score .* its name is that of a method or an attribute"),
+        ("module_class: type = AutoencoderModule", r"Own\.module_class .* its name is that of a method or"),
+        ("alpha = 3.0", r"Own\.alpha is set to a value, .* Write `alpha: \.\.\. = 3\.0`"),
+        ("n_components = 3", r"n_components.* no type annotation"),
+        ("own: list = field(default_factory=list)", r"Own\.own has a default_factory"),
+        ("own: float = parameter(default=1.0, constraint=Real)", r"constraint=<.*Real'> of a parameter must be a list"),
+        ("module_class = nn.Linear", r"Own\.module_class must be a subclass of AutoencoderModule, got <.*Linear"),
+        ("def __init__(self, *, own=1, **kwargs): ...", r"Own\.__init__ takes \*args or \*\*kwargs, whose parameters"),
+    ],
+)
+def test_what_declares_no_parameter_is_refused(declared, problem):
+    with pytest.raises(TypeError, match=problem):
+        exec(f"class Own(WassersteinAutoencoder):\n    {declared}", globals().copy())
 
-        class Own(BaseAutoencoder):
-            found_: float = 0.0
+
+def test_n_components_stays_positional():
+    class Own(BaseAutoencoder):
+        n_components: int = 3
+
+    assert Own(4).n_components == 4
+    assert Own().n_components == 3
+    assert Own.__doc__ is None
 
 
 def test_all_autoencoders_count_as_the_base():

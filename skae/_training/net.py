@@ -282,6 +282,7 @@ class AutoencoderNet(NeuralNet):
                 if tells:
                     self._end_batch(shown, terms, training, prefix)
         if training:
+            self.ensemble_.share_buffers()
             self.processes_.add_up(sums.values())
             self.processes_.equalise(self.ensemble_.tensors.values())
             if self.limit_ is None:
@@ -322,7 +323,8 @@ class AutoencoderNet(NeuralNet):
             first = []
             optimizer.step(functools.partial(self._closure, place, x, y, shown, first))
             means.append(first[0])
-            self.ensemble_.trained[place].after_step(progress)
+            with torch.no_grad():
+                self.ensemble_.trained[place].after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
             self._count_towards_limit(self._wanted(rows, target), sum(means.values()))

@@ -9,6 +9,7 @@ from torch import nn
 from skae.nn._layers import LinearPlus
 from skae.nn._module import AutoencoderModule
 
+OWN_BUFFERS = (".far",)  # of which each member has another
 FEW_WEIGHTS = 2**14  # copying as many gradients takes less time than calling an operator
 
 
@@ -65,7 +66,9 @@ class ModuleEnsemble:
 
     def __init__(self, members: Sequence[AutoencoderModule], is_batched: bool = True) -> None:
         self.members: list[AutoencoderModule] = list(members)
-        self.is_batched: bool = is_batched and len(self.members) > 1 and self.members[0].supports_batching
+        first = self.members[0]
+        declared = "supports_batching" in vars(type(first)) and first.supports_batching  # hooks of a subclass may not
+        self.is_batched: bool = is_batched and len(self.members) > 1 and declared
         self.trained: list[AutoencoderModule] = [_as_one(self.members)] if self.is_batched else self.members
         self.weights: list[dict[str, nn.Parameter]] = [
             {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
@@ -82,6 +85,16 @@ class ModuleEnsemble:
         """
         for module in self.trained:
             module.train(mode)
+
+    def share_buffers(self) -> None:
+        """Give each member what the module that stands for all remembers in buffers."""
+        if not self.is_batched:
+            return
+        (one,) = self.trained
+        for member in self.members:
+            for name, buffer in one.named_buffers():
+                if not name.endswith(OWN_BUFFERS):
+                    member.get_buffer(name).copy_(buffer)
 
     def draw_from(self, generators: Iterable[torch.Generator | None]) -> None:
         """Let the hooks of each trained module draw from a generator.
@@ -202,6 +215,7 @@ def _as_one(members):
     _replace(one, stacked)
     for i, member in enumerate(members):
         _replace(member, {name: weights[i] for name, weights in stacked.items()})
+    one.axes = None  # each member has its own
     return one
 
 

@@ -71,7 +71,8 @@ class AutoencoderModule(nn.Module):
         Numbers that an encoding has for each component of the code.
 
     supports_batching : bool
-        Whether the hooks see to a dimension in front.
+        Whether the hooks of this very class see to a dimension in front. A subclass says so anew: if it doesn't, the
+        networks of a `ModuleEnsemble` take their steps one after the other.
 
     See Also
     --------
@@ -253,7 +254,7 @@ class AutoencoderModule(nn.Module):
         return self.penalizes_rows or not depends
 
     def after_step(self, progress: float) -> None:
-        """Do what is due after each step of the optimiser: here nothing.
+        """Do what is due after each step of the optimiser, without gradients: here nothing.
 
         Parameters
         ----------
@@ -321,8 +322,11 @@ class AutoencoderModule(nn.Module):
             cut = self.ordered and self.training
             kept = keep_prefix(code, placed(random_sizes(code.shape, self.generator), code.device)) if cut else code
             reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
-        terms = {"reconstruction": reconstruction, **self.penalty(corrupted, encoding, code)}
-        return terms | self.supervision(code, target) if self.is_supervised and target is not None else terms
+        terms = {"reconstruction": reconstruction}
+        _add_terms(terms, "penalty", self.penalty(corrupted, encoding, code), code)
+        if self.is_supervised and target is not None:
+            _add_terms(terms, "supervision", self.supervision(code, target), code)
+        return terms
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Encode data.
@@ -370,6 +374,24 @@ class AutoencoderModule(nn.Module):
             Reconstructions, in units of the data.
         """
         return self.decode(self.encode(x))
+
+
+def _add_terms(terms, hook, more, code):
+    """Add what a hook returned to the terms of the loss of codes of shape (..., n, k)."""
+    if not isinstance(more, dict):
+        raise TypeError(f"{hook} must return a dict of named terms of the loss, got {more!r}.")
+    *lead, n, _ = code.shape
+    for name, term in more.items():
+        if name in terms or name.startswith("loss"):  # records are called so
+            raise ValueError(f"{hook} returns a term {name!r}, which is the name of another one. Rename it.")
+        shape = tuple(term.shape) if isinstance(term, torch.Tensor) else type(term).__name__
+        if shape not in ((*lead, n), tuple(lead)):
+            raise ValueError(
+                f"{hook} returns a term {name!r} of shape {shape}, which must be a tensor with one number for each "
+                f"sample, {(*lead, n)}, or {f'for each network, {tuple(lead)}' if lead else 'a scalar, ()'}. Sum it "
+                "over the last dimension, or take its mean."
+            )
+        terms[name] = term
 
 
 def placed(drawn, device):

@@ -11,7 +11,15 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 
 # From the ground up. A module may import from the floors below its own; variants do not import each other.
 FLOORS = [
-    {"skae._absent", "skae._constraints", "skae._cudnn", "skae._dependencies", "skae._dimensions", "skae._forks"},
+    {
+        "skae._absent",
+        "skae._constraints",
+        "skae._cudnn",
+        "skae._declarations",
+        "skae._dependencies",
+        "skae._dimensions",
+        "skae._forks",
+    },
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
     {"skae.nn._module"},
@@ -36,7 +44,7 @@ FLOORS = [
         *("skae._chunk", "skae._codes", "skae._inference", "skae._onnx", "skae._persistence"),
         *("skae._regression", "skae._validation"),
     },
-    {"skae._checks", "skae._module_spec", "skae._stream"},
+    {"skae._checks", "skae._hooks", "skae._module_spec", "skae._stream"},
     {
         *("skae._core", "skae._corruption", "skae._generation"),
         *("skae._sparse_module", "skae._variational_module"),
