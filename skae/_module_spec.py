@@ -27,6 +27,8 @@ from skae._training.labels import RIVAL
 class ModuleSpecMixin:
     """The part of `AutoencoderCore` that makes a plan of parameters and data."""
 
+    n_components_: int
+
     @property
     def _by_share(self):
         return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)

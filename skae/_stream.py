@@ -77,6 +77,8 @@ class Candidate:
 class StreamMixin:
     """The part of `AutoencoderCore` that trains chunk after chunk."""
 
+    n_components_: int
+
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - a variant's
         """Where training starts, for PCA of all rows of a stream.
 
