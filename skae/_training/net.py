@@ -17,7 +17,7 @@ from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
 from skae._training.users import ELEMENTWISE, hears, is_a, is_raised_by_code, named_callbacks, refuse_monitors
-from skae.nn import ModuleEnsemble
+from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
 FAR = 10.0  # times the loss at the start and that of the mean: a loss so far above the start has diverged
@@ -323,8 +323,10 @@ class AutoencoderNet(NeuralNet):
             first = []
             optimizer.step(functools.partial(self._closure, place, x, y, shown, first))
             means.append(first[0])
-            with torch.no_grad():
-                self.ensemble_.trained[place].after_step(progress)
+            module = self.ensemble_.trained[place]
+            if type(module).after_step is not AutoencoderModule.after_step:
+                with torch.no_grad():
+                    module.after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
             self._count_towards_limit(self._wanted(rows, target), sum(means.values()))
@@ -333,8 +335,7 @@ class AutoencoderNet(NeuralNet):
 
     def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
-        weights, means = self.ensemble_.weights[place], {}
-        n_parts = 1
+        weights, means, n_parts = self.ensemble_.weights[place], {}, 1
         if self.at_once_ is not None:  # what is kept to go back by is that of one part
             n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once_ * self.processes_.size))
         for part, of_part, share in parts_of(rows, target, n_parts):
@@ -343,13 +344,12 @@ class AutoencoderNet(NeuralNet):
         self.processes_.add_up([weight.grad for weight in weights.values() if weight.grad is not None])
         self.notify("on_grad_computed", named_parameters=list(weights.items()), batch=shown, training=True)
         first.append(means)
-        return sum(means.values()).sum()
+        return _total(means)
 
     def _differentiate(self, place, rows, target, share, adds):
         """Set, or add to, the gradients by a share of a batch; return the mean of each named term, times the share."""
-        precision = contextlib.nullcontext()
-        if self.mixed_precision:
-            precision = torch.autocast(rows.device.type, torch.bfloat16)
+        kind, is_mixed = rows.device.type, self.mixed_precision
+        precision = torch.autocast(kind, torch.bfloat16) if is_mixed else contextlib.nullcontext()
         weights = [weight for weight in self.ensemble_.weights[place].values() if weight.requires_grad]
         try:
             with precision:
@@ -361,7 +361,7 @@ class AutoencoderNet(NeuralNet):
             if not adds:
                 for weight in weights:
                     weight.grad = None  # makes room, after what a step computes first: small tensors would tear it
-            sum(means.values()).sum().backward(inputs=weights)  # not by the rows
+            _total(means).backward(inputs=weights)  # not by the rows
         except RuntimeError as error:
             if not self.compile or self.steps_done_:
                 raise
@@ -431,6 +431,14 @@ class AutoencoderNet(NeuralNet):
         self.history.record_batch(f"{prefix}_batch_size", len(shown[0]))
         self.notify("on_batch_end", batch=shown, training=training, loss=loss, y_pred=y_pred)
         self.ensemble_.train(training)
+
+
+def _total(means):
+    """The loss of all networks, (): operators on small tensors take as long as those on large ones."""
+    total, *others = means.values()
+    for other in others:
+        total = total + other
+    return total.sum() if len(total) > 1 else total.squeeze(0)
 
 
 def _merged(groups):
