@@ -44,7 +44,8 @@ class StackedAutoencoder(
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
-    Layers may be restricted Boltzmann machines, trained by contrastive divergence [1]_, or denoising autoencoders [2]_.
+    Layers may be restricted Boltzmann machines [1]_ or denoising autoencoders [2]_. Scikit-learn's `BernoulliRBM` is
+    trained by persistent contrastive divergence [3]_.
     An epoch of the training as one network is kept as far as its gain over the layers as they were, on held-out rows,
     is sure.
 
@@ -200,7 +201,7 @@ class StackedAutoencoder(
     See Also
     --------
     Autoencoder : Trains deep networks beside linear maps.
-    sklearn.neural_network.BernoulliRBM : A layer that is trained by contrastive divergence.
+    sklearn.neural_network.BernoulliRBM : A layer that is trained by persistent contrastive divergence.
 
     Notes
     -----
@@ -222,6 +223,8 @@ class StackedAutoencoder(
        313(5786), 2006.
     .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked denoising autoencoders: learning
        useful representations in a deep network with a local denoising criterion", JMLR 11, 2010.
+    .. [3] T. Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient", ICML
+       2008.
 
     Examples
     --------
