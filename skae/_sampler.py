@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skae._autoencoder import Autoencoder
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
+from skae._solvers import mixture_of, scaler_of
 from skae._typing import FloatArray, MatrixLike, Seed
 from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, fit_parameters, framed, short_repr
 
@@ -167,7 +168,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 f"autoencoder={short_repr(autoencoder)} can't encode them. Look at its transform(X), and leave these "
                 "samples out, or change the step that has no number for them."
             )
-        scaler = StandardScaler().fit(codes)
+        scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
             density = _gaussians(codes, self.random_state)
@@ -276,14 +277,13 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
 def _gaussians(codes, random_state):
     """A mixture with as many components as the Bayesian information criterion likes best, of 1, 2, 4, ..."""
-    best, n = None, 1
+    best, n, rng = None, 1, local_rng(random_state)
     while n <= min(MOST_GAUSSIANS, len(codes)):
-        mixture = GaussianMixture(n, random_state=random_state)
         # its way of starting is for numpy alone; and the user didn't choose its number of iterations
         with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(codes)
-        if best is not None and mixture.bic(codes) >= best.bic(codes):
+            mixture = mixture_of(codes, GaussianMixture(n, random_state=random_state), rng)
+        if best is not None and (mixture is None or mixture.bic(codes) >= best.bic(codes)):
             break
         best, n = mixture, 2 * n
     return best

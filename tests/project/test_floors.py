@@ -19,6 +19,7 @@ FLOORS = [
         "skae._dependencies",
         "skae._dimensions",
         "skae._forks",
+        "skae._solvers",
     },
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
