@@ -144,6 +144,17 @@ class Autoencoder(BaseAutoencoder):
         the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
+    components_ : ndarray of shape (n_components, n_features)
+        Principal axes in units of X, as PCA's: `codes @ components_ + mean_` is the reconstruction, of codes that are
+        not whitened. Only for `hidden_layer_sizes=()`, as the next two: see the notes. With `scale="standard"` they are
+        those of standardised features times the features' standard deviations.
+
+    singular_values_ : ndarray of shape (n_components,)
+        Length of each component of the codes of the training data, before whitening.
+
+    noise_variance_ : float
+        Mean variance along the axes that are left out, as PCA's. With `scale="standard"` of standardised features.
+
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
@@ -192,8 +203,10 @@ class Autoencoder(BaseAutoencoder):
 
     Notes
     -----
-    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form, if `loss` is "squared_error" and none of
-    `init`, `code_activation` and `architecture` was changed.
+    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form and exactly, if `loss` is "squared_error"
+    and none of `init`, `code_activation` and `architecture` was changed. It then has PCA's `components_`,
+    `singular_values_`, `noise_variance_`, `get_covariance` and `get_precision`; other autoencoders have none of these
+    names, and their errors say what to use instead.
 
     What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
     passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
@@ -201,7 +214,7 @@ class Autoencoder(BaseAutoencoder):
 
     Data are used where they are. Sparse matrices, memory maps of more than 256 MB and other arrays that slice (h5py,
     zarr) are read batch by batch, and never made dense or copied as a whole. Where training starts is then PCA from the
-    covariance, summed batch by batch, for up to 4,096 features, and `IncrementalPCA` above; for sparse data it is
+    covariance, summed batch by batch, for up to 4,096 features, and that of `IncrementalPCA` above; for sparse data it is
     scikit-learn's PCA.
 
     `partial_fit` trains at a constant rate, a fifth of `learning_rate`, and what is used is the average of the weights

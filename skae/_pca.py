@@ -38,6 +38,9 @@ class LinearStart:
 
     seen_mean : ndarray of shape (d,) or None
         None is `mean`.
+
+    rest : float or None
+        Variance along all other axes, in all; None if it is not known.
     """
 
     mean: np.ndarray
@@ -46,6 +49,7 @@ class LinearStart:
     unit: np.ndarray
     filters: np.ndarray | None = None
     seen_mean: np.ndarray | None = None
+    rest: float | None = None
 
     @property
     def is_pca(self):
@@ -53,7 +57,7 @@ class LinearStart:
         return self.filters is None
 
     @classmethod
-    def of(cls, mean, components, variance, n_components, unit=None):
+    def of(cls, mean, components, variance, n_components, unit=None, rest=None):
         """Fill up with components that are zero."""
         missing = n_components - len(variance)
         variance = np.pad(variance, (0, missing))
@@ -61,7 +65,7 @@ class LinearStart:
         most = deviation.max(initial=0.0)
         if unit is None:
             unit = np.maximum(deviation, LEAST_UNIT * most) if most > 0 else np.ones(n_components)
-        return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit)
+        return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit, rest=rest)
 
     @classmethod
     def of_decoder(cls, weight):
@@ -129,28 +133,31 @@ def linear_start(rows, n_components, seed, *, exact=False):
     -------
     start : LinearStart
     """
-    k = min(*rows.shape, n_components)
+    k, rest = min(*rows.shape, n_components), None
     if k == 0:
         mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
         components, variance = np.zeros((0, rows.shape[1])), np.zeros(0)
     elif rows.sparse:
-        mean, components, variance = _pca_of_sparse(rows, k, seed)
+        mean, components, variance, rest = _pca_of_sparse(rows, k, seed)
     elif rows.fits:
-        mean, components, variance = _pca_of(rows.read(slice(None)), k, seed, exact=exact)
+        mean, components, variance, rest = _pca_of(rows.read(slice(None)), k, seed, exact=exact)
     elif rows.shape[1] <= WIDEST_COVARIANCE:
         mean, covariance = covariance_of(rows)
         components, variance = _principal(covariance, k)
+        rest = max(np.trace(covariance) - variance.sum(), 0.0)
     else:
         mean, components, deviations, n = np.zeros(rows.shape[1]), None, np.empty(k), 0
         for batch in rows.batches(at_least=k):
             mean, components, deviations, n = merged_pca(mean, components, deviations, n, batch)
         variance = np.square(deviations) / (n - 1)
-    return LinearStart.of(mean, components, variance, n_components)
+    return LinearStart.of(mean, components, variance, n_components, rest=rest)
 
 
-def _pca_of(rows, *args, **options):
-    pca = pca_of(rows, *args, **options)
-    return pca.mean_, pca.components_, pca.explained_variance_
+def _pca_of(rows, k, *args, **options):
+    """Mean, components and variances, and the variance along all other axes."""
+    pca = pca_of(rows, k, *args, **options)
+    rest = max(pca.noise_variance_, 0.0) * (min(rows.shape) - k)
+    return pca.mean_, pca.components_, pca.explained_variance_, rest
 
 
 def _pca_of_sparse(rows, k, seed):
@@ -159,14 +166,14 @@ def _pca_of_sparse(rows, k, seed):
     inplace_column_scale(X, rows.per_unit)
     X.eliminate_zeros()
     if X.nnz == 0:  # arpack has nowhere to start
-        return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k)
+        return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k), 0.0
     if k < min(X.shape):
-        mean, components, variance = _pca_of(X, k, seed, solver="arpack")
+        mean, *found = _pca_of(X, k, seed, solver="arpack")
     elif len(rows) < X.shape[1]:  # as many components as rows: they are as large as the rows would be
-        mean, components, variance = _pca_of(X.toarray(), k, solver="full")
+        mean, *found = _pca_of(X.toarray(), k, solver="full")
     else:
-        mean, components, variance = _pca_of(X, k, solver="covariance_eigh")
-    return mean - rows.mean * rows.per_unit, components, variance
+        mean, *found = _pca_of(X, k, solver="covariance_eigh")
+    return mean - rows.mean * rows.per_unit, *found
 
 
 def covariance_of(rows):

@@ -15,7 +15,7 @@ from skae._solvers import gaussian_of, merged_pca, mixture_of, neighbors_of, pca
 
 
 @pytest.fixture(scope="module")
-def X():
+def table():
     return np.random.RandomState(0).randn(300, 12) @ np.random.RandomState(1).randn(12, 12) + 100
 
 
@@ -26,8 +26,8 @@ def assert_same_attributes(ours, theirs):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
 
 
-def test_a_scaler_is_standard_scaler_to_the_bit(X):
-    X = X.copy()
+def test_a_scaler_is_standard_scaler_to_the_bit(table):
+    X = table.copy()
     X[:, 3], X[:, 4] = 7.1, 1e9 + 1e-9 * X[:, 4]
     for rows in (X, X.astype(np.float32)):
         ours, theirs = scaler_of(rows[:100]), StandardScaler().fit(rows[:100])
@@ -39,11 +39,13 @@ def test_a_scaler_is_standard_scaler_to_the_bit(X):
         np.testing.assert_array_equal(ours.transform(rows), theirs.transform(rows))
 
 
-def test_a_gaussian_is_empirical_covariance_to_the_bit(X):
+def test_a_gaussian_is_empirical_covariance_to_the_bit(table):
+    X = table
     assert_same_attributes(gaussian_of(X), EmpiricalCovariance().fit(X))
 
 
-def test_merged_rows_are_incremental_pca(X):
+def test_merged_rows_are_incremental_pca(table):
+    X = table
     k, pca = 5, IncrementalPCA(5)
     mean, components, deviations, n = np.zeros(12), None, np.empty(k), 0
     for chunk in (X[:40], X[40:46], X[46:300]):
@@ -81,7 +83,8 @@ def test_no_mixture_of_more_clusters_than_there_are_points():
     assert mixture_of(X, GaussianMixture(4), np.random.RandomState(0)) is None
 
 
-def test_neighbors(X):
+def test_neighbors(table):
+    X = table
     distances, index = neighbors_of(X, 3).kneighbors()
     expected = NearestNeighbors(n_neighbors=3).fit(X).kneighbors()
     np.testing.assert_array_equal(index, expected[1])

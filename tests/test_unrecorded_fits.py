@@ -1,4 +1,4 @@
-"""What records the fits of scikit-learn's estimators, as `mlflow.sklearn.autolog` does, records those of a user alone."""
+"""What records fits of estimators, as `mlflow.sklearn.autolog` does, records those of a user alone."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -42,7 +42,7 @@ FLOORS = [
     {"skae._training.make"},
     {"skae._training.train"},
     {
-        *("skae._chunk", "skae._codes", "skae._inference", "skae._onnx", "skae._persistence"),
+        *("skae._chunk", "skae._codes", "skae._inference", "skae._linear", "skae._onnx", "skae._persistence"),
         *("skae._regression", "skae._validation"),
     },
     {"skae._checks", "skae._hooks", "skae._module_spec", "skae._stream"},
