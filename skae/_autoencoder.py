@@ -20,10 +20,10 @@ class Autoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
-        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
-        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
-        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
-        rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -214,7 +214,7 @@ class Autoencoder(BaseAutoencoder):
 
     Data are used where they are. Sparse matrices, memory maps of more than 256 MB and other arrays that slice (h5py,
     zarr) are read batch by batch, and never made dense or copied as a whole. Where training starts is then PCA from the
-    covariance, summed batch by batch, for up to 4,096 features, and that of `IncrementalPCA` above; for sparse data it is
+    covariance, summed batch by batch, for up to 4,096 features, and `IncrementalPCA` above; for sparse data it is
     scikit-learn's PCA.
 
     `partial_fit` trains at a constant rate, a fifth of `learning_rate`, and what is used is the average of the weights

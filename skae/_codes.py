@@ -126,6 +126,8 @@ def importances(module, rows, variance, k):
     k : int
         Size of the code.
     """
+    if k == 0:
+        return np.zeros(len(variance))
     device = module.scaler.mean.device
     module.eval()
     at_once, most = rows_at_once(module, device), MOST_DIFFERENTIATED

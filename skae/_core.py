@@ -286,7 +286,7 @@ class AutoencoderCore(
         more = {}
         if blueprint.is_pca:
             own = rows.scale if self.scale == "standard" else None
-            more = attributes_of_pca(start, moments.n_rows, total, unit, own)
+            more = attributes_of_pca(start, moments.n_rows, total, unit, rows.dtype, own)
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
         return self._state(rows, moments, blueprint, settings, *kept, **more)
 

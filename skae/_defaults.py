@@ -46,7 +46,7 @@ def auto_max_iter(n_rows, batch_size):
 
 def prefix_sizes(n_components):
     """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
-    return tuple(np.unique(np.geomspace(1, n_components, MOST_PREFIXES).round().astype(int)).tolist())
+    return tuple(np.unique(np.geomspace(1, max(n_components, 1), MOST_PREFIXES).round().astype(int)).tolist())
 
 
 def affordable(n_rows, n_epochs, work):

@@ -70,10 +70,10 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=64
-        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
-        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
-        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
-        rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
         The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of

@@ -114,6 +114,8 @@ class HooksMixin:
 
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""
+        if blueprint.n_components == 0:
+            return of_first(linear_start(rows.clean, 0, seed))
         start = self.initial_solution(rows, blueprint, seed)
         if not callable(getattr(start, "weights", None)):
             raise TypeError(

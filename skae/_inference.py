@@ -99,7 +99,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         with reading(X):
             X = as_numpy(X)
             refuse_false_numbers(X)
-            X = check_array(X, dtype=FLOATS, input_name="X")
+            X = check_array(X, dtype=FLOATS, input_name="X", ensure_min_features=min(1, self.n_components_))
         missing = self.n_components_ - X.shape[1]
         ordered, may_be = self._blueprint.ordered, "ordered" in self.get_params(deep=False)
         if missing < 0 or (missing and not ordered):
@@ -284,7 +284,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _jacobians(self, rows):
         module = self._modules[rows.dtype.name]
-        size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
+        size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * max(self.n_components_, 1)))
         for batch in rows.batches():
             codes = self._run("encode", batch)
             for start in range(0, len(codes), size):
@@ -323,6 +323,8 @@ def _jacobian(function, x):
     The vector-Jacobian product u'J is linear in u, and its derivative along e_c is column c of J. Two backward passes
     thus take the place of a forward-mode one, which not every layer has.
     """
+    if x.shape[1] == 0:
+        return x.new_zeros((*function(x).shape, 0))
     x = x.clone().requires_grad_()
     with differentiable():
         y = function(x)

@@ -9,7 +9,7 @@ from skae._typing import FloatArray, typed
 NAMES = ("components_", "singular_values_", "noise_variance_")
 
 
-def attributes_of_pca(start, n_rows, total, unit, scale=None):
+def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
     """Attributes of PCA, as `NAMES` has them.
 
     Parameters
@@ -24,6 +24,9 @@ def attributes_of_pca(start, n_rows, total, unit, scale=None):
     unit : float
         What a unit of the scores is worth.
 
+    dtype : dtype
+        Of X: the axes have it too, as PCA's.
+
     scale : ndarray of shape (d,), default=None
         What a unit of each scaled feature is worth, where they have units of their own.
 
@@ -34,8 +37,9 @@ def attributes_of_pca(start, n_rows, total, unit, scale=None):
     k, d = start.components.shape
     n_left = min(n_rows, d) - k
     rest = max(total - start.variance.sum(), 0.0) if start.rest is None else start.rest
+    components = start.components if scale is None else start.components * scale
     return {
-        "components_": start.components if scale is None else start.components * scale,
+        "components_": components.astype(dtype),
         "singular_values_": np.sqrt(start.variance * (n_rows - 1)) * unit,
         "noise_variance_": float(rest / n_left * unit**2) if n_left > 0 else 0.0,
     }
@@ -57,7 +61,7 @@ class LinearMixin:
         if not (self._blueprint.is_pca and hasattr(self, "noise_variance_")):
             return None
         beyond = np.maximum(self.explained_variance_ - self.noise_variance_, 0.0)
-        return self.components_, beyond, self._noise_of_features()
+        return self.components_.astype(np.float64), beyond, self._noise_of_features()
 
     def _noise_of_features(self):
         scale = self._blueprint.scale
@@ -95,6 +99,8 @@ class LinearMixin:
         axes, beyond = axes[beyond > 0], beyond[beyond > 0]
         if not noise.all():
             return scipy.linalg.pinvh(self.get_covariance())
+        if not len(axes):
+            return np.diag(1 / noise)
         seen = axes / noise  # by Woodbury's formula: the inverse is of k numbers by k
         inner = seen @ axes.T
         inner[np.diag_indices_from(inner)] += 1 / beyond

@@ -31,6 +31,7 @@ from skae._wrapped import (
     is_frame,
     named_alike,
     reconstruct,
+    refuse_empty,
     short_repr,
     take,
 )
@@ -271,6 +272,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
     def _distribution(self, codes):
         """Mean and covariance of the codes that aren't out of all bounds."""
+        refuse_empty(codes, self.autoencoder_)
         counts = (np.abs(codes) < HUGE).all(axis=1)
         self._refuse_too_few(counts)
         return gaussian_of(codes[counts])

@@ -21,7 +21,17 @@ from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
 from skae._solvers import mixture_of, scaler_of
 from skae._typing import FloatArray, MatrixLike, Seed
-from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, fit_parameters, framed, short_repr
+from skae._wrapped import (
+    check_invertible,
+    decode,
+    encode,
+    finite_rows,
+    first_row,
+    fit_parameters,
+    framed,
+    refuse_empty,
+    short_repr,
+)
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32
@@ -157,10 +167,11 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 "like."
             )
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
-        default = Autoencoder(min(N_COMPONENTS, n_features))
+        default = Autoencoder(max(1, min(N_COMPONENTS, n_features)))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
         autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
         codes = encode(autoencoder, X)
+        refuse_empty(codes, autoencoder)
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:
             raise ValueError(

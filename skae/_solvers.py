@@ -87,8 +87,9 @@ def merged_pca(mean, components, singular_values, n_rows, batch):
     if n_rows:
         correction = np.sqrt(n_rows / n * len(batch)) * (mean - own_mean)
         rows = np.vstack([singular_values[:, None] * components, rows, correction])
-    left, singular_values, components = scipy.linalg.svd(rows, full_matrices=False, check_finite=False)
-    _, components = svd_flip(left, components, u_based_decision=False)
+    if k:
+        left, singular_values, components = scipy.linalg.svd(rows, full_matrices=False, check_finite=False)
+        _, components = svd_flip(left, components, u_based_decision=False)
     return mean + (own_mean - mean) * (len(batch) / n), components[:k], singular_values[:k], n
 
 

@@ -255,6 +255,15 @@ def finite_rows(values):
     return np.isfinite(values).all(axis=1)
 
 
+def refuse_empty(codes, autoencoder):
+    """Refuse codes of no components, which have no density."""
+    if codes.shape[1] == 0:
+        raise ValueError(
+            f"The codes of autoencoder={short_repr(autoencoder)} have 0 components, of which there is no density. Set "
+            "its n_components to 1 or more."
+        )
+
+
 def encode(autoencoder, X, owner=None, known=None):
     """Codes in float64, (n, k); NaN or infinite where there are none, if it is not X that is to blame.
 
