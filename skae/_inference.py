@@ -129,6 +129,10 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
 
+        It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
+        log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
+        enough: see the guide on the number of components.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)

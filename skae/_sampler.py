@@ -265,6 +265,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
 
+        It is not PCA's `score`, the log-likelihood of rows: it is that of codes, and does not compare codes of different
+        `n_components`, with whose number it changes whatever the rows are.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
