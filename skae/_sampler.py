@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
-from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
@@ -17,10 +17,11 @@ from sklearn.utils import Tags, check_scalar, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
+from skae._constraints import HasMethods, InvalidParameterError
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
 from skae._solvers import mixture_of, scaler_of
-from skae._typing import FloatArray, MatrixLike, Seed
+from skae._typing import FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
     check_invertible,
     decode,
@@ -104,6 +105,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     True
     """
 
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
+        "density": [HasMethods(list(WANTED)), None],
+        "random_state": ["random_state"],
+    }
+
     autoencoder_: Any
     scaler_: StandardScaler
     density_: Any
@@ -121,6 +128,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         self.density = density
         self.random_state = random_state
 
+    @typed(_fit_context(prefer_skip_nested_validation=False))
     def fit(
         self,
         X: MatrixLike,
@@ -153,19 +161,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
         Raises
         ------
-        TypeError
-            If the autoencoder can't transform back, or the density can't be sampled.
+        InvalidParameterError
+            A ValueError and a TypeError: if the autoencoder can't transform back, or the density can't be sampled.
 
         ValueError
             If X is not as it should be, or its codes hold NaN or infinity.
         """
-        check_invertible(self.autoencoder, type(self).__name__)
-        missing = [method for method in WANTED if not hasattr(self.density, method)]
-        if self.density is not None and missing:
-            raise TypeError(
-                f"density={short_repr(self.density)} has no {missing[0]}. Take GaussianMixture, KernelDensity, or the "
-                "like."
-            )
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
         default = Autoencoder(max(1, min(N_COMPONENTS, n_features)))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
@@ -253,7 +254,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             have no code: it is NaN or too large.
         """
         check_is_fitted(self)
-        known = None if self._known_row is None else framed(X, self._known_row)
+        row, known = self._known_row, None
+        if row is not None and np.shape(X)[1:] == row.shape[1:]:  # else there is an error to come
+            known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
         scores, finite = np.full(len(codes), -np.inf), finite_rows(codes)
         if finite.any():
@@ -265,8 +268,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
 
-        It is not PCA's `score`, the log-likelihood of rows: it is that of codes, and does not compare codes of different
-        `n_components`, with whose number it changes whatever the rows are.
+        It is not PCA's `score`, the log-likelihood of rows, but that of codes. It does not compare samplers of
+        different `n_components`: with their number it changes whatever the rows are.
 
         Parameters
         ----------
@@ -282,6 +285,17 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             Mean log-density of the codes.
         """
         return float(np.mean(self.score_samples(X)))
+
+    def _validate_params(self):
+        check_invertible(self.autoencoder, type(self).__name__)
+        missing = [method for method in WANTED if not hasattr(self.density, method)]
+        if self.density is not None and missing:
+            raise InvalidParameterError(
+                f"The 'density' parameter of {type(self).__name__} must be an object implementing 'fit', 'sample' and "
+                f"'score_samples'. Got a {type(self.density).__name__} instead: density={short_repr(self.density)} has "
+                f"no {missing[0]}. Take GaussianMixture, KernelDensity, or the like."
+            )
+        super()._validate_params()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
