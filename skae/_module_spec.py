@@ -143,8 +143,9 @@ class ModuleSpecMixin:
         """As many folds, None for all, and epochs as don't take too long."""
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
-        work = work_of_all(blueprint.build(self.module_class), rows.shape[1])
-        n_folds, fewer = affordable(len(rows), n_epochs, work)
+        module = blueprint.build(self.module_class)
+        n_weights = sum(weight.numel() for weight in module.parameters())
+        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, rows.shape[1]), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _new_members(self, rows, blueprint, settings, first_weights, validation):

@@ -47,8 +47,8 @@ def check_invertible(estimator, owner):
     if name is None:
         raise InvalidParameterError(
             f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
-            f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no {missing}. Take one of skae's, PCA, or a "
-            "Pipeline of such."
+            f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no "
+            f"{missing}. Take one of skae's, PCA, or a Pipeline of such."
         )
     raise InvalidParameterError(
         f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
