@@ -2,15 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-NO_MODEL = "it is no probabilistic model."
+LINEAR = "Autoencoder(hidden_layer_sizes=()) has it after fit, and is PCA."
 SOLVER = "PCA's own svd_solver='auto' finds where training starts."
 INSTEAD = {
-    "components_": "the directions of its components differ from row to row. loadings(X) has their mean over rows, of "
-    "a linear autoencoder the transpose of PCA's components_, and jacobian(X) those of each row.",
-    "singular_values_": "PCA's are np.sqrt(explained_variance_ * (n_samples_ - 1)).",
-    "noise_variance_": f"{NO_MODEL} VariationalAutoencoder has it; of a linear one it is PCA's.",
-    "get_covariance": f"{NO_MODEL} explained_variance_ has the variances of the codes, and PCA a covariance of rows.",
-    "get_precision": f"{NO_MODEL} explained_variance_ has the variances of the codes, and PCA a precision of rows.",
+    "components_": f"{LINEAR} The directions of a nonlinear one's components differ from row to row: loadings(X) has "
+    "their mean over rows, of a linear one the transpose of components_, and jacobian(X) those of each row.",
+    "singular_values_": f"{LINEAR} PCA's are np.sqrt(explained_variance_ * (n_samples_ - 1)).",
+    "noise_variance_": f"{LINEAR} VariationalAutoencoder has a noise that is learned.",
+    "get_covariance": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
+    "its codes.",
+    "get_precision": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
+    "its codes.",
     "sample": "its codes have no prior to draw from. LatentSampler fits a density to them and draws new rows, and "
     "VariationalAutoencoder has a prior.",
     "n_samples_seen_": "n_samples_ counts chunk after chunk.",
@@ -25,6 +27,9 @@ INSTEAD = {
 }
 
 
+METHODS = ("get_covariance", "get_precision")  # that some autoencoders have
+
+
 class AbsentNamesMixin:
     """What is asked for an attribute that is not there. `dir` and `hasattr` know of none of these names."""
 
@@ -34,6 +39,10 @@ class AbsentNamesMixin:
 
         def __getattr__(self, name):
             instead = {**INSTEAD, **type(self)._absent}.get(name)
-            if instead is None or hasattr(type(self), name):  # a property that raised: it raises again, in its words
+            raised = hasattr(type(self), name) and name not in METHODS  # a property: it raises again, in its words
+            if instead is None or raised:
                 return object.__getattribute__(self, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {instead}")
+
+        def __dir__(self):
+            return [name for name in super().__dir__() if name not in METHODS or hasattr(self, name)]

@@ -20,10 +20,10 @@ class Autoencoder(BaseAutoencoder):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
-        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
-        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
-        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
-        rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -144,6 +144,17 @@ class Autoencoder(BaseAutoencoder):
         the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
+    components_ : ndarray of shape (n_components, n_features)
+        Principal axes in units of X, as PCA's: `codes @ components_ + mean_` is the reconstruction, of codes that are
+        not whitened. Only for `hidden_layer_sizes=()`, as the next two: see the notes. With `scale="standard"` they are
+        those of standardised features times the features' standard deviations.
+
+    singular_values_ : ndarray of shape (n_components,)
+        Length of each component of the codes of the training data, before whitening.
+
+    noise_variance_ : float
+        Mean variance along the axes that are left out, as PCA's. With `scale="standard"` of standardised features.
+
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
@@ -192,8 +203,10 @@ class Autoencoder(BaseAutoencoder):
 
     Notes
     -----
-    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form, if `loss` is "squared_error" and none of
-    `init`, `code_activation` and `architecture` was changed.
+    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form and exactly, if `loss` is "squared_error"
+    and none of `init`, `code_activation` and `architecture` was changed. It then has PCA's `components_`,
+    `singular_values_`, `noise_variance_`, `get_covariance` and `get_precision`; other autoencoders have none of these
+    names, and their errors say what to use instead.
 
     What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
     passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded

@@ -88,6 +88,8 @@ class Blueprint:
     @property
     def is_pca(self):
         """Whether PCA is the optimum, so that there is nothing to train."""
+        if self.n_components == 0:  # the mean is all that there is
+            return True
         return self.is_linear and self.loss == "squared_error" and self.is_plain
 
     def build(self, module_class, weights=None, dtype=torch.float32, seed=0):

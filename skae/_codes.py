@@ -12,7 +12,7 @@ MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are 
 LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
-DIFFERENTIATED_BYTES = 2**21  # at once, of float64: what a backward pass keeps is some ten times as much
+DIFFERENTIATED_BYTES = 2**21  # at once, of float64, at least: what a backward pass keeps is some ten times as much
 DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
 
@@ -126,6 +126,8 @@ def importances(module, rows, variance, k):
     k : int
         Size of the code.
     """
+    if k == 0:
+        return np.zeros(len(variance))
     device = module.scaler.mean.device
     module.eval()
     at_once, most = rows_at_once(module, device), MOST_DIFFERENTIATED
@@ -134,7 +136,9 @@ def importances(module, rows, variance, k):
     index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(most // k, *DIFFERENTIATED_ROWS))))
     index, squares = index.astype(int), np.zeros(len(variance))
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
-    n_parts = max(1, np.ceil(len(cells) * len(variance) * 8 / DIFFERENTIATED_BYTES))
+    own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part
+    n_bytes = max(DIFFERENTIATED_BYTES, own / 10)
+    n_parts = max(1, np.ceil(len(cells) * len(variance) * 8 / n_bytes))
     if at_once is not None:
         n_parts = max(n_parts, np.ceil(len(cells) / (at_once // 2)))  # in float64
     for some in np.array_split(cells, n_parts):

@@ -42,10 +42,10 @@ class ConvolutionalAutoencoder(
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
-        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
-        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
-        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
-        rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     image_shape : (height, width) or (height, width, n_channels), default=None
         Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey

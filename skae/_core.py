@@ -22,6 +22,7 @@ from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
 from skae._inference import InferenceMixin
+from skae._linear import NAMES, LinearMixin, attributes_of_pca
 from skae._module_spec import ModuleSpecMixin
 from skae._onnx import OnnxMixin
 from skae._parameters import TrainingParameters
@@ -46,6 +47,7 @@ class AutoencoderCore(
     StreamMixin,
     ChecksMixin,
     ModuleSpecMixin,
+    LinearMixin,
     InferenceMixin,
     PersistenceMixin,
     DocLinkMixin,
@@ -139,7 +141,7 @@ class AutoencoderCore(
         all rows seen. The first chunk decides the number of components if that is not an int, and the first 64 rows the
         axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was.
 
-        A linear autoencoder is updated in closed form, by scikit-learn's `IncrementalPCA`.
+        A linear autoencoder is updated in closed form, as `IncrementalPCA` is.
 
         Parameters
         ----------
@@ -182,6 +184,8 @@ class AutoencoderCore(
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
+        for name in set(NAMES) & set(vars(self)):  # of an earlier fit, which may have been a linear one
+            delattr(self, name)
         moments, rows = self._counted(Moments(), X, y)
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
@@ -279,8 +283,12 @@ class AutoencoderCore(
         if blueprint.is_pca or blueprint.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
+        more = {}
+        if blueprint.is_pca:
+            own = rows.scale if self.scale == "standard" else None
+            more = attributes_of_pca(start, moments.n_rows, total, unit, rows.dtype, own)
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
-        return self._state(rows, moments, blueprint, settings, *kept)
+        return self._state(rows, moments, blueprint, settings, *kept, **more)
 
     def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""

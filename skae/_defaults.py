@@ -9,6 +9,7 @@ ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
+MOST_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
 MOST_WORK = 2**36  # of one network, unless so few epochs take more:
 LEAST_AFFORDABLE_EPOCHS = 5
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
@@ -46,13 +47,15 @@ def auto_max_iter(n_rows, batch_size):
 
 def prefix_sizes(n_components):
     """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
-    return tuple(np.unique(np.geomspace(1, n_components, MOST_PREFIXES).round().astype(int)).tolist())
+    return tuple(np.unique(np.geomspace(1, max(n_components, 1), MOST_PREFIXES).round().astype(int)).tolist())
 
 
-def affordable(n_rows, n_epochs, work):
+def affordable(n_rows, n_epochs, work, n_weights=0):
     """Folds and epochs of a training on a table with more features than rows, where a row takes so many multiply-adds.
 
-    A network on few rows is soon trained, unless they are so wide that each takes millions of products.
+    A network on few rows is soon trained, unless they are so wide that each takes millions of products. Nor may all
+    networks together have too many weights, of `n_weights` each.
     """
     n_epochs = min(n_epochs, max(LEAST_AFFORDABLE_EPOCHS, MOST_WORK // (n_rows * work)))
-    return max(1, MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs) - 1), n_epochs
+    most = min(MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs), MOST_WEIGHTS_OF_FOLDS // max(n_weights, 1))
+    return max(1, most - 1), n_epochs

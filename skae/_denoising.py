@@ -70,10 +70,10 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=64
-        Size of the code. An int may exceed the number of features. A float between 0 and 1 is a share of the variance:
-        an ordered autoencoder is fitted with as many components as PCA needs for it, and cut to the smallest size that
-        reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
-        rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
         The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of
@@ -296,6 +296,10 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     def score(self, X: MatrixLike, y: object = None) -> float:
         """Return the R² of the reconstruction: of X, or of clean rows from noisy ones.
+
+        It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
+        log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
+        enough: see the guide on the number of components.
 
         Parameters
         ----------

@@ -110,10 +110,12 @@ class HooksMixin:
             in which the networks count them, both of shape (n_components,), and with what the encoder has in their
             place, if it is not None: `seen_mean` and `filters`.
         """
-        return linear_start(rows, spec.n_components, seed)
+        return linear_start(rows, spec.n_components, seed, exact=spec.is_linear)
 
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""
+        if blueprint.n_components == 0:
+            return of_first(linear_start(rows.clean, 0, seed))
         start = self.initial_solution(rows, blueprint, seed)
         if not callable(getattr(start, "weights", None)):
             raise TypeError(

@@ -99,7 +99,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         with reading(X):
             X = as_numpy(X)
             refuse_false_numbers(X)
-            X = check_array(X, dtype=FLOATS, input_name="X")
+            X = check_array(X, dtype=FLOATS, input_name="X", ensure_min_features=min(1, self.n_components_))
         missing = self.n_components_ - X.shape[1]
         ordered, may_be = self._blueprint.ordered, "ordered" in self.get_params(deep=False)
         if missing < 0 or (missing and not ordered):
@@ -128,6 +128,10 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
+
+        It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
+        log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
+        enough: see the guide on the number of components.
 
         Parameters
         ----------
@@ -284,7 +288,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _jacobians(self, rows):
         module = self._modules[rows.dtype.name]
-        size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * self.n_components_))
+        size = max(1, BYTES_AT_ONCE // (8 * self.n_features_in_ * max(self.n_components_, 1)))
         for batch in rows.batches():
             codes = self._run("encode", batch)
             for start in range(0, len(codes), size):
@@ -323,6 +327,8 @@ def _jacobian(function, x):
     The vector-Jacobian product u'J is linear in u, and its derivative along e_c is column c of J. Two backward passes
     thus take the place of a forward-mode one, which not every layer has.
     """
+    if x.shape[1] == 0:
+        return x.new_zeros((*function(x).shape, 0))
     x = x.clone().requires_grad_()
     with differentiable():
         y = function(x)

@@ -55,12 +55,16 @@ class ModuleSpecMixin:
         if not isinstance(n_components, Integral):
             n_components = auto_n_components(rows.clean, n_components, seed)
         self.n_components_ = int(n_components)  # `module_params` may want it
+        is_empty = n_components == 0  # a code of no numbers has no use for networks
+        if is_empty:
+            hidden_layers, architecture = (), None
+        linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
-            code_activation=self._asked("code_activation"),
+            code_activation="identity" if is_empty else self._asked("code_activation"),
             loss=self.loss,
-            linear=self._asked("init") == "pca" and self._asked("code_activation") == "identity",
+            linear=linear or is_empty,
             mean=moments.mean,
             scale=scale,
             spread=moments.spread * rows.per_unit,
@@ -139,8 +143,9 @@ class ModuleSpecMixin:
         """As many folds, None for all, and epochs as don't take too long."""
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
-        work = work_of_all(blueprint.build(self.module_class), rows.shape[1])
-        n_folds, fewer = affordable(len(rows), n_epochs, work)
+        module = blueprint.build(self.module_class)
+        n_weights = sum(weight.numel() for weight in module.parameters())
+        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, rows.shape[1]), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _new_members(self, rows, blueprint, settings, first_weights, validation):

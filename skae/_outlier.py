@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +18,7 @@ from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._seeds import cloned
+from skae._solvers import gaussian_of
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
     Table,
@@ -31,6 +31,7 @@ from skae._wrapped import (
     is_frame,
     named_alike,
     reconstruct,
+    refuse_empty,
     short_repr,
     take,
 )
@@ -271,9 +272,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
     def _distribution(self, codes):
         """Mean and covariance of the codes that aren't out of all bounds."""
+        refuse_empty(codes, self.autoencoder_)
         counts = (np.abs(codes) < HUGE).all(axis=1)
         self._refuse_too_few(counts)
-        return EmpiricalCovariance().fit(codes[counts])
+        return gaussian_of(codes[counts])
 
     def _refuse_too_few(self, counts):
         if counts.sum() < LEAST_ROWS:

@@ -21,7 +21,10 @@ Constraints = dict[str, list[Any]]
 NEUTRAL = {"code_activation": "identity", "architecture": None, "init": "pca", "ordered": False, "whiten": False}
 POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 NON_NEGATIVE = Interval(Real, 0, None, closed="left")
-CODE_SIZE = [POSITIVE_INT, Interval(RealNotInt, 0, 1, closed="neither"), StrOptions({"mle"}), None]
+CODE_SIZE = [
+    *(Interval(Integral, 0, None, closed="left"), Interval(RealNotInt, 0, 1, closed="neither")),
+    *(StrOptions({"mle"}), None),
+]
 
 
 def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) -> Any:

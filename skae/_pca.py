@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
-from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
-WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
+from skae._solvers import WIDEST_COVARIANCE, merged_pca, pca_of
+
 RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
 LEAST_RIDGE = 1e-100  # of rows that do not vary: far from where LAPACK takes numbers for zero
 LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
@@ -38,6 +38,9 @@ class LinearStart:
 
     seen_mean : ndarray of shape (d,) or None
         None is `mean`.
+
+    rest : float or None
+        Variance along all other axes, in all; None if it is not known.
     """
 
     mean: np.ndarray
@@ -46,6 +49,7 @@ class LinearStart:
     unit: np.ndarray
     filters: np.ndarray | None = None
     seen_mean: np.ndarray | None = None
+    rest: float | None = None
 
     @property
     def is_pca(self):
@@ -53,15 +57,15 @@ class LinearStart:
         return self.filters is None
 
     @classmethod
-    def of(cls, mean, components, variance, n_components, unit=None):
+    def of(cls, mean, components, variance, n_components, unit=None, rest=None):
         """Fill up with components that are zero."""
         missing = n_components - len(variance)
         variance = np.pad(variance, (0, missing))
         deviation = np.sqrt(variance)
-        most = deviation.max()
+        most = deviation.max(initial=0.0)
         if unit is None:
             unit = np.maximum(deviation, LEAST_UNIT * most) if most > 0 else np.ones(n_components)
-        return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit)
+        return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit, rest=rest)
 
     @classmethod
     def of_decoder(cls, weight):
@@ -105,11 +109,12 @@ class LinearStart:
         }
 
 
-def linear_start(rows, n_components, seed):
+def linear_start(rows, n_components, seed, *, exact=False):
     """PCA of `rows`, with as many components as asked for.
 
     scikit-learn's own where it can: of sparse rows, and of rows that may be held at once. Of others the covariance is
-    summed batch by batch, or, when they are too wide for that, `IncrementalPCA` reads them batch by batch.
+    summed batch by batch, or, when they are too wide for that, they are merged batch by batch, as `IncrementalPCA` has
+    it.
 
     Parameters
     ----------
@@ -121,30 +126,38 @@ def linear_start(rows, n_components, seed):
     seed : int
         For PCA's randomized solver.
 
+    exact : bool, default=False
+        Whether to take no randomized solver.
+
     Returns
     -------
     start : LinearStart
     """
-    k = min(*rows.shape, n_components)
-    if rows.sparse:
-        mean, components, variance = _pca_of_sparse(rows, k, seed)
+    k, rest = min(*rows.shape, n_components), None
+    if k == 0:
+        mean = sum(batch.sum(axis=0) for batch in rows.batches()) / len(rows)
+        components, variance = np.zeros((0, rows.shape[1])), np.zeros(0)
+    elif rows.sparse:
+        mean, components, variance, rest = _pca_of_sparse(rows, k, seed)
     elif rows.fits:
-        mean, components, variance = _pca_of(PCA(k, random_state=seed), rows.read(slice(None)))
+        mean, components, variance, rest = _pca_of(rows.read(slice(None)), k, seed, exact=exact)
     elif rows.shape[1] <= WIDEST_COVARIANCE:
         mean, covariance = covariance_of(rows)
         components, variance = _principal(covariance, k)
+        rest = max(np.trace(covariance) - variance.sum(), 0.0)
     else:
-        pca = IncrementalPCA(k)
+        mean, components, deviations, n = np.zeros(rows.shape[1]), None, np.empty(k), 0
         for batch in rows.batches(at_least=k):
-            pca.partial_fit(batch)
-        mean, components, variance = pca.mean_, pca.components_, pca.explained_variance_
-    return LinearStart.of(mean, components, variance, n_components)
+            mean, components, deviations, n = merged_pca(mean, components, deviations, n, batch)
+        variance = np.square(deviations) / (n - 1)
+    return LinearStart.of(mean, components, variance, n_components, rest=rest)
 
 
-def _pca_of(pca, rows):
-    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant rows, which isn't used
-        pca.fit(rows)
-    return pca.mean_, pca.components_, pca.explained_variance_
+def _pca_of(rows, k, *args, **options):
+    """Mean, components and variances, and the variance along all other axes."""
+    pca = pca_of(rows, k, *args, **options)
+    rest = max(pca.noise_variance_, 0.0) * (min(rows.shape) - k)
+    return pca.mean_, pca.components_, pca.explained_variance_, rest
 
 
 def _pca_of_sparse(rows, k, seed):
@@ -153,14 +166,14 @@ def _pca_of_sparse(rows, k, seed):
     inplace_column_scale(X, rows.per_unit)
     X.eliminate_zeros()
     if X.nnz == 0:  # arpack has nowhere to start
-        return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k)
+        return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k), 0.0
     if k < min(X.shape):
-        mean, components, variance = _pca_of(PCA(k, svd_solver="arpack", random_state=seed), X)
+        mean, *found = _pca_of(X, k, seed, solver="arpack")
     elif len(rows) < X.shape[1]:  # as many components as rows: they are as large as the rows would be
-        mean, components, variance = _pca_of(PCA(k, svd_solver="full"), X.toarray())
+        mean, *found = _pca_of(X.toarray(), k, solver="full")
     else:
-        mean, components, variance = _pca_of(PCA(k, svd_solver="covariance_eigh"), X)
-    return mean - rows.mean * rows.per_unit, components, variance
+        mean, *found = _pca_of(X, k, solver="covariance_eigh")
+    return mean - rows.mean * rows.per_unit, *found
 
 
 def covariance_of(rows):
@@ -203,7 +216,7 @@ def auto_n_components(rows, choice, seed):
             "Set n_components to an int or to a share of the variance."
         )
     if choice == "mle" and (rows.fits or n < 2 * d):  # so few are no larger than two covariances
-        return max(1, len(_pca_of(PCA("mle"), rows.read(slice(None)))[2]))
+        return max(1, pca_of(rows.read(slice(None)), "mle").n_components_)
     variance = linear_start(rows, min(n, d), seed).variance
     if not variance.any():
         return 1
@@ -221,7 +234,7 @@ def _mle_of_spectrum(variance, n):
     d = len(variance)
     half = np.sqrt(variance * (n - 1) / 2)
     rows = csr_array((np.concatenate([half, -half]), (np.arange(2 * d), np.tile(np.arange(d), 2))), shape=(n, d))
-    return PCA("mle", svd_solver="covariance_eigh").fit(rows).n_components_
+    return pca_of(rows, "mle", solver="covariance_eigh").n_components_
 
 
 def deviation_of(variance, whiten):
@@ -278,7 +291,7 @@ def principal_axes(batches, *, rotate=True):
 
 
 def updated_start(start, n_rows, mean, scale, rows):
-    """PCA of the rows seen before and of more, by scikit-learn's `IncrementalPCA`.
+    """PCA of the rows seen before and of more, as scikit-learn's `IncrementalPCA` has it.
 
     Parameters
     ----------
@@ -299,17 +312,14 @@ def updated_start(start, n_rows, mean, scale, rows):
     start : LinearStart
     """
     k = min(len(start.unit), rows.shape[1])
-    pca = IncrementalPCA(k)
-    pca.components_ = start.components[:k] * scale * rows.per_unit  # used only times the singular values
-    pca.singular_values_ = np.sqrt(start.variance[:k] * (n_rows - 1))
-    pca.mean_ = (mean + start.mean * scale - rows.mean) * rows.per_unit
-    pca.var_, pca.n_samples_seen_ = np.zeros(rows.shape[1]), n_rows  # the variance isn't used
+    components = start.components[:k] * scale * rows.per_unit  # used only times the singular values
+    center = (mean + start.mean * scale - rows.mean) * rows.per_unit
+    deviations, n = np.sqrt(start.variance[:k] * (n_rows - 1)), n_rows
     if not len(rows):
-        return LinearStart.of(pca.mean_, pca.components_, start.variance[:k], len(start.unit))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for batch in rows.batches():
-            pca.partial_fit(batch, check_input=False)
-    return LinearStart.of(pca.mean_, pca.components_, pca.explained_variance_, len(start.unit))
+        return LinearStart.of(center, components, start.variance[:k], len(start.unit))
+    for batch in rows.batches():
+        center, components, deviations, n = merged_pca(center, components, deviations, n, batch)
+    return LinearStart.of(center, components, np.square(deviations) / (n - 1), len(start.unit))
 
 
 def turn_towards(basis, components, kind):

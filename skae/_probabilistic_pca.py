@@ -74,7 +74,7 @@ class ProbabilisticStart:
         }
 
 
-def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise):
+def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exact=False):
     r"""The linear optimum of the variational objective: probabilistic PCA (Tipping and Bishop, 1999) if beta is 1.
 
     The objective is :math:`-\mathbb{E}_q \log p(x | z) + \beta \, \mathrm{KL}(q \Vert p)`. For a noise of variance
@@ -96,11 +96,14 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise):
     least_noise : float
         The noise isn't less: it would be nothing where the components reach the rank.
 
+    exact : bool, default=False
+        Whether to take no randomized solver.
+
     Returns
     -------
     start : ProbabilisticStart
     """
-    pca = linear_start(rows, n_components, seed)
+    pca = linear_start(rows, n_components, seed, exact=exact)
     total = sum(np.square(batch - pca.mean).sum() for batch in rows.batches()) / max(len(rows) - 1, 1)
     return probabilistic_of(pca, total, len(rows), beta=beta, least_noise=least_noise)
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
-from sklearn.linear_model import RidgeCV
 from sklearn.utils.extmath import svd_flip
 
 from skae._data.readers import BYTES_AT_ONCE, RESIDENT_BYTES
@@ -172,4 +171,21 @@ def _ridge_of_pairs(rows):
         return 0.0
     if n_some < d:  # the same errors, turned into as many columns as there are rows
         clean = np.linalg.qr(clean.T, mode="r").T
-    return RidgeCV(squares * PENALTIES).fit(noisy, clean).alpha_ / (n - 1)
+    return min(squares * PENALTIES, key=_errors_left_out(noisy, clean)) / (n - 1)
+
+
+def _errors_left_out(x, y):
+    """Mean squared error of ridge regressions of y on x, both centred, of rows that are left out one by one.
+
+    For a ridge, what is returned gives the error: that of row i is its residual over 1 - h_i, for the diagonal h of the
+    map from y to what is predicted. `RidgeCV` has it so.
+    """
+    left, deviations, _ = scipy.linalg.svd(x, full_matrices=False)
+    projected, squares = left.T @ y, np.square(deviations)
+
+    def error(ridge):
+        kept = squares / (squares + ridge)
+        residuals = y - (left * kept) @ projected
+        return np.square(residuals / (1 - np.square(left) @ kept - 1 / len(x))[:, None]).mean()
+
+    return error

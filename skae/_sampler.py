@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
-from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, DensityMixin, MetaEstimatorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
@@ -17,10 +17,22 @@ from sklearn.utils import Tags, check_scalar, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
+from skae._constraints import HasMethods, InvalidParameterError
 from skae._doc_link import DocLinkMixin
 from skae._seeds import cloned, local_rng
-from skae._typing import FloatArray, MatrixLike, Seed
-from skae._wrapped import check_invertible, decode, encode, finite_rows, first_row, fit_parameters, framed, short_repr
+from skae._solvers import mixture_of, scaler_of
+from skae._typing import FloatArray, MatrixLike, Seed, typed
+from skae._wrapped import (
+    check_invertible,
+    decode,
+    encode,
+    finite_rows,
+    first_row,
+    fit_parameters,
+    framed,
+    refuse_empty,
+    short_repr,
+)
 
 N_COMPONENTS = 8
 MOST_GAUSSIANS = 32
@@ -93,6 +105,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     True
     """
 
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
+        "density": [HasMethods(list(WANTED)), None],
+        "random_state": ["random_state"],
+    }
+
     autoencoder_: Any
     scaler_: StandardScaler
     density_: Any
@@ -110,6 +128,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         self.density = density
         self.random_state = random_state
 
+    @typed(_fit_context(prefer_skip_nested_validation=False))
     def fit(
         self,
         X: MatrixLike,
@@ -142,24 +161,18 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
         Raises
         ------
-        TypeError
-            If the autoencoder can't transform back, or the density can't be sampled.
+        InvalidParameterError
+            A ValueError and a TypeError: if the autoencoder can't transform back, or the density can't be sampled.
 
         ValueError
             If X is not as it should be, or its codes hold NaN or infinity.
         """
-        check_invertible(self.autoencoder, type(self).__name__)
-        missing = [method for method in WANTED if not hasattr(self.density, method)]
-        if self.density is not None and missing:
-            raise TypeError(
-                f"density={short_repr(self.density)} has no {missing[0]}. Take GaussianMixture, KernelDensity, or the "
-                "like."
-            )
         n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
-        default = Autoencoder(min(N_COMPONENTS, n_features))
+        default = Autoencoder(max(1, min(N_COMPONENTS, n_features)))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
         autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
         codes = encode(autoencoder, X)
+        refuse_empty(codes, autoencoder)
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:
             raise ValueError(
@@ -167,7 +180,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 f"autoencoder={short_repr(autoencoder)} can't encode them. Look at its transform(X), and leave these "
                 "samples out, or change the step that has no number for them."
             )
-        scaler = StandardScaler().fit(codes)
+        scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
             density = _gaussians(codes, self.random_state)
@@ -241,7 +254,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             have no code: it is NaN or too large.
         """
         check_is_fitted(self)
-        known = None if self._known_row is None else framed(X, self._known_row)
+        row, known = self._known_row, None
+        if row is not None and np.shape(X)[1:] == row.shape[1:]:  # else there is an error to come
+            known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
         scores, finite = np.full(len(codes), -np.inf), finite_rows(codes)
         if finite.any():
@@ -252,6 +267,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
+
+        It is not PCA's `score`, the log-likelihood of rows, but that of codes. It does not compare samplers of
+        different `n_components`: with their number it changes whatever the rows are.
 
         Parameters
         ----------
@@ -268,6 +286,17 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         """
         return float(np.mean(self.score_samples(X)))
 
+    def _validate_params(self):
+        check_invertible(self.autoencoder, type(self).__name__)
+        missing = [method for method in WANTED if not hasattr(self.density, method)]
+        if self.density is not None and missing:
+            raise InvalidParameterError(
+                f"The 'density' parameter of {type(self).__name__} must be an object implementing 'fit', 'sample' and "
+                f"'score_samples'. Got a {type(self.density).__name__} instead: density={short_repr(self.density)} has "
+                f"no {missing[0]}. Take GaussianMixture, KernelDensity, or the like."
+            )
+        super()._validate_params()
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
@@ -276,14 +305,13 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
 def _gaussians(codes, random_state):
     """A mixture with as many components as the Bayesian information criterion likes best, of 1, 2, 4, ..."""
-    best, n = None, 1
+    best, n, rng = None, 1, local_rng(random_state)
     while n <= min(MOST_GAUSSIANS, len(codes)):
-        mixture = GaussianMixture(n, random_state=random_state)
         # its way of starting is for numpy alone; and the user didn't choose its number of iterations
         with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(codes)
-        if best is not None and mixture.bic(codes) >= best.bic(codes):
+            mixture = mixture_of(codes, GaussianMixture(n, random_state=random_state), rng)
+        if best is not None and (mixture is None or mixture.bic(codes) >= best.bic(codes)):
             break
         best, n = mixture, 2 * n
     return best

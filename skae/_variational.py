@@ -275,8 +275,9 @@ class VariationalAutoencoder(
 
     _absent = {  # noqa: RUF012
         "noise_variance_": "it is there after fit, with loss='squared_error' alone.",
-        "get_covariance": "rows are normal given their code, and not by themselves. np.cov(sample(n).T) estimates it.",
-        "get_precision": "rows are normal given their code, and not by themselves.",
+        "get_covariance": "rows are normal by themselves with hidden_layer_sizes=() and loss='squared_error' alone. "
+        "np.cov(sample(n).T) estimates their covariance.",
+        "get_precision": "rows are normal by themselves with hidden_layer_sizes=() and loss='squared_error' alone.",
     }
 
     def check_parameters(self) -> None:
@@ -299,7 +300,8 @@ class VariationalAutoencoder(
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
         least_noise = LEAST_NOISE * formula["variance"]
-        return probabilistic_start(rows, spec.n_components, seed, beta=formula["beta"], least_noise=least_noise)
+        given = {"beta": formula["beta"], "least_noise": least_noise, "exact": spec.is_linear}
+        return probabilistic_start(rows, spec.n_components, seed, **given)
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
         formula, n = blueprint.formula, moments.n_rows
@@ -312,6 +314,13 @@ class VariationalAutoencoder(
 
     def _is_solved(self, blueprint):
         return blueprint.is_linear and self.loss == "squared_error"
+
+    def _normal(self):
+        if not self._is_solved(self._blueprint):
+            return None
+        k = self.n_components_
+        axes = self.inverse_transform(np.eye(k)) - self.inverse_transform(np.zeros((1, k)))
+        return axes, np.ones(k), self._noise_of_features()
 
     def _fit(self, *args):
         super()._fit(*args)

@@ -47,8 +47,8 @@ def check_invertible(estimator, owner):
     if name is None:
         raise InvalidParameterError(
             f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
-            f"'inverse_transform': autoencoder={short_repr(culprit)} has no {missing}. Take one of skae's, PCA, or a "
-            "Pipeline of such."
+            f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no "
+            f"{missing}. Take one of skae's, PCA, or a Pipeline of such."
         )
     raise InvalidParameterError(
         f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
@@ -253,6 +253,15 @@ def is_discrete(dtype):
 def finite_rows(values):
     """Which rows have nothing but finite numbers."""
     return np.isfinite(values).all(axis=1)
+
+
+def refuse_empty(codes, autoencoder):
+    """Refuse codes of no components, which have no density."""
+    if codes.shape[1] == 0:
+        raise ValueError(
+            f"The codes of autoencoder={short_repr(autoencoder)} have 0 components, of which there is no density. Set "
+            "its n_components to 1 or more."
+        )
 
 
 def encode(autoencoder, X, owner=None, known=None):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import pairwise_distances_chunked, r2_score
-from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_array, check_random_state, check_scalar
 
+from skae._solvers import neighbors_of
 from skae._typing import Seed
 
 __all__ = ["active_units", "completeness", "continuity", "reconstruction_scorer"]
@@ -212,7 +212,7 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
 
 def _share_within(X, others, n_neighbors):
     """Share of the other rows that lie in the neighbourhood of one of X."""
-    radii = NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()[0][:, -1]  # a row is no neighbour of its own
+    radii = neighbors_of(X, n_neighbors).kneighbors()[0][:, -1]  # a row is no neighbour of its own
     distances = pairwise_distances_chunked(others, X)
     return float(np.mean(np.concatenate([(some <= radii).any(axis=1) for some in distances])))
 

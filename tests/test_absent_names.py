@@ -48,12 +48,12 @@ def test_the_error_says_what_to_use_instead(fitted):
 
 def test_nothing_else_tells_of_them(fitted):
     absent = [name for name in INSTEAD if not hasattr(fitted, name)]
-    assert "get_covariance" in absent
+    assert "var_" in absent
     assert not set(absent) & set(dir(fitted))
     assert not set(absent) & set(vars(type(fitted)))
     for other in (copy.copy(fitted), copy.deepcopy(fitted), pickle.loads(pickle.dumps(fitted)), clone(fitted)):
         assert [name for name in INSTEAD if not hasattr(other, name) and name in absent] == absent
-        assert getattr(other, "get_covariance", None) is None
+        assert getattr(other, "var_", None) is None
 
 
 def test_what_has_them_has_them(fits):

@@ -20,7 +20,7 @@ from skae._data.readers import stays_in_place
 from skae._training.net import AutoencoderNet
 
 BAD_PARAMETERS = [
-    ({"n_components": 0}, "n_components"),
+    ({"n_components": -1}, "n_components"),
     ({"n_components": -1}, "n_components"),
     ({"n_components": True}, "n_components=True must be an int"),
     ({"n_components": "all"}, "n_components"),

@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, AutoencoderOutlierDetector, VariationalAutoencoder
@@ -31,6 +32,11 @@ BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i]
 )
 def test_sklearns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("check", ["check_param_validation", "check_dataframe_column_names_consistency"])
+def test_checks_that_check_estimator_leaves_out(check):
+    getattr(estimator_checks, check)("AutoencoderOutlierDetector", AutoencoderOutlierDetector(PCA(1)))
 
 
 def test_the_interface_is_isolation_forests(digits):

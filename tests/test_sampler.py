@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, LatentSampler, VariationalAutoencoder
@@ -20,10 +21,29 @@ from skae import Autoencoder, LatentSampler, VariationalAutoencoder
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
 
 
-@pytest.mark.slow
-@parametrize_with_checks([LatentSampler(Autoencoder(2, hidden_layer_sizes=(8,), max_iter=2))])
+CHECKED = [LatentSampler(PCA(1)), LatentSampler(Autoencoder(2, hidden_layer_sizes=()))]
+MORE_CHECKED = [
+    LatentSampler(Autoencoder(2, hidden_layer_sizes=(8,), max_iter=2)),
+    LatentSampler(PCA(1), KernelDensity()),
+    LatentSampler(make_pipeline(StandardScaler(), PCA(1))),
+]
+
+
+@parametrize_with_checks(CHECKED)
 def test_sklearns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(MORE_CHECKED)
+def test_more_of_sklearns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("check", ["check_param_validation", "check_dataframe_column_names_consistency"])
+@pytest.mark.parametrize("estimator", [*CHECKED, *MORE_CHECKED], ids=str)
+def test_checks_that_check_estimator_leaves_out(estimator, check):
+    getattr(estimator_checks, check)("LatentSampler", clone(estimator))
 
 
 def test_of_pca_and_a_normal_it_is_the_normal(digits):

@@ -142,6 +142,18 @@ def test_a_wide_table_has_as_many_folds_and_epochs_as_are_affordable():
     assert n_epochs == 64
     assert affordable(200, 64, 800_000) == (2, 64)
     assert affordable(100, 128, 10**7) == (1, 68)
+    assert affordable(200, 1, 10**5, n_weights=2**23) == (3, 1)
+    assert affordable(200, 1, 10**5, n_weights=2**25) == (1, 1)
+
+
+def test_all_networks_of_a_wide_table_have_no_more_weights_than_memory_has_room_for(monkeypatch):
+    X = table(60, 70, 3, seed=0)
+    short = Autoencoder(2, hidden_layer_sizes=8, max_iter=1, random_state=0)
+    assert short.fit(X).validation_["n_folds"] == 5
+    n_weights = sum(weight.numel() for weight in short.net_.module_.parameters())
+    for n_networks, n_folds in ((4, 3), (1, 1)):
+        monkeypatch.setattr("skae._defaults.MOST_WEIGHTS_OF_FOLDS", n_networks * n_weights)
+        assert short.fit(X).validation_["n_folds"] == n_folds
     assert affordable(200, 64, 10**8) == (1, 5)
 
 

@@ -134,7 +134,7 @@ def are_same(X, y):
 
 def rows_at_once(n_columns):
     """As many rows as are read at once, to bound the memory."""
-    return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * n_columns)))
+    return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
 
 
 class Rows:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from skae._defaults import LIMIT
+from skae._solvers import update_scaler
 from skae.nn.functional import LIKELIHOODS
 
 LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
@@ -66,7 +67,7 @@ class Moments:
             for batch in rows.batches():
                 if within is not None:
                     batch = np.clip(batch, *within)
-                self.scaler.partial_fit(batch)
+                update_scaler(self.scaler, batch)
                 self.low = np.minimum(self.low, batch.min(axis=0))
                 self.high = np.maximum(self.high, batch.max(axis=0))
             squares = self.n_rows * self.variance.sum()

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import check_is_fitted
 
+from skae._data.readers import Rows
+from skae._data.statistics import Moments
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     GREY,
@@ -203,10 +204,12 @@ class ReconstructionDisplay:
     def _of(cls, X, index, X_hat, shape, names):
         rows, unit = dense(_safe_indexing(X, index)), None
         if shape is None:
-            scaler = StandardScaler(with_mean=False).fit(X)
-            deviations = scaler.scale_[scaler.var_ > 0]
-            if deviations.size and deviations.max() > MOST_UNEQUAL * deviations.min():
-                rows, X_hat = (rows - scaler.mean_) / scaler.scale_, (X_hat - scaler.mean_) / scaler.scale_
+            moments = Moments().update(Rows(check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])))
+            deviations = np.sqrt(moments.variance)
+            varying = deviations[deviations > 0]
+            if varying.size and varying.max() > MOST_UNEQUAL * varying.min():
+                unit_of_each = np.where(deviations > 0, deviations, 1.0)
+                rows, X_hat = (rows - moments.mean) / unit_of_each, (X_hat - moments.mean) / unit_of_each
                 unit = "standard deviations from the mean"
         return cls(rows, X_hat, image_shape=shape, feature_names=names, unit=unit)
 

@@ -1,10 +1,9 @@
 """What an estimator is compared with: PCA in the place of what makes the code, behind the same transformers."""
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
-from sklearn.preprocessing import StandardScaler
 
+from skae._solvers import pca_of, scaler_of
 from skae.inspection._plotting import dense, taken_apart
 
 
@@ -37,13 +36,13 @@ class PCAReference:
             X = step.transform(X)
         self.rows = dense(X)
         if getattr(inner, "scale", None) == "standard":
-            scaler = StandardScaler().fit(self.rows)
+            scaler = scaler_of(self.rows)
             self.before, self.rows = [*self.before, scaler], dense(scaler.transform(self.rows))
         self.name = " + ".join([*(_name_of(step) for step in self.before), "PCA"])
 
     def codes(self, n_components):
         """PCA's codes of the rows, (n_samples, n_components)."""
-        return dense(PCA(n_components, random_state=0).fit_transform(self.rows))
+        return dense(pca_of(self.rows, n_components, 0).transform(self.rows))
 
     def curve(self, X, most, at_most):
         """R² of the reconstruction of X, in X's own units, from the first so many components.
@@ -63,7 +62,7 @@ class PCAReference:
         sizes, r2 : ndarray of shape (n_sizes,)
         """
         most = min(*self.rows.shape, most)
-        pca = PCA(most, random_state=0).fit(self.rows)
+        pca = pca_of(self.rows, most, 0)
         if not self.before:  # in PCA's own units
             return np.arange(1, most + 1), np.cumsum(pca.explained_variance_ratio_)
         sizes = np.unique(np.linspace(1, most, min(most, at_most)).round().astype(int))

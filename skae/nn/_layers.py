@@ -53,6 +53,13 @@ class Linear(nn.Linear):
     torch.Size([4, 5, 2])
     """
 
+    def reset_parameters(self) -> None:
+        """Draw new weights, as PyTorch does, which would warn where there are none."""
+        if self.weight.numel():
+            super().reset_parameters()
+        elif self.bias is not None:
+            nn.init.zeros_(self.bias)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map rows.
 

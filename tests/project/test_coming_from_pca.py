@@ -4,6 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA, IncrementalPCA
@@ -63,3 +64,24 @@ def test_the_pages_code():
     names = {}
     exec(code, names)
     assert names["curve"].explained_variance_ratio_.shape == (16,)
+    assert isinstance(names["search"].best_params_["reduce"], Autoencoder)
+    check_refit(names["smallest_within_one_standard_error"])
+
+
+def check_refit(refit):
+    """Of three folds: candidate 2 is the best, 1 and 3 are within a standard error of it and of fewer components."""
+    results = {f"split{i}_test_score": np.zeros(5) for i in range(3)} | {
+        "mean_test_score": np.array([0.5, 0.88, 0.9, 0.89, 0.899]),
+        "std_test_score": np.array([0.1, 0.1, 0.03, 0.0, 0.0]),
+        "param_reduce__n_components": np.ma.array([2, 4, 16, 4, 8], dtype=object),
+    }
+    assert refit(results) == 3
+    assert refit(results | {"std_test_score": np.zeros(5)}) == 2
+
+
+def test_the_refit_of_the_guide():
+    code = (Path(__file__).parents[2] / "docs" / "guide" / "number_of_components.md").read_text()
+    (function,) = re.findall(r"^(def smallest.*?)\n\n\n", code, flags=re.DOTALL | re.MULTILINE)
+    names = {"np": np}
+    exec(function, names)
+    check_refit(names["smallest_within_one_standard_error"])

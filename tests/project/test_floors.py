@@ -19,6 +19,7 @@ FLOORS = [
         "skae._dependencies",
         "skae._dimensions",
         "skae._forks",
+        "skae._solvers",
     },
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
@@ -41,7 +42,7 @@ FLOORS = [
     {"skae._training.make"},
     {"skae._training.train"},
     {
-        *("skae._chunk", "skae._codes", "skae._inference", "skae._onnx", "skae._persistence"),
+        *("skae._chunk", "skae._codes", "skae._inference", "skae._linear", "skae._onnx", "skae._persistence"),
         *("skae._regression", "skae._validation"),
     },
     {"skae._checks", "skae._hooks", "skae._module_spec", "skae._stream"},

@@ -1,0 +1,109 @@
+"""What a linear autoencoder has of PCA: its axes, and the normal distribution of rows that they stand for."""
+
+import numpy as np
+import scipy.linalg
+from sklearn.utils.metaestimators import available_if
+
+from skae._typing import FloatArray, typed
+
+NAMES = ("components_", "singular_values_", "noise_variance_")
+
+
+def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
+    """Attributes of PCA, as `NAMES` has them.
+
+    Parameters
+    ----------
+    start : LinearStart
+
+    n_rows : int
+
+    total : float
+        Variance of the scaled rows, summed over features.
+
+    unit : float
+        What a unit of the scores is worth.
+
+    dtype : dtype
+        Of X: the axes have it too, as PCA's.
+
+    scale : ndarray of shape (d,), default=None
+        What a unit of each scaled feature is worth, where they have units of their own.
+
+    Returns
+    -------
+    attributes : dict
+    """
+    k, d = start.components.shape
+    n_left = min(n_rows, d) - k
+    rest = max(total - start.variance.sum(), 0.0) if start.rest is None else start.rest
+    components = start.components if scale is None else start.components * scale
+    return {
+        "components_": components.astype(dtype),
+        "singular_values_": np.sqrt(start.variance * (n_rows - 1)) * unit,
+        "noise_variance_": float(rest / n_left * unit**2) if n_left > 0 else 0.0,
+    }
+
+
+def is_normal(estimator):
+    """Whether rows are normal by themselves, as probabilistic PCA has it: for `available_if`."""
+    return estimator.__sklearn_is_fitted__() and estimator._normal() is not None
+
+
+class LinearMixin:
+    """The part of `AutoencoderCore` that only a linear one has."""
+
+    def _normal(self):
+        """The normal distribution of rows: axes, (k, d), the variance along each beyond the noise, (k,), and the noise.
+
+        The latter is that of each feature, (d,). None is none.
+        """
+        if not (self._blueprint.is_pca and hasattr(self, "noise_variance_")):
+            return None
+        beyond = np.maximum(self.explained_variance_ - self.noise_variance_, 0.0)
+        return self.components_.astype(np.float64), beyond, self._noise_of_features()
+
+    def _noise_of_features(self):
+        scale = self._blueprint.scale
+        own = np.where(scale > 0, scale, 1.0) if self.scale == "standard" else np.ones(len(scale))
+        return self.noise_variance_ * np.square(own)
+
+    @typed(available_if(is_normal))
+    def get_covariance(self) -> FloatArray:
+        """Return the covariance of the rows by probabilistic PCA: that of the components, and the noise.
+
+        Only a linear autoencoder that was solved in closed form has one.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_features, n_features)
+            In squared units of X, whatever `scale` and `whiten` are.
+        """
+        axes, beyond, noise = self._normal()
+        covariance = (axes.T * beyond) @ axes
+        covariance[np.diag_indices_from(covariance)] += noise
+        return covariance
+
+    @typed(available_if(is_normal))
+    def get_precision(self) -> FloatArray:
+        """Return the inverse of `get_covariance()`.
+
+        Only a linear autoencoder that was solved in closed form has one.
+
+        Returns
+        -------
+        precision : ndarray of shape (n_features, n_features)
+            The pseudoinverse, where the covariance has none.
+        """
+        axes, beyond, noise = self._normal()
+        axes, beyond = axes[beyond > 0], beyond[beyond > 0]
+        if not noise.all():
+            return scipy.linalg.pinvh(self.get_covariance())
+        if not len(axes):
+            return np.diag(1 / noise)
+        seen = axes / noise  # by Woodbury's formula: the inverse is of k numbers by k
+        inner = seen @ axes.T
+        inner[np.diag_indices_from(inner)] += 1 / beyond
+        precision = -seen.T @ scipy.linalg.solve(inner, seen, assume_a="pos")
+        precision[np.diag_indices_from(precision)] += 1 / noise
+        return precision

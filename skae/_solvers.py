@@ -1,0 +1,167 @@
+"""scikit-learn's algorithms, without `fit` of an estimator.
+
+What records fits, as `mlflow.sklearn.autolog` does, wraps the methods `fit`, `fit_transform` and `fit_predict` of each
+estimator of scikit-learn. It has to record those that a user calls and none that are a part of them, so nothing here
+calls one of these: only functions, what the estimators are made of, and bases that are no estimators themselves.
+"""
+
+import numpy as np
+import scipy.linalg
+from scipy.cluster import vq
+from sklearn.cluster import kmeans_plusplus
+from sklearn.covariance import EmpiricalCovariance, empirical_covariance
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.extmath import _incremental_mean_and_var, svd_flip
+
+MOST_FULL = 2**27  # rows x features x the lesser of both, of a singular value decomposition of all rows at once
+WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
+
+
+def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
+    """PCA of rows.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR array} of shape (n, d)
+
+    n_components : int or "mle"
+
+    seed : int, default=None
+        Of randomized solvers.
+
+    solver : str, default="auto"
+        PCA's `svd_solver`.
+
+    exact : bool, default=False
+        Whether "auto" may not be randomized.
+
+    Returns
+    -------
+    pca : PCA
+        Fitted.
+    """
+    if exact and solver == "auto":
+        solver = _exact_solver(*X.shape, n_components)
+    pca = PCA(n_components, svd_solver=solver, random_state=seed)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant rows, which isn't used
+        pca._fit(X)
+    return pca
+
+
+def _exact_solver(n, d, n_components):
+    """What is as exact as rounding allows where PCA's own "auto" may be randomized."""
+    if max(n, d) <= 500 or (d <= 1000 and n >= 10 * d) or not 1 <= n_components < 0.8 * min(n, d):
+        return "auto"
+    if n * d * min(n, d) <= MOST_FULL or (n <= WIDEST_COVARIANCE and d >= 8 * n):
+        return "full"
+    return "covariance_eigh" if d <= min(n, WIDEST_COVARIANCE) else "arpack"
+
+
+def merged_pca(mean, components, singular_values, n_rows, batch):
+    """PCA of rows seen before and of more, by the singular values of both (Ross et al., 2008), as `IncrementalPCA` has.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (d,)
+
+    components : ndarray of shape (k, d)
+
+    singular_values : ndarray of shape (k,)
+
+    n_rows : int
+        Rows seen before; of 0, k is how many components are wanted.
+
+    batch : ndarray of shape (n, d)
+
+    Returns
+    -------
+    mean, components, singular_values, n_rows
+        The same of all rows; of fewer than k, fewer components.
+    """
+    k, n = len(singular_values), n_rows + len(batch)
+    own_mean = batch.mean(axis=0)
+    rows = batch - own_mean
+    if n_rows:
+        correction = np.sqrt(n_rows / n * len(batch)) * (mean - own_mean)
+        rows = np.vstack([singular_values[:, None] * components, rows, correction])
+    if k:
+        left, singular_values, components = scipy.linalg.svd(rows, full_matrices=False, check_finite=False)
+        _, components = svd_flip(left, components, u_based_decision=False)
+    return mean + (own_mean - mean) * (len(batch) / n), components[:k], singular_values[:k], n
+
+
+def scaler_of(X):
+    """Return a `StandardScaler` that is fitted to X, (n, d)."""
+    scaler = StandardScaler()
+    update_scaler(scaler, X)
+    return scaler
+
+
+def update_scaler(scaler, X):
+    """Let a `StandardScaler` count more rows, (n, d), as its `partial_fit` does."""
+    n_before = getattr(scaler, "n_samples_seen_", 0)
+    before = (scaler.mean_, scaler.var_) if n_before else (0.0, 0.0)
+    counts = np.full(X.shape[1], n_before, dtype=np.int64)
+    mean, variance, counts = _incremental_mean_and_var(X, *before, counts)
+    n, eps = counts[0], np.finfo(np.float64).eps
+    rounding = n * eps * variance + np.square(n * mean * eps)
+    scaler.mean_, scaler.var_, scaler.n_samples_seen_ = mean, variance, n
+    scaler.scale_ = np.where(variance <= rounding, 1.0, np.sqrt(variance))
+    scaler.n_features_in_ = X.shape[1]
+
+
+def gaussian_of(X):
+    """Return an `EmpiricalCovariance` that is fitted to X, (n, d)."""
+    gaussian = EmpiricalCovariance()
+    gaussian.location_, gaussian.n_features_in_ = X.mean(axis=0), X.shape[1]
+    gaussian.covariance_ = empirical_covariance(X)
+    gaussian.precision_ = scipy.linalg.pinvh(gaussian.covariance_, check_finite=False)
+    return gaussian
+
+
+def mixture_of(X, mixture, rng):
+    """Fit a `GaussianMixture` to X, (n, d), starting from clusters of k-means, as its `fit` does.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+
+    mixture : GaussianMixture
+        With the covariance type "full".
+
+    rng : RandomState
+        For the clusters.
+
+    Returns
+    -------
+    mixture : GaussianMixture or None
+        None if X has not so many clusters.
+    """
+    n_clusters = mixture.n_components
+    centers, _ = kmeans_plusplus(X, n_clusters, random_state=rng)
+    if n_clusters > 1:
+        centers, _ = vq.kmeans(X, centers)
+    clusters, _ = vq.vq(X, centers)
+    counts = np.bincount(clusters, minlength=n_clusters)
+    if not counts.all():
+        return None
+    means, precisions = [], []
+    for cluster in range(n_clusters):
+        members = X[clusters == cluster]
+        means.append(members.mean(axis=0))
+        centred = members - means[-1]
+        covariance = centred.T @ centred / len(members) + mixture.reg_covar * np.eye(X.shape[1])
+        precisions.append(scipy.linalg.pinvh(covariance))
+    start = {"weights_init": counts / len(X), "means_init": np.array(means), "precisions_init": np.array(precisions)}
+    super(GaussianMixture, mixture.set_params(**start)).fit_predict(X)
+    return mixture.set_params(**dict.fromkeys(start))
+
+
+def neighbors_of(X, n_neighbors):
+    """Return a `NearestNeighbors` that is fitted to X, (n, d)."""
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors)
+    neighbors._fit(X)
+    return neighbors
