@@ -131,7 +131,7 @@ def test_ranges_are_kept(digits, tmp_path):
     np.testing.assert_array_equal(loaded.transform(digits), ours.transform(digits))
     assert loaded.corruption_level == (0.1, 0.5)
     assert loaded.clip == (0, 16)
-    loaded.partial_fit(digits)
+    loaded.partial_fit(digits[:200])
 
 
 def shift(rows):
