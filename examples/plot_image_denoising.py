@@ -73,7 +73,6 @@ restored = {"blurred": max(blurred, key=psnr), "PCA": max(projected, key=psnr)}
 # dense layer and the code of 64 numbers lie in between.
 
 
-
 def strike(rows):
     """The noise of the right part, as strong in all pixels."""
     return torch.clamp(rows + 0.2 * torch.randn(rows.shape), 0, 1)

@@ -73,7 +73,6 @@ for k in (8, 16, 32, 64, 128):
     projected.append(pca.inverse_transform(pca.transform(noisy)))
 
 
-
 def strike(rows):
     """The noise of the second recording, as strong in all pixels."""
     return torch.clamp(rows + 0.4 * torch.randn(rows.shape), 0, 1)
