@@ -8,6 +8,7 @@ convolutions worth their time?
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_image
 from sklearn.decomposition import PCA
@@ -71,7 +72,13 @@ restored = {"blurred": max(blurred, key=psnr), "PCA": max(projected, key=psnr)}
 # with 32 and 64 channels, each followed by pooling of 2 x 2; the decoder mirrors it with upsampling and convolutions. A
 # dense layer and the code of 64 numbers lie in between.
 
-noise = {"corruption": "gaussian", "corruption_level": 0.2, "random_state": 0}
+
+def strike(rows):
+    """The noise of the right part, as strong in all pixels."""
+    return torch.clamp(rows + 0.2 * torch.randn(rows.shape), 0, 1)
+
+
+noise = {"corruption": strike, "random_state": 0}
 denoisers = {
     "linear": DenoisingAutoencoder(64, hidden_layer_sizes=(), max_iter=1, **noise),
     "dense": DenoisingAutoencoder(64, **noise),

@@ -8,6 +8,7 @@ to clean the second?
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
 from sklearn.decomposition import PCA
 
@@ -71,7 +72,13 @@ for k in (8, 16, 32, 64, 128):
     pca = PCA(k, random_state=0).fit(clean)
     projected.append(pca.inverse_transform(pca.transform(noisy)))
 
-noise = {"corruption": "gaussian", "corruption_level": 0.4, "random_state": 0}
+
+def strike(rows):
+    """The noise of the second recording, as strong in all pixels."""
+    return torch.clamp(rows + 0.4 * torch.randn(rows.shape), 0, 1)
+
+
+noise = {"corruption": strike, "random_state": 0}
 dense = DenoisingAutoencoder(64, **noise).fit(clean)
 convolutional = DenoisingAutoencoder(
     64,

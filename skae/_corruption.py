@@ -5,34 +5,42 @@ import torch
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
-# Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d).
+SPARED = 0.25  # share of the rows that are struck less in training: nothing else would say what clean rows look like
+
+# Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d), and each has a
+# level, (n, 1). Returned are the struck rows, and which cells were chosen, (n, d), whether they changed or not.
 
 
-def _uniform(x, noise):
-    return placed(torch.rand(x.shape, generator=noise.generator), x.device)
+def _uniform(shape, x, noise):
+    return placed(torch.rand(shape, generator=noise.generator), x.device)
 
 
-def masking(x, noise):
+def masking(x, level, noise):
     """Cells are set to zero, in the data's own units."""
-    return torch.where(_uniform(x, noise) < noise.level, noise.zero, x)
+    chosen = _uniform(x.shape, x, noise) < level
+    return torch.where(chosen, noise.zero, x), chosen
 
 
-def gaussian(x, noise):
-    """Normal noise is added to cells, which stay within the range of the data."""
-    added = noise.level * noise.scaler.per_unit * placed(torch.randn(x.shape, generator=noise.generator), x.device)
-    return torch.clamp(x + added, noise.low, noise.high)
+def gaussian(x, level, noise):
+    """Normal noise is added to all cells, in units of each feature's standard deviation."""
+    normal = placed(torch.randn(x.shape, generator=noise.generator), x.device)
+    struck = x + level * noise.deviation * normal
+    if noise.clips:
+        struck = torch.clamp(struck, noise.least, noise.greatest)
+    return struck, torch.ones_like(x, dtype=torch.bool)
 
 
-def salt_and_pepper(x, noise):
+def salt_and_pepper(x, level, noise):
     """Cells are set to the least or the greatest value of the data, one as often as the other."""
-    u = _uniform(x, noise)
-    return torch.where(u < noise.level / 2, noise.low, torch.where(u < noise.level, noise.high, x))
+    u = _uniform(x.shape, x, noise)
+    return torch.where(u < level / 2, noise.low, torch.where(u < level, noise.high, x)), u < level
 
 
-def swap(x, noise):
+def swap(x, level, noise):
     """Cells are set to the same column's value in another row."""
     others = x.gather(-2, placed(torch.randint(x.shape[-2], x.shape, generator=noise.generator), x.device))
-    return torch.where(_uniform(x, noise) < noise.level, others, x)
+    chosen = _uniform(x.shape, x, noise) < level
+    return torch.where(chosen, others, x), chosen
 
 
 CORRUPTIONS = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper, "swap": swap}
@@ -46,21 +54,33 @@ class DenoisingModule(AutoencoderModule):
     corruption : str, callable or None
         None draws no noise: rows come in pairs.
 
-    level : float
+    levels : (low, high)
+        Each row has a level of its own, which is drawn between these two.
+
+    deviation : ndarray of shape (d,)
+        Standard deviation of each scaled feature.
 
     low, high : ndarray of shape (d,)
         Range of the scaled data.
+
+    clip : (ndarray of shape (d,), ndarray of shape (d,)) or None
+        Range that normal noise doesn't leave, scaled.
 
     emphasis : float
     """
 
     supports_batching = True
 
-    def __init__(self, *args, corruption, level, low, high, emphasis, **kwargs):
+    def __init__(self, *args, corruption, levels, deviation, low, high, clip, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
-        self.corruption, self.level, self.emphasis = corruption, level, emphasis
+        self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
         self.supports_batching = not callable(corruption)  # which is shown rows of two dimensions
-        for name, values in {"low": low, "high": high}.items():
+        self.clips = clip is not None
+        self.chosen = None  # cells of the batch at hand, (n, d)
+        constants = {"deviation": deviation, "low": low, "high": high}
+        if self.clips:
+            constants["least"], constants["greatest"] = clip
+        for name, values in constants.items():
             self.register_buffer(name, torch.tensor(values, dtype=self.scaler.mean.dtype), persistent=False)
 
     @property
@@ -70,10 +90,12 @@ class DenoisingModule(AutoencoderModule):
 
     def corrupt(self, x):
         """Strike cells with fresh noise."""
+        self.chosen = None
         if self.corruption is None:
             return x
         if not callable(self.corruption):
-            return CORRUPTIONS[self.corruption](x, self)
+            struck, self.chosen = CORRUPTIONS[self.corruption](x, self._drawn_levels(x), self)
+            return struck
         clean = self.scaler.inverse(x).cpu()
         corrupted = self.corruption(clean)
         if not isinstance(corrupted, torch.Tensor) or corrupted.shape != clean.shape:
@@ -82,11 +104,35 @@ class DenoisingModule(AutoencoderModule):
                 f"corruption={self.corruption!r} must return a torch.Tensor of the shape that it is given, "
                 f"{tuple(clean.shape)}, but returned {what}."
             )
-        return self.scaler(corrupted.to(x))
+        corrupted = self.scaler(corrupted.to(x))
+        return torch.where(self._shares(x) < 1, x, corrupted) if self.training else corrupted
+
+    def _drawn_levels(self, x):
+        """A level for each row, (n, 1): of some rows in training, one between zero and the least."""
+        low, high = self.levels
+        level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
+        if not self.training or low == 0:
+            return level
+        share = self._shares(x)
+        return torch.where(share < 1, share * low, level)
+
+    def _shares(self, x):
+        """Of the rows that are spared, how much of the noise strikes them; of the others a number above 1, (n, 1)."""
+        return _uniform((*x.shape[:-1], 1), x, self) / SPARED
 
     def reconstruction(self, output, x, corrupted):
         """Loss of each row against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""
         losses = self.cell_losses(output, x)
         if self.emphasis == 0.5:
             return losses.sum(dim=-1)
-        return (2 * losses * torch.where(corrupted == x, 1 - self.emphasis, self.emphasis)).sum(dim=-1)
+        is_corrupted = corrupted != x
+        if self.chosen is not None:
+            is_corrupted |= self.chosen if self.share is None else self.chosen[..., self.share, :]
+        return (2 * losses * torch.where(is_corrupted, self.emphasis, 1 - self.emphasis)).sum(dim=-1)
+
+    def losses(self, x, sizes=None, target=None):
+        """Named terms of the loss of scaled rows."""
+        try:
+            return super().losses(x, sizes, target)
+        finally:
+            self.chosen = None  # which is of these rows alone

@@ -13,7 +13,6 @@ from skae._constraints import Interval, StrOptions
 from skae._corruption import CORRUPTIONS, DenoisingModule
 from skae._data.readers import (
     FLOATS,
-    MOST_AT_ONCE,
     Rows,
     are_same,
     reading,
@@ -23,7 +22,7 @@ from skae._data.readers import (
 )
 from skae._data.statistics import Moments
 from skae._parameters import CODE_SIZE, NON_NEGATIVE, Parameters, parameter
-from skae._regression import Noise, denoising_start, denoising_start_of, has_denoising_start
+from skae._regression import denoising_start, denoising_start_of, has_denoising_start, measured_noise
 from skae._typing import (
     CodeSize,
     FloatArray,
@@ -32,9 +31,6 @@ from skae._typing import (
 from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 
-LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
-LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
-STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
 WIDEST_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
 
 
@@ -43,11 +39,15 @@ Corruption: TypeAlias = (
 )
 
 
+PAIR = [tuple, list, np.ndarray]
+
+
 class DenoisingParameters(Parameters):
     """The variant's own parameters."""
 
     corruption: Corruption = parameter(default="auto", constraint=[StrOptions({"auto", *CORRUPTIONS}), Callable, None])
-    corruption_level: float = parameter(default=0.3, constraint=[NON_NEGATIVE])
+    corruption_level: float | tuple[float, float] = parameter(default=0.3, constraint=[NON_NEGATIVE, *PAIR])
+    clip: bool | tuple[float, float] = parameter(default=False, constraint=["boolean", *PAIR])
     emphasis: float = parameter(default=0.5, constraint=[Interval(Real, 0, 1, closed="both")])
 
 
@@ -78,19 +78,27 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
         The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of
         rows; any other noise strikes the noisy rows of pairs in addition. None draws none. "masking" sets cells to
-        zero; "gaussian" adds normal noise, within the range of the data; "salt_and_pepper" sets cells to the least or
-        the greatest value; "swap" sets cells to the same feature of other rows in the batch, the right noise for
-        tables. Range, least and greatest are those of the whole of X, or of each feature with `scale="standard"`. A
-        callable is given a tensor of rows in their own units, on the CPU, and returns a tensor of the same shape; what
-        it draws from torch's generator is determined by `random_state`.
+        zero; "gaussian" adds normal noise; "salt_and_pepper" sets cells to the least or the greatest value, of the
+        whole of X, or of each feature with `scale="standard"`; "swap" sets cells to the same feature of other rows in
+        the batch, the right noise for tables. A callable is given a tensor of rows in their own units, on the CPU, and
+        returns a tensor of the same shape; what it draws from torch's generator is determined by `random_state`.
 
-    corruption_level : float, default=0.3
-        Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, in units of
-        X. Not used if `corruption` is a callable, or no noise is drawn.
+    corruption_level : float or tuple of (float, float), default=0.3
+        Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, as a share
+        of each feature's own. With a range (low, high) each row has a level of its own, uniform in the range, and one
+        denoiser serves them all. In training a quarter of the rows is struck less, at levels between 0 and the least,
+        so that cleaner rows are denoised no worse; of a callable's rows a quarter stays clean. Not used if `corruption`
+        is a callable, or no noise is drawn.
+
+    clip : bool or tuple of (float, float), default=False
+        Whether "gaussian" noise stays within the range of the training data: of the whole of X, or of each feature with
+        `scale="standard"`. A tuple (low, high) is another range, in units of X: what a sensor can record. For noisy
+        rows that were clipped; clean rows are then denoised a little worse.
 
     emphasis : float, default=0.5
         Share of the loss that falls on corrupted cells, where as many are corrupted as not: 1 counts these alone, and 0
-        the others alone [1]_.
+        the others alone [1]_. Corrupted are the cells that the noise has chosen, also those that it left as they were;
+        of pairs and of a callable's rows the cells that changed.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -319,10 +327,26 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         rows = self._rows_of(X)
         return self._r2(rows, Rows(self._checked_clean(rows, y), name="y"))
 
+    @property
+    def _levels(self):
+        """Range of the levels."""
+        level = self.corruption_level
+        return (level, level) if isinstance(level, Real) else tuple(level)
+
     def check_parameters(self) -> None:
         super().check_parameters()
+        if not _is_range(self._levels) or self._levels[0] < 0:
+            raise ValueError(
+                f"corruption_level={self.corruption_level!r} must be one number, or a range (low, high) with "
+                "0 <= low <= high. Set it to a tuple such as (0, 0.5)."
+            )
+        if not (isinstance(self.clip, bool | np.bool_) or (_is_range(self.clip) and self.clip[0] < self.clip[1])):
+            raise ValueError(
+                f"clip={self.clip!r} must be True, False or a range (low, high) with low < high, in units of X. Set it "
+                "to a tuple such as (0, 1)."
+            )
         of_cells = isinstance(self.corruption, str) and self.corruption != "gaussian"
-        if self.corruption_level > 1 and of_cells:
+        if self._levels[1] > 1 and of_cells:
             raise ValueError(
                 f"corruption_level={self.corruption_level!r} is the share of the cells that corruption="
                 f"{self.corruption!r} strikes. Set it between 0 and 1."
@@ -363,14 +387,24 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         if self.scale != "standard":  # all features have one unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+
+        def scaled(limit):
+            return (limit - statistics.mean) * per_unit
+
+        clip = None
+        if self.clip is not False:
+            least, greatest = (low, high) if isinstance(self.clip, bool | np.bool_) else self.clip
+            clip = scaled(least), scaled(greatest)
         drawn = self.corruption
         if drawn == "auto":
             drawn = "masking" if statistics.noisy is None else None
         return {
             "corruption": drawn,
-            "level": self.corruption_level,
-            "low": (low - statistics.mean) * per_unit,
-            "high": (high - statistics.mean) * per_unit,
+            "levels": tuple(map(float, self._levels)),
+            "deviation": np.sqrt(statistics.seen.variance) * per_unit,
+            "low": scaled(low),
+            "high": scaled(high),
+            "clip": clip,
             "emphasis": self.emphasis,
         }
 
@@ -396,19 +430,11 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         return denoising_start_of(pca.mean, covariance, noise, blueprint.n_components)
 
     def _measured_noise(self, rows, blueprint, seed):
-        """What the noise does to each cell, measured, for it may be a callable's."""
-        d = rows.shape[1]
         module = blueprint.build(self.module_class)
         module.generator = torch.Generator().manual_seed(seed)
-        least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d)
-        repeats = max(
-            1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows)
-        )  # a few rows would take long by themselves
-        n, sums = 0, np.zeros((3, d))
-        while n < max(least, len(rows)):
-            for batch in rows.batches():
-                many = np.tile(batch, (repeats, 1))
-                seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
-                n += len(many)
-                sums += [seen.sum(axis=0), np.square(seen).sum(axis=0), (many * seen).sum(axis=0)]
-        return Noise(*sums / n)
+        return measured_noise(module, rows)
+
+
+def _is_range(pair):
+    """Whether it holds two finite numbers, of which the second is not less."""
+    return np.shape(pair) == (2,) and all(isinstance(x, Real) for x in pair) and -np.inf < pair[0] <= pair[1] < np.inf

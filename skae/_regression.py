@@ -4,11 +4,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
+import torch
 from sklearn.utils.extmath import svd_flip
 
-from skae._data.readers import BYTES_AT_ONCE, RESIDENT_BYTES
+from skae._data.readers import BYTES_AT_ONCE, MOST_AT_ONCE, RESIDENT_BYTES
 from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearStart, _principal, covariance_of
 
+LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
+LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
+STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
+LEAST_EXPECTED = 0.5  # of normal noise: that of any feature, as a share of that of all in the root mean square
 LEAST_VARIANCE = 1e-8  # of a scaled feature
 MOST_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
 PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
@@ -17,6 +22,8 @@ PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums o
 @dataclass(frozen=True)
 class Noise:
     """What noise does to each cell, in the mean over many draws: each attribute has shape (d,).
+
+    Or (n_levels, d), of noise of several levels, at each of which there are as many rows.
 
     Attributes
     ----------
@@ -41,11 +48,11 @@ class Noise:
 
         Returns
         -------
-        slope, variance : ndarray of shape (d,)
+        slope, variance : ndarray of shape (d,) or (n_levels, d)
             The a, and the variances of the noise.
         """
         varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
-        slope = np.divide(self.product - mean * self.mean, variance, out=np.zeros_like(mean), where=varies)
+        slope = np.divide(self.product - mean * self.mean, variance, out=np.zeros_like(self.mean), where=varies)
         noise = self.square - np.square(self.mean) - np.square(slope) * variance
         return slope, noise.clip(min=0)
 
@@ -55,6 +62,51 @@ class Noise:
         seen = self.mean + slope * (new_mean - mean)
         square = own + np.square(seen) + np.square(slope) * new_variance
         return Noise(seen, square, slope * new_variance + new_mean * seen)
+
+
+def measured_noise(module, rows):
+    """Measure what noise does to each cell: it may be a callable's.
+
+    Of a range of levels it is measured at two, over which a quadratic has the mean that it has over the range: so have
+    the covariances of struck rows.
+
+    Parameters
+    ----------
+    module : DenoisingModule
+
+    rows : ScaledRows of shape (n, d)
+
+    Returns
+    -------
+    noise : Noise
+    """
+    low, high = module.levels
+    middle, away = (low + high) / 2, (high - low) / np.sqrt(12)
+    levels = np.array([middle] if low == high else [middle - away, middle + away])
+    noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
+    if module.corruption != "gaussian":
+        return noise
+    # filters of features that hardly vary may be so large that noise which is alike in all features spoils every row
+    own = np.square(module.deviation.double().numpy())
+    expected = np.maximum(own, LEAST_EXPECTED**2 * own[own > 0].mean()) if own.any() else own
+    return replace(noise, square=noise.square + np.square(levels)[:, None] * (expected - own))
+
+
+def _measured_at(level, module, rows, n_levels):
+    """Mean and mean square of struck cells, and mean of their products with the cells as they were: (3, d)."""
+    d = rows.shape[1]
+    module.levels = (level, level)
+    least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d) // n_levels
+    # a few rows would take long by themselves
+    repeats = max(1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))
+    n, sums = 0, np.zeros((3, d))
+    while n < max(least, len(rows)):
+        for batch in rows.batches():
+            many = np.tile(batch, (repeats, 1))
+            seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
+            n += len(many)
+            sums += [seen.sum(axis=0), np.square(seen).sum(axis=0), (many * seen).sum(axis=0)]
+    return sums / n
 
 
 def has_denoising_start(rows):
@@ -73,6 +125,9 @@ def denoising_start(rows, noise, n_components):
 
     Of pairs, C is in the first place the covariance of clean rows with noisy ones, and else that of noisy ones. To its
     variances a ridge is added, the one that predicts best the rows that are left out, one by one.
+
+    Of noise of several levels, A and var are the means of those of each level, A C A is the mean of such products, and
+    the covariance of the levels' means is added: cells of a row have its level in common.
 
     Parameters
     ----------
@@ -100,15 +155,27 @@ def denoising_start(rows, noise, n_components):
 
 def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
     """For matrices of features by features; `clean` is the mean of clean rows, and their covariance with noisy ones."""
-    slope, variance = noise.as_line(mean, np.diag(covariance))
-    seen = slope[:, None] * (covariance * slope) + np.diag(variance)  # A C A + V, (d, d)
+    slopes, variances, shifts = _by_level(noise, mean, np.diag(covariance))
+    slope = slopes.mean(axis=0)
+    seen = covariance * (slopes.T @ slopes / len(slopes)) + shifts.T @ shifts  # A C A + V, (d, d)
+    seen[np.diag_indices_from(seen)] += variances.mean(axis=0)
     seen[np.diag_indices_from(seen)] += ridge + _least_ridge(np.trace(seen) / len(seen))
     mean, covariance = (mean, covariance) if clean is None else clean
     across = covariance * slope  # C A, (d, d)
     best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
     components, variance = _principal(best @ across.T, min(n_components, len(mean)))
     start = LinearStart.of(mean, components, variance, n_components)
-    return replace(start, filters=start.components @ best, seen_mean=noise.mean)
+    return replace(start, filters=start.components @ best, seen_mean=_mean_of_levels(noise))
+
+
+def _by_level(noise, mean, variance):
+    """Slopes and variances of noise, (n_levels, d), and how the levels' means differ, over the root of n_levels."""
+    slopes, variances = map(np.atleast_2d, noise.as_line(mean, variance))
+    return slopes, variances, (np.atleast_2d(noise.mean) - _mean_of_levels(noise)) / np.sqrt(len(slopes))
+
+
+def _mean_of_levels(noise):
+    return np.atleast_2d(noise.mean).mean(axis=0)
 
 
 def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
@@ -117,29 +184,33 @@ def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
     With centred clean rows :math:`Z` and centred noisy ones :math:`Y`, both over the root of n - 1, with
     :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}
     M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). What it returns has the covariance
-    :math:`Z' (I + K)^{-1} K Z`.
+    :math:`Z' (I + K)^{-1} K Z`. With several levels M has a block of rows for each, and those of the levels' means; in
+    the place of Z is :math:`S' Z`, where :math:`S M` is the mean of the blocks.
     """
     n, d = x.shape
     mean = x.mean(axis=0)
     x -= mean
-    slope, variance = noise.as_line(mean, np.square(x).sum(axis=0) / (n - 1))
+    slopes, variances, shifts = _by_level(noise, mean, np.square(x).sum(axis=0) / (n - 1))
+    n_levels, variance = len(slopes), variances.mean(axis=0)
     if clean is None:
         clean = x
     else:
         mean = clean.mean(axis=0)
         clean -= mean
-    seen = x * (slope / np.sqrt(n - 1))  # M, (n, d)
+    blocks = [x * (slope / np.sqrt(n_levels * (n - 1))) for slope in slopes]
+    seen = np.concatenate([*blocks, shifts]) if n_levels > 1 else blocks[0]  # M, (n_levels * (n + 1), d)
     variance += ridge + _least_ridge((np.square(seen).sum() + variance.sum()) / d)
     per_noise, vectors = scipy.linalg.eigh((seen / variance) @ seen.T)  # of K
     per_noise = per_noise.clip(min=0)
     clean /= np.sqrt(n - 1)  # Z, (n, d)
-    kept = (vectors * np.sqrt(per_noise / (1 + per_noise))).T @ clean
+    of_blocks = vectors[: n_levels * n].reshape(n_levels, n, -1).sum(axis=0) / np.sqrt(n_levels)  # S vectors
+    kept = (of_blocks * np.sqrt(per_noise / (1 + per_noise))).T @ clean
     _, deviation, components = scipy.linalg.svd(kept, full_matrices=False, overwrite_a=True)
     k = min(n_components, n)
     _, components = svd_flip(None, components[:k], u_based_decision=False)
     start = LinearStart.of(mean, components, np.square(deviation[:k]), n_components)
-    filters = (start.components @ clean.T @ vectors / (1 + per_noise) @ vectors.T @ seen) / variance
-    return replace(start, filters=filters, seen_mean=noise.mean)
+    filters = (start.components @ clean.T @ of_blocks / (1 + per_noise) @ vectors.T @ seen) / variance
+    return replace(start, filters=filters, seen_mean=_mean_of_levels(noise))
 
 
 def _least_ridge(mean_variance):

@@ -1,9 +1,12 @@
 """The noise, where training starts, and what is learnt."""
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
 
 from skae import DenoisingAutoencoder
 from skae._corruption import CORRUPTIONS
@@ -55,16 +58,80 @@ def test_swap_takes_cells_of_other_rows():
         assert (abs(values[:, None] - X[:, column]).min(axis=1) < 0.01).all()
 
 
-def test_gaussian_has_its_deviation_and_stays_in_range():
-    X = np.random.RandomState(0).rand(4000, 5)
-    X[:, 4] = 0.5  # nothing moves there
-    seen = strike("gaussian", 0.05, X=X)
-    inside = (X[:, :4] > 0.3) & (X[:, :4] < 0.7)
-    assert (seen - X)[:, :4][inside].std() == pytest.approx(0.05, rel=0.05)
-    assert (seen[:, 4] == 0.5).all()
-    wild = strike("gaussian", 2.0, X=X)
-    assert wild.min() == pytest.approx(X.min(), abs=1e-5)
-    assert wild.max() == pytest.approx(X.max(), abs=1e-5)
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_gaussian_noise_is_a_share_of_each_deviation_and_moves_no_mean(scale, skewed):
+    rng = np.random.RandomState(0)
+    X = (rng.rand(4000, 5) ** (8 if skewed else 1)) * [1, 10, 1, 0, 3] + [0, 0, 5, 0.5, 0]
+    seen = strike("gaussian", 0.3, X=X, scale=scale)
+    np.testing.assert_allclose((seen - X).std(axis=0), 0.3 * X.std(axis=0), rtol=0.05, atol=1e-6)
+    np.testing.assert_allclose((seen - X).mean(axis=0) / X.std(axis=0).clip(1), 0, atol=0.03)
+    assert (seen[:, 3] == 0.5).all()  # a constant stays
+    assert seen[:, 0].min() < -0.05  # nothing is clipped
+
+
+def test_clip():
+    X = np.random.RandomState(0).rand(1000, 3) * [1, 2, 4]
+    with_units = {
+        "global": (X.min(), X.max()),
+        "standard": (X.min(axis=0), X.max(axis=0)),
+    }
+    for scale, (low, high) in with_units.items():
+        seen = strike("gaussian", 50.0, X=X, scale=scale, clip=True)
+        np.testing.assert_allclose(seen.min(axis=0), np.broadcast_to(low, 3), atol=1e-5)
+        np.testing.assert_allclose(seen.max(axis=0), np.broadcast_to(high, 3), atol=1e-5)
+        seen = strike("gaussian", 50.0, X=X, scale=scale, clip=(-1, 5.5))
+        np.testing.assert_allclose([seen.min(axis=0), seen.max(axis=0)], [[-1] * 3, [5.5] * 3], atol=1e-5)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@pytest.mark.parametrize("levels", [(0, 0.6), [0.2, 0.6], (0.4, 0.4), np.array([0.1, 1.0])])
+def test_each_row_has_a_level_of_its_own(corruption, levels):
+    X = np.random.RandomState(0).randn(500, 150) + 9
+    seen = strike(corruption, levels, X=X, init="random")
+    of_rows = (seen - X).std(axis=1) if corruption == "gaussian" else (abs(seen - X) > 1e-4).mean(axis=1)
+    low, high = levels
+    assert of_rows.mean() == pytest.approx((low + high) / 2, abs=0.03)
+    quartiles = low + (high - low) * np.array([0.25, 0.75])
+    np.testing.assert_allclose(np.quantile(of_rows, [0.25, 0.75]), quartiles, atol=0.06)
+    assert low - 0.15 < of_rows.min() < low + 0.05
+    assert high - 0.05 < of_rows.max() < high + 0.2
+
+
+@hypothesis.given(
+    corruption=st.sampled_from(list(CORRUPTIONS)),
+    scale=st.sampled_from(["global", "standard"]),
+    level=st.sampled_from([0.3, (0.0, 0.8)]),
+    clip=st.booleans(),
+    exact=st.booleans(),
+    layers=st.sampled_from([(), (4,)]),
+    seed=st.integers(0, 1000),
+)
+def test_levels_mean_the_same_in_all_units(corruption, scale, level, clip, exact, layers, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 5)) * [1, 2, 0.1, 5, 0] + rng.integers(-3, 4, 5)
+    unit = 2.0 ** rng.integers(-12, 12, 5 if scale == "standard" else ()) * (1 if exact else np.pi)
+    ours = DenoisingAutoencoder(
+        2,
+        corruption=corruption,
+        corruption_level=level,
+        clip=clip,
+        scale=scale,
+        **QUICK | {"hidden_layer_sizes": layers},
+    )
+    here, there = ours.fit(X).reconstruct(X), ours.fit(unit * X).reconstruct(unit * X) / unit
+    np.testing.assert_allclose(there, here, rtol=0, atol=0 if exact else 1e-3 * X.std())
+
+
+def test_ranges_are_kept(digits, tmp_path):
+    ours = DenoisingAutoencoder(4, corruption="gaussian", corruption_level=(0.1, 0.5), clip=(0, 16), **QUICK)
+    ours.fit(digits)
+    ours.save(tmp_path / "a")
+    loaded = DenoisingAutoencoder.load(tmp_path / "a")
+    np.testing.assert_array_equal(loaded.transform(digits), ours.transform(digits))
+    assert loaded.corruption_level == (0.1, 0.5)
+    assert loaded.clip == (0, 16)
+    loaded.partial_fit(digits[:200])
 
 
 def shift(rows):
@@ -92,12 +159,19 @@ def test_held_out_rows_are_judged_with_the_same_noise_at_each_epoch(digits):
     assert np.ptp(frozen.loss_curve_) > 1e-3 * frozen.loss_curve_[0]
 
 
-@pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+@pytest.mark.parametrize("level", [0.3, (0, 0.9)])
 @pytest.mark.slow
-def test_training_starts_at_the_best_linear_denoiser(corruption, digits):
+def test_training_starts_at_the_best_linear_denoiser(corruption, level, digits):
     rows = np.tile(digits, (200, 1))  # so many draws that the regression on a sample is the optimum
     estimator = DenoisingAutoencoder(
-        64, corruption=corruption, hidden_layer_sizes=(), learning_rate=1e-30, max_iter=1, validation_fraction=0.3
+        64,
+        corruption=corruption,
+        corruption_level=level,
+        hidden_layer_sizes=(),
+        learning_rate=1e-30,
+        max_iter=1,
+        validation_fraction=0.3,
     ).fit(digits)
     module = estimator.net_.module_
     seen = module.corrupt(module.scaler(torch.tensor(rows, dtype=torch.float32))).double()
@@ -134,6 +208,103 @@ def test_denoises_better_than_the_start(digits):
     assert errors[1] < 0.95 * errors[0]
 
 
+def r2(clean, denoised):
+    return r2_score(clean, denoised, multioutput="variance_weighted")
+
+
+def spots(n, side=8):
+    """Images of bright spots on black, (n, side * side)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:side, :side]
+    center, width = rng.uniform(1.5, side - 2.5, (2, n, 1, 1)), rng.uniform(0.8, 1.6, (n, 1, 1))
+    images = np.exp(-((y - center[0]) ** 2 + (x - center[1]) ** 2) / (2 * width**2))
+    return np.where(images < 0.05, 0, images).reshape(n, -1)
+
+
+def waves(n, d=24):
+    """A sine of any phase in each row, (n, d)."""
+    rng = np.random.default_rng(0)
+    height, speed, phase = (rng.uniform(*between, (n, 1)) for between in ((0.5, 1), (0.4, 0.6), (0, 6)))
+    return height * np.sin(speed * np.arange(d) + phase)
+
+
+def curved(n, d=10):
+    """A table of four causes, (n, d)."""
+    rng = np.random.default_rng(0)
+    return np.tanh(rng.standard_normal((n, 4)) @ rng.standard_normal((4, 20))) @ rng.standard_normal((20, d)) + 5
+
+
+DATA = {"spots": spots, "waves": waves, "curved": curved}
+NOISES = {
+    "masking": lambda X, level, rng: np.where(rng.random(X.shape) < level, 0, X),
+    "gaussian": lambda X, level, rng: X + level * X.std(axis=0) * rng.standard_normal(X.shape),
+    "clipped": lambda X, level, rng: np.clip(NOISES["gaussian"](X, level, rng), X.min(), X.max()),
+    "salt_and_pepper": lambda X, level, rng: np.where(
+        rng.random(X.shape) < level, np.where(rng.random(X.shape) < 0.5, X.min(), X.max()), X
+    ),
+    "swap": lambda X, level, rng: np.where(rng.random(X.shape) < level, rng.permuted(X, axis=0), X),
+}
+
+
+def clipped(rows):
+    """As a user would write it for data of these spots."""
+    return torch.clamp(rows + 0.6 * rows.std(dim=0) * torch.randn(rows.shape), rows.min(), rows.max())
+
+
+CASES = [
+    *(("gaussian", {"corruption": "gaussian", "clip": clip}) for clip in (False, True)),
+    *(("clipped", {"corruption": "gaussian", "clip": True}), ("clipped", {"corruption": clipped})),
+    *((name, {"corruption": name}) for name in ("masking", "salt_and_pepper", "swap")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("data", "level"), [("spots", 0.3), ("spots", 0.6), ("waves", 0.6), ("curved", 0.6)])
+@pytest.mark.parametrize(("noise", "parameters"), CASES)
+def test_rows_with_less_noise_are_denoised_no_worse(data, level, noise, parameters):
+    X = DATA[data](1600)
+    X, X_test = X[:1200], X[1200:]
+    ours = DenoisingAutoencoder(8, corruption_level=level, hidden_layer_sizes=32, random_state=0, **parameters).fit(X)
+    rng = np.random.default_rng(1)
+    found = [r2(X_test, ours.reconstruct(NOISES[noise](X_test, each, rng))) for each in (0, level / 3, level)]
+    assert found[0] > found[1] - 0.02, found
+    assert found[1] > found[2] - 0.02, found
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "masking"])
+def test_clean_images_on_black_are_denoised_no_worse_than_noisy_ones(noise):
+    X = spots(600)
+    ours = DenoisingAutoencoder(
+        8, corruption=noise, corruption_level=0.6, hidden_layer_sizes=32, max_iter=30, random_state=0
+    ).fit(X[:400])
+    noisy = NOISES[noise](X[400:], 0.6, np.random.default_rng(0))
+    assert ours.score(X[400:]) > max(0.7, ours.score(noisy, X[400:]))
+
+
+def test_one_denoiser_for_all_levels():
+    X = curved(700)
+    X, X_test = X[:500], X[500:]
+    of_all, of_one = (
+        DenoisingAutoencoder(4, corruption_level=level, hidden_layer_sizes=32, max_iter=20, random_state=0).fit(X)
+        for level in ((0, 0.8), 0.8)
+    )
+    for level in (0, 0.2, 0.4):
+        noisy = NOISES["masking"](X_test, level, np.random.default_rng(0))
+        assert of_all.score(noisy, X_test) > of_one.score(noisy, X_test)
+
+
+def test_the_start_takes_noise_that_is_alike_in_all_features(digits):
+    ours = DenoisingAutoencoder(
+        64, corruption="gaussian", hidden_layer_sizes=(), learning_rate=1e-30, max_iter=1, random_state=0
+    ).fit(digits)  # of whose pixels some hardly vary
+    unit = np.sqrt(digits.var(axis=0).mean())
+    noisy = digits + 0.3 * unit * np.random.default_rng(0).standard_normal(digits.shape)
+    assert ours.score(noisy, digits) > 0.92
+    noisy = digits + 0.3 * digits.std(axis=0) * np.random.default_rng(0).standard_normal(digits.shape)
+    regression = LinearRegression().fit(noisy, digits)
+    assert ours.score(noisy, digits) > r2(digits, regression.predict(noisy)) - 0.02
+
+
 def test_data_that_do_not_vary_are_given_back():
     X = np.tile([0.0, 5.0, -2.0], (30, 1))
     np.testing.assert_array_equal(DenoisingAutoencoder(2, **QUICK).fit(X).reconstruct(X), X)
@@ -152,9 +323,46 @@ def test_emphasis(digits):
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
+def test_emphasis_is_on_the_chosen_cells_changed_or_not(corruption):
+    X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen cells stay as they are
+    module = (
+        DenoisingAutoencoder(2, corruption=corruption, corruption_level=1.0, emphasis=1.0, **QUICK).fit(X).net_.module_
+    )
+    x = module.scaler(torch.tensor(X, dtype=torch.float32))
+
+    def losses(**attributes):
+        vars(module).update(generator=torch.Generator().manual_seed(0), **attributes)
+        return module.losses(x)["reconstruction"].detach()
+
+    torch.testing.assert_close(losses(), 2 * losses(emphasis=0.5))  # all cells are chosen
+    torch.testing.assert_close(losses(emphasis=0.0), torch.zeros(300))
+    whole = losses(emphasis=0.8, levels=(0.4, 0.4))
+    torch.testing.assert_close(losses(share=slice(100, 150)), whole[100:150])
+    assert module.chosen is None
+
+
+@pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
 def test_shares_above_one_are_refused(corruption, digits):
-    with pytest.raises(ValueError, match=r"corruption_level=1.5 is the share"):
-        DenoisingAutoencoder(corruption=corruption, corruption_level=1.5).fit(digits)
+    for level in (1.5, (0, 1.5)):
+        with pytest.raises(ValueError, match=r"corruption_level=.*1.5\)? is the share"):
+            DenoisingAutoencoder(corruption=corruption, corruption_level=level).fit(digits)
+
+
+@pytest.mark.parametrize("pair", [(0.5, 0.2), (0.1, 0.2, 0.3), (), ("a", "b"), (0.1, np.nan), (0, np.inf), [[0, 1]]])
+def test_bad_ranges(pair, digits):
+    with pytest.raises(ValueError, match=r"corruption_level=.*must be one number, or a range .*\(0, 0.5\)"):
+        DenoisingAutoencoder(corruption_level=pair).fit(digits)
+    with pytest.raises(ValueError, match=r"clip=.*must be True, False or a range .*\(0, 1\)"):
+        DenoisingAutoencoder(corruption="gaussian", clip=pair).fit(digits)
+
+
+def test_bad_limits(digits):
+    with pytest.raises(ValueError, match=r"corruption_level=\(-0.1, 0.2\) must be"):
+        DenoisingAutoencoder(corruption_level=(-0.1, 0.2)).fit(digits)
+    with pytest.raises(ValueError, match=r"clip=\(1, 1\) must be"):
+        DenoisingAutoencoder(corruption="gaussian", clip=(1, 1)).fit(digits)
+    with pytest.raises(ValueError, match="'clip' parameter"):
+        DenoisingAutoencoder(corruption="gaussian", clip=0.5).fit(digits)
 
 
 def test_a_callable_without_a_module(digits):

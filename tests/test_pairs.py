@@ -117,7 +117,7 @@ def test_noise_may_be_drawn_in_addition(pairs, corruption):
     x = module.scaler(torch.tensor(noisy, dtype=torch.float32))
     assert not torch.equal(module.corrupt(x), x)
     if corruption == "gaussian":  # what is in the range of the noisy rows is not cut
-        module.level = 0.0
+        module.levels = (0.0, 0.0)
         torch.testing.assert_close(module.corrupt(x), x)
     assert ours.score(noisy, clean) > 0.3
 

@@ -63,8 +63,9 @@ OWN = {
         "cell": ("lstm", "gru"),
     },
     DenoisingAutoencoder: {
-        "corruption": ("masking", "swap"),
-        "corruption_level": (0.3, 0.2),
+        "corruption": ("gaussian", "swap"),
+        "corruption_level": (0.3, (0.2, 0.4)),
+        "clip": (False, True),
         "emphasis": (0.5, 0.9),
     },
     ContractiveAutoencoder: {

@@ -211,10 +211,7 @@ def test_the_unit_of_the_data_is_that_of_reconstructions_and_codes(X, estimator,
     """To the bit, for powers of two: no rounding differs."""
     assume(estimator.scale is not None)
     unit = 2.0**exponent
-    there = clone(estimator)
-    if getattr(estimator, "corruption", None) == "gaussian":  # its level is in the data's unit
-        there.set_params(corruption_level=unit * estimator.corruption_level)
-    here, there = fit(estimator, X, trained_on), fit(there, unit * X, trained_on)
+    here, there = fit(clone(estimator), X, trained_on), fit(clone(estimator), unit * X, trained_on)
     np.testing.assert_array_equal(there.reconstruct(unit * X), unit * here.reconstruct(X))
     has_unit = estimator.scale == "global" and here._blueprint.linear and not getattr(estimator, "whiten", False)
     if isinstance(estimator, SparseAutoencoder):

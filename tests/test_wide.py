@@ -45,15 +45,21 @@ def scaled(X, kind="global"):
     return ScaledRows(X, moments.mean, moments.scale(kind))
 
 
-def measured(rows, corruption, level, quiet):
-    """What a noise does to cells, of which the first few are left alone."""
+def measured(rows, corruption, levels, quiet):
+    """What noise of one or several levels does to cells, of which the first few are left alone."""
     x = rows.read(slice(None))
-    estimator = DenoisingAutoencoder(1, corruption=corruption, corruption_level=level, init="random", max_iter=1)
-    module = estimator.fit(x).net_.module_
+    module = DenoisingAutoencoder(1, corruption=corruption, init="random", max_iter=1).fit(x).net_.module_
     many = np.tile(x, (50, 1))
-    seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
-    seen[:, :quiet] = many[:, :quiet]
-    return Noise(*(values.mean(axis=0) for values in (seen, seen**2, many * seen)))
+
+    def at(level):
+        module.levels = (level, level)
+        seen = module.corrupt(torch.tensor(many, dtype=torch.float32)).double().numpy()
+        seen[:, :quiet] = many[:, :quiet]
+        return [values.mean(axis=0) for values in (seen, seen**2, many * seen)]
+
+    if len(levels) == 1:
+        return Noise(*at(*levels))
+    return Noise(*np.stack([at(level) for level in levels], axis=1))
 
 
 def assert_same(start, other):
@@ -80,7 +86,7 @@ def assert_same(start, other):
     k=st.integers(1, 8),
     kind=st.sampled_from(["global", "standard", None]),
     corruption=st.sampled_from(list(CORRUPTIONS)),
-    level=st.sampled_from([0.0, 0.3]),
+    levels=st.sampled_from([(0.0,), (0.3,), (0.1, 0.7), (0.0, 0.5, 1.0)]),
     quiet=st.integers(0, 3),
     n_constant=st.integers(0, 2),
     sparse=st.booleans(),
@@ -88,11 +94,11 @@ def assert_same(start, other):
 )
 @hypothesis.settings(max_examples=25)
 def test_a_denoiser_starts_in_the_span_of_rows_where_features_would_have_it(
-    n, d, k, kind, corruption, level, quiet, n_constant, sparse, seed
+    n, d, k, kind, corruption, levels, quiet, n_constant, sparse, seed
 ):
     rows = scaled(table(n, d, 4, seed, n_constant=n_constant, sparse=sparse), kind)
     hypothesis.assume(rows.scale.any())
-    noise = measured(rows, corruption, level, quiet)
+    noise = measured(rows, corruption, levels, quiet)
     k = min(k, n - 1, d)
     by_features = denoising_start_of(*covariance_of(rows), noise, k)
     assert_same(_in_the_span(rows.read(slice(None)), noise, k), by_features)

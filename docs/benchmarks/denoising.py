@@ -2,16 +2,17 @@
 
     python docs/benchmarks/denoising.py [--rows 20000] [--convolutional [--max-iter 40]]
 
-64 components, other parameters default; noise is Gaussian of standard deviation .5, clipped to [0, 1], or sets half of
-the pixels to zero. PCA is fitted to clean rows and projects noisy ones, with the number of components that is best on
-the test images. Ridge regression from noisy to clean rows, of full rank, is the best linear denoiser. The peak
-signal-to-noise ratio is 10 log10(1 / mean squared error), over all pixels of the 10,000 test images.
+64 components, other parameters default; noise is Gaussian of standard deviation .5 in all pixels, clipped to [0, 1],
+or sets half of the pixels to zero. PCA is fitted to clean rows and projects noisy ones, with the number of components
+that is best on the test images. Ridge regression from noisy to clean rows, of full rank, is the best linear denoiser.
+The peak signal-to-noise ratio is 10 log10(1 / mean squared error), over all pixels of the 10,000 test images.
 """
 
 import argparse
 import time
 
 import numpy as np
+import torch
 from _fashion_mnist import load
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
@@ -22,6 +23,12 @@ from skae.architectures import Convolutional
 NOISES = {
     "gaussian": lambda X, rng: np.clip(X + 0.5 * rng.standard_normal(X.shape, dtype=np.float32), 0, 1),
     "masking": lambda X, rng: np.where(rng.random(X.shape, dtype=np.float32) < 0.5, np.float32(0), X),
+}
+
+
+DRAWN = {
+    "gaussian": {"corruption": lambda rows: torch.clamp(rows + 0.5 * torch.randn(rows.shape), 0, 1)},
+    "masking": {"corruption": "masking", "corruption_level": 0.5},
 }
 
 
@@ -53,9 +60,7 @@ def main():
         print(f"{name}: noisy {psnr(test, noisy):.2f}, PCA {by_pca:.2f}, ridge {by_ridge:.2f}", flush=True)
         for network, parameters in networks.items():
             start = time.perf_counter()
-            denoiser = DenoisingAutoencoder(corruption=name, corruption_level=0.5, random_state=0, **parameters).fit(
-                clean
-            )
+            denoiser = DenoisingAutoencoder(random_state=0, **DRAWN[name], **parameters).fit(clean)
             seconds = time.perf_counter() - start
             by_us = psnr(test, denoiser.reconstruct(noisy))
             print(

@@ -24,7 +24,7 @@ NOISES = {
     "normal, 4": lambda X, rng: X + 4 * rng.standard_normal(X.shape),
     "half lost": lambda X, rng: np.where(rng.random(X.shape) < 0.5, 0, X),
 }
-DRAWN = {"corruption": "gaussian", "corruption_level": 1.0}
+DRAWN = {"corruption": "gaussian", "corruption_level": 0.25}
 K = 32
 
 
