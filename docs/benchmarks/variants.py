@@ -11,9 +11,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the seconds of both are of one thread
 
-PARTS = (
-    "convolutional",
-)
+PARTS = ("convolutional",)
 
 
 def main():
