@@ -14,6 +14,7 @@ from skae._parameters import (
     NetworkParameters,
     Parameters,
 )
+from skae._typing import Downsampling
 from skae.architectures import Convolutional
 
 
@@ -24,6 +25,7 @@ class ConvolutionalParameters(Parameters):
     channels: Sequence[int] = (32, 64)
     kernel_size: int = 3
     dense_code: bool = True
+    downsampling: Downsampling = "stride"
 
     _parameter_constraints: ClassVar[Constraints] = Convolutional._parameter_constraints
 
@@ -61,6 +63,10 @@ class ConvolutionalAutoencoder(
     dense_code : bool, default=True
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
         as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
+
+    downsampling : {"stride", "max_pool"}, default="stride"
+        What halves height and width. "stride" is a convolution that moves by two pixels, and back a transposed one.
+        "max_pool" is pooling of 2 x 2 after each convolution, and back upsampling before it: some three times as slow.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -239,7 +245,7 @@ class ConvolutionalAutoencoder(
 
     @property
     def _architecture(self):
-        return Convolutional(self.image_shape, self.channels, self.kernel_size, self.dense_code)
+        return Convolutional(self.image_shape, self.channels, self.kernel_size, self.dense_code, self.downsampling)
 
     @property
     def image_shape_(self) -> tuple[int, ...]:

@@ -22,8 +22,9 @@ from torch import nn
 from skae._constraints import Interval, StrOptions
 from skae._defaults import LEARNING_RATE
 from skae._doc_link import DocLinkMixin
-from skae._typing import Activation, Cell
+from skae._typing import Activation, Cell, Downsampling
 from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
+from skae.nn._convolution import LAYERS
 
 __all__ = ["Architecture", "Convolutional", "Recurrent"]
 
@@ -168,6 +169,10 @@ class Convolutional(Architecture):
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
         as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
 
+    downsampling : {"stride", "max_pool"}, default="stride"
+        What halves height and width. "stride" is a convolution that moves by two pixels, and back a transposed one.
+        "max_pool" is pooling of 2 x 2 after each convolution, and back upsampling before it: some three times as slow.
+
     See Also
     --------
     Recurrent : For rows that are sequences.
@@ -192,6 +197,7 @@ class Convolutional(Architecture):
         "channels": ["array-like"],
         "kernel_size": [Interval(Integral, 1, None, closed="left")],
         "dense_code": ["boolean"],
+        "downsampling": [StrOptions(set(LAYERS))],
     }
 
     def __init__(
@@ -200,11 +206,13 @@ class Convolutional(Architecture):
         channels: Sequence[int] = (32, 64),
         kernel_size: int = 3,
         dense_code: bool = True,
+        downsampling: Downsampling = "stride",
     ) -> None:
         self.image_shape = image_shape
         self.channels = channels
         self.kernel_size = kernel_size
         self.dense_code = dense_code
+        self.downsampling = downsampling
 
     def build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
         """Make a new encoder and a new decoder.
@@ -239,7 +247,8 @@ class Convolutional(Architecture):
         if not len(self.channels):
             raise ValueError("channels=() must hold at least one int of 1 or more.")
         channels = _sizes("channels", self.channels)
-        return convolution((*self.shape_of_row(n_features), 1)[:3], channels, self.kernel_size, activation)
+        shape = (*self.shape_of_row(n_features), 1)[:3]
+        return convolution(shape, channels, self.kernel_size, activation, self.downsampling)
 
     def shape_of_row(self, n_features: int) -> tuple[int, ...]:
         """Return `image_shape`, or what it is taken for if it is None.
