@@ -147,7 +147,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
 
 
 class Convolutional(Architecture):
-    """Convolutions for rows that are images: down by convolution and pooling, up by upsampling and convolution.
+    """Convolutions for rows that are images, of strides or with pooling, and their mirror.
 
     Maps of the encoder shrink by half from layer to layer, and those of the decoder grow to the same sizes, to the
     pixel.
