@@ -70,8 +70,8 @@ class ConvolutionalAutoencoder(
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
-        and half of that. With `()` there are none, and the networks are linear.
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.

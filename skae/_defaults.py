@@ -3,6 +3,7 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
+WIDEST_LAYER = 512
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
@@ -14,9 +15,13 @@ LEAST_AFFORDABLE_EPOCHS = 5
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 
-def auto_hidden_layer_sizes(n_rows, n_features):
-    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it."""
-    width = int(np.clip(min(4 * n_features, n_rows // 2), 64, 512))
+def auto_hidden_layer_sizes(n_rows, n_features, architecture=None):
+    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it.
+
+    The most may be another number, which the architecture says.
+    """
+    most = WIDEST_LAYER if architecture is None else architecture.widest_layer
+    width = int(np.clip(min(4 * n_features, n_rows // 2), min(64, most), most))
     return (width, width // 2)
 
 

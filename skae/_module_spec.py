@@ -43,7 +43,7 @@ class ModuleSpecMixin:
 
     def _hidden_layers(self, n_rows, n_features):
         given = self._given_layers
-        return auto_hidden_layer_sizes(n_rows, n_features) if given is None else given
+        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture) if given is None else given
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
