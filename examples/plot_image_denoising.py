@@ -69,8 +69,8 @@ restored = {"blurred": max(blurred, key=psnr), "PCA": max(projected, key=psnr)}
 # ``max_iter=1`` leaves it. By default there are two dense layers beside it.
 #
 # The encoder of the convolutional one, :class:`~skae.architectures.Convolutional`, is two convolutions of 3 x 3 pixels
-# with 32 and 64 channels, each followed by pooling of 2 x 2; the decoder mirrors it with upsampling and convolutions. A
-# dense layer and the code of 64 numbers lie in between.
+# with 32 and 64 channels, which move by two pixels; the decoder mirrors it with transposed ones. Dense layers and the
+# code of 64 numbers lie in between.
 
 
 def strike(rows):
@@ -85,8 +85,6 @@ denoisers = {
     "convolutional": DenoisingAutoencoder(
         64,
         architecture=Convolutional(image_shape=(SIDE, SIDE, 3), channels=(32, 64)),
-        hidden_layer_sizes=(256,),
-        batch_size=64,
         max_iter=6,
         **noise,
     ),
@@ -101,7 +99,8 @@ for name, image in {"noisy": noisy, **restored}.items():
 # All three are above PCA, for they know what noise to expect. The dense one gains most over the linear denoiser it
 # starts at. The convolutional one is no better than that after six epochs: in patches as small as these, dense layers
 # see all there is to see, and convolutions take many epochs and images before they are ahead. Neither brings back the
-# finest lines or all of the red.
+# finest lines or all of the red. Where content moves about in larger images, convolutions are ahead:
+# :ref:`sphx_glr_auto_examples_plot_moving_strokes.py`.
 #
 # The photographs
 # ---------------

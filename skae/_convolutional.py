@@ -14,6 +14,7 @@ from skae._parameters import (
     NetworkParameters,
     Parameters,
 )
+from skae._typing import Downsampling
 from skae.architectures import Convolutional
 
 
@@ -24,6 +25,7 @@ class ConvolutionalParameters(Parameters):
     channels: Sequence[int] = (32, 64)
     kernel_size: int = 3
     dense_code: bool = True
+    downsampling: Downsampling = "stride"
 
     _parameter_constraints: ClassVar[Constraints] = Convolutional._parameter_constraints
 
@@ -62,10 +64,14 @@ class ConvolutionalAutoencoder(
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
         as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
 
+    downsampling : {"stride", "max_pool"}, default="stride"
+        What halves height and width. "stride" is a convolution that moves by two pixels, and back a transposed one.
+        "max_pool" is pooling of 2 x 2 after each convolution, and back upsampling before it: some three times as slow.
+
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
-        and half of that. With `()` there are none, and the networks are linear.
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -99,11 +105,12 @@ class ConvolutionalAutoencoder(
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser, where
-        that is fewer, but 9 at least.
+        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
@@ -239,7 +246,7 @@ class ConvolutionalAutoencoder(
 
     @property
     def _architecture(self):
-        return Convolutional(self.image_shape, self.channels, self.kernel_size, self.dense_code)
+        return Convolutional(self.image_shape, self.channels, self.kernel_size, self.dense_code, self.downsampling)
 
     @property
     def image_shape_(self) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
+WIDEST_LAYER = 512
+LARGEST_BATCH = 256
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
@@ -15,15 +17,20 @@ LEAST_AFFORDABLE_EPOCHS = 5
 MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
 
 
-def auto_hidden_layer_sizes(n_rows, n_features):
-    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it."""
-    width = int(np.clip(min(4 * n_features, n_rows // 2), 64, 512))
+def auto_hidden_layer_sizes(n_rows, n_features, architecture=None):
+    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it.
+
+    The most may be another number, which the architecture says.
+    """
+    most = WIDEST_LAYER if architecture is None else architecture.widest_layer
+    width = int(np.clip(min(4 * n_features, n_rows // 2), min(64, most), most))
     return (width, width // 2)
 
 
-def auto_batch_size(n_rows):
-    """An eighth of the rows, from 64 to 256."""
-    return int(np.clip(n_rows // 8, 64, 256))
+def auto_batch_size(n_rows, architecture=None):
+    """An eighth of the rows, from 64 to 256, or to what the architecture asks for."""
+    most = LARGEST_BATCH if architecture is None else architecture.largest_batch
+    return int(np.clip(n_rows // 8, min(64, most), most))
 
 
 def auto_stream_batch_size(n_rows):
@@ -36,13 +43,14 @@ def auto_learning_rate(architecture):
     return LEARNING_RATE if architecture is None else architecture.learning_rate
 
 
-def auto_max_iter(n_rows, batch_size):
+def auto_max_iter(n_rows, batch_size, architecture=None):
     """40 epochs; of few rows as many as show 12,800 rows, of many as few as make 400 steps, but 9 at least.
 
-    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on.
+    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps.
     """
+    most_steps = MOST_STEPS if architecture is None else architecture.most_steps
     n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), EPOCHS, MOST_EPOCHS))
-    return max(LEAST_EPOCHS, min(n_epochs, round(MOST_STEPS * batch_size / n_rows)))
+    return max(LEAST_EPOCHS, min(n_epochs, round(most_steps * batch_size / n_rows)))
 
 
 def prefix_sizes(n_components):

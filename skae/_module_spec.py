@@ -43,7 +43,7 @@ class ModuleSpecMixin:
 
     def _hidden_layers(self, n_rows, n_features):
         given = self._given_layers
-        return auto_hidden_layer_sizes(n_rows, n_features) if given is None else given
+        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture) if given is None else given
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
@@ -114,10 +114,11 @@ class ModuleSpecMixin:
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
-        batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        batch_size = auto_batch_size(n_rows, self._architecture) if self.batch_size == "auto" else self.batch_size
+        n_epochs = auto_max_iter(n_rows, batch_size, self._architecture)
         rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
-            "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
+            "max_iter": n_epochs if self.max_iter == "auto" else self.max_iter,
             "batch_size": batch_size,
             "learning_rate": rate,
             "weight_decay": self.weight_decay,

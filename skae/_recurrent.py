@@ -64,8 +64,8 @@ class LSTMAutoencoder(
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512;
-        and half of that. With `()` there are none, and the networks are linear.
+        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -99,11 +99,12 @@ class LSTMAutoencoder(
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser, where
-        that is fewer, but 9 at least.
+        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The

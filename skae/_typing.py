@@ -22,6 +22,7 @@ Loss: TypeAlias = Literal["squared_error", "absolute_error", "huber", "binary_cr
 Scale: TypeAlias = Literal["global", "standard"] | None
 Init: TypeAlias = Literal["pca", "random"]
 Cell: TypeAlias = Literal["lstm", "gru"]
+Downsampling: TypeAlias = Literal["stride", "max_pool"]
 Auto: TypeAlias = Literal["auto"]
 CodeSize: TypeAlias = int | float | Literal["mle"] | None
 LayerSizes: TypeAlias = Auto | int | Sequence[int] | NDArray[np.integer]

@@ -22,16 +22,66 @@ def test_any_number_of_features(architecture, n_features):
     assert fitted.reconstruct(X).shape == X.shape
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (7, 5, 3), (1, 12), (9, 1, 2), (8, 8, 1)])
+@pytest.mark.parametrize("shape", [(5, 7), (7, 5, 3), (1, 12), (9, 1, 2), (8, 8, 1), (6, 4, 3)])
 @pytest.mark.parametrize("channels", [(2,), (2, 3, 4), [3, 2]])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_images_of_any_shape(shape, channels, kernel_size):
-    architecture = Convolutional(shape, channels=channels, kernel_size=kernel_size)
+@pytest.mark.parametrize("downsampling", ["stride", "max_pool"])
+def test_images_of_any_shape(shape, channels, kernel_size, downsampling):
+    architecture = Convolutional(shape, channels, kernel_size, downsampling=downsampling)
     n_features = int(np.prod(shape))
     encoder, decoder, width = architecture.checked_build(n_features, "relu")
+    height, breadth = (-(-size // 2 ** len(channels)) for size in shape[:2])
+    assert width == channels[-1] * height * breadth
     x = torch.randn(3, n_features)
     assert encoder(x).shape == (3, width)
     assert decoder(encoder(x)).shape == x.shape
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 1), (7, 6, 3), (1, 12, 1)])
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_strides_skip_no_pixel(shape, kernel_size):
+    n_features = int(np.prod(shape))
+    encoder, decoder, width = Convolutional(shape, (2, 3), kernel_size).checked_build(n_features, "identity")
+    read = torch.func.jacrev(lambda x: encoder(x[None]).sum())(torch.zeros(n_features))
+    written = torch.func.jacrev(lambda features: decoder(features[None])[0])(torch.zeros(width))
+    assert read.abs().min() > 0
+    assert written.abs().amax(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
+def test_a_stride_computes_the_pixels_that_are_kept(shape):
+    """An independent oracle: a convolution of all pixels, of which every other is kept; and its transpose."""
+    n_features = int(np.prod(shape))
+    encoder, decoder, width = Convolutional(shape, (4,)).checked_build(n_features, "identity")
+    (down,) = (layer for layer in encoder if isinstance(layer, nn.Conv2d))
+    (up,) = (layer for layer in decoder if isinstance(layer, nn.ConvTranspose2d))
+    x = torch.randn(2, n_features)
+    maps = x.reshape(2, *shape).permute(0, 3, 1, 2)
+    kept = nn.functional.conv2d(maps, down.weight, down.bias, padding=1)[:, :, ::2, ::2]
+    torch.testing.assert_close(encoder(x), kept.flatten(1))
+    with torch.no_grad():
+        up.weight.copy_(down.weight)
+        up.bias.zero_()
+        down.bias.zero_()
+    features = torch.randn(2, width)
+    torch.testing.assert_close((encoder(x) * features).sum(), (x * decoder(features)).sum(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
+def test_pooling_takes_the_greatest_of_four_pixels(shape):
+    n_features = int(np.prod(shape))
+    architecture = Convolutional(shape, (4,), downsampling="max_pool")
+    encoder, decoder, width = architecture.checked_build(n_features, "identity")
+    down, up = (next(each for each in half if isinstance(each, nn.Conv2d)) for half in (encoder, decoder))
+    x = torch.randn(2, n_features)
+    maps = down(x.reshape(2, *shape).permute(0, 3, 1, 2))
+    rows, columns = (range(0, size, 2) for size in shape[:2])
+    greatest = [maps[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for i in rows for j in columns]
+    torch.testing.assert_close(encoder(x), torch.stack(greatest, dim=2).flatten(1))
+    features = torch.randn(2, width)
+    small = features.reshape(2, 4, len(rows), len(columns))
+    large = nn.functional.interpolate(small, shape[:2])
+    torch.testing.assert_close(decoder(features), up(large).permute(0, 2, 3, 1).flatten(1))
 
 
 def test_channels_come_last():
@@ -55,7 +105,11 @@ def test_sequences_are_read_step_by_step():
     assert decoder(encoder(x)).shape == (3, 10)
 
 
-@pytest.mark.parametrize("architecture", [Convolutional(channels=(3,)), Recurrent(hidden_size=3)], ids=str)
+@pytest.mark.parametrize(
+    "architecture",
+    [Convolutional(channels=(3,)), Convolutional(channels=(3,), downsampling="max_pool"), Recurrent(hidden_size=3)],
+    ids=str,
+)
 @pytest.mark.parametrize("ordered", [False, True])
 def test_training_starts_at_pca(architecture, ordered, digits):
     fitted = Autoencoder(4, architecture=architecture, learning_rate=1e-30, ordered=ordered, **QUICK).fit(digits)
@@ -66,8 +120,9 @@ def test_training_starts_at_pca(architecture, ordered, digits):
 
 
 def test_flat_parameters_are_those_of_the_architecture(digits):
-    flat = ConvolutionalAutoencoder(3, channels=(2,), kernel_size=5, **QUICK).fit(digits)
-    nested = Autoencoder(3, architecture=Convolutional(channels=(2,), kernel_size=5), **QUICK).fit(digits)
+    own = {"channels": (2,), "kernel_size": 5, "downsampling": "max_pool"}
+    flat = ConvolutionalAutoencoder(3, **own, **QUICK).fit(digits)
+    nested = Autoencoder(3, architecture=Convolutional(**own), **QUICK).fit(digits)
     np.testing.assert_array_equal(flat.transform(digits), nested.transform(digits))
     flat = LSTMAutoencoder(3, hidden_size=2, cell="gru", **QUICK).fit(digits)
     nested = Autoencoder(3, architecture=Recurrent(hidden_size=2, cell="gru"), **QUICK).fit(digits)
@@ -94,8 +149,10 @@ def test_the_fit_does_not_change_with_the_object(digits):
         fitted.partial_fit(digits)
 
 
-def test_a_map_as_the_code(digits):
-    fitted = ConvolutionalAutoencoder(None, channels=(2, 4), dense_code=False, max_iter=2, random_state=0).fit(digits)
+@pytest.mark.parametrize("downsampling", ["stride", "max_pool"])
+def test_a_map_as_the_code(downsampling, digits):
+    small = {"channels": (2, 4), "dense_code": False, "downsampling": downsampling, "max_iter": 2, "random_state": 0}
+    fitted = ConvolutionalAutoencoder(None, **small).fit(digits)
     assert fitted.n_components_ == fitted.transform(digits).shape[1] == 2 * 2 * 4
     assert not [m for m in fitted.net_.module_.encoder.nonlinear.modules() if isinstance(m, nn.Linear)]
     assert ConvolutionalAutoencoder(16, channels=(2, 4), dense_code=False, max_iter=2).fit(digits).n_components_ == 16
@@ -139,6 +196,7 @@ def test_ones_own(digits):
         (Convolutional((8, 8.0)), r"must hold ints of 1 or more, got 8.0"),
         (Convolutional(kernel_size=4), r"kernel_size=4 must be odd"),
         (Convolutional(kernel_size=0), r"'kernel_size' parameter"),
+        (Convolutional(downsampling="pool"), r"'downsampling' parameter of Convolutional must be a str among"),
         (Convolutional(channels=()), r"channels=\(\) must hold at least one"),
         (Convolutional(channels=(4, True)), r"channels=\(4, True\) must hold ints"),
         (Recurrent((7, 9)), r"sequence_shape=\(7, 9\) has 63 cells, but X has 64 features"),

@@ -55,6 +55,7 @@ OWN = {
         "channels": ((2,), (2, 3)),
         "kernel_size": (3, 5),
         "dense_code": (True, None),
+        "downsampling": ("stride", "max_pool"),
     },
     LSTMAutoencoder: {
         "sequence_shape": (None, (16, 4)),

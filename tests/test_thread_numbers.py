@@ -88,9 +88,12 @@ def test_the_work_of_a_row():
     assert dense._work == 50 * 36
     assert Autoencoder(3, hidden_layer_sizes=()).fit(X)._work == 3 * 36
     assert VariationalAutoencoder(3, **FEW).fit(X)._work == 16 * 36
-    maps = ConvolutionalAutoencoder(2, channels=(3, 5), max_iter=1, hidden_layer_sizes=4).fit(X)
+    small = {"channels": (3, 5), "max_iter": 1, "hidden_layer_sizes": 4}
+    maps = ConvolutionalAutoencoder(2, downsampling="max_pool", **small).fit(X)
     # of a 6 x 6 image: 3 maps of 6 x 6, 5 of 3 x 3; back from 5 maps, 3 of 3 x 3, and from 3 maps one of 6 x 6
     assert maps._work == max(36 * 3 * 9, 9 * 5 * 3 * 9, 36 * 3 * 9, 45 * 4)
+    # 3 maps of 3 x 3, 5 of 2 x 2; back from 5 maps of 2 x 2, and from 3 of 3 x 3; weights of the layers next to them
+    assert ConvolutionalAutoencoder(2, **small).fit(X)._work == max(9 * 3 * 9, 4 * 5 * 3 * 9, 4 * 5 * 3 * 9, 20 * 4)
     assert work_of_a_row(torch.nn.Identity(), 3) == 0
 
 

@@ -12,7 +12,7 @@ from skae._training.callbacks import OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
 from skae._training.net import AutoencoderNet
 from skae._training.selection import lower_confidence_bound, significant_improvement
-from skae.architectures import Convolutional
+from skae.architectures import Convolutional, Recurrent
 from skae.nn import AutoencoderModule
 
 # Batches -------------------------------------------------------------------------------------------------------------
@@ -62,6 +62,11 @@ def test_auto_widths():
     assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
     assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
+    assert auto_batch_size(5000, Convolutional()) == 64
+    assert auto_batch_size(100, Convolutional()) == 64
+    assert auto_max_iter(2500, 64, Convolutional()) == auto_max_iter(2500, 256) == 40
+    assert auto_hidden_layer_sizes(5000, 784, Recurrent()) == (512, 256)
+    assert auto_hidden_layer_sizes(5000, 784, Convolutional()) == (256, 128)
 
 
 # Choosing ------------------------------------------------------------------------------------------------------------

@@ -179,13 +179,14 @@ def test_work_counts_each_use_of_a_weight():
 
 def rows_seen_by_convolutions(monkeypatch, estimator, X):
     """The most images that any convolution takes at once in a fit and what follows, and whether gradients are kept."""
-    seen, forward = [], torch.nn.Conv2d.forward
+    seen = []
+    for layer_class in (torch.nn.Conv2d, torch.nn.ConvTranspose2d):
 
-    def counted(layer, x):
-        seen.append((len(x), torch.is_grad_enabled()))
-        return forward(layer, x)
+        def counted(layer, x, forward=layer_class.forward):
+            seen.append((len(x), torch.is_grad_enabled()))
+            return forward(layer, x)
 
-    monkeypatch.setattr(torch.nn.Conv2d, "forward", counted)
+        monkeypatch.setattr(layer_class, "forward", counted)
     estimator.fit(X).reconstruct(X)
     return {trains: max(n for n, grad in seen if grad == trains) for trains in (True, False)}
 
@@ -198,17 +199,18 @@ ARCHITECTURE = Convolutional((8, 10), (4,))
     "estimator",
     [
         ConvolutionalAutoencoder(2, image_shape=(8, 10), channels=(4,), **SMALL_NET),
+        ConvolutionalAutoencoder(2, image_shape=(8, 10), channels=(1,), downsampling="max_pool", **SMALL_NET),
         ConvolutionalAutoencoder(2, image_shape=(8, 10), channels=(4,), ordered=True, cv=2, **SMALL_NET),
         DenoisingAutoencoder(2, architecture=ARCHITECTURE, **SMALL_NET),
         VariationalAutoencoder(2, architecture=ARCHITECTURE, **SMALL_NET),
     ],
-    ids=["plain", "folds", "denoising", "variational"],
+    ids=["plain", "pooled", "folds", "denoising", "variational"],
 )
 def test_large_images_are_computed_a_few_at_a_time(monkeypatch, estimator):
     X = table(60, 80, 4, 0)
     assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small ones in whole batches
-    monkeypatch.setattr(_convolution, "LARGE_MAPS", 4 * 80)
-    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 5 * 4 * 80)
+    monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
+    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 5 * 80)
     assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) <= 5
 
 
@@ -217,8 +219,8 @@ def test_parts_of_a_batch_add_up_to_the_batch(monkeypatch, estimator_class):
     X = table(60, 80, 4, 0)
     estimator = estimator_class(5, architecture=ARCHITECTURE, **SMALL_NET)
     whole = estimator.fit(X).loss_curve_, estimator.transform(X)
-    monkeypatch.setattr(_convolution, "LARGE_MAPS", 4 * 80)
-    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 7 * 4 * 80)
+    monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
+    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 7 * 80)
     in_parts = estimator.fit(X).loss_curve_, estimator.transform(X)
     for values, expected in zip(in_parts, whole, strict=True):
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
@@ -228,8 +230,9 @@ def test_ordinary_images_are_computed_in_whole_batches():
     for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3)):
         encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu")
         assert encoder.rows_at_once is decoder.rows_at_once is None
-    encoder, decoder, _ = convolution((40, 100, 1), (32, 64), 3, "gelu")
-    assert encoder.rows_at_once == decoder.rows_at_once == 6
+    for shape, downsampling in (((80, 200, 1), "stride"), ((40, 100, 1), "max_pool")):
+        encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu", downsampling)
+        assert encoder.rows_at_once == decoder.rows_at_once == 6
 
 
 def test_a_wide_stack_learns_the_more_slowly():

@@ -99,7 +99,7 @@ class StridedNet(nn.Module):
 
 
 class PooledNet(nn.Module):
-    """The same with pooling and upsampling, as `ConvolutionalAutoencoder` has them."""
+    """The same with pooling and upsampling, as `downsampling="max_pool"` has them."""
 
     def __init__(self, channels=(64, 32, 16), k=16):
         super().__init__()
@@ -380,7 +380,7 @@ def images(device, short):
     """Print epochs of convolutions and LSTMs."""
     X = made_up(400 if short else 6000, 784, 16)
     m = 1 if short else 2
-    conv = skae.ConvolutionalAutoencoder(16, channels=(64, 32, 16), random_state=0)
+    conv = skae.ConvolutionalAutoencoder(16, channels=(64, 32, 16), downsampling="max_pool", random_state=0)
     compare("convolutions 64-32-16, strided by hand", conv, StridedNet, X, device, 128, m)
     compare("convolutions 64-32-16, pooled by hand", conv, PooledNet, X, device, 128, m, ["float32"])
     lstm = skae.LSTMAutoencoder(16, hidden_size=64, sequence_shape=(28, 28), random_state=0)

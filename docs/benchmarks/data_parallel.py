@@ -135,7 +135,11 @@ def times(rank, folder):
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((16384, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))
     nets = {  # name: rows, batch size, the rest
-        "convolutional, batches of 256": (2048, 256, {"architecture": Convolutional()}),
+        "convolutional and pooled, batches of 256": (
+            2048,
+            256,
+            {"architecture": Convolutional(downsampling="max_pool")},
+        ),
         "784-2048-1024-64, batches of 4,096": (16384, 4096, {"hidden_layer_sizes": (2048, 1024)}),
         "784-2048-1024-64, batches of 1,024": (8192, 1024, {"hidden_layer_sizes": (2048, 1024)}),
         "784-256-128-64, batches of 256": (8192, 256, {"hidden_layer_sizes": (256, 128)}),

@@ -1,0 +1,135 @@
+"""ConvolutionalAutoencoder, by default, against the strided net of `_practitioner.py`, the dense one, and PCA.
+
+Seconds an epoch are of 2,500 images of Fashion-MNIST and 16 components, our fits and epochs by hand in turns. They are
+those of a fit with six epochs less one with two, by four; and those of the fit with six, by six, which has also what
+comes before and after.
+
+R² is that of the reconstruction of test images, with 16 components (8 for the digits), after the seconds of a fit by
+default. The sets: Fashion-MNIST, the digits of 8 x 8 pixels, and two that are drawn on black in 28 x 28: up to three
+discs anywhere, and curves of ten kinds, each bent and moved at random.
+"""
+
+import time
+
+import numpy as np
+import torch
+from _fashion_mnist import load
+from _practitioner import Convolutional, train
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+
+from skae import Autoencoder, ConvolutionalAutoencoder
+
+SIDE, N_TEST = 28, 2000
+
+
+def discs(n, seed):
+    """Draw one to three discs with soft edges, (n, 784)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    images = np.zeros((n, SIDE, SIDE), dtype=np.float32)
+    n_discs = rng.integers(1, 4, size=n)
+    for i in range(3):
+        centers, radii = rng.uniform(4, SIDE - 4, size=(2, n, 1, 1)), rng.uniform(2, 5, size=(n, 1, 1))
+        disc = np.clip(radii + 0.5 - np.hypot(y - centers[0], x - centers[1]), 0, 1)
+        images = np.maximum(images, np.where((i < n_discs)[:, None, None], disc, 0))
+    return images.reshape(n, -1).astype(np.float32)
+
+
+def strokes(n, seed):
+    """Draw curves through four points, which are those of one of ten kinds, jittered and moved, (n, 784)."""
+    rng, kinds = np.random.default_rng(seed), np.random.default_rng(0).uniform(7, SIDE - 7, size=(10, 4, 2))
+    points = kinds[rng.integers(10, size=n)] + rng.normal(scale=1.2, size=(n, 4, 2)) + rng.normal(size=(n, 1, 2))
+    t = np.linspace(0, 1, 40)[:, None]
+    bernstein = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+    curves = 1.4 * (bernstein @ points - SIDE / 2) + SIDE / 2  # (n, 40, 2)
+    grid = np.arange(SIDE)
+    images = np.zeros((n, SIDE, SIDE), dtype=np.float32)
+    for step in range(len(t)):
+        y, x = (grid - curves[:, step, [i]] for i in range(2))  # (n, 28)
+        distance = np.sqrt(np.square(y)[:, :, None] + np.square(x)[:, None])
+        np.maximum(images, np.clip(1.9 - distance, 0, 1), out=images)
+    return images.reshape(n, -1)
+
+
+def fashion(n, seed):
+    """Return images of the training set, others for each seed."""
+    X = load("train")
+    return X[np.random.default_rng(seed).permutation(len(X))[:n]]
+
+
+def small_digits(n, seed):
+    """Return digits of 8 x 8 pixels."""
+    X = (load_digits().data / 16).astype(np.float32)
+    return X[np.random.default_rng(seed).permutation(len(X))[:n]]
+
+
+SETS = {  # side, components, rows that are fitted, what draws them
+    "Fashion-MNIST, 2,500": (28, 16, 2500, fashion),
+    "Fashion-MNIST, 10,000": (28, 16, 10_000, fashion),
+    "digits, 1,300": (8, 8, 1300, small_digits),
+    "discs, 2,500": (28, 16, 2500, discs),
+    "strokes, 2,500": (28, 16, 2500, strokes),
+}
+
+
+def r2(X, X_hat):
+    """R² of reconstructions, over all pixels."""
+    return 1 - np.square(X - X_hat, dtype=np.float64).sum() / np.square(X - X.mean(axis=0), dtype=np.float64).sum()
+
+
+def timed_fit(estimator, X):
+    """Fit, and return the seconds too."""
+    start = time.perf_counter()
+    fitted = estimator.fit(X)
+    return fitted, time.perf_counter() - start
+
+
+def seconds_an_epoch(n_rounds=3):
+    """Return ours, ours with all that a fit does, and those by hand: the least of some rounds."""
+    X = load("train")[:2500]
+    rounds = []
+    for _ in range(n_rounds):
+        few, many = (
+            timed_fit(ConvolutionalAutoencoder(16, max_iter=n, early_stopping=False, random_state=0), X)[1]
+            for n in (2, 6)
+        )
+        hand = train(lambda: Convolutional(SIDE, 16), X[:2000], X[2000:], seconds=(many - few) / 2)
+        rounds.append(((many - few) / 4, many / 6, hand.seconds / hand.n_epochs))
+    return np.min(rounds, axis=0)
+
+
+def main(seeds):
+    """Print seconds an epoch, and R² at equal seconds for each set."""
+    ours, whole, by_hand = seconds_an_epoch()
+    print(
+        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), by hand {by_hand:.2f}: "
+        f"{ours / by_hand:.1f} ({whole / by_hand:.1f}) times",
+        flush=True,
+    )
+    print("  R² of test images            convolutional   by hand     dense       PCA   seconds (dense)", flush=True)
+    for name, (side, k, n_rows, draw) in SETS.items():
+        scores, seconds = [], []
+        for seed in seeds:
+            X = draw(n_rows + N_TEST, seed)
+            X, X_test = X[:n_rows], X[n_rows:]
+            ours, taken = timed_fit(ConvolutionalAutoencoder(k, random_state=seed), X)
+            dense, of_dense = timed_fit(Autoencoder(k, random_state=seed), X)
+            pca = PCA(k, random_state=seed).fit(X)
+            n_held_out = min(len(X) // 5, 1000)
+            hand = train(
+                lambda: Convolutional(side, k),  # noqa: B023 - called at once
+                X[n_held_out:],
+                X[:n_held_out],
+                seconds=taken,
+                seed=seed,
+            )
+            with torch.no_grad():
+                by_hand = hand.module(torch.as_tensor(X_test)).numpy()
+            others = ours.reconstruct(X_test), by_hand, dense.reconstruct(X_test)
+            scores.append([r2(X_test, X_hat) for X_hat in (*others, pca.inverse_transform(pca.transform(X_test)))])
+            seconds.append((taken, of_dense))
+        pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
+        columns = (f"{mean:.3f}±{spread:.3f}" for mean, spread in pairs)
+        taken, of_dense = np.mean(seconds, axis=0)
+        print(f"  {name:24s}{'   '.join(columns)}   {taken:.0f} ({of_dense:.0f})", flush=True)
