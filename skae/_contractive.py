@@ -1,6 +1,6 @@
 """The contractive autoencoder: its code hardly moves where its rows move a little."""
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ from skae._array_api import in_kind
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
+from skae._pca import LEAST_UNIT, LinearStart, deviation_of
+from skae._training.distributed import mean_of_batch
 from skae._typing import (
     CodeSize,
     FloatArray,
@@ -18,30 +20,36 @@ from skae._typing import (
     typed,
 )
 from skae.base import BaseAutoencoder
-from skae.nn import AutoencoderModule, LinearPlus
+from skae.nn import AutoencoderModule
 from skae.nn._module import placed
+
+NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
+LEAST_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
 
 
 class ContractiveModule(AutoencoderModule):
-    """An `AutoencoderModule` with the squared Frobenius norm of its encoder's Jacobian as a penalty.
+    """An `AutoencoderModule` whose penalty is what noise adds to its code, as a share of the code's own variance.
 
     Parameters
     ----------
-    alpha : float
+    noise : float
+        Variance of the noise, of each feature.
 
     method : {"layer", "exact", "estimate"}
         "layer" is exact too, for an encoder that is one layer.
 
     unit : float
         What a unit of a scaled row is worth in the units of `axes`.
+
+    spread : float
+        Total variance of the scaled rows.
     """
 
-    penalizes_rows = True
     supports_batching = False  # it differentiates by itself
 
-    def __init__(self, *args, alpha, method, unit, **kwargs):
+    def __init__(self, *args, noise, method, unit, spread, **kwargs):
         super().__init__(*args, **kwargs)
-        self.alpha, self.method, self.unit = alpha, method, unit
+        self.noise, self.method, self.unit, self.spread = noise, method, unit, spread
         self.activation = nn.Identity()
         if method == "layer" and isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:
             self.encoder, self.activation = self.encoder  # what the code is differentiated by comes between the two
@@ -66,10 +74,21 @@ class ContractiveModule(AutoencoderModule):
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
     def penalty(self, seen, encoding, code):
-        """Return the contraction, weighed by alpha."""
-        has_graph = encoding.requires_grad
-        contraction = self._of_code(seen, encoding, code, self.method) if has_graph else self.contraction(seen)
-        return {"contraction": self.alpha * contraction}
+        """Return the contraction, in units of the rows' variance, weighed by that of the noise.
+
+        What the code varies by is measured in each batch: a code that shrinks gains nothing.
+        """
+        if not self.noise:
+            return {}
+        norm = self._of_code(seen, encoding, code, self.method) if encoding.requires_grad else self.contraction(seen)
+        return {"contraction": self.noise * self.spread / self._variance(code) * norm}
+
+    def _variance(self, code):
+        """Total variance of the codes of a batch, (n, k) -> (): of a single row, that of the start."""
+        code = code.to(torch.promote_types(code.dtype, torch.float32)) * self.lengths  # autocast may have made it coarse
+        usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
+        variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
+        return torch.where(variance > 0, variance + LEAST_SHARE * usual, usual)
 
     def contraction(self, x, method=None):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
@@ -92,18 +111,40 @@ class ContractiveModule(AutoencoderModule):
         units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
         return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
 
-    def after_step(self, progress):  # noqa: ARG002
-        """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
-        if not isinstance(self.decoder, LinearPlus):  # what starts at random has no linear map
-            return
-        weight = self.decoder.linear.weight  # (d, k)
-        with torch.no_grad():
-            weight.mul_((self.lengths / weight.norm(dim=0).clamp(min=1e-30)).clamp(max=1.0))
-
 
 def _gradient(output, x, weights, trains):
     """Vector-Jacobian product; without `trains` it keeps no graph of itself, which would only take memory."""
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
+
+
+@dataclass(frozen=True)
+class ShrunkenStart(LinearStart):
+    """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a row with noise.
+
+    Attributes
+    ----------
+    shrunk : ndarray of shape (n_components,)
+        What each score is multiplied by, which leaves their total variance. The decoder undoes it.
+    """
+
+    shrunk: np.ndarray = field(kw_only=True)
+
+    is_pca = False  # type: ignore[assignment]
+
+    @classmethod
+    def of_pca(cls, pca, noise):
+        """Shrink the scores as noise of this variance asks for, but none below what is shown with its digits."""
+        if not noise:
+            return pca
+        variance = np.square(pca.unit)
+        length = pca.unit * (variance / (variance + noise))
+        length = np.maximum(length, LEAST_UNIT * length.max())
+        return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
+
+    def axes(self, unit, whiten=False):
+        """`CodeAxes` that show the inner code as shrunken scores, when a scaled row is worth `unit` of X's."""
+        scale, mean, rotation, _ = super().axes(unit)
+        return scale * self.shrunk, mean, rotation, deviation_of(self.variance * np.square(self.shrunk * unit), whiten)
 
 
 class ContractiveParameters(Parameters):
@@ -337,7 +378,10 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
-        """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
+        """What noise adds to the code of each row, as a share of what codes vary by, exact whatever `contraction_method`.
+
+        It is the squared Frobenius norm of the encoder's Jacobian over the variance of the codes of the training data,
+        summed over components. PCA's is the number of components over the sum of their variances.
 
         Parameters
         ----------
@@ -346,8 +390,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
         Returns
         -------
-        norms : ndarray of shape (n_samples,)
-            Without unit: codes, before whitening, and rows are both scaled as they are inside.
+        shares : ndarray of shape (n_samples,)
+            For noise of variance one in each scaled feature, and codes before whitening.
         """
         rows = self._rows_of(X)
         module = self._modules[rows.dtype.name]
@@ -357,20 +401,25 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
             with self._own_torch(len(batch)), torch.no_grad():
                 x = module.scaler(torch.tensor(batch).to(device))
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
-        return np.concatenate(norms)
+        total, unit = self.explained_variance_.sum(), 1.0 if module.axes is None else module.unit
+        return np.concatenate(norms) * (unit**2 / total if total > 0 else 0.0)
 
-    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         one_layer = self._architecture is None and self._given_layers == ()
         method = "exact" if self.contraction_method == "exact" else "estimate"
-        return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
+        per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        return {
+            "noise": NOISE * self.alpha,
+            "method": "layer" if one_layer else method,
+            "unit": self._unit(scale),
+            "spread": float(statistics.variance @ np.square(per_unit)),
+        }
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
-        return self._shrunken(super().initial_solution(rows, spec, seed))
+        return ShrunkenStart.of_pca(super().initial_solution(rows, spec, seed), NOISE * self.alpha)
+
+    def _has_free_scale(self, blueprint):
+        return blueprint.linear
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
-        return self._shrunken(pca)
-
-    def _shrunken(self, start):
-        shrunk = start.variance / np.maximum(start.variance + self.alpha, np.finfo(float).tiny)
-        filters = start.components * shrunk[:, None]
-        return replace(start, filters=filters, variance=start.variance * np.square(shrunk))
+        return ShrunkenStart.of_pca(pca, NOISE * self.alpha)
