@@ -1,4 +1,4 @@
-"""The contractive autoencoder: its code hardly moves where its rows move a little."""
+"""The contractive autoencoder: small steps of its rows move its code by little of what it varies by."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -85,7 +85,8 @@ class ContractiveModule(AutoencoderModule):
 
     def _variance(self, code):
         """Total variance of the codes of a batch, (n, k) -> (): of a single row, that of the start."""
-        code = code.to(torch.promote_types(code.dtype, torch.float32)) * self.lengths  # autocast may have made it coarse
+        precise = torch.promote_types(code.dtype, torch.float32)  # than what autocast made of it
+        code = code.to(precise) * self.lengths
         usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
         variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
         return torch.where(variance > 0, variance + LEAST_SHARE * usual, usual)
@@ -150,27 +151,35 @@ class ShrunkenStart(LinearStart):
 class ContractiveParameters(Parameters):
     """The variant's own parameters."""
 
-    alpha: float = parameter(default=0.1, constraint=[NON_NEGATIVE])
+    alpha: float = parameter(default=1.0, constraint=[NON_NEGATIVE])
     contraction_method: Literal["auto", "exact", "estimate"] = parameter(
         default="auto", constraint=[StrOptions({"auto", "exact", "estimate"})]
     )
 
 
 class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
-    r"""Autoencoder whose codes hardly move where rows move a little.
+    r"""Autoencoder whose codes move little, for what they vary by, where rows move a little.
 
-    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
+    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_, over the codes' variance:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
-              + \alpha {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
+              + \frac{\alpha}{10} \, \frac{\operatorname{Var}(x)}{\operatorname{Var}(f(x))}
+              {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
-    Codes are measured as they are shown, and rows as they are scaled inside. To first order it is what Gaussian noise
-    of variance `alpha` would do: a contractive autoencoder is a denoising one without noise [2]_. Training starts at
-    the linear optimum, PCA whose components are shrunk by :math:`\lambda / (\lambda + \alpha)`, for a variance of
-    :math:`\lambda`.
+    Variances are summed over features or components, those of codes are of a batch, and rows are as they are scaled
+    inside. The ratio is, to first order, what Gaussian noise in the rows adds to the codes as a share of their variance.
+    Without that variance, a code that shrinks would meet the penalty, for a decoder whose weights are not the
+    encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is shared out:
+    with a larger `alpha` more of it goes to the components that noise moves least.
 
-    Choose it for codes that are smooth in the data, of which `contraction(X)` tells row by row how smooth. Choose
-    `DenoisingAutoencoder` where the noise is known, or large.
+    Training starts at PCA whose scores are weighed by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
+    :math:`\lambda`: the best linear guess of them from rows with noise of variance :math:`\alpha / 10`. The decoder
+    undoes the weights, so R² is PCA's. With `alpha=0` it is the plain autoencoder. As `alpha` grows without end the
+    components that noise moves most vanish and the reconstruction is lost. For linear networks the ratio comes down to
+    that of the first principal component alone.
+
+    Choose it for codes that keep their place when rows are a little noisy, for a classifier on them, and to see row by
+    row how far they move: `contraction(X)`. Choose `DenoisingAutoencoder` to give back clean rows of noisy ones.
 
     Parameters
     ----------
@@ -180,14 +189,14 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         reaches the share on held-out rows and is surely no worse there than PCA's. "mle" is PCA's number by Minka's
         rule, and None the lesser of `n_samples` and `n_features`.
 
-    alpha : float, default=0.1
-        Weight of the penalty. It is the variance of the noise against which codes are to hold, where scaled data have a
-        variance of one a feature.
+    alpha : float, default=1.0
+        Weight of the penalty. A tenth of it is the variance of the noise against which codes are to hold, where scaled
+        data have a variance of one a feature.
 
     contraction_method : {"auto", "exact", "estimate"}, default="auto"
         How the penalty is computed in training. "exact" is in closed form where the encoder is one layer, and else
         takes a backward pass for each component of the code. "estimate" takes one, with random signs, and is unbiased
-        [3]_. "auto" is exact for one layer and estimates elsewhere.
+        [2]_. "auto" is exact for one layer and estimates elsewhere.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -349,18 +358,17 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     See Also
     --------
     Autoencoder : Without the penalty.
-    DenoisingAutoencoder : Robust to noise by being shown it.
+    DenoisingAutoencoder : Gives back clean rows of noisy ones, which it is shown.
 
     Notes
     -----
-    The columns of the decoder's linear map may not grow, lest the code shrink and the decoder make up for it.
+    Codes are as large, in all, as PCA's scores. With a large `alpha` most of their variance is in few components. The
+    others still tell what the decoder needs, and `whiten=True` or a `StandardScaler` gives all the same weight.
 
     References
     ----------
     .. [1] S. Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
-    .. [2] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the data-generating distribution",
-       Journal of Machine Learning Research 15, 2014.
-    .. [3] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
+    .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
        splines", Communications in Statistics 19(2), 1990.
 
     Examples
@@ -368,7 +376,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     >>> from sklearn.datasets import load_digits
     >>> from skae import ContractiveAutoencoder
     >>> X = load_digits().data[:300]
-    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=5, random_state=0).fit(X) for a in (0.01, 1.0))
+    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=5, random_state=0).fit(X) for a in (0.01, 10.0))
     >>> bool(tight.contraction(X).mean() < loose.contraction(X).mean())
     True
     """
@@ -378,10 +386,11 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
-        """What noise adds to the code of each row, as a share of what codes vary by, exact whatever `contraction_method`.
+        """What noise adds to the code of each row, as a share of what codes vary by.
 
         It is the squared Frobenius norm of the encoder's Jacobian over the variance of the codes of the training data,
-        summed over components. PCA's is the number of components over the sum of their variances.
+        summed over components: exact whatever `contraction_method`. PCA's is the number of components over the sum of
+        their variances.
 
         Parameters
         ----------
