@@ -167,10 +167,10 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
               {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
     Variances are summed over features or components, those of codes are of a batch, and rows are as they are scaled
-    inside. The ratio is, to first order, what Gaussian noise in the rows adds to the codes as a share of their variance.
+    inside. The ratio is, to first order, what Gaussian noise in the rows adds to codes as a share of their variance.
     Without that variance, a code that shrinks would meet the penalty, for a decoder whose weights are not the
-    encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is shared out:
-    with a larger `alpha` more of it goes to the components that noise moves least.
+    encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is
+    shared out: with a larger `alpha` more of it goes to the components that noise moves least.
 
     Training starts at PCA whose scores are weighed by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
     :math:`\lambda`: the best linear guess of them from rows with noise of variance :math:`\alpha / 10`. The decoder
