@@ -19,8 +19,8 @@ from skae.metrics import reconstruction_scorer
 # Along a curve and across it
 # ---------------------------
 # Points scatter about an arc. The code has two numbers, so there is no bottleneck, and nothing makes a plain
-# autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays for what its code answers to a step
-# of the row, whatever the direction, as a share of what the code varies by. Only steps along the arc are worth it.
+# autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays for what its code answers to a
+# step of the row, whatever the direction, as a share of what the code varies by. Only steps along the arc are worth it.
 
 rng = np.random.default_rng(0)
 
@@ -48,7 +48,8 @@ for name, model in models.items():
 
 # %%
 # The contractive code answers more than six times as much to a step along the arc as to one across it. R² hardly falls,
-# for the noise across the arc is little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
+# for the noise across the arc is little of the variance. Here are small circles about points of the arc, and what each
+# model gives back of them.
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
@@ -69,8 +70,8 @@ plt.show()
 # The price
 # ---------
 # On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
-# Jacobian at each row over what codes vary by, how far codes move under noise of one grey level, as a share of how far they lie from their
-# mean, and how much of the test images is given back.
+# Jacobian at each row over what codes vary by, how far codes move under noise of one grey level, as a share of how far
+# they lie from their mean, and how much of the test images is given back.
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)
