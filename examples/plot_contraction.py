@@ -19,8 +19,8 @@ from skae.metrics import reconstruction_scorer
 # Along a curve and across it
 # ---------------------------
 # Points scatter about an arc. The code has two numbers, so there is no bottleneck, and nothing makes a plain
-# autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays ``alpha`` for each squared unit by
-# which its code answers to a step of the row, whatever the direction. Only steps along the arc are worth that price.
+# autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays for what its code answers to a
+# step of the row, whatever the direction, as a share of what the code varies by. Only steps along the arc are worth it.
 
 rng = np.random.default_rng(0)
 
@@ -47,9 +47,9 @@ for name, model in models.items():
     print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
 
 # %%
-# All of the contractive code is small, and its decoder makes up for that. What tells is the proportion: it answers
-# more than three times as much to a step along the arc as to one across it. R² hardly falls, for the noise across the
-# arc is little of the variance. Here are small circles about points of the arc, and what each model gives back of them.
+# The contractive code answers more than six times as much to a step along the arc as to one across it. R² hardly falls,
+# for the noise across the arc is little of the variance. Here are small circles about points of the arc, and what each
+# model gives back of them.
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
@@ -70,8 +70,8 @@ plt.show()
 # The price
 # ---------
 # On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
-# Jacobian at each row, how far codes move under noise of one grey level, as a share of how far they lie from their
-# mean, and how much of the test images is given back.
+# Jacobian at each row over what codes vary by, how far codes move under noise of one grey level, as a share of how far
+# they lie from their mean, and how much of the test images is given back.
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)
@@ -86,6 +86,6 @@ for name, reducer in reducers.items():
     print(f"{name:30s}{contraction}{moves:10.3f}{reconstruction_scorer(reducer, X_test):8.3f}")
 
 # %%
-# Codes of PCA and of the plain autoencoder move alike under noise. With ``alpha=0.3`` they move by a fifth less, and R²
-# is a little below the plain one's. With ``alpha=10`` they move no less than that, and R² is below PCA's: the start of
-# a contractive fit is a PCA that is shrunk. So the weight is worth a search.
+# Codes of PCA and of the plain autoencoder move alike under noise. With ``alpha=0.3`` they move by a tenth less, at the
+# plain one's R². With ``alpha=10`` they move by a third of that, and R² is between PCA's and the plain one's. So the
+# weight is worth a search.

@@ -1,6 +1,6 @@
-"""The contractive autoencoder: its code hardly moves where its rows move a little."""
+"""The contractive autoencoder: small steps of its rows move its code by little of what it varies by."""
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +11,8 @@ from skae._array_api import in_kind
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
+from skae._pca import LEAST_UNIT, LinearStart, deviation_of
+from skae._training.distributed import mean_of_batch
 from skae._typing import (
     CodeSize,
     FloatArray,
@@ -18,30 +20,36 @@ from skae._typing import (
     typed,
 )
 from skae.base import BaseAutoencoder
-from skae.nn import AutoencoderModule, LinearPlus
+from skae.nn import AutoencoderModule
 from skae.nn._module import placed
+
+NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
+LEAST_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
 
 
 class ContractiveModule(AutoencoderModule):
-    """An `AutoencoderModule` with the squared Frobenius norm of its encoder's Jacobian as a penalty.
+    """An `AutoencoderModule` whose penalty is what noise adds to its code, as a share of the code's own variance.
 
     Parameters
     ----------
-    alpha : float
+    noise : float
+        Variance of the noise, of each feature.
 
     method : {"layer", "exact", "estimate"}
         "layer" is exact too, for an encoder that is one layer.
 
     unit : float
         What a unit of a scaled row is worth in the units of `axes`.
+
+    spread : float
+        Total variance of the scaled rows.
     """
 
-    penalizes_rows = True
     supports_batching = False  # it differentiates by itself
 
-    def __init__(self, *args, alpha, method, unit, **kwargs):
+    def __init__(self, *args, noise, method, unit, spread, **kwargs):
         super().__init__(*args, **kwargs)
-        self.alpha, self.method, self.unit = alpha, method, unit
+        self.noise, self.method, self.unit, self.spread = noise, method, unit, spread
         self.activation = nn.Identity()
         if method == "layer" and isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:
             self.encoder, self.activation = self.encoder  # what the code is differentiated by comes between the two
@@ -66,10 +74,22 @@ class ContractiveModule(AutoencoderModule):
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
     def penalty(self, seen, encoding, code):
-        """Return the contraction, weighed by alpha."""
-        has_graph = encoding.requires_grad
-        contraction = self._of_code(seen, encoding, code, self.method) if has_graph else self.contraction(seen)
-        return {"contraction": self.alpha * contraction}
+        """Return the contraction, in units of the rows' variance, weighed by that of the noise.
+
+        What the code varies by is measured in each batch: a code that shrinks gains nothing.
+        """
+        if not self.noise:
+            return {}
+        norm = self._of_code(seen, encoding, code, self.method) if encoding.requires_grad else self.contraction(seen)
+        return {"contraction": self.noise * self.spread / self._variance(code) * norm}
+
+    def _variance(self, code):
+        """Total variance of the codes of a batch, (n, k) -> (): of a single row, that of the start."""
+        precise = torch.promote_types(code.dtype, torch.float32)  # than what autocast made of it
+        code = code.to(precise) * self.lengths
+        usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
+        variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
+        return torch.where(variance > 0, variance + LEAST_SHARE * usual, usual)
 
     def contraction(self, x, method=None):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
@@ -92,44 +112,74 @@ class ContractiveModule(AutoencoderModule):
         units = torch.eye(code.shape[1], dtype=code.dtype, device=code.device)
         return sum(_gradient(code, x, unit.expand_as(code), trains).square().sum(dim=1) for unit in units)
 
-    def after_step(self, progress):  # noqa: ARG002
-        """Keep the decoder's linear map from growing: else a code could shrink at no cost."""
-        if not isinstance(self.decoder, LinearPlus):  # what starts at random has no linear map
-            return
-        weight = self.decoder.linear.weight  # (d, k)
-        with torch.no_grad():
-            weight.mul_((self.lengths / weight.norm(dim=0).clamp(min=1e-30)).clamp(max=1.0))
-
 
 def _gradient(output, x, weights, trains):
     """Vector-Jacobian product; without `trains` it keeps no graph of itself, which would only take memory."""
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 
+@dataclass(frozen=True)
+class ShrunkenStart(LinearStart):
+    """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a row with noise.
+
+    Attributes
+    ----------
+    shrunk : ndarray of shape (n_components,)
+        What each score is multiplied by, which leaves their total variance. The decoder undoes it.
+    """
+
+    shrunk: np.ndarray = field(kw_only=True)
+
+    is_pca = False  # type: ignore[assignment]
+
+    @classmethod
+    def of_pca(cls, pca, noise):
+        """Shrink the scores as noise of this variance asks for, but none below what is shown with its digits."""
+        if not noise:
+            return pca
+        variance = np.square(pca.unit)
+        length = pca.unit * (variance / (variance + noise))
+        length = np.maximum(length, LEAST_UNIT * length.max())
+        return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
+
+    def axes(self, unit, whiten=False):
+        """`CodeAxes` that show the inner code as shrunken scores, when a scaled row is worth `unit` of X's."""
+        scale, mean, rotation, _ = super().axes(unit)
+        return scale * self.shrunk, mean, rotation, deviation_of(self.variance * np.square(self.shrunk * unit), whiten)
+
+
 class ContractiveParameters(Parameters):
     """The variant's own parameters."""
 
-    alpha: float = parameter(default=0.1, constraint=[NON_NEGATIVE])
+    alpha: float = parameter(default=1.0, constraint=[NON_NEGATIVE])
     contraction_method: Literal["auto", "exact", "estimate"] = parameter(
         default="auto", constraint=[StrOptions({"auto", "exact", "estimate"})]
     )
 
 
 class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
-    r"""Autoencoder whose codes hardly move where rows move a little.
+    r"""Autoencoder whose codes move little, for what they vary by, where rows move a little.
 
-    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_:
+    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_, over the codes' variance:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
-              + \alpha {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
+              + \frac{\alpha}{10} \, \frac{\operatorname{Var}(x)}{\operatorname{Var}(f(x))}
+              {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
-    Codes are measured as they are shown, and rows as they are scaled inside. To first order it is what Gaussian noise
-    of variance `alpha` would do: a contractive autoencoder is a denoising one without noise [2]_. Training starts at
-    the linear optimum, PCA whose components are shrunk by :math:`\lambda / (\lambda + \alpha)`, for a variance of
-    :math:`\lambda`.
+    Variances are summed over features or components, those of codes are of a batch, and rows are as they are scaled
+    inside. The ratio is, to first order, what Gaussian noise in the rows adds to codes as a share of their variance.
+    Without that variance, a code that shrinks would meet the penalty, for a decoder whose weights are not the
+    encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is
+    shared out: with a larger `alpha` more of it goes to the components that noise moves least.
 
-    Choose it for codes that are smooth in the data, of which `contraction(X)` tells row by row how smooth. Choose
-    `DenoisingAutoencoder` where the noise is known, or large.
+    Training starts at PCA whose scores are weighed by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
+    :math:`\lambda`: the best linear guess of them from rows with noise of variance :math:`\alpha / 10`. The decoder
+    undoes the weights, so R² is PCA's. With `alpha=0` it is the plain autoencoder. As `alpha` grows without end the
+    components that noise moves most vanish and the reconstruction is lost. For linear networks the ratio comes down to
+    that of the first principal component alone.
+
+    Choose it for codes that keep their place when rows are a little noisy, for a classifier on them, and to see row by
+    row how far they move: `contraction(X)`. Choose `DenoisingAutoencoder` to give back clean rows of noisy ones.
 
     Parameters
     ----------
@@ -139,14 +189,14 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
         there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
-    alpha : float, default=0.1
-        Weight of the penalty. It is the variance of the noise against which codes are to hold, where scaled data have a
-        variance of one a feature.
+    alpha : float, default=1.0
+        Weight of the penalty. A tenth of it is the variance of the noise against which codes are to hold, where scaled
+        data have a variance of one a feature.
 
     contraction_method : {"auto", "exact", "estimate"}, default="auto"
         How the penalty is computed in training. "exact" is in closed form where the encoder is one layer, and else
         takes a backward pass for each component of the code. "estimate" takes one, with random signs, and is unbiased
-        [3]_. "auto" is exact for one layer and estimates elsewhere.
+        [2]_. "auto" is exact for one layer and estimates elsewhere.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -309,18 +359,17 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     See Also
     --------
     Autoencoder : Without the penalty.
-    DenoisingAutoencoder : Robust to noise by being shown it.
+    DenoisingAutoencoder : Gives back clean rows of noisy ones, which it is shown.
 
     Notes
     -----
-    The columns of the decoder's linear map may not grow, lest the code shrink and the decoder make up for it.
+    Codes are as large, in all, as PCA's scores. With a large `alpha` most of their variance is in few components. The
+    others still tell what the decoder needs, and `whiten=True` or a `StandardScaler` gives all the same weight.
 
     References
     ----------
     .. [1] S. Rifai et al., "Contractive auto-encoders: explicit invariance during feature extraction", ICML 2011.
-    .. [2] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the data-generating distribution",
-       Journal of Machine Learning Research 15, 2014.
-    .. [3] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
+    .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for Laplacian smoothing
        splines", Communications in Statistics 19(2), 1990.
 
     Examples
@@ -328,7 +377,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     >>> from sklearn.datasets import load_digits
     >>> from skae import ContractiveAutoencoder
     >>> X = load_digits().data[:300]
-    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=5, random_state=0).fit(X) for a in (0.01, 1.0))
+    >>> loose, tight = (ContractiveAutoencoder(8, alpha=a, max_iter=5, random_state=0).fit(X) for a in (0.01, 10.0))
     >>> bool(tight.contraction(X).mean() < loose.contraction(X).mean())
     True
     """
@@ -338,7 +387,11 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
-        """Squared Frobenius norm of the encoder's Jacobian at each row, exact whatever `contraction_method`.
+        """What noise adds to the code of each row, as a share of what codes vary by.
+
+        It is the squared Frobenius norm of the encoder's Jacobian over the variance of the codes of the training data,
+        summed over components: exact whatever `contraction_method`. PCA's is the number of components over the sum of
+        their variances.
 
         Parameters
         ----------
@@ -347,8 +400,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
         Returns
         -------
-        norms : ndarray of shape (n_samples,)
-            Without unit: codes, before whitening, and rows are both scaled as they are inside.
+        shares : ndarray of shape (n_samples,)
+            For noise of variance one in each scaled feature, and codes before whitening.
         """
         rows = self._rows_of(X)
         module = self._modules[rows.dtype.name]
@@ -358,20 +411,25 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
             with self._own_torch(len(batch)), torch.no_grad():
                 x = module.scaler(torch.tensor(batch).to(device))
                 norms.append(module.contraction(x, method).detach().cpu().numpy())
-        return np.concatenate(norms)
+        total, unit = self.explained_variance_.sum(), 1.0 if module.axes is None else module.unit
+        return np.concatenate(norms) * (unit**2 / total if total > 0 else 0.0)
 
-    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
+    def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         one_layer = self._architecture is None and self._given_layers == ()
         method = "exact" if self.contraction_method == "exact" else "estimate"
-        return {"alpha": self.alpha, "method": "layer" if one_layer else method, "unit": self._unit(scale)}
+        per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        return {
+            "noise": NOISE * self.alpha,
+            "method": "layer" if one_layer else method,
+            "unit": self._unit(scale),
+            "spread": float(statistics.variance @ np.square(per_unit)),
+        }
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
-        return self._shrunken(super().initial_solution(rows, spec, seed))
+        return ShrunkenStart.of_pca(super().initial_solution(rows, spec, seed), NOISE * self.alpha)
+
+    def _has_free_scale(self, blueprint):
+        return blueprint.linear
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
-        return self._shrunken(pca)
-
-    def _shrunken(self, start):
-        shrunk = start.variance / np.maximum(start.variance + self.alpha, np.finfo(float).tiny)
-        filters = start.components * shrunk[:, None]
-        return replace(start, filters=filters, variance=start.variance * np.square(shrunk))
+        return ShrunkenStart.of_pca(pca, NOISE * self.alpha)

@@ -225,7 +225,7 @@ class AutoencoderCore(
                 result = train(members, rows, validation, progress, **settings | self._stopping(blueprint, callbacks))
                 del members  # makes room
                 of_folds = result.fold_weights
-                if self._is_plain(blueprint) and weights is None:
+                if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
                     unused, curves, net = read_weights(result.module), result.curves, result.net

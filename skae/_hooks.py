@@ -138,6 +138,10 @@ class HooksMixin:
         """Whether training starts at PCA and asks for the reconstruction alone."""
         return blueprint.linear and blueprint.is_plain
 
+    def _has_free_scale(self, blueprint):
+        """Whether the objective is the same however large codes are, so that they can be shown as large as PCA's."""
+        return self._is_plain(blueprint)
+
     def _has_blank_rival(self, blueprint):
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS

@@ -39,8 +39,8 @@ def main():
     print(f"{arguments.rows} rows, plain: test R² {plain.score(test):.4f}")
     for alpha in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0):
         contractive = ContractiveAutoencoder(32, alpha=alpha, random_state=0).fit(X)
-        norm = contractive.contraction(test[:1000]).mean()
-        print(f"  alpha {alpha:<6g} norm {norm:9.4f}   test R² {contractive.score(test):.4f}", flush=True)
+        share = contractive.contraction(test[:1000]).mean()
+        print(f"  alpha {alpha:<6g} contraction {share:9.4f}   test R² {contractive.score(test):.4f}", flush=True)
 
     parameters = {"batch_size": 128, "random_state": 0}
     for name, layers, activation in (("one layer", (), "logistic"), ("deep", (512, 256), "identity")):

@@ -12,6 +12,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the seconds of both are of one thread
 
 PARTS = (
+    "contractive",
     "convolutional",
     "denoising",
     "plain",
