@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from skae._codes import inner_codes
 from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
+from skae._data.bounds import bounds_of, still_bounds
+from skae._data.readers import Rows
 from skae._generation import GenerationMixin
 from skae._parameters import (
     NON_NEGATIVE,
@@ -24,13 +26,15 @@ from skae._parameters import (
     parameter,
 )
 from skae._pca import principal_axes
-from skae._probabilistic_pca import probabilistic_of, probabilistic_start
+from skae._probabilistic_pca import least_signal, probabilistic_of, probabilistic_start
+from skae._training.labels import RIVAL
 from skae._typing import FloatArray
 from skae._variational_module import LEAST_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
-WARM_UP = 0.5  # share of the training in which the weight of the divergence rises, from a random start
+FEATURES_OF_FULL_RATE = 64  # of more, whose losses add up, the rate falls with their root
+WARM_UP = 0.5  # share of the training in which the weight of the divergence rises
 
 
 class VariationalParameters(Parameters):
@@ -288,13 +292,22 @@ class VariationalAutoencoder(
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
+        before = getattr(self, "_blueprint", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
+        bounds = None if before is None else before.formula.get("bounds")
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = statistics.variance * np.square(per_unit)
         return {
             "beta": float(self.beta),
             "variance": float(variance[scale > 0].mean()) if scale.any() else 1.0,
             "warm_up": WARM_UP if self.init == "random" else 0.0,
+            "bounds": still_bounds(bounds, statistics.low, statistics.high),
         }
+
+    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):
+        blueprint = super()._new_blueprint(rows, moments, seed, X_val, groups)
+        has_bounds = blueprint.link is None and not blueprint.is_linear
+        bounds = bounds_of(Rows(rows.X, rows.index), moments.low, moments.high) if has_bounds else None
+        return replace(blueprint, formula=blueprint.formula | {"bounds": bounds})
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
@@ -324,6 +337,51 @@ class VariationalAutoencoder(
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        weak = np.flatnonzero(self.active_units_ & self._is_weak)
+        if self.best_epoch_ == 0 and self.loss_curve_ and len(weak) and self.n_components_ < self.n_features_in_:
+            warnings.warn(
+                f"No epoch improved on probabilistic PCA, of which {len(weak)} of {self.n_components_} components "
+                f"stand out of the noise by less than it: {', '.join(map(str, weak))}. The data vary alike in many "
+                "directions, and the networks found no other structure. Raise max_iter or n_components, or lower beta.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    @property
+    def _is_weak(self):
+        """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it."""
+        variance = self.explained_variance_.clip(max=1 - 1e-9)
+        signal = self.beta * variance / (1 - variance)
+        return signal <= least_signal(self.n_samples_, self.n_features_in_)
+
+    def _has_blank_rival(self, blueprint, start, n_rows, n_folds):
+        """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
+
+        Where a component has collapsed, neither network has a gradient that tells it what the other could use.
+        """
+        if start is None or blueprint.is_linear or not n_folds:
+            return False
+        has_rest = start.noise > 2 * LEAST_NOISE * blueprint.formula["variance"]
+        n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
+        return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
+
+    def _new_members(self, *args):
+        members = super()._new_members(*args)
+        if any(label.endswith(RIVAL) for label in members):  # the divergence would hold both where they are
+            for module, _ in members.values():
+                module.warm_up = WARM_UP
+                module.warmth.zero_()
+        return members
+
+    def _at_start(self, rows, moments, blueprint, settings, start, unused, *more):
+        off = {name: np.zeros_like(value) for name, value in unused.items() if name.endswith("bounds.is_on")}
+        return super()._at_start(rows, moments, blueprint, settings, start, unused | off, *more)
+
+    def _new_settings(self, n_rows, device, seed, n_components):
+        settings = super()._new_settings(n_rows, device, seed, n_components)
+        if self.learning_rate == "auto" and self.architecture is None:
+            settings["learning_rate"] *= min(1.0, math.sqrt(FEATURES_OF_FULL_RATE / self.n_features_in_))
+        return settings
 
     def _shown_axes(self, module, rows):
         """Sort components by the variance of their means, and give them signs; the prior stays where it is."""
