@@ -34,6 +34,7 @@ from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
 FEATURES_OF_FULL_RATE = 64  # of more, whose losses add up, the rate falls with their root
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # times as many where there is a rival, of up to so many features
 WARM_UP = 0.5  # share of the training in which the weight of the divergence rises
 
 
@@ -364,6 +365,14 @@ class VariationalAutoencoder(
         has_rest = start.noise > 2 * LEAST_NOISE * blueprint.formula["variance"]
         n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
         return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
+
+    def _affordable(self, rows, blueprint, n_epochs):
+        """More epochs where the networks have to find everything by themselves."""
+        n_folds, n_epochs = super()._affordable(rows, blueprint, n_epochs)
+        if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(blueprint):
+            start = self._common_start(rows, blueprint, 0)
+            n_epochs *= MORE_EPOCHS if self._has_blank_rival(blueprint, start, len(rows), 1) else 1
+        return n_folds, n_epochs
 
     def _new_members(self, *args):
         members = super()._new_members(*args)

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
@@ -32,11 +31,11 @@ class Bounds(nn.Module):
 
     def __init__(self, scaler, low, high):
         super().__init__()
-        mean, per_unit = (scaler.mean.double() + scaler.mean_rest.double()).numpy(), scaler.per_unit.double().numpy()
-        for name, bound in (("low", low), ("high", high)):
-            known = np.isfinite(bound)
-            scaled = np.where(known, (np.where(known, bound, 0) - mean) * per_unit, bound)
-            self.register_buffer(name, torch.tensor(scaled, dtype=scaler.mean.dtype), persistent=False)  # (d,)
+        mean = scaler.mean.double() + scaler.mean_rest.double()
+        for name, values in (("low", low), ("high", high)):
+            bound = torch.tensor(values, dtype=torch.float64)
+            scaled = torch.where(bound.isfinite(), (bound - mean) * scaler.per_unit.double(), bound)
+            self.register_buffer(name, scaled.to(scaler.mean.dtype), persistent=False)  # (d,)
         self.register_buffer("is_on", torch.tensor(1.0, dtype=scaler.mean.dtype))
 
     def forward(self, x):
