@@ -2,7 +2,6 @@
 
 import contextlib
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -302,18 +301,22 @@ def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least, seed
     )
 
 
-def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits):
-    flat = alike_in_all_directions("torus", 400, RNG)
-    short = VariationalAutoencoder(2, hidden_layer_sizes=8, cv=2, random_state=0)
-    for X, k, trains in ((flat, 2, True), (flat, 5, True), (digits, 4, False), (GAUSSIAN, 3, False)):
-        net = VariationalAutoencoder(k, hidden_layer_sizes=8, max_iter=1, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            labels = net.fit(X).net_.labels
-        assert any(label.endswith("_random_init") for label in labels) == trains
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        assert short.fit(flat[:64]).n_iter_ == 5 * VariationalAutoencoder(2, cv=2).fit(GAUSSIAN[:64]).n_iter_
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits, monkeypatch):
+    flat, trained = alike_in_all_directions("torus", 400, np.random.RandomState(0)), []
+    new_members = VariationalAutoencoder._new_members
+
+    def seen(self, *args):
+        members = new_members(self, *args)
+        trained.append(("_random_init" in members, {module.warmth.item() for module, _ in members.values()}))
+        return members
+
+    monkeypatch.setattr(VariationalAutoencoder, "_new_members", seen)
+    for X, k, has_rival in ((flat, 2, True), (flat, 5, True), (digits, 4, False), (GAUSSIAN, 3, False)):
+        VariationalAutoencoder(k, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(X)
+        assert trained.pop() == (has_rival, {0.0 if has_rival else 1.0})
+    n_epochs = [VariationalAutoencoder(2, cv=2, random_state=0).fit(X[:64]).n_iter_ for X in (flat, digits)]
+    assert n_epochs[0] == 5 * n_epochs[1]
 
 
 def test_what_stays_at_a_flat_start_is_said():
