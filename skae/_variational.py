@@ -15,6 +15,7 @@ from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
 from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
+from skae._defaults import MOST_EPOCHS
 from skae._generation import GenerationMixin
 from skae._parameters import (
     NON_NEGATIVE,
@@ -371,7 +372,8 @@ class VariationalAutoencoder(
         n_folds, n_epochs = super()._affordable(rows, blueprint, n_epochs)
         if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(blueprint):
             start = self._common_start(rows, blueprint, 0)
-            n_epochs *= MORE_EPOCHS if self._has_blank_rival(blueprint, start, len(rows), 1) else 1
+            if self._has_blank_rival(blueprint, start, len(rows), 1):
+                n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MOST_EPOCHS))
         return n_folds, n_epochs
 
     def _new_members(self, *args):

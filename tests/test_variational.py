@@ -315,8 +315,18 @@ def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits, monkeypatch)
     for X, k, has_rival in ((flat, 2, True), (flat, 5, True), (digits, 4, False), (GAUSSIAN, 3, False)):
         VariationalAutoencoder(k, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(X)
         assert trained.pop() == (has_rival, {0.0 if has_rival else 1.0})
-    n_epochs = [VariationalAutoencoder(2, cv=2, random_state=0).fit(X[:64]).n_iter_ for X in (flat, digits)]
-    assert n_epochs[0] == 5 * n_epochs[1]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("n", "expected"), [(2000, 200), (640, 200), (64, 200)])
+def test_a_rival_has_more_epochs(n, expected, monkeypatch):
+    seen = []
+    monkeypatch.setattr("skae._core.train", lambda *_, max_iter, **__: seen.append(max_iter) or 1 / 0)
+    rng = np.random.RandomState(0)
+    for X in (alike_in_all_directions("torus", n, rng), GAUSSIAN[rng.randint(400, size=n)]):
+        with pytest.raises(ZeroDivisionError):
+            VariationalAutoencoder(2, random_state=0).fit(X)
+    assert seen == [expected, {2000: 40, 640: 40, 64: 200}[n]]
 
 
 def test_what_stays_at_a_flat_start_is_said():
