@@ -59,8 +59,9 @@ class VariationalAutoencoder(
     in nats, summed over features: with :math:`\beta = 1`, minus a bound on the log-likelihood of the data. Noise is
     normal, of a variance that is learned; with "binary_cross_entropy" rows are Bernoulli. Where both networks are
     linear the optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that before the first step the bound
-    is PCA's own log-likelihood and no component has collapsed, and an epoch is kept as far as its gain over that, on
-    held-out rows, is sure.
+    is PCA's own log-likelihood, and an epoch is kept as far as its gain over that, on held-out rows, is sure. Where
+    data vary alike in all directions, PCA has no component that stands out, and a second network, which starts blank,
+    is trained beside the first.
 
     Choose it to draw new rows, to vary given ones, or for the likelihood of rows. A larger `beta` makes codes simpler,
     more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that counts:
@@ -103,14 +104,16 @@ class VariationalAutoencoder(
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser, where
-        that is fewer, but 9 at least.
+        that is fewer, but 9 at least. It is five times as many, and 200 at most, where PCA has no start to offer (see
+        Notes) for up to 256 features.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+        linear maps learn at a tenth of it. "auto" is 0.01, times the root of 64 / n_features where there are more than
+        64 features; or what the architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -234,6 +237,17 @@ class VariationalAutoencoder(
     PCA's, where there are no fewer rows than features and more than twice as many as components: of fewer, the noise
     that PCA leaves says little of new rows, and half as many components as rows decide how much there is at least.
 
+    Means of rows, which `reconstruct` and `sample` return, have bounds with "squared_error" where the data have: the
+    least value of a feature is one if at least a twentieth of the training rows, and five of them, have it, and so is
+    the greatest. Pixels of images on black have such values, and so do counts and columns of 0 and 1, but measured
+    numbers have none. A bound is given up when `partial_fit` sees rows beyond it, and a linear autoencoder has none.
+
+    A component of probabilistic PCA is too weak to start from if it stands out of the noise by less variance than the
+    noise has, or than independent normal rows would have by chance [7]_. Where there is one, and features that no
+    component tells, a second network that starts blank is trained beside the first, and the weight of the divergence
+    rises over the first half of the training, lest it hold both where they are. If no epoch gains even so, `fit` warns
+    with a `ConvergenceWarning`.
+
     The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
     softly, to -35 and 10.
@@ -254,6 +268,8 @@ class VariationalAutoencoder(
     .. [5] I. Higgins et al., "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR
        2017.
     .. [6] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders", ICLR 2016.
+    .. [7] V. A. Marchenko and L. A. Pastur, "Distribution of eigenvalues for some sets of random matrices", Mathematics
+       of the USSR-Sbornik 1(4), 1967.
 
     Examples
     --------
