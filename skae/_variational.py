@@ -311,7 +311,8 @@ class VariationalAutoencoder(
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         before = getattr(self, "_blueprint", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
-        bounds = None if before is None else before.formula.get("bounds")
+        goes_on = before is not None and before.sizes[0] == len(scale)
+        bounds = before.formula.get("bounds") if goes_on else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = statistics.variance * np.square(per_unit)
         return {
@@ -377,7 +378,7 @@ class VariationalAutoencoder(
 
         Where a component has collapsed, neither network has a gradient that tells it what the other could use.
         """
-        if start is None or blueprint.is_linear or not n_folds:
+        if start is None or blueprint.is_linear or blueprint.architecture is not None or not n_folds:
             return False
         has_rest = start.noise > 2 * LEAST_NOISE * blueprint.formula["variance"]
         n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
