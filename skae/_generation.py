@@ -45,7 +45,7 @@ class GenerationMixin:
         Parameters
         ----------
         n_samples : int, default=1
-            Number of samples to draw.
+            How many.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same result at each call. The estimator's own is for `fit` alone.
