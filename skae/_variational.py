@@ -27,7 +27,7 @@ from skae._parameters import (
     parameter,
 )
 from skae._pca import principal_axes
-from skae._probabilistic_pca import least_signal, probabilistic_of, probabilistic_start
+from skae._probabilistic_pca import LEAST_SIGNAL, least_signal, probabilistic_of, probabilistic_start
 from skae._training.labels import RIVAL
 from skae._typing import FloatArray
 from skae._variational_module import LEAST_NOISE, VariationalModule
@@ -246,7 +246,7 @@ class VariationalAutoencoder(
     noise has, or than independent normal rows would have by chance [7]_. Where there is one, and features that no
     component tells, a second network that starts blank is trained beside the first, and the weight of the divergence
     rises over the first half of the training, lest it hold both where they are. If no epoch gains even so, `fit` warns
-    with a `ConvergenceWarning`.
+    with a `ConvergenceWarning`, unless the rows are fewer than 34 times the features, and don't say.
 
     The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
@@ -368,10 +368,14 @@ class VariationalAutoencoder(
 
     @property
     def _is_weak(self):
-        """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it."""
+        """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it.
+
+        None of few rows, which don't say: those of their components that do stand out may do so by chance.
+        """
+        if least_signal(self.n_samples_, self.n_features_in_) > LEAST_SIGNAL:
+            return np.zeros(self.n_components_, dtype=bool)
         variance = self.explained_variance_.clip(max=1 - 1e-9)
-        signal = self.beta * variance / (1 - variance)
-        return signal <= least_signal(self.n_samples_, self.n_features_in_)
+        return self.beta * variance / (1 - variance) <= LEAST_SIGNAL
 
     def _has_blank_rival(self, blueprint, start, n_rows, n_folds):
         """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
