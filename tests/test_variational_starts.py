@@ -62,11 +62,10 @@ def alike_in_all_directions(kind, n, rng):
         ("cube", 3, 0.7),
     ],
 )
-@pytest.mark.parametrize("seed", [0, 1])
-def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least, seed):
-    X = alike_in_all_directions(kind, 4000, np.random.RandomState(seed))
+def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least):
+    X = alike_in_all_directions(kind, 4000, np.random.RandomState(0))
     train, test = X[::2], X[1::2]
-    vae = VariationalAutoencoder(k, random_state=seed).fit(train)
+    vae = VariationalAutoencoder(k, random_state=0).fit(train)
     assert vae.best_epoch_ > 0
     assert vae.active_units_.all()
     assert vae.score(test) > least
