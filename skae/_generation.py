@@ -39,8 +39,8 @@ class GenerationMixin:
         both = self._apply("shown_posterior", self._rows_of(X), 2 * self.n_components_)
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
-    def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw new rows: codes from the prior, decoded.
+    def sample(self, n_samples: int = 1, random_state: Seed = None, *, noise: bool = False) -> FloatArray:
+        """Draw new samples: codes from the prior, decoded.
 
         Parameters
         ----------
@@ -50,15 +50,38 @@ class GenerationMixin:
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same result at each call. The estimator's own is for `fit` alone.
 
+        noise : bool, default=False
+            Whether to add the noise of the likelihood. False gives the mean of each sample given its code, which is
+            smoother than the data. True draws the sample from the likelihood: with "squared_error" from a normal
+            distribution of variance `noise_variance_`, with "binary_cross_entropy" from a Bernoulli distribution, so
+            that each value is 0 or 1. The codes are the same either way.
+
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Means of the rows given their codes: the noise is not added.
+            With "binary_cross_entropy" in [0, 1]. A normal likelihood knows no range, and neither do its samples.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        codes = local_rng(random_state).standard_normal((n_samples, self.n_components_))
-        return self._apply("decode", Rows(codes), self.n_features_in_)
+        check_scalar(noise, "noise", (bool, np.bool_))
+        rng = local_rng(random_state)
+        codes = rng.standard_normal((n_samples, self.n_components_))
+        means = self._apply("decode", Rows(codes), self.n_features_in_)
+        return self._drawn(means, rng) if noise else means
+
+    def _drawn(self, means, rng):
+        """Samples from the likelihood, given their means: (n, d) -> (n, d)."""
+        if self._blueprint.link is not None:
+            return (rng.random_sample(means.shape) < means).astype(means.dtype)
+        scale, unit = self._blueprint.scale, self._unit(self._blueprint.scale)
+        # of each feature; a constant one has as much as the others, as in `log_likelihood`
+        deviation = math.sqrt(self.noise_variance_) * np.where(scale > 0, scale / unit, 1.0)
+        return means + deviation * rng.standard_normal(means.shape)
 
     @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:

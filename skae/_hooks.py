@@ -142,8 +142,10 @@ class HooksMixin:
         """Whether the objective is the same however large codes are, so that they can be shown as large as PCA's."""
         return self._is_plain(blueprint)
 
-    def _has_blank_rival(self, blueprint):
+    def _has_blank_rival(self, blueprint, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
+        if n_folds < 2:
+            return False
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
         return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 

@@ -158,15 +158,17 @@ class ModuleSpecMixin:
         folds = validation.folds
         trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
         trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
-        seeds, members = itertools.count(settings["seed"]), {}
+        seeds, members, has_rival = itertools.count(settings["seed"]), {}, None
         for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
-            weights, axes = first_weights, blueprint.axes
+            weights, axes, start = first_weights, blueprint.axes, None
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
             module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
-            if len(folds) > 1 and self._has_blank_rival(blueprint):
+            if has_rival is None:  # the same for all
+                has_rival = self._has_blank_rival(blueprint, start, len(index), len(folds))
+            if has_rival:
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
                 rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
                     self.module_class, weights, seed=next(seeds)

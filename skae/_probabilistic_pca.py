@@ -7,6 +7,7 @@ import numpy as np
 from skae._pca import linear_start
 
 LEAST_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
+LEAST_SIGNAL = 1.0  # variance of a component beyond the noise's, in units of it, that leads somewhere
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class ProbabilisticStart:
     is_pca = False
     unit = None  # the prior's
 
+    def is_weak(self, n_rows):
+        """Which components stand out of the noise by less than it, or than chance would make them, (k,)."""
+        return np.square(self.gain) <= least_signal(n_rows, len(self.mean)) * self.noise
+
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
         """Axes that show codes as they are, in units of the prior."""
         k = len(self.gain)
@@ -72,6 +77,16 @@ class ProbabilisticStart:
             "decoder.far": decoder,
             "log_noise": np.log(self.noise),
         }
+
+
+def least_signal(n_rows, n_features):
+    """Variance of a component beyond the noise's, in units of it, below which it is too weak to start a training from.
+
+    A spectrum that is flat seems not to be: of independent normal rows its ends are at a ratio that Marchenko and
+    Pastur (1967) give.
+    """
+    share = np.sqrt(n_features / n_rows)
+    return max(LEAST_SIGNAL, np.square((1 + share) / max(1 - share, 0.5)) - 1)
 
 
 def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exact=False):

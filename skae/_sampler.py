@@ -207,7 +207,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Decoded codes, in no order. A code that has no finite reconstruction is drawn anew.
+            Decoded codes, in no order: means, to which no noise of a likelihood is added. They stay in the range that
+            the decoder has, such as [0, 1] with `loss="binary_cross_entropy"`. A code that has no finite reconstruction
+            is drawn anew.
 
         Raises
         ------

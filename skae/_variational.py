@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from skae._codes import inner_codes
 from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
+from skae._data.bounds import bounds_of, still_bounds
+from skae._data.readers import Rows
+from skae._defaults import MOST_EPOCHS
 from skae._generation import GenerationMixin
 from skae._parameters import (
     NON_NEGATIVE,
@@ -24,13 +27,16 @@ from skae._parameters import (
     parameter,
 )
 from skae._pca import principal_axes
-from skae._probabilistic_pca import probabilistic_of, probabilistic_start
+from skae._probabilistic_pca import LEAST_SIGNAL, least_signal, probabilistic_of, probabilistic_start
+from skae._training.labels import RIVAL
 from skae._typing import FloatArray
 from skae._variational_module import LEAST_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
-WARM_UP = 0.5  # share of the training in which the weight of the divergence rises, from a random start
+FEATURES_OF_FULL_RATE = 64  # of more, whose losses add up, the rate falls with their root
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # times as many where there is a rival, of up to so many features
+WARM_UP = 0.5  # share of the training in which the weight of the divergence rises
 
 
 class VariationalParameters(Parameters):
@@ -53,8 +59,9 @@ class VariationalAutoencoder(
     in nats, summed over features: with :math:`\beta = 1`, minus a bound on the log-likelihood of the data. Noise is
     normal, of a variance that is learned; with "binary_cross_entropy" rows are Bernoulli. Where both networks are
     linear the optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that before the first step the bound
-    is PCA's own log-likelihood and no component has collapsed, and an epoch is kept as far as its gain over that, on
-    held-out rows, is sure.
+    is PCA's own log-likelihood, and an epoch is kept as far as its gain over that, on held-out rows, is sure. Where
+    data vary alike in all directions, PCA has no component that stands out, and a second network, which starts blank,
+    is trained beside the first.
 
     Choose it to draw new rows, to vary given ones, or for the likelihood of rows. A larger `beta` makes codes simpler,
     more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that counts:
@@ -97,7 +104,8 @@ class VariationalAutoencoder(
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least.
+        with convolutions), where that is fewer, but 9 at least. It is five times as many, and 200 at most, where PCA
+        has no start to offer (see Notes) for up to 256 features.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
@@ -105,7 +113,8 @@ class VariationalAutoencoder(
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+        linear maps learn at a tenth of it. "auto" is 0.01, times the root of 64 / n_features where there are more than
+        64 features; or what the architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -229,6 +238,17 @@ class VariationalAutoencoder(
     PCA's, where there are no fewer rows than features and more than twice as many as components: of fewer, the noise
     that PCA leaves says little of new rows, and half as many components as rows decide how much there is at least.
 
+    Means of rows, which `reconstruct` and `sample` return, have bounds with "squared_error" where the data have: the
+    least value of a feature is one if at least a twentieth of the training rows, and five of them, have it, and so is
+    the greatest. Pixels of images on black have such values, and so do counts and columns of 0 and 1, but measured
+    numbers have none. A bound is given up when `partial_fit` sees rows beyond it, and a linear autoencoder has none.
+
+    A component of probabilistic PCA is too weak to start from if it stands out of the noise by less variance than the
+    noise has, or than independent normal rows would have by chance [7]_. Where there is one, and features that no
+    component tells, a second network that starts blank is trained beside the first, and the weight of the divergence
+    rises over the first half of the training, lest it hold both where they are. If no epoch gains even so, `fit` warns
+    with a `ConvergenceWarning`, unless the rows are fewer than 34 times the features, and don't say.
+
     The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
     softly, to -35 and 10.
@@ -249,6 +269,8 @@ class VariationalAutoencoder(
     .. [5] I. Higgins et al., "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR
        2017.
     .. [6] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted autoencoders", ICLR 2016.
+    .. [7] V. A. Marchenko and L. A. Pastur, "Distribution of eigenvalues for some sets of random matrices", Mathematics
+       of the USSR-Sbornik 1(4), 1967.
 
     Examples
     --------
@@ -290,13 +312,23 @@ class VariationalAutoencoder(
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
+        before = getattr(self, "_blueprint", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
+        goes_on = before is not None and before.sizes[0] == len(scale)
+        bounds = before.formula.get("bounds") if goes_on else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = statistics.variance * np.square(per_unit)
         return {
             "beta": float(self.beta),
             "variance": float(variance[scale > 0].mean()) if scale.any() else 1.0,
             "warm_up": WARM_UP if self.init == "random" else 0.0,
+            "bounds": still_bounds(bounds, statistics.low, statistics.high),
         }
+
+    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):
+        blueprint = super()._new_blueprint(rows, moments, seed, X_val, groups)
+        has_bounds = blueprint.link is None and not blueprint.is_linear
+        bounds = bounds_of(Rows(rows.X, rows.index), moments.low, moments.high) if has_bounds else None
+        return replace(blueprint, formula=blueprint.formula | {"bounds": bounds})
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
@@ -334,6 +366,64 @@ class VariationalAutoencoder(
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        weak = np.flatnonzero(self.active_units_ & self._is_weak)
+        if self.best_epoch_ == 0 and self.loss_curve_ and len(weak) and self.n_components_ < self.n_features_in_:
+            warnings.warn(
+                f"No epoch improved on probabilistic PCA, of which {len(weak)} of {self.n_components_} components "
+                f"stand out of the noise by less than it: {', '.join(map(str, weak))}. The data vary alike in many "
+                "directions, and the networks found no other structure. Raise max_iter or n_components, or lower beta.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    @property
+    def _is_weak(self):
+        """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it.
+
+        None of few rows, which don't say: those of their components that do stand out may do so by chance.
+        """
+        if least_signal(self.n_samples_, self.n_features_in_) > LEAST_SIGNAL:
+            return np.zeros(self.n_components_, dtype=bool)
+        variance = self.explained_variance_.clip(max=1 - 1e-9)
+        return self.beta * variance / (1 - variance) <= LEAST_SIGNAL
+
+    def _has_blank_rival(self, blueprint, start, n_rows, n_folds):
+        """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
+
+        Where a component has collapsed, neither network has a gradient that tells it what the other could use.
+        """
+        if start is None or blueprint.is_linear or blueprint.architecture is not None or not n_folds:
+            return False
+        has_rest = start.noise > 2 * LEAST_NOISE * blueprint.formula["variance"]
+        n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
+        return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
+
+    def _affordable(self, rows, blueprint, n_epochs):
+        """More epochs where the networks have to find everything by themselves."""
+        n_folds, n_epochs = super()._affordable(rows, blueprint, n_epochs)
+        if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(blueprint):
+            start = self._common_start(rows, blueprint, 0)
+            if self._has_blank_rival(blueprint, start, len(rows), 1):
+                n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MOST_EPOCHS))
+        return n_folds, n_epochs
+
+    def _new_members(self, *args):
+        members = super()._new_members(*args)
+        if any(label.endswith(RIVAL) for label in members):  # the divergence would hold both where they are
+            for module, _ in members.values():
+                module.warm_up = WARM_UP
+                module.warmth.zero_()
+        return members
+
+    def _at_start(self, rows, moments, blueprint, settings, start, unused, *more):
+        off = {name: np.zeros_like(value) for name, value in unused.items() if name.endswith("bounds.is_on")}
+        return super()._at_start(rows, moments, blueprint, settings, start, unused | off, *more)
+
+    def _new_settings(self, n_rows, device, seed, n_components):
+        settings = super()._new_settings(n_rows, device, seed, n_components)
+        if self.learning_rate == "auto" and self.architecture is None:
+            settings["learning_rate"] *= min(1.0, math.sqrt(FEATURES_OF_FULL_RATE / self.n_features_in_))
+        return settings
 
     def _shown_axes(self, module, rows):
         """Sort components by the variance of their means, and give them signs; the prior stays where it is."""

@@ -6,12 +6,42 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
-from skae.nn import AutoencoderModule
+from skae.nn import AutoencoderModule, LinearPlus
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
 LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
 LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
+
+
+class Bounds(nn.Module):
+    """Keeps scaled rows within bounds of the data, unless they are switched off.
+
+    In training the gradient passes as if there were none. So it is that of a convex loss, the matching loss of the
+    bounds (Auer, Herbster and Warmuth, 1996): the squared error within them, and linear beyond, where a value at the
+    bound costs nothing.
+
+    Parameters
+    ----------
+    scaler : Scaler
+
+    low, high : ndarray of shape (n_features,)
+        In units of the data, infinite where there is none.
+    """
+
+    def __init__(self, scaler, low, high):
+        super().__init__()
+        mean = scaler.mean.double() + scaler.mean_rest.double()
+        for name, values in (("low", low), ("high", high)):
+            bound = torch.tensor(values, dtype=torch.float64)
+            scaled = torch.where(bound.isfinite(), (bound - mean) * scaler.per_unit.double(), bound)
+            self.register_buffer(name, scaled.to(scaler.mean.dtype), persistent=False)  # (d,)
+        self.register_buffer("is_on", torch.tensor(1.0, dtype=scaler.mean.dtype))
+
+    def forward(self, x):
+        """Scaled rows within the bounds: (n, d) -> (n, d)."""
+        inside = torch.where(self.is_on > 0, x.clamp(self.low, self.high), x)
+        return x + (inside - x).detach() if self.training else inside
 
 
 class VariationalModule(AutoencoderModule):
@@ -27,6 +57,9 @@ class VariationalModule(AutoencoderModule):
 
     warm_up : float
         Share of the training in which that weight rises from 0.
+
+    bounds : (low, high) or None, default=None
+        Bounds of each feature in units of the data, of shape (d,). Means of rows stay within them once trained.
     """
 
     penalizes_rows = True
@@ -34,8 +67,12 @@ class VariationalModule(AutoencoderModule):
     n_statistics = 2
     undecayed_weights = ("log_noise",)
 
-    def __init__(self, *args, beta, variance, warm_up, **kwargs):
+    def __init__(self, *args, beta, variance, warm_up, bounds=None, **kwargs):
         super().__init__(*args, **kwargs)
+        if bounds is not None and isinstance(self.decoder, LinearPlus):
+            self.decoder.bounds = Bounds(self.scaler, *bounds)
+        elif bounds is not None:
+            self.decoder.append(Bounds(self.scaler, *bounds))
         self.beta, self.warm_up = beta, warm_up
         self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
         self.least_log_noise = math.log(LEAST_NOISE * variance)

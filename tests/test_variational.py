@@ -289,6 +289,38 @@ def test_samples_of_a_linear_one_have_pcas_covariance():
     np.testing.assert_allclose(drawn.mean(axis=0), X.mean(axis=0), atol=0.05)
 
 
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+def test_drawn_noise_is_that_of_the_likelihood(scale):
+    X = DATA["Gaussian"] * [1, 1, 1, 1, 1, 3, 3, 0]  # a constant feature, which the likelihood gives noise as well
+    vae = linear(2, scale=scale).fit(X)
+    means, drawn = (vae.sample(20_000, random_state=0, noise=noise) for noise in (False, True))
+    unit = StandardScaler().fit(X).scale_ if scale == "standard" else np.ones(8)
+    noise = (drawn - means) / unit
+    np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.03 * np.sqrt(vae.noise_variance_))
+    np.testing.assert_allclose(np.cov(noise.T), vae.noise_variance_ * np.eye(8), atol=0.04 * vae.noise_variance_)
+    if scale == "global":  # so that samples have PCA's covariance, which has noise in it
+        expected = PCA(2).fit(X).get_covariance()
+        np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.03 * np.abs(expected).max())
+    assert vae.log_likelihood(drawn, 1).mean() < vae.log_likelihood(means, 1).mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_drawn_bits_have_the_likelihoods_means(dtype, digits):
+    X = (digits / 16).astype(dtype)
+    vae = VariationalAutoencoder(3, loss="binary_cross_entropy", **QUICK).fit(X)
+    means, drawn = (vae.sample(4000, random_state=1, noise=noise) for noise in (False, True))
+    assert ((means >= 0) & (means <= 1)).all()
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    assert drawn.dtype == means.dtype
+    variance = (means * (1 - means)).mean(axis=0)  # of the noise: that of each Bernoulli draw
+    np.testing.assert_allclose(drawn.mean(axis=0), means.mean(axis=0), atol=4 * np.sqrt(variance.max() / 4000))
+    np.testing.assert_allclose(np.square(drawn - means).mean(axis=0), variance, atol=0.03)
+    np.testing.assert_array_equal(drawn, vae.sample(4000, random_state=1, noise=True))
+    rng = np.random.RandomState(1)
+    np.testing.assert_array_equal(vae.sample(4000, rng), means)
+    assert not np.array_equal(vae.sample(4000, rng), means)
+
+
 def test_variations_are_of_the_posterior(fitted):
     X = DATA["digits"][:3]
     np.testing.assert_allclose(fitted.vary(X, scale=0)[:, 0], fitted.reconstruct(X), atol=1e-9)
@@ -372,3 +404,5 @@ def test_bad_requests(fitted):
             call()
     with pytest.raises(TypeError, match="n_samples must be an instance of int"):
         fitted.sample(1.5)
+    with pytest.raises(TypeError, match="noise must be an instance of"):
+        fitted.sample(1, noise="yes")

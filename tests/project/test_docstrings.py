@@ -252,6 +252,8 @@ OTHER_PARAMETERS = {
     ("skae.VariationalAutoencoder", "n_components"): "the prior decides how many are used",
     ("skae.VariationalAutoencoder", "init"): "the divergence is weighed up",
     ("skae.VariationalAutoencoder", "loss"): "a likelihood",
+    ("skae.VariationalAutoencoder", "max_iter"): "more where PCA is no start",
+    ("skae.VariationalAutoencoder", "learning_rate"): "its loss adds up over features and has its scale by the noise",
     ("skae.StackedAutoencoder", "activation"): "of the layers that are numbers",
     ("skae.StackedAutoencoder", "code_activation"): "of the layers that are numbers",
     ("skae.StackedAutoencoder", "loss"): "of the layers that are numbers, too",

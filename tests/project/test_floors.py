@@ -33,7 +33,14 @@ FLOORS = [
         *("skae._training", "skae._training.distributed", "skae._training.labels", "skae._training.users"),
     },
     {"skae._devices", "skae._skops", "skae._torch_state"},
-    {"skae._blueprint", "skae._data.dependence", "skae._pca", "skae._data.statistics", "skae._tensors"},
+    {
+        "skae._blueprint",
+        "skae._data.bounds",
+        "skae._data.dependence",
+        "skae._pca",
+        "skae._data.statistics",
+        "skae._tensors",
+    },
     {"skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
     {"skae._training.callbacks"},  # an epoch is in these: what happens, and the net that trains
