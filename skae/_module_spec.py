@@ -53,7 +53,7 @@ class ModuleSpecMixin:
         else:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
-            n_components = auto_n_components(rows.clean, n_components, seed)
+            n_components = self._chosen_size(rows, n_components, seed)
         self.n_components_ = int(n_components)  # `module_params` may want it
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
@@ -70,6 +70,13 @@ class ModuleSpecMixin:
             formula=self.module_params(moments, scale),
             asks_more=self._asks_more,
         )
+
+    def _chosen_size(self, rows, choice, seed):
+        """What a size of the code that is no int comes to."""
+        return auto_n_components(rows.clean, choice, seed)
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        return auto_max_iter(n_rows, batch_size)
 
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
@@ -113,7 +120,7 @@ class ModuleSpecMixin:
         batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
         rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
-            "max_iter": auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
+            "max_iter": self._auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
             "batch_size": batch_size,
             "learning_rate": rate,
             "weight_decay": self.weight_decay,

@@ -11,12 +11,18 @@ import torch
 from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
+from skae._pca import linear_start
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
-from skae._typing import FloatArray, LayerSizes
+from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
-ALPHA = {"l1": 0.04, "kl": 10.0}  # what None means
+ALPHA = {"l1": 0.12, "kl": 10.0}  # what "auto" means
+UNITS_PER_COMPONENT = 4  # of the principal components that hold so much of the variance:
+SHARE_HELD = 0.99
+ROWS_PER_UNIT = 4  # at least
+MOST_UNITS = 512
+LEAST_EPOCHS, MOST_EPOCHS, STEPS = 9, 200, 1000
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
@@ -255,7 +261,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     module_class: ClassVar[type[AutoencoderModule]] = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
-    n_components: int = parameter(default=256, constraint=[POSITIVE_INT], kw_only=False)
+    n_components: Auto | int = parameter(
+        default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT], kw_only=False
+    )
     hidden_layer_sizes: LayerSizes = ()
 
     components_: FloatArray = field(init=False)
@@ -268,12 +276,28 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     @property
     def _n_nonzero(self):
         if self.n_nonzero_coefs is None:
-            return max(1, round(NONZERO_SHARE * self.n_components))
+            return max(1, round(NONZERO_SHARE * self.n_components_))
         return self.n_nonzero_coefs
+
+    @property
+    def _code_size(self):
+        return None if self.n_components == "auto" else self.n_components
+
+    def _chosen_size(self, rows, choice, seed):  # noqa: ARG002 - the base's signature
+        """A multiple of the principal components that hold almost all of the variance."""
+        n, d = rows.shape
+        variance = linear_start(rows, min(n, d, MOST_UNITS // UNITS_PER_COMPONENT), seed).variance
+        total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
+        n_held = np.searchsorted(np.cumsum(variance), SHARE_HELD * total) + 1
+        most = max(1, min(n // ROWS_PER_UNIT, MOST_UNITS))
+        return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
 
     def check_parameters(self) -> None:
         super().check_parameters()
-        if self._n_nonzero > self.n_components:
+        if self.n_components != "auto" and (self.n_nonzero_coefs or 1) > self.n_components:
             raise ValueError(
                 f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a row "
                 "can't have more active units than there are."
@@ -281,7 +305,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         # of "kl", so many orthogonal atoms as are active at once are as long as a row
-        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components)) if self.sparsity == "kl" else 1.0
+        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components_)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
             "alpha": ALPHA.get(self.sparsity, 0.0) if self.alpha is None else self.alpha,
@@ -291,7 +315,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         }
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
-        n_units, target = self.n_components, self.sparsity_target
+        n_units, target = self.n_components_, self.sparsity_target
         generator = torch.Generator().manual_seed(seed)
         some = torch.randperm(len(rows), generator=generator)[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
         x = torch.tensor(rows.read(some.numpy()), dtype=torch.float32)
@@ -318,7 +342,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         )
 
     def _shown_axes(self, module, rows):
-        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components, self._unit(rows.scale))
+        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components_, self._unit(rows.scale))
         return axes, code_variance(module, rows)
 
     def _learned(self, module, rows, blueprint):
