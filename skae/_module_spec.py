@@ -28,6 +28,7 @@ class ModuleSpecMixin:
     """The part of `AutoencoderCore` that makes a plan of parameters and data."""
 
     n_components_: int
+    _open_size = None  # what leaves it to the architecture
 
     @property
     def _by_share(self):
@@ -75,6 +76,9 @@ class ModuleSpecMixin:
         """What a size of the code that is no int comes to."""
         return auto_n_components(rows.clean, choice, seed)
 
+    def _auto_batch_size(self, n_rows):
+        return auto_batch_size(n_rows)
+
     def _auto_max_iter(self, n_rows, batch_size):
         return auto_max_iter(n_rows, batch_size)
 
@@ -85,7 +89,7 @@ class ModuleSpecMixin:
         if self._code_size not in (None, size):
             raise ValueError(
                 f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
-                f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
+                f"is the code: it has {size} numbers. Set n_components={self._open_size!r}, or dense_code=True."
             )
         if self._given_layers:
             raise ValueError(
@@ -117,7 +121,7 @@ class ModuleSpecMixin:
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
-        batch_size = auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        batch_size = self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
         rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
             "max_iter": self._auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,

@@ -17,12 +17,15 @@ from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of,
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
-ALPHA = {"l1": 0.12, "kl": 10.0}  # what "auto" means
+# what "auto" means
+MOST_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # of "l1": the latter divided by the root of the number of units
+ALPHA_OF_KL = 10.0
 UNITS_PER_COMPONENT = 4  # of the principal components that hold so much of the variance:
 SHARE_HELD = 0.99
 ROWS_PER_UNIT = 4  # at least
 MOST_UNITS = 512
-LEAST_EPOCHS, MOST_EPOCHS, STEPS = 9, 200, 1000
+LEAST_EPOCHS, MOST_EPOCHS, STEPS = 9, 100, 1000
+LEAST_BATCH, MOST_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
@@ -34,7 +37,7 @@ class SparseParameters(Parameters):
     sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = parameter(
         default="l1", constraint=[StrOptions(set(SELECTIONS))]
     )
-    alpha: float | None = parameter(default=None, constraint=[NON_NEGATIVE, None])
+    alpha: Auto | float = parameter(default="auto", constraint=[StrOptions({"auto"}), NON_NEGATIVE])
     sparsity_target: float = parameter(default=0.1, constraint=[Interval(Real, 0, 1, closed="neither")])
     n_nonzero_coefs: int | None = parameter(default=None, constraint=[POSITIVE_INT, None])
 
@@ -50,7 +53,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     - "l1": :math:`\Omega = \alpha \sqrt{d} \sum_j z_j`, for :math:`d` features: few units are active where little is
       gained by more [1]_;
     - "kl": :math:`\Omega = \alpha \frac{d}{k} \sum_j \mathrm{KL}(\rho \Vert \bar z_j)`, for units between 0 and 1: each
-      is active with a mean of :math:`\rho` [2]_;
+      is active with a mean of :math:`\rho` [2]_ [6]_;
     - "top_k": no penalty; of each row the greatest `n_nonzero_coefs` units are kept [3]_;
     - "batch_top_k": the same on average over a batch, and after training by a threshold [4]_.
 
@@ -61,21 +64,26 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     Parameters
     ----------
-    n_components : int, default=256
-        Number of units, and of atoms. It may exceed the number of features.
+    n_components : "auto" or int, default="auto"
+        Number of units, and of atoms. It may exceed the number of features. "auto" is four times as many as the
+        principal components that hold 99 % of the variance of the scaled rows, but no more than 512 or a quarter of
+        the rows; and no fewer than `n_nonzero_coefs`.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
 
-    alpha : float or None, default=None
-        Weight of the penalty of "l1" and "kl". None is 0.04 for "l1" and 10 for "kl". Neither the number of features
-        nor their scale changes what it means; a code of "l1" is empty at about 2.
+    alpha : "auto" or float, default="auto"
+        Weight of the penalty of "l1" and "kl". Neither the number of features nor their scale changes what it means.
+        Half of the weight of "l1" is how long the part of a row has to be that an atom explains, as a share of the
+        typical length of a row, less its mean: a lesser part is not worth its activity, and activities are too small
+        by about as much. Codes are empty at about 2. "auto" is 10 for "kl". For "l1" it is 1.6, divided by the root of
+        the number of units, and 0.2 at most: 0.1 for 256 units.
 
     sparsity_target : float, default=0.1
         Mean activation that "kl" asks of each unit, between 0 and 1.
 
     n_nonzero_coefs : int or None, default=None
-        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of `n_components`.
+        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of the units.
 
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
@@ -102,15 +110,14 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser, where
-        that is fewer, but 9 at least.
+        Number of epochs. "auto" is as many as make 1,000 steps of the optimiser, but 9 at least and 100 at most.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an 80th of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps, of which the dictionary is one, learn at 0.6 of it. "auto" is 0.01, or what the
+        linear maps, of which the dictionary is one, learn at the same rate. "auto" is 0.01, or what the
         architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
@@ -216,7 +223,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     components_ : ndarray of shape (n_components, n_features)
         The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
-        `scale="global"` and any `sparsity` but "kl" they have unit norm.
+        `scale="global"` and any `sparsity` but "kl" they have unit norm. With `loss="binary_cross_entropy"` or
+        "poisson" the sum of atoms is no reconstruction: it goes through the inverse of the logit or the logarithm,
+        which `inverse_transform` applies.
 
     active_ratio_ : float
         Share of the units that are active, on average over the training rows (of the last chunk). Of "kl", where none
@@ -232,7 +241,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     Notes
     -----
-    Training starts at the principal directions, of both signs, and an encoder that is their transpose. Units of "l1",
+    Training starts at a dictionary of rows drawn at random, and an encoder that is its transpose. Units of "l1",
     "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave [3]_. The
     encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as they are:
     they are not rotated.
@@ -241,10 +250,11 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     ----------
     .. [1] B. A. Olshausen and D. J. Field, "Sparse coding with an overcomplete basis set: a strategy employed by V1?",
        Vision Research 37(23), 1997.
-    .. [2] H. Lee, C. Ekanadham and A. Ng, "Sparse deep belief net model for visual area V2", NeurIPS 2007.
+    .. [2] V. Nair and G. E. Hinton, "3D object recognition with deep belief nets", NeurIPS 2009.
     .. [3] L. Gao et al., "Scaling and evaluating sparse autoencoders", ICLR 2025.
     .. [4] B. Bussmann, P. Leask and N. Nanda, "BatchTopK sparse autoencoders", 2024. arXiv:2412.06410
     .. [5] K. Gregor and Y. LeCun, "Learning fast approximations of sparse coding", ICML 2010.
+    .. [6] A. Ng, "Sparse autoencoder", CS294A lecture notes, Stanford University, 2011.
 
     Examples
     --------
@@ -261,9 +271,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     module_class: ClassVar[type[AutoencoderModule]] = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
-    n_components: Auto | int = parameter(
-        default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT], kw_only=False
-    )
+    n_components: Auto | int = parameter(default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT], kw_only=False)
     hidden_layer_sizes: LayerSizes = ()
 
     components_: FloatArray = field(init=False)
@@ -271,6 +279,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     active_ratio_: float = field(init=False)
     dead_ratio_: float = field(init=False)
 
+    _open_size = "auto"
     _follows_pca = False  # atoms are no principal axes
 
     @property
@@ -292,6 +301,15 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         most = max(1, min(n // ROWS_PER_UNIT, MOST_UNITS))
         return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
 
+    def _auto_alpha(self):
+        """Rows of many units are sums of many atoms, each of which is a smaller part of them."""
+        if self.sparsity == "kl":
+            return ALPHA_OF_KL
+        return min(MOST_ALPHA, ALPHA_OF_ONE / math.sqrt(self.n_components_))
+
+    def _auto_batch_size(self, n_rows):
+        return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
+
     def _auto_max_iter(self, n_rows, batch_size):
         return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
 
@@ -308,7 +326,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components_)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
-            "alpha": ALPHA.get(self.sparsity, 0.0) if self.alpha is None else self.alpha,
+            "alpha": self._auto_alpha() if self.alpha == "auto" else self.alpha,
             "target": self.sparsity_target,
             "k": self._n_nonzero,
             "length": length,

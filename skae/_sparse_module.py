@@ -193,6 +193,7 @@ class SparseStart:
             "encoder.network.far": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
+            "encoder.step": np.float32(0.0),  # where there is one: between rows that are alike a whole one is too long
         }
         if self.threshold is not None:
             weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}

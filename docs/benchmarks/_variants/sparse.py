@@ -21,7 +21,7 @@ from skae import SparseAutoencoder
 
 FOUND = 0.9
 ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a row
-MOST_UNITS = 512  # for which dictionary learning is run: it takes minutes beyond
+MOST_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
 
 
 @dataclass(frozen=True)
