@@ -11,8 +11,8 @@ import torch
 from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
-from skae._pca import linear_start
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
+from skae._pca import linear_start
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule

@@ -243,7 +243,7 @@ def test_default_number_of_units_follows_the_data(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_of_X_change_nothing(kind, digits):
+def test_units_of_the_data_change_nothing(kind, digits):
     one, other = (SparseAutoencoder(sparsity=kind, **QUICK).fit(unit * digits) for unit in (1.0, 1024.0))
     unit = 1.0 if kind == "kl" else 1024.0
     np.testing.assert_allclose(other.transform(1024 * digits), unit * one.transform(digits), rtol=1e-5, atol=1e-5)
@@ -253,7 +253,7 @@ def test_units_of_X_change_nothing(kind, digits):
 def test_the_size_of_a_map_is_that_of_the_architecture(digits):
     common = {"architecture": Convolutional(channels=(2,), dense_code=False), **QUICK, "max_iter": 1}
     assert SparseAutoencoder(**common).fit(digits).n_components_ == 32
-    with pytest.raises(ValueError, match="n_components=7 .* Set n_components='auto'"):
+    with pytest.raises(ValueError, match=r"n_components=7 .* Set n_components='auto'"):
         SparseAutoencoder(7, **common).fit(digits)
 
 

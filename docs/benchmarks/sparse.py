@@ -16,7 +16,6 @@ from sklearn.decomposition import MiniBatchDictionaryLearning
 
 from skae import Autoencoder, SparseAutoencoder
 
-
 ALPHAS = {"l1": 0.04}  # a weaker penalty than that of "auto", for an error to compare with the published one
 
 
