@@ -10,7 +10,7 @@ from torch import nn
 from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_batch
 from skae.nn import AutoencoderModule, LinearPlus
 
-MEMORY = 100  # steps over which a threshold is averaged
+MEMORY = 30  # steps over which a threshold is averaged
 IDLE_STEPS = 50  # without activity, after which a unit is revived
 REVIVAL = 1 / 32  # weight of that (Gao et al., 2025)
 

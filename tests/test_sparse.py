@@ -93,7 +93,7 @@ def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
     select = SELECTIONS["batch_top_k"](1).train()
     code = select(torch.tensor([[3.0, 5.0], [4.0, 1.0]]))
     torch.testing.assert_close(code, torch.tensor([[0.0, 5.0], [4.0, 0.0]]))
-    assert select.threshold == pytest.approx(4 / 100)  # a hundredth of the way from zero
+    assert select.threshold == pytest.approx(4 / 30)  # a thirtieth of the way from zero
 
 
 def test_default_number_of_active_units(digits):
