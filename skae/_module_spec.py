@@ -28,6 +28,7 @@ class ModuleSpecMixin:
     """The part of `AutoencoderCore` that makes a plan of parameters and data."""
 
     n_components_: int
+    _open_size = None  # what leaves it to the architecture
 
     @property
     def _by_share(self):
@@ -53,7 +54,7 @@ class ModuleSpecMixin:
         else:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
-            n_components = auto_n_components(rows.clean, n_components, seed)
+            n_components = self._chosen_size(rows, n_components, seed)
         self.n_components_ = int(n_components)  # `module_params` may want it
         is_empty = n_components == 0  # a code of no numbers has no use for networks
         if is_empty:
@@ -75,6 +76,16 @@ class ModuleSpecMixin:
             asks_more=self._asks_more,
         )
 
+    def _chosen_size(self, rows, choice, seed):
+        """What a size of the code that is no int comes to."""
+        return auto_n_components(rows.clean, choice, seed)
+
+    def _auto_batch_size(self, n_rows):
+        return auto_batch_size(n_rows, self._architecture)
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        return auto_max_iter(n_rows, batch_size, self._architecture)
+
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
         with isolated_rng(0):
@@ -82,7 +93,7 @@ class ModuleSpecMixin:
         if self._code_size not in (None, size):
             raise ValueError(
                 f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
-                f"is the code: it has {size} numbers. Set n_components=None, or dense_code=True."
+                f"is the code: it has {size} numbers. Set n_components={self._open_size!r}, or dense_code=True."
             )
         if self._given_layers:
             raise ValueError(
@@ -114,11 +125,10 @@ class ModuleSpecMixin:
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
-        batch_size = auto_batch_size(n_rows, self._architecture) if self.batch_size == "auto" else self.batch_size
-        n_epochs = auto_max_iter(n_rows, batch_size, self._architecture)
+        batch_size = self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
         rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
-            "max_iter": n_epochs if self.max_iter == "auto" else self.max_iter,
+            "max_iter": self._auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
             "batch_size": batch_size,
             "learning_rate": rate,
             "weight_decay": self.weight_decay,

@@ -12,11 +12,20 @@ from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
+from skae._pca import linear_start
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
-from skae._typing import FloatArray, LayerSizes
+from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
-ALPHA = {"l1": 0.04, "kl": 10.0}  # what None means
+# what "auto" means
+MOST_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # of "l1": the latter divided by the root of the number of units
+ALPHA_OF_KL = 10.0
+UNITS_PER_COMPONENT = 4  # of the principal components that hold so much of the variance:
+SHARE_HELD = 0.99
+ROWS_PER_UNIT = 4  # at least
+MOST_UNITS = 512
+LEAST_EPOCHS, MOST_EPOCHS, STEPS = 9, 100, 1000
+LEAST_BATCH, MOST_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
@@ -28,7 +37,7 @@ class SparseParameters(Parameters):
     sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = parameter(
         default="l1", constraint=[StrOptions(set(SELECTIONS))]
     )
-    alpha: float | None = parameter(default=None, constraint=[NON_NEGATIVE, None])
+    alpha: Auto | float = parameter(default="auto", constraint=[StrOptions({"auto"}), NON_NEGATIVE])
     sparsity_target: float = parameter(default=0.1, constraint=[Interval(Real, 0, 1, closed="neither")])
     n_nonzero_coefs: int | None = parameter(default=None, constraint=[POSITIVE_INT, None])
 
@@ -44,7 +53,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     - "l1": :math:`\Omega = \alpha \sqrt{d} \sum_j z_j`, for :math:`d` features: few units are active where little is
       gained by more [1]_;
     - "kl": :math:`\Omega = \alpha \frac{d}{k} \sum_j \mathrm{KL}(\rho \Vert \bar z_j)`, for units between 0 and 1: each
-      is active with a mean of :math:`\rho` [2]_;
+      is active with a mean of :math:`\rho` [2]_ [6]_;
     - "top_k": no penalty; of each row the greatest `n_nonzero_coefs` units are kept [3]_;
     - "batch_top_k": the same on average over a batch, and after training by a threshold [4]_.
 
@@ -55,21 +64,26 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     Parameters
     ----------
-    n_components : int, default=256
-        Number of units, and of atoms. It may exceed the number of features.
+    n_components : "auto" or int, default="auto"
+        Number of units, and of atoms. It may exceed the number of features. "auto" is four times as many as the
+        principal components that hold 99 % of the variance of the scaled rows, but no more than 512 or a quarter of
+        the rows; and no fewer than `n_nonzero_coefs`.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
 
-    alpha : float or None, default=None
-        Weight of the penalty of "l1" and "kl". None is 0.04 for "l1" and 10 for "kl". Neither the number of features
-        nor their scale changes what it means; a code of "l1" is empty at about 2.
+    alpha : "auto" or float, default="auto"
+        Weight of the penalty of "l1" and "kl". Neither the number of features nor their scale changes what it means.
+        Half of the weight of "l1" is how long the part of a row has to be that an atom explains, as a share of the
+        typical length of a row, less its mean: a lesser part is not worth its activity, and activities are too small
+        by about as much. Codes are empty at about 2. "auto" is 10 for "kl". For "l1" it is 1.6, divided by the root of
+        the number of units, and 0.2 at most: 0.1 for 256 units.
 
     sparsity_target : float, default=0.1
         Mean activation that "kl" asks of each unit, between 0 and 1.
 
     n_nonzero_coefs : int or None, default=None
-        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of `n_components`.
+        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of the units.
 
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
@@ -96,16 +110,14 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least.
+        Number of epochs. "auto" is as many as make 1,000 steps of the optimiser, but 9 at least and 100 at most.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
-        `partial_fit` a fortieth of the chunk's.
+        Rows in a batch. "auto" is an 80th of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps, of which the dictionary is one, learn at 0.6 of it. "auto" is 0.01, or what the
+        linear maps, of which the dictionary is one, learn at the same rate. "auto" is 0.01, or what the
         architecture asks for: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
@@ -211,7 +223,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     components_ : ndarray of shape (n_components, n_features)
         The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
-        `scale="global"` and any `sparsity` but "kl" they have unit norm.
+        `scale="global"` and any `sparsity` but "kl" they have unit norm. With `loss="binary_cross_entropy"` or
+        "poisson" the sum of atoms is no reconstruction: it goes through the inverse of the logit or the logarithm,
+        which `inverse_transform` applies.
 
     active_ratio_ : float
         Share of the units that are active, on average over the training rows (of the last chunk). Of "kl", where none
@@ -227,7 +241,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     Notes
     -----
-    Training starts at the principal directions, of both signs, and an encoder that is their transpose. Units of "l1",
+    Training starts at a dictionary of rows drawn at random, and an encoder that is its transpose. Units of "l1",
     "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave [3]_. The
     encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as they are:
     they are not rotated.
@@ -236,10 +250,11 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     ----------
     .. [1] B. A. Olshausen and D. J. Field, "Sparse coding with an overcomplete basis set: a strategy employed by V1?",
        Vision Research 37(23), 1997.
-    .. [2] H. Lee, C. Ekanadham and A. Ng, "Sparse deep belief net model for visual area V2", NeurIPS 2007.
+    .. [2] V. Nair and G. E. Hinton, "3D object recognition with deep belief nets", NeurIPS 2009.
     .. [3] L. Gao et al., "Scaling and evaluating sparse autoencoders", ICLR 2025.
     .. [4] B. Bussmann, P. Leask and N. Nanda, "BatchTopK sparse autoencoders", 2024. arXiv:2412.06410
     .. [5] K. Gregor and Y. LeCun, "Learning fast approximations of sparse coding", ICML 2010.
+    .. [6] A. Ng, "Sparse autoencoder", CS294A lecture notes, Stanford University, 2011.
 
     Examples
     --------
@@ -256,7 +271,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     module_class: ClassVar[type[AutoencoderModule]] = SparseModule
     _more_shaping = ("sparsity", "n_nonzero_coefs")
-    n_components: int = parameter(default=256, constraint=[POSITIVE_INT], kw_only=False)
+    n_components: Auto | int = parameter(default="auto", constraint=[StrOptions({"auto"}), POSITIVE_INT], kw_only=False)
     hidden_layer_sizes: LayerSizes = ()
 
     components_: FloatArray = field(init=False)
@@ -264,17 +279,43 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     active_ratio_: float = field(init=False)
     dead_ratio_: float = field(init=False)
 
+    _open_size = "auto"
     _follows_pca = False  # atoms are no principal axes
 
     @property
     def _n_nonzero(self):
         if self.n_nonzero_coefs is None:
-            return max(1, round(NONZERO_SHARE * self.n_components))
+            return max(1, round(NONZERO_SHARE * self.n_components_))
         return self.n_nonzero_coefs
+
+    @property
+    def _code_size(self):
+        return None if self.n_components == "auto" else self.n_components
+
+    def _chosen_size(self, rows, choice, seed):  # noqa: ARG002 - the base's signature
+        """A multiple of the principal components that hold almost all of the variance."""
+        n, d = rows.shape
+        variance = linear_start(rows, min(n, d, MOST_UNITS // UNITS_PER_COMPONENT), seed).variance
+        total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
+        n_held = np.searchsorted(np.cumsum(variance), SHARE_HELD * total) + 1
+        most = max(1, min(n // ROWS_PER_UNIT, MOST_UNITS))
+        return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
+
+    def _auto_alpha(self):
+        """Rows of many units are sums of many atoms, each of which is a smaller part of them."""
+        if self.sparsity == "kl":
+            return ALPHA_OF_KL
+        return min(MOST_ALPHA, ALPHA_OF_ONE / math.sqrt(self.n_components_))
+
+    def _auto_batch_size(self, n_rows):
+        return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
 
     def check_parameters(self) -> None:
         super().check_parameters()
-        if self._n_nonzero > self.n_components:
+        if self.n_components != "auto" and (self.n_nonzero_coefs or 1) > self.n_components:
             raise ValueError(
                 f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a row "
                 "can't have more active units than there are."
@@ -282,17 +323,17 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         # of "kl", so many orthogonal atoms as are active at once are as long as a row
-        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components)) if self.sparsity == "kl" else 1.0
+        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components_)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
-            "alpha": ALPHA.get(self.sparsity, 0.0) if self.alpha is None else self.alpha,
+            "alpha": self._auto_alpha() if self.alpha == "auto" else self.alpha,
             "target": self.sparsity_target,
             "k": self._n_nonzero,
             "length": length,
         }
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
-        n_units, target = self.n_components, self.sparsity_target
+        n_units, target = self.n_components_, self.sparsity_target
         generator = torch.Generator().manual_seed(seed)
         some = torch.randperm(len(rows), generator=generator)[: ROWS_FOR_ATOMS * max(n_units, 200)].sort().values
         x = torch.tensor(rows.read(some.numpy()), dtype=torch.float32)
@@ -319,7 +360,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         )
 
     def _shown_axes(self, module, rows):
-        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components, self._unit(rows.scale))
+        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components_, self._unit(rows.scale))
         return axes, code_variance(module, rows)
 
     def _learned(self, module, rows, blueprint):

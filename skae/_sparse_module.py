@@ -10,7 +10,7 @@ from torch import nn
 from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_batch
 from skae.nn import AutoencoderModule, LinearPlus
 
-MEMORY = 100  # steps over which a threshold is averaged
+MEMORY = 30  # steps over which a threshold is averaged
 IDLE_STEPS = 50  # without activity, after which a unit is revived
 REVIVAL = 1 / 32  # weight of that (Gao et al., 2025)
 
@@ -121,7 +121,7 @@ class SparseModule(AutoencoderModule):
     """
 
     linear_weights = ("encoder.network.linear.*", "encoder.step", "encoder.shift", "decoder.linear.*")
-    linear_rate = 0.6
+    linear_rate = 1.0
     supports_batching = False  # a selection and revival have a state of their own
 
     def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
@@ -193,6 +193,7 @@ class SparseStart:
             "encoder.network.far": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
+            "encoder.step": np.float32(0.0),  # where there is one: between rows that are alike a whole one is too long
         }
         if self.threshold is not None:
             weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}
@@ -209,9 +210,8 @@ def axes_in_units(n_units, unit):
 
 
 def atoms_of(rows, n_units, generator):
-    """Directions of unit length: principal ones, of both signs, and mixtures of rows. (m, d) -> (n_units, d)."""
-    _, sizes, directions = torch.linalg.svd(rows, full_matrices=False)
-    half = min(n_units // 2, int((sizes > 1e-6 * sizes[0]).sum()))
-    mixtures = torch.randn(n_units - 2 * half, len(rows), generator=generator) @ rows
-    atoms = torch.cat([directions[:half], -directions[:half], mixtures])
+    """Directions of unit length: those of rows, and mixtures of rows if there are too few. (m, d) -> (n_units, d)."""
+    some = rows[torch.randperm(len(rows), generator=generator)[:n_units]]
+    mixtures = torch.randn(n_units - len(some), len(rows), generator=generator) @ rows
+    atoms = nn.functional.normalize(torch.cat([some, mixtures]))
     return nn.functional.normalize(atoms + 1e-6 * torch.randn(atoms.shape, generator=generator))

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_breast_cancer
-from sklearn.preprocessing import StandardScaler
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.preprocessing import StandardScaler, normalize
 
 from skae import SparseAutoencoder
 from skae._sparse_module import SELECTIONS, _kl_of_bernoullis
@@ -93,7 +93,7 @@ def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
     select = SELECTIONS["batch_top_k"](1).train()
     code = select(torch.tensor([[3.0, 5.0], [4.0, 1.0]]))
     torch.testing.assert_close(code, torch.tensor([[0.0, 5.0], [4.0, 0.0]]))
-    assert select.threshold == pytest.approx(4 / 100)  # a hundredth of the way from zero
+    assert select.threshold == pytest.approx(4 / 30)  # a thirtieth of the way from zero
 
 
 def test_default_number_of_active_units(digits):
@@ -172,12 +172,99 @@ def test_streams_and_architectures(digits):
         fitted.set_params(sparsity="l1").partial_fit(digits)
 
 
+def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
+    """Rows that are sums of a few atoms of unit length, and the atoms."""
+    rng = np.random.default_rng(seed)
+    atoms = normalize(rng.normal(size=(n_atoms, d)))
+    codes = np.zeros((n, n_atoms))
+    places = rng.random((n, n_atoms)).argsort(axis=1)[:, :n_nonzero]
+    signs = rng.choice((-1, 1), places.shape) if signed else 1
+    np.put_along_axis(codes, places, signs * rng.uniform(0.5, 1.5, places.shape), axis=1)
+    X = codes @ atoms
+    return X + noise * X.std() * rng.normal(size=X.shape), atoms
+
+
+def share_found(atoms, fitted):
+    """Share of the atoms to which some unit is near: of signed coefficients, one of the two that an atom needs."""
+    return (np.abs(atoms @ normalize(fitted.components_).T).max(axis=1) > 0.9).mean()
+
+
+def test_default_finds_a_planted_dictionary():
+    X, atoms = planted(2000, 16, 16, 2)
+    fitted = SparseAutoencoder(random_state=0).fit(X)
+    assert share_found(atoms, fitted) >= 0.9
+    assert fitted.active_ratio_ < 0.25
+    assert fitted.dead_ratio_ < 0.01
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"n": 5000, "d": 64, "n_atoms": 100, "n_nonzero": 5},
+        {"n": 3000, "d": 20, "n_atoms": 24, "n_nonzero": 3, "noise": 0.1},
+        {"n": 2500, "d": 200, "n_atoms": 40, "n_nonzero": 4, "noise": 0.1},
+        {"n": 4000, "d": 60, "n_atoms": 60, "n_nonzero": 10, "noise": 0.0},
+        {"n": 4000, "d": 40, "n_atoms": 50, "n_nonzero": 4, "signed": True},
+    ],
+    ids=str,
+)
+@pytest.mark.slow
+def test_default_finds_dictionaries_of_all_kinds(kind):
+    X, atoms = planted(**kind, seed=1)
+    fitted = SparseAutoencoder(random_state=1).fit(X)
+    assert share_found(atoms, fitted) >= 0.9
+    assert fitted.active_ratio_ < 0.25
+    assert fitted.dead_ratio_ < 0.01
+
+
+@pytest.mark.slow
+def test_real_rows_leave_few_units_dead():
+    for X in (load_digits().data, StandardScaler().fit_transform(load_breast_cancer().data)):
+        fitted = SparseAutoencoder(random_state=0).fit(X)
+        assert fitted.active_ratio_ < 0.3
+        assert fitted.dead_ratio_ < 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_default_number_of_units_follows_the_data(kind):
+    few = {"sparsity": kind, "max_iter": 1, "random_state": 0}
+    X, _ = planted(600, 100, 20, 3, noise=0.01)  # of rank 20
+    fitted = SparseAutoencoder(**few).fit(X)
+    assert 60 <= fitted.n_components_ <= 80
+    assert fitted.components_.shape == (fitted.n_components_, 100)
+    assert fitted.transform(X).shape == (600, fitted.n_components_)
+    for same in (1000 * X, X + 5, np.hstack([X, np.ones((600, 3))])):
+        assert SparseAutoencoder(**few).fit(same).n_components_ == fitted.n_components_
+    assert SparseAutoencoder(**few).fit(X[:100]).n_components_ == 25  # a quarter of the rows
+    assert SparseAutoencoder(**few).fit(X[:3]).n_components_ == 1
+    assert SparseAutoencoder(**few, n_nonzero_coefs=30).fit(X[:100]).n_components_ == 30
+    stream = SparseAutoencoder(**few).partial_fit(X[:400])
+    assert stream.partial_fit(X[400:]).n_components_ == stream.components_.shape[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_units_of_the_data_change_nothing(kind, digits):
+    one, other = (SparseAutoencoder(sparsity=kind, **QUICK).fit(unit * digits) for unit in (1.0, 1024.0))
+    unit = 1.0 if kind == "kl" else 1024.0
+    np.testing.assert_allclose(other.transform(1024 * digits), unit * one.transform(digits), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(other.components_, one.components_ * 1024 / unit, rtol=1e-5, atol=1e-6)
+
+
+def test_the_size_of_a_map_is_that_of_the_architecture(digits):
+    common = {"architecture": Convolutional(channels=(2,), dense_code=False), **QUICK, "max_iter": 1}
+    assert SparseAutoencoder(**common).fit(digits).n_components_ == 32
+    with pytest.raises(ValueError, match=r"n_components=7 .* Set n_components='auto'"):
+        SparseAutoencoder(7, **common).fit(digits)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"n_components": 4, "n_nonzero_coefs": 5}, r"n_nonzero_coefs=5 must not be above n_components=4"),
         ({"n_components": 0.9}, "'n_components' parameter"),
         ({"n_components": None}, "'n_components' parameter"),
+        ({"n_components": "many"}, "'n_components' parameter"),
+        ({"alpha": None}, "'alpha' parameter"),
         ({"sparsity_target": 0}, "'sparsity_target' parameter"),
         ({"sparsity_target": 1.0}, "'sparsity_target' parameter"),
         ({"sparsity": "l2"}, "'sparsity' parameter"),

@@ -17,6 +17,7 @@ PARTS = (
     "denoising",
     "plain",
     "sequences",
+    "sparse",
     "variational",
 )
 

@@ -248,6 +248,8 @@ OTHER_PARAMETERS = {
     ("skae.SparseAutoencoder", "n_components"): "units and atoms; a share of the variance means nothing",
     ("skae.SparseAutoencoder", "hidden_layer_sizes"): "the decoder has none",
     ("skae.SparseAutoencoder", "learning_rate"): "the dictionary learns at a higher rate",
+    ("skae.SparseAutoencoder", "max_iter"): "a dictionary takes more steps",
+    ("skae.SparseAutoencoder", "batch_size"): "and smaller batches",
     ("skae.SparseAutoencoder", "alpha"): "the weight of another penalty",
     ("skae.VariationalAutoencoder", "n_components"): "the prior decides how many are used",
     ("skae.VariationalAutoencoder", "init"): "the divergence is weighed up",

@@ -1,0 +1,135 @@
+"""Planted dictionaries: how many atoms are found, how many units are active, and how many are dead.
+
+Rows are sums of a few atoms and noise. An atom, of unit length, counts as found if the absolute cosine between it and
+the unit that is nearest is above 0.9: of signed coefficients, a code that is never negative needs two units an atom,
+and one of them is enough to count. Noise is a share of the root mean square of the features. All have as many units
+as `SparseAutoencoder()` chooses: the textbook's net, with the best of three weights of its penalty, chosen by the atoms
+that it finds, and scikit-learn's `MiniBatchDictionaryLearning` with its default parameters. R² is that of other rows.
+"""
+
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from _practitioner import Sparse, train
+from sklearn.decomposition import MiniBatchDictionaryLearning
+from sklearn.exceptions import ConvergenceWarning
+
+from skae import SparseAutoencoder
+
+FOUND = 0.9
+ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a row
+MOST_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A kind of data: rows that are sums of `n_nonzero` of `n_atoms` atoms."""
+
+    n_rows: int
+    n_features: int
+    n_atoms: int
+    n_nonzero: int
+    noise: float = 0.05
+    signed: bool = False
+    unit: float = 1.0
+
+    def draw(self, seed, n_more=1000):
+        """Rows, as many others, and the atoms."""
+        rng = np.random.default_rng(seed)
+        atoms = rng.normal(size=(self.n_atoms, self.n_features))
+        atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+        n = self.n_rows + n_more
+        places = rng.random((n, self.n_atoms)).argsort(axis=1)[:, : self.n_nonzero]
+        values = rng.uniform(0.5, 1.5, places.shape)
+        if self.signed:
+            values *= rng.choice((-1, 1), places.shape)
+        codes = np.zeros((n, self.n_atoms))
+        np.put_along_axis(codes, places, values, axis=1)
+        X = codes @ atoms
+        X += self.noise * X.std() * rng.normal(size=X.shape)
+        return self.unit * X[: self.n_rows], self.unit * X[self.n_rows :], atoms
+
+
+SETS = {
+    "100 atoms of 64 features, 5 a row": Planted(5000, 64, 100, 5),
+    "the same, times 1000": Planted(5000, 64, 100, 5, unit=1000.0),
+    "12 of 10, 3 a row": Planted(5000, 10, 12, 3),
+    "20 of 100, 3 a row, 1,000 rows": Planted(1000, 100, 20, 3, noise=0.1),
+    "60 of 60, 10 a row, 20,000 rows": Planted(20_000, 60, 60, 10, noise=0.0),
+    "150 of 784, 6 a row": Planted(5000, 784, 150, 6, noise=0.1),
+    "80 of 64, 4 a row, signed": Planted(10_000, 64, 80, 4, signed=True),
+}
+
+
+def share_found(atoms, units):
+    """Share of the atoms that are found among units, both of shape (., n_features)."""
+    lengths = np.linalg.norm(units, axis=1, keepdims=True)
+    return (np.abs(atoms @ (units / np.maximum(lengths, 1e-12)).T).max(axis=1) > FOUND).mean()
+
+
+def r2(X, X_hat):
+    """R² over all features."""
+    return 1 - np.square(X - X_hat).sum() / np.square(X - X.mean(axis=0)).sum()
+
+
+def ours(X, X_test, seed):
+    """Units, codes of other rows, their reconstructions."""
+    sparse = SparseAutoencoder(random_state=seed).fit(X)
+    codes = sparse.transform(X_test)
+    return sparse.components_, codes, sparse.inverse_transform(codes)
+
+
+def by_hand(X, X_test, seed, k, alpha, seconds):
+    """The same of the textbook's network, on centered rows in one unit."""
+    mean, unit = X.mean(axis=0), X.std()
+    rows = ((X - mean) / unit).astype(np.float32)
+    n = len(rows) // 5
+    weight = alpha * np.sqrt(np.square(rows).sum(axis=1).mean())
+    module = train(lambda: Sparse(X.shape[1], k, weight), rows[n:], rows[:n], seconds=seconds, seed=seed).module
+    with torch.no_grad():
+        codes = module.encoder(torch.as_tensor((X_test - mean) / unit, dtype=torch.float32))
+        return module.atoms.numpy(), codes.numpy(), module.decode(codes).numpy() * unit + mean
+
+
+def dictionary_learning(X, X_test, seed, k):
+    """The same of scikit-learn's."""
+    mean, unit = X.mean(axis=0), X.std()
+    learning = MiniBatchDictionaryLearning(k, random_state=seed).fit((X - mean) / unit)
+    codes = learning.transform((X_test - mean) / unit)
+    return learning.components_, codes, codes @ learning.components_ * unit + mean
+
+
+def main(seeds):
+    """Print a line for each set and method: means over the seeds, and the least share of atoms found."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    for name, planted in SETS.items():
+        print(f"  {name}", flush=True)
+        lines = {}
+        for seed in seeds:
+            X, X_test, atoms = planted.draw(seed)
+
+            def judged(label, method, *args, data=(X, X_test, seed), atoms=atoms):
+                start = time.perf_counter()
+                units, codes, X_hat = method(*data, *args)
+                seconds, used = time.perf_counter() - start, codes != 0
+                line = share_found(atoms, units), used.mean(), (~used.any(axis=0)).mean(), r2(data[1], X_hat), seconds
+                return label, len(units), line
+
+            label, k, line = judged("skae", ours)
+            lines.setdefault((label, k), []).append(line)
+            of_alphas = [judged(f"by hand, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
+            _, _, best = max(of_alphas, key=lambda found: found[2][0])
+            lines.setdefault(("by hand", k), []).append((*best[:-1], line[-1]))
+            if k <= MOST_UNITS:
+                _, _, line = judged("MiniBatchDictionaryLearning", dictionary_learning, k)
+                lines.setdefault(("dictionary learning", k), []).append(line)
+        for (label, k), of_seeds in lines.items():
+            found, active, dead, score, seconds = np.mean(of_seeds, axis=0)
+            print(
+                f"    {label:20s} {k:4d} units: found {found:.2f} (least {min(of_seeds)[0]:.2f}), active {active:.3f}, "
+                f"dead {dead:.3f}, R² {score:.3f}, {seconds:.1f} s",
+                flush=True,
+            )
