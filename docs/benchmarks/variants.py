@@ -11,7 +11,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the seconds of both are of one thread
 
-PARTS = ()
+PARTS = ("detector",)
 
 
 def main():
