@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
 from skae._data.readers import Rows, validated
-from skae._data.statistics import Moments
 from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
+from skae._outlier_measures import HUGE, MOST_MEASURED, Neighbors, Residuals, Tail
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._seeds import cloned
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
     Table,
     check_invertible,
-    finite_rows,
     fit_parameters,
     fit_with_folds,
     framed,
@@ -36,9 +34,9 @@ from skae._wrapped import (
 )
 
 N_COMPONENTS = 8
-LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_ROWS = 2
-HUGE = 1e150  # has a square still
+LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
+MOST_KEPT = 2000  # rows of a stream
 
 
 class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
@@ -198,24 +196,32 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
         """
         checked = validated(self, X, ensure_min_samples=2)
-        table = Table(X, checked)
-        default = Autoencoder(max(1, min(N_COMPONENTS, checked.shape[1] // 2)))
-        autoencoder = default if self.autoencoder is None else self.autoencoder
-        self.autoencoder_ = cloned(autoencoder, self.random_state)
+        self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
         folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
+        self._kept = None
+        return self._measured(X, Table(X, checked), folds)
+
+    def _new_autoencoder(self, n_features):
+        default = Autoencoder(min(N_COMPONENTS, n_features))
+        return cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
+
+    def _measured(self, X, table, folds):
+        """Measure the rows of a table, set `offset_`, and return the detector; X is the same as it came."""
+        rows = table.rows
 
         def read_digests():
-            return np.concatenate([digests(x) for x in table.rows.batches()])
+            return np.concatenate([digests(x) for x in rows.batches()])
 
         self._held_out = HeldOut(read_digests() if folds else None, [held_out for _, held_out, _ in folds])
         self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]
         self._known_row = None
-        scores = self._calibrate(table, [np.arange(len(table.rows)), *(trained_on for trained_on, *_ in folds)])
-        self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
-        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
+        self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
+        scores = self._scores_of(table)
+        self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
+        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = octiles(_those(table.rows, finite), np.array(discrete))
+        self._candidates = octiles(_those(rows, finite), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
@@ -225,7 +231,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         return self
 
     def _calibrate(self, table, trained_on):
-        """Measure errors and codes of the training rows, each by a network that has not seen it if there is one.
+        """Measure residuals and codes of training rows, each by a network that has not seen it if there is one.
 
         Parameters
         ----------
@@ -233,47 +239,39 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
         trained_on : list of ndarray of int
             Rows that each network was trained on.
-
-        Returns
-        -------
-        scores : ndarray of shape (n,)
         """
         rows = table.rows
-        codes, errors, folds = [[] for _ in trained_on], [], []
-        squares, n_summed = np.zeros(rows.shape[1]), 0
-        for x, given in table.batches():
+        n_measured = min(len(rows), MOST_MEASURED, max(LEAST_MEASURED, MOST_BYTES // (8 * rows.shape[1])))
+        measured = np.linspace(0, len(rows) - 1, n_measured).astype(int)
+        of_network, residuals, folds = [[] for _ in trained_on], [], []
+        for x, given in table.some(measured):
             folds.append(self._held_out.folds_of(x))
-            error = np.empty(len(x))
-            for fold, of_network in enumerate(codes):
-                code, residuals = self._apart(fold, x, given)
-                of_network.append(code)
+            residuals.append(np.empty_like(x, dtype=np.float64))
+            for fold, codes in enumerate(of_network):
+                code, residual = self._apart(fold, x, given)
+                codes.append(code)
                 mine = folds[-1] == fold
-                error[mine] = _squared_lengths(residuals[mine])
-                counts = mine & (np.abs(residuals) < HUGE).all(axis=1)
-                squares, n_summed = squares + np.square(residuals[counts]).sum(axis=0), n_summed + counts.sum()
-            errors.append(error)
-        codes, errors, folds = [np.concatenate(each) for each in codes], np.concatenate(errors), np.concatenate(folds)
-        self._code_distributions = [
-            self._distribution(code[index]) for code, index in zip(codes, trained_on, strict=True)
-        ]
-        distances = np.empty(len(rows))
+                residuals[-1][mine] = residual[mine]
+        residuals, folds = np.concatenate(residuals), np.concatenate(folds)
+        of_network = [np.concatenate(codes) for codes in of_network]
+        x = rows.read(measured).astype(np.float64)
+        fine = [(np.abs(codes) < HUGE).all(axis=1) & (np.abs(x) < HUGE).all(axis=1) for codes in of_network]
+        counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
+        self._refuse_too_few(counts)
+        self._neighbors = []
+        for codes, fine_codes, index in zip(of_network, fine, trained_on, strict=True):
+            among = fine_codes & np.isin(measured, index)
+            self._refuse_too_few(among)
+            self._neighbors.append(Neighbors(codes[among], x[among]))
+        self._residuals = Residuals(residuals[counts], x[counts].var(axis=0))
+        values = np.empty((len(measured), 3))
+        values[:, 0] = self._residuals.squared_lengths(residuals)
         for fold in np.unique(folds):
-            distances[folds == fold] = self._distances(fold, codes[fold][folds == fold])
-        counts = (errors < HUGE) & (distances < HUGE)
-        self._refuse_too_few(counts)
-        variance = Moments().update(_those(rows, counts)).variance
-        # what is given back exactly, or always alike, has a unit all the same
-        self._error_unit = max(errors[counts].std(), LEAST * variance.sum()) or 1.0
-        self._distance_unit = max(distances[counts].std(), LEAST)
-        least = LEAST * variance.mean() or 1.0
-        self._feature_units = np.maximum(squares / max(n_summed, 1), np.maximum(LEAST_SHARE * variance, least))
-        return self._scores(errors, distances)
-
-    def _distribution(self, codes):
-        """Mean and covariance of the codes that aren't out of all bounds."""
-        counts = (np.abs(codes) < HUGE).all(axis=1)
-        self._refuse_too_few(counts)
-        return EmpiricalCovariance().fit(codes[counts])
+            mine = folds == fold
+            values[mine, 1:] = self._neighbors[fold].squared_distances(of_network[fold][mine])
+        values = values[counts & np.isfinite(values).all(axis=1)]
+        units = x.shape[1], of_network[0].shape[1], self._neighbors[0].unit
+        self._tails = [Tail(column, unit) for column, unit in zip(values.T, units, strict=True)]
 
     def _refuse_too_few(self, counts):
         if counts.sum() < LEAST_ROWS:
@@ -297,11 +295,12 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores : ndarray of shape (n_samples,)
             The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
-        table = self._table_of(X)
+        return self._scores_of(self._table_of(X))
+
+    def _scores_of(self, table):
         scores = np.empty(len(table.rows))
         for index, fold, x, given in self._by_network(table):
-            codes, residuals = self._apart(fold, x, given)
-            scores[index] = self._scores(_squared_lengths(residuals), self._distances(fold, codes))
+            scores[index] = self._score(fold, x, given)
         return scores
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
@@ -382,28 +381,17 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         with np.errstate(over="ignore", invalid="ignore"):
             return codes, x - x_hat
 
-    def _distances(self, fold, codes):
-        """Squared Mahalanobis distances; NaN where there is no code."""
-        distances, finite = np.full(len(codes), np.nan), finite_rows(codes)
-        if finite.any():
-            with np.errstate(over="ignore", invalid="ignore"):
-                distances[finite] = self._code_distributions[fold].mahalanobis(codes[finite])
-        return distances
-
-    def _scores(self, errors, distances):
-        """Nothing is odder than what can't be reconstructed or measured."""
-        with np.errstate(over="ignore"):
-            scores = -errors / self._error_unit - (distances / self._distance_unit if self.code_distance else 0.0)
+    def _score(self, fold, x, given):
+        """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
+        codes, residuals = self._apart(fold, x, given)
+        measures = [self._residuals.squared_lengths(residuals)]
+        if self.code_distance:
+            measures += list(self._neighbors[fold].squared_distances(codes).T)
+        scores = sum(tail.log_share(values) for tail, values in zip(self._tails, measures, strict=False))
         return np.where(np.isnan(scores), -np.inf, scores)
 
     def _oddness(self, fold, given, x):
-        """What a row's score is made of, but with each feature's residual in units of its own."""
-        codes, residuals = self._apart(fold, x, framed(given, x))
-        with np.errstate(over="ignore", invalid="ignore"):
-            oddness = np.einsum("ij,ij,j->i", residuals, residuals, 1 / self._feature_units)
-            if self.code_distance:
-                oddness += self._distances(fold, codes)
-        return np.where(np.isnan(oddness), np.inf, oddness)
+        return -self._score(fold, x, framed(given, x))
 
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)
@@ -416,11 +404,6 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags
-
-
-def _squared_lengths(rows):
-    with np.errstate(over="ignore"):
-        return np.einsum("ij,ij->i", rows, rows)
 
 
 def _those(rows, counts):

@@ -45,9 +45,14 @@ def anomaly_fence(anomaly, read_digests):
 
 
 def _fence(anomaly):
-    median, *upper = np.quantile(anomaly**0.25, [0.5, *QUANTILES])
-    deviation = max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
+    median, deviation = median_and_deviation(anomaly**0.25)
     return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** 4)
+
+
+def median_and_deviation(values):
+    """The median, and the standard deviation by the upper quartile or the upper octile, whichever gives more."""
+    median, *upper = np.quantile(values, [0.5, *QUANTILES])
+    return median, max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
 
 
 def digests(x):
