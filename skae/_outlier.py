@@ -1,4 +1,4 @@
-"""Outliers: rows that an autoencoder can't give back, or whose codes lie far from the others."""
+"""Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
 from functools import partial
 from numbers import Real
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
 from sklearn.utils import Tags, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
@@ -15,9 +16,9 @@ from skae._constraints import HasMethods, Interval, StrOptions
 from skae._data.readers import Rows, validated
 from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
-from skae._outlier_measures import HUGE, MOST_MEASURED, Neighbors, Residuals, Tail
+from skae._outlier_measures import MOST_MEASURED, Measures, Reservoir
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
-from skae._seeds import cloned
+from skae._seeds import cloned, local_rng
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
     Table,
@@ -39,50 +40,69 @@ LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
 MOST_KEPT = 2000  # rows of a stream
 
 
-class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
-    r"""Outlier detection by the reconstruction of an autoencoder and by its codes.
+def _learns_in_parts(detector):
+    autoencoder = getattr(detector, "autoencoder_", detector.autoencoder)
+    return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
-    A row is odd if it is not given back as well as the training rows were, or if its code lies far from theirs:
+
+class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
+    r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
+
+    A row is odd if it is not given back as well as the training rows were, or if few of their codes are near its own.
+    Three measures say so:
 
     .. math::
-        s(x) = -\frac{e(x)}{\sigma_e} - \frac{m(x)}{\sigma_m},
-        \quad e(x) = \lVert x - \hat x \rVert^2, \quad m(x) = (z - \mu)^T \Sigma^{-1} (z - \mu)
+        a_1(x) = r^T \Psi^{-1} r, \quad
+        a_2(x) = \lVert W (z - z_{(5)}) \rVert^2, \quad
+        a_3(x) = \lVert V (z - z_{(5)}) \rVert^2
 
-    with the code :math:`z` of x, the mean :math:`\mu` and the covariance :math:`\Sigma` of the training codes, and the
-    standard deviations :math:`\sigma_e, \sigma_m` of both terms over the training rows. The second, the squared
-    Mahalanobis distance of the code, is there for rows far outside: what a linear map carries over is given back well
-    however far away it lies. Of a PCA the two are what process monitoring calls Q and T² [1]_.
+    with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training rows, shrunk
+    towards units of the features [1]_, the code :math:`z` of x, and the code :math:`z_{(5)}` of its fifth nearest
+    neighbor among the training rows [2]_, once with white codes (W), in which all directions count alike, and once with
+    those that are mapped back linearly to the units of X (V). Neighbors see clusters, rings and holes, where a distance
+    from the mean of all codes would not, and rows far outside: what a linear map carries over is given back well
+    however far away it lies. With PCA inside, the first is what process monitoring calls Q, in units of its own.
+
+    The score is the logarithm of the least share, over the three, of typical rows that are as odd or odder:
+
+    .. math::
+        s(x) = \min_j \log \left(1 - \Phi\left(\frac{a_j(x)^{p_j} - m_j}{\sigma_j}\right)\right)
+
+    with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
+    :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = 1/4` and :math:`p_2 = p_3 = 1/16` over training
+    rows. These are about normal [3]_, and outliers among the training rows hardly move their quantiles.
 
     Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
     they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold
-    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the distance
+    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the neighbors
     among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
     values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
     2,000 rows on, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps that change
-    the number of rows. Such scores of training rows are too high where the network is large for them.
+    the number of rows. Such scores of training rows are too high where the network is large for them. No row is its own
+    neighbor.
 
     What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
     infinity.
 
-    The error is in units of X. Where columns have different units, put a `StandardScaler` before the autoencoder in a
-    Pipeline, as one would before PCA.
+    Columns may have different units, for a residual is measured by those of the same column; but what the autoencoder
+    reconstructs well are columns of great variance. Where small ones have a structure of their own, put a
+    `StandardScaler` before the autoencoder in a Pipeline, as one would before PCA.
 
     Parameters
     ----------
     autoencoder : estimator, default=None
         With `transform` and `inverse_transform`: one of this package's, PCA, or a Pipeline of them. It is cloned and
-        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is an `Autoencoder`
-        of 8 components, or of half as many as there are features if that is less.
+        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is
+        `Autoencoder(8)`, or `Autoencoder(d)` for d < 8 features.
 
     code_distance : bool, default=True
-        Whether the distance of the codes counts, or the reconstruction alone.
+        Whether the neighbors of the codes count, or the reconstruction alone.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the fourth root of minus
-        the scores, which makes sums of squares about normal [2]_, and their standard deviation from the upper quartile
-        or the upper octile [3]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If
-        that is more than 5 % of the rows, equal rows count once: otherwise all that differs from most would be an
-        outlier.
+        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the eighth root of minus
+        the scores, which is about normal, and their standard deviation from the upper quartile or the upper octile
+        [4]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If that is more than
+        5 % of the rows, equal rows count once: otherwise all that differs from most would be an outlier.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder where its own is None.
@@ -106,17 +126,20 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     Autoencoder : What is inside by default.
     LatentSampler : Draws rows that are not odd.
     sklearn.ensemble.IsolationForest : Isolates rows by random splits.
-    sklearn.covariance.EllipticEnvelope : The distance alone, in the space of the rows.
+    sklearn.neighbors.LocalOutlierFactor : Neighbors alone, in the space of the rows.
 
     References
     ----------
-    .. [1] J. E. Jackson, G. S. Mudholkar (1979). "Control Procedures for Residuals Associated with Principal Component
-       Analysis". Technometrics 21.
+    .. [1] O. Ledoit, M. Wolf (2004). "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices". Journal
+       of Multivariate Analysis 88.
 
-    .. [2] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
+    .. [2] S. Ramaswamy, R. Rastogi, K. Shim (2000). "Efficient Algorithms for Mining Outliers from Large Data Sets".
+       ACM SIGMOD.
+
+    .. [3] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
        The American Statistician 40.
 
-    .. [3] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+    .. [4] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
 
     Examples
     --------
@@ -255,23 +278,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         residuals, folds = np.concatenate(residuals), np.concatenate(folds)
         of_network = [np.concatenate(codes) for codes in of_network]
         x = rows.read(measured).astype(np.float64)
-        fine = [(np.abs(codes) < HUGE).all(axis=1) & (np.abs(x) < HUGE).all(axis=1) for codes in of_network]
-        counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
-        self._refuse_too_few(counts)
-        self._neighbors = []
-        for codes, fine_codes, index in zip(of_network, fine, trained_on, strict=True):
-            among = fine_codes & np.isin(measured, index)
-            self._refuse_too_few(among)
-            self._neighbors.append(Neighbors(codes[among], x[among]))
-        self._residuals = Residuals(residuals[counts], x[counts].var(axis=0))
-        values = np.empty((len(measured), 3))
-        values[:, 0] = self._residuals.squared_lengths(residuals)
-        for fold in np.unique(folds):
-            mine = folds == fold
-            values[mine, 1:] = self._neighbors[fold].squared_distances(of_network[fold][mine])
-        values = values[counts & np.isfinite(values).all(axis=1)]
-        units = x.shape[1], of_network[0].shape[1], self._neighbors[0].unit
-        self._tails = [Tail(column, unit) for column, unit in zip(values.T, units, strict=True)]
+        trained = [np.isin(measured, index) for index in trained_on]
+        self._measures = Measures(x, residuals, of_network, folds, trained, self._refuse_too_few)
 
     def _refuse_too_few(self, counts):
         if counts.sum() < LEAST_ROWS:
@@ -319,10 +327,9 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
-            Never below 0. In units of each feature's mean squared residual on the training data, plus the distance of
-            the codes, if it counts. If X is a frame of pandas or polars, so is this, with the same columns. In a row
-            that can't be reconstructed, a feature has infinity if another value of it alone would make that possible;
-            where no feature does, those have it that are beyond the training data.
+            Never below 0: by how much the score would rise. If X is a frame of pandas or polars, so is this, with the
+            same columns. In a row that can't be reconstructed, a feature has infinity if another value of it alone
+            would make that possible; where no feature does, those have it that are beyond the training data.
         """
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
@@ -360,6 +367,40 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    @available_if(_learns_in_parts)
+    def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+        """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
+
+        Units, neighbors and `offset_` are those of a random sample of 2,000 of the rows seen since the stream or the
+        last `fit` began (fewer where they would take more than 256 MiB): of all of them by the same chance, as the
+        autoencoder reconstructs them now. There are no folds, so training rows are scored by the one network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The chunk. The first one has two rows at least.
+
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the autoencoder.
+
+        Returns
+        -------
+        self : AutoencoderOutlierDetector
+            The fitted estimator.
+        """
+        self._validate_params()
+        is_first = not hasattr(self, "autoencoder_")
+        checked = validated(self, X, reset=is_first, ensure_min_samples=2 if is_first else 1)
+        if is_first:
+            self.autoencoder_ = self._new_autoencoder(checked.shape[1])
+        self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
+        if getattr(self, "_kept", None) is None:
+            most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * checked.shape[1])))
+            self._kept = Reservoir(most, local_rng(self.random_state))
+        self._kept.update(Rows(checked))
+        kept = framed(X, self._kept.rows)
+        return self._measured(kept, Table(kept, self._kept.rows), [])
+
     def _table_of(self, X):
         check_is_fitted(self)
         return Table(X, validated(self, X, reset=False))
@@ -384,10 +425,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     def _score(self, fold, x, given):
         """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
         codes, residuals = self._apart(fold, x, given)
-        measures = [self._residuals.squared_lengths(residuals)]
-        if self.code_distance:
-            measures += list(self._neighbors[fold].squared_distances(codes).T)
-        scores = sum(tail.log_share(values) for tail, values in zip(self._tails, measures, strict=False))
+        scores = self._measures.log_shares(fold, codes if self.code_distance else None, residuals).min(axis=1)
         return np.where(np.isnan(scores), -np.inf, scores)
 
     def _oddness(self, fold, given, x):

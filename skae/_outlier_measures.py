@@ -13,8 +13,58 @@ MOST_MEASURED = 5000  # training rows
 MOST_COVARIED = 1024  # features
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_DEVIATION = 1e-2  # in units of each measure
+POWERS = 1 / 4, 1 / 16, 1 / 16  # of a residual and of two distances, which are about normal
 SAME = 1e-6  # of the length of a code
 HUGE = 1e150  # has a square still
+
+
+class Measures:
+    """The three measures, as they are on training rows.
+
+    Parameters
+    ----------
+    x, residuals : ndarray of shape (n, d)
+        Training rows, and their residuals by the network of each one's fold.
+
+    codes : list of ndarray of shape (n, k)
+        Of the same rows by every network.
+
+    folds : ndarray of shape (n,)
+        Which network is each row's.
+
+    trained : list of ndarray of bool
+        Which of the rows each network was trained on.
+
+    refuse_too_few : callable
+        Raises an error where hardly any of the rows, an ndarray of bool, count.
+    """
+
+    def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
+        within = (np.abs(x) < HUGE).all(axis=1)
+        fine = [within & (np.abs(of_network) < HUGE).all(axis=1) for of_network in codes]
+        counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
+        refuse_too_few(counts)
+        self.neighbors = []
+        for of_network, is_fine, seen in zip(codes, fine, trained, strict=True):
+            refuse_too_few(is_fine & seen)
+            self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
+        self.residuals = Residuals(residuals[counts], x[counts].var(axis=0))
+        values = np.empty((len(x), 3))
+        for fold in np.unique(folds):
+            mine = folds == fold
+            values[mine] = self._values(fold, codes[fold][mine], residuals[mine])
+        values = values[counts & np.isfinite(values).all(axis=1)]
+        units = x.shape[1], codes[0].shape[1], self.neighbors[0].unit
+        self.tails = [Tail(*each) for each in zip(values.T, units, POWERS, strict=True)]
+
+    def _values(self, fold, codes, residuals):
+        values = self.residuals.squared_lengths(residuals)[:, None]
+        return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
+
+    def log_shares(self, fold, codes, residuals):
+        """Of typical rows as odd by each measure, (n, 3), or (n, 1) where codes are None; by one network."""
+        values = self._values(fold, codes, residuals).T
+        return np.column_stack([tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)])
 
 
 class Residuals:
@@ -118,8 +168,9 @@ def _of_fifth(metric, nearest, n_neighbors):
 class Tail:
     """How rare values of a measure are among typical rows, by the logarithm of the share of them that is greater.
 
-    The fourth root is taken for normal, with the median and the deviation that `anomaly_fence` has. So one row out of
-    ten that is an outlier itself moves them little.
+    A power of them is taken for normal, with the median and the deviation that `anomaly_fence` has, which one outlier
+    in ten rows moves little: of sums of squares the fourth root, of distances of neighbors, whose logarithm is about
+    normal, the sixteenth root, which is near the logarithm and finite at zero.
 
     Parameters
     ----------
@@ -127,13 +178,45 @@ class Tail:
         Of training rows, finite and not negative.
 
     unit : float
-        Of the measure: deviations are a hundredth of its fourth root at least.
+        Of the measure: deviations are a hundredth of its power at least.
+
+    power : float
     """
 
-    def __init__(self, values, unit):
-        self.median, deviation = median_and_deviation(values**0.25)
-        self.deviation = max(deviation, LEAST_DEVIATION * max(unit**0.25, self.median)) or 1.0
+    def __init__(self, values, unit, power):
+        self.power = power
+        self.median, deviation = median_and_deviation(values**power)
+        self.deviation = max(deviation, LEAST_DEVIATION * max(unit**power, self.median)) or 1.0
 
     def log_share(self, values):
         """Logarithm of the share, never above 0; minus infinity for what is infinite, NaN for NaN."""
-        return norm.logsf((values**0.25 - self.median) / self.deviation)
+        return norm.logsf((values**self.power - self.median) / self.deviation)
+
+
+class Reservoir:
+    """A random sample of the rows of a stream, each of which is in it by the same chance.
+
+    Parameters
+    ----------
+    most : int
+
+    rng : RandomState
+    """
+
+    def __init__(self, most, rng):
+        self.most, self.rng = most, rng
+        self.rows, self.n_seen = None, 0
+
+    def update(self, chunk):
+        """Count the rows of a chunk, `Rows` of shape (n, d)."""
+        if self.rows is None:
+            self.rows = np.empty((0, chunk.shape[1]))
+        for batch in chunk.batches():
+            free = self.most - len(self.rows)
+            self.rows = np.concatenate([self.rows, batch[:free]])
+            self.n_seen += min(free, len(batch))
+            for row in batch[free:]:
+                self.n_seen += 1
+                place = self.rng.randint(self.n_seen)
+                if place < self.most:
+                    self.rows[place] = row

@@ -9,6 +9,7 @@ SHARE = 0.02  # of typical rows that lie beyond the fence
 QUANTILES = 0.75, 0.875
 LEAST_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
 MOST_TIED = 0.05
+POWER = 1 / 8
 
 
 def anomaly_fence(anomaly, read_digests):
@@ -45,8 +46,8 @@ def anomaly_fence(anomaly, read_digests):
 
 
 def _fence(anomaly):
-    median, deviation = median_and_deviation(anomaly**0.25)
-    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** 4)
+    median, deviation = median_and_deviation(anomaly**POWER)
+    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** (1 / POWER))
 
 
 def median_and_deviation(values):
