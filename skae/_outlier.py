@@ -53,20 +53,21 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
     .. math::
         a_1(x) = r^T \Psi^{-1} r, \quad
-        a_2(x) = \lVert W (z - z_{(5)}) \rVert^2, \quad
-        a_3(x) = \lVert V (z - z_{(5)}) \rVert^2
+        a_2(x) = \lVert W (z - z_{(10)}) \rVert^2, \quad
+        a_3(x) = \lVert V (z - z_{(10)}) \rVert^2
 
     with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training rows, shrunk
-    towards units of the features [1]_, the code :math:`z` of x, and the code :math:`z_{(5)}` of its fifth nearest
+    towards units of the features [1]_, the code :math:`z` of x, and the code :math:`z_{(10)}` of its tenth nearest
     neighbor among the training rows [2]_, once with white codes (W), in which all directions count alike, and once with
-    those that are mapped back linearly to the units of X (V). Neighbors see clusters, rings and holes, where a distance
-    from the mean of all codes would not, and rows far outside: what a linear map carries over is given back well
-    however far away it lies. With PCA inside, the first is what process monitoring calls Q, in units of its own.
+    those that are mapped back linearly to the units of X (V). Neighbors see clusters, rings and holes, which a distance
+    from the mean of all codes does not, and rows far outside, which a linear map gives back well.
 
-    The score is the logarithm of the least share, over the three, of typical rows that are as odd or odder:
+    Each is turned into the logarithm of the share of typical rows that are as odd or odder, and the score is that of
+    the residual plus the lesser of the other two, as Fisher combines tests [5]_:
 
     .. math::
-        s(x) = \min_j \log \left(1 - \Phi\left(\frac{a_j(x)^{p_j} - m_j}{\sigma_j}\right)\right)
+        s(x) = l_1(x) + \min(l_2(x), l_3(x)), \quad
+        l_j(x) = \log \left(1 - \Phi\left(\frac{a_j(x)^{p_j} - m_j}{\sigma_j}\right)\right)
 
     with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
     :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = 1/4` and :math:`p_2 = p_3 = 1/16` over training
@@ -140,6 +141,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
        The American Statistician 40.
 
     .. [4] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+
+    .. [5] R. A. Fisher (1932). "Statistical Methods for Research Workers", 4th edition. Oliver and Boyd.
 
     Examples
     --------
@@ -425,7 +428,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     def _score(self, fold, x, given):
         """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
         codes, residuals = self._apart(fold, x, given)
-        scores = self._measures.log_shares(fold, codes if self.code_distance else None, residuals).min(axis=1)
+        scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
         return np.where(np.isnan(scores), -np.inf, scores)
 
     def _oddness(self, fold, given, x):

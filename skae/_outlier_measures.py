@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from skae._outlier_scores import median_and_deviation
 
-N_NEIGHBORS = 5
+N_NEIGHBORS = 10
 MOST_MEASURED = 5000  # training rows
 MOST_COVARIED = 1024  # features
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
@@ -61,10 +61,11 @@ class Measures:
         values = self.residuals.squared_lengths(residuals)[:, None]
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
-    def log_shares(self, fold, codes, residuals):
-        """Of typical rows as odd by each measure, (n, 3), or (n, 1) where codes are None; by one network."""
+    def log_share(self, fold, codes, residuals):
+        """That of the residual plus the lesser of the other two, (n,), by one network; codes may be None."""
         values = self._values(fold, codes, residuals).T
-        return np.column_stack([tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)])
+        shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
+        return shares[0] if codes is None else shares[0] + np.minimum(*shares[1:])
 
 
 class Residuals:
@@ -103,7 +104,7 @@ class Residuals:
 
 
 class Neighbors:
-    """Squared distances of codes from their fifth nearest neighbor among those of training rows, in two metrics.
+    """Squared distances of codes from their tenth nearest neighbor among those of training rows, in two metrics.
 
     In one the codes are white: all directions count alike. In the other, distances are those of the rows that a linear
     map makes of the codes, in units of X: directions count by what they carry.
@@ -139,7 +140,7 @@ class Neighbors:
             white = (codes - self.mean) @ self.whiten
             metrics = white, white @ self.restore
             distances = [
-                _of_fifth(metric, nearest, self.n_neighbors)
+                _of_tenth(metric, nearest, self.n_neighbors)
                 for metric, nearest in zip(metrics, self.nearest, strict=True)
             ]
         distances = np.square(np.column_stack(distances))
@@ -155,7 +156,7 @@ def _principal(centered):
     return centered @ whiten, whiten
 
 
-def _of_fifth(metric, nearest, n_neighbors):
+def _of_tenth(metric, nearest, n_neighbors):
     distances, near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
     if near.any():
         with config_context(array_api_dispatch=False, assume_finite=False):

@@ -15,10 +15,10 @@ POWER = 1 / 8
 def anomaly_fence(anomaly, read_digests):
     """The greatest anomaly of a typical row.
 
-    Sums of squares are about normal on the scale of their fourth root [1]_. There, the distance from the median to the
-    upper quartile and that to the upper octile [2]_ both give a standard deviation; the greater one counts, which is
-    the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence. Where ties
-    leave more than 0.05 of the rows beyond it, equal rows count once.
+    Minus a logarithm of a share is about exponential, and its eighth root about normal. There, the distance from the
+    median to the upper quartile and that to the upper octile [1]_ both give a standard deviation; the greater one
+    counts, which is the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence.
+    Where ties leave more than 0.05 of the rows beyond it, equal rows count once.
 
     Parameters
     ----------
@@ -34,10 +34,7 @@ def anomaly_fence(anomaly, read_digests):
 
     References
     ----------
-    .. [1] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
-       The American Statistician 40.
-
-    .. [2] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+    .. [1] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
     """
     fence = _fence(anomaly)
     if (anomaly > fence).mean() > MOST_TIED:
