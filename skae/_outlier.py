@@ -1,6 +1,5 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -337,7 +336,9 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
         for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
+            errors[index] = gains(
+                lambda rows, fold=fold, given=given: -self._score(fold, rows, framed(given, rows)), x, self._candidates
+            )
         return named_alike(X, errors)
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
@@ -374,14 +375,14 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
 
-        Units, neighbors and `offset_` are those of a random sample of 2,000 of the rows seen since the stream or the
-        last `fit` began (fewer where they would take more than 256 MiB): of all of them by the same chance, as the
-        autoencoder reconstructs them now. There are no folds, so training rows are scored by the one network.
+        Units, neighbors and `offset_` are those of a random sample of 2,000 of the rows of all chunks since the last
+        `fit` (fewer where they would take more than 256 MiB), as the autoencoder reconstructs them now. Training rows
+        are scored by the one network there is.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk. The first one has two rows at least.
+            The chunk, of two rows at least if it is the first one.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.
@@ -430,9 +431,6 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         codes, residuals = self._apart(fold, x, given)
         scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
         return np.where(np.isnan(scores), -np.inf, scores)
-
-    def _oddness(self, fold, given, x):
-        return -self._score(fold, x, framed(given, x))
 
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)

@@ -164,7 +164,7 @@ def test_rows_between_are_odd(kind, share):
     detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
     is_odd = np.repeat([0, 1], [100, 150])
     scores = detector.score_samples(np.concatenate([X[400:], odd[50:]]))
-    assert roc_auc_score(is_odd, -scores) > 0.8
+    assert roc_auc_score(is_odd, -scores) > 0.75
 
 
 @pytest.mark.parametrize("exponent", [0, 3])
