@@ -1,5 +1,6 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -77,16 +78,15 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the neighbors
     among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
     values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
-    2,000 rows on, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps that change
-    the number of rows. Such scores of training rows are too high where the network is large for them. No row is its own
-    neighbor.
+    2,000 rows on, in a stream, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps
+    that change the number of rows. Such scores of training rows are too high where the network is large for them. No
+    row is its own neighbor.
 
     What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
     infinity.
 
-    Columns may have different units, for a residual is measured by those of the same column; but what the autoencoder
-    reconstructs well are columns of great variance. Where small ones have a structure of their own, put a
-    `StandardScaler` before the autoencoder in a Pipeline, as one would before PCA.
+    Columns may have different units, for a residual is measured by those of its column; but an autoencoder reconstructs
+    what varies most. Where small columns have a structure of their own, put a `StandardScaler` before it in a Pipeline.
 
     Parameters
     ----------
@@ -431,6 +431,9 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         codes, residuals = self._apart(fold, x, given)
         scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
         return np.where(np.isnan(scores), -np.inf, scores)
+
+    def _oddness(self, fold, given, x):
+        return -self._score(fold, x, framed(given, x))
 
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)
