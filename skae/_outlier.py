@@ -336,9 +336,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
         for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(
-                lambda rows, fold=fold, given=given: -self._score(fold, rows, framed(given, rows)), x, self._candidates
-            )
+            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
         return named_alike(X, errors)
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
