@@ -148,7 +148,7 @@ for name, each in (("has not seen the row", not_seen), ("has seen it", seen)):
 # -----------
 # A nine with its pixels times ten, and one multiplied by a hundred, are nothing that was ever seen. A forest's score
 # doesn't grow with the distance: beyond the last split, far is as odd as near. The autoencoder's does, for beyond ten
-# standard deviations it is linear, and both the error and the distance of the code grow with the square.
+# standard deviations it is linear, and both the error and the distance from the neighbors of the code grow.
 
 print(f"{'':24s}{'IsolationForest':>18s}{'autoencoder':>14s}")
 typical = nines[-1:]

@@ -1,6 +1,5 @@
-"""Outliers: rows that an autoencoder can't give back, or whose codes lie far from the others."""
+"""Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -8,22 +7,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
 from sklearn.utils import Tags, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
 from skae._data.readers import Rows, validated
-from skae._data.statistics import Moments
 from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
+from skae._outlier_measures import MOST_MEASURED, Measures, Reservoir
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
-from skae._seeds import cloned
-from skae._solvers import gaussian_of
+from skae._seeds import cloned, local_rng
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
     Table,
     check_invertible,
-    finite_rows,
     fit_parameters,
     fit_with_folds,
     framed,
@@ -37,55 +35,74 @@ from skae._wrapped import (
 )
 
 N_COMPONENTS = 8
-LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_ROWS = 2
-HUGE = 1e150  # has a square still
+LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
+MOST_KEPT = 2000  # rows of a stream
+
+
+def _learns_in_parts(detector):
+    autoencoder = getattr(detector, "autoencoder_", detector.autoencoder)
+    return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
 
 class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
-    r"""Outlier detection by the reconstruction of an autoencoder and by its codes.
+    r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
 
-    A row is odd if it is not given back as well as the training rows were, or if its code lies far from theirs:
+    A row is odd if it is not given back as well as the training rows were, or if few of their codes are near its own.
+    Three measures say so:
 
     .. math::
-        s(x) = -\frac{e(x)}{\sigma_e} - \frac{m(x)}{\sigma_m},
-        \quad e(x) = \lVert x - \hat x \rVert^2, \quad m(x) = (z - \mu)^T \Sigma^{-1} (z - \mu)
+        a_1(x) = r^T \Psi^{-1} r, \quad
+        a_2(x) = \lVert W (z - z_{(10)}) \rVert^2, \quad
+        a_3(x) = \lVert V (z - z_{(10)}) \rVert^2
 
-    with the code :math:`z` of x, the mean :math:`\mu` and the covariance :math:`\Sigma` of the training codes, and the
-    standard deviations :math:`\sigma_e, \sigma_m` of both terms over the training rows. The second, the squared
-    Mahalanobis distance of the code, is there for rows far outside: what a linear map carries over is given back well
-    however far away it lies. Of a PCA the two are what process monitoring calls Q and T² [1]_.
+    with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training rows, shrunk
+    towards units of the features [1]_, the code :math:`z` of x, and the code :math:`z_{(10)}` of its tenth nearest
+    neighbor among the training rows [2]_, once with white codes (W), in which all directions count alike, and once with
+    those that are mapped back linearly to the units of X (V). Neighbors see clusters, rings and holes, which a distance
+    from the mean of all codes does not, and rows far outside, which a linear map gives back well.
+
+    Each is turned into the logarithm of the share of typical rows that are as odd or odder, and the score is that of
+    the residual plus the lesser of the other two, as Fisher combines tests [5]_:
+
+    .. math::
+        s(x) = l_1(x) + \min(l_2(x), l_3(x)), \quad
+        l_j(x) = \log \left(1 - \Phi\left(\frac{a_j(x)^{p_j} - m_j}{\sigma_j}\right)\right)
+
+    with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
+    :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = 1/4` and :math:`p_2 = p_3 = 1/16` over training
+    rows. These are about normal [3]_, and outliers among the training rows hardly move their quantiles.
 
     Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
     they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold
-    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the distance
+    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the neighbors
     among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
     values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
-    2,000 rows on, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps that change
-    the number of rows. Such scores of training rows are too high where the network is large for them.
+    2,000 rows on, in a stream, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps
+    that change the number of rows. Such scores of training rows are too high where the network is large for them. No
+    row is its own neighbor.
 
     What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
     infinity.
 
-    The error is in units of X. Where columns have different units, put a `StandardScaler` before the autoencoder in a
-    Pipeline, as one would before PCA.
+    Columns may have different units, for a residual is measured by those of its column; but an autoencoder reconstructs
+    what varies most. Where small columns have a structure of their own, put a `StandardScaler` before it in a Pipeline.
 
     Parameters
     ----------
     autoencoder : estimator, default=None
         With `transform` and `inverse_transform`: one of this package's, PCA, or a Pipeline of them. It is cloned and
-        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is an `Autoencoder`
-        of 8 components, or of half as many as there are features if that is less.
+        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is
+        `Autoencoder(8)`, or `Autoencoder(d)` for d < 8 features.
 
     code_distance : bool, default=True
-        Whether the distance of the codes counts, or the reconstruction alone.
+        Whether the neighbors of the codes count, or the reconstruction alone.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the fourth root of minus
-        the scores, which makes sums of squares about normal [2]_, and their standard deviation from the upper quartile
-        or the upper octile [3]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If
-        that is more than 5 % of the rows, equal rows count once: otherwise all that differs from most would be an
-        outlier.
+        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the eighth root of minus
+        the scores, which is about normal, and their standard deviation from the upper quartile or the upper octile
+        [4]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If that is more than
+        5 % of the rows, equal rows count once: otherwise all that differs from most would be an outlier.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder where its own is None.
@@ -109,17 +126,22 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     Autoencoder : What is inside by default.
     LatentSampler : Draws rows that are not odd.
     sklearn.ensemble.IsolationForest : Isolates rows by random splits.
-    sklearn.covariance.EllipticEnvelope : The distance alone, in the space of the rows.
+    sklearn.neighbors.LocalOutlierFactor : Neighbors alone, in the space of the rows.
 
     References
     ----------
-    .. [1] J. E. Jackson, G. S. Mudholkar (1979). "Control Procedures for Residuals Associated with Principal Component
-       Analysis". Technometrics 21.
+    .. [1] O. Ledoit, M. Wolf (2004). "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices". Journal
+       of Multivariate Analysis 88.
 
-    .. [2] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
+    .. [2] S. Ramaswamy, R. Rastogi, K. Shim (2000). "Efficient Algorithms for Mining Outliers from Large Data Sets".
+       ACM SIGMOD.
+
+    .. [3] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
        The American Statistician 40.
 
-    .. [3] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+    .. [4] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+
+    .. [5] R. A. Fisher (1932). "Statistical Methods for Research Workers", 4th edition. Oliver and Boyd.
 
     Examples
     --------
@@ -199,24 +221,32 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
         """
         checked = validated(self, X, ensure_min_samples=2)
-        table = Table(X, checked)
-        default = Autoencoder(max(1, min(N_COMPONENTS, checked.shape[1] // 2)))
-        autoencoder = default if self.autoencoder is None else self.autoencoder
-        self.autoencoder_ = cloned(autoencoder, self.random_state)
+        self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
         folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
+        self._kept = None
+        return self._measured(X, Table(X, checked), folds)
+
+    def _new_autoencoder(self, n_features):
+        default = Autoencoder(min(N_COMPONENTS, n_features))
+        return cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
+
+    def _measured(self, X, table, folds):
+        """Measure the rows of a table, set `offset_`, and return the detector; X is the same as it came."""
+        rows = table.rows
 
         def read_digests():
-            return np.concatenate([digests(x) for x in table.rows.batches()])
+            return np.concatenate([digests(x) for x in rows.batches()])
 
         self._held_out = HeldOut(read_digests() if folds else None, [held_out for _, held_out, _ in folds])
         self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]
         self._known_row = None
-        scores = self._calibrate(table, [np.arange(len(table.rows)), *(trained_on for trained_on, *_ in folds)])
-        self._known_row = table.rows.read(np.array([scores.argmax()])).astype(np.float64)
-        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * checked.shape[1]
+        self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
+        scores = self._scores_of(table)
+        self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
+        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = octiles(_those(table.rows, finite), np.array(discrete))
+        self._candidates = octiles(_those(rows, finite), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
@@ -226,7 +256,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         return self
 
     def _calibrate(self, table, trained_on):
-        """Measure errors and codes of the training rows, each by a network that has not seen it if there is one.
+        """Measure residuals and codes of training rows, each by a network that has not seen it if there is one.
 
         Parameters
         ----------
@@ -234,48 +264,25 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
 
         trained_on : list of ndarray of int
             Rows that each network was trained on.
-
-        Returns
-        -------
-        scores : ndarray of shape (n,)
         """
         rows = table.rows
-        codes, errors, folds = [[] for _ in trained_on], [], []
-        squares, n_summed = np.zeros(rows.shape[1]), 0
-        for x, given in table.batches():
+        n_measured = min(len(rows), MOST_MEASURED, max(LEAST_MEASURED, MOST_BYTES // (8 * rows.shape[1])))
+        measured = np.linspace(0, len(rows) - 1, n_measured).astype(int)
+        of_network, residuals, folds = [[] for _ in trained_on], [], []
+        for x, given in table.some(measured):
             folds.append(self._held_out.folds_of(x))
-            error = np.empty(len(x))
-            for fold, of_network in enumerate(codes):
-                code, residuals = self._apart(fold, x, given)
-                of_network.append(code)
+            residuals.append(np.empty_like(x, dtype=np.float64))
+            for fold, codes in enumerate(of_network):
+                code, residual = self._apart(fold, x, given)
+                codes.append(code)
                 mine = folds[-1] == fold
-                error[mine] = _squared_lengths(residuals[mine])
-                counts = mine & (np.abs(residuals) < HUGE).all(axis=1)
-                squares, n_summed = squares + np.square(residuals[counts]).sum(axis=0), n_summed + counts.sum()
-            errors.append(error)
-        codes, errors, folds = [np.concatenate(each) for each in codes], np.concatenate(errors), np.concatenate(folds)
-        self._code_distributions = [
-            self._distribution(code[index]) for code, index in zip(codes, trained_on, strict=True)
-        ]
-        distances = np.empty(len(rows))
-        for fold in np.unique(folds):
-            distances[folds == fold] = self._distances(fold, codes[fold][folds == fold])
-        counts = (errors < HUGE) & (distances < HUGE)
-        self._refuse_too_few(counts)
-        variance = Moments().update(_those(rows, counts)).variance
-        # what is given back exactly, or always alike, has a unit all the same
-        self._error_unit = max(errors[counts].std(), LEAST * variance.sum()) or 1.0
-        self._distance_unit = max(distances[counts].std(), LEAST)
-        least = LEAST * variance.mean() or 1.0
-        self._feature_units = np.maximum(squares / max(n_summed, 1), np.maximum(LEAST_SHARE * variance, least))
-        return self._scores(errors, distances)
-
-    def _distribution(self, codes):
-        """Mean and covariance of the codes that aren't out of all bounds."""
-        refuse_empty(codes, self.autoencoder_)
-        counts = (np.abs(codes) < HUGE).all(axis=1)
-        self._refuse_too_few(counts)
-        return gaussian_of(codes[counts])
+                residuals[-1][mine] = residual[mine]
+        residuals, folds = np.concatenate(residuals), np.concatenate(folds)
+        of_network = [np.concatenate(codes) for codes in of_network]
+        refuse_empty(of_network[0], self.autoencoder_)
+        x = rows.read(measured).astype(np.float64)
+        trained = [np.isin(measured, index) for index in trained_on]
+        self._measures = Measures(x, residuals, of_network, folds, trained, self._refuse_too_few)
 
     def _refuse_too_few(self, counts):
         if counts.sum() < LEAST_ROWS:
@@ -299,11 +306,12 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores : ndarray of shape (n_samples,)
             The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
-        table = self._table_of(X)
+        return self._scores_of(self._table_of(X))
+
+    def _scores_of(self, table):
         scores = np.empty(len(table.rows))
         for index, fold, x, given in self._by_network(table):
-            codes, residuals = self._apart(fold, x, given)
-            scores[index] = self._scores(_squared_lengths(residuals), self._distances(fold, codes))
+            scores[index] = self._score(fold, x, given)
         return scores
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
@@ -322,15 +330,14 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
-            Never below 0. In units of each feature's mean squared residual on the training data, plus the distance of
-            the codes, if it counts. If X is a frame of pandas or polars, so is this, with the same columns. In a row
-            that can't be reconstructed, a feature has infinity if another value of it alone would make that possible;
-            where no feature does, those have it that are beyond the training data.
+            Never below 0: by how much the score would rise. If X is a frame of pandas or polars, so is this, with the
+            same columns. In a row that can't be reconstructed, a feature has infinity if another value of it alone
+            would make that possible; where no feature does, those have it that are beyond the training data.
         """
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
         for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
+            errors[index] = gains(lambda x: -self._score(fold, x, framed(given, x)), x, self._candidates)
         return named_alike(X, errors)
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
@@ -363,6 +370,40 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    @available_if(_learns_in_parts)
+    def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+        """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
+
+        Units, neighbors and `offset_` are those of a random sample of 2,000 of the rows of all chunks since the last
+        `fit` (fewer where they would take more than 256 MiB), as the autoencoder reconstructs them now. Training rows
+        are scored by the one network there is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The chunk, of two rows at least if it is the first one.
+
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the autoencoder.
+
+        Returns
+        -------
+        self : AutoencoderOutlierDetector
+            The fitted estimator.
+        """
+        self._validate_params()
+        is_first = not hasattr(self, "autoencoder_")
+        checked = validated(self, X, reset=is_first, ensure_min_samples=2 if is_first else 1)
+        if is_first:
+            self.autoencoder_ = self._new_autoencoder(checked.shape[1])
+        self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
+        if getattr(self, "_kept", None) is None:
+            most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * checked.shape[1])))
+            self._kept = Reservoir(most, local_rng(self.random_state))
+        self._kept.update(Rows(checked))
+        kept = framed(X, self._kept.rows)
+        return self._measured(kept, Table(kept, self._kept.rows), [])
+
     def _table_of(self, X):
         check_is_fitted(self)
         return Table(X, validated(self, X, reset=False))
@@ -384,28 +425,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         with np.errstate(over="ignore", invalid="ignore"):
             return codes, x - x_hat
 
-    def _distances(self, fold, codes):
-        """Squared Mahalanobis distances; NaN where there is no code."""
-        distances, finite = np.full(len(codes), np.nan), finite_rows(codes)
-        if finite.any():
-            with np.errstate(over="ignore", invalid="ignore"):
-                distances[finite] = self._code_distributions[fold].mahalanobis(codes[finite])
-        return distances
-
-    def _scores(self, errors, distances):
-        """Nothing is odder than what can't be reconstructed or measured."""
-        with np.errstate(over="ignore"):
-            scores = -errors / self._error_unit - (distances / self._distance_unit if self.code_distance else 0.0)
+    def _score(self, fold, x, given):
+        """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
+        codes, residuals = self._apart(fold, x, given)
+        scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
         return np.where(np.isnan(scores), -np.inf, scores)
-
-    def _oddness(self, fold, given, x):
-        """What a row's score is made of, but with each feature's residual in units of its own."""
-        codes, residuals = self._apart(fold, x, framed(given, x))
-        with np.errstate(over="ignore", invalid="ignore"):
-            oddness = np.einsum("ij,ij,j->i", residuals, residuals, 1 / self._feature_units)
-            if self.code_distance:
-                oddness += self._distances(fold, codes)
-        return np.where(np.isnan(oddness), np.inf, oddness)
 
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)
@@ -418,11 +442,6 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags
-
-
-def _squared_lengths(rows):
-    with np.errstate(over="ignore"):
-        return np.einsum("ij,ij->i", rows, rows)
 
 
 def _those(rows, counts):

@@ -9,15 +9,16 @@ SHARE = 0.02  # of typical rows that lie beyond the fence
 QUANTILES = 0.75, 0.875
 LEAST_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
 MOST_TIED = 0.05
+POWER = 1 / 8
 
 
 def anomaly_fence(anomaly, read_digests):
     """The greatest anomaly of a typical row.
 
-    Sums of squares are about normal on the scale of their fourth root [1]_. There, the distance from the median to the
-    upper quartile and that to the upper octile [2]_ both give a standard deviation; the greater one counts, which is
-    the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence. Where ties
-    leave more than 0.05 of the rows beyond it, equal rows count once.
+    Minus a logarithm of a share is about exponential, and its eighth root about normal. There, the distance from the
+    median to the upper quartile and that to the upper octile [1]_ both give a standard deviation; the greater one
+    counts, which is the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence.
+    Where ties leave more than 0.05 of the rows beyond it, equal rows count once.
 
     Parameters
     ----------
@@ -33,10 +34,7 @@ def anomaly_fence(anomaly, read_digests):
 
     References
     ----------
-    .. [1] D. M. Hawkins, R. A. J. Wixley (1986). "A Note on the Transformation of Chi-Squared Variables to Normality".
-       The American Statistician 40.
-
-    .. [2] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
+    .. [1] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
     """
     fence = _fence(anomaly)
     if (anomaly > fence).mean() > MOST_TIED:
@@ -45,9 +43,14 @@ def anomaly_fence(anomaly, read_digests):
 
 
 def _fence(anomaly):
-    median, *upper = np.quantile(anomaly**0.25, [0.5, *QUANTILES])
-    deviation = max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
-    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** 4)
+    median, deviation = median_and_deviation(anomaly**POWER)
+    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** (1 / POWER))
+
+
+def median_and_deviation(values):
+    """The median, and the standard deviation by the upper quartile or the upper octile, whichever gives more."""
+    median, *upper = np.quantile(values, [0.5, *QUANTILES])
+    return median, max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
 
 
 def digests(x):

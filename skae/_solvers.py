@@ -9,7 +9,6 @@ import numpy as np
 import scipy.linalg
 from scipy.cluster import vq
 from sklearn.cluster import kmeans_plusplus
-from sklearn.covariance import EmpiricalCovariance, empirical_covariance
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
@@ -113,15 +112,6 @@ def update_scaler(scaler, X):
     scaler.n_features_in_ = X.shape[1]
 
 
-def gaussian_of(X):
-    """Return an `EmpiricalCovariance` that is fitted to X, (n, d)."""
-    gaussian = EmpiricalCovariance()
-    gaussian.location_, gaussian.n_features_in_ = X.mean(axis=0), X.shape[1]
-    gaussian.covariance_ = empirical_covariance(X)
-    gaussian.precision_ = scipy.linalg.pinvh(gaussian.covariance_, check_finite=False)
-    return gaussian
-
-
 def mixture_of(X, mixture, rng):
     """Fit a `GaussianMixture` to X, (n, d), starting from clusters of k-means, as its `fit` does.
 
@@ -160,8 +150,8 @@ def mixture_of(X, mixture, rng):
     return mixture.set_params(**dict.fromkeys(start))
 
 
-def neighbors_of(X, n_neighbors):
+def neighbors_of(X, n_neighbors, algorithm="auto"):
     """Return a `NearestNeighbors` that is fitted to X, (n, d)."""
-    neighbors = NearestNeighbors(n_neighbors=n_neighbors)
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors, algorithm=algorithm)
     neighbors._fit(X)
     return neighbors

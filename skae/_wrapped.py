@@ -205,6 +205,15 @@ class Table:
             yield batch, batch if self.frame is None else take(self.frame, slice(start, start + len(batch)))
             start += len(batch)
 
+    def some(self, index):
+        """Yield the same of some rows, by increasing indices."""
+        rows = Rows(self.rows.X, index)
+        start = 0
+        for batch in rows.batches():
+            mine = index[start : start + len(batch)]
+            yield batch, batch if self.frame is None else take(self.frame, mine)
+            start += len(batch)
+
 
 def take(X, index):
     """Rows of a frame or an array, by an array of int or a slice."""

@@ -1,23 +1,28 @@
 """The outlier detector: its interface, PCA as an oracle, rows far outside, columns that are wrong."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.stats import norm
 from sklearn.base import clone
+from sklearn.covariance import LedoitWolf
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, AutoencoderOutlierDetector, VariationalAutoencoder
+from skae._data.readers import Rows
+from skae._outlier_measures import Reservoir
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
 BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i] for i in (1, 0))
@@ -59,20 +64,37 @@ def test_the_interface_is_isolation_forests(digits):
 # Scores --------------------------------------------------------------------------------------------------------------
 
 
-def test_of_pca_the_score_is_that_of_process_monitoring():
+def _log_share(values, typical, power):
+    """Of typical rows beyond each value, by the median and upper quantiles of a power."""
+    median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
+    deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
+    return norm.logsf((values**power - median) / deviation)
+
+
+def test_the_score_is_made_of_the_shares_of_three_measures():
+    """By hand, with PCA: the residual, and the tenth neighbor among white codes and among codes in units of X."""
+    pca, new = PCA(5).fit(BENIGN), MALIGNANT[:50]
+    codes, codes_of_new = pca.transform(BENIGN), pca.transform(new)
+    residuals = BENIGN - pca.inverse_transform(codes)
+    units = np.sqrt(np.square(residuals).mean(axis=0))
+    units = np.maximum(units, np.sqrt(np.median(units**2)))
+    units = np.maximum(units, np.sqrt(1e-3) * BENIGN.std(axis=0))
+    covariance = LedoitWolf(assume_centered=True).fit(residuals / units).covariance_
+    precision = np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 30 * np.eye(30))
+
+    def lengths(rows):
+        scaled = (rows - pca.inverse_transform(pca.transform(rows))) / units
+        return np.einsum("ij,jk,ik->i", scaled, precision, scaled)
+
+    expected = [_log_share(lengths(new), lengths(BENIGN), 1 / 4)]
+    for unit in (codes.std(axis=0), 1.0):
+        neighbors = NearestNeighbors(n_neighbors=10).fit(codes / unit)
+        typical = neighbors.kneighbors()[0][:, -1] ** 2  # no row is its own
+        expected.append(_log_share(neighbors.kneighbors(codes_of_new / unit)[0][:, -1] ** 2, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
-    pca = PCA(5).fit(BENIGN)
-    codes = pca.transform(BENIGN)
-    q = np.square(BENIGN - pca.inverse_transform(codes)).sum(axis=1)
-    t2 = np.square(codes / codes.std(axis=0)).sum(axis=1)
-    np.testing.assert_allclose(detector.score_samples(BENIGN), -q / q.std() - t2 / t2.std())
-
-
-def test_without_the_distance_it_is_the_error(digits):
-    fitted = Autoencoder(4, **QUICK).fit(digits)
-    detector = AutoencoderOutlierDetector(FrozenEstimator(fitted), code_distance=False).fit(digits)
-    errors = -fitted.score_samples(digits)
-    np.testing.assert_allclose(detector.score_samples(digits), -errors / errors.std())
+    np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
+    of_error = AutoencoderOutlierDetector(PCA(5), code_distance=False).fit(BENIGN)
+    np.testing.assert_allclose(of_error.score_samples(new), expected[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("autoencoder", [PCA(4), Autoencoder(4, **QUICK), VariationalAutoencoder(4, **QUICK)])
@@ -107,17 +129,103 @@ def test_contamination_is_the_share_of_the_training_rows(digits, contamination):
     assert (detector.predict(digits) == -1).mean() == pytest.approx(contamination, abs=0.01)
 
 
-def test_auto_is_a_fence_on_the_fourth_root():
+def test_auto_is_a_fence_on_the_eighth_root():
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 6)
     X[:40] *= 30
     detector = AutoencoderOutlierDetector(PCA(2)).fit(X)
     assert (detector.predict(X[:40]) == -1).mean() > 0.9
     assert 0 < (detector.predict(X[40:]) == -1).mean() < 0.06
-    roots = np.sqrt(np.sqrt(-detector.score_samples(X)))
+    roots = (-detector.score_samples(X)) ** (1 / 8)
     median, *upper = np.quantile(roots, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
-    assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 4))
+    assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 8))
+
+
+# Clusters and holes --------------------------------------------------------------------------------------------------
+
+
+def _between(kind, rng):
+    """Rows with nothing in their middle, and odd ones that are there."""
+    if kind == "clusters":
+        centers = rng.uniform(-6, 6, size=(5, 10))
+        X = centers[rng.randint(5, size=500)] + rng.randn(500, 10)
+        return X, rng.uniform(X.min(axis=0), X.max(axis=0), size=(200, 10))
+    n_features = {"ring": 2, "ring in fifty dimensions": 50, "sphere": 3}[kind]
+    inner = 3 if kind == "sphere" else 2
+    rows = rng.randn(700, inner)
+    rows *= (
+        5 * (np.r_[np.ones(500), 0.6 * rng.uniform(size=200) ** (1 / inner)] / np.linalg.norm(rows, axis=1))[:, None]
+    )
+    rows = rows @ np.linalg.qr(rng.randn(n_features, inner))[0].T + 0.2 * rng.randn(700, n_features)
+    return rows[:500], rows[500:]
+
+
+@pytest.mark.parametrize("share", [0, 0.1])
+@pytest.mark.parametrize("kind", ["clusters", "ring", "ring in fifty dimensions", "sphere"])
+def test_rows_between_are_odd(kind, share):
+    """Their codes are near the mean of all, where one Gaussian has its greatest density."""
+    X, odd = _between(kind, np.random.RandomState(0))
+    trained = np.concatenate([X[:400], odd[: int(share * 400)]])
+    detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
+    is_odd = np.repeat([0, 1], [100, 150])
+    scores = detector.score_samples(np.concatenate([X[400:], odd[50:]]))
+    assert roc_auc_score(is_odd, -scores) > 0.75
+
+
+@pytest.mark.parametrize("exponent", [0, 3])
+def test_columns_have_units_of_their_own(exponent):
+    """A wrong cell of a column of small numbers is found beside columns of large ones."""
+    rng = np.random.RandomState(0)
+    X = rng.randn(600, 3) @ rng.randn(3, 12) + 0.2 * rng.randn(600, 12)
+    wrong = X[400:500].copy()
+    wrong[:, :2] = wrong[::-1, :2]
+    units = 10.0 ** np.linspace(-exponent, exponent, 12)
+    detector = AutoencoderOutlierDetector(PCA(6)).fit(X[:400] * units)
+    scores = detector.score_samples(np.concatenate([X[500:], wrong]) * units)
+    assert roc_auc_score(np.repeat([0, 1], 100), -scores) > 0.85
+
+
+# Streams -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", [IncrementalPCA(3), Autoencoder(3, **QUICK)])
+def test_a_stream_moves_the_threshold(inner):
+    rng = np.random.RandomState(0)
+    X = rng.randn(2400, 3) @ rng.randn(3, 8) + 0.3 * rng.randn(2400, 8)
+    detector, offsets = AutoencoderOutlierDetector(inner, contamination=0.05, random_state=0), []
+    for chunk in np.array_split(X, 4):
+        assert detector.partial_fit(chunk) is detector
+        offsets.append(detector.offset_)
+    assert len(set(offsets)) == 4
+    assert 0.02 < (detector.predict(X) == -1).mean() < 0.1
+    assert (detector.predict(X + 10) == -1).all()
+    again = clone(detector)
+    for chunk in np.array_split(X, 4):
+        again.partial_fit(chunk)
+    np.testing.assert_array_equal(again.score_samples(X), detector.score_samples(X))
+    other = pickle.loads(pickle.dumps(detector)).partial_fit(X[:100])
+    np.testing.assert_array_equal(other.score_samples(X), detector.partial_fit(X[:100]).score_samples(X))
+
+
+def test_a_stream_after_fit_and_what_has_none(digits):
+    detector = AutoencoderOutlierDetector(IncrementalPCA(4)).fit(digits).partial_fit(digits[:50])
+    assert detector.autoencoder_.n_samples_seen_ == len(digits) + 50
+    with pytest.raises(ValueError, match="63 features"):
+        detector.partial_fit(digits[:, 1:])
+    assert not hasattr(AutoencoderOutlierDetector(PCA(2)), "partial_fit")
+    assert hasattr(AutoencoderOutlierDetector(), "partial_fit")
+
+
+def test_each_row_of_a_stream_is_kept_by_the_same_chance():
+    kept = np.zeros(60)
+    for seed in range(400):
+        reservoir = Reservoir(20, np.random.RandomState(seed))
+        for chunk in np.array_split(np.arange(60.0)[:, None], 7):
+            reservoir.update(Rows(chunk))
+        kept[reservoir.rows.astype(int).ravel()] += 1
+    assert kept.sum() == 400 * 20
+    assert np.abs(kept / 400 - 1 / 3).max() < 0.1  # four standard errors
 
 
 # Columns -------------------------------------------------------------------------------------------------------------
@@ -125,22 +233,15 @@ def test_auto_is_a_fence_on_the_fourth_root():
 
 def test_errors_are_what_another_value_would_mend():
     X = StandardScaler().fit_transform(load_wine().data)
-    detector, pca = AutoencoderOutlierDetector(PCA(4)).fit(X), PCA(4).fit(X)
-    residuals = X - pca.inverse_transform(pca.transform(X))
-
-    def oddness(rows):
-        codes = pca.transform(rows)
-        off = np.square(rows - pca.inverse_transform(codes)) / np.square(residuals).mean(axis=0)
-        return off.sum(axis=1) + np.square(codes / pca.transform(X).std(axis=0)).sum(axis=1)
-
-    found = detector.feature_errors(X[:7])
+    detector = AutoencoderOutlierDetector(PCA(4)).fit(X)
+    now, found = detector.score_samples(X[:7]), detector.feature_errors(X[:7])
     for j in (0, 5, 12):
-        best = np.full(7, np.inf)
+        best = np.full(7, -np.inf)
         for value in np.quantile(X[:, j], np.linspace(0, 1, 9)):
             others = X[:7].copy()
             others[:, j] = value
-            best = np.minimum(best, oddness(others))
-        np.testing.assert_allclose(found[:, j], np.maximum(oddness(X[:7]) - best, 0), atol=1e-9)
+            best = np.maximum(best, detector.score_samples(others))
+        np.testing.assert_allclose(found[:, j], np.maximum(best - now, 0), atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine"])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.linear_model import RidgeCV
@@ -11,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
 from skae._regression import _errors_left_out
-from skae._solvers import gaussian_of, merged_pca, mixture_of, neighbors_of, pca_of, scaler_of, update_scaler
+from skae._solvers import merged_pca, mixture_of, neighbors_of, pca_of, scaler_of, update_scaler
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +36,6 @@ def test_a_scaler_is_standard_scaler_to_the_bit(table):
             theirs.partial_fit(chunk)
             assert_same_attributes(ours, theirs)
         np.testing.assert_array_equal(ours.transform(rows), theirs.transform(rows))
-
-
-def test_a_gaussian_is_empirical_covariance_to_the_bit(table):
-    X = table
-    assert_same_attributes(gaussian_of(X), EmpiricalCovariance().fit(X))
 
 
 def test_merged_rows_are_incremental_pca(table):

@@ -15,6 +15,7 @@ PARTS = (
     "contractive",
     "convolutional",
     "denoising",
+    "detector",
     "plain",
     "sequences",
     "sparse",

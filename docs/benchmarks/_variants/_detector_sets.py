@@ -1,0 +1,257 @@
+"""Rows and outliers for detectors: clusters, curved surfaces, tables with wrong cells, noisy images, one class of many.
+
+A set is a function of a generator that returns typical rows and odd ones, each of shape (n, d). They are shuffled, and
+split into what detectors are fitted to and what they score, by `split`.
+"""
+
+import functools
+
+import numpy as np
+from _fashion_mnist import load
+from sklearn import datasets
+
+N_SCORED = 400  # of either kind, at most
+
+
+def _around(centers, n, rng, spread=1.0):
+    """Rows of round clusters."""
+    return centers[rng.integers(len(centers), size=n)] + spread * rng.standard_normal((n, centers.shape[1]))
+
+
+def _in_the_box(X, n, rng):
+    """Rows that are uniform between the least and the greatest value of each feature."""
+    return rng.uniform(X.min(axis=0), X.max(axis=0), size=(n, X.shape[1]))
+
+
+def five_clusters(rng):
+    """In ten dimensions; odd rows are uniform between them."""
+    X = _around(rng.uniform(-6, 6, size=(5, 10)), 1400, rng)
+    return X, _in_the_box(X, 600, rng)
+
+
+def three_clusters(rng):
+    """In two dimensions, each as wide as it is; few rows."""
+    X = np.concatenate([_around(rng.uniform(-8, 8, size=(1, 2)), 150, rng, spread) for spread in (0.3, 0.8, 1.5)])
+    return X, _in_the_box(X, 300, rng)
+
+
+def stretched_clusters(rng):
+    """Eight in twenty dimensions, each along three directions of its own; odd rows are means of two rows."""
+    X = [rng.standard_normal((250, 3)) @ rng.standard_normal((3, 20)) + 3 * rng.standard_normal(20) for _ in range(8)]
+    X = np.concatenate(X) + 0.3 * rng.standard_normal((2000, 20))
+    one, two = (X[rng.permutation(len(X))[:600]] for _ in range(2))
+    return X, (one + two) / 2
+
+
+def ring(rng):
+    """In two dimensions; odd rows are uniform in the box around it."""
+    angle, radius = rng.uniform(0, 2 * np.pi, size=900), 1 + 0.05 * rng.standard_normal(900)
+    X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
+    return X, _in_the_box(X, 400, rng)
+
+
+def ring_in_fifty(rng):
+    """In a plane of fifty dimensions, with noise; odd rows are inside the ring."""
+    plane = np.linalg.qr(rng.standard_normal((50, 2)))[0].T
+    angle = rng.uniform(0, 2 * np.pi, size=1300)
+    radius = np.r_[np.ones(900), np.sqrt(rng.uniform(0, 0.6, size=400))]
+    X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) @ plane * 5
+    X += 0.2 * rng.standard_normal(X.shape)
+    return X[:900], X[900:]
+
+
+def two_moons(rng):
+    """In two dimensions; odd rows are uniform in the box around them."""
+    X = datasets.make_moons(700, noise=0.05, random_state=int(rng.integers(1000)))[0]
+    return X, _in_the_box(X, 400, rng)
+
+
+def sphere(rng):
+    """A sphere of three dimensions in twenty; odd rows are within it."""
+    X = rng.standard_normal((3400, 3))
+    X *= (np.r_[np.ones(3000), rng.uniform(0, 0.8, size=400)] / np.linalg.norm(X, axis=1))[:, None]
+    X = 4 * X @ np.linalg.qr(rng.standard_normal((20, 3)))[0].T + 0.2 * rng.standard_normal((3400, 20))
+    return X[:3000], X[3000:]
+
+
+def curved_surface(rng):
+    """Of three dimensions in fifteen; odd rows lie near it."""
+    X = np.tanh(2 * rng.standard_normal((2000, 3))) @ rng.standard_normal((3, 40))
+    X = np.sin(X) @ rng.standard_normal((40, 15)) / 3 + 0.1 * rng.standard_normal((2000, 15))
+    odd = X[:500] + 0.7 * rng.standard_normal((500, 15))
+    return X[500:], odd
+
+
+def _correlated(rng, n, d, k, noise):
+    return rng.standard_normal((n, k)) @ rng.standard_normal((k, d)) + noise * rng.standard_normal((n, d))
+
+
+def _with_wrong_cells(X, rng, n_cells=1):
+    """Rows of which some cells hold the value of another row."""
+    wrong = X.copy()
+    for i, row in enumerate(wrong):
+        columns = rng.permutation(X.shape[1])[:n_cells]
+        row[columns] = X[rng.integers(len(X), size=n_cells), columns]
+        row[columns] += 2 * np.sign(row[columns] - X[i, columns]) * X[:, columns].std(axis=0)
+    return wrong
+
+
+def wrong_cells(rng):
+    """One in each odd row of a correlated table of twelve columns."""
+    X = _correlated(rng, 1500, 12, 4, 0.3)
+    return X[:1000], _with_wrong_cells(X[1000:], rng)
+
+
+def wrong_cells_of_units(rng):
+    """One in each odd row, whose columns have units between a thousandth and a thousand."""
+    X = _correlated(rng, 900, 16, 4, 0.3) * 10 ** rng.uniform(-3, 3, size=16) + 5
+    return X[:500], _with_wrong_cells(X[500:], rng)
+
+
+def shifted_of_units(rng):
+    """Clusters whose columns have units between a hundredth and a hundred; odd rows are uniform between them."""
+    X = _around(rng.uniform(-5, 5, size=(4, 8)), 1100, rng)
+    odd = _in_the_box(X, 400, rng)
+    units = 10 ** rng.uniform(-2, 2, size=8)
+    return X * units, odd * units
+
+
+def far_rows(rng):
+    """On the plane of a table of thirty columns, three times as far out."""
+    factors = rng.standard_normal((1300, 5)) * np.r_[np.ones(900), 3 * np.ones(400)][:, None]
+    X = factors @ rng.standard_normal((5, 30)) + 0.5 * rng.standard_normal((1300, 30))
+    return X[:900], X[900:]
+
+
+def far_rows_of_few(rng):
+    """Two hundred rows to fit to; odd ones lie in the directions in which the others vary least."""
+    X = _correlated(rng, 600, 20, 20, 0.1) * np.linspace(0.2, 3, 20)
+    odd = X[:250] + np.linalg.svd(X)[2][-4:].T[:, rng.integers(4, size=250)].T * 3
+    return X[250:], odd
+
+
+def heavy_tails(rng):
+    """Correlated, with Student's t of three degrees of freedom; odd rows are permuted column by column."""
+    X = (rng.standard_t(3, size=(1700, 4)) @ rng.standard_normal((4, 15))) + 0.3 * rng.standard_t(3, size=(1700, 15))
+    return X[:1300], rng.permuted(X[1300:], axis=0)
+
+
+def skewed(rng):
+    """Lognormal columns in two groups; odd rows mix the groups of two rows."""
+    X = np.exp(0.7 * _correlated(rng, 1600, 12, 3, 0.3))
+    odd = np.column_stack([X[1200:, :6], rng.permutation(X[1200:, 6:])])
+    return X[:1200], odd
+
+
+def _digits(rng):
+    X, y = datasets.load_digits(return_X_y=True)
+    order = rng.permutation(len(X))
+    return X[order] / 16, y[order]
+
+
+def dense_noise(rng):
+    """Digits of all kinds; odd ones have Gaussian noise in all pixels."""
+    X, _ = _digits(rng)
+    return X[400:], X[:400] + 0.15 * rng.standard_normal((400, 64))
+
+
+def sparse_noise(rng):
+    """Digits of all kinds; odd ones have three pixels that are turned to black or white."""
+    X, _ = _digits(rng)
+    odd = X[:400].copy()
+    for row in odd:
+        row[rng.permutation(64)[:3]] = rng.integers(2, size=3)
+    return X[400:], odd
+
+
+def _one_class(X, y, kind):
+    return X[y == kind], X[y != kind]
+
+
+def digits_1(rng):
+    """Ones against the rest of the bundled digits."""
+    return _one_class(*_digits(rng), 1)
+
+
+def digits_8(rng):
+    """Eights against the rest of the bundled digits."""
+    return _one_class(*_digits(rng), 8)
+
+
+def digits_on_black(rng):
+    """Threes against the rest, each of 20 x 20 pixels somewhere in 28 x 28 black ones."""
+    X, y = _digits(rng)
+    large = np.kron(X.reshape(-1, 8, 8), np.ones((3, 3)))[:, 2:22, 2:22]  # blocks, of which the edge is cut
+    large = (large + np.roll(large, 1, axis=1) + np.roll(large, 1, axis=2)) / 3
+    images = np.zeros((len(X), 28, 28))
+    for image, digit, (top, left) in zip(images, large, rng.integers(2, 7, size=(len(X), 2)), strict=True):
+        image[top : top + 20, left : left + 20] = digit
+    return _one_class(images.reshape(len(X), -1), y, 3)
+
+
+def breast_cancer(rng):
+    """Benign against malignant."""
+    X, y = datasets.load_breast_cancer(return_X_y=True)
+    order = rng.permutation(len(X))
+    return _one_class(X[order], y[order], 1)
+
+
+def wine(rng):
+    """The second kind of wine against the others."""
+    X, y = datasets.load_wine(return_X_y=True)
+    order = rng.permutation(len(X))
+    return _one_class(X[order], y[order], 1)
+
+
+_load = functools.cache(load)
+
+
+def _fashion(rng, kind):
+    X, y = _load("t10k", labels=True)
+    X_train, y_train = _load("train", labels=True)
+    order, order_train = rng.permutation(len(X))[:4000], rng.permutation(np.flatnonzero(y_train == kind))[:2000]
+    return np.concatenate([X_train[order_train], X[order][y[order] == kind]]), X[order][y[order] != kind]
+
+
+def fashion_shirts(rng):
+    """Shirts against the rest of Fashion-MNIST."""
+    return _fashion(rng, 6)
+
+
+def fashion_sandals(rng):
+    """Sandals against the rest of Fashion-MNIST."""
+    return _fashion(rng, 5)
+
+
+SETS = (
+    *(five_clusters, three_clusters, stretched_clusters, ring, ring_in_fifty, two_moons, sphere, curved_surface),
+    *(wrong_cells, wrong_cells_of_units, shifted_of_units, far_rows, far_rows_of_few, heavy_tails, skewed),
+    *(dense_noise, sparse_noise, digits_1, digits_8, digits_on_black, breast_cancer, wine),
+    *(fashion_shirts, fashion_sandals),
+)
+
+
+def split(made, contamination, rng):
+    """Rows to fit to, of which a share is odd, rows to score, and which of those are odd.
+
+    Parameters
+    ----------
+    made : tuple of ndarray
+        Typical rows and odd ones.
+
+    contamination : float
+
+    rng : Generator
+
+    Returns
+    -------
+    X, X_scored, is_odd : ndarray
+    """
+    typical, odd = (rows[rng.permutation(len(rows))] for rows in made)
+    n_typical = min(N_SCORED, len(typical) // 3)
+    scored, fitted = typical[:n_typical], typical[n_typical:]
+    n_odd = int(contamination * len(fitted) / (1 - contamination))
+    among, beside = odd[:n_odd], odd[n_odd:][:N_SCORED]
+    X = np.concatenate([fitted, among])
+    is_odd = np.repeat([False, True], [len(scored), len(beside)])
+    return X[rng.permutation(len(X))], np.concatenate([scored, beside]), is_odd

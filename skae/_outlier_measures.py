@@ -1,0 +1,224 @@
+"""What makes a row odd: a residual unlike those of the training rows, and a code far from its nearest neighbors."""
+
+import numpy as np
+from scipy.stats import norm
+from sklearn import config_context
+from sklearn.covariance import empirical_covariance, ledoit_wolf_shrinkage, shrunk_covariance
+
+from skae._outlier_scores import median_and_deviation
+from skae._solvers import neighbors_of
+
+N_NEIGHBORS = 10
+MOST_MEASURED = 5000  # training rows
+MOST_COVARIED = 1024  # features
+LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
+LEAST_DEVIATION = 1e-2  # in units of each measure
+POWERS = 1 / 4, 1 / 16, 1 / 16  # of a residual and of two distances, which are about normal
+SAME = 1e-6  # of the length of a code
+HUGE = 1e150  # has a square still
+
+
+class Measures:
+    """The three measures, as they are on training rows.
+
+    Parameters
+    ----------
+    x, residuals : ndarray of shape (n, d)
+        Training rows, and their residuals by the network of each one's fold.
+
+    codes : list of ndarray of shape (n, k)
+        Of the same rows by every network.
+
+    folds : ndarray of shape (n,)
+        Which network is each row's.
+
+    trained : list of ndarray of bool
+        Which of the rows each network was trained on.
+
+    refuse_too_few : callable
+        Raises an error where hardly any of the rows, an ndarray of bool, count.
+    """
+
+    def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
+        within = (np.abs(x) < HUGE).all(axis=1)
+        fine = [within & (np.abs(of_network) < HUGE).all(axis=1) for of_network in codes]
+        counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
+        refuse_too_few(counts)
+        self.neighbors = []
+        for of_network, is_fine, seen in zip(codes, fine, trained, strict=True):
+            refuse_too_few(is_fine & seen)
+            self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
+        self.residuals = Residuals(residuals[counts], x[counts].var(axis=0))
+        values = np.empty((len(x), 3))
+        for fold in np.unique(folds):
+            mine = folds == fold
+            values[mine] = self._values(fold, codes[fold][mine], residuals[mine])
+        values = values[counts & np.isfinite(values).all(axis=1)]
+        units = x.shape[1], codes[0].shape[1], self.neighbors[0].unit
+        self.tails = [Tail(*each) for each in zip(values.T, units, POWERS, strict=True)]
+
+    def _values(self, fold, codes, residuals):
+        values = self.residuals.squared_lengths(residuals)[:, None]
+        return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
+
+    def log_share(self, fold, codes, residuals):
+        """That of the residual plus the lesser of the other two, (n,), by one network; codes may be None."""
+        values = self._values(fold, codes, residuals).T
+        shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
+        return shares[0] if codes is None else shares[0] + np.minimum(*shares[1:])
+
+
+class Residuals:
+    """Squared lengths of residuals, in units of those of the training rows: a squared Mahalanobis distance from zero.
+
+    A feature's unit is its mean squared residual; at least the median of the features', and a thousandth of the
+    feature's variance. The covariance in these units is shrunk as Ledoit and Wolf have it. Beyond 1,024 features there
+    are the units alone.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n, d)
+        Finite.
+
+    variance : ndarray of shape (d,)
+        Of each feature.
+    """
+
+    def __init__(self, residuals, variance):
+        squares = np.square(residuals).mean(axis=0)
+        some = squares[squares > 0]
+        floor = max(np.median(some) if len(some) else 0.0, LEAST * variance.mean()) or 1.0
+        self.units = np.sqrt(np.maximum(np.maximum(squares, LEAST_SHARE * variance), floor))
+        self.precision = None
+        if len(self.units) <= MOST_COVARIED:
+            scaled = residuals / self.units
+            shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
+            covariance = shrunk_covariance(empirical_covariance(scaled, assume_centered=True), shrinkage)
+            least = LEAST_SHARE * np.trace(covariance) / len(covariance) or 1.0
+            self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
+
+    def squared_lengths(self, residuals):
+        """Of each row, (n, d) -> (n,); NaN or infinite where a residual is."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = residuals / self.units
+            other = scaled if self.precision is None else scaled @ self.precision
+            return np.maximum(np.einsum("ij,ij->i", scaled, other), 0)
+
+
+class Neighbors:
+    """Squared distances of codes from their tenth nearest neighbor among those of training rows, in two metrics.
+
+    In one the codes are white: all directions count alike. In the other, distances are those of the rows that a linear
+    map makes of the codes, in units of X: directions count by what they carry.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, k)
+        Finite.
+
+    rows : ndarray of shape (n, d)
+        What they are the codes of.
+    """
+
+    def __init__(self, codes, rows):
+        self.mean = codes.mean(axis=0)
+        white, self.whiten = _principal(codes - self.mean)
+        linear = white.T @ (rows - rows.mean(axis=0)) / len(rows)  # least squares, (k, d)
+        squares, directions = np.linalg.eigh(linear @ linear.T)
+        self.restore = directions * np.sqrt(np.maximum(squares, 0))
+        self.unit = np.trace(linear @ linear.T)  # a squared distance
+        self.n_neighbors = min(N_NEIGHBORS, len(codes) - 1)
+        self.nearest = [
+            neighbors_of(metric, self.n_neighbors + 1, algorithm="brute") for metric in (white, white @ self.restore)
+        ]
+
+    def squared_distances(self, codes):
+        """Of each code, (n, k) -> (n, 2); NaN where there is none, infinite where it is too far away.
+
+        A neighbor at no distance is the row itself, and is left out; one only.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            white = (codes - self.mean) @ self.whiten
+            metrics = white, white @ self.restore
+            distances = [
+                _of_tenth(metric, nearest, self.n_neighbors)
+                for metric, nearest in zip(metrics, self.nearest, strict=True)
+            ]
+        distances = np.square(np.column_stack(distances))
+        distances[np.isnan(codes).any(axis=1)] = np.nan
+        return distances
+
+
+def _principal(centered):
+    """Codes of variance 1 in every direction, (n, k), and the map that makes them, (k, k)."""
+    variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
+    least = LEAST * variances.max() or 1.0
+    whiten = directions / np.sqrt(np.maximum(variances, least))
+    return centered @ whiten, whiten
+
+
+def _of_tenth(metric, nearest, n_neighbors):
+    distances, near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
+    if near.any():
+        with config_context(array_api_dispatch=False, assume_finite=False):
+            found = nearest.kneighbors(metric[near])[0]
+        is_itself = found[:, 0] <= SAME * np.linalg.norm(metric[near], axis=1)
+        distances[near] = found[np.arange(len(found)), n_neighbors - 1 + is_itself]
+    return distances
+
+
+class Tail:
+    """How rare values of a measure are among typical rows, by the logarithm of the share of them that is greater.
+
+    A power of them is taken for normal, with the median and the deviation that `anomaly_fence` has, which one outlier
+    in ten rows moves little: of sums of squares the fourth root, of distances of neighbors, whose logarithm is about
+    normal, the sixteenth root, which is near the logarithm and finite at zero.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Of training rows, finite and not negative.
+
+    unit : float
+        Of the measure: deviations are a hundredth of its power at least.
+
+    power : float
+    """
+
+    def __init__(self, values, unit, power):
+        self.power = power
+        self.median, deviation = median_and_deviation(values**power)
+        self.deviation = max(deviation, LEAST_DEVIATION * max(unit**power, self.median)) or 1.0
+
+    def log_share(self, values):
+        """Logarithm of the share, never above 0; minus infinity for what is infinite, NaN for NaN."""
+        return norm.logsf((values**self.power - self.median) / self.deviation)
+
+
+class Reservoir:
+    """A random sample of the rows of a stream, each of which is in it by the same chance.
+
+    Parameters
+    ----------
+    most : int
+
+    rng : RandomState
+    """
+
+    def __init__(self, most, rng):
+        self.most, self.rng = most, rng
+        self.rows, self.n_seen = None, 0
+
+    def update(self, chunk):
+        """Count the rows of a chunk, `Rows` of shape (n, d)."""
+        if self.rows is None:
+            self.rows = np.empty((0, chunk.shape[1]))
+        for batch in chunk.batches():
+            free = self.most - len(self.rows)
+            self.rows = np.concatenate([self.rows, batch[:free]])
+            self.n_seen += min(free, len(batch))
+            for row in batch[free:]:
+                self.n_seen += 1
+                place = self.rng.randint(self.n_seen)
+                if place < self.most:
+                    self.rows[place] = row
