@@ -1,5 +1,6 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -246,7 +247,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = octiles(_those(rows, finite), np.array(discrete))
+        self._candidates = octiles(rows if finite.all() else Rows(rows.X, np.flatnonzero(finite)), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
@@ -337,7 +338,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
         for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(lambda x: -self._score(fold, x, framed(given, x)), x, self._candidates)
+            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
         return named_alike(X, errors)
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
@@ -431,6 +432,9 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
         return np.where(np.isnan(scores), -np.inf, scores)
 
+    def _oddness(self, fold, given, x):
+        return -self._score(fold, x, framed(given, x))
+
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)
         super()._validate_params()
@@ -442,7 +446,3 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
         return tags
-
-
-def _those(rows, counts):
-    return rows if counts.all() else Rows(rows.X, np.flatnonzero(counts))
