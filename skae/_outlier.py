@@ -382,7 +382,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk, of two rows at least if it is the first one.
+            Data. The first chunk has two rows at least.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.

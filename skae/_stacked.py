@@ -324,6 +324,10 @@ class StackedAutoencoder(
                 f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
                 "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
             )
+        if getattr(estimator, "n_components", None) == 0:
+            raise ValueError(
+                f"Layer {name!r} of layers, {estimator!r}, has no units: set its 'n_components' parameter to 1 or more."
+            )
         if getattr(estimator, "_is_supervised", False):
             raise ValueError(
                 f"Layer {name!r} of layers is a {type(estimator).__name__}, which learns from y, but layers are "

@@ -21,7 +21,6 @@ from skae._training.net import AutoencoderNet
 
 BAD_PARAMETERS = [
     ({"n_components": -1}, "n_components"),
-    ({"n_components": -1}, "n_components"),
     ({"n_components": True}, "n_components=True must be an int"),
     ({"n_components": "all"}, "n_components"),
     ({"n_components": 2.5}, "n_components"),

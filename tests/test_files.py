@@ -28,6 +28,7 @@ from torch import nn
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler, StackedAutoencoder
 from skae import _files as files
+from skae._outlier_measures import Measures, Neighbors, Reservoir, Residuals, Tail
 from skae._outlier_scores import HeldOut
 from skae._skops import SKAE_TYPES, SKLEARN_TYPES
 from skae.architectures import Architecture
@@ -186,7 +187,8 @@ def listed_types():
 
 
 def test_the_guide_lists_the_types():
-    more = {f"{one.__module__}.{one.__name__}" for one in (AutoencoderOutlierDetector, HeldOut, LatentSampler)}
+    kept = AutoencoderOutlierDetector, HeldOut, LatentSampler, Measures, Neighbors, Reservoir, Residuals, Tail
+    more = {f"{one.__module__}.{one.__name__}" for one in kept}
     assert set(listed_types()) == {*SKAE_TYPES, *more}
 
 

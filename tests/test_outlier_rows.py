@@ -179,6 +179,7 @@ INNERS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:No epoch improved:sklearn.exceptions.ConvergenceWarning")  # four alike columns
 @pytest.mark.parametrize("name", INNERS)
 def test_what_can_not_be_reconstructed_is_an_outlier(name, dtype):
     X = POSITIVE.astype(dtype)

@@ -56,7 +56,7 @@ def test_auto_flags_few_of_equal_rows(name, seed):
 @pytest.mark.parametrize("n_features", [2, 12, 50])
 def test_auto_flags_a_few_of_ordinary_rows(n_features):
     shares = [_flagged(np.random.RandomState(seed).randn(1000, n_features)) for seed in range(5)]
-    assert 0.005 <= np.mean(shares) <= 0.03
+    assert 0.005 <= np.mean(shares) <= 0.035
 
 
 @pytest.mark.parametrize("n", [300, 3000])

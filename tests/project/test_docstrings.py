@@ -263,7 +263,6 @@ OTHER_PARAMETERS = {
     ("skae.StackedAutoencoder", "warm_start"): "layers are not trained again",
     ("skae.AutoencoderOutlierDetector", "random_state"): "of what is inside",
     ("skae.LatentSampler", "random_state"): "of both that are inside",
-    ("skae.LatentSampler", "autoencoder"): "has a default of its own",
 }
 
 
@@ -284,6 +283,7 @@ OTHER_MEANINGS = {
     ("skae.Autoencoder.module_params", "scale"): "that of the features",
     ("skae.Autoencoder.encode_y", "y"): "as it was given to `fit`",
     ("skae.AutoencoderOutlierDetector.fit", "y"): "whatever is inside may use it",
+    ("skae.AutoencoderOutlierDetector.partial_fit", "y"): "whatever is inside may use it",
     ("skae.LatentSampler.fit", "y"): "whatever is inside may use it",
     ("skae.metrics.continuity", "estimator"): "asks for one method alone",
     ("skae.inspection.ComponentsDisplay.from_estimator", "estimator"): "asks for other methods",
