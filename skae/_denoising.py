@@ -393,8 +393,9 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             return (limit - statistics.mean) * per_unit
 
         clip = None
-        if self.clip is not False:
-            least, greatest = (low, high) if isinstance(self.clip, bool | np.bool_) else self.clip
+        is_said = not isinstance(self.clip, bool | np.bool_)
+        if is_said or self.clip:
+            least, greatest = self.clip if is_said else (low, high)
             clip = scaled(least), scaled(greatest)
         drawn = self.corruption
         if drawn == "auto":

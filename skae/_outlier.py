@@ -371,7 +371,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    @available_if(_learns_in_parts)
+    @typed(available_if(_learns_in_parts))
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
 

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.stats import norm
 from sklearn import config_context
 from sklearn.covariance import empirical_covariance, ledoit_wolf_shrinkage, shrunk_covariance
+from sklearn.metrics import pairwise_distances_chunked
 
 from skae._outlier_scores import median_and_deviation
-from skae._solvers import neighbors_of
 
 N_NEIGHBORS = 10
 MOST_MEASURED = 5000  # training rows
@@ -14,6 +14,7 @@ MOST_COVARIED = 1024  # features
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_DEVIATION = 1e-2  # in units of each measure
 POWERS = 1 / 4, 1 / 16, 1 / 16  # of a residual and of two distances, which are about normal
+MOST_MIB = 64  # of distances at once
 SAME = 1e-6  # of the length of a code
 HUGE = 1e150  # has a square still
 
@@ -128,9 +129,7 @@ class Neighbors:
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
         self.n_neighbors = min(N_NEIGHBORS, len(codes) - 1)
-        self.nearest = [
-            neighbors_of(metric, self.n_neighbors + 1, algorithm="brute") for metric in (white, white @ self.restore)
-        ]
+        self.metrics = white, white @ self.restore  # (n, k) each
 
     def squared_distances(self, codes):
         """Of each code, (n, k) -> (n, 2); NaN where there is none, infinite where it is too far away.
@@ -141,8 +140,8 @@ class Neighbors:
             white = (codes - self.mean) @ self.whiten
             metrics = white, white @ self.restore
             distances = [
-                _of_tenth(metric, nearest, self.n_neighbors)
-                for metric, nearest in zip(metrics, self.nearest, strict=True)
+                _of_tenth(metric, trained, self.n_neighbors)
+                for metric, trained in zip(metrics, self.metrics, strict=True)
             ]
         distances = np.square(np.column_stack(distances))
         distances[np.isnan(codes).any(axis=1)] = np.nan
@@ -157,11 +156,20 @@ def _principal(centered):
     return centered @ whiten, whiten
 
 
-def _of_tenth(metric, nearest, n_neighbors):
+def _of_tenth(metric, trained, n_neighbors):
+    """Distance of each row, (n, k) -> (n,), from its tenth neighbor among rows that were trained on.
+
+    SciPy's distances need no threads, with which a forked child would wait for ever.
+    """
+
+    def nearest(squares, _):
+        return np.sqrt(np.sort(np.partition(squares, n_neighbors, axis=1)[:, : n_neighbors + 1], axis=1))
+
     distances, near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
     if near.any():
-        with config_context(array_api_dispatch=False, assume_finite=False):
-            found = nearest.kneighbors(metric[near])[0]
+        with config_context(array_api_dispatch=False, assume_finite=False, working_memory=MOST_MIB):
+            parts = pairwise_distances_chunked(metric[near], trained, metric="sqeuclidean", reduce_func=nearest)
+            found = np.concatenate(list(parts))
         is_itself = found[:, 0] <= SAME * np.linalg.norm(metric[near], axis=1)
         distances[near] = found[np.arange(len(found)), n_neighbors - 1 + is_itself]
     return distances

@@ -150,8 +150,8 @@ def mixture_of(X, mixture, rng):
     return mixture.set_params(**dict.fromkeys(start))
 
 
-def neighbors_of(X, n_neighbors, algorithm="auto"):
+def neighbors_of(X, n_neighbors):
     """Return a `NearestNeighbors` that is fitted to X, (n, d)."""
-    neighbors = NearestNeighbors(n_neighbors=n_neighbors, algorithm=algorithm)
+    neighbors = NearestNeighbors(n_neighbors=n_neighbors)
     neighbors._fit(X)
     return neighbors

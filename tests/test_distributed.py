@@ -246,7 +246,7 @@ def assert_same_bits(one, other):
 
 def assert_the_same_model(one, other, X):
     """See that two trainings in float32 came to the same, as far as rounding lets them: see `EPS`."""
-    np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=1e-3 * X.std())
+    np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=3e-3 * X.std())
     np.testing.assert_allclose(one["curves"], other["curves"], rtol=1e-3)
     assert one["best"] == other["best"]
 

@@ -32,7 +32,7 @@ BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i]
 @parametrize_with_checks(
     [
         AutoencoderOutlierDetector(Autoencoder(1, hidden_layer_sizes=(8,), max_iter=2)),
-        AutoencoderOutlierDetector(PCA(1), code_distance=False),
+        AutoencoderOutlierDetector(PCA(1), code_distance=False, contamination=0.05),
     ]
 )
 def test_sklearns_checks(estimator, check):

@@ -83,7 +83,7 @@ def test_a_column_is_named_in_a_row_that_was_learned_by_heart():
     assert load_wine().feature_names[4] == "magnesium"
     errors = detector.feature_errors(WINE[95:96])[0]
     assert errors.argmax() == 4
-    assert errors[4] > 10
+    assert errors[4] > 5  # its share of typical rows would be 150 times as large
 
 
 def test_every_kind_of_autoencoder(small, digits):
