@@ -349,7 +349,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         x_hat = length * code @ atoms
         size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # that fits best
         if self.sparsity == "batch_top_k":
-            threshold = size * float(code[code > 0].min()) if (code > 0).any() else 0.0
+            # between what is kept and what is not: no unit of a row is at the threshold itself
+            least, rest = code[code > 0], projection[code <= 0].clamp(min=0)
+            threshold = size * (float(least.min()) + float(rest.max() if len(rest) else 0)) / 2 if len(least) else 0.0
         return SparseStart(
             encoder_weight=size * atoms,
             encoder_bias=torch.full((n_units,), bias),
