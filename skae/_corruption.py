@@ -5,7 +5,9 @@ import torch
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
-SPARED = 0.25  # share of the rows that are struck less in training: nothing else would say what clean rows look like
+# Share of the rows that are struck less in training: nothing else would say what clean rows look like. Where cells are
+# replaced, the others show at which level a row is struck, and a network that sees many such rows is no worse at it.
+SPARED, SPARED_OF_CELLS = 0.25, 0.5
 
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d), and each has a
 # level, (n, 1). Returned are the struck rows, and which cells were chosen, (n, d), whether they changed or not.
@@ -43,7 +45,8 @@ def swap(x, level, noise):
     return torch.where(chosen, others, x), chosen
 
 
-CORRUPTIONS = {"masking": masking, "gaussian": gaussian, "salt_and_pepper": salt_and_pepper, "swap": swap}
+OF_CELLS = {"masking": masking, "salt_and_pepper": salt_and_pepper, "swap": swap}  # a share of them is replaced
+CORRUPTIONS = {**OF_CELLS, "gaussian": gaussian}
 
 
 class DenoisingModule(AutoencoderModule):
@@ -74,6 +77,7 @@ class DenoisingModule(AutoencoderModule):
     def __init__(self, *args, corruption, levels, deviation, low, high, clip, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
+        self.spared = SPARED_OF_CELLS if corruption in OF_CELLS else SPARED
         self.supports_batching = not callable(corruption)  # which is shown rows of two dimensions
         self.clips = clip is not None
         self.chosen = None  # cells of the batch at hand, (n, d)
@@ -87,6 +91,21 @@ class DenoisingModule(AutoencoderModule):
     def zero(self):
         """What a scaled row is where the data are zero, (d,)."""
         return self.scaler(torch.zeros_like(self.scaler.mean))
+
+    def training_levels(self, *, evenly):
+        """Mean and standard deviation of the levels of rows: of all in training, or of those that are not spared.
+
+        These are for linear maps, with which clean rows can only be denoised better at the cost of the others, and for
+        noise that tells nothing of its level.
+        """
+        low, high = self.levels
+        middle, square = (low + high) / 2, (low**2 + low * high + high**2) / 3
+        if self.corruption in OF_CELLS and not evenly:
+            middle += self.spared * (low / 2 - middle)
+            square += self.spared * (low**2 / 3 - square)
+        elif low == high:
+            return low, 0.0
+        return middle, max(square - middle**2, 0) ** 0.5
 
     def corrupt(self, x):
         """Strike cells with fresh noise."""
@@ -118,7 +137,7 @@ class DenoisingModule(AutoencoderModule):
 
     def _shares(self, x):
         """Of the rows that are spared, how much of the noise strikes them; of the others a number above 1, (n, 1)."""
-        return _uniform((*x.shape[:-1], 1), x, self) / SPARED
+        return _uniform((*x.shape[:-1], 1), x, self) / self.spared
 
     def reconstruction(self, output, x, corrupted):
         """Loss of each row against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""

@@ -13,7 +13,8 @@ from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearStart, _princ
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
 STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
-LEAST_EXPECTED = 0.5  # of normal noise: that of any feature, as a share of that of all in the root mean square
+LEAST_EXPECTED = 0.1  # noise of any feature, as a share of the deviation of all in the root mean square
+LEAST_NORMAL = 0.5  # the same of normal noise, as a share of its own
 LEAST_VARIANCE = 1e-8  # of a scaled feature
 MOST_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
 PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
@@ -64,11 +65,13 @@ class Noise:
         return Noise(seen, square, slope * new_variance + new_mean * seen)
 
 
-def measured_noise(module, rows):
+def measured_noise(module, rows, *, linear):
     """Measure what noise does to each cell: it may be a callable's.
 
     Of a range of levels it is measured at two, over which a quadratic has the mean that it has over the range: so have
-    the covariances of struck rows.
+    the covariances of struck rows. Where cells are replaced, the levels are those of all rows in training, of which
+    some are struck less: a network goes on from there to what is best at each level. Linear maps can't, and theirs are
+    the levels that were asked for.
 
     Parameters
     ----------
@@ -76,20 +79,25 @@ def measured_noise(module, rows):
 
     rows : ScaledRows of shape (n, d)
 
+    linear : bool
+        Whether the start is all that there is.
+
     Returns
     -------
     noise : Noise
     """
-    low, high = module.levels
-    middle, away = (low + high) / 2, (high - low) / np.sqrt(12)
-    levels = np.array([middle] if low == high else [middle - away, middle + away])
+    middle, away = module.training_levels(evenly=linear)
+    levels = np.array([middle - away, middle + away] if away else [middle])
     noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
-    if module.corruption != "gaussian":
-        return noise
     # filters of features that hardly vary may be so large that noise which is alike in all features spoils every row
     own = np.square(module.deviation.double().numpy())
-    expected = np.maximum(own, LEAST_EXPECTED**2 * own[own > 0].mean()) if own.any() else own
-    return replace(noise, square=noise.square + np.square(levels)[:, None] * (expected - own))
+    if not own.any():
+        return noise
+    typical = own[own > 0].mean()
+    more = (LEAST_EXPECTED**2 * typical - own).clip(min=0)
+    if module.corruption == "gaussian":
+        more = np.maximum(more, np.square(levels)[:, None] * (LEAST_NORMAL**2 * typical - own))
+    return replace(noise, square=noise.square + more)
 
 
 def _measured_at(level, module, rows, n_levels):
@@ -127,7 +135,8 @@ def denoising_start(rows, noise, n_components):
     variances a ridge is added, the one that predicts best the rows that are left out, one by one.
 
     Of noise of several levels, A and var are the means of those of each level, A C A is the mean of such products, and
-    the covariance of the levels' means is added: cells of a row have its level in common.
+    the covariance of the levels' means is added: cells of a row have its level in common. All A are taken for multiples
+    of one, which is so where noise is not clipped.
 
     Parameters
     ----------
@@ -155,23 +164,30 @@ def denoising_start(rows, noise, n_components):
 
 def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
     """For matrices of features by features; `clean` is the mean of clean rows, and their covariance with noisy ones."""
-    slopes, variances, shifts = _by_level(noise, mean, np.diag(covariance))
-    slope = slopes.mean(axis=0)
-    seen = covariance * (slopes.T @ slopes / len(slopes)) + shifts.T @ shifts  # A C A + V, (d, d)
-    seen[np.diag_indices_from(seen)] += variances.mean(axis=0)
+    slope, of_mean, variance, shifts = _over_levels(noise, mean, np.diag(covariance))
+    seen = covariance * np.outer(slope, slope) + shifts.T @ shifts  # A C A + V, (d, d)
+    seen[np.diag_indices_from(seen)] += variance
     seen[np.diag_indices_from(seen)] += ridge + _least_ridge(np.trace(seen) / len(seen))
     mean, covariance = (mean, covariance) if clean is None else clean
-    across = covariance * slope  # C A, (d, d)
+    across = covariance * (of_mean * slope)  # C A, (d, d)
     best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
     components, variance = _principal(best @ across.T, min(n_components, len(mean)))
     start = LinearStart.of(mean, components, variance, n_components)
     return replace(start, filters=start.components @ best, seen_mean=_mean_of_levels(noise))
 
 
-def _by_level(noise, mean, variance):
-    """Slopes and variances of noise, (n_levels, d), and how the levels' means differ, over the root of n_levels."""
+def _over_levels(noise, mean, variance):
+    """Root of the mean square of the slopes, (d,); their mean in units of it; variance of the noise, (d,); shifts.
+
+    These are how the levels' means differ, over the root of their number, (n_levels, d). The unit is one number: levels
+    weaken all features alike, or nearly so where noise is clipped.
+    """
     slopes, variances = map(np.atleast_2d, noise.as_line(mean, variance))
-    return slopes, variances, (np.atleast_2d(noise.mean) - _mean_of_levels(noise)) / np.sqrt(len(slopes))
+    slope = np.sqrt(np.square(slopes).mean(axis=0))
+    weight = slope * variance
+    of_mean = weight @ slopes.mean(axis=0) / (weight @ slope) if len(slopes) > 1 and weight.any() else 1.0
+    shifts = (np.atleast_2d(noise.mean) - _mean_of_levels(noise)) / np.sqrt(len(slopes))
+    return slope, of_mean, variances.mean(axis=0), shifts
 
 
 def _mean_of_levels(noise):
@@ -184,32 +200,30 @@ def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
     With centred clean rows :math:`Z` and centred noisy ones :math:`Y`, both over the root of n - 1, with
     :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}
     M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). What it returns has the covariance
-    :math:`Z' (I + K)^{-1} K Z`. With several levels M has a block of rows for each, and those of the levels' means; in
-    the place of Z is :math:`S' Z`, where :math:`S M` is the mean of the blocks.
+    :math:`Z' (I + K)^{-1} K Z`. With several levels A is the root of the mean of its square, Z is times what the mean
+    is of that, and M has more rows, the levels' means.
     """
     n, d = x.shape
     mean = x.mean(axis=0)
     x -= mean
-    slopes, variances, shifts = _by_level(noise, mean, np.square(x).sum(axis=0) / (n - 1))
-    n_levels, variance = len(slopes), variances.mean(axis=0)
+    slope, of_mean, variance, shifts = _over_levels(noise, mean, np.square(x).sum(axis=0) / (n - 1))
     if clean is None:
         clean = x
     else:
         mean = clean.mean(axis=0)
         clean -= mean
-    blocks = [x * (slope / np.sqrt(n_levels * (n - 1))) for slope in slopes]
-    seen = np.concatenate([*blocks, shifts]) if n_levels > 1 else blocks[0]  # M, (n_levels * (n + 1), d)
+    seen = np.concatenate([x * (slope / np.sqrt(n - 1)), shifts])  # M, (n + n_levels, d)
     variance += ridge + _least_ridge((np.square(seen).sum() + variance.sum()) / d)
     per_noise, vectors = scipy.linalg.eigh((seen / variance) @ seen.T)  # of K
     per_noise = per_noise.clip(min=0)
     clean /= np.sqrt(n - 1)  # Z, (n, d)
-    of_blocks = vectors[: n_levels * n].reshape(n_levels, n, -1).sum(axis=0) / np.sqrt(n_levels)  # S vectors
-    kept = (of_blocks * np.sqrt(per_noise / (1 + per_noise))).T @ clean
+    of_rows = of_mean * vectors[:n]
+    kept = (of_rows * np.sqrt(per_noise / (1 + per_noise))).T @ clean
     _, deviation, components = scipy.linalg.svd(kept, full_matrices=False, overwrite_a=True)
     k = min(n_components, n)
     _, components = svd_flip(None, components[:k], u_based_decision=False)
     start = LinearStart.of(mean, components, np.square(deviation[:k]), n_components)
-    filters = (start.components @ clean.T @ of_blocks / (1 + per_noise) @ vectors.T @ seen) / variance
+    filters = (start.components @ clean.T @ of_rows / (1 + per_noise) @ vectors.T @ seen) / variance
     return replace(start, filters=filters, seen_mean=_mean_of_levels(noise))
 
 

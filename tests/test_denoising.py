@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
@@ -191,11 +192,12 @@ def test_the_rank_is_reduced_as_well_as_can_be(digits):
         return np.square(estimator.reconstruct(noisy) - rows).sum() / len(rows), noisy
 
     rows = np.tile(digits, (50, 1))
-    full, noisy = error(64)
+    error_of_8, noisy = error(8)
     regression = LinearRegression().fit(noisy, rows)
-    lost = np.linalg.svd(regression.predict(noisy) - rows.mean(axis=0), compute_uv=False)[8:]
-    cut, _ = error(8)
-    assert cut - full == pytest.approx(np.square(lost).sum() / len(rows), rel=0.02)
+    predicted = regression.predict(noisy)
+    lost = np.linalg.svd(predicted - rows.mean(axis=0), compute_uv=False)[8:]
+    best = (np.square(predicted - rows).sum() + np.square(lost).sum()) / len(rows)
+    assert best * (1 - 1e-6) <= error_of_8 < best * 1.01
 
 
 def test_denoises_better_than_the_start(digits):
@@ -284,13 +286,46 @@ def test_clean_images_on_black_are_denoised_no_worse_than_noisy_ones(noise):
 def test_one_denoiser_for_all_levels():
     X = curved(700)
     X, X_test = X[:500], X[500:]
-    of_all, of_one = (
+    of_all, of_high, of_low = (
         DenoisingAutoencoder(4, corruption_level=level, hidden_layer_sizes=32, max_iter=20, random_state=0).fit(X)
-        for level in ((0, 0.8), 0.8)
+        for level in ((0, 0.8), 0.8, 0.1)
     )
-    for level in (0, 0.2, 0.4):
+    for level, of_one in ((0.2, of_high), (0.4, of_high), (0.4, of_low), (0.8, of_low)):
         noisy = NOISES["masking"](X_test, level, np.random.default_rng(0))
         assert of_all.score(noisy, X_test) > of_one.score(noisy, X_test)
+
+
+@pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
+@pytest.mark.parametrize("data", ["spots", "curved"])
+def test_a_network_starts_at_the_best_map_for_rows_of_all_levels(corruption, data):
+    X = DATA[data](600)
+    start, linear = (
+        DenoisingAutoencoder(
+            8, corruption=corruption, corruption_level=0.6, learning_rate=1e-30, hidden_layer_sizes=sizes, max_iter=1
+        ).fit(X)
+        for sizes in (8, ())
+    )
+
+    def mean_score(denoiser, levels):
+        rng = np.random.default_rng(0)
+        return np.mean([denoiser.score(NOISES[corruption](X, level, rng), X) for level in levels])
+
+    assert mean_score(linear, [0.6]) > mean_score(start, [0.6])  # the best for this level
+    assert mean_score(start, np.linspace(0, 0.6, 7)) > mean_score(linear, np.linspace(0, 0.6, 7)) + 0.02
+
+
+@pytest.mark.parametrize("corruption", list(CORRUPTIONS))
+@pytest.mark.parametrize("data", ["digits", "table"])
+def test_codes_mind_other_noise_little_more_than_those_of_pca(corruption, data, digits):
+    X = digits if data == "digits" else curved(400, 20) * np.where(np.arange(20) < 5, 1, 1e-3)  # most hardly vary
+    ours = DenoisingAutoencoder(4, corruption=corruption, **QUICK).fit(X)
+    noise = 0.1 * X.std() * np.random.default_rng(0).standard_normal(X.shape)
+
+    def sensitivity(estimator):
+        codes = estimator.transform(X)
+        return np.square(estimator.transform(X + noise) - codes).sum() / codes.var(axis=0).sum()
+
+    assert sensitivity(ours) < 5 * sensitivity(PCA(4).fit(X))
 
 
 def test_the_start_takes_noise_that_is_alike_in_all_features(digits):
