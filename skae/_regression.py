@@ -91,7 +91,7 @@ def measured_noise(module, rows, *, linear):
     noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
     # filters of features that hardly vary may be so large that noise which is alike in all features spoils every row
     own = np.square(module.deviation.double().numpy())
-    if not own.any():
+    if module.corruption is None or not own.any():
         return noise
     typical = own[own > 0].mean()
     more = (LEAST_EXPECTED**2 * typical - own).clip(min=0)
