@@ -5,10 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler, normalize
 
-from skae import SparseAutoencoder
+from skae import AutoencoderOutlierDetector, SparseAutoencoder
 from skae._sparse_module import SELECTIONS, _kl_of_bernoullis
 from skae.architectures import Convolutional
 
@@ -217,6 +218,31 @@ def test_default_finds_dictionaries_of_all_kinds(kind):
     assert fitted.dead_ratio_ < 0.01
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"n": 300, "d": 80, "n_atoms": 10, "n_nonzero": 2, "noise": 0.2},
+        {"n": 2000, "d": 150, "n_atoms": 12, "n_nonzero": 3},
+        {"n": 2000, "d": 6, "n_atoms": 8, "n_nonzero": 2},
+        pytest.param({"n": 1000, "d": 300, "n_atoms": 40, "n_nonzero": 4, "noise": 0.2}, marks=pytest.mark.slow),
+        pytest.param({"n": 1000, "d": 100, "n_atoms": 20, "n_nonzero": 3, "noise": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"n": 2000, "d": 784, "n_atoms": 100, "n_nonzero": 5, "noise": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"n": 2000, "d": 500, "n_atoms": 30, "n_nonzero": 3, "noise": 0.0}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sparsity", KINDS)
+def test_default_leaves_no_unit_dead(sparsity, kind):
+    X, _ = planted(**kind | {"n": kind["n"] + 1000}, seed=2)
+    is_quick = kind["d"] <= 150 and kind["n"] != 1000
+    fitted = SparseAutoencoder(sparsity=sparsity, random_state=2, **{"max_iter": 10} if is_quick else {})
+    fitted.fit(X[:-1000])
+    assert fitted.dead_ratio_ < 0.01
+    of_others = fitted.transform(X[-1000:])
+    moves = np.ptp(of_others, axis=0) >= 0.05 if sparsity == "kl" else (of_others > 0).any(axis=0)
+    assert (~moves).sum() <= max(1, 0.01 * fitted.n_components_)
+
+
 @pytest.mark.slow
 def test_real_rows_leave_few_units_dead():
     for X in (load_digits().data, StandardScaler().fit_transform(load_breast_cancer().data)):
@@ -240,6 +266,78 @@ def test_default_number_of_units_follows_the_data(kind):
     assert SparseAutoencoder(**few, n_nonzero_coefs=30).fit(X[:100]).n_components_ == 30
     stream = SparseAutoencoder(**few).partial_fit(X[:400])
     assert stream.partial_fit(X[400:]).n_components_ == stream.components_.shape[0]
+
+
+def cut_by(sparsity, **more):
+    """An estimator that leaves out units of these rows, and the rows: not of mean zero."""
+    X, _ = planted(400, 40, 6, 2, seed=2)
+    parameters = {"alpha": 0.8, "max_iter": 6} if sparsity == "l1" else {"max_iter": 3}
+    return SparseAutoencoder(sparsity=sparsity, **QUICK | parameters | more), X + 10
+
+
+@pytest.fixture(params=["l1", "top_k", "batch_top_k"])
+def cut(request):
+    """One of each kind that has left out units, the same with all of them, and the rows."""
+    sparse, X = cut_by(request.param)
+    fixed = clone(sparse).set_params(n_components=24).fit(X)
+    sparse.fit(X)
+    assert sparse.n_components_ < 24
+    return sparse, fixed, X
+
+
+def test_units_that_are_left_out_were_of_no_use(cut):
+    fitted, fixed, X = cut
+    atoms, of_fixed = normalize(fitted.components_), normalize(fixed.components_)
+    kept = (atoms @ of_fixed.T).argmax(axis=1)
+    assert (np.diff(kept) > 0).all()
+    np.testing.assert_allclose(atoms, of_fixed[kept], atol=1e-6)
+    codes, of_all = fitted.transform(X), fixed.transform(X)
+    rows_left_out = np.delete((of_all > 0).sum(axis=0), kept)
+    assert rows_left_out.max() < 2
+    assert ((of_all > 0).sum(axis=0)[kept] >= 2).all()
+    untouched = (np.delete(of_all, kept, axis=1) == 0).all(axis=1)
+    assert untouched.mean() > 0.9
+    if fitted.sparsity == "l1":  # a selection of units looks twice
+        np.testing.assert_allclose(codes[untouched], of_all[untouched][:, kept], atol=1e-5)
+    assert fitted.score(X) > fixed.score(X) - 0.02
+    assert len(fitted.explained_variance_) == fitted.n_components_
+    np.testing.assert_allclose(fitted.explained_variance_, codes.var(axis=0, ddof=1), rtol=1e-3, atol=1e-6)
+    assert fitted.get_feature_names_out().shape == (fitted.n_components_,)
+
+
+def test_the_number_that_a_fit_chose_stays(cut, tmp_path):
+    fitted, _, X = cut
+    n_units, module = fitted.n_components_, fitted.net_.module_
+    fitted.save(tmp_path / "cut.skops")
+    loaded = SparseAutoencoder.load(tmp_path / "cut.skops")
+    for same in (loaded, copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(same.transform(X), fitted.transform(X))
+        same.partial_fit(X[:100]).partial_fit(X[100:])
+        assert same.n_components_ == n_units
+        assert same.net_.module_.alpha == module.alpha  # which goes by the units in training
+        assert getattr(same.net_.module_.select, "k", None) == getattr(module.select, "k", None)
+        same.set_params(warm_start=True).fit(X)
+        assert same.components_.shape == (n_units, X.shape[1])
+        assert same.net_.module_.alpha == module.alpha
+    again = loaded.set_params(warm_start=False).fit(X)  # which chooses anew
+    np.testing.assert_array_equal(again.components_, fitted.components_)
+    of_30 = loaded.set_params(n_components=30).fit(X)
+    assert of_30.net_.module_.alpha == clone(of_30).fit(X).net_.module_.alpha
+
+
+def test_a_stream_and_a_number_that_is_given_leave_none_out():
+    sparse, X = cut_by("top_k")
+    assert clone(sparse).partial_fit(X).n_components_ == 24
+    assert clone(sparse).set_params(n_nonzero_coefs=22).fit(X).n_components_ >= 22
+    maps = Convolutional(image_shape=(8, 5), channels=(2,), dense_code=False)
+    assert clone(sparse).set_params(architecture=maps, max_iter=1).fit(X).n_components_ == 24
+
+
+def test_networks_of_folds_have_all_units():
+    sparse, X = cut_by("top_k")
+    detector = AutoencoderOutlierDetector(sparse).fit(X)
+    assert detector.autoencoder_.n_components_ < 24
+    assert detector.decision_function(X[:5]).shape == (5,)
 
 
 @pytest.mark.parametrize("kind", KINDS)
