@@ -331,6 +331,18 @@ def test_a_stream_and_a_number_that_is_given_leave_none_out():
     assert clone(sparse).set_params(architecture=maps, max_iter=1).fit(X).n_components_ == 30
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"hidden_layer_sizes": (16,)}, {"architecture": Convolutional(image_shape=(10, 6), channels=(2,))}],
+    ids=["layers", "convolutions"],
+)
+def test_units_behind_layers_are_left_out_too(more):
+    sparse, X = cut_by("top_k", **more)
+    of_all = clone(sparse).set_params(n_components=36).fit(X).score(X)
+    assert sparse.fit(X).n_components_ < 36
+    assert sparse.score(X) == pytest.approx(of_all, abs=0.01)
+
+
 def test_networks_of_folds_have_all_units():
     sparse, X = cut_by("top_k")
     folds = fit_with_folds(sparse, X, None)
