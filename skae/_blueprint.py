@@ -134,14 +134,15 @@ class Blueprint:
             load_weights(module, weights)
         return module.eval()
 
-    def cut(self, module_class, weights, n_components):
-        """The blueprint and the weights of the autoencoder of the first so many components of an ordered code."""
-        first = (slice(n_components),)
-        axes = None if self.axes is None else tuple(values[first * values.ndim] for values in self.axes)
-        narrow = replace(self, sizes=(*self.sizes[:-1], n_components), axes=axes)
+    def cut(self, module_class, weights, kept):
+        """The blueprint and the weights of the autoencoder of these components of the code, (k,) of indices."""
+        axes = (
+            None if self.axes is None else tuple(_cut(values, (len(kept),) * values.ndim, kept) for values in self.axes)
+        )
+        narrow = replace(self, sizes=(*self.sizes[:-1], len(kept)), axes=axes)
         shapes = {name: value.shape for name, value in narrow.build(module_class).state_dict().items()}
         # only the code's dimension differs
-        return narrow, {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
+        return narrow, {name: _cut(weights[name], shape, kept) for name, shape in shapes.items()}
 
     def _networks(self, n_statistics):
         """The encoder and the decoder, with the linear branches beside them."""
@@ -173,6 +174,14 @@ class Blueprint:
             return network
         limit = torch.tensor(LIMIT * spread, dtype=torch.float32)
         return LinearPlus(Linear(width_in, width_out), network, limit)
+
+
+def _cut(values, shape, kept):
+    """The same with these places alone of each dimension that isn't as long as that."""
+    for axis, (length, wanted) in enumerate(zip(values.shape, shape, strict=True)):
+        if length != wanted:
+            values = values.take(kept, axis=axis)
+    return values
 
 
 def load_weights(module, weights):

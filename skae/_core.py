@@ -305,7 +305,7 @@ class AutoencoderCore(
             squares = [np.square(judged.read(index)).sum(axis=1) for _, index in validation.folds]
             most = (1 - self._code_size) * np.concatenate(squares).mean()
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
-            blueprint, weights = blueprint.cut(self.module_class, weights, size)
+            blueprint, weights = blueprint.cut(self.module_class, weights, np.arange(size))
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None
         if blueprint.ordered and validation is not None:

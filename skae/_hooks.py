@@ -153,6 +153,11 @@ class HooksMixin:
         """The rows that those of X are to become, if y holds some; None is X."""
         return
 
+    @property
+    def _n_trained(self):
+        """Size of the code that the networks of the folds have."""
+        return self.n_components_
+
     _more_shaping = ()  # parameters that can't change between `partial_fit` and `partial_fit` either
 
     def _shown_axes(self, module, rows):

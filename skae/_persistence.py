@@ -64,13 +64,15 @@ class PersistenceMixin:
 
         Its codes are as they are inside, without the axes that they would be shown in.
         """
-        shapes = {name: value.shape for name, value in self._weights.items()}
+        old = self._blueprint
+        blueprint = replace(old, axes=None, sizes=(*old.sizes[:-1], self._n_trained))
+        shapes = {name: value.shape for name, value in blueprint.build(self.module_class).state_dict().items()}
         # an ordered code may have been cut since
         weights = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
         other = type(self).__new__(type(self))
         parameters = self.get_params(deep=False)
         kept = {name: value for name, value in self.__getstate__().items() if name not in {*parameters, "_written_by"}}
-        kept |= {"_blueprint": replace(self._blueprint, axes=None), "_weights": weights}
+        kept |= {"_blueprint": blueprint, "_weights": weights, "n_components_": blueprint.n_components}
         vars(other).update(parameters, **other._assembled(kept))
         return other
 

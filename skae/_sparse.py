@@ -1,19 +1,21 @@
 """The sparse autoencoder: a wide code of which each row uses a few units, and a dictionary of atoms."""
 
 import math
-from dataclasses import field
+from dataclasses import field, replace
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
+from skae._blueprint import read_weights
 from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
 from skae._pca import linear_start
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
+from skae._training.distributed import of_first
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
@@ -29,6 +31,8 @@ LEAST_BATCH, MOST_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
+LEAST_USE = 1 / 200  # share of the rows that use a unit, of those that "auto" keeps
+LEAST_ROWS, ENOUGH_ROWS = 2, 10  # that do: one row alone is remembered, and a unit of large data may be rare
 
 
 class SparseParameters(Parameters):
@@ -65,9 +69,12 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     Parameters
     ----------
     n_components : "auto" or int, default="auto"
-        Number of units, and of atoms. It may exceed the number of features. "auto" is four times as many as the
-        principal components that hold 99 % of the variance of the scaled rows, but no more than 512 or a quarter of
-        the rows; and no fewer than `n_nonzero_coefs`.
+        Number of units, and of atoms. It may exceed the number of features. "auto" is chosen by `fit`, which trains
+        four times as many as the principal components that hold 99 % of the variance of the scaled rows, but no more
+        than 512 or a quarter of the rows, and then leaves out those that hardly a row uses: fewer than one in 200 of
+        the training rows, which are no fewer than two rows and no more than ten.
+        There are no fewer than `n_nonzero_coefs`. `partial_fit` leaves none out, for later rows may use them, and
+        neither does a warm start: both keep the number that there is.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
@@ -77,13 +84,14 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Half of the weight of "l1" is how long the part of a row has to be that an atom explains, as a share of the
         typical length of a row, less its mean: a lesser part is not worth its activity, and activities are too small
         by about as much. Codes are empty at about 2. "auto" is 10 for "kl". For "l1" it is 1.6, divided by the root of
-        the number of units, and 0.2 at most: 0.1 for 256 units.
+        the number of units, left-out ones included, and 0.2 at most: 0.1 for 256 units.
 
     sparsity_target : float, default=0.1
         Mean activation that "kl" asks of each unit, between 0 and 1.
 
     n_nonzero_coefs : int or None, default=None
-        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of the units.
+        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of the units, those
+        that "auto" leaves out included.
 
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
@@ -178,7 +186,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     Attributes
     ----------
     n_components_ : int
-        Size of the code.
+        Size of the code: the number of units, of those that are left where `n_components` is "auto".
 
     explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
@@ -283,9 +291,14 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     _follows_pca = False  # atoms are no principal axes
 
     @property
+    def _n_trained(self):
+        """Units in the training of the first fit, by which the penalty goes: "auto" leaves some of them out then."""
+        return getattr(self, "_n_at_first", self.n_components_)
+
+    @property
     def _n_nonzero(self):
         if self.n_nonzero_coefs is None:
-            return max(1, round(NONZERO_SHARE * self.n_components_))
+            return max(1, round(NONZERO_SHARE * self._n_trained))
         return self.n_nonzero_coefs
 
     @property
@@ -305,7 +318,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         """Rows of many units are sums of many atoms, each of which is a smaller part of them."""
         if self.sparsity == "kl":
             return ALPHA_OF_KL
-        return min(MOST_ALPHA, ALPHA_OF_ONE / math.sqrt(self.n_components_))
+        return min(MOST_ALPHA, ALPHA_OF_ONE / math.sqrt(self._n_trained))
 
     def _auto_batch_size(self, n_rows):
         return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
@@ -323,7 +336,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
         # of "kl", so many orthogonal atoms as are active at once are as long as a row
-        length = math.sqrt(len(scale) / (self.sparsity_target * self.n_components_)) if self.sparsity == "kl" else 1.0
+        length = math.sqrt(len(scale) / (self.sparsity_target * self._n_trained)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
             "alpha": self._auto_alpha() if self.alpha == "auto" else self.alpha,
@@ -361,9 +374,38 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
             shown_as_is=self.sparsity == "kl",
         )
 
+    def _new_blueprint(self, *args, **kwargs):
+        vars(self).pop("_n_at_first", None)  # of an earlier fit
+        return super()._new_blueprint(*args, **kwargs)
+
+    def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
+        """In a new fit, "auto" leaves out units of no use; a stream and a warm start keep those that there are."""
+        goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
+        is_fixed = blueprint.architecture is not None and not blueprint.architecture.dense_code
+        if goes_on or is_fixed or self.n_components != "auto":
+            return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
+        n_at_first, used = blueprint.n_components, of_first(self._used(outcome.module, rows))
+        if len(used) == n_at_first:
+            return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
+        blueprint, weights = replace(blueprint, axes=None).cut(self.module_class, read_weights(outcome.module), used)
+        blueprint = replace(blueprint, axes=self._axes(len(used), rows))
+        module = blueprint.build(self.module_class, weights).to(settings["device"])
+        outcome = replace(outcome, module=module)
+        kept = super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
+        return kept | {"_n_at_first": n_at_first}
+
+    def _used(self, module, rows):
+        """Units that enough rows use, in their order; as many at least as a row may use."""
+        n_rows = sum((codes > 0).sum(axis=0) for codes, _ in inner_codes(module, rows))
+        least = np.clip(LEAST_USE * len(rows), LEAST_ROWS, ENOUGH_ROWS)
+        n_used = max(np.count_nonzero(n_rows >= least), self._n_nonzero if "top_k" in self.sparsity else 1)
+        return np.sort(np.argsort(-n_rows, kind="stable")[:n_used])
+
+    def _axes(self, n_units, rows):
+        return None if self.sparsity == "kl" else axes_in_units(n_units, self._unit(rows.scale))
+
     def _shown_axes(self, module, rows):
-        axes = None if self.sparsity == "kl" else axes_in_units(self.n_components_, self._unit(rows.scale))
-        return axes, code_variance(module, rows)
+        return self._axes(module.decoder.linear.in_features, rows), code_variance(module, rows)
 
     def _learned(self, module, rows, blueprint):
         low, high, total, n = np.inf, -np.inf, 0.0, 0

@@ -5,11 +5,13 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler, normalize
 
 from skae import SparseAutoencoder
 from skae._sparse_module import SELECTIONS, _kl_of_bernoullis
+from skae._wrapped import fit_with_folds
 from skae.architectures import Convolutional
 
 QUICK = {"max_iter": 10, "validation_fraction": 0.3, "random_state": 0}
@@ -217,6 +219,31 @@ def test_default_finds_dictionaries_of_all_kinds(kind):
     assert fitted.dead_ratio_ < 0.01
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"n": 300, "d": 80, "n_atoms": 10, "n_nonzero": 2, "noise": 0.2},
+        {"n": 2000, "d": 150, "n_atoms": 12, "n_nonzero": 3},
+        {"n": 2000, "d": 6, "n_atoms": 8, "n_nonzero": 2},
+        pytest.param({"n": 1000, "d": 300, "n_atoms": 40, "n_nonzero": 4, "noise": 0.2}, marks=pytest.mark.slow),
+        pytest.param({"n": 1000, "d": 100, "n_atoms": 20, "n_nonzero": 3, "noise": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"n": 2000, "d": 784, "n_atoms": 100, "n_nonzero": 5, "noise": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"n": 2000, "d": 500, "n_atoms": 30, "n_nonzero": 3, "noise": 0.0}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("sparsity", KINDS)
+def test_default_leaves_no_unit_dead(sparsity, kind):
+    X, _ = planted(**kind | {"n": kind["n"] + 1000}, seed=2)
+    is_quick = kind["d"] <= 150 and kind["n"] != 1000
+    fitted = SparseAutoencoder(sparsity=sparsity, random_state=2, **{"max_iter": 10} if is_quick else {})
+    fitted.fit(X[:-1000])
+    assert fitted.dead_ratio_ < 0.01
+    of_others = fitted.transform(X[-1000:])
+    moves = np.ptp(of_others, axis=0) >= 0.05 if sparsity == "kl" else (of_others > 0).any(axis=0)
+    assert (~moves).sum() <= max(1, 0.01 * fitted.n_components_)
+
+
 @pytest.mark.slow
 def test_real_rows_leave_few_units_dead():
     for X in (load_digits().data, StandardScaler().fit_transform(load_breast_cancer().data)):
@@ -240,6 +267,89 @@ def test_default_number_of_units_follows_the_data(kind):
     assert SparseAutoencoder(**few, n_nonzero_coefs=30).fit(X[:100]).n_components_ == 30
     stream = SparseAutoencoder(**few).partial_fit(X[:400])
     assert stream.partial_fit(X[400:]).n_components_ == stream.components_.shape[0]
+
+
+def cut_by(sparsity, **more):
+    """An estimator that leaves out units of these rows, and the rows: not of mean zero."""
+    X, _ = planted(400, 60, 9, 2, seed=2)
+    parameters = {"alpha": 0.8, "max_iter": 6} if sparsity == "l1" else {"max_iter": 3}
+    return SparseAutoencoder(sparsity=sparsity, **QUICK | parameters | more), X + 10
+
+
+@pytest.fixture(params=["l1", "top_k", "batch_top_k"])
+def cut(request):
+    """One of each kind that has left out units, the same with all of them, and the rows."""
+    sparse, X = cut_by(request.param)
+    fixed = clone(sparse).set_params(n_components=36).fit(X)
+    sparse.fit(X)
+    assert sparse.n_components_ < (36 if sparse.sparsity == "l1" else 35)
+    return sparse, fixed, X
+
+
+def test_units_that_are_left_out_were_of_no_use(cut):
+    fitted, fixed, X = cut
+    atoms, of_fixed = normalize(fitted.components_), normalize(fixed.components_)
+    kept = (atoms @ of_fixed.T).argmax(axis=1)
+    assert (np.diff(kept) > 0).all()
+    np.testing.assert_allclose(atoms, of_fixed[kept], atol=1e-6)
+    codes, of_all = fitted.transform(X), fixed.transform(X)
+    rows_left_out = np.delete((of_all > 0).sum(axis=0), kept)
+    assert rows_left_out.max() < 2
+    assert ((of_all > 0).sum(axis=0)[kept] >= 2).all()
+    untouched = (np.delete(of_all, kept, axis=1) == 0).all(axis=1)
+    assert untouched.mean() > 0.9
+    if fitted.sparsity == "l1":  # a selection of units looks twice
+        np.testing.assert_allclose(codes[untouched], of_all[untouched][:, kept], atol=1e-5)
+    assert fitted.score(X) > fixed.score(X) - 0.02
+    assert len(fitted.explained_variance_) == fitted.n_components_
+    np.testing.assert_allclose(fitted.explained_variance_, codes.var(axis=0, ddof=1), rtol=1e-3, atol=1e-6)
+    assert fitted.get_feature_names_out().shape == (fitted.n_components_,)
+
+
+def test_the_number_that_a_fit_chose_stays(cut, tmp_path):
+    fitted, _, X = cut
+    n_units, module = fitted.n_components_, fitted.net_.module_
+    fitted.save(tmp_path / "cut.skops")
+    loaded = SparseAutoencoder.load(tmp_path / "cut.skops")
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+    for go_on in (loaded.partial_fit, loaded.partial_fit, loaded.set_params(warm_start=True).fit):
+        go_on(X)
+        assert loaded.components_.shape == (n_units, X.shape[1])
+        assert loaded.net_.module_.alpha == module.alpha  # which goes by the units in training
+        assert getattr(loaded.net_.module_.select, "k", None) == getattr(module.select, "k", None)
+    again = loaded.set_params(warm_start=False).fit(X)  # which chooses anew
+    np.testing.assert_array_equal(again.components_, fitted.components_)
+    of_30 = loaded.set_params(n_components=30).fit(X)
+    assert of_30.net_.module_.alpha == clone(of_30).fit(X).net_.module_.alpha
+
+
+def test_a_stream_and_a_number_that_is_given_leave_none_out():
+    sparse, X = cut_by("top_k")
+    assert clone(sparse).partial_fit(X).n_components_ == 36
+    assert clone(sparse).set_params(n_nonzero_coefs=34).fit(X).n_components_ >= 34
+    maps = Convolutional(image_shape=(10, 6), channels=(2,), dense_code=False)
+    assert clone(sparse).set_params(architecture=maps, max_iter=1).fit(X).n_components_ == 30
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"hidden_layer_sizes": (16,)}, {"architecture": Convolutional(image_shape=(10, 6), channels=(2,))}],
+    ids=["layers", "convolutions"],
+)
+def test_units_behind_layers_are_left_out_too(more):
+    sparse, X = cut_by("top_k", **more)
+    of_all = clone(sparse).set_params(n_components=36).fit(X).score(X)
+    assert sparse.fit(X).n_components_ < 36
+    assert sparse.score(X) == pytest.approx(of_all, abs=0.01)
+
+
+def test_networks_of_folds_have_all_units():
+    sparse, X = cut_by("top_k")
+    folds = fit_with_folds(sparse, X, None)
+    assert sparse.n_components_ < 36
+    for _, held_out, network in folds:
+        assert network.transform(X).shape == (400, 36)
+        assert network.score(X[held_out]) == pytest.approx(sparse.score(X[held_out]), abs=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
