@@ -10,6 +10,7 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
+from skae._defaults import MOST_EPOCHS
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
 from skae._pca import LEAST_UNIT, LinearStart, deviation_of
 from skae._training.distributed import mean_of_batch
@@ -24,6 +25,7 @@ from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
 NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
+FEW_FEATURES, STEPS = 50, 1200  # of which a surface is folded up, and what it takes to unfold it
 LEAST_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
 
 
@@ -239,8 +241,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least.
+        Number of epochs. "auto" is as many as make 1,200 steps of the optimiser for rows of up to 50 features, at most
+        200: a surface in few of them unfolds late. Of more features, or with `alpha=0`, it is 40, and more below 320
+        rows; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
@@ -427,6 +430,12 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         return ShrunkenStart.of_pca(super().initial_solution(rows, spec, seed), NOISE * self.alpha)
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        usual = super()._auto_max_iter(n_rows, batch_size)
+        if not self.alpha or self._architecture is not None or self.n_features_in_ > FEW_FEATURES:
+            return usual
+        return max(usual, min(round(STEPS * batch_size / n_rows), MOST_EPOCHS))
 
     def _has_free_scale(self, blueprint):
         return blueprint.linear
