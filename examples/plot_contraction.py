@@ -47,7 +47,7 @@ for name, model in models.items():
     print(f"{name:32s}{along_by:8.3f}{across_by:8.3f}{model.score(X):8.4f}")
 
 # %%
-# The contractive code answers more than six times as much to a step along the arc as to one across it. R² hardly falls,
+# The contractive code answers more than ten times as much to a step along the arc as to one across it. R² hardly falls,
 # for the noise across the arc is little of the variance. Here are small circles about points of the arc, and what each
 # model gives back of them.
 

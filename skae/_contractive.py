@@ -10,20 +10,17 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
+from skae._defaults import MOST_EPOCHS
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
 from skae._pca import LEAST_UNIT, LinearStart, deviation_of
 from skae._training.distributed import mean_of_batch
-from skae._typing import (
-    CodeSize,
-    FloatArray,
-    MatrixLike,
-    typed,
-)
+from skae._typing import CodeSize, FloatArray, MatrixLike, typed
 from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
 NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
+FEW_FEATURES, LEAST_WIDTH, STEPS = 50, 256, 800  # in which a surface may be folded up, and what unfolds it
 LEAST_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
 
 
@@ -200,8 +197,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
-        or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
+        layers: four times the number of features, and at least 256 where there are up to 50 of them, or half the number
+        of rows, whichever is less, within 64 and 512, or 256 with convolutions; and half of that. With `()` there are
+        none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -239,8 +237,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         units. None only centres: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least.
+        Number of epochs. "auto" is as many as make 800 steps of the optimiser for up to 50 features, 200 at most, since
+        a surface that is folded up in few features unfolds late. Else, or with `alpha=0`, it is 40, and more below 320
+        rows; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
@@ -427,6 +426,22 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         return ShrunkenStart.of_pca(super().initial_solution(rows, spec, seed), NOISE * self.alpha)
+
+    def _unfolds(self, n_features):
+        return bool(self.alpha) and self._architecture is None and n_features <= FEW_FEATURES
+
+    def _hidden_layers(self, n_rows, n_features):
+        usual = super()._hidden_layers(n_rows, n_features)
+        if self._given_layers is not None or not self._unfolds(n_features):
+            return usual
+        width = max(usual[0], min(LEAST_WIDTH, n_rows // 2))
+        return (width, width // 2)
+
+    def _auto_max_iter(self, n_rows, batch_size):
+        usual = super()._auto_max_iter(n_rows, batch_size)
+        if not self._unfolds(self.n_features_in_):
+            return usual
+        return max(usual, min(round(STEPS * batch_size / n_rows), MOST_EPOCHS))
 
     def _has_free_scale(self, blueprint):
         return blueprint.linear

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import make_s_curve, make_swiss_roll
 from sklearn.decomposition import PCA
 
 from skae import Autoencoder, ContractiveAutoencoder
@@ -111,14 +112,68 @@ def test_the_penalty_has_a_gradient(kind, digits):
 @pytest.mark.slow
 def test_sensitivity_falls_with_the_weight_and_the_reconstruction_stays(name):
     X, X_test = drawn(name)
-    fits = [
-        ContractiveAutoencoder(3, alpha=alpha, hidden_layer_sizes=64, validation_fraction=0.3, random_state=0).fit(X)
-        for alpha in (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    ]
+    settings = {"hidden_layer_sizes": 64, "max_iter": 40, "validation_fraction": 0.3, "random_state": 0}
+    fits = [ContractiveAutoencoder(3, alpha=alpha, **settings).fit(X) for alpha in (1e-3, 1e-2, 1e-1, 1.0, 10.0)]
     shares = np.array([sensitivity(fit, X_test) for fit in fits])
     assert (np.diff(shares) < 0).all(), shares
     assert shares[-1] < shares[0] / 1.5, shares  # with thousands of rows it is a third and less
     assert fits[-1].score(X_test) > fits[0].score(X_test) - 0.03
+
+
+def folded(name, rng):
+    """Training and test rows on a surface of two dimensions that is folded up in few features, with a little noise."""
+    if name == "roll":
+        X = make_swiss_roll(1500, noise=0.1, random_state=rng)[0]
+    elif name == "s-curve":
+        X = make_s_curve(1500, noise=0.02, random_state=rng)[0]
+    else:  # both joints of an arm, and what its angles are
+        angles = rng.uniform(-1.5, 1.5, size=(1500, 2))
+        first, second = angles.cumsum(axis=1).T
+        elbow = np.column_stack([np.cos(first), np.sin(first)])
+        hand = elbow + 0.8 * np.column_stack([np.cos(second), np.sin(second)])
+        X = np.column_stack([elbow, hand, angles.sum(axis=1), np.sin(2 * angles[:, 1])])
+        X += 0.02 * rng.standard_normal(X.shape)
+    return X[:500], X[500:]
+
+
+@pytest.mark.parametrize("scale", ["global", "standard"])
+@pytest.mark.parametrize(("name", "seed"), [("roll", 0), ("roll", 1), ("s-curve", 0), ("arm", 0)])
+@pytest.mark.slow
+def test_what_is_folded_up_in_few_features_has_the_units_and_the_time_to_unfold(name, seed, scale):
+    X, X_test = folded(name, np.random.RandomState(seed))
+    if scale == "standard":
+        X, X_test = (rows / X.std(axis=0) for rows in (X, X_test))
+    loose, tight = (
+        ContractiveAutoencoder(2, alpha=alpha, scale=scale, random_state=seed).fit(X[:400], X_val=X[400:])
+        for alpha in (1e-3, 10.0)
+    )
+    assert sensitivity(tight, X_test) < sensitivity(loose, X_test) / 3
+    assert tight.score(X_test) > loose.score(X_test) - 0.05
+
+
+@pytest.mark.slow
+def test_of_few_features_more_steps_are_made_but_no_more_than_are_asked_for():
+    rng = np.random.default_rng(0)
+
+    def n_iter(n_rows, n_features, **parameters):
+        X = rng.standard_normal((n_rows, n_features))
+        settings = ContractiveAutoencoder(2, hidden_layer_sizes=4, learning_rate=1e-3)
+        return settings.set_params(**parameters).fit(X[:-20], X_val=X[-20:]).n_iter_
+
+    assert n_iter(220, 3, batch_size=50) == 200
+    assert n_iter(620, 3, batch_size=30) == 40  # 20 batches an epoch
+    assert n_iter(220, 60, batch_size=50) == n_iter(220, 3, batch_size=50, alpha=0.0) == 64
+    assert n_iter(220, 3, max_iter=2) == 2
+
+
+@pytest.mark.parametrize(("n_rows", "n_features", "width"), [(90, 3, 64), (300, 3, 150), (900, 3, 256), (900, 60, 240)])
+def test_networks_for_few_features_are_no_narrower_than_what_unfolds(n_rows, n_features, width):
+    X = np.random.default_rng(0).standard_normal((n_rows, n_features))
+    fit = ContractiveAutoencoder(2, max_iter=1, random_state=0).fit(X, X_val=X[:9])
+    linear = [layer.out_features for layer in fit.encoder_.modules() if isinstance(layer, torch.nn.Linear)]
+    assert {width, width // 2} < set(linear)
+    given = ContractiveAutoencoder(2, hidden_layer_sizes=7, max_iter=1, random_state=0).fit(X, X_val=X[:9])
+    assert 7 in [layer.out_features for layer in given.encoder_.modules() if isinstance(layer, torch.nn.Linear)]
 
 
 def test_what_contraction_tells_is_what_finite_differences_show():
