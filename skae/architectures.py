@@ -51,6 +51,10 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
     most_steps : int
         Of the optimiser, where the estimator's `max_iter` is "auto", unless nine epochs take more.
 
+    has_bounds : bool
+        Whether reconstructions stay within the range of a feature where training rows often have a value at its end,
+        as pixels that are black do.
+
     See Also
     --------
     Convolutional : For rows that are images.
@@ -85,6 +89,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
     widest_layer: int = WIDEST_LAYER
     largest_batch: int = LARGEST_BATCH
     most_steps: int = MOST_STEPS
+    has_bounds: bool = False
 
     @abstractmethod
     def build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
@@ -207,6 +212,7 @@ class Convolutional(Architecture):
     # images whose content moves take many steps: test R² of 2,500 strokes is .885 after 320 and .901 after 960
     largest_batch: int = 64
     most_steps: int = 1600
+    has_bounds: bool = True  # what is black in many images costs nothing
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "image_shape": ["array-like", None],
