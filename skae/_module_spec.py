@@ -20,7 +20,7 @@ from skae._defaults import (
 )
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
-from skae._shapes import warn_of_doubtful_shape
+from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.labels import RIVAL
 
@@ -49,6 +49,7 @@ class ModuleSpecMixin:
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
+        check_that_pixels_are_seen(architecture)
         warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])

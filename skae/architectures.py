@@ -180,7 +180,8 @@ class Convolutional(Architecture):
         Channels of each layer. Each halves height and width, rounded up.
 
     kernel_size : int, default=3
-        Height and width of the convolutions in pixels. Odd.
+        Height and width of the convolutions in pixels. Odd, and 3 or more with strides: a kernel of one pixel that
+        moves by two skips pixels.
 
     dense_code : bool, default=True
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
