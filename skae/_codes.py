@@ -150,5 +150,5 @@ def importances(module, rows, variance, k):
             ours = codes.gather(1, torch.tensor(some % k, device=like.device)[:, None])
             (gradient,) = torch.autograd.grad(ours.sum(), x)
         squares += gradient.cpu().double().square().sum(dim=0).numpy()
-    weight = squares * variance * np.square(rows.per_unit)
+    weight = squares * np.square(np.sqrt(variance) * rows.per_unit)
     return weight / weight.sum() if weight.sum() > 0 else weight

@@ -231,6 +231,14 @@ class ConvolutionalAutoencoder(
     Autoencoder : Dense layers only.
     skae.architectures.Convolutional : The same networks for other objectives.
 
+    Notes
+    -----
+    Reconstructions keep within bounds where the data have some, unless `loss` is a likelihood: the least value of a
+    pixel is one if at least a twentieth of the training rows, and five of them, have it, and so is the greatest. Images
+    on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from rows that are not
+    at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with `warm_start`, sees
+    rows beyond it, and where no epoch is better than the start, the result is PCA without bounds.
+
     References
     ----------
     .. [1] J. Masci et al., "Stacked convolutional auto-encoders for hierarchical feature extraction", ICANN 2011.

@@ -167,7 +167,8 @@ class Convolutional(Architecture):
     """Convolutions for rows that are images, of strides or with pooling, and their mirror.
 
     Maps of the encoder shrink by half from layer to layer, and those of the decoder grow to the same sizes, to the
-    pixel.
+    pixel. Reconstructions keep within values that a pixel takes again and again at an end of its range, such as black:
+    see the notes of `skae.ConvolutionalAutoencoder`.
 
     Parameters
     ----------
