@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from skae import Autoencoder, ConvolutionalAutoencoder, DenoisingAutoencoder
 from skae.architectures import Convolutional
 
-QUICK = {"channels": (4, 8), "hidden_layer_sizes": (16,), "max_iter": 4, "random_state": 0}
+QUICK = {"channels": (4, 8), "hidden_layer_sizes": (16,), "max_iter": 4, "cv": 2, "random_state": 0}
 
 
 def blobs(n, shape, seed=0):
@@ -54,10 +54,11 @@ def test_reconstructions_stay_within_the_range_of_bounded_pixels(shape, unit, or
 
 
 def test_they_are_nearer_than_without(monkeypatch):
-    X, X_new = blobs(400, (8, 8)), blobs(200, (8, 8), seed=1)
-    bounded = ConvolutionalAutoencoder(6, **QUICK | {"max_iter": 12}).fit(X).score(X_new)
+    X, X_val, X_new = (blobs(300, (8, 8), seed) for seed in range(3))
+    images = ConvolutionalAutoencoder(6, **QUICK | {"max_iter": 12, "cv": None})
+    bounded = images.fit(X, X_val=X_val).score(X_new)
     monkeypatch.setattr(Convolutional, "has_bounds", False)
-    assert bounded > ConvolutionalAutoencoder(6, **QUICK | {"max_iter": 12}).fit(X).score(X_new) + 0.01
+    assert bounded > images.fit(X, X_val=X_val).score(X_new) + 0.01
 
 
 def test_both_ways_to_have_convolutions_are_the_same():
