@@ -237,8 +237,8 @@ class ConvolutionalAutoencoder(
     pixel is one if at least a twentieth of the training rows, and five of them, have it, and so is the greatest. Images
     on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from rows that are not
     at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with `warm_start`, sees
-    rows beyond it, and where no epoch is better than the start, the result is PCA without bounds. The `jacobian` is zero
-    where a reconstruction is at its bound.
+    rows beyond it, and where no epoch is better than the start, the result is PCA without bounds. The `jacobian` is
+    zero where a reconstruction is at its bound.
 
     References
     ----------
