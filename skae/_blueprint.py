@@ -11,6 +11,7 @@ from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
+from skae.nn._bounds import Bounds
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 
 
@@ -48,6 +49,9 @@ class Blueprint:
 
     asks_more : bool
         Whether the objective is more than the reconstruction's loss.
+
+    bounds : (low, high) or None
+        Of each feature, within which reconstructions stay, in units of the data.
     """
 
     sizes: tuple[int, ...]
@@ -64,6 +68,7 @@ class Blueprint:
     architecture: Architecture | None = None
     formula: dict = field(default_factory=dict)
     asks_more: bool = False
+    bounds: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def n_components(self):
@@ -128,6 +133,8 @@ class Blueprint:
                 ordered=self.ordered,
                 **self.formula,
             ).to(dtype)
+            if self.bounds is not None:
+                module.bounds = Bounds(module.scaler, *self.bounds)
         if self.architecture is not None:
             module.supports_batching = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:
@@ -210,3 +217,8 @@ def read_weights(module):
         for (name, value), part in zip(of_dtype.items(), parts, strict=True):
             read[name] = part.view(value.shape).numpy().copy()
     return {name: read[name] for name in state}
+
+
+def without_bounds(weights):
+    """Weights of a module whose reconstructions may be anywhere, as PCA's."""
+    return {name: np.zeros_like(value) if name == "bounds.is_on" else value for name, value in weights.items()}

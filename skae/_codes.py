@@ -12,7 +12,7 @@ MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are 
 LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
-DIFFERENTIATED_BYTES = 2**21  # at once, of float64, at least: what a backward pass keeps is some ten times as much
+DIFFERENTIATED_BYTES = 2**21  # at once, at least: what a backward pass keeps is some ten times as much
 DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
 
@@ -99,7 +99,7 @@ def r2_of_prefixes(module, rows):
         inside, wanted = torch.tensor(codes, dtype=torch.float32, device=device), torch.tensor(batch, device=device)
         for size in range(1, k + 1):
             with torch.inference_mode():
-                output = module.decoder(keep_prefix(inside, size)).double()
+                output = module.decoded(keep_prefix(inside, size)).double()
                 if module.link is not None:
                     output = module.scaler(module.link.mean(output))
                 error[size - 1] += (output - wanted).square().sum().item()
@@ -116,7 +116,6 @@ def importances(module, rows, variance, k):
     Parameters
     ----------
     module : AutoencoderModule
-        In float64.
 
     rows : ScaledRows
 
@@ -128,9 +127,9 @@ def importances(module, rows, variance, k):
     """
     if k == 0:
         return np.zeros(len(variance))
-    device = module.scaler.mean.device
+    like = module.scaler.mean  # its device and precision
     module.eval()
-    at_once, most = rows_at_once(module, device), MOST_DIFFERENTIATED
+    at_once, most = rows_at_once(module, like.device), MOST_DIFFERENTIATED
     if at_once is not None:
         most = min(most, DIFFERENTIATED_PARTS * at_once)
     index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(most // k, *DIFFERENTIATED_ROWS))))
@@ -138,16 +137,18 @@ def importances(module, rows, variance, k):
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
     own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part
     n_bytes = max(DIFFERENTIATED_BYTES, own / 10)
-    n_parts = max(1, np.ceil(len(cells) * len(variance) * 8 / n_bytes))
+    n_parts = max(1, np.ceil(len(cells) * len(variance) * like.element_size() / n_bytes))
     if at_once is not None:
-        n_parts = max(n_parts, np.ceil(len(cells) / (at_once // 2)))  # in float64
+        n_parts = max(n_parts, np.ceil(len(cells) * like.element_size() / (4 * at_once)))
     for some in np.array_split(cells, n_parts):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]
-        x = torch.tensor(few * rows.scale + rows.mean, device=device).requires_grad_()
+        x = torch.tensor(few, dtype=like.dtype, device=like.device).requires_grad_()
         with differentiable():
-            codes = module.encode(x).gather(1, torch.tensor(some % k, device=device)[:, None])
-            (gradient,) = torch.autograd.grad(codes.sum(), x)
-        squares += gradient.square_().sum(dim=0).cpu().numpy()
-    weight = squares * variance
+            codes = module.code(module.encoder(x))
+            codes = codes if module.axes is None else module.axes(codes)
+            ours = codes.gather(1, torch.tensor(some % k, device=like.device)[:, None])
+            (gradient,) = torch.autograd.grad(ours.sum(), x)
+        squares += gradient.cpu().double().square().sum(dim=0).numpy()
+    weight = squares * np.square(np.sqrt(variance) * rows.per_unit)
     return weight / weight.sum() if weight.sum() > 0 else weight

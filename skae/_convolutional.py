@@ -58,7 +58,8 @@ class ConvolutionalAutoencoder(
         Channels of each layer. Each halves height and width, rounded up.
 
     kernel_size : int, default=3
-        Height and width of the convolutions in pixels. Odd.
+        Height and width of the convolutions in pixels. Odd, and 3 or more with strides: a kernel of one pixel that
+        moves by two skips pixels.
 
     dense_code : bool, default=True
         Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
@@ -229,6 +230,15 @@ class ConvolutionalAutoencoder(
     --------
     Autoencoder : Dense layers only.
     skae.architectures.Convolutional : The same networks for other objectives.
+
+    Notes
+    -----
+    Reconstructions keep within bounds where the data have some, unless `loss` is a likelihood: the least value of a
+    pixel is one if at least a twentieth of the training rows, and five of them, have it, and so is the greatest. Images
+    on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from rows that are not
+    at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with `warm_start`, sees
+    rows beyond it, and where no epoch is better than the start, the result is PCA without bounds. The `jacobian` is
+    zero where a reconstruction is at its bound.
 
     References
     ----------

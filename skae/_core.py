@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
-from skae._blueprint import read_weights
+from skae._blueprint import read_weights, without_bounds
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
@@ -273,7 +273,7 @@ class AutoencoderCore(
         """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
         unit, curves = self._unit(rows.scale), curves or {}
         names = blueprint.build(self.module_class).state_dict()
-        weights = unused | {name: value for name, value in start.weights().items() if name in names}
+        weights = without_bounds(unused) | {name: value for name, value in start.weights().items() if name in names}
         blueprint = replace(blueprint, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
             outcome = TrainingResult(blueprint.build(self.module_class, weights), 0, curves, net=net)
@@ -340,5 +340,6 @@ class AutoencoderCore(
             "n_iter_": max(1, len(losses["train_loss"])),
         }
         kept = self._assembled(kept, net)
-        module = kept["_modules"]["float64"]
+        # shares don't need the digits of float64, in which convolutions take many times as long
+        module = kept["_modules"]["float64" if blueprint.architecture is None else "float32"]
         return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}

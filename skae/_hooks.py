@@ -149,6 +149,10 @@ class HooksMixin:
         small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
         return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 
+    def _has_bounds(self, architecture):
+        """Whether reconstructions stay within the bounds of the data."""
+        return architecture is not None and architecture.has_bounds
+
     def _clean_rows(self, y):  # noqa: ARG002 - a variant's
         """The rows that those of X are to become, if y holds some; None is X."""
         return

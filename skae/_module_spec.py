@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skae._blueprint import Blueprint
+from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
 from skae._defaults import (
     affordable,
@@ -19,7 +20,7 @@ from skae._defaults import (
 )
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
-from skae._shapes import warn_of_doubtful_shape
+from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.labels import RIVAL
 
@@ -48,6 +49,7 @@ class ModuleSpecMixin:
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
+        check_that_pixels_are_seen(architecture)
         warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
@@ -60,6 +62,10 @@ class ModuleSpecMixin:
         if is_empty:
             hidden_layers, architecture = (), None
         linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
+        link = moments.link(self.loss, scale)
+        bounds = None
+        if link is None and self._has_bounds(architecture):
+            bounds = bounds_of(Rows(rows.clean.X, rows.clean.index), moments.low, moments.high)
         return Blueprint(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
@@ -69,11 +75,12 @@ class ModuleSpecMixin:
             mean=moments.mean,
             scale=scale,
             spread=moments.spread * rows.per_unit,
-            link=moments.link(self.loss, scale),
+            link=link,
             ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(moments, scale),
             asks_more=self._asks_more,
+            bounds=bounds,
         )
 
     def _chosen_size(self, rows, choice, seed):
@@ -118,6 +125,7 @@ class ModuleSpecMixin:
             link=moments.link(self.loss, scale),
             axes=axes,
             formula=self.module_params(moments, scale),
+            bounds=still_bounds(old.bounds, moments.low, moments.high),
         )
 
     def _unit(self, scale):

@@ -1,4 +1,4 @@
-"""Shapes of rows that were guessed from their number of features, where the rows look as if the guess were wrong."""
+"""Shapes of rows that were guessed, where the rows look as if the guess were wrong, and pixels that nobody sees."""
 
 import math
 import warnings
@@ -38,6 +38,28 @@ def warn_of_doubtful_shape(architecture, rows):
             f"{name}={shape} if they are, or {name}={guess} if the guess is right.",
             UserWarning,
             stacklevel=2,
+        )
+
+
+def check_that_pixels_are_seen(architecture):
+    """Refuse convolutions that skip pixels: their gradients write beyond their memory in PyTorch's kernels, besides.
+
+    Parameters
+    ----------
+    architecture : Architecture or None
+
+    Raises
+    ------
+    ValueError
+        If a kernel of one pixel moves by two.
+    """
+    if isinstance(architecture, Convolutional) and (architecture.kernel_size, architecture.downsampling) == (
+        1,
+        "stride",
+    ):
+        raise ValueError(
+            "kernel_size=1 must be 3 or more with downsampling='stride': convolutions of one pixel that move by two "
+            "skip pixels. Set kernel_size=3, or downsampling='max_pool'."
         )
 
 

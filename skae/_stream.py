@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._blueprint import Blueprint, load_weights, read_weights
+from skae._blueprint import Blueprint, load_weights, read_weights, without_bounds
 from skae._chunk import LEAST_JUDGES, Chunk, check_cells, hold_out_of
+from skae._data.bounds import still_bounds
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import FEW, Moments, MomentsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
@@ -183,12 +184,14 @@ class StreamMixin:
     def _constants(self, moments, mean, scale):
         """What the blueprint of a network holds that is scaled so, of rows with these moments."""
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        before = getattr(self, "_blueprint", None)  # none in the first chunk, if that is solved
         return {
             "mean": mean,
             "scale": scale,
             "spread": (np.sqrt(moments.variance) + np.abs(moments.mean - mean) / LIMIT) * per_unit,
             "link": moments.link(self.loss, scale),
             "formula": self.module_params(MomentsAbout(moments, mean), scale),
+            "bounds": still_bounds(before and before.bounds, moments.low, moments.high),
         }
 
     def _woken(self, moments):
@@ -355,7 +358,7 @@ class StreamMixin:
 
     def _blank(self, candidate):
         """Weights of the network as PCA of all rows would start it."""
-        return read_weights(candidate.blueprint.build(self.module_class, candidate.exact))
+        return without_bounds(read_weights(candidate.blueprint.build(self.module_class, candidate.exact)))
 
     def _losses(self, chunk, blueprint, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""

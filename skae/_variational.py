@@ -387,6 +387,9 @@ class VariationalAutoencoder(
         variance = self.explained_variance_.clip(max=1 - 1e-9)
         return self.beta * variance / (1 - variance) <= LEAST_SIGNAL
 
+    def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
+        return False  # its module has them by itself
+
     def _has_blank_rival(self, blueprint, start, n_rows, n_folds):
         """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
 
@@ -414,10 +417,6 @@ class VariationalAutoencoder(
                 module.warm_up = WARM_UP
                 module.warmth.zero_()
         return members
-
-    def _at_start(self, rows, moments, blueprint, settings, start, unused, *more):
-        off = {name: np.zeros_like(value) for name, value in unused.items() if name.endswith("bounds.is_on")}
-        return super()._at_start(rows, moments, blueprint, settings, start, unused | off, *more)
 
     def _new_settings(self, n_rows, device, seed, n_components):
         settings = super()._new_settings(n_rows, device, seed, n_components)

@@ -6,42 +6,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
-from skae.nn import AutoencoderModule, LinearPlus
+from skae.nn import AutoencoderModule
+from skae.nn._bounds import Bounds
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
 LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
 LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
-
-
-class Bounds(nn.Module):
-    """Keeps scaled rows within bounds of the data, unless they are switched off.
-
-    In training the gradient passes as if there were none. So it is that of a convex loss, the matching loss of the
-    bounds (Auer, Herbster and Warmuth, 1996): the squared error within them, and linear beyond, where a value at the
-    bound costs nothing.
-
-    Parameters
-    ----------
-    scaler : Scaler
-
-    low, high : ndarray of shape (n_features,)
-        In units of the data, infinite where there is none.
-    """
-
-    def __init__(self, scaler, low, high):
-        super().__init__()
-        mean = scaler.mean.double() + scaler.mean_rest.double()
-        for name, values in (("low", low), ("high", high)):
-            bound = torch.tensor(values, dtype=torch.float64)
-            scaled = torch.where(bound.isfinite(), (bound - mean) * scaler.per_unit.double(), bound)
-            self.register_buffer(name, scaled.to(scaler.mean.dtype), persistent=False)  # (d,)
-        self.register_buffer("is_on", torch.tensor(1.0, dtype=scaler.mean.dtype))
-
-    def forward(self, x):
-        """Scaled rows within the bounds: (n, d) -> (n, d)."""
-        inside = torch.where(self.is_on > 0, x.clamp(self.low, self.high), x)
-        return x + (inside - x).detach() if self.training else inside
 
 
 class VariationalModule(AutoencoderModule):
@@ -69,10 +40,8 @@ class VariationalModule(AutoencoderModule):
 
     def __init__(self, *args, beta, variance, warm_up, bounds=None, **kwargs):
         super().__init__(*args, **kwargs)
-        if bounds is not None and isinstance(self.decoder, LinearPlus):
-            self.decoder.bounds = Bounds(self.scaler, *bounds)
-        elif bounds is not None:
-            self.decoder.append(Bounds(self.scaler, *bounds))
+        if bounds is not None:
+            self.bounds = Bounds(self.scaler, *bounds)
         self.beta, self.warm_up = beta, warm_up
         self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
         self.least_log_noise = math.log(LEAST_NOISE * variance)
@@ -127,4 +96,4 @@ class VariationalModule(AutoencoderModule):
         """Logarithm of p(x, z) / q(z | x) of scaled rows, at the z to which standard normal noise leads: (n,)."""
         z = mean + (0.5 * log_variance).exp() * noise
         log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
-        return log_ratio - self.reconstruction(self.decoder(z), x, x)
+        return log_ratio - self.reconstruction(self.decoded(z), x, x)

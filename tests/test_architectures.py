@@ -48,6 +48,20 @@ def test_strides_skip_no_pixel(shape, kernel_size):
     assert written.abs().amax(dim=1).min() > 0
 
 
+@pytest.mark.parametrize("estimator", [ConvolutionalAutoencoder(2), Autoencoder(2, architecture=Convolutional())])
+@pytest.mark.parametrize("shape", [None, (4, 8, 2)])
+def test_convolutions_that_skip_pixels_are_refused(estimator, shape):
+    name = "" if isinstance(estimator, ConvolutionalAutoencoder) else "architecture__"
+    own = {"image_shape": shape, "channels": (2,), "kernel_size": 1}
+    estimator = clone(estimator).set_params(**QUICK, **{f"{name}{key}": value for key, value in own.items()})
+    X = np.random.RandomState(0).randn(40, 64)
+    for fit in (estimator.fit, clone(estimator).partial_fit):
+        with pytest.raises(ValueError, match=r"kernel_size=1 must be 3 or more with downsampling='stride'.*max_pool"):
+            fit(X)
+    for seen in ({"kernel_size": 3}, {"downsampling": "max_pool"}):
+        clone(estimator).set_params(**{f"{name}{key}": value for key, value in seen.items()}).fit(X)
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
 def test_a_stride_computes_the_pixels_that_are_kept(shape):
     """An independent oracle: a convolution of all pixels, of which every other is kept; and its transpose."""

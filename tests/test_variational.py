@@ -54,7 +54,7 @@ def test_the_loss_is_minus_the_bound(loss, digits):
         terms = module.losses(x)
     torch.manual_seed(0)
     with torch.no_grad():
-        output = module.decoder(module.sample(module.encoder(x)))
+        output = module.decoded(module.sample(module.encoder(x)))
     if loss == "squared_error":
         noise = torch.distributions.Normal(output, module.log_noise.detach().exp().sqrt())
         expected = -noise.log_prob(x).sum(dim=1)

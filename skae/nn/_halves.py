@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from skae.nn._bounds import Bounds
 from skae.nn._layers import CodeAxes, Link, Scaler
 from skae.nn._module import AutoencoderModule
 
@@ -41,7 +42,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.axes = module.axes  # None is no child
         for name, child in module.named_children():  # `code` may need more than the encoder
-            if name not in ("decoder", "link"):
+            if name not in ("decoder", "link", "bounds"):
                 self.add_module(name, child)
         self.code = module.code
 
@@ -77,9 +78,11 @@ class Decoder(nn.Module):
     decoder: nn.Module
     scaler: Scaler
     link: Link | None
+    bounds: Bounds | None
 
     def __init__(self, module: AutoencoderModule) -> None:
         super().__init__()
         self.axes, self.decoder, self.scaler, self.link = module.axes, module.decoder, module.scaler, module.link
+        self.bounds = module.bounds
 
     forward: Callable[..., torch.Tensor] = AutoencoderModule.decode

@@ -154,7 +154,6 @@ class LinearPlus(nn.Module):
         super().__init__()
         self.linear = linear
         self.nonlinear = nonlinear
-        self.bounds: nn.Module | None = None  # of the sum, where a variant has some
         if nonlinear is not None:
             for weight in list(_layers_with_weights(nonlinear))[-1].parameters(recurse=False):
                 nn.init.zeros_(weight)
@@ -180,10 +179,6 @@ class LinearPlus(nn.Module):
         y : torch.Tensor of shape (n, d_out)
             The sum of the branches, and of what lies beyond the limit.
         """
-        y = self._sum(x)
-        return y if self.bounds is None else self.bounds(y)
-
-    def _sum(self, x):
         if self.nonlinear is None:
             return self.linear(x)
         if self._is_near(x):

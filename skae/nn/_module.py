@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from skae.nn._bounds import Bounds
 from skae.nn._layers import CodeAxes, Link, Scaler
 from skae.nn._prefixes import keep_prefix, random_sizes
 
@@ -74,6 +75,9 @@ class AutoencoderModule(nn.Module):
         Whether the hooks of this very class see to a dimension in front. A subclass says so anew: if it doesn't, the
         networks of a `ModuleEnsemble` take their steps one after the other.
 
+    bounds : torch.nn.Module or None
+        What keeps reconstructions within the range of the data. None lets them be anywhere.
+
     See Also
     --------
     Encoder : Its first half alone.
@@ -124,6 +128,7 @@ class AutoencoderModule(nn.Module):
         self.axes = axes
         self.link = link
         self.ordered = ordered
+        self.bounds: Bounds | None = None  # within which reconstructions stay
 
     # The hooks -------------------------------------------------------------------------------------------------------
 
@@ -316,17 +321,33 @@ class AutoencoderModule(nn.Module):
         encoding = self.encoder(corrupted)
         code = self.sample(encoding)
         if sizes is not None:
-            outputs = (self.decoder(keep_prefix(code, size)) for size in sizes)
+            outputs = (self.decoded(keep_prefix(code, size)) for size in sizes)
             reconstruction = torch.stack([self.reconstruction(output, x, corrupted) for output in outputs], dim=-1)
         else:
             cut = self.ordered and self.training
             kept = keep_prefix(code, placed(random_sizes(code.shape, self.generator), code.device)) if cut else code
-            reconstruction = self.reconstruction(self.decoder(kept), x, corrupted)
+            reconstruction = self.reconstruction(self.decoded(kept), x, corrupted)
         terms = {"reconstruction": reconstruction}
         _add_terms(terms, "penalty", self.penalty(corrupted, encoding, code), code)
         if self.is_supervised and target is not None:
             _add_terms(terms, "supervision", self.supervision(code, target), code)
         return terms
+
+    def decoded(self, code: torch.Tensor) -> torch.Tensor:
+        """Return what the loss compares with scaled rows.
+
+        Parameters
+        ----------
+        code : torch.Tensor of shape (n, k)
+            Codes as they are inside.
+
+        Returns
+        -------
+        output : torch.Tensor of shape (n, d)
+            What the decoder gives, within bounds if there are some.
+        """
+        output = self.decoder(code)
+        return output if self.bounds is None else self.bounds(output)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Encode data.
@@ -358,7 +379,8 @@ class AutoencoderModule(nn.Module):
             Reconstructions, in units of the data.
         """
         output = self.decoder(codes if self.axes is None else self.axes.inverse(codes))
-        return self.scaler.inverse(output) if self.link is None else self.link.mean(output)
+        x_hat = self.scaler.inverse(output) if self.link is None else self.link.mean(output)
+        return x_hat if self.bounds is None else self.bounds.of_data(x_hat)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Reconstruct data.
