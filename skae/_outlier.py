@@ -50,29 +50,31 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
 
     A row is odd if it is not given back as well as the training rows were, or if few of their codes are near its own.
-    Three measures say so:
+    Four measures say so:
 
     .. math::
-        a_1(x) = r^T \Psi^{-1} r, \quad
-        a_2(x) = \lVert W (z - z_{(10)}) \rVert^2, \quad
-        a_3(x) = \lVert V (z - z_{(10)}) \rVert^2
+        a_1(x) = r^T \Psi^{-1} r, \quad a_2(x) = r^T D^{-1} r, \quad
+        a_3(x) = \lVert W (z - z_{(5)}) \rVert \lVert W (z - z_{(10)}) \rVert, \quad
+        a_4(x) = \lVert V (z - z_{(5)}) \rVert \lVert V (z - z_{(10)}) \rVert
 
     with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training rows, shrunk
-    towards units of the features [1]_, the code :math:`z` of x, and the code :math:`z_{(10)}` of its tenth nearest
-    neighbor among the training rows [2]_, once with white codes (W), in which all directions count alike, and once with
-    those that are mapped back linearly to the units of X (V). Neighbors see clusters, rings and holes, which a distance
+    towards units of the features [1]_, the squares :math:`D` of these, the code :math:`z` of x, and the codes
+    :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training rows [2]_, once with white
+    codes (W), in which all directions count alike, and once with those that are mapped back linearly to the units of X
+    (V). Neighbors see clusters, rings and holes, which a distance
     from the mean of all codes does not, and rows far outside, which a linear map gives back well.
 
     Each is turned into the logarithm of the share of typical rows that are as odd or odder, and the score is that of
-    the residual plus the lesser of the other two, as Fisher combines tests [5]_:
+    the residual, with a quarter of that in units alone, plus the lesser of the other two, as Fisher combines
+    tests [5]_:
 
     .. math::
-        s(x) = l_1(x) + \min(l_2(x), l_3(x)), \quad
+        s(x) = l_1(x) + l_2(x) / 4 + \min(l_3(x), l_4(x)), \quad
         l_j(x) = \log \left(1 - \Phi\left(\frac{a_j(x)^{p_j} - m_j}{\sigma_j}\right)\right)
 
     with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
-    :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = 1/4` and :math:`p_2 = p_3 = 1/16` over training
-    rows. These are about normal [3]_, and outliers among the training rows hardly move their quantiles.
+    :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = p_2 = 1/4` and :math:`p_3 = p_4 = 1/16` over
+    training rows. These are about normal [3]_, and outliers among the training rows hardly move their quantiles.
 
     Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
     they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold

@@ -8,19 +8,20 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from skae._outlier_scores import median_and_deviation
 
-N_NEIGHBORS = 10
+NEAR = 5, 10  # neighbors
+SHARE_OF_UNITS = 0.25  # in the score, of residuals in units alone
 MOST_MEASURED = 5000  # training rows
 MOST_COVARIED = 1024  # features
 LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
 LEAST_DEVIATION = 1e-2  # in units of each measure
-POWERS = 1 / 4, 1 / 16, 1 / 16  # of a residual and of two distances, which are about normal
+POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of a residual and of two distances, which are about normal
 MOST_MIB = 64  # of distances at once
 SAME = 1e-6  # of the length of a code
 HUGE = 1e150  # has a square still
 
 
 class Measures:
-    """The three measures, as they are on training rows.
+    """The four measures, as they are on training rows.
 
     Parameters
     ----------
@@ -50,27 +51,31 @@ class Measures:
             refuse_too_few(is_fine & seen)
             self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
         self.residuals = Residuals(residuals[counts], x[counts].var(axis=0))
-        values = np.empty((len(x), 3))
+        values = np.empty((len(x), 4))
         for fold in np.unique(folds):
             mine = folds == fold
             values[mine] = self._values(fold, codes[fold][mine], residuals[mine])
         values = values[counts & np.isfinite(values).all(axis=1)]
-        units = x.shape[1], codes[0].shape[1], self.neighbors[0].unit
+        units = x.shape[1], x.shape[1], codes[0].shape[1], self.neighbors[0].unit
         self.tails = [Tail(*each) for each in zip(values.T, units, POWERS, strict=True)]
 
     def _values(self, fold, codes, residuals):
-        values = self.residuals.squared_lengths(residuals)[:, None]
+        values = self.residuals.squared_lengths(residuals)
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
     def log_share(self, fold, codes, residuals):
-        """That of the residual plus the lesser of the other two, (n,), by one network; codes may be None."""
+        """Those of the residual, one of them in part, plus the lesser of the other two, (n,); codes may be None."""
         values = self._values(fold, codes, residuals).T
         shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
-        return shares[0] if codes is None else shares[0] + np.minimum(*shares[1:])
+        of_residual = shares[0] + SHARE_OF_UNITS * shares[1]
+        return of_residual if codes is None else of_residual + np.minimum(*shares[2:])
 
 
 class Residuals:
-    """Squared lengths of residuals, in units of those of the training rows: a squared Mahalanobis distance from zero.
+    """Squared lengths of residuals, in units of those of the training rows, with their covariance and without.
+
+    With it, it is a squared Mahalanobis distance from zero, which sees what is unlike the typical residuals of a table;
+    without, what is large: of images, whose residuals are of a kind with those of others.
 
     A feature's unit is its mean squared residual; at least the median of the features', and a thousandth of the
     feature's variance. The covariance in these units is shrunk as Ledoit and Wolf have it. Beyond 1,024 features there
@@ -99,15 +104,18 @@ class Residuals:
             self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
 
     def squared_lengths(self, residuals):
-        """Of each row, (n, d) -> (n,); NaN or infinite where a residual is."""
+        """Of each row, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is."""
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = residuals / self.units
             other = scaled if self.precision is None else scaled @ self.precision
-            return np.maximum(np.einsum("ij,ij->i", scaled, other), 0)
+            lengths = [np.einsum("ij,ij->i", scaled, each) for each in (other, scaled)]
+            return np.maximum(np.column_stack(lengths), 0)
 
 
 class Neighbors:
-    """Squared distances of codes from their tenth nearest neighbor among those of training rows, in two metrics.
+    """Squared distances of codes from neighbors among those of training rows, in two metrics.
+
+    They are the geometric means of those of the fifth and of the tenth nearest.
 
     In one the codes are white: all directions count alike. In the other, distances are those of the rows that a linear
     map makes of the codes, in units of X: directions count by what they carry.
@@ -128,7 +136,7 @@ class Neighbors:
         squares, directions = np.linalg.eigh(linear @ linear.T)
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
-        self.n_neighbors = min(N_NEIGHBORS, len(codes) - 1)
+        self.near = [min(each, len(codes) - 1) for each in NEAR]
         self.metrics = white, white @ self.restore  # (n, k) each
 
     def squared_distances(self, codes):
@@ -140,10 +148,9 @@ class Neighbors:
             white = (codes - self.mean) @ self.whiten
             metrics = white, white @ self.restore
             distances = [
-                _of_tenth(metric, trained, self.n_neighbors)
-                for metric, trained in zip(metrics, self.metrics, strict=True)
+                _of_neighbors(metric, trained, self.near) for metric, trained in zip(metrics, self.metrics, strict=True)
             ]
-        distances = np.square(np.column_stack(distances))
+        distances = np.column_stack(distances)
         distances[np.isnan(codes).any(axis=1)] = np.nan
         return distances
 
@@ -156,22 +163,23 @@ def _principal(centered):
     return centered @ whiten, whiten
 
 
-def _of_tenth(metric, trained, n_neighbors):
-    """Distance of each row, (n, k) -> (n,), from its tenth neighbor among rows that were trained on.
+def _of_neighbors(metric, trained, near):
+    """Squared distance of each row, (n, k) -> (n,), from its nearest of these ranks among rows that were trained on.
 
     SciPy's distances need no threads, with which a forked child would wait for ever.
     """
 
     def nearest(squares, _):
-        return np.sqrt(np.sort(np.partition(squares, n_neighbors, axis=1)[:, : n_neighbors + 1], axis=1))
+        return np.sqrt(np.sort(np.partition(squares, near[-1], axis=1)[:, : near[-1] + 1], axis=1))
 
-    distances, near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
-    if near.any():
+    distances, is_near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
+    if is_near.any():
         with config_context(array_api_dispatch=False, assume_finite=False, working_memory=MOST_MIB):
-            parts = pairwise_distances_chunked(metric[near], trained, metric="sqeuclidean", reduce_func=nearest)
+            parts = pairwise_distances_chunked(metric[is_near], trained, metric="sqeuclidean", reduce_func=nearest)
             found = np.concatenate(list(parts))
-        is_itself = found[:, 0] <= SAME * np.linalg.norm(metric[near], axis=1)
-        distances[near] = found[np.arange(len(found)), n_neighbors - 1 + is_itself]
+        is_itself = found[:, 0] <= SAME * np.linalg.norm(metric[is_near], axis=1)
+        first, second = (found[np.arange(len(found)), each - 1 + is_itself] for each in near)
+        distances[is_near] = first * second
     return distances
 
 

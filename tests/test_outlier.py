@@ -71,8 +71,8 @@ def _log_share(values, typical, power):
     return norm.logsf((values**power - median) / deviation)
 
 
-def test_the_score_is_made_of_the_shares_of_three_measures():
-    """By hand, with PCA: the residual, and the tenth neighbor among white codes and among codes in units of X."""
+def test_the_score_is_made_of_the_shares_of_four_measures():
+    """By hand, with PCA: the residual, and near neighbors among white codes and among codes in units of X."""
     pca, new = PCA(5).fit(BENIGN), MALIGNANT[:50]
     codes, codes_of_new = pca.transform(BENIGN), pca.transform(new)
     residuals = BENIGN - pca.inverse_transform(codes)
@@ -82,15 +82,19 @@ def test_the_score_is_made_of_the_shares_of_three_measures():
     covariance = LedoitWolf(assume_centered=True).fit(residuals / units).covariance_
     precision = np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 30 * np.eye(30))
 
-    def lengths(rows):
+    def lengths(rows, precision):
         scaled = (rows - pca.inverse_transform(pca.transform(rows))) / units
         return np.einsum("ij,jk,ik->i", scaled, precision, scaled)
 
-    expected = [_log_share(lengths(new), lengths(BENIGN), 1 / 4)]
+    whole, of_units = (_log_share(lengths(new, each), lengths(BENIGN, each), 1 / 4) for each in (precision, np.eye(30)))
+    expected = [whole + of_units / 4]
     for unit in (codes.std(axis=0), 1.0):
         neighbors = NearestNeighbors(n_neighbors=10).fit(codes / unit)
-        typical = neighbors.kneighbors()[0][:, -1] ** 2  # no row is its own
-        expected.append(_log_share(neighbors.kneighbors(codes_of_new / unit)[0][:, -1] ** 2, typical, 1 / 16))
+        typical, found = (
+            distances[:, 4] * distances[:, 9]
+            for distances in (neighbors.kneighbors()[0], neighbors.kneighbors(codes_of_new / unit)[0])
+        )  # no row is its own
+        expected.append(_log_share(found, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
     np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
     of_error = AutoencoderOutlierDetector(PCA(5), code_distance=False).fit(BENIGN)

@@ -50,10 +50,11 @@ def test_a_training_row_is_scored_by_the_network_that_has_not_seen_it(inner):
     def scores_by(network, rows, trained_on):
         white = PCA(whiten=True).fit(network.transform(WINE[trained_on]))
         codes, of_rows = (white.transform(network.transform(some)) for some in (WINE[trained_on], rows))
-        fifth = np.sort(np.linalg.norm(of_rows[:, None] - codes, axis=2), axis=1)[:, 9] ** 2
-        fifth *= len(codes) / (len(codes) - 1)  # of a variance by n
-        residual = measures.residuals.squared_lengths(rows - network.reconstruct(rows))
-        return measures.tails[0].log_share(residual), measures.tails[1].log_share(fifth)
+        near = np.sort(np.linalg.norm(of_rows[:, None] - codes, axis=2), axis=1)
+        near = near[:, 4] * near[:, 9] * len(codes) / (len(codes) - 1)  # of a variance by n
+        lengths = measures.residuals.squared_lengths(rows - network.reconstruct(rows))
+        whole, of_units = (tail.log_share(each) for tail, each in zip(measures.tails, lengths.T, strict=False))
+        return whole + of_units / 4, measures.tails[2].log_share(near)
 
     expected = np.empty((len(WINE), 2))
     networks = [alone._with_network(of_fold) for of_fold in weights]
