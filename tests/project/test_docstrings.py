@@ -247,6 +247,8 @@ def differing(words, but_for):
 OTHER_PARAMETERS = {
     ("skae.SparseAutoencoder", "n_components"): "units and atoms; a share of the variance means nothing",
     ("skae.SparseAutoencoder", "hidden_layer_sizes"): "the decoder has none",
+    ("skae.ContractiveAutoencoder", "hidden_layer_sizes"): "few features are unfolded by wider layers",
+    ("skae.ContractiveAutoencoder", "max_iter"): "and by more steps",
     ("skae.SparseAutoencoder", "learning_rate"): "the dictionary learns at a higher rate",
     ("skae.SparseAutoencoder", "max_iter"): "a dictionary takes more steps",
     ("skae.SparseAutoencoder", "batch_size"): "and smaller batches",
