@@ -91,9 +91,9 @@ class StackedAutoencoder(
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. Linear maps
-        in the layers learn at a tenth of it. "auto" is 0.01, or 0.003 where a layer has convolutions; of layers
-        that were trained, it is 1000 / n_features times that, where there are more features than 1,000.
+        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. "auto" is
+        0.01, or 0.003 where a layer has convolutions; for layers that were trained, it is 1000 / n_features times that,
+        but no more than 3 times, or than that itself where a layer has hidden layers of its own.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.

@@ -14,6 +14,7 @@ from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
 WIDE = 1000  # features of the data, beyond which an unrolled stack learns the more slowly, the wider it is
+FASTER = 3  # than other networks, at most, below so many: each layer is a single one, and starts at a saddle
 
 # of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
 RANGES = {
@@ -30,6 +31,7 @@ class StackedModule(AutoencoderModule):
     """An `AutoencoderModule` whose networks are made of those of other autoencoders, one behind the other."""
 
     linear_weights = ("encoder.*.linear.*", "decoder.*.linear.*")
+    linear_rate = 1.0  # they are the layers themselves
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,15 @@ class Stack(Architecture):
 
     @property
     def learning_rate(self):
-        """The lowest that any layer's architecture asks for, and less where the data are wide.
+        """The lowest that any layer's architecture asks for; less where the data are wide, more where they are narrow.
 
         A step of Adam moves each weight by as much, and a unit by as much times its inputs: it would carry trained
-        layers far from where they start.
+        layers far from where they start. Layers that have hidden ones of their own are never trained faster.
         """
-        lowest = min(auto_learning_rate(layer.blueprint.architecture) for layer in self.layers)
-        return lowest * min(1.0, WIDE / self.layers[0].blueprint.sizes[0])
+        blueprints = [layer.blueprint for layer in self.layers]
+        lowest = min(auto_learning_rate(each.architecture) for each in blueprints)
+        is_shallow = all(len(each.sizes) == 2 and each.architecture is None for each in blueprints)
+        return lowest * min(FASTER if is_shallow else 1.0, WIDE / blueprints[0].sizes[0])
 
     def without_weights(self):
         """The same networks, to be built with new weights."""

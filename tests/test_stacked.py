@@ -263,3 +263,15 @@ def test_an_rbm_wants_data_in_its_range(digits):
 def test_a_likelihood_wants_data_in_its_range(digits):
     with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
         StackedAutoencoder((8, 2), loss="binary_cross_entropy").fit(digits)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "logistic"])
+def test_a_stack_of_few_layers_leaves_pca_behind(activation):
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((1000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)  # a sphere, of which PCA gives back two thirds
+    X = points @ np.linalg.qr(rng.standard_normal((20, 20)))[0][:3] + 0.01 * rng.standard_normal((1000, 20))
+    stack = StackedAutoencoder([64, 2], activation=activation, cv=2, random_state=0).fit(X[:800])
+    pca = PCA(2).fit(X[:800])
+    left = np.square(pca.inverse_transform(pca.transform(X[800:])) - X[800:]).sum()
+    assert np.square(stack.reconstruct(X[800:]) - X[800:]).sum() < 0.7 * left
