@@ -115,10 +115,15 @@ class Stack(Architecture):
         """
         first, *others = layers
         unit = np.where(scale > 0, scale, 1.0)
+
+        def within(bounds):
+            return tuple((bound - mean) / unit for bound in bounds)
+
         inside = replace(first.blueprint, mean=(first.blueprint.mean - mean) / unit, scale=first.blueprint.scale / unit)
         if inside.formula.get("bounds") is not None:  # of a variational layer, in units of X
-            bounds = tuple((bound - mean) / unit for bound in inside.formula["bounds"])
-            inside = replace(inside, formula=inside.formula | {"bounds": bounds})
+            inside = replace(inside, formula=inside.formula | {"bounds": within(inside.formula["bounds"])})
+        if inside.bounds is not None:
+            inside = replace(inside, bounds=within(inside.bounds))
         natural, back = None, None
         if first.blueprint.link is not None and first.blueprint.loss == loss:
             (offset, gain), (own_offset, own_gain) = link, first.blueprint.link
