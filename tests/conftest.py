@@ -108,7 +108,10 @@ def small(request):
 
 @pytest.fixture(scope="session")
 def fits(digits):
-    """Fit an estimator to the digits, once a session; what is returned is shared, and not to be altered."""
+    """Fit an estimator to the digits, once a session; what is returned is shared, and not to be altered.
+
+    The usual kinds are fitted before any test runs: what a test patches must not stay in what others share.
+    """
     done = {}
 
     def fit(estimator):
@@ -117,6 +120,8 @@ def fits(digits):
             done[name] = clone(estimator).fit(digits)
         return done[name]
 
+    for kind in SMALL[:N_QUICK]:
+        fit(kind)
     return fit
 
 
