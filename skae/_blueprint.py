@@ -52,6 +52,9 @@ class Blueprint:
 
     bounds : (low, high) or None
         Of each feature, within which reconstructions stay, in units of the data.
+
+    has_holes : bool
+        Whether cells of the training data are missing.
     """
 
     sizes: tuple[int, ...]
@@ -69,6 +72,7 @@ class Blueprint:
     formula: dict = field(default_factory=dict)
     asks_more: bool = False
     bounds: tuple[np.ndarray, np.ndarray] | None = None
+    has_holes: bool = False
 
     @property
     def n_components(self):
@@ -135,6 +139,7 @@ class Blueprint:
             ).to(dtype)
             if self.bounds is not None:
                 module.bounds = Bounds(module.scaler, *self.bounds)
+        module.has_holes = self.has_holes
         if self.architecture is not None:
             module.supports_batching = False  # recurrent cells can't be, and convolutions lose by it
         if weights is not None:

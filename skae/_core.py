@@ -15,12 +15,14 @@ from skae._blueprint import read_weights, without_bounds
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
+from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
 from skae._defaults import prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
+from skae._imputation import share_of_network
 from skae._inference import InferenceMixin
 from skae._linear import NAMES, LinearMixin, attributes_of_pca
 from skae._module_spec import ModuleSpecMixin
@@ -60,12 +62,29 @@ class AutoencoderCore(
     A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
     """
 
-    def _counted(self, moments, X, y):
-        """Moments of more rows, and the rows scaled by them."""
-        clean = self._clean_rows(y)
-        moments.update(Rows(X), None if clean is None else Rows(clean, name="y"))
-        target = self._encoded(X, y)
-        return moments, ScaledRows(X, moments.mean, moments.scale(self.scale), clean=clean, target=target)
+    def _counted(self, X, y, X_val, seed):
+        """Moments of rows, the rows scaled by them, and those of X_val, or None.
+
+        Where cells are missing, there is what is expected of them.
+        """
+        clean, target = self._clean_rows(y), self._encoded(X, y)
+        given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
+        missing = [missing_cells(rows) for rows in given]
+        if missing[0] is not None:
+            check_columns(missing[0])
+        moments = Moments().update(given[0], None if clean is None else Rows(clean, name="y"))
+        if any(cells is not None for cells in missing):
+            moments.factors = of_first(FactorModel.of(given[0], seed))
+            given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]
+            missing = [
+                np.zeros(rows.shape, dtype=bool) if cells is None else cells
+                for rows, cells in zip(given, missing, strict=True)
+            ]
+        if clean is not None:
+            missing = [None]  # it is the clean rows that reconstructions are compared with
+        units = moments.mean, moments.scale(self.scale)
+        rows = ScaledRows(given[0].X, *units, clean=clean, target=target, missing=missing[0])
+        return moments, rows, None if X_val is None else ScaledRows(given[1].X, *units, missing=missing[1])
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
@@ -84,7 +103,7 @@ class AutoencoderCore(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
-            batch by batch.
+            batch by batch. Cells that are NaN are missing: nothing is learned of them, and `impute` fills them.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. A custom variant may learn from
@@ -166,6 +185,11 @@ class AutoencoderCore(
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
+                if missing_cells(Rows(X, may_miss=self._takes_missing)) is not None:
+                    raise ValueError(
+                        "X has missing cells (NaN), which partial_fit does not take. Call fit on all rows, or pass "
+                        "impute(X) of an autoencoder that was fitted to some of them."
+                    )
                 y = self._checked_target(X, y)
                 if self._clean_rows(y) is not None:
                     raise ValueError(
@@ -184,9 +208,9 @@ class AutoencoderCore(
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
-        for name in set(NAMES) & set(vars(self)):  # of an earlier fit, which may have been a linear one
+        for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
             delattr(self, name)
-        moments, rows = self._counted(Moments(), X, y)
+        moments, rows, rows_val = self._counted(X, y, X_val, seed)
         blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
@@ -202,7 +226,7 @@ class AutoencoderCore(
 
         validation = Validation()
         if rows.scale.any() and not solved:
-            validation = of_first(self._validation(rows, y, X_val, groups, seed, warm))
+            validation = of_first(self._validation(rows, y, rows_val, groups, seed, warm))
         if validation.folds:
             n_folds, settings["max_iter"] = self._affordable(rows, blueprint, settings["max_iter"])
             validation = validation.cut(n_folds) if self.cv is None else validation
@@ -235,6 +259,8 @@ class AutoencoderCore(
                 else:
                     attributes = self._trained(*common, result, validation)
             vars(self).update(attributes, validation_=validation.report)
+            if rows.missing is not None:
+                self._share_of_network = share_of_network(self, rows, validation, of_folds, seed)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
@@ -254,15 +280,17 @@ class AutoencoderCore(
         if not outcome.epoch or not (is_of_few and self._is_plain(blueprint)):
             return outcome.epoch == 0
         module = blueprint.build(self.module_class, self._common_start(rows, blueprint, seed).weights())
-        held_out = torch.tensor(rows.read(validation.folds[0][1]), dtype=torch.float32)
+        held_out, wanted = (
+            torch.tensor(some.read(validation.folds[0][1]), dtype=torch.float32) for some in (rows, rows.there)
+        )
         with torch.inference_mode():
-            loss = module.losses(held_out)["reconstruction"].double().mean().item()
+            loss = module.losses(held_out, target=wanted)["reconstruction"].double().mean().item()
         return loss < outcome.losses[:, -1].mean()
 
-    def _validation(self, rows, y, X_val, groups, seed, warm):
+    def _validation(self, rows, y, rows_val, groups, seed, warm):
         """The rows that judge the epochs."""
-        if X_val is not None:
-            return given_validation(len(rows), ScaledRows(X_val, rows.mean, rows.scale))
+        if rows_val is not None:
+            return given_validation(len(rows), rows_val)
         if warm or (len(rows) < LEAST_ROWS and self.cv is None):
             return Validation()  # rows that the last fit was trained on can't judge this one
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
@@ -302,7 +330,7 @@ class AutoencoderCore(
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
             judged = rows.clean if validation.rows is None else validation.rows
-            squares = [np.square(judged.read(index)).sum(axis=1) for _, index in validation.folds]
+            squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
             most = (1 - self._code_size) * np.concatenate(squares).mean()
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             blueprint, weights = blueprint.cut(self.module_class, weights, np.arange(size))

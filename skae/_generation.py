@@ -1,5 +1,6 @@
 """What a variational autoencoder is as a model of rows: posteriors, new and varied rows, and the likelihood of rows."""
 
+import copy
 import math
 from numbers import Integral, Real
 
@@ -175,26 +176,31 @@ class GenerationMixin:
         -------
         log_likelihood : ndarray of shape (n_samples,)
             In nats, of a density in the units of X, as `PCA.score_samples`; of "binary_cross_entropy", of a
-            probability.
+            probability. Where cells are missing, it is that of the others.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
-        rows, rng = self._rows_of(X), local_rng(random_state)
+        rows, rng = self._rows_of(X, filled=False), local_rng(random_state)
         module = self._modules[rows.dtype.name]
         bounds = [self._log_likelihood(module, batch, n_draws, rng) for batch in rows.batches()]
         return (np.concatenate(bounds) - self._log_volume).astype(rows.dtype)
 
     def _log_likelihood(self, module, batch, n_draws, rng):
         """Of some rows, as they are scaled."""
+        filled, missing = self._filled(batch), np.isnan(batch)
         if self._blueprint.link is not None:
-            if not within_unit(batch.min(), batch.max()):
+            low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
+            if not within_unit(low, high):
                 raise ValueError(
                     f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                    f"{batch.min():.8g} to {batch.max():.8g}. Scale it as the training data."
+                    f"{low:.8g} to {high:.8g}. Scale it as the training data."
                 )
             batch = batch.clip(0, 1)
+        if missing.any():
+            module = copy.copy(module)
+            module.has_holes = True
         with self._own_torch(len(batch)), torch.inference_mode():
-            x = module.scaler(torch.tensor(batch).to(module.scaler.mean.device))
-            mean, log_variance = module.posterior(module.encoder(x))
+            x, seen = (module.scaler(torch.tensor(some).to(module.scaler.mean.device)) for some in (batch, filled))
+            mean, log_variance = module.posterior(module.encoder(seen))
             total = torch.full_like(x[:, 0], -math.inf)
             for _ in range(n_draws):
                 noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
@@ -202,10 +208,14 @@ class GenerationMixin:
             return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
 
     def _lost(self, batch):
-        """What rows lose by features that were constant in training, and for which the scaled rows are zero."""
-        constant, link = self._blueprint.scale == 0, self._blueprint.link
-        off = (batch - self.mean_)[:, constant]
-        return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ if link is None else -off @ link[0][constant]
+        """What rows lose by features that were constant in training, and by the units of those that are missing."""
+        scale, link = self._blueprint.scale, self._blueprint.link
+        missing = np.isnan(batch)
+        off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]
+        if link is not None:
+            return -off @ link[0][scale == 0]
+        units = np.log(np.where(scale > 0, scale, self._unit(scale)))
+        return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ - missing @ units
 
     def _decoded(self, codes):
         """Rows of codes of shape (n, m, k): (n, m, d)."""

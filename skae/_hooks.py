@@ -30,6 +30,11 @@ class HooksMixin:
         """Whether y is learned."""
         return self.module_class.supervision is not AutoencoderModule.supervision
 
+    @property
+    def _takes_missing(self):
+        """Whether cells of X may be missing: where the loss of each cell is known to be one of ours."""
+        return not self._is_supervised and self.module_class.reconstruction.__module__.startswith("skae.")
+
     _neutral = NEUTRAL
 
     def _asked(self, name):

@@ -25,12 +25,14 @@ from skae._training.net import NeuralNet
 from skae._typing import FloatArray, MatrixLike, typed
 from skae.nn import Decoder, Encoder
 
+ROUNDS_OF_FILLING = 10
 lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite answers are no error
 
 
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The part of `AutoencoderCore` that uses a module and doesn't train it."""
 
+    _share_of_network = 1.0
     n_components_: int
     explained_variance_: FloatArray
     mean_: FloatArray
@@ -126,6 +128,35 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         return self._apply("forward", self._rows_of(X), self.n_features_in_)
 
+    @typed(in_kind)
+    def impute(self, X: MatrixLike) -> FloatArray:
+        """Fill missing cells, and leave all others as they are.
+
+        A missing cell lies between what factor analysis expects of it, given the other cells of its row, and what the
+        network makes of it: where hidden cells of held-out rows were predicted best. If no cell of the training data
+        was missing, it is the reconstruction, to which cells at the mean converge.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data. NaN is a missing cell.
+
+        Returns
+        -------
+        X_full : ndarray of shape (n_samples, n_features)
+            Data without NaN, in the units of X.
+
+        See Also
+        --------
+        reconstruct : What the network makes of all cells.
+        """
+        full = []
+        for x in self._rows_of(X, filled=False).batches():
+            expected = self._filled(x)
+            step = self._share_of_network * (self._run("forward", expected) - expected)
+            full.append(np.where(np.isnan(x), expected + step, x).astype(x.dtype))
+        return np.concatenate(full)
+
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
 
@@ -147,7 +178,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             `r2_score(X, reconstruct(X), multioutput="variance_weighted")`: 1 at best, 0 for the mean of X. It is summed
             batch by batch.
         """
-        return self._r2(self._rows_of(X))
+        return self._r2(self._rows_of(X, filled=False))
 
     def _r2(self, rows, clean=None):
         """R² of the reconstruction of rows: against clean ones, if there are any."""
@@ -156,13 +187,15 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             wanted, pairs = clean, zip(clean.batches(), (x_hat for _, x_hat in pairs), strict=True)
         if len(rows) < 2:
             ((x, x_hat),) = pairs
+            x = np.where(np.isnan(x), x_hat, x)
             return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
-        variance = Moments().update(wanted).variance
-        error = sum(np.square(x - x_hat, dtype=np.float64).sum(axis=0) for x, x_hat in pairs)  # float32 ends at 1e38
+        moments = Moments().update(wanted)
+        variance = np.nan_to_num(moments.variance)  # of a column that is missing altogether
+        error = sum(_squares(x, x_hat).sum(axis=0) for x, x_hat in pairs)
         varying = variance > 0
         if not varying.any():  # r2_score's answer too: each feature counts as right or wrong
             return float((error == 0).mean())
-        return float(1 - error[varying].sum() / (len(rows) * variance.sum()))
+        return float(1 - error[varying].sum() / (moments.n_each * variance).sum())
 
     @typed(on_device("score_samples"))
     def score_samples(self, X: MatrixLike) -> FloatArray:
@@ -176,12 +209,12 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In squared units of X, summed over features; the lower, the odder the row.
+            In squared units of X, summed over the features that are there; the lower, the odder the row.
         """
         scores = []
-        for x, x_hat in self._reconstructed(self._rows_of(X)):
+        for x, x_hat in self._reconstructed(self._rows_of(X, filled=False)):
             with np.errstate(over="ignore"):
-                scores.append(-np.square(x - x_hat, dtype=np.float64).sum(axis=1))  # float32 ends at 1e38
+                scores.append(-_squares(x, x_hat).sum(axis=1))
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
@@ -247,17 +280,28 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             )
         return self._explained_variance_ratio
 
-    def _rows_of(self, X):
+    def _rows_of(self, X, *, filled=True):
+        """Rows of X, in which missing cells are filled, or NaN."""
         check_is_fitted(self)
-        return Rows(self._checked(X, reset=False))
+        checked = self._checked(X, reset=False)
+        return Rows(checked, may_miss=self._takes_missing, fill=self._filled if filled else None)
 
-    def _checked(self, X, *, reset, least=1):
+    def _checked(self, X, *, reset, least=1, may_miss=None):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
+        may_miss = self._takes_missing if may_miss is None else may_miss
         if not stays_in_place(X):
-            return validated(self, X, ensure_min_samples=least, reset=reset)
+            return validated(self, X, ensure_min_samples=least, reset=reset, may_miss=may_miss)
         with reading(X), saying_how_to_flatten(self, X):
             refuse_false_numbers(X)
-            check_array(X[:least], dtype=FLOATS, ensure_min_samples=least, estimator=self, input_name="X")
+            finite = "allow-nan" if may_miss else True
+            check_array(
+                X[:least],
+                dtype=FLOATS,
+                ensure_min_samples=least,
+                estimator=self,
+                input_name="X",
+                ensure_all_finite=finite,
+            )
             validate_data(self, X, skip_check_array=True, reset=reset)
             return X
 
@@ -270,7 +314,23 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return out
 
     def _reconstructed(self, rows):
-        return ((batch, self._run("forward", batch)) for batch in rows.batches())
+        """Yield (rows as they are, reconstructions), batch by batch."""
+        return ((batch, self._run("forward", self._filled(batch))) for batch in rows.batches())
+
+    def _filled(self, batch):
+        """Rows in which missing cells hold what is expected of them, given the others.
+
+        Where the training data had none missing, that is what the network itself makes of them, from the mean on.
+        """
+        missing = np.isnan(batch)
+        if not missing.any():
+            return batch
+        if self._moments.factors is not None:
+            return self._moments.factors.fill(batch)
+        filled = np.where(missing, self.mean_, batch).astype(batch.dtype)
+        for _ in range(ROUNDS_OF_FILLING):
+            filled[missing] = self._run("forward", filled)[missing]
+        return filled
 
     @contextlib.contextmanager
     def _own_torch(self, n_rows):
@@ -306,8 +366,15 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_missing
         tags.target_tags.required = self._is_supervised
         return tags
+
+
+def _squares(x, x_hat):
+    """Squared errors in float64, for float32 ends at 1e38; zero where a cell is missing."""
+    squares = np.square(x - x_hat, dtype=np.float64)
+    return np.where(np.isnan(x), 0.0, squares) if np.isnan(x).any() else squares
 
 
 def _check_finite(y, x):

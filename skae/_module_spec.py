@@ -81,6 +81,7 @@ class ModuleSpecMixin:
             formula=self.module_params(moments, scale),
             asks_more=self._asks_more,
             bounds=bounds,
+            has_holes=rows.missing is not None,
         )
 
     def _chosen_size(self, rows, choice, seed):
@@ -126,6 +127,7 @@ class ModuleSpecMixin:
             axes=axes,
             formula=self.module_params(moments, scale),
             bounds=still_bounds(old.bounds, moments.low, moments.high),
+            has_holes=rows.missing is not None,
         )
 
     def _unit(self, scale):

@@ -92,7 +92,7 @@ def _estimators(stack):
 
 def _check_range(X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    moments = Moments().update(Rows(X))
+    moments = Moments().update(Rows(X))  # which takes no notice of missing cells
     low, high = moments.low.min(), moments.high.max()
     if not within_unit(low, high):
         raise ValueError(

@@ -301,7 +301,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
+        inner = None if self.autoencoder is None else get_tags(self.autoencoder).input_tags
+        tags.input_tags.sparse = inner is None or inner.sparse
+        tags.input_tags.allow_nan = inner is None or inner.allow_nan
         return tags
 
 

@@ -19,6 +19,7 @@ SKAE_TYPES = (
     *("skae._contractive.ContractiveAutoencoder", "skae._contractive.ContractiveModule"),
     *("skae._convolutional.ConvolutionalAutoencoder", "skae._corruption.DenoisingModule"),
     *("skae._denoising.DenoisingAutoencoder", "skae._recurrent.LSTMAutoencoder", "skae._data.statistics.Moments"),
+    "skae._data.missing.FactorModel",
     *("skae._sparse.SparseAutoencoder", "skae._sparse_module.SparseModule", "skae._stacked.StackedAutoencoder"),
     *("skae._training.checkpoint.Checkpoint", "skae._unrolled.Layer"),
     *("skae._unrolled.Stack", "skae._unrolled.StackedModule"),

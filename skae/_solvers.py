@@ -100,12 +100,19 @@ def scaler_of(X):
 
 
 def update_scaler(scaler, X):
-    """Let a `StandardScaler` count more rows, (n, d), as its `partial_fit` does."""
+    """Let a `StandardScaler` count more rows, (n, d), as its `partial_fit` does: without cells that are NaN."""
     n_before = getattr(scaler, "n_samples_seen_", 0)
-    before = (scaler.mean_, scaler.var_) if n_before else (0.0, 0.0)
-    counts = np.full(X.shape[1], n_before, dtype=np.int64)
-    mean, variance, counts = _incremental_mean_and_var(X, *before, counts)
-    n, eps = counts[0], np.finfo(np.float64).eps
+    before = (scaler.mean_, scaler.var_) if np.any(n_before) else (0.0, 0.0)
+    counts = np.zeros(X.shape[1], dtype=np.int64) + n_before
+    missing = np.isnan(X)
+    if missing.any() and (empty := missing.all(axis=0)).any():  # of a column without a number nothing is counted
+        mean, variance, _ = _incremental_mean_and_var(np.where(empty, 0.0, X), *before, counts)
+        old = [np.zeros(X.shape[1]) + value for value in before]
+        mean, variance = np.where(empty, old[0], mean), np.where(empty, old[1], variance)
+        counts = counts + (~missing).sum(axis=0)
+    else:
+        mean, variance, counts = _incremental_mean_and_var(X, *before, counts)
+    n, eps = counts[0] if np.ptp(counts) == 0 else counts, np.finfo(np.float64).eps
     rounding = n * eps * variance + np.square(n * mean * eps)
     scaler.mean_, scaler.var_, scaler.n_samples_seen_ = mean, variance, n
     scaler.scale_ = np.where(variance <= rounding, 1.0, np.sqrt(variance))

@@ -355,7 +355,8 @@ class StackedAutoencoder(
         if self.pretrain:
             scale = moments.scale(self.scale)
             link = moments.link(self.loss, scale)
-            self.layers_ = pretrained(self, rows.X, seed, X_val, groups)
+            X = rows.X if rows.missing is None else np.where(rows.missing, np.nan, rows.X)
+            self.layers_ = pretrained(self, X, seed, X_val, groups)
             layers = [Layer.of(layer) for layer in self.layers_]
             self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
             for layer in self.layers_:

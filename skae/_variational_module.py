@@ -69,7 +69,8 @@ class VariationalModule(AutoencoderModule):
         if self.link is not None:
             return losses
         log_noise = self.log_noise[..., None]  # the same for all rows
-        return 0.5 * (losses * (-log_noise).exp() + x.shape[-1] * (log_noise + math.log(2 * math.pi)))
+        n_cells = x.isfinite().sum(dim=-1) if self.has_holes else x.shape[-1]
+        return 0.5 * (losses * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002
         """Return the divergence of the posterior from the prior, weighed by beta."""

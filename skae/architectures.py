@@ -298,7 +298,8 @@ class Convolutional(Architecture):
 class Recurrent(Architecture):
     """A recurrent net for rows that are sequences, which reads them step by step and writes them step by step.
 
-    All rows are of one length. The decoder reads a linear draft of the row, made of the code, while it writes.
+    Rows are of one length: shorter sequences are padded with NaN, which counts as missing. The decoder reads a linear
+    draft of the row, made of the code, while it writes.
 
     Parameters
     ----------

@@ -125,8 +125,9 @@ def _with(value, at=(3, 1), table=TABLE):
 
 # Numbers -------------------------------------------------------------------------------------------------------------
 
-number("NaN in a cell", _with(np.nan), "Input X contains NaN")
-number("NaN everywhere", np.full((N, D), np.nan), "Input X contains NaN")
+WITH_HOLE, LAST_HOLE, BLANK = _with(np.nan), _with(np.nan, (-1, -1)), np.full((N, D), np.nan)
+same("NaN in a cell", lambda: WITH_HOLE.copy(), WITH_HOLE)
+only_transform("NaN everywhere", lambda: BLANK.copy(), "Column 0 of X is missing altogether", BLANK)
 number("infinity in a cell", _with(np.inf), "Input X contains infinity")
 number("minus infinity in a cell", _with(-np.inf), "Input X contains infinity")
 number("values of 1e12", TABLE * 2.0**40)
@@ -202,8 +203,8 @@ same(
 )
 same("Decimals", lambda: np.vectorize(Decimal, otypes=[object])(TABLE))
 refused("objects, one a word", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
-refused("objects, one None", lambda: _with(None, table=TABLE.astype(object)), "NaN|NoneType")
-refused("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), "NA")
+same("objects, one None", lambda: _with(None, table=TABLE.astype(object)), WITH_HOLE)
+same("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), WITH_HOLE)
 refused("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
 refused("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
 same("strings of numbers", lambda: TABLE.astype("U32"))
@@ -271,7 +272,7 @@ same("list of arrays", lambda: list(TABLE))
 same("list of Series", lambda: [row for _, row in FRAME.iterrows()])
 refused("empty list", list, "Expected 2D array")
 refused("list of empty lists", lambda: [[], []], "0 feature")
-refused("list of lists of None", lambda: [[None] * D] * N, "NaN|NoneType")
+only_transform("list of lists of None", lambda: [[None] * D] * N, "Column 0 of X is missing altogether", BLANK)
 refused("list of dicts", lambda: [dict(zip(NAMES, row, strict=True)) for row in TABLE], "dict")
 refused("list that holds itself", _holds_itself, "array|dim|sequence|list")
 refused("list with an int beyond float64", lambda: [[10**400] * D] * N, "too large")
@@ -305,7 +306,7 @@ def _mapped(X):
 same("memory map", lambda: _mapped(TABLE))
 same("memory map of int8", lambda: _mapped(SMALL_INTS.astype(np.int8)), SMALL_INTS)
 same("memory map in Fortran order", lambda: _mapped(TABLE.T.copy()).T)
-refused("memory map with NaN in its last row", lambda: _mapped(_with(np.nan, (-1, -1))), "Input X contains NaN")
+same("memory map with NaN in its last row", lambda: _mapped(LAST_HOLE), LAST_HOLE)
 refused("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
 refused("memory map of dates", lambda: _mapped(DATES), "datetime64")
 refused("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
@@ -417,8 +418,9 @@ frame("frame with a MultiIndex for names", lambda: FRAME.set_axis(pd.MultiIndex.
 bad_frame("empty frame", pd.DataFrame, "0 sample|0 feature|at least one array")
 bad_frame("frame without rows", lambda: FRAME[:0], "0 sample")
 bad_frame("Series", lambda: FRAME["a"], "Expected a 2-dim|Expected 2D array")
-bad_frame("frame with NaN", lambda: FRAME.mask(FRAME > 0.9), "NaN")
-bad_frame("frame with None among objects", lambda: FRAME.astype(object).mask(FRAME > 0.9, None), "NaN|NoneType")
+HOLES_ABOVE = np.where(TABLE > 0.9, np.nan, TABLE)
+frame("frame with NaN", lambda: FRAME.mask(FRAME > 0.9), HOLES_ABOVE)
+frame("frame with None among objects", lambda: FRAME.astype(object).mask(FRAME > 0.9, None), HOLES_ABOVE)
 frame("frame of objects that are numbers", lambda: FRAME.astype(object))
 frame("frame of float16", lambda: FRAME.astype(np.float16), HALF.astype(float))
 frame("frame with int and float columns", lambda: FRAME.assign(b=SMALL_INTS[:, 1].astype(int)), INT_COLUMN)
@@ -430,13 +432,16 @@ frame(
 frame("frame with nullable Int64", lambda: FRAME.assign(b=pd.Series(SMALL_INTS[:, 1], dtype="Int64")), INT_COLUMN)
 frame("frame of nullable Float64", lambda: FRAME.astype("Float64"))
 frame("frame of nullable boolean", lambda: pd.DataFrame(BITS.astype(bool), columns=NAMES).astype("boolean"), BITS)
-bad_frame("frame with pd.NA in Int64", lambda: _cell(pd.NA, "Int64"), "NaN|NA")
-bad_frame("frame with pd.NA in Float64", lambda: _cell(pd.NA, "Float64"), "NaN")
-bad_frame(
-    "frame with pd.NA in boolean", lambda: FRAME.assign(b=pd.Series([True, None] * (N // 2), dtype="boolean")), "NaN|NA"
+INT_HOLE = _with(np.nan, table=INT_COLUMN)
+frame("frame with pd.NA in Int64", lambda: _cell(pd.NA, "Int64"), INT_HOLE)
+frame("frame with pd.NA in Float64", lambda: _cell(pd.NA, "Float64"), INT_HOLE)
+frame(
+    "frame with pd.NA in boolean",
+    lambda: FRAME.assign(b=pd.Series([True, None] * (N // 2), dtype="boolean")),
+    np.column_stack([TABLE[:, 0], np.tile([1, np.nan], N // 2), TABLE[:, 2:]]),
 )
 frame("frame of Arrow floats", lambda: FRAME.astype("float64[pyarrow]"))
-bad_frame("frame with a null among Arrow floats", lambda: _cell(None, "float64[pyarrow]"), "NaN|NA")
+frame("frame with a null among Arrow floats", lambda: _cell(None, "float64[pyarrow]"), INT_HOLE)
 frame("frame with a category of numbers", lambda: FRAME.assign(b=pd.Categorical(SMALL_INTS[:, 1])), INT_COLUMN)
 bad_frame(
     "frame with a category of words",
@@ -458,7 +463,8 @@ bad_frame("frame with a column of complex numbers", lambda: FRAME.assign(b=1j), 
 bad_frame("frame with a column of lists", lambda: FRAME.assign(b=[[1.0]] * N), "sequence|list|array")
 frame("frame with sparse columns", lambda: pd.DataFrame(HOLES, columns=NAMES).astype(pd.SparseDtype(float, 0.0)), HOLES)
 frame("polars frame", lambda: POLARS.clone())
-bad_frame("polars frame with a null", lambda: POLARS.with_columns(b=pl.Series([None, *TABLE[1:, 1]])), "NaN")
+FIRST_HOLE = _with(np.nan, (0, 1))
+frame("polars frame with a null", lambda: POLARS.with_columns(b=pl.Series([None, *TABLE[1:, 1]])), FIRST_HOLE)
 bad_frame("polars frame with words", lambda: POLARS.with_columns(b=pl.lit("x")), "could not convert string")
 bad_frame(
     "polars frame of dates", lambda: pl.DataFrame(DATES.astype("datetime64[us]"), schema=NAMES), "dates or durations"
@@ -472,8 +478,10 @@ bad_frame(
     lambda: pa.table({name: DATES[:, i] for i, name in enumerate(NAMES)}),
     "dates or durations",
 )
-bad_frame(
-    "pyarrow Table with a null", lambda: pa.table({name: [None, *TABLE[1:, i]] for i, name in enumerate(NAMES)}), "NaN"
+frame(
+    "pyarrow Table with a null",
+    lambda: pa.table({name: [None, *TABLE[1:, i]] for i, name in enumerate(NAMES)}),
+    _with(np.nan, (0, slice(None))),
 )
 
 # What looks like an array ---------------------------------------------------------------------------------------------
@@ -531,7 +539,7 @@ class Unreadable(Sliceable):
 same("torch tensor", lambda: torch.tensor(TABLE))
 same("torch tensor of float16", lambda: torch.tensor(HALF), HALF.astype(float))
 same("torch tensor, transposed view", lambda: torch.tensor(TABLE.T.copy()).T)
-refused("torch tensor with NaN", lambda: torch.tensor(_with(np.nan)), "NaN")
+same("torch tensor with NaN", lambda: torch.tensor(WITH_HOLE), WITH_HOLE)
 refused("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
 refused("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
 refused("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
@@ -548,12 +556,12 @@ refused(
     lambda: Lookalike(TABLE, TypeError("not on this device")),
     "not on this device",
 )
-refused("an object whose __array__ has NaN", lambda: Lookalike(_with(np.nan)), "NaN")
+same("an object whose __array__ has NaN", lambda: Lookalike(WITH_HOLE), WITH_HOLE)
 same("an array of the array API", lambda: OfNamespace(TABLE))
 same("an array as dask's", lambda: OfDask(TABLE))
 same("a dataset that slices", lambda: Sliceable(TABLE))
 same("a dataset of int8", lambda: Sliceable(SMALL_INTS.astype(np.int8)), SMALL_INTS)
-refused("a dataset with NaN in its last row", lambda: Sliceable(_with(np.nan, (-1, -1))), "Input X contains NaN")
+same("a dataset with NaN in its last row", lambda: Sliceable(LAST_HOLE), LAST_HOLE)
 refused(
     "a dataset with a cell masked in its last row",
     lambda: Sliceable(np.ma.masked_array(TABLE, np.arange(N * D).reshape(N, D) == N * D - 1)),
@@ -662,7 +670,7 @@ def _fitted_right(system, kind, rows):
     X_hat = system.reconstruct(fitted, rows)
     _check_finite("reconstruction", X_hat)
     _check_same(kind, X_hat, system.reconstruct(system.fitted_to(rows), rows))
-    if system.like_pca:
+    if system.like_pca and not np.isnan(rows).any():
         mean = _mean(rows)
         least = min(system.own_share, share(rows, _by_pca(rows, rows), mean)) - WORSE
         _check_share(share(rows, X_hat, mean), least)
@@ -687,7 +695,7 @@ def _transformed_right(system, kind, rows):
     _check_finite("answer", answer)
     plain = system.fitted_to(TABLE)
     _check_same(kind, answer, system.answer(plain, rows))
-    if system.like_pca:
+    if system.like_pca and not np.isnan(rows).any():
         X_hat, mean = system.reconstruct(plain, rows), TABLE.mean(axis=0)
         _check_finite("reconstruction", X_hat)
         _check_share(share(rows, X_hat, mean), share(rows, _by_pca(TABLE, rows), mean) - WORSE_ELSEWHERE)

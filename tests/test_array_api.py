@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said_of_tensors_too(digits):
     X = torch.asarray(digits)
     with config_context(array_api_dispatch=True):
         for wrong, words in (
-            (torch.full_like(X, torch.nan), "NaN"),
+            (torch.full_like(X, torch.inf), "infinity"),
             (X[:, :3], "X has 3 features, but Autoencoder is expecting 64"),
             (X[0], "Expected 2D array, got 1D array instead"),
             (X.clone().requires_grad_(), "can't be read as a table of numbers"),

@@ -274,7 +274,7 @@ def test_a_validation_set_is_taken_as_any_table(digits):
         ({"cv": 3}, {"X_val": 1}, "X_val and cv=3 exclude each other"),
         ({}, {"X_val": 1, "groups": 1}, "X_val and groups exclude each other"),
         ({}, {"X_val": np.ones((5, 3))}, "X_val can't be used: X has 3 features, but Autoencoder is expecting 64"),
-        ({}, {"X_val": np.full((5, 64), np.nan)}, "X_val can't be used: Input X contains NaN"),
+        ({}, {"X_val": np.full((5, 64), np.inf)}, "X_val can't be used: Input X contains infinity"),
         ({}, {"X_val": np.ones((0, 64))}, "X_val can't be used: Found array with 0 sample"),
         ({}, {"groups": [0, 1]}, "inconsistent numbers of samples"),
         ({}, {"groups": np.zeros(240)}, "groups holds one label, 0.0, for all rows"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,15 @@ def _dtypes(X):
     return [np.asarray(X).dtype] if hasattr(X, "__array__") else []  # a Table of pyarrow
 
 
+def _with_nan(X):
+    """Objects in which pandas.NA, which is no number, is NaN."""
+    pandas = sys.modules.get("pandas")  # without which there is none
+    if pandas is None or not isinstance(X, np.ndarray | pandas.DataFrame) or object not in _dtypes(X):
+        return X
+    missing = pandas.isna(X)
+    return X.mask(missing, np.nan) if isinstance(X, pandas.DataFrame) else np.where(missing, np.nan, X)
+
+
 @contextlib.contextmanager
 def reading(X, name="X"):
     """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError.
@@ -89,7 +99,7 @@ def reading(X, name="X"):
         raise ValueError(f"{name}, a {type(X).__name__}, can't be read as a table of numbers: {error}") from error
 
 
-def validated(estimator, X, **how):
+def validated(estimator, X, *, may_miss=False, **how):
     """Check X as scikit-learn's `validate_data` does, and refuse what it would misread.
 
     Parameters
@@ -97,6 +107,9 @@ def validated(estimator, X, **how):
     estimator : estimator
 
     X : object
+
+    may_miss : bool, default=False
+        Whether cells may be missing, NaN, unless X is sparse.
 
     **how : dict
         As for `validate_data`.
@@ -109,7 +122,9 @@ def validated(estimator, X, **how):
     with reading(X), saying_how_to_flatten(estimator, X):
         X = as_numpy(X)
         refuse_false_numbers(X)
-        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", **how)
+        X = _with_nan(X)
+        finite = "allow-nan" if may_miss and not issparse(X) else True
+        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
 
 
 def shape_of(y):
@@ -150,11 +165,17 @@ class Rows:
 
     name : str, default="X"
         What errors call it.
+
+    may_miss : bool, default=False
+        Whether cells that are read may be missing: NaN.
+
+    fill : callable, default=None
+        What puts numbers in their place, (m, d) -> (m, d). None leaves them missing.
     """
 
-    def __init__(self, X, index=None, name="X"):
+    def __init__(self, X, index=None, name="X", *, may_miss=False, fill=None):
         self.X, self.name = X, name
-        self.index = index
+        self.index, self.may_miss, self.fill = index, may_miss, fill
         self.sparse = issparse(X)
         self.unchecked = stays_in_place(X)
         self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
@@ -171,6 +192,10 @@ class Rows:
         ValueError
             If a memory map or the like holds NaN or infinity there, or can't be read.
         """
+        found = self._as_they_are(rows)
+        return found if self.fill is None or not np.isnan(found).any() else self.fill(found)
+
+    def _as_they_are(self, rows):
         if self.index is not None:
             rows = self.index[rows]
         if self.sparse:
@@ -184,7 +209,8 @@ class Rows:
                 rows, place = np.unique(rows, return_inverse=True)
                 found = np.asanyarray(self.X[rows])[place]
             refuse_false_numbers(found, self.name)  # some give a masked array
-            return check_array(found, dtype=FLOATS, input_name=self.name)
+            finite = "allow-nan" if self.may_miss else True
+            return check_array(found, dtype=FLOATS, input_name=self.name, ensure_all_finite=finite)
 
     @property
     def at_once(self):
@@ -222,15 +248,19 @@ class ScaledRows(Rows):
     target : ndarray of shape (n_samples, n_targets), default=None
         What is learned of y, where clean rows are not.
 
+    missing : ndarray of bool of shape (n_samples, n_features), default=None
+        Cells of which X holds what is expected, for they are missing: nothing is learned of them. None if all are
+        there.
+
     Attributes
     ----------
     clean : ScaledRows
         These, or the rows themselves.
     """
 
-    def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None):
+    def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None, missing=None):
         super().__init__(X, index)
-        self.mean, self.scale, self.limit, self.target = mean, scale, limit, target
+        self.mean, self.scale, self.limit, self.target, self.missing = mean, scale, limit, target, missing
         self.clean = self if clean is None else ScaledRows(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
@@ -242,7 +272,12 @@ class ScaledRows(Rows):
     def take(self, index):
         """The rows of these indices."""
         clean = self.clean.X if self.are_pairs else None
-        return ScaledRows(self.X, self.mean, self.scale, index, clean, self.limit, self.target)
+        return ScaledRows(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
+
+    @property
+    def there(self):
+        """The same rows, with NaN where cells are missing."""
+        return self if self.missing is None else _WithHoles(self)
 
     @property
     def are_pairs(self):
@@ -260,8 +295,10 @@ class ScaledRows(Rows):
     def on_device(self, device):
         """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices.
 
-        With clean rows, or a target, it is a pair of these.
+        With clean rows, or a target, it is a pair of these. Where cells are missing, rows become those that are there.
         """
+        if self.missing is not None:
+            return Pair(self._alone_on(device), self.there._alone_on(device))
         if self.are_pairs:
             return Pair(self._alone_on(device), self.clean.on_device(device))
         if self.target is not None:
@@ -277,6 +314,19 @@ class ScaledRows(Rows):
             tensor[start : start + len(batch)].copy_(torch.from_numpy(batch).float())
             start += len(batch)
         return tensor
+
+
+class _WithHoles(ScaledRows):
+    """Scaled rows in which missing cells are NaN."""
+
+    def __init__(self, rows):
+        vars(self).update(vars(rows))
+        self.clean = self
+
+    def read(self, rows):
+        """Read rows, given as a slice or an array of int, in the order given."""
+        missing = self.missing if self.index is None else self.missing[self.index]
+        return np.where(missing[rows], np.nan, super().read(rows))
 
 
 @dataclass(frozen=True)

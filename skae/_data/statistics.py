@@ -28,13 +28,20 @@ class Moments:
     ----------
     noisy : Moments or None
         Of the noisy rows, where rows come in pairs and the moments are those of the clean ones.
+
+    n_rows : int
+        Rows seen.
+
+    factors : FactorModel or None
+        What is expected of cells that are missing, if some were.
     """
 
     noisy = None
+    factors = None
 
     def __init__(self):
         self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
-        self.low, self.high = np.inf, -np.inf
+        self.low, self.high, self.n_rows = np.inf, -np.inf, 0
 
     def update(self, rows, clean=None, within=None):
         """Count more rows.
@@ -63,13 +70,14 @@ class Moments:
             rows = clean
         elif self.noisy is not None:
             self.noisy.update(rows)
+        self.n_rows += len(rows)
         with np.errstate(over="ignore", invalid="ignore"):
             for batch in rows.batches():
                 if within is not None:
                     batch = np.clip(batch, *within)
                 update_scaler(self.scaler, batch)
-                self.low = np.minimum(self.low, batch.min(axis=0))
-                self.high = np.maximum(self.high, batch.max(axis=0))
+                self.low = np.fmin(self.low, np.fmin.reduce(batch, axis=0))  # without those that are missing
+                self.high = np.fmax(self.high, np.fmax.reduce(batch, axis=0))
             squares = self.n_rows * self.variance.sum()
             span = (self.high - self.low).max()
         if not np.isfinite(self.mean).all() or not np.isfinite(squares):
@@ -83,9 +91,9 @@ class Moments:
         return self
 
     @property
-    def n_rows(self):
-        """Rows seen."""
-        return int(getattr(self.scaler, "n_samples_seen_", 0))
+    def n_each(self):
+        """Cells of each feature that were there, (d,)."""
+        return np.zeros(len(self.low)) + self.scaler.n_samples_seen_
 
     @property
     def seen(self):

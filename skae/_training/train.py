@@ -96,7 +96,7 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         indices = [index for _, index in validation.folds for _ in kept]
         held_out = IndexedDataset(judged.on_device(net.device), indices, judged)
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
-        wanted = of_folds if fold_networks.get() is not None else {}
+        wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
         own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol)))
     own.append(("progress", progress))
     dataset = IndexedDataset(rows.on_device(net.device), [index for _, index in members.values()], rows, held_out)

@@ -78,6 +78,9 @@ class AutoencoderModule(nn.Module):
     bounds : torch.nn.Module or None
         What keeps reconstructions within the range of the data. None lets them be anywhere.
 
+    has_holes : bool
+        Whether cells that outputs are compared with may be missing, NaN: such a cell has no loss.
+
     See Also
     --------
     Encoder : Its first half alone.
@@ -109,6 +112,7 @@ class AutoencoderModule(nn.Module):
     penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     supports_batching: bool = True  # whether the hooks see to a dimension in front
+    has_holes: bool = False  # whether cells may be missing
 
     def __init__(
         self,
@@ -283,8 +287,14 @@ class AutoencoderModule(nn.Module):
         Returns
         -------
         losses : torch.Tensor of shape (n, d)
-            Where there is a link, those of the data themselves.
+            Where there is a link, those of the data themselves. Zero where a cell of `x` is missing.
         """
+        if self.has_holes:
+            missing = x.isnan()
+            return self._losses_of_all(output, x.masked_fill(missing, 0.0)).masked_fill(missing, 0.0)
+        return self._losses_of_all(output, x)
+
+    def _losses_of_all(self, output, x):
         if self.link is None:
             return self.loss(output, x)
         return self.loss(self.link(output), self.scaler.inverse(x))

@@ -50,7 +50,7 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
     extra = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
     of_base = set(dir(BaseEstimator))
     assert extra - of_base == {
-        *("reconstruct", "jacobian", "loadings", "feature_importances_", "set_callbacks"),
+        *("reconstruct", "impute", "jacobian", "loadings", "feature_importances_", "set_callbacks"),
         *("save", "load", "to_onnx", "onnx_shape_calculator", "onnx_converter"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
         *("validation_", "set_fit_request", "check_parameters", "encode_y"),

@@ -10,6 +10,16 @@ def windows(series, n_steps, every=1):
     return cut.swapaxes(1, 2).reshape(len(cut), -1)
 
 
+def waves(n, n_steps, rng):
+    """Waves of two sensors, of 12 steps to all, (n, 2 * n_steps): NaN where one has ended."""
+    steps = np.arange(n_steps)
+    angle = rng.uniform(0.1, 0.4, (n, 1)) * steps + rng.uniform(0, 2 * np.pi, (n, 1))
+    sensors = np.stack([np.sin(angle), np.cos(2 * angle)], axis=2) * rng.uniform(0.5, 2, (n, 1, 1))
+    sensors += rng.normal(scale=0.1, size=sensors.shape)
+    sensors[steps >= rng.integers(12, n_steps + 1, (n, 1))] = np.nan
+    return sensors.reshape(n, -1)
+
+
 def beats(length, rng):
     """Beats at intervals that vary, of a peak, a dip and a slow wave: one sensor."""
     steps, at, signal = np.arange(length), 10.0, np.zeros(length)

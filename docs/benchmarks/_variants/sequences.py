@@ -1,6 +1,8 @@
 """Windows of long series, standardized, with several sensors: R² of windows of another stretch, medians over seeds.
 
 The rival has the seconds of `LSTMAutoencoder`, and holds out the last fifth of the windows. `Autoencoder` is dense.
+
+Then waves of 12 to 40 steps, padded with NaN and with zeros: R² of the steps that are there, of other waves.
 """
 
 import functools
@@ -14,12 +16,39 @@ from sklearn.decomposition import PCA
 
 from skae import Autoencoder, LSTMAutoencoder
 
-from ._series import SERIES, train_and_test
+from ._series import SERIES, train_and_test, waves
 
 
 def main(seeds):
-    """Print the table."""
+    """Print the tables."""
     torch.set_num_threads(1)
+    compare_windows(seeds)
+    compare_padding(seeds)
+
+
+def compare_padding(seeds):
+    """Print what NaN and zeros come to for sequences of different lengths."""
+    n_steps, n_train = 40, 1200
+    print("  waves of 12 to 40 steps of 2 sensors, 4 components", flush=True)
+    for name, model in {
+        "PCA": Autoencoder(4, hidden_layer_sizes=()),
+        "Autoencoder": Autoencoder(4),
+        "LSTMAutoencoder": LSTMAutoencoder(4, sequence_shape=(n_steps, 2)),
+    }.items():
+        found = {"NaN": [], "zeros": []}
+        for seed in seeds:
+            X = waves(1500, n_steps, np.random.default_rng(seed))
+            mean, test = np.nanmean(X[:n_train], axis=0), X[n_train:]
+            for padding, rows in {"NaN": X, "zeros": np.nan_to_num(X)}.items():
+                fitted = model.set_params(random_state=seed).fit(rows[:n_train])
+                error = np.nansum(np.square(test - fitted.reconstruct(rows[n_train:])))
+                found[padding].append(1 - error / np.nansum(np.square(test - mean)))
+        medians = ", ".join(f"{padding} {np.median(scores):.3f}" for padding, scores in found.items())
+        print(f"    {name:16s} R² {medians}", flush=True)
+
+
+def compare_windows(seeds):
+    """Print what the variants and the rival make of windows of one length."""
     for name, (_, n_sensors, n_steps, _, k) in SERIES.items():
         found = {}
         for seed in seeds:

@@ -1,0 +1,170 @@
+"""Missing cells: what is to be expected of them, given the cells of a row that are there."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+MOST_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
+ROWS_PER_FACTOR = 5
+MOST_CELLS = 2**21  # of the rows that a model is fitted to: 2,675 rows of 784 features, in some seconds
+MOST_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
+MOST_ROUNDS = 100
+TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
+LEAST_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
+RIDGE = 5.0  # samples' worth of evidence that loadings are zero
+
+
+def missing_cells(rows):
+    """Which cells are missing, (n, d) of bool; None if all are there.
+
+    Parameters
+    ----------
+    rows : Rows of shape (n, d)
+        NaN where a cell is missing.
+    """
+    if rows.sparse or not rows.may_miss:
+        return None
+    missing = np.concatenate([np.isnan(batch) for batch in rows.batches()])
+    return missing if missing.any() else None
+
+
+def check_columns(missing):
+    """Refuse a column without any number.
+
+    Parameters
+    ----------
+    missing : ndarray of bool of shape (n, d)
+
+    Raises
+    ------
+    ValueError
+        If a column is missing altogether.
+    """
+    empty = np.flatnonzero(missing.all(axis=0))
+    if len(empty):
+        raise ValueError(
+            f"Column {empty[0]} of X is missing altogether: it is NaN in all {len(missing)} rows"
+            f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or put a number in "
+            "its place, such as SimpleImputer(keep_empty_features=True).fit_transform(X)."
+        )
+
+
+@dataclass(frozen=True)
+class FactorModel:
+    r"""Factor analysis of incomplete rows: :math:`x = \mu + W z + \epsilon`, with noise of each feature's own.
+
+    It is the same whatever the units of the features.
+
+    Attributes
+    ----------
+    mean, unit : ndarray of shape (d,)
+        Of each feature: its mean, and its standard deviation over the cells that are there.
+
+    loadings : ndarray of shape (d, q)
+        W, in these units.
+
+    noise : ndarray of shape (d,)
+        Variance of the noise, in these units.
+    """
+
+    mean: np.ndarray
+    unit: np.ndarray
+    loadings: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def of(cls, rows, seed):
+        """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many rows, to some of them.
+
+        Parameters
+        ----------
+        rows : Rows of shape (n, d)
+            NaN where a cell is missing. No column is missing altogether.
+
+        seed : int
+            Of the choice of rows, and of the directions that EM starts at.
+
+        Returns
+        -------
+        model : FactorModel
+        """
+        n, d = rows.shape
+        most = max(2, MOST_CELLS // d)
+        chosen = slice(None) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
+        some = rows.read(chosen).astype(np.float64)
+        there = ~np.isnan(some)
+        n_each = np.maximum(there.sum(axis=0), 1)
+        center = np.where(there, some, 0.0).sum(axis=0) / n_each
+        centred = np.where(there, some - center, 0.0)
+        unit = np.sqrt(np.square(centred).sum(axis=0) / n_each)
+        unit[unit == 0] = 1.0
+        q = min(MOST_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MOST_PRODUCTS // d))
+        mean, loadings, noise = _fitted(centred / unit, there.astype(np.float64), q, seed)
+        return cls(center + mean * unit, unit, loadings, noise)
+
+    def fill(self, rows):
+        """Put what is expected in the place of missing cells: E[x | the cells that are there].
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, d)
+            NaN where a cell is missing.
+
+        Returns
+        -------
+        filled : ndarray of shape (n, d)
+            Of the rows' own dtype, and the rows themselves where nothing is missing.
+        """
+        missing = np.isnan(rows)
+        which = missing.any(axis=1)
+        if not which.any():
+            return rows
+        there = ~missing[which]
+        standardized = np.where(there, (rows[which] - self.mean) / self.unit, 0.0)
+        factors, _ = _expected(standardized, there.astype(np.float64), self.loadings, self.noise)
+        filled = rows.copy()
+        filled[which] = np.where(there, rows[which], factors @ self.loadings.T * self.unit + self.mean)
+        return filled
+
+
+def _expected(x, there, loadings, noise):
+    """Mean, (n, q), and covariance, (n, q, q), of the factors of rows whose missing cells are zero."""
+    d, q = loadings.shape
+    weighed = loadings / noise[:, None]
+    precision = (there @ (weighed[:, :, None] * loadings[:, None]).reshape(d, q * q)).reshape(len(x), q, q) + np.eye(q)
+    covariance = np.linalg.inv(precision)
+    return (covariance @ (x @ weighed)[:, :, None])[:, :, 0], covariance
+
+
+def _fitted(x, there, q, seed):
+    """Mean, loadings and noise of standardized rows, in which missing cells are zero."""
+    n, d = x.shape
+    n_each = np.maximum(there.sum(axis=0), 1.0)
+    variance = np.square(x).sum(axis=0) / n_each
+    if q < 1:
+        return np.zeros(d), np.zeros((d, 0)), np.maximum(variance, 1.0)
+    _, deviations, axes = randomized_svd(x, q, random_state=seed)
+    along = np.square(deviations) / n
+    rest = max((np.square(x).sum() / n - along.sum()) / (d - q), LEAST_NOISE)
+    loadings = axes.T * np.sqrt(np.maximum(along - rest, LEAST_NOISE * rest))
+    mean, noise = np.zeros(d), np.full(d, rest)
+    least = np.where(variance > 0, LEAST_NOISE * variance, 1.0)  # a constant feature tells nothing
+    ridge = np.diag([RIDGE] * q + [0.0])
+    for _ in range(MOST_ROUNDS):
+        factors, covariance = _expected(x - mean * there, there, loadings, noise)
+        # regression of each feature on the factors and a constant, over the rows where it is there
+        known = np.column_stack([factors, np.ones(n)])  # (n, q + 1)
+        moments = known[:, :, None] * known[:, None]
+        moments[:, :q, :q] += covariance
+        sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
+        products = x.T @ known
+        weights = np.linalg.solve(sums + noise[:, None, None] * ridge, products[:, :, None])[:, :, 0]
+        loadings, mean = weights[:, :q], weights[:, q]
+        error = np.square(x).sum(axis=0) - 2 * (products * weights).sum(axis=1)
+        error += ((sums @ weights[:, :, None])[:, :, 0] * weights).sum(axis=1)
+        before, noise = noise.sum(), np.maximum(error / n_each, least)
+        if abs(noise.sum() - before) < TOLERANCE * before:
+            break
+    return mean, loadings, noise

@@ -1,0 +1,395 @@
+"""Missing cells: what is learned is learned of the cells that are there, and all others are filled."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+
+import skae
+from skae import Autoencoder, BaseAutoencoder, DenoisingAutoencoder, LatentSampler, StackedAutoencoder
+from skae.nn import AutoencoderModule
+from skae.nn.functional import LOSSES
+from tests.conftest import QUICKER, SMALL
+
+FEW = {"hidden_layer_sizes": 16, "max_iter": 8, "random_state": 0}
+
+
+def with_holes(X, share=0.3, seed=0):
+    """X with NaN in some cells, and which they are."""
+    missing = np.random.RandomState(seed).rand(*X.shape) < share
+    return np.where(missing, np.nan, X), missing
+
+
+def error(filled, X, missing):
+    """Root mean square error of missing cells."""
+    return np.sqrt(np.square(filled - X)[missing].mean())
+
+
+def factors(n=600, d=12, rank=3, noise=0.0, seed=0):
+    """Rows of a few factors, whose columns have units from 0.01 to 100, far from zero."""
+    rng = np.random.RandomState(seed)
+    X = rng.randn(n, rank) @ rng.randn(rank, d) + noise * rng.randn(n, d)
+    return X * np.geomspace(0.01, 100, d) + 50 * rng.randn(d)
+
+
+# Every kind ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_takes_missing_cells(small, digits, tmp_path):
+    X, missing = with_holes(digits)
+    fitted = small.fit(X)
+    assert get_tags(fitted).input_tags.allow_nan
+    codes, x_hat, full = fitted.transform(X), fitted.reconstruct(X), fitted.impute(X)
+    assert codes.shape == (len(X), fitted.n_components_)
+    assert np.isfinite(codes).all()
+    assert np.isfinite(x_hat).all()
+    np.testing.assert_array_equal(full[~missing], X[~missing])
+    share, expected = fitted._share_of_network, fitted._moments.factors.fill(X)
+    np.testing.assert_allclose(full, (1 - share) * expected + share * np.where(missing, x_hat, X))
+    assert 0 <= share <= 1
+    np.testing.assert_array_equal(fitted.impute(digits), digits)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.transform(X), codes)
+    fitted.save(tmp_path / "kept.skops")
+    np.testing.assert_array_equal(type(fitted).load(tmp_path / "kept.skops").impute(X), full)
+    np.testing.assert_array_equal(clone(small).fit(X).transform(X), codes)
+    np.testing.assert_array_equal(fitted.set_params(warm_start=True).fit(X).mean_, np.nanmean(X, axis=0))
+
+
+def test_scores_are_over_the_cells_that_are_there(small, digits):
+    X, missing = with_holes(digits)
+    fitted = small.fit(X)
+    squares = np.where(missing, 0, np.square(np.nan_to_num(X) - fitted.reconstruct(X)))
+    np.testing.assert_allclose(fitted.score_samples(X), -squares.sum(axis=1))
+    total = np.nansum(np.square(X - np.nanmean(X, axis=0)))
+    assert fitted.score(X) == pytest.approx(1 - squares.sum() / total)
+
+
+def test_a_fit_without_holes_takes_rows_with_some(small, fits, digits):
+    X, missing = with_holes(digits)
+    fitted = fits(small)
+    full = fitted.impute(X)
+    assert np.isfinite(full).all()
+    assert np.isfinite(fitted.transform(X)).all()
+    mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
+    if fitted.score(digits) > 0.3:  # it has learned something
+        assert error(full, digits, missing) < 0.9 * error(mean, digits, missing)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SMALL[:5] if not isinstance(kind, StackedAutoencoder)], ids=repr)
+def test_other_methods_take_them(kind, digits):
+    X, _ = with_holes(digits)
+    fitted = clone(kind).fit(X)
+    found = [fitted.jacobian(X[:5]), fitted.loadings(X[:5]), fitted.feature_importances_, fitted.explained_variance_]
+    found += [fitted.contraction(X)] if hasattr(fitted, "contraction") else []
+    if hasattr(fitted, "posterior"):
+        found += [*fitted.posterior(X), fitted.log_likelihood(X, random_state=0), fitted.vary(X[:3], random_state=0)]
+        found += [fitted.interpolate(X[0], X[1], 3)]
+    for values in found:
+        assert np.isfinite(values).all()
+
+
+# What is learned -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", ["global", "standard", None])
+def test_statistics_are_of_the_cells_that_are_there(scale):
+    X, _ = with_holes(factors(noise=0.1))
+    fitted = Autoencoder(2, hidden_layer_sizes=(), scale=scale).fit(X)
+    np.testing.assert_allclose(fitted.mean_, np.nanmean(X, axis=0))
+    deviation = np.nanstd(X, axis=0)
+    expected = {"global": np.full(12, np.sqrt(np.square(deviation).mean())), "standard": deviation, None: np.ones(12)}
+    np.testing.assert_allclose(fitted.net_.module_.scaler.scale.numpy(), expected[scale], rtol=1e-6)
+    assert fitted.n_samples_ == len(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*collapsed:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder, skae.VariationalAutoencoder])
+def test_a_missing_cell_has_no_loss_and_no_gradient(kind, loss):
+    if loss not in kind._parameter_constraints["loss"][0].options:
+        pytest.skip("it has no such loss")
+    X, missing = with_holes(np.random.RandomState(0).rand(60, 6))
+    module = clone(kind(2, loss=loss, **FEW)).fit(X).net_.module_
+    x = module.scaler(torch.tensor(np.nan_to_num(X), dtype=torch.float32))
+    wanted = torch.where(torch.tensor(missing), torch.nan, x)
+    output = module.decoder(module.code(module.encoder(x))).detach().requires_grad_()
+    losses = module.reconstruction(output, wanted, x)
+    losses.sum().backward()
+    assert losses.isfinite().all()
+    assert (output.grad[missing] == 0).all()
+    assert (output.grad[~missing] != 0).any()
+    other = output.detach() + torch.tensor(missing) * 3.0
+    torch.testing.assert_close(module.reconstruction(other, wanted, x), losses.detach())
+
+
+def test_exact_factors_are_found_whatever_the_units():
+    X = factors()
+    holes, missing = with_holes(X)
+    per_unit = 1 / X.std(axis=0)
+    for scale in ("standard", "global"):
+        fitted = Autoencoder(3, hidden_layer_sizes=(), scale=scale, random_state=0).fit(holes)
+        off = (fitted.impute(holes) - X) * per_unit
+        # with one unit for all, columns that hardly vary are not what a code of three numbers is for
+        large = slice(None) if scale == "standard" else slice(8, None)
+        assert np.sqrt(np.square(off[:, large])[missing[:, large]].mean()) < 0.1, scale
+    pca = PCA(3).fit(X)
+    angles = np.linalg.svd(pca.components_ @ fitted.components_.T)[1]
+    assert angles.min() > 0.99
+
+
+@pytest.mark.parametrize("power", [-40, 0, 40])
+def test_units_do_not_matter(power):
+    X, missing = with_holes(factors(noise=0.3))
+    unit = 2.0**power
+    here, there = (Autoencoder(3, scale="standard", **FEW).fit(table).impute(table) for table in (X, X * unit))
+    np.testing.assert_allclose(there[missing], here[missing] * unit, rtol=1e-4)
+
+
+def test_it_is_better_than_the_mean_and_than_holes_filled_with_it(digits):
+    X, missing = with_holes(digits)
+    fitted = Autoencoder(8, random_state=0).fit(X)
+    of_means = SimpleImputer().fit_transform(X)
+    pca = PCA(8).fit(of_means)
+    filled = pca.inverse_transform(pca.transform(of_means))
+    ours = error(fitted.impute(X), digits, missing)
+    assert ours < 0.85 * error(filled, digits, missing)
+    assert ours < 0.8 * error(of_means, digits, missing)
+
+
+def test_the_network_has_a_say_where_it_helps(digits):
+    """Of images the network knows more than factor analysis, of its own linear model nothing."""
+    X, missing = with_holes(digits)
+    fitted = Autoencoder(8, random_state=0).fit(X)
+    expected, full, x_hat = fitted._moments.factors.fill(X), fitted.impute(X), fitted.reconstruct(X)
+    assert fitted._share_of_network > 0.1
+    assert error(full, digits, missing) < error(expected, digits, missing)
+    holes, missing = with_holes(factors(noise=0.3))
+    blank = Autoencoder(1, scale="standard", **FEW).fit(holes)
+    assert blank._share_of_network < 0.3
+    assert error(blank.impute(holes), factors(noise=0.3), missing) < error(
+        blank.reconstruct(holes), factors(noise=0.3), missing
+    )
+    assert np.isfinite(x_hat).all()
+
+
+def test_it_is_never_worse_than_the_start(digits):
+    X, _ = with_holes(digits)
+    for seed in range(3):
+        linear = Autoencoder(4, hidden_layer_sizes=(), random_state=seed).fit(X)
+        assert Autoencoder(4, **FEW | {"random_state": seed}).fit(X).score(X) > linear.score(X) - 0.005
+
+
+def test_the_likelihood_is_that_of_the_cells_that_are_there():
+    X, missing = with_holes(factors(n=200, d=6, rank=2, noise=0.5))
+    fitted = skae.VariationalAutoencoder(2, hidden_layer_sizes=(), beta=1, scale="standard", random_state=0).fit(X)
+    found = fitted.log_likelihood(X[:20], n_draws=2000, random_state=0)
+    decoder, unit = fitted.net_.module_.decoder.linear, fitted.net_.module_.scaler.scale.double().numpy()
+    loadings = decoder.weight.detach().double().numpy() * unit[:, None]
+    mean = decoder.bias.detach().double().numpy() * unit + fitted.mean_
+    covariance = loadings @ loadings.T + np.diag(np.square(unit)) * fitted.noise_variance_
+    for row, cells, value in zip(X[:20], ~missing[:20], found, strict=True):
+        exact = multivariate_normal(mean[cells], covariance[np.ix_(cells, cells)]).logpdf(row[cells])
+        assert value == pytest.approx(exact, abs=0.3)
+
+
+# Odd tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_column_that_is_missing_altogether_is_refused(iris):
+    X = iris.copy()
+    X[:, [1, 3]] = np.nan
+    with pytest.raises(ValueError, match=r"Column 1 of X is missing altogether: it is NaN in all 150 rows, and"):
+        Autoencoder(2).fit(X)
+
+
+def test_a_row_without_a_cell_is_the_mean(iris):
+    X = iris.copy()
+    X[7] = np.nan
+    fitted = Autoencoder(2, **FEW).fit(X)
+    mean = fitted._moments.factors.mean[None]
+    np.testing.assert_allclose(fitted.transform(X[7:8]), fitted.transform(mean), atol=1e-5)
+    assert fitted.score_samples(X)[7] == 0
+    blank = np.full((2, 4), np.nan)
+    share = fitted._share_of_network
+    expected = (1 - share) * mean + share * fitted.reconstruct(mean)
+    np.testing.assert_allclose(fitted.impute(blank), np.vstack([expected, expected]), atol=1e-5)
+    assert np.isfinite(Autoencoder(2, **FEW).fit(iris).impute(blank)).all()
+
+
+def test_cells_that_were_never_missing_may_be_later(iris):
+    X = iris.copy()
+    X[::3, 0] = np.nan
+    fitted = Autoencoder(2, **FEW).fit(X)
+    later = iris.copy()
+    later[::2, 2] = np.nan
+    assert error(fitted.impute(later), iris, np.isnan(later)) < 0.5 * iris[:, 2].std()
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 21])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_small_tables(n, d):
+    X = np.random.RandomState(0).randn(n, d)
+    X[0, 0] = np.nan
+    fitted = Autoencoder(1, **FEW).fit(X)
+    assert np.isfinite(fitted.impute(X)).all()
+    assert np.isfinite(fitted.transform(X)).all()
+
+
+def test_constant_columns_and_blocks():
+    X = factors(n=5000, d=6, noise=0.1)
+    X[:, 2] = 7.0
+    X[:4200, 4] = np.nan  # so that whole batches of rows lack a column
+    X[:100, 2] = np.nan
+    fitted = Autoencoder(2, **FEW | {"max_iter": 1}).fit(X)
+    np.testing.assert_allclose(fitted.impute(X)[:100, 2], 7.0, rtol=1e-6)
+    np.testing.assert_allclose(fitted.mean_, np.nanmean(X, axis=0))
+    assert np.isfinite(fitted.impute(X)).all()
+
+
+@pytest.mark.parametrize("ordering", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_precision_and_layout(dtype, ordering, digits):
+    X, missing = with_holes(digits)
+    X = np.asarray(X, dtype=dtype, order=ordering)
+    fitted = Autoencoder(4, **FEW).fit(X)
+    full = fitted.impute(X)
+    assert full.dtype == dtype
+    np.testing.assert_array_equal(full[~missing], X[~missing])
+
+
+def test_whatever_holds_the_rows(digits, tmp_path):
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    X, missing = with_holes(digits[:, 20:30])
+    expected = Autoencoder(4, **FEW).fit(X).transform(X)
+    np.save(tmp_path / "X.npy", X)
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(10)])
+    tables = {
+        "memory map": np.load(tmp_path / "X.npy", mmap_mode="r"),
+        "list": X.tolist(),
+        "frame": frame,
+        "nullable": frame.convert_dtypes(),
+        "pandas.NA": frame.astype(object).mask(missing, pd.NA),
+        "None": frame.astype(object).mask(missing, None),
+        "array of pandas.NA": frame.astype(object).mask(missing, pd.NA).to_numpy(),
+        "polars": pl.DataFrame({name: [None if np.isnan(x) else x for x in frame[name]] for name in frame}),
+    }
+    for name, table in tables.items():
+        fitted = Autoencoder(4, **FEW).fit(table)
+        np.testing.assert_array_equal(fitted.transform(table), expected, err_msg=name)
+
+
+# What is around a fit ------------------------------------------------------------------------------------------------
+
+
+def test_pairs(digits):
+    noisy, _ = with_holes(digits)
+    denoiser = DenoisingAutoencoder(16, max_iter=5, random_state=0).fit(noisy[:180], digits[:180])
+    assert denoiser.score(noisy[180:], digits[180:]) > 0.4
+    assert np.isfinite(denoiser.impute(noisy)).all()
+
+
+@pytest.mark.parametrize("where", ["both", "X", "X_val"])
+def test_rows_that_judge(where, digits):
+    X, X_val = digits[:180], digits[180:]
+    X = with_holes(X)[0] if where != "X_val" else X
+    X_val = with_holes(X_val)[0] if where != "X" else X_val
+    fitted = Autoencoder(4, **FEW).fit(X, X_val=X_val)
+    assert fitted.validation_["strategy"] == "X_val"
+    assert np.isfinite(fitted.validation_loss_curve_).all()
+
+
+def test_pipelines_and_searches(digits):
+    X, _ = with_holes(digits)
+    pipe = make_pipeline(StandardScaler(), Autoencoder(**FEW))
+    search = GridSearchCV(pipe, {"autoencoder__n_components": [1, 4]}, cv=3).fit(X)
+    assert search.best_params_ == {"autoencoder__n_components": 4}
+
+
+def test_a_share_of_the_variance(digits):
+    X, _ = with_holes(digits)
+    fitted = Autoencoder(0.5, **FEW).fit(X)
+    assert 1 < fitted.n_components_ < 20
+    assert fitted.score(X) > 0.45
+
+
+def test_sampler(digits):
+    X, _ = with_holes(digits)
+    sampler = LatentSampler(Autoencoder(4, **FEW), random_state=0)
+    assert get_tags(sampler).input_tags.allow_nan
+    assert np.isfinite(sampler.fit(X).sample(5)[0]).all()
+    assert np.isfinite(sampler.score_samples(X)).all()
+
+
+def test_a_stack_learns_nothing_of_missing_cells(digits):
+    X, _ = with_holes(digits)
+    fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
+    assert fitted.layers_[0]._blueprint.has_holes
+
+
+# What takes none -----------------------------------------------------------------------------------------------------
+
+
+def test_chunks_are_refused(digits):
+    X, _ = with_holes(digits)
+    with pytest.raises(ValueError, match="X has missing cells"):
+        Autoencoder(4, **FEW).partial_fit(X)
+    fitted = Autoencoder(4, **FEW).fit(X)
+    codes = fitted.transform(X)
+    with pytest.raises(ValueError, match=r"X has missing cells \(NaN\), which partial_fit does not take"):
+        fitted.partial_fit(X)
+    np.testing.assert_array_equal(fitted.transform(X), codes)
+    assert np.isfinite(fitted.partial_fit(digits).impute(X)).all()  # goes on from there
+
+
+def test_sparse_rows_are_refused(digits):
+    X = csr_array(digits)
+    X.data[5] = np.nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        Autoencoder(4).fit(X)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_infinity_is_no_missing_cell(value, digits):
+    X, _ = with_holes(digits)
+    fitted = Autoencoder(4, **FEW).fit(X)
+    X[3, 3] = value
+    for method in (Autoencoder(4).fit, fitted.transform, fitted.impute, fitted.score):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
+            method(X)
+
+
+class OwnLoss(AutoencoderModule):
+    def reconstruction(self, output, x, corrupted):  # noqa: ARG002
+        return (output - x).abs().sum(dim=-1)
+
+
+class Own(BaseAutoencoder):
+    module_class = OwnLoss
+
+
+class OwnTarget(AutoencoderModule):
+    def supervision(self, code, target):
+        return {"of_y": (code[..., 0] - target[..., 0]).square()}
+
+
+class Supervised(BaseAutoencoder):
+    module_class = OwnTarget
+
+
+@pytest.mark.parametrize("kind", [Own, Supervised])
+def test_formulas_that_know_nothing_of_them_are_refused(kind, digits):
+    X, _ = with_holes(digits)
+    assert not get_tags(kind(2)).input_tags.allow_nan
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        kind(2).fit(X, X[:, 0])
