@@ -69,10 +69,10 @@ class AutoencoderCore(
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
-        missing = [missing_cells(rows) for rows in given]
-        if missing[0] is not None:
-            check_columns(missing[0])
         moments = Moments().update(given[0], None if clean is None else Rows(clean, name="y"))
+        check_columns(moments.seen.n_each, moments.n_rows)
+        may_miss = [moments.seen.is_incomplete, True]
+        missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if any(cells is not None for cells in missing):
             moments.factors = of_first(FactorModel.of(given[0], seed))
             given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]

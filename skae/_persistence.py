@@ -205,6 +205,9 @@ class PersistenceMixin:
         widths = self.n_features_in_, self.n_components_
         if widths != (blueprint.sizes[0], blueprint.n_components) or any(values.shape != shape for values in constants):
             raise ValueError("its features or components are not those of its network")
+        factors = self._moments.factors
+        if factors is not None and not factors.fits(*shape):
+            raise ValueError("its factors are not those of its features")
         says = self.get_params(deep=False) if blueprint.architecture is None else vars(blueprint.architecture)
         parts = [blueprint.sizes, *says.values()]
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):

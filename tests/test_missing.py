@@ -1,6 +1,7 @@
 """Missing cells: what is learned is learned of the cells that are there, and all others are filled."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -335,6 +336,16 @@ def test_a_stack_learns_nothing_of_missing_cells(digits):
     X, _ = with_holes(digits)
     fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
     assert fitted.layers_[0]._blueprint.has_holes
+
+
+@pytest.mark.parametrize("name", ["mean", "unit", "noise", "loadings", "too many loadings"])
+def test_a_file_whose_factors_do_not_fit_is_refused(name, digits, tmp_path):
+    fitted = Autoencoder(4, **FEW).fit(with_holes(digits)[0])
+    wrong = {"loadings": np.ones((3, 5)), "too many loadings": np.ones((64, 10_000))}.get(name, np.ones(5))
+    fitted._moments.factors = replace(fitted._moments.factors, **{name.split()[-1]: wrong})
+    fitted.save(tmp_path / "kept.skops")
+    with pytest.raises(ValueError, match="its factors are not those of its features"):
+        Autoencoder.load(tmp_path / "kept.skops")
 
 
 # What takes none -----------------------------------------------------------------------------------------------------

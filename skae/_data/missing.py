@@ -24,28 +24,30 @@ def missing_cells(rows):
     rows : Rows of shape (n, d)
         NaN where a cell is missing.
     """
-    if rows.sparse or not rows.may_miss:
+    if rows.sparse or not rows.may_miss or not any(np.isnan(batch).any() for batch in rows.batches()):
         return None
-    missing = np.concatenate([np.isnan(batch) for batch in rows.batches()])
-    return missing if missing.any() else None
+    return np.concatenate([np.isnan(batch) for batch in rows.batches()])
 
 
-def check_columns(missing):
+def check_columns(n_each, n_rows):
     """Refuse a column without any number.
 
     Parameters
     ----------
-    missing : ndarray of bool of shape (n, d)
+    n_each : ndarray of shape (d,)
+        Cells of each column that are there.
+
+    n_rows : int
 
     Raises
     ------
     ValueError
         If a column is missing altogether.
     """
-    empty = np.flatnonzero(missing.all(axis=0))
+    empty = np.flatnonzero(n_each == 0)
     if len(empty):
         raise ValueError(
-            f"Column {empty[0]} of X is missing altogether: it is NaN in all {len(missing)} rows"
+            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} rows"
             f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or put a number in "
             "its place, such as SimpleImputer(keep_empty_features=True).fit_transform(X)."
         )
@@ -103,6 +105,12 @@ class FactorModel:
         q = min(MOST_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MOST_PRODUCTS // d))
         mean, loadings, noise = _fitted(centred / unit, there.astype(np.float64), q, seed)
         return cls(center + mean * unit, unit, loadings, noise)
+
+    def fits(self, n_features):
+        """Whether its parts are of so many features."""
+        d, q = self.loadings.shape if self.loadings.ndim == 2 else (-1, 0)
+        shapes = {d, *(len(values) if values.ndim == 1 else -1 for values in (self.mean, self.unit, self.noise))}
+        return shapes == {n_features} and q <= MOST_FACTORS
 
     def fill(self, rows):
         """Put what is expected in the place of missing cells: E[x | the cells that are there].

@@ -96,6 +96,11 @@ class Moments:
         return np.zeros(len(self.low)) + self.scaler.n_samples_seen_
 
     @property
+    def is_incomplete(self):
+        """Whether cells were missing."""
+        return bool((self.n_each < self.n_rows).any())
+
+    @property
     def seen(self):
         """Moments of what encoders are given: of noisy rows, where rows come in pairs."""
         return self if self.noisy is None else self.noisy
