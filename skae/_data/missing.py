@@ -8,7 +8,7 @@ from sklearn.utils.extmath import randomized_svd
 
 MOST_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
 ROWS_PER_FACTOR = 5
-MOST_CELLS = 2**21  # of the rows that a model is fitted to: 2,675 rows of 784 features, in some seconds
+MOST_ROWS, MOST_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 rows of 784 features
 MOST_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
 MOST_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
@@ -93,7 +93,7 @@ class FactorModel:
         model : FactorModel
         """
         n, d = rows.shape
-        most = max(2, MOST_CELLS // d)
+        most = max(2, min(MOST_ROWS, MOST_CELLS // d))
         chosen = slice(None) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
         some = rows.read(chosen).astype(np.float64)
         there = ~np.isnan(some)
