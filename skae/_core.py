@@ -74,7 +74,7 @@ class AutoencoderCore(
         may_miss = [moments.seen.is_incomplete, True]
         missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if any(cells is not None for cells in missing):
-            moments.factors = of_first(FactorModel.of(given[0], seed))
+            moments.factors = of_first(FactorModel.of(given[0], moments.seen, seed))
             given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]
             missing = [
                 np.zeros(rows.shape, dtype=bool) if cells is None else cells

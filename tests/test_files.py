@@ -169,8 +169,9 @@ def test_what_is_trusted_is_what_state_needs(iris, path, tmp_path):
     stacks[-1].set_params(b=BernoulliRBM(2))
     stacks.append(StackedAutoencoder([("a", stacks[0])], max_iter=1))
     resumes = Autoencoder(2, max_iter=1, callbacks=[Checkpoint(tmp_path / "checkpoint")])
-    for kind in (*SMALL, *stacks, resumes):
-        fitted = clone(kind).fit(iris)
+    holes = np.where(np.arange(iris.size).reshape(iris.shape) % 7, iris, np.nan)
+    for kind, X in [*((kind, iris) for kind in (*SMALL, *stacks, resumes)), (resumes, holes)]:
+        fitted = clone(kind).fit(X)
         fitted.save(path)
         np.testing.assert_array_equal(type(kind).load(path).transform(iris), fitted.transform(iris))
         with zipfile.ZipFile(path) as archive:

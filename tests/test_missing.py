@@ -258,6 +258,25 @@ def test_constant_columns_and_blocks():
     assert np.isfinite(fitted.impute(X)).all()
 
 
+def test_a_cell_that_is_far_out_does_not_throw_the_others():
+    X = factors(noise=0.1)
+    row = with_holes(X[:1], seed=3)[0]
+    assert np.isnan(row).sum() > 2
+    fitted = Autoencoder(3, scale="standard", **FEW).fit(with_holes(X)[0])
+    row[0, np.flatnonzero(~np.isnan(row[0]))[0]] += 1e6
+    off = (fitted._moments.factors.fill(row) - X.mean(axis=0)) / X.std(axis=0)
+    assert np.abs(off[np.isnan(row)]).max() < 30
+
+
+def test_a_column_that_is_rarely_there():
+    rng = np.random.RandomState(0)
+    X = rng.randn(20_000, 4)
+    X[:, 3] = 1000 + rng.randn(20_000)
+    X[rng.permutation(20_000)[3:], 3] = np.nan  # hardly any row that factors are fitted to has it
+    full = Autoencoder(2, scale="standard", **FEW | {"max_iter": 1}).fit(X).impute(X)
+    assert (np.abs(full[:, 3] - 1000) < 10).all()
+
+
 @pytest.mark.parametrize("ordering", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_and_layout(dtype, ordering, digits):

@@ -13,6 +13,7 @@ MOST_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
 MOST_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
 LEAST_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
+FARTHEST = 20.0  # standard deviations: what is farther out counts as if it were there
 RIDGE = 5.0  # samples' worth of evidence that loadings are zero
 
 
@@ -77,13 +78,16 @@ class FactorModel:
     noise: np.ndarray
 
     @classmethod
-    def of(cls, rows, seed):
+    def of(cls, rows, moments, seed):
         """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many rows, to some of them.
 
         Parameters
         ----------
         rows : Rows of shape (n, d)
             NaN where a cell is missing. No column is missing altogether.
+
+        moments : Moments
+            Of the cells that are there.
 
         seed : int
             Of the choice of rows, and of the directions that EM starts at.
@@ -96,15 +100,11 @@ class FactorModel:
         most = max(2, min(MOST_ROWS, MOST_CELLS // d))
         chosen = slice(None) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
         some = rows.read(chosen).astype(np.float64)
-        there = ~np.isnan(some)
-        n_each = np.maximum(there.sum(axis=0), 1)
-        center = np.where(there, some, 0.0).sum(axis=0) / n_each
-        centred = np.where(there, some - center, 0.0)
-        unit = np.sqrt(np.square(centred).sum(axis=0) / n_each)
-        unit[unit == 0] = 1.0
+        unit = np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0))
+        x, there = _standardized(some, moments.mean, unit)
         q = min(MOST_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MOST_PRODUCTS // d))
-        mean, loadings, noise = _fitted(centred / unit, there.astype(np.float64), q, seed)
-        return cls(center + mean * unit, unit, loadings, noise)
+        mean, loadings, noise = _fitted(x, there, q, seed)
+        return cls(moments.mean + mean * unit, unit, loadings, noise)
 
     def fits(self, n_features):
         """Whether its parts are of so many features."""
@@ -125,16 +125,21 @@ class FactorModel:
         filled : ndarray of shape (n, d)
             Of the rows' own dtype, and the rows themselves where nothing is missing.
         """
-        missing = np.isnan(rows)
-        which = missing.any(axis=1)
+        which = np.isnan(rows).any(axis=1)
         if not which.any():
             return rows
-        there = ~missing[which]
-        standardized = np.where(there, (rows[which] - self.mean) / self.unit, 0.0)
-        factors, _ = _expected(standardized, there.astype(np.float64), self.loadings, self.noise)
+        x, there = _standardized(rows[which], self.mean, self.unit)
+        factors, _ = _expected(x, there, self.loadings, self.noise)
         filled = rows.copy()
         filled[which] = np.where(there, rows[which], factors @ self.loadings.T * self.unit + self.mean)
         return filled
+
+
+def _standardized(rows, mean, unit):
+    """Rows in which missing cells are zero, and none is far out, and 1.0 where cells are there: both (n, d)."""
+    there = ~np.isnan(rows)
+    x = np.where(there, (rows - mean) / unit, 0.0)
+    return x.clip(-FARTHEST, FARTHEST), there.astype(np.float64)
 
 
 def _expected(x, there, loadings, noise):
@@ -159,7 +164,7 @@ def _fitted(x, there, q, seed):
     loadings = axes.T * np.sqrt(np.maximum(along - rest, LEAST_NOISE * rest))
     mean, noise = np.zeros(d), np.full(d, rest)
     least = np.where(variance > 0, LEAST_NOISE * variance, 1.0)  # a constant feature tells nothing
-    ridge = np.diag([RIDGE] * q + [0.0])
+    ridge = np.diag([RIDGE] * q + [1e-9])  # a column may be missing in all of these rows
     for _ in range(MOST_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the rows where it is there
