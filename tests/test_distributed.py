@@ -194,7 +194,9 @@ def fit_all(rank, folder, found):
 
     found["other rows"] = refusal(lambda: clone(plain).fit(X + 1e-9 * rank))
     found["fewer rows"] = refusal(lambda: clone(plain).fit(X[rank:]))
-    found["bad rows"] = refusal(lambda: clone(plain).fit(np.where(rank, np.nan, X)))
+    found["bad rows"] = refusal(lambda: clone(plain).fit(np.where(rank, np.inf, X)))
+    holes = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
+    found["filled"] = clone(plain).fit(holes).impute(holes)
     found["other parameters"] = refusal(lambda: clone(plain).set_params(learning_rate=0.01 * (1 + rank)).fit(X))
     found["other seeds"] = refusal(lambda: clone(plain).set_params(random_state=rank).fit(X))
     found["other chunks"] = refusal(lambda: clone(plain).partial_fit(X[rank:]))
@@ -301,8 +303,13 @@ def test_processes_that_were_given_different_things_refuse(both, name, what):
 
 
 def test_what_fails_in_one_process_fails_in_all(both):
-    assert "Process 1 of the group failed, and all with it: ValueError: Input X contains NaN" in both[0]["bad rows"]
-    assert both[1]["bad rows"].startswith("Input X contains NaN")
+    assert "Process 1 of the group failed, and all with it: ValueError: Input X contains infinity" in both[0]["bad rows"]
+    assert both[1]["bad rows"].startswith("Input X contains infinity")
+
+
+def test_missing_cells_are_filled_alike(both):
+    np.testing.assert_array_equal(both[0]["filled"], both[1]["filled"])
+    assert np.isfinite(both[0]["filled"]).all()
 
 
 def test_one_process_keeps_the_checkpoint(both):
