@@ -1,6 +1,7 @@
 """What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +13,33 @@ from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn._bounds import Bounds
+from skae.nn._projection import Projection
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Axes in which networks are trained.
+
+    Attributes
+    ----------
+    axes : ndarray of shape (r, d)
+        Orthonormal, in float32.
+
+    limit : ndarray of shape (d,) or None
+        As of `Projection`.
+
+    left_out : (float, float)
+        As of `Projection`.
+    """
+
+    axes: np.ndarray
+    limit: np.ndarray | None
+    left_out: tuple[float, float]
+
+    def layer(self, scaler, dtype):
+        """The layer that takes the place of a scaler."""
+        return Projection(scaler, self.axes, self.limit, self.left_out, dtype)
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,9 @@ class Blueprint:
 
     has_holes : bool
         Whether cells of the training data are missing.
+
+    basis : Basis or None
+        Axes of the scaled rows in which the networks are trained; `sizes` begins with their number, then.
     """
 
     sizes: tuple[int, ...]
@@ -73,6 +103,7 @@ class Blueprint:
     asks_more: bool = False
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     has_holes: bool = False
+    basis: Basis | None = None
 
     @property
     def n_components(self):
@@ -127,11 +158,12 @@ class Blueprint:
             encoder, decoder = self._networks(module_class.n_statistics)
             if self.code_activation != "identity":
                 encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
+            scaler = Scaler(self.mean, self.scale, dtype)
             module = module_class(
                 encoder,
                 decoder,
                 LOSSES[self.loss],
-                Scaler(self.mean, self.scale, dtype),
+                scaler if self.basis is None else self.basis.layer(scaler, dtype),
                 axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
                 link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
                 ordered=self.ordered,
@@ -164,8 +196,13 @@ class Blueprint:
             into, back, width = self.architecture.checked_build(n_features, self.activation)
         sizes = (width, *self.sizes[1:])
         width_out = n_statistics * n_components
-        encoder = self._encoder(into, (*sizes[:-1], width_out))
-        encoder = self._beside_linear(encoder, n_features, width_out, self.spread)
+        encoder, spread = self._encoder(into, (*sizes[:-1], width_out)), self.spread
+        if self.basis is not None:
+            spread = None
+            with torch.no_grad():  # weights are drawn as large as those of all features would be
+                for weight in encoder[0].parameters():
+                    weight.mul_(math.sqrt(n_features / len(self.mean)))
+        encoder = self._beside_linear(encoder, n_features, width_out, spread)
         decoder = self._beside_linear(self._decoder(back, sizes), n_components, n_features, np.ones(n_components))
         return encoder, decoder
 
@@ -184,7 +221,7 @@ class Blueprint:
     def _beside_linear(self, network, width_in, width_out, spread):
         if not self.linear:
             return network
-        limit = torch.tensor(LIMIT * spread, dtype=torch.float32)
+        limit = None if spread is None else torch.tensor(LIMIT * spread, dtype=torch.float32)
         return LinearPlus(Linear(width_in, width_out), network, limit)
 
 

@@ -12,6 +12,7 @@ MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are 
 LEAST_DECODED_ROWS = 1000
 MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
+MOST_DERIVATIVES, LEAST_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer rows of wide data
 DIFFERENTIATED_BYTES = 2**21  # at once, at least: what a backward pass keeps is some ten times as much
 DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
@@ -132,7 +133,8 @@ def importances(module, rows, variance, k):
     at_once, most = rows_at_once(module, like.device), MOST_DIFFERENTIATED
     if at_once is not None:
         most = min(most, DIFFERENTIATED_PARTS * at_once)
-    index = np.linspace(0, len(rows) - 1, min(len(rows), int(np.clip(most // k, *DIFFERENTIATED_ROWS))))
+    n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MOST_DERIVATIVES // (k * len(variance)))
+    index = np.linspace(0, len(rows) - 1, min(len(rows), max(LEAST_DIFFERENTIATED_ROWS, int(n_rows))))
     index, squares = index.astype(int), np.zeros(len(variance))
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
     own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part

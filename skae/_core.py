@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
+from skae._basis import Space
 from skae._blueprint import read_weights, without_bounds
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
@@ -227,16 +228,20 @@ class AutoencoderCore(
         validation = Validation()
         if rows.scale.any() and not solved:
             validation = of_first(self._validation(rows, y, rows_val, groups, seed, warm))
+        space = Space(blueprint, rows, validation.rows)
+        if weights is None and (validation.folds or not starts) and not solved:
+            space = self._space(rows, blueprint, validation.rows)
         if validation.folds:
-            n_folds, settings["max_iter"] = self._affordable(rows, blueprint, settings["max_iter"])
+            n_folds, settings["max_iter"] = self._affordable(space.rows, space.blueprint, settings["max_iter"])
             validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 
         common = rows, moments, blueprint, settings
-        work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
+        n_epochs = settings["max_iter"]
+        work = self._work_of_step(space.blueprint, min(settings["batch_size"], len(rows)))
 
         def attributes_now(module):
-            return self._trained(*common, TrainingResult(module=module), validation)
+            return self._trained(*common, TrainingResult(module=space.whole(module)), validation)
 
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
             progress.say(validation)
@@ -245,10 +250,12 @@ class AutoencoderCore(
                 start = self._common_start(rows, blueprint, seed)
                 attributes = self._at_start(*common, start, read_weights(blueprint.build(self.module_class)))
             else:
-                members = self._new_members(rows, blueprint, settings, weights, validation)
-                result = train(members, rows, validation, progress, **settings | self._stopping(blueprint, callbacks))
+                members = self._new_members(space.rows, space.blueprint, settings, weights, validation)
+                judges = replace(validation, rows=space.judged)
+                result = train(members, space.rows, judges, progress, **settings | self._stopping(blueprint, callbacks))
                 del members  # makes room
-                of_folds = result.fold_weights
+                of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
+                result = replace(result, module=space.whole(result.module))
                 if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):

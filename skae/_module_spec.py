@@ -7,6 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import clone
 
+from skae._basis import Space, axes_for
 from skae._blueprint import Blueprint
 from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
@@ -18,11 +19,14 @@ from skae._defaults import (
     auto_max_iter,
     prefix_sizes,
 )
+from skae._hooks import HooksMixin
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
 from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
+from skae._training.distributed import of_first
 from skae._training.labels import RIVAL
+from skae._training.users import show_batches
 
 
 class ModuleSpecMixin:
@@ -158,7 +162,7 @@ class ModuleSpecMixin:
 
     def _work_of_step(self, blueprint, n_rows):
         """Multiply-adds of the largest product of a step on so many rows."""
-        return n_rows * work_of_a_row(blueprint.build(self.module_class), blueprint.sizes[0])
+        return n_rows * work_of_a_row(blueprint.build(self.module_class), len(blueprint.mean))
 
     def _affordable(self, rows, blueprint, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
@@ -166,8 +170,22 @@ class ModuleSpecMixin:
             return None, n_epochs
         module = blueprint.build(self.module_class)
         n_weights = sum(weight.numel() for weight in module.parameters())
-        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, rows.shape[1]), n_weights)
+        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(blueprint.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
+
+    def _takes_basis(self, rows, blueprint):
+        """Whether networks may be trained in other axes than the features."""
+        declared = "is_rotation_invariant" in vars(self.module_class) and self.module_class.is_rotation_invariant
+        has_own_start = type(self).initial_solution is not HooksMixin.initial_solution
+        is_of_features = blueprint.loss != "squared_error" or rows.are_pairs or rows.missing is not None
+        needs_features = blueprint.architecture is not None or blueprint.bounds is not None
+        others = is_of_features or needs_features or has_own_start or show_batches(self.callbacks)
+        return declared and rows.scale.any() and not (others or blueprint.is_linear)
+
+    def _space(self, rows, blueprint, judged):
+        """What is trained on: where rows are wide, their principal components."""
+        axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
+        return Space(blueprint, rows, judged, of_first(axes))
 
     def _new_members(self, rows, blueprint, settings, first_weights, validation):
         """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
@@ -183,7 +201,7 @@ class ModuleSpecMixin:
             weights, axes, start = first_weights, blueprint.axes, None
             if weights is None and self._has_start(blueprint):
                 start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(rows.scale), self._asked("whiten"))
+                weights, axes = start.weights(), start.axes(self._unit(blueprint.scale), self._asked("whiten"))
             module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
             if has_rival is None:  # the same for all

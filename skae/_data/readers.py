@@ -280,6 +280,11 @@ class ScaledRows(Rows):
         return self if self.missing is None else _WithHoles(self)
 
     @property
+    def source(self):
+        """The same rows with all their features."""
+        return self
+
+    @property
     def are_pairs(self):
         """Whether there are clean rows beside them."""
         return self.clean is not self

@@ -94,12 +94,13 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         kept = {label: module for label, module in modules.items() if represented(label) == label}
         judged = rows if validation.rows is None else validation.rows
         indices = [index for _, index in validation.folds for _ in kept]
-        held_out = IndexedDataset(judged.on_device(net.device), indices, judged)
+        held_out = IndexedDataset(judged.on_device(net.device), indices, judged.source)
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
         wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
         own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol)))
     own.append(("progress", progress))
-    dataset = IndexedDataset(rows.on_device(net.device), [index for _, index in members.values()], rows, held_out)
+    indices = [index for _, index in members.values()]
+    dataset = IndexedDataset(rows.on_device(net.device), indices, rows.source, held_out)
 
     checkpoint, resume, n_epochs = find_checkpoint(settings["callbacks"]), None, settings["max_iter"]
     if checkpoint is not None and checkpoint.state_ is not None:

@@ -58,8 +58,14 @@ def is_a(callback, kind):
 
 def hears(callback, event):
     """Whether a callback does something at an event."""
-    method = getattr(callback, event)
+    method = getattr(callback, event)  # of an object or of a class
     return getattr(method, "__func__", method) is not getattr(Callback, event)
+
+
+def show_batches(callbacks):
+    """Whether some of a user's callbacks look at batches or at gradients."""
+    events = "on_batch_begin", "on_batch_end", "on_grad_computed"
+    return any(hears(each, event) for _, each in named_callbacks(callbacks) if each is not None for event in events)
 
 
 def is_raised_by_code(error):

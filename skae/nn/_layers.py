@@ -130,8 +130,9 @@ class LinearPlus(nn.Module):
         The nonlinear branch. The last of its layers that has weights is set to zero here, and so must be its output
         then. None leaves it out, and the limit with it.
 
-    limit : torch.Tensor of shape (d_in,)
-        Greatest distance of each feature from the mean that reaches the branches.
+    limit : torch.Tensor of shape (d_in,) or None
+        Greatest distance of each feature from the mean that reaches the branches. None: rows come in two parts, within
+        the limit and beyond, (n, 2 d_in), or all within.
 
     See Also
     --------
@@ -181,12 +182,19 @@ class LinearPlus(nn.Module):
         """
         if self.nonlinear is None:
             return self.linear(x)
-        if self._is_near(x):
-            return self.linear(x) + self.nonlinear(x)
-        near = x.clamp(-self.limit, self.limit)
+        near, beyond = self._parts(x)
         y = self.linear(near) + self.nonlinear(near)
-        multiply_and_add = torch.addmm if self.far.dim() == 2 else torch.baddbmm
-        return multiply_and_add(y, x - near, self.far.mT)
+        return y if beyond is None else y + beyond @ self.far.mT
+
+    def _parts(self, x):
+        """What lies within the limit, and what beyond, or None: (n, d_in) each."""
+        if self.limit is None:
+            width = self.linear.in_features
+            return (x, None) if x.shape[-1] == width else (x[..., :width], x[..., width:])
+        if self._is_near(x):
+            return x, None
+        near = x.clamp(-self.limit, self.limit)
+        return near, x - near
 
     def _is_near(self, x):
         """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is traced."""

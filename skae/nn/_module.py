@@ -8,6 +8,7 @@ from torch import nn
 from skae.nn._bounds import Bounds
 from skae.nn._layers import CodeAxes, Link, Scaler
 from skae.nn._prefixes import keep_prefix, random_sizes
+from skae.nn._projection import Projection
 
 
 class AutoencoderModule(nn.Module):
@@ -75,6 +76,10 @@ class AutoencoderModule(nn.Module):
         Whether the hooks of this very class see to a dimension in front. A subclass says so anew: if it doesn't, the
         networks of a `ModuleEnsemble` take their steps one after the other.
 
+    is_rotation_invariant : bool
+        Whether the hooks of this very class are the same functions of scaled rows in any orthonormal basis, so that
+        wide rows may be given by their principal components. A subclass says so anew.
+
     bounds : torch.nn.Module or None
         What keeps reconstructions within the range of the data. None lets them be anywhere.
 
@@ -112,6 +117,7 @@ class AutoencoderModule(nn.Module):
     penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     supports_batching: bool = True  # whether the hooks see to a dimension in front
+    is_rotation_invariant: bool = True  # whether the loss is the same in any orthonormal basis of scaled rows
     has_holes: bool = False  # whether cells may be missing
 
     def __init__(
@@ -205,7 +211,8 @@ class AutoencoderModule(nn.Module):
         losses : torch.Tensor of shape (n,)
             Summed over features.
         """
-        return self.cell_losses(output, x).sum(dim=-1)
+        losses = self.cell_losses(output, x).sum(dim=-1)
+        return losses + self.scaler.left_out[self.training] if isinstance(self.scaler, Projection) else losses
 
     def penalty(  # what each is for is the variant's to say
         self,

@@ -1,0 +1,185 @@
+"""Training in the principal axes of wide rows: networks of fewer inputs, which become those of all features."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.neighbors import KNeighborsRegressor
+
+from skae._blueprint import Basis, read_weights
+from skae._data.readers import RESIDENT_BYTES, Pair, ScaledRows
+from skae._defaults import LIMIT
+from skae._pca import covariance_of
+
+LEAST_FEATURES = 256  # fewer are soon multiplied by
+MOST_SHARE = 0.5  # of the features: more axes save little
+MOST_WORK = 2**38  # multiply-adds of a covariance
+MOST_LEFT_OUT = 0.2  # of the variance, as a share of what the components of the code leave out
+NOTHING = 1e-4  # of the variance
+LEAST_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
+SAMPLED, N_NEIGHBORS, GROWTH = 1000, 5, 1.2
+
+
+class RowsInBasis(ScaledRows):
+    """Scaled rows as their coordinates along axes.
+
+    Parameters
+    ----------
+    rows : ScaledRows of shape (n, d)
+
+    axes : ndarray of shape (r, d)
+
+    limit : ndarray of shape (d,) or None
+
+    Attributes
+    ----------
+    left_out : float
+        Mean squared length of what the axes leave out of a row.
+
+    has_far : bool
+        Whether cells of some rows lie beyond the limit.
+    """
+
+    def __init__(self, rows, axes, limit):
+        (n, _), r = rows.shape, len(axes)
+        near, far, start, squares = np.empty((n, r)), np.zeros((n, r)), 0, 0.0
+        for batch in rows.batches():
+            within = batch if limit is None else batch.clip(-limit, limit)
+            part = slice(start, start + len(batch))
+            near[part] = within @ axes.T
+            if (within != batch).any():
+                far[part] = (batch - within) @ axes.T
+            squares += np.square(batch).sum() - np.square(near[part] + far[part]).sum()
+            start += len(batch)
+        super().__init__(near + far, np.zeros(r), np.ones(r))
+        self.rows, self.left_out, self.has_far = rows, max(squares, 0.0) / n, bool(far.any())
+        self.parts = near, far
+
+    @property
+    def source(self):
+        """The same rows with all their features."""
+        return self.rows
+
+    def on_device(self, device):
+        """All rows as a tensor of float32, (n, r); with what lies within the limit and beyond, (n, 2 r), before it."""
+        whole = super().on_device(device)
+        if not self.has_far:
+            return whole
+        return Pair(torch.tensor(np.hstack(self.parts), dtype=torch.float32, device=device), whole)
+
+
+class Space:
+    """What is trained on: rows as they are, or their coordinates along principal axes.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        Of networks of all features.
+
+    rows, judged : ScaledRows
+        Training data, and the rows that judge if they are others, or None.
+
+    axes : ndarray of shape (r, d) or None
+        None leaves all as it is.
+
+    Attributes
+    ----------
+    blueprint, rows, judged
+        The same for networks in these axes.
+    """
+
+    def __init__(self, blueprint, rows, judged, axes=None):
+        self.features, self.blueprint, self.rows, self.judged, self.axes = blueprint, blueprint, rows, judged, axes
+        if axes is None:
+            return
+        limit = LIMIT * blueprint.spread if blueprint.linear else None
+        self.rows = RowsInBasis(rows, axes, limit)
+        self.judged = None if judged is None else RowsInBasis(judged, axes, limit)
+        both = self.rows, self.judged or self.rows
+        for each in both:
+            each.has_far = any(of_one.has_far for of_one in both)
+        basis = Basis(
+            axes.astype(np.float32), limit if self.rows.has_far else None, (both[1].left_out, self.rows.left_out)
+        )
+        self.blueprint = replace(blueprint, sizes=(len(axes), *blueprint.sizes[1:]), basis=basis)
+
+    def whole(self, module):
+        """The module of all features that computes the same as one that was trained."""
+        if self.axes is None:
+            return module
+        weights = self.whole_weights(type(module), read_weights(module))
+        found = self.features.build(type(module), weights)
+        found.axes = module.axes
+        return found.to(next(module.parameters()).device)
+
+    def whole_weights(self, module_class, weights):
+        """Weights of the module of all features that computes the same as one of these, in the axes."""
+        if self.axes is None:
+            return weights
+        features = self.features.build(module_class).state_dict()
+        return {name: self._along_features(value, features[name].shape) for name, value in weights.items()}
+
+    def _along_features(self, value, shape):
+        """Turn what counts along the axes, which are fewer, into what counts along features."""
+        for place, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
+            if length != wanted:
+                value = np.moveaxis(np.tensordot(value, self.axes, (place, 0)), -1, place)
+        return np.ascontiguousarray(value, dtype=np.float32)
+
+
+def axes_for(rows, n_components):
+    """The axes in which networks are trained, (r, d), or None where all features are as good.
+
+    Of fewer rows than half of the features, all principal axes: nothing is left out. Of others so many that what they
+    leave out is a small share of what `n_components` would, and that rows which are alike in these axes are not alike
+    in what is left out: no network could tell it.
+
+    Parameters
+    ----------
+    rows : ScaledRows of shape (n, d)
+
+    n_components : int
+    """
+    n, d = rows.shape
+    most = int(MOST_SHARE * d)
+    few, many = sorted((n, d))
+    too_large = few * few * many > MOST_WORK or 4 * n * min(n, most) > RESIDENT_BYTES
+    if d < LEAST_FEATURES or n_components >= most or too_large:
+        return None
+    if n <= d and 4 * n * d > RESIDENT_BYTES:
+        return None
+    variance, axes = _of_rows(rows) if n <= d else _of_features(rows)
+    variance, axes = variance[::-1].clip(min=0), axes[::-1]
+    left = 1 - np.cumsum(variance) / variance.sum()
+    if n <= most:
+        return axes[: np.count_nonzero(variance > LEAST_SHARE * variance[0])]
+    enough = max(MOST_LEFT_OUT * left[n_components - 1], LEAST_SHARE)
+    r = 1 + int(np.argmax(left <= enough))
+    sample = rows.sample()[: 2 * SAMPLED]
+    while r <= most and left[r - 1] > NOTHING and _is_told(sample @ axes.T, r):
+        r = max(r + 1, int(r * GROWTH))
+    return axes[:r] if r <= most else None
+
+
+def _of_rows(rows):
+    """Squares of singular values and principal axes, ascending, by the products of rows with each other."""
+    X = np.concatenate(list(rows.batches()))
+    X -= X.mean(axis=0)
+    squares, scores = np.linalg.eigh(X @ X.T)
+    is_real = squares > LEAST_SHARE * squares[-1]
+    return squares[is_real], (scores[:, is_real] / np.sqrt(squares[is_real])).T @ X
+
+
+def _of_features(rows):
+    """Variances and principal axes, ascending, by the covariance of the features."""
+    variance, axes = np.linalg.eigh(covariance_of(rows)[1])
+    return variance, axes.T
+
+
+def _is_told(scores, r):
+    """Whether what lies along later axes can be told from the first r, better than by the mean: (n, d) -> bool."""
+    seen, wanted = scores[:, :r], scores[:, r:]
+    half = len(scores) // 2
+    neighbors = KNeighborsRegressor(N_NEIGHBORS).fit(seen[:half], wanted[:half])
+    missed = np.square(wanted[half:] - neighbors.predict(seen[half:])).sum()
+    return missed < np.square(wanted[half:] - wanted[:half].mean(axis=0)).sum()

@@ -1,0 +1,86 @@
+"""Data in coordinates along some orthonormal axes: what a module of wide rows is trained on."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from skae.nn._layers import Scaler
+
+
+class Projection(nn.Module):
+    """Takes data to the coordinates of scaled rows along some axes, and back: in the place of a `Scaler`.
+
+    Parameters
+    ----------
+    scaler : Scaler
+        Of all d features.
+
+    axes : ndarray of shape (r, d)
+        Orthonormal.
+
+    limit : ndarray of shape (d,) or None
+        Greatest distance of each scaled feature from the mean that reaches the networks. If it is not None,
+        coordinates are (n, 2 r): those of what lies within, and of what lies beyond.
+
+    left_out : (float, float)
+        Mean squared length of what the axes leave out of a scaled row: of held-out rows, and of those trained on.
+
+    dtype : torch.dtype
+        Precision of the arithmetic.
+    """
+
+    def __init__(
+        self,
+        scaler: Scaler,
+        axes: np.ndarray,
+        limit: np.ndarray | None,
+        left_out: tuple[float, float],
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.scaler = scaler
+        self.left_out = left_out
+        self.register_buffer("axes", torch.as_tensor(axes, dtype=dtype), persistent=False)  # (r, d)
+        limits = None if limit is None else torch.as_tensor(limit, dtype=dtype)
+        self.register_buffer("limit", limits, persistent=False)  # (d,)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """Mean of each feature, (d,), whose device and precision are the module's."""
+        return self.scaler.mean
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Project data.
+
+        Parameters
+        ----------
+        x : torch.Tensor of shape (n, d)
+            Rows of data.
+
+        Returns
+        -------
+        coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
+            Of scaled rows.
+        """
+        scaled = self.scaler(x)
+        if self.limit is None:
+            return scaled @ self.axes.mT
+        near = scaled.clamp(-self.limit, self.limit)
+        return torch.cat([near @ self.axes.mT, (scaled - near) @ self.axes.mT], dim=-1)
+
+    def inverse(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return the rows of some coordinates, without what the axes leave out.
+
+        Parameters
+        ----------
+        coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
+            Of scaled rows.
+
+        Returns
+        -------
+        x : torch.Tensor of shape (n, d)
+            Rows of data.
+        """
+        r = len(self.axes)
+        whole = coordinates if coordinates.shape[-1] == r else coordinates[..., :r] + coordinates[..., r:]
+        return self.scaler.inverse(whole @ self.axes)

@@ -1,0 +1,202 @@
+"""Wide rows are trained in their principal axes, and nothing else is different: networks are those of all features."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse
+from skorch.callbacks import Callback, GradientNormClipping
+
+from skae import Autoencoder
+from skae._basis import RowsInBasis, axes_for
+from skae._data.readers import Rows, ScaledRows
+from skae._data.statistics import Moments
+from skae.callbacks import Checkpoint
+from skae.nn._projection import Projection
+
+
+class Keep(Callback):
+    """Keeps the module as it is when training ends."""
+
+    def on_train_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
+        self.module_ = copy.deepcopy(net.module_)
+
+
+def fitted(X, **parameters):
+    """An autoencoder, and its module as it was trained."""
+    autoencoder = Autoencoder(**parameters, callbacks=[("keep", Keep())]).fit(X)
+    return autoencoder, dict(autoencoder.net_.callbacks_)["keep"].module_
+
+
+def whole(module, X):
+    """What a module makes of rows."""
+    return module(module.scaler.mean.new_tensor(X)).detach().numpy()
+
+
+def wide(n, d=600, seed=0):
+    """Few rows of many features, on a closed curve: (n, d)."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, (n, 1))
+    causes = np.hstack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
+    return causes @ rng.standard_normal((4, d)) + 0.1 * rng.standard_normal((n, d))
+
+
+def smooth(n, d=300, seed=0):
+    """More rows than features, that are smooth: a moving bump, and noise."""
+    rng = np.random.default_rng(seed)
+    place, width = rng.uniform(0.2, 0.8, (2, n, 1))
+    return np.exp(-np.square((np.linspace(0, 1, d) - place) / (0.1 + 0.1 * width))) + 0.02 * rng.standard_normal((n, d))
+
+
+TABLES = {"few rows": wide(120), "many rows": smooth(700)}
+KINDS = {
+    "default": {},
+    "random start": {"init": "random"},
+    "tanh code": {"code_activation": "tanh"},
+    "relu": {"activation": "relu", "hidden_layer_sizes": (40,)},
+    "ordered": {"ordered": True},
+    "share": {"n_components": 0.6},
+    "standard": {"scale": "standard"},
+    "whitened": {"whiten": True},
+    "no layers": {"init": "random", "hidden_layer_sizes": ()},
+}
+
+
+def scaled(X):
+    """Rows as they are inside."""
+    moments = Moments().update(Rows(X))
+    return ScaledRows(X, moments.mean, moments.scale("global"))
+
+
+def left_out(rows, axes):
+    """Share of the variance that axes leave out."""
+    return RowsInBasis(rows, axes, None).left_out / np.square(rows.read(slice(None))).sum(axis=1).mean()
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_network_of_all_features_computes_what_was_trained(kind, table):
+    X = TABLES[table]
+    given = {"n_components": 3, "max_iter": 12, "random_state": 0, "early_stopping": False} | KINDS[kind]
+    autoencoder, module = fitted(X, **given)
+    assert isinstance(module.scaler, Projection)
+    assert len(module.scaler.axes) < X.shape[1]
+    assert autoencoder.best_epoch_ > 0
+    if not autoencoder._by_share:  # whose code is cut
+        np.testing.assert_allclose(autoencoder.reconstruct(X), whole(module, X), atol=1e-5 * np.abs(X).max())
+    np.testing.assert_allclose(autoencoder.net_.predict(X.astype(np.float32)), autoencoder.reconstruct(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_cells_far_out_pass_through_as_they_do_in_training(table):
+    X = TABLES[table].copy()
+    X[3, 5], X[10, 7] = 50 * X[:, 5].std(), -80 * X[:, 7].std()
+    autoencoder, module = fitted(X, n_components=3, max_iter=10, random_state=0)
+    assert module.scaler.limit is not None
+    inside = module.scaler(module.scaler.mean.new_tensor(X))
+    assert inside.shape[1] == 2 * len(module.scaler.axes)
+    assert autoencoder.best_epoch_ > 0
+    np.testing.assert_allclose(autoencoder.reconstruct(X), whole(module, X), atol=1e-5 * np.abs(X).max())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_losses_are_those_of_all_features(table):
+    X, X_val = TABLES[table], {"few rows": wide(40, seed=1), "many rows": smooth(100, seed=1)}[table]
+    autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X, X_val=X_val)
+    assert autoencoder.best_epoch_ > 0
+    rows = ScaledRows(X_val, autoencoder._blueprint.mean, autoencoder._blueprint.scale)
+    missed = (autoencoder.reconstruct(X_val) - X_val) * rows.per_unit
+    last = autoencoder.validation_loss_curve_[autoencoder.best_epoch_ - 1]
+    np.testing.assert_allclose(last, np.square(missed).sum(axis=1).mean(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("table", "most"), [("few rows", 1e-9), ("many rows", 0.05)])
+def test_nothing_is_left_out_of_few_rows_and_little_of_many(table, most):
+    rows = scaled(TABLES[table])
+    axes = axes_for(rows, 3)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-8)
+    assert left_out(rows, axes) < most
+
+
+def test_axes_hold_what_a_network_could_tell():
+    """Later axes have a small part of the variance: a function of the first ones, or noise."""
+    rng = np.random.default_rng(0)
+    causes, lines = rng.uniform(-1, 1, (900, 2)), 3 * rng.standard_normal((2, 300))
+    bent = np.sin(5 * causes @ rng.standard_normal((2, 40))) @ rng.standard_normal((40, 300))
+    told = scaled(causes @ lines + 0.02 * bent)
+    noise = scaled(causes @ lines + 0.1 * rng.standard_normal((900, 300)))
+    assert left_out(told, axes_for(told, 1)) < 1e-3
+    assert left_out(noise, axes_for(noise, 1)) > 1e-3
+
+
+@pytest.mark.parametrize("form", [np.float32, scipy.sparse.csr_array, "memory map"])
+def test_any_form_of_rows_is_trained_alike(form, tmp_path):
+    X = np.where(wide(120) > 0.5, 1.0, 0.0)
+    expected = Autoencoder(3, max_iter=5, random_state=0).fit(X)
+    if form == "memory map":
+        np.save(tmp_path / "rows.npy", X)
+        other = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    else:
+        other = X.astype(form) if form is np.float32 else form(X)
+    autoencoder = Autoencoder(3, max_iter=5, random_state=0).fit(other)
+    assert autoencoder.best_epoch_ == expected.best_epoch_
+    np.testing.assert_allclose(autoencoder.reconstruct(X), expected.reconstruct(X), atol=1e-3)
+
+
+def test_a_fit_that_was_broken_off_goes_on_to_the_same_bits(tmp_path):
+    X = TABLES["few rows"]
+
+    class Stop(Callback):
+        last = 4
+
+        def on_epoch_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
+            if len(net.history) == self.last:
+                raise RuntimeError("broken off")
+
+    expected = Autoencoder(3, max_iter=8, random_state=0).fit(X)
+    autoencoder = Autoencoder(3, max_iter=8, random_state=0, callbacks=[Checkpoint(tmp_path), Stop()])
+    with pytest.raises(RuntimeError, match="broken off"):
+        autoencoder.fit(X)
+    Stop.last = None
+    found = autoencoder.fit(X)
+    np.testing.assert_array_equal(found.reconstruct(X), expected.reconstruct(X))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_more_training_goes_on_where_the_fit_ended(table):
+    """A second fit, or a chunk, moves the function by little: it starts with the networks of all features."""
+    X = TABLES[table]
+    autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X)
+    before = autoencoder.reconstruct(X)
+    autoencoder.set_params(warm_start=True, max_iter=1, learning_rate=1e-9).fit(X)
+    np.testing.assert_allclose(autoencoder.reconstruct(X), before, atol=1e-4)
+    autoencoder.set_params(warm_start=False)
+    assert autoencoder.partial_fit(X[:50]).reconstruct(X).shape == X.shape
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_result_is_no_worse_than_training_in_the_features(table, monkeypatch):
+    X, rest = (wide, smooth)[table == "many rows"](1000, seed=0), None
+    X, rest = (X[:120], X[120:]) if table == "few rows" else (X[:700], X[700:])
+    inside = Autoencoder(3, random_state=0).fit(X).score(rest)
+    monkeypatch.setattr("skae._module_spec.axes_for", lambda *_: None)
+    assert inside > Autoencoder(3, random_state=0).fit(X).score(rest) - 0.01
+
+
+WITHOUT = {
+    "loss": {"loss": "huber"},
+    "likelihood": {"loss": "binary_cross_entropy"},
+    "callbacks that see batches": {"callbacks": [GradientNormClipping()]},
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_what_needs_features_has_them(case, monkeypatch):
+    X = np.clip(TABLES["few rows"], 0, 1)
+    monkeypatch.setattr("skae._module_spec.axes_for", None)  # is not called
+    Autoencoder(3, max_iter=2, random_state=0, **WITHOUT[case]).fit(X)
+
+
+@pytest.mark.parametrize("X", [np.zeros((120, 600)), np.eye(300), np.ones((20, 600)) + np.eye(20, 600)])
+def test_rows_without_axes(X):
+    assert np.isfinite(Autoencoder(3, max_iter=2, random_state=0).fit(X).reconstruct(X)).all()
