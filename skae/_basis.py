@@ -28,6 +28,7 @@ class RowsInBasis(ScaledRows):
     rows : ScaledRows of shape (n, d)
 
     axes : ndarray of shape (r, d)
+        In float32, as the coordinates.
 
     limit : ndarray of shape (d,) or None
 
@@ -42,18 +43,19 @@ class RowsInBasis(ScaledRows):
 
     def __init__(self, rows, axes, limit):
         (n, _), r = rows.shape, len(axes)
-        near, far, start, squares = np.empty((n, r)), np.zeros((n, r)), 0, 0.0
+        near, far = np.empty((n, r), dtype=np.float32), np.zeros((n, r), dtype=np.float32)
+        start, squares = 0, 0.0
         for batch in rows.batches():
             within = batch if limit is None else batch.clip(-limit, limit)
+            is_far = (within != batch).any(axis=1)
             part = slice(start, start + len(batch))
-            near[part] = within @ axes.T
-            if (within != batch).any():
-                far[part] = (batch - within) @ axes.T
-            squares += np.square(batch).sum() - np.square(near[part] + far[part]).sum()
+            near[part] = within.astype(np.float32) @ axes.T
+            far[part][is_far] = (batch[is_far] - within[is_far]).astype(np.float32) @ axes.T
+            squares += np.square(batch).sum() - np.square(near[part] + far[part], dtype=np.float64).sum()
             start += len(batch)
         super().__init__(near + far, np.zeros(r), np.ones(r))
         self.rows, self.left_out, self.has_far = rows, max(squares, 0.0) / n, bool(far.any())
-        self.parts = near, far
+        self.parts = near, far if self.has_far else None
 
     @property
     def source(self):
@@ -65,7 +67,9 @@ class RowsInBasis(ScaledRows):
         whole = super().on_device(device)
         if not self.has_far:
             return whole
-        return Pair(torch.tensor(np.hstack(self.parts), dtype=torch.float32, device=device), whole)
+        near, far = self.parts
+        parts = np.hstack([near, np.zeros_like(near) if far is None else far])
+        return Pair(torch.tensor(parts, device=device), whole)
 
 
 class Space:
@@ -98,9 +102,7 @@ class Space:
         both = self.rows, self.judged or self.rows
         for each in both:
             each.has_far = any(of_one.has_far for of_one in both)
-        basis = Basis(
-            axes.astype(np.float32), limit if self.rows.has_far else None, (both[1].left_out, self.rows.left_out)
-        )
+        basis = Basis(axes, limit if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))
         self.blueprint = replace(blueprint, sizes=(len(axes), *blueprint.sizes[1:]), basis=basis)
 
     def whole(self, module):
@@ -124,11 +126,11 @@ class Space:
         for place, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
             if length != wanted:
                 value = np.moveaxis(np.tensordot(value, self.axes, (place, 0)), -1, place)
-        return np.ascontiguousarray(value, dtype=np.float32)
+        return np.ascontiguousarray(value)
 
 
 def axes_for(rows, n_components):
-    """The axes in which networks are trained, (r, d), or None where all features are as good.
+    """The axes in which networks are trained, (r, d) in float32, or None where all features are as good.
 
     Of fewer rows than half of the features, all principal axes: nothing is left out. Of others so many that what they
     leave out is a small share of what `n_components` would, and that rows which are alike in these axes are not alike
@@ -152,13 +154,13 @@ def axes_for(rows, n_components):
     variance, axes = variance[::-1].clip(min=0), axes[::-1]
     left = 1 - np.cumsum(variance) / variance.sum()
     if n <= most:
-        return axes[: np.count_nonzero(variance > LEAST_SHARE * variance[0])]
+        return axes[: np.count_nonzero(variance > LEAST_SHARE * variance[0])].astype(np.float32)
     enough = max(MOST_LEFT_OUT * left[n_components - 1], LEAST_SHARE)
     r = 1 + int(np.argmax(left <= enough))
     sample = rows.sample()[: 2 * SAMPLED]
     while r <= most and left[r - 1] > NOTHING and _is_told(sample @ axes.T, r):
         r = max(r + 1, int(r * GROWTH))
-    return axes[:r] if r <= most else None
+    return axes[:r].astype(np.float32) if r <= most else None
 
 
 def _of_rows(rows):

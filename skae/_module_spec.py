@@ -19,7 +19,6 @@ from skae._defaults import (
     auto_max_iter,
     prefix_sizes,
 )
-from skae._hooks import HooksMixin
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
 from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
@@ -174,13 +173,11 @@ class ModuleSpecMixin:
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _takes_basis(self, rows, blueprint):
-        """Whether networks may be trained in other axes than the features."""
-        declared = "is_rotation_invariant" in vars(self.module_class) and self.module_class.is_rotation_invariant
-        has_own_start = type(self).initial_solution is not HooksMixin.initial_solution
-        is_of_features = blueprint.loss != "squared_error" or rows.are_pairs or rows.missing is not None
-        needs_features = blueprint.architecture is not None or blueprint.bounds is not None
-        others = is_of_features or needs_features or has_own_start or show_batches(self.callbacks)
-        return declared and rows.scale.any() and not (others or blueprint.is_linear)
+        """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
+        is_plain = blueprint.loss == "squared_error" and not (self._asks_more or blueprint.is_linear)
+        of_features = rows.are_pairs or rows.missing is not None or blueprint.bounds is not None
+        needs_features = of_features or blueprint.architecture is not None or show_batches(self.callbacks)
+        return is_plain and rows.scale.any() and not needs_features
 
     def _space(self, rows, blueprint, judged):
         """What is trained on: where rows are wide, their principal components."""

@@ -101,7 +101,8 @@ def test_cells_far_out_pass_through_as_they_do_in_training(table):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_losses_are_those_of_all_features(table):
-    X, X_val = TABLES[table], {"few rows": wide(40, seed=1), "many rows": smooth(100, seed=1)}[table]
+    rows = {"few rows": wide(220), "many rows": smooth(800)}[table]
+    X, X_val = rows[:-100], rows[-100:]
     autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X, X_val=X_val)
     assert autoencoder.best_epoch_ > 0
     rows = ScaledRows(X_val, autoencoder._blueprint.mean, autoencoder._blueprint.scale)
@@ -110,11 +111,11 @@ def test_losses_are_those_of_all_features(table):
     np.testing.assert_allclose(last, np.square(missed).sum(axis=1).mean(), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("table", "most"), [("few rows", 1e-9), ("many rows", 0.05)])
+@pytest.mark.parametrize(("table", "most"), [("few rows", 1e-6), ("many rows", 0.05)])
 def test_nothing_is_left_out_of_few_rows_and_little_of_many(table, most):
     rows = scaled(TABLES[table])
     axes = axes_for(rows, 3)
-    np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-8)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-6)
     assert left_out(rows, axes) < most
 
 
@@ -174,6 +175,7 @@ def test_more_training_goes_on_where_the_fit_ended(table):
     assert autoencoder.partial_fit(X[:50]).reconstruct(X).shape == X.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_the_result_is_no_worse_than_training_in_the_features(table, monkeypatch):
     X, rest = (wide, smooth)[table == "many rows"](1000, seed=0), None

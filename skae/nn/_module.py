@@ -76,10 +76,6 @@ class AutoencoderModule(nn.Module):
         Whether the hooks of this very class see to a dimension in front. A subclass says so anew: if it doesn't, the
         networks of a `ModuleEnsemble` take their steps one after the other.
 
-    is_rotation_invariant : bool
-        Whether the hooks of this very class are the same functions of scaled rows in any orthonormal basis, so that
-        wide rows may be given by their principal components. A subclass says so anew.
-
     bounds : torch.nn.Module or None
         What keeps reconstructions within the range of the data. None lets them be anywhere.
 
@@ -117,7 +113,6 @@ class AutoencoderModule(nn.Module):
     penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     supports_batching: bool = True  # whether the hooks see to a dimension in front
-    is_rotation_invariant: bool = True  # whether the loss is the same in any orthonormal basis of scaled rows
     has_holes: bool = False  # whether cells may be missing
 
     def __init__(

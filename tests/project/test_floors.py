@@ -43,7 +43,7 @@ FLOORS = [
         "skae._data.statistics",
         "skae._tensors",
     },
-    {"skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
+    {"skae._basis", "skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
     {"skae._training.callbacks"},  # an epoch is in these: what happens, and the net that trains
     {"skae._training.progress", "skae._training.state"},
