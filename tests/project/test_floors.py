@@ -23,7 +23,7 @@ FLOORS = [
     },
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
-    {"skae.nn._bounds"},
+    {"skae.nn._bounds", "skae.nn._projection"},
     {"skae.nn._module"},
     {"skae.nn._ensemble", "skae.nn._halves"},
     {"skae.nn"},
