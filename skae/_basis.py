@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.utils.extmath import svd_flip
 
 from skae._blueprint import Basis, read_weights
 from skae._data.readers import RESIDENT_BYTES, Pair, ScaledRows
 from skae._defaults import LIMIT
 from skae._pca import covariance_of
+from skae._solvers import neighbors_of
 
 LEAST_FEATURES = 256  # fewer are soon multiplied by
 MOST_SHARE = 0.5  # of the features: more axes save little
@@ -17,7 +18,7 @@ MOST_WORK = 2**38  # multiply-adds of a covariance
 MOST_LEFT_OUT = 0.2  # of the variance, as a share of what the components of the code leave out
 NOTHING = 1e-4  # of the variance
 LEAST_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
-SAMPLED, N_NEIGHBORS, GROWTH = 1000, 5, 1.2
+SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
 
 
 class RowsInBasis(ScaledRows):
@@ -151,37 +152,43 @@ def axes_for(rows, n_components):
     if n <= d and 4 * n * d > RESIDENT_BYTES:
         return None
     variance, axes = _of_rows(rows) if n <= d else _of_features(rows)
-    variance, axes = variance[::-1].clip(min=0), axes[::-1]
-    left = 1 - np.cumsum(variance) / variance.sum()
-    if n <= most:
-        return axes[: np.count_nonzero(variance > LEAST_SHARE * variance[0])].astype(np.float32)
-    enough = max(MOST_LEFT_OUT * left[n_components - 1], LEAST_SHARE)
-    r = 1 + int(np.argmax(left <= enough))
-    sample = rows.sample()[: 2 * SAMPLED]
-    while r <= most and left[r - 1] > NOTHING and _is_told(sample @ axes.T, r):
-        r = max(r + 1, int(r * GROWTH))
-    return axes[:r].astype(np.float32) if r <= most else None
+    if n > most:
+        left = 1 - np.cumsum(variance) / variance.sum()
+        enough = max(MOST_LEFT_OUT * left[min(n_components, len(left)) - 1], LEAST_SHARE)
+        r = max(n_components, 1 + int(np.argmax(left <= enough)))
+        scores = rows.read(np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(int))) @ axes.T
+        while r <= min(most, len(left)) and left[r - 1] > NOTHING and _is_told(scores, r):
+            r = max(r + 1, int(r * GROWTH))
+        if r > most:
+            return None
+        axes = axes[:r]
+    _, axes = svd_flip(None, axes, u_based_decision=False)  # the same on any machine
+    return axes.astype(np.float32)
 
 
 def _of_rows(rows):
-    """Squares of singular values and principal axes, ascending, by the products of rows with each other."""
+    """Squares of singular values and principal axes, of the largest first, by the products of rows with each other."""
     X = np.concatenate(list(rows.batches()))
     X -= X.mean(axis=0)
     squares, scores = np.linalg.eigh(X @ X.T)
-    is_real = squares > LEAST_SHARE * squares[-1]
-    return squares[is_real], (scores[:, is_real] / np.sqrt(squares[is_real])).T @ X
+    squares, scores = squares[::-1], scores[:, ::-1]
+    n_real = np.count_nonzero(squares > LEAST_SHARE * squares[0])
+    return squares[:n_real], (scores[:, :n_real] / np.sqrt(squares[:n_real])).T @ X
 
 
 def _of_features(rows):
-    """Variances and principal axes, ascending, by the covariance of the features."""
+    """Variances and principal axes, of the largest first, by the covariance of the features."""
     variance, axes = np.linalg.eigh(covariance_of(rows)[1])
-    return variance, axes.T
+    return variance[::-1].clip(min=0.0), axes.T[::-1]
 
 
 def _is_told(scores, r):
-    """Whether what lies along later axes can be told from the first r, better than by the mean: (n, d) -> bool."""
-    seen, wanted = scores[:, :r], scores[:, r:]
-    half = len(scores) // 2
-    neighbors = KNeighborsRegressor(N_NEIGHBORS).fit(seen[:half], wanted[:half])
-    missed = np.square(wanted[half:] - neighbors.predict(seen[half:])).sum()
-    return missed < np.square(wanted[half:] - wanted[:half].mean(axis=0)).sum()
+    """Whether what lies along later axes can be told from the first r, better than by the mean: (n, d) -> bool.
+
+    By the mean of the nearest rows along those; rows of either half lie between those of the other, if they have an
+    order.
+    """
+    (seen, asked), (told, wanted) = ((part[::2], part[1::2]) for part in (scores[:, :r], scores[:, r:]))
+    _, nearest = neighbors_of(seen, N_NEIGHBORS).kneighbors(asked)
+    missed = np.square(wanted - told[nearest].mean(axis=1)).sum()
+    return missed < np.square(wanted - told.mean(axis=0)).sum()

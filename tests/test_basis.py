@@ -119,6 +119,12 @@ def test_nothing_is_left_out_of_few_rows_and_little_of_many(table, most):
     assert left_out(rows, axes) < most
 
 
+def test_the_order_of_rows_says_nothing_of_the_axes():
+    X = TABLES["many rows"]
+    axes = axes_for(scaled(X[np.argsort(X.argmax(axis=1))]), 1)
+    assert len(axes) == pytest.approx(len(axes_for(scaled(X), 1)), rel=0.25)
+
+
 def test_axes_hold_what_a_network_could_tell():
     """Later axes have a small part of the variance: a function of the first ones, or noise."""
     rng = np.random.default_rng(0)
@@ -199,6 +205,11 @@ def test_what_needs_features_has_them(case, monkeypatch):
     Autoencoder(3, max_iter=2, random_state=0, **WITHOUT[case]).fit(X)
 
 
-@pytest.mark.parametrize("X", [np.zeros((120, 600)), np.eye(300), np.ones((20, 600)) + np.eye(20, 600)])
-def test_rows_without_axes(X):
+LOW_RANK = np.outer(np.arange(300.0), np.ones(400))
+
+
+@pytest.mark.parametrize(
+    "X", [np.zeros((120, 600)), np.eye(300), np.ones((20, 600)) + np.eye(20, 600), LOW_RANK, np.tile(LOW_RANK, (3, 1))]
+)
+def test_rows_of_few_axes_or_none(X):
     assert np.isfinite(Autoencoder(3, max_iter=2, random_state=0).fit(X).reconstruct(X)).all()
