@@ -7,7 +7,7 @@ from skae.nn._module import placed
 
 # Share of the rows that are struck less in training: nothing else would say what clean rows look like. Where cells are
 # replaced, the others show at which level a row is struck, and a network that sees many such rows is no worse at it.
-SPARED, SPARED_OF_CELLS = 0.25, 0.5
+SPARED, SPARED_OF_CELLS = 0.25, 0.8
 
 # Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d), and each has a
 # level, (n, 1). Returned are the struck rows, and which cells were chosen, (n, d), whether they changed or not.

@@ -86,10 +86,9 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     corruption_level : float or tuple of (float, float), default=0.3
         Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, as a share
         of each feature's own. With a range (low, high) each row has a level of its own, uniform in the range, and one
-        denoiser serves them all. In training half of the rows are struck less, at levels between 0 and the least, so
+        denoiser serves them all. In training four of five rows are struck less, at levels between 0 and the least, so
         that cleaner rows are denoised no worse; a quarter where noise is "gaussian"; and of a callable's rows a quarter
-        stays clean. Not used if `corruption`
-        is a callable, or no noise is drawn.
+        stays clean. Not used if `corruption` is a callable, or no noise is drawn.
 
     clip : bool or tuple of (float, float), default=False
         Whether "gaussian" noise stays within the range of the training data: of the whole of X, or of each feature with
