@@ -234,6 +234,7 @@ class AutoencoderCore(
 
         common = rows, moments, blueprint, settings
         work, n_epochs = self._work_of_step(blueprint, min(settings["batch_size"], len(rows))), settings["max_iter"]
+        settings["mixed_precision"] = self._in_bfloat16(device, work)
 
         def attributes_now(module):
             return self._trained(*common, TrainingResult(module=module), validation)
