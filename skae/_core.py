@@ -239,6 +239,7 @@ class AutoencoderCore(
         common = rows, moments, blueprint, settings
         n_epochs = settings["max_iter"]
         work = self._work_of_step(space.blueprint, min(settings["batch_size"], len(rows)))
+        settings["mixed_precision"] = self._in_bfloat16(device, work)
 
         def attributes_now(module):
             return self._trained(*common, TrainingResult(module=space.whole(module)), validation)

@@ -39,6 +39,20 @@ def resolve_device(name):
     return device
 
 
+def has_bfloat16(device):
+    """Whether a device multiplies numbers of bfloat16 in hardware, by instructions that torch uses."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    uses_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.backends.mkldnn.is_available()
+    if device.type != "cpu" or not uses_avx512:
+        return False
+    if not hasattr(torch.cpu, "get_capabilities"):  # an earlier torch has no public name; later ones may lack this one
+        return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 @contextlib.contextmanager
 def what_torch_sets_undone():
     """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""

@@ -19,6 +19,7 @@ from skae._defaults import (
     auto_max_iter,
     prefix_sizes,
 )
+from skae._devices import has_bfloat16
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
 from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
@@ -26,6 +27,9 @@ from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import of_first
 from skae._training.labels import RIVAL
 from skae._training.users import show_batches
+
+# multiply-adds of the largest product of a step: with fewer, casting takes longer (docs/benchmarks/speed.py --parts 4)
+WORTH_BFLOAT16 = 2**23
 
 
 class ModuleSpecMixin:
@@ -146,13 +150,19 @@ class ModuleSpecMixin:
             "learning_rate": rate,
             "weight_decay": self.weight_decay,
             "device": device,
-            "mixed_precision": self.mixed_precision,
+            "mixed_precision": self._in_bfloat16(device, 0),
             "seed": seed,
             "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
             "isolates": self._is_foreign,
             "callbacks": self.callbacks,
             "net_params": self.net_params,
         }
+
+    def _in_bfloat16(self, device, work):
+        """Whether steps are taken in bfloat16 whose largest product has so many multiply-adds."""
+        if self.mixed_precision != "auto":
+            return bool(self.mixed_precision)
+        return of_first(work >= WORTH_BFLOAT16 and has_bfloat16(device))
 
     def _work_of_start(self, n_rows, n_features):
         """Rows x features x components of the PCA that training starts at."""

@@ -162,6 +162,6 @@ class TrainingParameters(Parameters):
     callbacks: list[Any] | None = parameter(default=None, constraint=[list, tuple, None])
     net_params: dict[str, Any] | None = parameter(default=None, constraint=[dict, None])
     device: str = parameter(default="auto", constraint=[str])
-    mixed_precision: bool = parameter(default=False, constraint=["boolean"])
+    mixed_precision: Auto | bool = parameter(default=False, constraint=[StrOptions({"auto"}), "boolean"])
     random_state: Seed = parameter(default=None, constraint=["random_state"])
     verbose: int = parameter(default=0, constraint=["verbose"])

@@ -122,7 +122,9 @@ class StreamMixin:
         check_cells(rows)
         settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
-        with torch_threads(self._work_of_step(blueprint, min(batch_size, len(rows)))):
+        work = self._work_of_step(blueprint, min(batch_size, len(rows)))
+        settings["mixed_precision"] = self._in_bfloat16(device, work)
+        with torch_threads(work):
             pcas = self._pcas(chunk, past, blueprint)
             candidate = self._candidate(chunk, past, blueprint, pcas, anew)
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)

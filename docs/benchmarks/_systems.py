@@ -10,6 +10,7 @@ import importlib.util
 import itertools
 import os
 import tempfile
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -66,6 +67,8 @@ class System:
 class Ours(System):
     """Autoencoder."""
 
+    more: ClassVar = {}
+
     def fit(self, X):
         from skae import Autoencoder
 
@@ -74,9 +77,15 @@ class Ours(System):
             params["hidden_layer_sizes"] = self.sizes[1:-1]
         if self.n_epochs:
             params["early_stopping"] = False
-        self.fitted = Autoencoder(self.k, random_state=self.seed, **params).fit(X)
+        self.fitted = Autoencoder(self.k, random_state=self.seed, **params, **self.more).fit(X)
         self.transform, self.reconstruct = self.fitted.transform, self.fitted.reconstruct
         return self
+
+
+class OursInBfloat16(Ours):
+    """Autoencoder, in bfloat16 where that pays."""
+
+    more: ClassVar = {"mixed_precision": "auto"}
 
 
 class ByHand(System):
@@ -273,6 +282,7 @@ class Pythae(System):
 
 SYSTEMS = {
     "Autoencoder": Ours,
+    'Autoencoder, mixed_precision="auto"': OursInBfloat16,
     "by hand": ByHand,
     "by hand, same net": ByHandOfTheSameNet,
     "skorch as documented": Skorch,

@@ -1,6 +1,6 @@
 """How fast is Autoencoder? Epochs, time to a test R², rows encoded a second and memory, beside other systems.
 
-    python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3] [--systems "by hand" ...]
+    python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3 4] [--systems "by hand" ...]
 
 Each system has a process of its own, and in each round they take turns; medians are shown, and ratios are medians of
 the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
@@ -10,6 +10,9 @@ the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
 2. Fashion-MNIST, 20,000 rows, 784-512-256-32: seconds to the test R² that the loop by hand has after 10 epochs, by a
    whole fit of as many epochs as it takes; seconds to PCA's test R² likewise.
 3. Test rows encoded a second, and by how much these fits raised the memory of the process at its peak.
+4. Bfloat16: part 1 of the wide net in batches of 128 and 256, by default, with `mixed_precision="auto"` and by hand in
+   float32; and what an epoch of one net takes with `mixed_precision=True`, as a share of the same in float32, by the
+   multiply-adds of the largest product of a step.
 """
 
 import argparse
@@ -24,6 +27,8 @@ from _measure import Process, made_up, r2
 from _systems import SYSTEMS
 from sklearn.decomposition import PCA
 
+from skae import Autoencoder
+
 NETS = {  # sizes, rows, m
     "784-512-256-32": ((784, 512, 256, 32), 6_000, 4),
     "30-64-16": ((30, 64, 16), 6_000, 15),
@@ -31,6 +36,14 @@ NETS = {  # sizes, rows, m
 }
 HELD_OUT = 1_000  # rows, of more than 5,000, that Autoencoder does not train on
 EPOCHS_TRIED = (1, 2, 4, 7, 10, 15)
+BFLOAT16_NETS = (
+    (64, 64, 8),
+    (64, 128, 8),
+    (128, 256, 16),
+    (256, 256, 128, 32),
+    (256, 512, 256, 32),
+    (784, 512, 256, 32),
+)
 
 
 def scaled(X):
@@ -43,7 +56,7 @@ class Worker:
 
     def __init__(self, name, threads):
         torch.set_num_threads(threads)
-        self.ours, self.system = name == "Autoencoder", SYSTEMS[name]
+        self.ours, self.system = name.startswith("Autoencoder"), SYSTEMS[name]
         self.train, self.test = load("train")[:20_000], load("t10k")
         self.system(2, (784, 8, 2), 1, 100).fit(self.train[:5000])  # loads what is loaded once
         self.memory_before = self._memory()
@@ -52,7 +65,7 @@ class Worker:
     def _memory():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    def epoch(self, net):
+    def epoch(self, net, batch_size=128):
         """Seconds of an epoch."""
         sizes, n, m = NETS[net]
         n += HELD_OUT * self.ours
@@ -60,7 +73,7 @@ class Worker:
         seconds = []
         for n_epochs in (1, 1 + m):
             start = time.perf_counter()
-            self.system(sizes[-1], sizes, n_epochs, 128).fit(X)
+            self.system(sizes[-1], sizes, n_epochs, batch_size).fit(X)
             seconds.append(time.perf_counter() - start)
         return (seconds[1] - seconds[0]) / m
 
@@ -71,6 +84,18 @@ class Worker:
         self.fitted = self.system(32, sizes, n_epochs, batch_size, seed).fit(self.train)
         seconds = time.perf_counter() - start
         return seconds, r2(self.test, self.fitted.reconstruct(self.test))
+
+    def in_bfloat16(self, sizes, batch_size):
+        """What some epochs in bfloat16 take, as a share of the same in float32."""
+        n = 5_000 + 16 * batch_size  # rows of which 1,000 are held out
+        X, seconds = scaled(made_up(n, sizes[0], sizes[-1])), {}
+        for precise in (False, True):
+            for n_epochs in (1, 2):
+                settings = {"batch_size": batch_size, "max_iter": n_epochs, "mixed_precision": precise}
+                start = time.perf_counter()
+                Autoencoder(sizes[-1], hidden_layer_sizes=sizes[1:-1], random_state=0, **settings).fit(X)
+                seconds[precise, n_epochs] = time.perf_counter() - start
+        return (seconds[True, 2] - seconds[True, 1]) / (seconds[False, 2] - seconds[False, 1])
 
     def encoded(self):
         """Rows a second, and MB."""
@@ -146,12 +171,29 @@ def race(processes, rounds, threads):
     until({"Autoencoder": ours}, rounds, target, pca_and_an_epoch)
 
 
+def bfloat16(processes, rounds):
+    """Part 4."""
+    print(f"\n{'milliseconds an epoch, 784-512-256-32':40s}{'batches of 128':>24s}{'batches of 256':>24s}")
+    names = ("Autoencoder", 'Autoencoder, mixed_precision="auto"', "by hand, same net", "by hand")
+    some = {name: processes[name] for name in names}
+    seconds = {size: in_turns(some, rounds, "epoch", "784-512-256-32", size) for size in (128, 256)}
+    for name in names:
+        cells = [(np.median(of[name]), np.median(of[name] / of["by hand, same net"])) for of in seconds.values()]
+        print(f"{name:40s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in cells))
+    print(f"\n{'batch x net':32s}{'largest product':>16s}{'bfloat16 / float32':>20s}")
+    for sizes in BFLOAT16_NETS:
+        for batch in (32, 128, 512):
+            ratio = np.median([processes["Autoencoder"]("in_bfloat16", sizes, batch) for _ in range(rounds)])
+            largest = np.log2(batch * max(np.multiply(sizes[1:], sizes[:-1])))
+            print(f"{f'{batch} x ' + '-'.join(map(str, sizes)):32s}{f'2**{largest:.1f}':>16s}{ratio:20.2f}")
+
+
 def main():
     """Run the three parts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--parts", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--parts", nargs="*", type=int, default=[1, 2, 3, 4])
     parser.add_argument("--systems", nargs="*", default=[name for name, of in SYSTEMS.items() if of.installed()])
     args = parser.parse_args()
     processes = {name: Process(Worker, name, args.threads) for name in args.systems}
@@ -160,6 +202,8 @@ def main():
         epochs(processes, args.rounds)
     if 2 in args.parts:
         race(processes, args.rounds, args.threads)
+    if 4 in args.parts:
+        bfloat16(processes, args.rounds)
     if 3 in args.parts:
         print(f"\n{'':24s}{'rows encoded a second':>24s}{'memory of fits, MB':>24s}")
         for process in processes.values():

@@ -1,0 +1,183 @@
+"""`mixed_precision="auto"`: when it is True, and when it is False to the bit."""
+
+import contextlib
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SMALL, short_name
+from sklearn.base import clone
+
+from skae import Autoencoder, VariationalAutoencoder, _module_spec
+from skae._devices import has_bfloat16
+
+CPU, MPS = torch.device("cpu"), torch.device("mps")
+WIDE = {"hidden_layer_sizes": (256,), "max_iter": 1, "batch_size": 128, "random_state": 0}
+
+
+@pytest.fixture
+def hardware(monkeypatch):
+    """Set whether the device has bfloat16, whatever it has."""
+
+    def set_it(has):
+        monkeypatch.setattr(_module_spec, "has_bfloat16", lambda device: has)  # noqa: ARG005
+
+    return set_it
+
+
+@pytest.fixture
+def wide_rows():
+    return np.random.default_rng(0).normal(size=(300, 256))
+
+
+def _same(one, other, X):
+    return one.loss_curve_ == other.loss_curve_ and np.array_equal(one.reconstruct(X), other.reconstruct(X))
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("worth", [0, None], ids=["large", "small"])
+@pytest.mark.parametrize("has", [False, True])
+def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, small, digits, hardware, monkeypatch):
+    hardware(has)
+    if worth is not None:
+        monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", worth)
+    auto, mixed, plain = (clone(small).set_params(mixed_precision=p).fit(digits) for p in ("auto", True, False))
+    as_true = has and worth == 0
+    assert _same(auto, mixed if as_true else plain, digits)
+    if plain.loss_curve_ and plain.loss_curve_ != mixed.loss_curve_:
+        assert not _same(auto, plain if as_true else mixed, digits)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("estimator", [Autoencoder(8, **WIDE), VariationalAutoencoder(8, **WIDE)], ids=short_name)
+def test_how_large_a_product_is_worth_it(estimator, wide_rows, hardware):
+    hardware(True)
+    wide, narrow = (
+        {
+            p: clone(estimator).set_params(mixed_precision=p, hidden_layer_sizes=width).fit(wide_rows)
+            for p in (True, "auto")
+        }
+        for width in (256, 255)
+    )
+    assert _same(wide["auto"], wide[True], wide_rows)
+    assert not _same(narrow["auto"], narrow[True], wide_rows)
+    few = clone(estimator).set_params(mixed_precision="auto", batch_size=127).fit(wide_rows)
+    assert not few.net_.mixed_precision
+    assert wide["auto"].net_.mixed_precision is True
+
+
+@pytest.mark.parametrize("kind", [e for e in SMALL[:7] if hasattr(e, "partial_fit")], ids=short_name)
+def test_it_is_kept(kind, digits, hardware, monkeypatch, tmp_path):
+    hardware(True)
+    monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", 0)
+    auto, mixed = (clone(kind).set_params(mixed_precision=p).partial_fit(digits) for p in ("auto", True))
+    for again in (auto, clone(auto).partial_fit(digits), pickle.loads(pickle.dumps(auto))):
+        assert again.get_params()["mixed_precision"] == "auto"
+        assert _same(again, mixed, digits)
+        assert again.net_.mixed_precision is True
+    auto.save(tmp_path / "auto.skops")
+    read = type(auto).load(tmp_path / "auto.skops")
+    assert read.mixed_precision == "auto"
+    for one in (read, mixed):
+        one.partial_fit(digits[::-1])
+    assert _same(read, mixed, digits)
+
+
+@pytest.mark.parametrize("p", ["auto", True])
+def test_held_out_rows_are_judged_in_float32(p, digits, hardware, monkeypatch):
+    hardware(True)
+    monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", 0)
+    fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=2, mixed_precision=p, init="random", random_state=0)
+    held_out = fitted.fit(digits, X_val=digits[:9]).validation_loss_curve_
+    module = fitted.net_.module_
+    assert {value.dtype for value in module.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    with torch.no_grad():
+        losses = module.losses(module.scaler(torch.tensor(digits[:9], dtype=torch.float32)))
+    assert fitted.best_epoch_
+    found = sum(loss.mean().item() for loss in losses.values())
+    assert held_out[fitted.best_epoch_ - 1] == pytest.approx(found, rel=1e-6)  # bfloat16 has three digits
+
+
+def test_what_else_it_may_be(digits):
+    for wrong in ("on", None, 2, "AUTO"):
+        with pytest.raises(ValueError, match="'mixed_precision' parameter"):
+            Autoencoder(2, mixed_precision=wrong).fit(digits)
+
+
+def test_the_first_process_decides(monkeypatch, hardware):
+    monkeypatch.setattr(_module_spec, "of_first", lambda mine: not mine)
+    hardware(True)
+    assert not Autoencoder(mixed_precision="auto")._in_bfloat16(CPU, 2**30)
+    assert Autoencoder(mixed_precision=True)._in_bfloat16(CPU, 0)
+
+
+# Detection -----------------------------------------------------------------------------------------------------------
+
+
+def _cpu(monkeypatch, **capabilities):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "has"),
+    [
+        ({}, False),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"bf16": True, "architecture": "aarch64"}, False),
+    ],
+)
+def test_of_a_processor(capabilities, has, monkeypatch):
+    _cpu(monkeypatch, **capabilities)
+    assert has_bfloat16(CPU) is has
+    assert not has_bfloat16(MPS)
+
+
+@pytest.mark.parametrize("lacks", ["AVX512", "oneDNN"])
+def test_torch_has_to_use_it(lacks, monkeypatch):
+    _cpu(monkeypatch, avx512_bf16=True)
+    if lacks == "AVX512":
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    else:
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not has_bfloat16(CPU)
+
+
+def test_a_torch_without_the_public_name(monkeypatch):
+    _cpu(monkeypatch)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    for answer in (False, True):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda answer=answer: answer, raising=False)
+        assert has_bfloat16(CPU) is answer
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert not has_bfloat16(CPU)
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs Linux")
+def test_it_is_what_linux_says():
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    expected = bool(flags & {"avx512_bf16", "amx_bf16"})
+    assert has_bfloat16(CPU) == (expected and torch.backends.cpu.get_cpu_capability().startswith("AVX512"))
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_of_a_gpu(has, monkeypatch):
+    asked = []
+
+    def is_supported(including_emulation=True):
+        asked.append(including_emulation)
+        return has
+
+    monkeypatch.setattr(torch.cuda, "device", contextlib.nullcontext)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert has_bfloat16(torch.device("cuda")) is has
+    assert asked == [False]
+
+
+def test_other_devices_have_none():
+    assert not any(has_bfloat16(torch.device(kind)) for kind in ("mps", "meta", "xpu"))
