@@ -249,6 +249,7 @@ class AutoencoderCore(
                 result = train(members, rows, validation, progress, **settings | self._stopping(blueprint, callbacks))
                 del members  # makes room
                 of_folds = result.fold_weights
+                self._warn_if_cut_short(result, blueprint, settings["max_iter"])
                 if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
