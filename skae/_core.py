@@ -18,7 +18,7 @@ from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._defaults import prefix_sizes
+from skae._defaults import auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
@@ -229,6 +229,8 @@ class AutoencoderCore(
             validation = of_first(self._validation(rows, y, rows_val, groups, seed, warm))
         if validation.folds:
             n_folds, settings["max_iter"] = self._affordable(rows, blueprint, settings["max_iter"])
+            if self.learning_rate == "auto" and self._is_plain(blueprint):
+                settings["learning_rate"] = auto_learning_rate(blueprint.architecture, *rows.shape)
             validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
+FULL_RATE, MANY_ROWS, LEAST_RATE = 64, 10_000, 0.3  # features and rows that learn at it; the least share of it
 WIDEST_LAYER = 512
 LARGEST_BATCH = 256
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
@@ -40,9 +41,17 @@ def auto_stream_batch_size(n_rows):
     return int(np.clip(n_rows // 40, 32, 256))
 
 
-def auto_learning_rate(architecture):
-    """What the architecture asks for; 0.01 for dense layers."""
-    return LEARNING_RATE if architecture is None else architecture.learning_rate
+def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
+    """What the architecture asks for; 0.01 for dense layers, and less for wide rows of which there are few.
+
+    There it falls with the root of the number of features above 64, to 0.003, but not below what the share of 10,000
+    rows says. Tables wider than long take so few steps that it stays 0.01.
+    """
+    if architecture is not None:
+        return architecture.learning_rate
+    if n_features > n_rows:
+        return LEARNING_RATE
+    return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), LEAST_RATE, 1))
 
 
 def auto_max_iter(n_rows, batch_size, architecture=None, times=1):

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import LRScheduler
 
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
-from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_learning_rate, auto_max_iter
 from skae._seeds import isolated_rng
 from skae._training.callbacks import COOLING, OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
@@ -212,6 +212,26 @@ def test_the_automatic_learning_rate_is_the_architectures(architecture, highest,
     settings = {"hidden_layer_sizes": 8, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, architecture=architecture, **settings).fit(digits[:100])
     assert np.max(rates) == pytest.approx(highest, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "rate"),
+    [(500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01), (10**6, 784, 0.01)]
+    + [(1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)],
+)
+def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
+    assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
+    assert auto_learning_rate(Convolutional(), n_rows, n_features) == 0.003
+
+
+def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
+    rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 256)
+    settings = {"hidden_layer_sizes": 4, "max_iter": 12, "batch_size": 32, "random_state": 0}
+    Autoencoder(2, **settings).fit(X)
+    assert np.max(rates) == pytest.approx(0.005, rel=0.02)
+    rates.clear()
+    Autoencoder(2, learning_rate=0.01, **settings).fit(X)
+    assert np.max(rates) == pytest.approx(0.01, rel=0.02)
 
 
 def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
