@@ -229,8 +229,8 @@ class Autoencoder(BaseAutoencoder):
     five more, in which the rate falls to zero: an end near the top of the cycle would waste what it has found.
 
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
-    it is sure if it exceeds two standard errors. Where features are few (up to 16,384 weights below 2,000 rows, above up
-    to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second network trains beside the
+    it is sure if it exceeds two standard errors. Where features are few (up to 16,384 weights below 2,000 rows, above
+    up to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second network trains beside the
     first, whose linear maps start at zero and whose networks start at random. It may find a code to which no way leads
     from PCA's, and is the result where its gain is larger, and exceeds three standard errors.
 

@@ -216,8 +216,10 @@ def test_the_automatic_learning_rate_is_the_architectures(architecture, highest,
 
 @pytest.mark.parametrize(
     ("n_rows", "n_features", "rate"),
-    [(500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01), (10**6, 784, 0.01)]
-    + [(1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)],
+    [
+        *((500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01)),
+        *((1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)),
+    ],
 )
 def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
     assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
