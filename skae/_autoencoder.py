@@ -67,7 +67,9 @@ class Autoencoder(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least.
+        with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 80 epochs and 800
+        steps for up to 50 features. A smaller `batch_size` changes nothing in it. `fit` warns with a
+        `ConvergenceWarning` where it ended while the reconstruction of held-out rows still improved by much.
 
     batch_size : "auto" or int, default="auto"
         Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
@@ -76,6 +78,8 @@ class Autoencoder(BaseAutoencoder):
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
         linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+        Of dense layers that start at PCA it is less for fewer than 10,000 rows of more than 64 features, unless these
+        are more than the rows: times the root of 64 / n_features or n_samples / 10,000, the larger, but 0.003 at least.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
@@ -97,7 +101,7 @@ class Autoencoder(BaseAutoencoder):
         a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training. Used with `early_stopping`.
+        Epochs without improvement that end a training, after five more at a falling rate. Used with `early_stopping`.
 
     tol : float, default=1e-4
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
@@ -222,11 +226,14 @@ class Autoencoder(BaseAutoencoder):
     `partial_fit` trains at a constant rate, a fifth of `learning_rate`, and what is used is the average of the weights
     over the last hundred steps or so.
 
+    Where a training gains nothing for `n_iter_no_change` epochs, it goes back to the best epoch, and on from there for
+    five more, in which the rate falls to zero: an end near the top of the cycle would waste what it has found.
+
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
-    it is sure if it exceeds two standard errors. Below 2,000 rows of few features (up to 16,384 weights, unless codes
-    are ordered) a second network trains beside the first, whose linear maps start at zero and whose networks start at
-    random. It may find a code to which no way leads from PCA's, and is the result where its gain is larger, and exceeds
-    three standard errors.
+    it is sure if it exceeds two standard errors. Where features are few (up to 16,384 weights below 2,000 rows, above
+    up to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second network trains beside the
+    first, whose linear maps start at zero and whose networks start at random. It may find a code to which no way leads
+    from PCA's, and is the result where its gain is larger, and exceeds three standard errors.
 
     References
     ----------

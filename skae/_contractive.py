@@ -269,7 +269,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training. Used with `early_stopping`.
+        Epochs without improvement that end a training, after five more at a falling rate. Used with `early_stopping`.
 
     tol : float, default=1e-4
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
@@ -437,8 +437,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         width = max(usual[0], min(LEAST_WIDTH, n_rows // 2))
         return (width, width // 2)
 
-    def _auto_max_iter(self, n_rows, batch_size):
-        usual = super()._auto_max_iter(n_rows, batch_size)
+    def _auto_max_iter(self, n_rows, batch_size, times=1):
+        usual = super()._auto_max_iter(n_rows, batch_size, times)
         if not self._unfolds(self.n_features_in_):
             return usual
         return max(usual, min(round(STEPS * batch_size / n_rows), MOST_EPOCHS))

@@ -19,7 +19,7 @@ from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._defaults import prefix_sizes
+from skae._defaults import auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
@@ -233,6 +233,8 @@ class AutoencoderCore(
             space = self._space(rows, blueprint, validation.rows)
         if validation.folds:
             n_folds, settings["max_iter"] = self._affordable(space.rows, space.blueprint, settings["max_iter"])
+            if self.learning_rate == "auto" and self._is_plain(blueprint):
+                settings["learning_rate"] = auto_learning_rate(blueprint.architecture, *rows.shape)
             validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 
@@ -257,6 +259,7 @@ class AutoencoderCore(
                 del members  # makes room
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
+                self._warn_if_cut_short(result, blueprint, settings["max_iter"])
                 if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):

@@ -3,18 +3,21 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
+FULL_RATE, MANY_ROWS, LEAST_RATE = 64, 10_000, 0.3  # features and rows that learn at it; the least share of it
 WIDEST_LAYER = 512
 LARGEST_BATCH = 256
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
+NARROW, TIMES_NARROW = 50, 2  # up to so many features, a step is cheap: so many times the epochs and steps
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
 MOST_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
 MOST_WORK = 2**36  # of one network, unless so few epochs take more:
 LEAST_AFFORDABLE_EPOCHS = 5
-MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step takes the time of its calls
+MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step of several folds takes the time of its calls
+MOST_WEIGHTS_OF_RIVAL, MOST_WORK_OF_RIVAL = 2**16, 2**30  # beside a network by itself: weights, rows x weights
 
 
 def auto_hidden_layer_sizes(n_rows, n_features, architecture=None):
@@ -38,19 +41,28 @@ def auto_stream_batch_size(n_rows):
     return int(np.clip(n_rows // 40, 32, 256))
 
 
-def auto_learning_rate(architecture):
-    """What the architecture asks for; 0.01 for dense layers."""
-    return LEARNING_RATE if architecture is None else architecture.learning_rate
+def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
+    """What the architecture asks for; 0.01 for dense layers, and less for wide rows of which there are few.
+
+    There it falls with the root of the number of features above 64, to 0.003, but not below what the share of 10,000
+    rows says. Tables wider than long take so few steps that it stays 0.01.
+    """
+    if architecture is not None:
+        return architecture.learning_rate
+    if n_features > n_rows:
+        return LEARNING_RATE
+    return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), LEAST_RATE, 1))
 
 
-def auto_max_iter(n_rows, batch_size, architecture=None):
+def auto_max_iter(n_rows, batch_size, architecture=None, times=1):
     """40 epochs; of few rows as many as show 12,800 rows, of many as few as make 400 steps, but 9 at least.
 
-    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps.
+    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps. Where
+    steps are cheap, the 40 and the 400 are so many `times` as many.
     """
     most_steps = MOST_STEPS if architecture is None else architecture.most_steps
-    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), EPOCHS, MOST_EPOCHS))
-    return max(LEAST_EPOCHS, min(n_epochs, round(most_steps * batch_size / n_rows)))
+    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), times * EPOCHS, MOST_EPOCHS))
+    return max(LEAST_EPOCHS, min(n_epochs, round(times * most_steps * batch_size / n_rows)))
 
 
 def prefix_sizes(n_components):

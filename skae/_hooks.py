@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike
 
 from skae._codes import code_variance, shown_axes
-from skae._defaults import MOST_WEIGHTS_OF_RIVALS
+from skae._defaults import MOST_WEIGHTS_OF_RIVAL, MOST_WEIGHTS_OF_RIVALS, MOST_WORK_OF_RIVAL
 from skae._parameters import NEUTRAL
 from skae._pca import linear_start
 from skae._training.distributed import of_first
@@ -149,10 +149,9 @@ class HooksMixin:
 
     def _has_blank_rival(self, blueprint, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
-        if n_folds < 2:
-            return False
-        small = blueprint.architecture is None and blueprint.n_weights <= MOST_WEIGHTS_OF_RIVALS
-        return small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
+        most = min(MOST_WEIGHTS_OF_RIVAL, MOST_WORK_OF_RIVAL // n_rows) if n_folds == 1 else MOST_WEIGHTS_OF_RIVALS
+        small = blueprint.architecture is None and blueprint.n_weights <= most
+        return n_folds > 0 and small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 
     def _has_bounds(self, architecture):
         """Whether reconstructions stay within the bounds of the data."""

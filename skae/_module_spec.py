@@ -1,17 +1,21 @@
 """What is trained, and how: the shape of the networks, and what "auto" means for the data at hand."""
 
 import itertools
+import warnings
 from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skae._basis import Space, axes_for
 from skae._blueprint import Blueprint
 from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
 from skae._defaults import (
+    NARROW,
+    TIMES_NARROW,
     affordable,
     auto_batch_size,
     auto_hidden_layer_sizes,
@@ -26,10 +30,14 @@ from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import of_first
 from skae._training.labels import RIVAL
+<<<<<<< HEAD
 from skae._training.users import show_batches
 
 # multiply-adds of the largest product of a step: with fewer, casting takes longer (docs/benchmarks/speed.py --parts 4)
 WORTH_BFLOAT16 = 2**23
+=======
+from skae._training.selection import still_improves
+>>>>>>> b61baa433fd08adafb5b290ad1e629f72f4e0acd
 
 
 class ModuleSpecMixin:
@@ -98,8 +106,12 @@ class ModuleSpecMixin:
     def _auto_batch_size(self, n_rows):
         return auto_batch_size(n_rows, self._architecture)
 
-    def _auto_max_iter(self, n_rows, batch_size):
-        return auto_max_iter(n_rows, batch_size, self._architecture)
+    def _used_batch_size(self, n_rows):
+        return self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+
+    def _auto_max_iter(self, n_rows, batch_size, times=1):
+        most = max(batch_size, self._auto_batch_size(n_rows))  # a small batch takes no passes away
+        return auto_max_iter(n_rows, most, self._architecture, times)
 
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
@@ -142,7 +154,7 @@ class ModuleSpecMixin:
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
-        batch_size = self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
+        batch_size = self._used_batch_size(n_rows)
         rate = auto_learning_rate(self._architecture) if self.learning_rate == "auto" else self.learning_rate
         return {
             "max_iter": self._auto_max_iter(n_rows, batch_size) if self.max_iter == "auto" else self.max_iter,
@@ -175,6 +187,9 @@ class ModuleSpecMixin:
 
     def _affordable(self, rows, blueprint, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
+        is_cheap = len(blueprint.mean) <= NARROW and blueprint.architecture is None and self._is_plain(blueprint)
+        if self.max_iter == "auto" and is_cheap:
+            n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), TIMES_NARROW)
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
         module = blueprint.build(self.module_class)
@@ -182,6 +197,7 @@ class ModuleSpecMixin:
         n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(blueprint.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
+<<<<<<< HEAD
     def _takes_basis(self, rows, blueprint):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
         is_plain = blueprint.loss == "squared_error" and not (self._asks_more or blueprint.is_linear)
@@ -193,6 +209,21 @@ class ModuleSpecMixin:
         """What is trained on: where rows are wide, their principal components."""
         axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
         return Space(blueprint, rows, judged, of_first(axes))
+=======
+    def _warn_if_cut_short(self, result, blueprint, max_iter):
+        """Warn where the budget ended while the reconstruction of held-out rows still improved."""
+        if result.start is None or not blueprint.is_plain or blueprint.link is not None:
+            return
+        curve = result.curves["valid_loss"]
+        if result.epoch and len(curve) == max_iter and still_improves(result.start[:, -1].mean(), curve):
+            asked = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
+            warnings.warn(
+                f"{asked} ended while the fit still improved: over the second half of its epochs the held-out loss "
+                f"fell from {curve[: max_iter // 2].min():.3g} to {curve.min():.3g}. Set max_iter={2 * max_iter}.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+>>>>>>> b61baa433fd08adafb5b290ad1e629f72f4e0acd
 
     def _new_members(self, rows, blueprint, settings, first_weights, validation):
         """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.

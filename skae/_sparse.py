@@ -148,7 +148,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training. Used with `early_stopping`.
+        Epochs without improvement that end a training, after five more at a falling rate. Used with `early_stopping`.
 
     tol : float, default=1e-4
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
@@ -324,7 +324,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _auto_batch_size(self, n_rows):
         return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
 
-    def _auto_max_iter(self, n_rows, batch_size):
+    def _auto_max_iter(self, n_rows, batch_size, times=1):  # noqa: ARG002 - the base's signature
         return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
 
     def check_parameters(self) -> None:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import LRScheduler
 
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
-from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_max_iter
+from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_learning_rate, auto_max_iter
 from skae._seeds import isolated_rng
-from skae._training.callbacks import OneCycle
+from skae._training.callbacks import COOLING, OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
 from skae._training.net import AutoencoderNet
 from skae._training.selection import lower_confidence_bound, significant_improvement
@@ -119,12 +121,52 @@ def test_the_curves_are_those_of_one_training(digits):
     assert ours.best_epoch_ == 6
 
 
-def test_early_stopping_only_shortens(digits):
+def test_where_nothing_is_gained_the_best_epoch_cools_down(digits, monkeypatch):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     whole = Autoencoder(**settings, early_stopping=False).fit(digits)
+    rates = _watch_rates(monkeypatch)
     short = Autoencoder(**settings, early_stopping=True, n_iter_no_change=2).fit(digits)
+    hot = short.n_iter_ - COOLING
+    assert hot + COOLING < whole.n_iter_ == 60
+    assert short.loss_curve_[:hot] == whole.loss_curve_[:hot]
+    highest = np.array(rates)[:, -1].reshape(short.n_iter_, -1)  # (n_epochs, n_steps)
+    assert (np.diff(highest[hot:].ravel()) < 0).all()
+    assert highest[-1, -1] < 0.1 * highest[hot - 1, -1]
+    before, cooled = short.validation_loss_curve_[:hot], short.validation_loss_curve_[hot:]
+    assert short.best_epoch_ > hot
+    assert min(cooled) < min(before)
+
+
+def test_a_rate_of_a_users_own_does_not_cool_down(digits):
+    settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
+    schedule = LRScheduler("StepLR", step_size=60)
+    whole = Autoencoder(**settings, callbacks=[schedule], early_stopping=False).fit(digits)
+    short = Autoencoder(**settings, callbacks=[schedule], early_stopping=True, n_iter_no_change=2).fit(digits)
     assert short.n_iter_ < whole.n_iter_ == 60
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
+
+
+def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
+    monkeypatch.setattr(
+        Autoencoder, "_fit", lambda self, X, *_: planned.append(self._new_settings(len(X), "cpu", 0, 2))
+    )
+    X, planned = np.tile(digits, (9, 1)), []
+    for batch_size in ("auto", 32, 8):
+        Autoencoder(2, batch_size=batch_size).fit(X)
+    assert [settings["batch_size"] for settings in planned] == [256, 32, 8]
+    assert len({settings["max_iter"] for settings in planned}) == 1
+
+
+def test_a_fit_that_its_budget_cuts_short_says_so():
+    t = np.random.RandomState(0).uniform(0, 4 * np.pi, (400, 1))
+    X = np.hstack([np.cos(t), np.sin(t), 0.5 * t])
+    with pytest.warns(
+        ConvergenceWarning, match=r"max_iter=10 .* still improved: .* fell from 0.\d+ to .* Set max_iter=20"
+    ):
+        short = Autoencoder(1, max_iter=10, random_state=0).fit(X)
+    assert short.best_epoch_ == short.n_iter_ == 10
+    Autoencoder(1, max_iter=10, random_state=0).fit(np.random.RandomState(0).randn(400, 4))  # nothing to gain
+    Autoencoder(1, max_iter=7, random_state=0).fit(X)  # too few epochs to tell
 
 
 @pytest.mark.slow
@@ -170,6 +212,28 @@ def test_the_automatic_learning_rate_is_the_architectures(architecture, highest,
     settings = {"hidden_layer_sizes": 8, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, architecture=architecture, **settings).fit(digits[:100])
     assert np.max(rates) == pytest.approx(highest, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_features", "rate"),
+    [
+        *((500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01)),
+        *((1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)),
+    ],
+)
+def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
+    assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
+    assert auto_learning_rate(Convolutional(), n_rows, n_features) == 0.003
+
+
+def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
+    rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 256)
+    settings = {"hidden_layer_sizes": 4, "max_iter": 12, "batch_size": 32, "random_state": 0}
+    Autoencoder(2, **settings).fit(X)
+    assert np.max(rates) == pytest.approx(0.005, rel=0.02)
+    rates.clear()
+    Autoencoder(2, learning_rate=0.01, **settings).fit(X)
+    assert np.max(rates) == pytest.approx(0.01, rel=0.02)
 
 
 def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):

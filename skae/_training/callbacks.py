@@ -15,6 +15,7 @@ from skae.nn._ensemble import clip_gradients
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
 MOST_STEPS_BACK = 3
+COOLING = 5  # epochs in which the rate falls to zero where a training no longer gains
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
@@ -52,6 +53,9 @@ class OneCycle(OwnCallback):
         if not training:
             return
         rate = self.rate_at(net.steps_done_, net.n_steps_)
+        if net.cooling_ is not None:
+            first, n_steps = net.cooling_
+            rate = self.rate_at(first, net.n_steps_) * (1 - (net.steps_done_ + 1 - first) / (n_steps + 1))
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * rate
 
@@ -165,13 +169,20 @@ class BestEpoch(OwnCallback):
     validation : Validation
 
     n_iter_no_change : int or None
-        Epochs without a gain after which training stops; None never stops it.
+        Epochs without a gain after which training goes back to the best, and on from there for a few epochs in which
+        the rate falls to zero; None never ends it.
 
     tol : float
         Least gain in mean held-out loss that counts, as a share of the start's.
 
     Attributes
     ----------
+    cooling : (int, int) or None
+        The step at which the rate began to fall, and the steps until it is zero.
+
+    tensors : dict of str to torch.Tensor
+        What training alters, as it was at the best epoch.
+
     epoch : int or None
         The best; 0 is the start.
 
@@ -191,18 +202,35 @@ class BestEpoch(OwnCallback):
         self.start = None
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.label, self.weights, self.losses = -math.inf, None, "", None, None
-        self.fold_weights = []
+        self.fold_weights, self.cooling, self.tensors = [], None, {}
 
     def on_train_begin(self, net, **kwargs):
         """Judge the start."""
+        net.cooling_ = self.cooling
         if self.start is None:
             net.validate(net.held_out_)
             self.update(0, net.held_out_losses_)
 
     def on_epoch_end(self, net, **kwargs):
-        """Judge the epoch, and stop where there has been no gain for long."""
-        self.update(len(net.history), net.held_out_losses_)
-        net.stops_ = net.stops_ or self.has_stalled
+        """Judge the epoch, and let the rate fall to zero, and stop, where there has been no gain for long."""
+        epoch = len(net.history)
+        self.update(epoch, net.held_out_losses_)
+        if self.n_iter_no_change is None:
+            return
+        if self.epoch == epoch:
+            self.tensors = {name: tensor.detach().clone() for name, tensor in net.ensemble_.tensors.items()}
+        if self.cooling is None and net.processes_.any(self.has_stalled):
+            self._cool(net, epoch)
+        net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
+
+    def _cool(self, net, epoch):
+        """Go back to the best epoch, from where the rate falls; stop where there is none, or no rate of ours."""
+        n_steps = net.steps_done_ // epoch * COOLING
+        if not self.epoch or not any(isinstance(each, OneCycle) for _, each in net.callbacks_):
+            n_steps = 0
+        else:
+            write_tensors(net, self.tensors)
+        self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, net.n_steps_ - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
         """Let the network be as it was at the best epoch, or as its rival was."""
@@ -237,11 +265,13 @@ class BestEpoch(OwnCallback):
         return bool((since.min(axis=0) > before.min(axis=0) - self.tol * np.abs(self.means[0][-1])).all())
 
     def state_dict(self):
-        names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights")
-        return {name: getattr(self, name) for name in names}
+        names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling")
+        tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
+        return {name: getattr(self, name) for name in names} | {"tensors": tensors}
 
     def load_state_dict(self, state):
-        vars(self).update(state)
+        tensors = {name: torch.as_tensor(values) for name, values in state["tensors"].items()}
+        vars(self).update(state, tensors=tensors)
 
 
 class StreamAverage(OwnCallback):

@@ -7,6 +7,9 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
+LEAST_EPOCHS_TO_TELL = 8
+LAST = 0.9  # the best epoch is one of the last if it is not before this share of them
+STILL_GAINS = 0.15, 0.01  # of the loss that is left, and of the start's: a rate that falls gains less by itself
 
 # Who wants the networks of the folds sets a WeakKeyDictionary around a fit, which puts (n_rows, folds, weights of each
 # fold's network) there by the autoencoder that was fitted. Otherwise these networks are dropped.
@@ -90,3 +93,27 @@ def least_size(start, losses, sizes, most, clusters=None):
     between = losses[:, right - 1] * (1 - share) + losses[:, right] * share  # (n, sizes[-1])
     enough = (between.mean(axis=0) <= most) & (lower_confidence_bound(start[:, -1:] - between, clusters) >= 0)
     return int(every[enough.argmax()]) if enough.any() else sizes[-1]
+
+
+def still_improves(start, curve):
+    """Whether a training gained much over the second half of its epochs, and the best is one of the last.
+
+    The rate falls to zero, so the last epochs alone gain little in any training.
+
+    Parameters
+    ----------
+    start : float
+        Mean held-out loss at epoch 0.
+
+    curve : ndarray of shape (n_epochs,)
+        Mean held-out loss after each epoch.
+
+    Returns
+    -------
+    improves : bool
+    """
+    n_epochs, left = len(curve), curve.min()
+    if n_epochs < LEAST_EPOCHS_TO_TELL or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
+        return False
+    gain, (of_left, of_start) = curve[: n_epochs // 2].min() - left, STILL_GAINS
+    return bool(np.isfinite(start) and gain > of_left * left and gain > of_start * start)

@@ -245,6 +245,8 @@ def differing(words, but_for):
 
 # What a parameter of a constructor means elsewhere than in the other estimators
 OTHER_PARAMETERS = {
+    ("skae.Autoencoder", "max_iter"): "more for few features",
+    ("skae.Autoencoder", "learning_rate"): "less for few wide rows",
     ("skae.SparseAutoencoder", "n_components"): "units and atoms; a share of the variance means nothing",
     ("skae.SparseAutoencoder", "hidden_layer_sizes"): "the decoder has none",
     ("skae.ContractiveAutoencoder", "hidden_layer_sizes"): "few features are unfolded by wider layers",
