@@ -30,14 +30,11 @@ from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import of_first
 from skae._training.labels import RIVAL
-<<<<<<< HEAD
+from skae._training.selection import still_improves
 from skae._training.users import show_batches
 
 # multiply-adds of the largest product of a step: with fewer, casting takes longer (docs/benchmarks/speed.py --parts 4)
 WORTH_BFLOAT16 = 2**23
-=======
-from skae._training.selection import still_improves
->>>>>>> b61baa433fd08adafb5b290ad1e629f72f4e0acd
 
 
 class ModuleSpecMixin:
@@ -197,7 +194,6 @@ class ModuleSpecMixin:
         n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(blueprint.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
-<<<<<<< HEAD
     def _takes_basis(self, rows, blueprint):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
         is_plain = blueprint.loss == "squared_error" and not (self._asks_more or blueprint.is_linear)
@@ -209,7 +205,7 @@ class ModuleSpecMixin:
         """What is trained on: where rows are wide, their principal components."""
         axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
         return Space(blueprint, rows, judged, of_first(axes))
-=======
+
     def _warn_if_cut_short(self, result, blueprint, max_iter):
         """Warn where the budget ended while the reconstruction of held-out rows still improved."""
         if result.start is None or not blueprint.is_plain or blueprint.link is not None:
@@ -223,7 +219,6 @@ class ModuleSpecMixin:
                 ConvergenceWarning,
                 stacklevel=6,
             )
->>>>>>> b61baa433fd08adafb5b290ad1e629f72f4e0acd
 
     def _new_members(self, rows, blueprint, settings, first_weights, validation):
         """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
