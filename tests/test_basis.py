@@ -14,6 +14,8 @@ from skae._data.statistics import Moments
 from skae.callbacks import Checkpoint
 from skae.nn._projection import Projection
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # budgets are small here
+
 
 class Keep(Callback):
     """Keeps the module as it is when training ends."""
