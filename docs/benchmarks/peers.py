@@ -5,10 +5,16 @@
 All rows are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
 system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
 of 128 and 10 epochs (100 below 10,000 rows). One process a system, taking turns, medians.
+
+    python docs/benchmarks/peers.py --against PATH [--rounds 5] [--threads 1] [--data iris ...]
+
+This checkout against another one, of whatever commit: processor seconds of default fits, and mean test R².
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,6 +55,40 @@ class Peer:
         return r2(test, X_hat) if np.isfinite(X_hat).all() else np.nan, seconds
 
 
+class Checkout(Peer):
+    """What runs in the process of a checkout."""
+
+    @classmethod
+    def process(cls, path, threads):
+        """Start the process, which takes over where modules are looked for."""
+        sys.path.insert(0, str(path))
+        try:
+            return Process(cls, "Autoencoder", threads)
+        finally:
+            sys.path.remove(str(path))
+
+    def fit(self, name, seed):
+        """Test R² and processor seconds."""
+        start = time.process_time()
+        score, _ = super().fit(name, seed)
+        return score, time.process_time() - start
+
+
+def against(path, args):
+    """Print a line for each data set."""
+    processes = [Checkout.process(each, args.threads) for each in (path, Path(__file__).resolve().parents[2])]
+    print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds, there and here")
+    for data in args.data:
+        runs = np.array([[process("fit", data, seed) for process in processes] for seed in range(args.rounds)])
+        scores, seconds = runs.mean(axis=0)[:, 0], runs[:, :, 1]
+        ratio, (before, now) = np.median(seconds[:, 1] / seconds[:, 0]), np.median(seconds, axis=0)
+        print(
+            f"{data:14s} R² {scores[0]:.4f} {scores[1]:.4f} ({scores[1] - scores[0]:+.4f})   "
+            f"{before:.2f} s {now:.2f} s, x{ratio:.2f}",
+            flush=True,
+        )
+
+
 def main():
     """Print a table."""
     parser = argparse.ArgumentParser()
@@ -58,7 +98,11 @@ def main():
     others = ("by hand, same net", 'Autoencoder, mixed_precision="auto"')  # of speed.py
     installed = [name for name, system in SYSTEMS.items() if system.installed() and name not in others]
     parser.add_argument("--systems", nargs="*", default=installed)
+    parser.add_argument("--against", type=Path)
     args = parser.parse_args()
+    if args.against:
+        against(args.against.resolve(), args)
+        return
     names = args.systems
     processes = {name: Process(Peer, name, args.threads) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")

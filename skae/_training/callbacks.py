@@ -17,6 +17,7 @@ LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a
 MOST_STEPS_BACK = 3
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
+HOPELESS = 3.0  # times the loss of the start: a rival that loses more than that when the network has stalled
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
 
 
@@ -229,12 +230,17 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether neither the network nor its rival has gained for so many epochs."""
+        """Whether neither the network nor its rival has gained for so many epochs, or the rival is far behind PCA.
+
+        Where PCA is nearly all that there is, a rival is still on its way there when the network has stalled.
+        """
         n_epochs = self.n_iter_no_change
         if n_epochs is None or len(self.means) <= n_epochs:
             return False
         before, since = np.split(self.means, [len(self.means) - n_epochs])
-        return bool((since.min(axis=0) > before.min(axis=0) - self.tol * np.abs(self.means[0][-1])).all())
+        start = np.abs(self.means[0][-1])
+        has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
+        return bool(has_ended[-1] and (has_ended | (since[-1] > HOPELESS * start)).all())
 
     def state_dict(self):
         names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights")
