@@ -18,7 +18,7 @@ class ModuleEnsemble:
 
     A step of a small network takes as long as it takes to call some hundred operators, however small they are. So one
     call does for many: where the members' hooks allow it, all of them are one module in training, whose weights and
-    samples have a dimension in front. The weights of the members are views of its weights.
+    samples have a dimension in front. The weights of the members are views of its weights, and its buffers are theirs.
 
     Parameters
     ----------
