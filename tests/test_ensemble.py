@@ -46,6 +46,22 @@ def gradients_alone(member, x):
     return {name: weight.grad for name, weight in member.named_parameters() if weight.grad is not None}
 
 
+def test_what_it_remembers_is_its_members_own(members):
+    together = ModuleEnsemble(members)
+    for module in together.trained:
+        module.register_buffer("seen", torch.zeros(2))
+    for member in members:
+        member.register_buffer("seen", torch.zeros(2))
+    together.share_buffers()
+    together.trained[-1].seen += 3.0
+    assert members[-1].seen.tolist() == [3.0, 3.0]
+    together.trained[-1].seen = torch.ones(2)
+    together.share_buffers()
+    assert members[-1].seen.tolist() == [1.0, 1.0]
+    far = [member.encoder.far for member in members if hasattr(member.encoder, "far")]
+    assert len({each.data_ptr() for each in far}) == len(far)  # each has another map
+
+
 def test_a_step_is_what_each_would_take_alone(members, rows):
     alone = [gradients_alone(copy.deepcopy(member), x) for member, x in zip(members, rows, strict=True)]
     expected = [copy.deepcopy(member).losses(x) for member, x in zip(members, rows, strict=True)]

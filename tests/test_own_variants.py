@@ -265,7 +265,14 @@ class BatchedRememberingModule(RememberingModule):
     supports_batching = True
 
 
-@pytest.mark.parametrize("module", [RememberingModule, BatchedRememberingModule])
+class ReplacingModule(BatchedRememberingModule):
+    supports_batching = True
+
+    def after_step(self, progress):
+        self.gain = torch.full_like(self.gain, 0.2 + 0.8 * progress)
+
+
+@pytest.mark.parametrize("module", [RememberingModule, BatchedRememberingModule, ReplacingModule])
 @pytest.mark.parametrize("n_folds", [1, 3])
 def test_what_a_module_remembers_is_kept(module, n_folds, digits):
     kind = type("Remembering", (BaseAutoencoder,), {"module_class": module})

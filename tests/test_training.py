@@ -10,8 +10,9 @@ from skorch.callbacks import LRScheduler
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_learning_rate, auto_max_iter
 from skae._seeds import isolated_rng
-from skae._training.callbacks import COOLING, OneCycle
+from skae._training.callbacks import COOLING, BestEpoch, OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
+from skae._training.labels import RIVAL
 from skae._training.net import AutoencoderNet
 from skae._training.selection import lower_confidence_bound, significant_improvement
 from skae.architectures import Convolutional, Recurrent
@@ -254,6 +255,31 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
     module = ours.net_.module_
     assert ours.validation_loss_curve_[0] == pytest.approx(ours.loss_curve_[0], rel=0.1)
     assert not module.training
+
+
+@pytest.mark.parametrize(
+    ("of_network", "of_rival", "stalls"),
+    [
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
+        ([1.0, 0.9, 0.8, 0.7], [25.0, 20.0, 15.0, 11.0], False),  # the network goes on
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 2.0, 2.0], True),
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 1.9, 1.8], False),
+        ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it
+    ],
+)
+def test_a_rival_far_behind_is_not_waited_for(of_network, of_rival, stalls):
+    best = BestEpoch({RIVAL: None, "": None}, {}, None, 2, 1e-4)
+    best.means = list(np.array([of_rival, of_network]).T)
+    assert best.has_stalled is stalls
+
+
+def test_where_a_plane_is_all_a_fit_soon_ends():
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(150, 2)) @ rng.normal(size=(2, 4)) + 0.01 * rng.normal(size=(150, 4))
+    fitted = Autoencoder(2, random_state=0).fit(plane)
+    assert fitted.best_epoch_ == 0
+    assert fitted.n_iter_ < fitted.net_.max_epochs / 2
 
 
 # Options -------------------------------------------------------------------------------------------------------------

@@ -5,10 +5,17 @@
 All rows are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
 system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
 of 128 and 10 epochs (100 below 10,000 rows). One process a system, taking turns, medians.
+
+    python docs/benchmarks/peers.py --against PATH [--rounds 5] [--threads 1] [--data iris ...]
+
+This checkout against another one, of whatever commit: processor seconds of default fits, and mean test R², of rows as
+they come and scaled.
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,10 +30,12 @@ from sklearn.preprocessing import MinMaxScaler
 N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits": 8, "fashion": 32}
 
 
-def split(name, seed):
-    """Training and test rows, scaled."""
+def split(name, seed, *, scales=True):
+    """Training and test rows, scaled or not."""
     X = load("train")[:26_667] if name == "fashion" else getattr(datasets, f"load_{name}")().data
     train, test = train_test_split(X, random_state=seed)
+    if not scales:
+        return train, test
     scaler = MinMaxScaler(clip=True).fit(train)
     return scaler.transform(train).astype(np.float32), scaler.transform(test).astype(np.float32)
 
@@ -39,14 +48,40 @@ class Peer:
         self.system = SYSTEMS[name]
         self.system(2).fit(split("iris", 0)[0])  # loads what is loaded once
 
-    def fit(self, name, seed):
+    def fit(self, name, seed, scales=True, clock=time.perf_counter):
         """Test R² and seconds."""
-        train, test = split(name, seed)
-        start = time.perf_counter()
+        train, test = split(name, seed, scales=scales)
+        start = clock()
         fitted = self.system(N_COMPONENTS[name], seed=seed).fit(train)
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         X_hat = fitted.reconstruct(test)
         return r2(test, X_hat) if np.isfinite(X_hat).all() else np.nan, seconds
+
+
+def of_checkout(path, threads):
+    """Start a process in which skae is that of a checkout."""
+    sys.path.insert(0, str(path))
+    try:
+        return Process(Peer, "Autoencoder", threads)
+    finally:
+        sys.path.remove(str(path))
+
+
+def against(path, args):
+    """Print two lines for each data set."""
+    processes = [of_checkout(each, args.threads) for each in (path, Path(__file__).resolve().parents[2])]
+    print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds, there and here")
+    for data in args.data:
+        for scales in (False, True):
+            call = scales, time.process_time
+            runs = np.array([[fit("fit", data, seed, *call) for fit in processes] for seed in range(args.rounds)])
+            scores, seconds = runs.mean(axis=0)[:, 0], runs[:, :, 1]
+            ratio, (before, now) = np.median(seconds[:, 1] / seconds[:, 0]), np.median(seconds, axis=0)
+            print(
+                f"{data + ', scaled' * scales:22s} R² {scores[0]:.4f} {scores[1]:.4f} ({scores[1] - scores[0]:+.4f})   "
+                f"{before:.2f} s {now:.2f} s, x{ratio:.2f}",
+                flush=True,
+            )
 
 
 def main():
@@ -58,7 +93,11 @@ def main():
     others = ("by hand, same net", 'Autoencoder, mixed_precision="auto"')  # of speed.py
     installed = [name for name, system in SYSTEMS.items() if system.installed() and name not in others]
     parser.add_argument("--systems", nargs="*", default=installed)
+    parser.add_argument("--against", type=Path)
     args = parser.parse_args()
+    if args.against:
+        against(args.against.resolve(), args)
+        return
     names = args.systems
     processes = {name: Process(Peer, name, args.threads) for name in names}
     print(f"{args.threads} threads, medians of {args.rounds}: test R² and seconds")

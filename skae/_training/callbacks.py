@@ -18,6 +18,7 @@ MOST_STEPS_BACK = 3
 COOLING = 5  # epochs in which the rate falls to zero where a training no longer gains
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
+HOPELESS = 10.0  # times the loss at PCA: more than the mean loses where PCA leaves a tenth, so it stops nothing there
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
 
 
@@ -257,12 +258,18 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether neither the network nor its rival has gained for so many epochs."""
+        """Whether neither the network nor its rival has gained for so many epochs, or the rival is far behind PCA.
+
+        Where PCA is nearly all that there is, a rival is still on its way there when the network has stalled: on iris
+        that took five sixths of the fit.
+        """
         n_epochs = self.n_iter_no_change
         if n_epochs is None or len(self.means) <= n_epochs:
             return False
         before, since = np.split(self.means, [len(self.means) - n_epochs])
-        return bool((since.min(axis=0) > before.min(axis=0) - self.tol * np.abs(self.means[0][-1])).all())
+        start = np.abs(self.means[0][-1])
+        has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
+        return bool(has_ended[-1] and (has_ended | (since[-1] > HOPELESS * start)).all())
 
     def state_dict(self):
         names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling")

@@ -134,7 +134,8 @@ def _ordered(index, n, generator):
     if generator is None:
         return index.repeat(passes)[:n]
     # drawn on the CPU, so that a seed means the same order on every device
-    return torch.cat([index[torch.randperm(len(index), generator=generator)] for _ in range(passes)])[:n]
+    drawn = [index[torch.randperm(len(index), generator=generator)] for _ in range(passes)]
+    return (torch.cat(drawn) if passes > 1 else drawn[0])[:n]
 
 
 def parts_of(rows, target, n_parts):

@@ -18,7 +18,7 @@ class ModuleEnsemble:
 
     A step of a small network takes as long as it takes to call some hundred operators, however small they are. So one
     call does for many: where the members' hooks allow it, all of them are one module in training, whose weights and
-    samples have a dimension in front. The weights of the members are views of its weights.
+    samples have a dimension in front. The weights of the members are views of its weights, and its buffers are theirs.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ class ModuleEnsemble:
         declared = "supports_batching" in vars(type(first)) and first.supports_batching  # hooks of a subclass may not
         self.is_batched: bool = is_batched and len(self.members) > 1 and declared
         self.trained: list[AutoencoderModule] = [_as_one(self.members)] if self.is_batched else self.members
+        self.share_buffers()
         self.weights: list[dict[str, nn.Parameter]] = [
             {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
             for module in self.trained
@@ -88,13 +89,12 @@ class ModuleEnsemble:
 
     def share_buffers(self) -> None:
         """Give each member what the module that stands for all remembers in buffers."""
-        if not self.is_batched:
-            return
-        (one,) = self.trained
-        for member in self.members:
-            for name, buffer in one.named_buffers():
-                if not name.endswith(OWN_BUFFERS):
-                    member.get_buffer(name).copy_(buffer)
+        for name, buffer in self.trained[0].named_buffers() if self.is_batched else ():
+            if name.endswith(OWN_BUFFERS) or self.members[-1].get_buffer(name) is buffer:
+                continue  # what is altered in place is the members' own
+            path, _, attribute = name.rpartition(".")
+            for member in self.members:
+                setattr(member.get_submodule(path), attribute, buffer)
 
     def draw_from(self, generators: Iterable[torch.Generator | None]) -> None:
         """Let the hooks of each trained module draw from a generator.
@@ -195,9 +195,11 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
     small = [row for row in rows if row.shape[1] <= FEW_WEIGHTS]
     if small:
         parts.append(torch.cat(small, dim=1))
-    length = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).norm(dim=0)  # (m,)
+    lengths = [torch.linalg.vector_norm(part, dim=1) for part in parts]  # (m,) each
+    length = torch.stack(lengths).norm(dim=0) if lengths[1:] else lengths[0]
     share = (norm / (length + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, [share.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients])
+    shaped = {n: share.view(-1, *[1] * (n - 1)) for n in {gradient.dim() for gradient in gradients}}
+    torch._foreach_mul_(gradients, [shaped[gradient.dim()] for gradient in gradients])
 
 
 def _as_one(members):
