@@ -269,7 +269,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training, after five more at a falling rate. Used with `early_stopping`.
+        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.

@@ -19,7 +19,7 @@ from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._defaults import auto_learning_rate, prefix_sizes
+from skae._defaults import EPOCHS_OF_PATIENCE, auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
@@ -255,7 +255,8 @@ class AutoencoderCore(
             else:
                 members = self._new_members(space.rows, space.blueprint, settings, weights, validation)
                 judges = replace(validation, rows=space.judged)
-                result = train(members, space.rows, judges, progress, **settings | self._stopping(blueprint, callbacks))
+                stopping = self._stopping(blueprint, callbacks, settings["max_iter"])
+                result = train(members, space.rows, judges, progress, **settings | stopping)
                 del members  # makes room
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
@@ -275,10 +276,10 @@ class AutoencoderCore(
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
-    def _stopping(self, blueprint, callbacks):
-        """What may end a training early."""
+    def _stopping(self, blueprint, callbacks, max_iter):
+        """What may end a training early: of many epochs the first gain less each."""
         stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
-        patience = self.n_iter_no_change if stops_early else None
+        patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
     def _comes_to_start(self, outcome, rows, blueprint, validation, seed):

@@ -7,6 +7,7 @@ FULL_RATE, MANY_ROWS, LEAST_RATE = 64, 10_000, 0.3  # features and rows that lea
 WIDEST_LAYER = 512
 LARGEST_BATCH = 256
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
+EPOCHS_OF_PATIENCE = 100  # of more, the patience is in proportion
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more

@@ -168,9 +168,9 @@ def test_before_fit(small, digits):
 NETWORK = Autoencoder(
     odd_inputs.K,
     hidden_layer_sizes=8,
-    max_iter=10,
+    max_iter=7,
     batch_size=12,
-    learning_rate=0.05,
+    learning_rate=0.08,
     validation_fraction=0.6,
     random_state=0,
 )

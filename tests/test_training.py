@@ -147,6 +147,15 @@ def test_a_rate_of_a_users_own_does_not_cool_down(digits):
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
 
 
+def test_the_patience_is_in_proportion_of_many_epochs():
+    def patience(**params):
+        estimator = Autoencoder(2, early_stopping=True, **params)
+        return estimator._stopping(None, None, estimator.max_iter)["n_iter_no_change"]
+
+    assert [patience(max_iter=n) for n in (5, 40, 100, 200, 400)] == [10, 10, 10, 20, 40]
+    assert patience(max_iter=400, n_iter_no_change=3) == 12
+
+
 def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
     monkeypatch.setattr(
         Autoencoder, "_fit", lambda self, X, *_: planned.append(self._new_settings(len(X), "cpu", 0, 2))
