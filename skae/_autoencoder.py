@@ -80,6 +80,7 @@ class Autoencoder(BaseAutoencoder):
         linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
         Of dense layers that start at PCA it is less for fewer than 10,000 rows of more than 64 features, unless these
         are more than the rows: times the root of 64 / n_features or n_samples / 10,000, the larger, but 0.003 at least.
+        Of rows that are trained on as principal components, the number of these counts.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.

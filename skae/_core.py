@@ -234,7 +234,8 @@ class AutoencoderCore(
         if validation.folds:
             n_folds, settings["max_iter"] = self._affordable(space.rows, space.blueprint, settings["max_iter"])
             if self.learning_rate == "auto" and self._is_plain(blueprint):
-                settings["learning_rate"] = auto_learning_rate(blueprint.architecture, *space.rows.shape)
+                width = rows.shape[1] if rows.shape[1] > len(rows) else space.rows.shape[1]
+                settings["learning_rate"] = auto_learning_rate(blueprint.architecture, len(rows), width)
             validation = validation.cut(n_folds) if self.cv is None else validation
         trains = bool(validation.folds) or not starts or weights is not None
 

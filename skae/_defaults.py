@@ -50,7 +50,7 @@ def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
     """
     if architecture is not None:
         return architecture.learning_rate
-    if n_features >= n_rows - 1:  # principal components of so few rows are as many
+    if n_features > n_rows:
         return LEARNING_RATE
     return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), LEAST_RATE, 1))
 

@@ -237,13 +237,16 @@ def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
 
 
 def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
-    rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 256)
+    rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 255)
     settings = {"hidden_layer_sizes": 4, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, **settings).fit(X)
     assert np.max(rates) == pytest.approx(0.005, rel=0.02)
     rates.clear()
     Autoencoder(2, learning_rate=0.01, **settings).fit(X)
     assert np.max(rates) == pytest.approx(0.01, rel=0.02)
+    rates.clear()
+    Autoencoder(2, **settings).fit(np.repeat(X[:, :64], 5, axis=1))  # 64 principal components hold it all
+    assert np.max(rates) > 0.0095
 
 
 def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
