@@ -42,6 +42,8 @@ from skae._training.users import copy_callbacks
 from skae._typing import MatrixLike, typed
 from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, choose_validation, given_validation
 
+MANY_WEIGHTS = 2**22  # 32 MiB in float64
+
 
 class AutoencoderCore(
     CallbackSupportMixin,
@@ -381,6 +383,7 @@ class AutoencoderCore(
             "n_iter_": max(1, len(losses["train_loss"])),
         }
         kept = self._assembled(kept, net)
-        # shares don't need the digits of float64, in which convolutions take many times as long
-        module = kept["_modules"]["float64" if blueprint.architecture is None else "float32"]
+        # shares don't need the digits of float64, in which convolutions take many times as long, and wide layers room
+        is_small = blueprint.architecture is None and blueprint.n_weights < MANY_WEIGHTS
+        module = kept["_modules"]["float64" if is_small else "float32"]
         return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}

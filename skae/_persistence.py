@@ -24,6 +24,17 @@ from skae._typing import StrPath, typed
 from skae.nn import Decoder, Encoder
 
 
+class Modules(dict):
+    """A module by its precision. That in float64, twice as large, is made when somebody asks for it."""
+
+    def __init__(self, single, in_float64):
+        super().__init__(float32=single)
+        self.in_float64 = in_float64
+
+    def __missing__(self, precision):
+        return self.setdefault(precision, self.in_float64())
+
+
 class PersistenceMixin:
     """The part of `AutoencoderCore` that is kept.
 
@@ -41,7 +52,11 @@ class PersistenceMixin:
             device = torch.device("cpu")
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
         single = blueprint.build(self.module_class, weights).to(device)
-        double = blueprint.build(self.module_class, weights, torch.float64).to(double_device)
+
+        @usual_torch()
+        def in_float64():
+            return blueprint.build(self.module_class, weights, torch.float64).to(double_device)
+
         if net is None:
             net = make_net(
                 [single], **settings | {"device": device, "callbacks": copy_callbacks(settings["callbacks"])}
@@ -52,7 +67,7 @@ class PersistenceMixin:
             write_curves(net, kept["_curves"])
         single = net.module_.eval()
         return kept | {
-            "_modules": {"float32": single, "float64": double},
+            "_modules": Modules(single, in_float64),
             "_work": work_of_a_row(single, blueprint.sizes[0]),
             "net_": net,
             "encoder_": Encoder(single),
