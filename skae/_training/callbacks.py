@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 
 from skae._blueprint import load_weights, read_weights
 from skae._training.selection import significant_improvement
+from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
@@ -269,7 +270,8 @@ class BestEpoch(OwnCallback):
         before, since = np.split(self.means, [len(self.means) - n_epochs])
         start = np.abs(self.means[0][-1])
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        return bool(has_ended[-1] and (has_ended | (since[-1] > HOPELESS * start)).all())
+        is_hopeless = since[-1] > (HOPELESS * start if is_an_error(self.modules[""]) else math.inf)
+        return bool(has_ended[-1] and (has_ended | is_hopeless).all())
 
     def state_dict(self):
         names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling")
@@ -310,6 +312,11 @@ class StreamAverage(OwnCallback):
         with torch.no_grad():
             for mean, weight in zip(self.average, net.ensemble_.weights[-1].values(), strict=True):
                 weight.copy_(mean)
+
+
+def is_an_error(module):
+    """Whether a loss is zero where nothing is lost, as no likelihood's is, so that shares of it mean something."""
+    return module.link is None and type(module).reconstruction is AutoencoderModule.reconstruction
 
 
 def is_sound(net):
