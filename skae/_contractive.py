@@ -437,8 +437,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         width = max(usual[0], min(LEAST_WIDTH, n_rows // 2))
         return (width, width // 2)
 
-    def _auto_max_iter(self, n_rows, batch_size, times=1):
-        usual = super()._auto_max_iter(n_rows, batch_size, times)
+    def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):
+        usual = super()._auto_max_iter(n_rows, batch_size, is_narrow)
         if not self._unfolds(self.n_features_in_):
             return usual
         return max(usual, min(round(STEPS * batch_size / n_rows), MOST_EPOCHS))

@@ -11,7 +11,7 @@ EPOCHS_OF_PATIENCE = 100  # of more, the patience is in proportion
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
-NARROW, TIMES_NARROW = 50, 2  # up to so many features, a step is cheap: so many times the epochs and steps
+NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 800  # up to so many features, steps are cheap
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
 MOST_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
@@ -55,15 +55,17 @@ def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
     return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), LEAST_RATE, 1))
 
 
-def auto_max_iter(n_rows, batch_size, architecture=None, times=1):
+def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
     """40 epochs; of few rows as many as show 12,800 rows, of many as few as make 400 steps, but 9 at least.
 
-    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps. Where
-    steps are cheap, the 40 and the 400 are so many `times` as many.
+    128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps. Of
+    narrow tables it is 60 epochs, or as many as make 800 steps.
     """
-    most_steps = MOST_STEPS if architecture is None else architecture.most_steps
-    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), times * EPOCHS, MOST_EPOCHS))
-    return max(LEAST_EPOCHS, min(n_epochs, round(times * most_steps * batch_size / n_rows)))
+    epochs, most_steps = EPOCHS, MOST_STEPS if architecture is None else architecture.most_steps
+    if is_narrow:
+        epochs, most_steps = EPOCHS_OF_NARROW, STEPS_OF_NARROW
+    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), epochs, MOST_EPOCHS))
+    return max(LEAST_EPOCHS, min(n_epochs, round(most_steps * batch_size / n_rows)))
 
 
 def prefix_sizes(n_components):

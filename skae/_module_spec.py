@@ -15,7 +15,6 @@ from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
 from skae._defaults import (
     NARROW,
-    TIMES_NARROW,
     affordable,
     auto_batch_size,
     auto_hidden_layer_sizes,
@@ -106,9 +105,9 @@ class ModuleSpecMixin:
     def _used_batch_size(self, n_rows):
         return self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
 
-    def _auto_max_iter(self, n_rows, batch_size, times=1):
+    def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):
         most = max(batch_size, self._auto_batch_size(n_rows))  # a small batch takes no passes away
-        return auto_max_iter(n_rows, most, self._architecture, times)
+        return auto_max_iter(n_rows, most, self._architecture, is_narrow)
 
     def _size_of_map(self, architecture, n_features):
         """Size of a code that is the last map of features."""
@@ -186,7 +185,7 @@ class ModuleSpecMixin:
         """As many folds, None for all, and epochs as don't take too long."""
         is_cheap = len(blueprint.mean) <= NARROW and blueprint.architecture is None and self._is_plain(blueprint)
         if self.max_iter == "auto" and is_cheap:
-            n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), TIMES_NARROW)
+            n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
         module = blueprint.build(self.module_class)

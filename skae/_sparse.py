@@ -324,7 +324,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _auto_batch_size(self, n_rows):
         return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
 
-    def _auto_max_iter(self, n_rows, batch_size, times=1):  # noqa: ARG002 - the base's signature
+    def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):  # noqa: ARG002 - the base's signature
         return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
 
     def check_parameters(self) -> None:

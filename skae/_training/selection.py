@@ -9,7 +9,7 @@ from scipy.special import ndtr, stdtrit
 STANDARD_ERRORS = 2.0
 LEAST_EPOCHS_TO_TELL = 8
 LAST = 0.9  # the best epoch is one of the last if it is not before this share of them
-STILL_GAINS = 0.15, 0.01  # of the loss that is left, and of the start's: a rate that falls gains less by itself
+STILL_GAINS = 0.15, 0.05  # of the loss that is left, and of the start's: a rate that falls gains less by itself
 
 # Who wants the networks of the folds sets a WeakKeyDictionary around a fit, which puts (n_rows, folds, weights of each
 # fold's network) there by the autoencoder that was fitted. Otherwise these networks are dropped.
