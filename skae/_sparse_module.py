@@ -50,7 +50,7 @@ class BatchTopK(nn.Module):
         if not self.training:
             return code * (code >= self.threshold)
         least = least_of_greatest(code.detach(), self.k)
-        self.threshold.lerp_(least, 1 / MEMORY)
+        self.threshold.lerp_(least.to(self.threshold.dtype), 1 / MEMORY)
         return code * (code >= least)
 
 
