@@ -279,7 +279,7 @@ class BestEpoch(OwnCallback):
         return {name: getattr(self, name) for name in names} | {"tensors": tensors}
 
     def load_state_dict(self, state):
-        tensors = {name: torch.as_tensor(values) for name, values in state["tensors"].items()}
+        tensors = {name: torch.as_tensor(values) for name, values in state.get("tensors", {}).items()}
         vars(self).update(state, tensors=tensors)
 
 
