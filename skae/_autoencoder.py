@@ -252,7 +252,7 @@ class Autoencoder(BaseAutoencoder):
     >>> from sklearn.model_selection import train_test_split
     >>> from skae import Autoencoder
     >>> train, test = train_test_split(load_digits().data, random_state=0)
-    >>> autoencoder = Autoencoder(n_components=8, max_iter=15, random_state=0).fit(train)
+    >>> autoencoder = Autoencoder(n_components=8, max_iter=40, random_state=0).fit(train)
     >>> autoencoder.transform(test).shape
     (450, 8)
     >>> pca = PCA(n_components=8).fit(train)
