@@ -180,6 +180,7 @@ def test_a_fit_that_its_budget_cuts_short_says_so():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:max_iter=40 ended while:sklearn.exceptions.ConvergenceWarning")  # a stack's layer
 @pytest.mark.parametrize(
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
