@@ -10,8 +10,9 @@ import torch
 from conftest import SMALL, short_name
 from sklearn.base import clone
 
-from skae import Autoencoder, VariationalAutoencoder, _module_spec
+from skae import Autoencoder, LSTMAutoencoder, VariationalAutoencoder, _module_spec
 from skae._devices import has_bfloat16
+from skae.nn import _recurrence
 
 CPU, MPS = torch.device("cpu"), torch.device("mps")
 WIDE = {"hidden_layer_sizes": (256,), "max_iter": 1, "batch_size": 128, "random_state": 0}
@@ -48,6 +49,21 @@ def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, smal
     assert _same(auto, mixed if as_true else plain, digits)
     if plain.loss_curve_ and plain.loss_curve_ != mixed.loss_curve_:
         assert not _same(auto, plain if as_true else mixed, digits)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_cpu_without_a_kernel_for_recurrent_layers_runs_them_in_float32(cell, digits, monkeypatch):
+    estimator = LSTMAutoencoder(2, cell=cell, max_iter=1, mixed_precision=True, random_state=0, device="cpu")
+    monkeypatch.setattr(_recurrence, "lstm_takes_bfloat16", lambda: False)
+    seen, run = [], torch.nn.LSTM.forward if cell == "lstm" else torch.nn.GRU.forward
+
+    def watched(layer, steps, *args):
+        seen.append((torch.is_autocast_enabled("cpu"), steps.dtype))
+        return run(layer, steps, *args)
+
+    monkeypatch.setattr(torch.nn.LSTM if cell == "lstm" else torch.nn.GRU, "forward", watched)
+    estimator.fit(digits[:60])
+    assert set(seen) == {(False, torch.float32)}
 
 
 @pytest.mark.kernels

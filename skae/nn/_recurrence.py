@@ -1,11 +1,34 @@
 """Recurrent halves of a network: from rows that are sequences to a summary, and back."""
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+
+
+@functools.cache
+def lstm_takes_bfloat16() -> bool:
+    """Whether the CPU has a kernel for what autocast makes of an LSTM, which is found out by trying."""
+    cell = nn.LSTM(1, 1, device="meta").to_empty(device="cpu")  # nothing is drawn
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", torch.bfloat16):
+            output, _ = cell(torch.zeros(1, 1, 1))
+            output.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
+def read(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Let a cell read steps, (n, n_steps, d): in float32 where autocast asks a CPU for what it has not."""
+    if steps.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or lstm_takes_bfloat16():
+        return cell(steps)
+    with torch.autocast("cpu", enabled=False):
+        return cell(steps.float())
 
 
 class SequenceEncoder(nn.Module):
@@ -63,7 +86,7 @@ class SequenceEncoder(nn.Module):
         summary : torch.Tensor of shape (n, width)
             What is remembered at the end.
         """
-        _, state = self.cell(x.unflatten(1, self.sequence_shape))
+        _, state = read(self.cell, x.unflatten(1, self.sequence_shape))
         hidden = state[0] if isinstance(state, tuple) else state  # (n_directions, n, hidden_size)
         return hidden.transpose(0, 1).flatten(1)
 
@@ -127,5 +150,6 @@ class SequenceDecoder(nn.Module):
         rows : torch.Tensor of shape (n, d)
             The features of one step after those of another.
         """
-        hidden, _ = self.cell(self.draft(summary).unflatten(1, self.sequence_shape))  # (n, n_steps, hidden_size)
+        draft = self.draft(summary).unflatten(1, self.sequence_shape)  # (n, n_steps, n_step_features)
+        hidden, _ = read(self.cell, draft)  # (n, n_steps, hidden_size)
         return self.output(hidden).flatten(1)
