@@ -135,7 +135,7 @@ def test_only_one_file_imports_private_validation():
 
 
 def test_nn_is_torch_only():
-    allowed = {"collections", "copy", "fnmatch", "itertools", "numpy", "skae", "torch", "typing"}
+    allowed = {"collections", "copy", "fnmatch", "functools", "itertools", "numpy", "skae", "torch", "typing"}
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
             assert {name.split(".")[0] for name in imports_of(path)} <= allowed
