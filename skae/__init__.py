@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from skae._sampler import LatentSampler
     from skae._sparse import SparseAutoencoder
     from skae._stacked import StackedAutoencoder
+    from skae._tabular import TabularAutoencoder
     from skae._variational import VariationalAutoencoder
     from skae.base import BaseAutoencoder
 
@@ -37,6 +38,7 @@ __all__ = [
     "LatentSampler",
     "SparseAutoencoder",
     "StackedAutoencoder",
+    "TabularAutoencoder",
     "VariationalAutoencoder",
 ]
 __version__ = _version("skae")
@@ -53,6 +55,7 @@ _MODULES = {
     "LatentSampler": "_sampler",
     "SparseAutoencoder": "_sparse",
     "StackedAutoencoder": "_stacked",
+    "TabularAutoencoder": "_tabular",
     "VariationalAutoencoder": "_variational",
 }
 _SUBMODULES = ("architectures", "base", "callbacks", "datasets", "inspection", "metrics", "nn")

@@ -11,7 +11,7 @@ from torch import nn
 from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
-from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
+from skae.nn import CodeAxes, Linear, LinearPlus, Link, MixedLink, Scaler, dense
 from skae.nn._bounds import Bounds
 from skae.nn._projection import Projection
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
@@ -83,6 +83,9 @@ class Blueprint:
     has_holes : bool
         Whether cells of the training data are missing.
 
+    categories : tuple of (int, int)
+        Cells of each column of categories, as of `MixedLink`; empty if all features are numbers.
+
     basis : Basis or None
         Axes of the scaled rows in which the networks are trained; `sizes` begins with their number, then.
     """
@@ -103,12 +106,18 @@ class Blueprint:
     asks_more: bool = False
     bounds: tuple[np.ndarray, np.ndarray] | None = None
     has_holes: bool = False
+    categories: tuple[tuple[int, int], ...] = ()
     basis: Basis | None = None
 
     @property
     def n_components(self):
         """Size of the code."""
         return self.sizes[-1]
+
+    @property
+    def n_numbers(self):
+        """Features that are numbers, in front of all categories."""
+        return self.categories[0][0] if self.categories else len(self.mean)
 
     @property
     def n_weights(self):
@@ -130,7 +139,7 @@ class Blueprint:
         """Whether PCA is the optimum, so that there is nothing to train."""
         if self.n_components == 0:  # the mean is all that there is
             return True
-        return self.is_linear and self.loss == "squared_error" and self.is_plain
+        return self.is_linear and self.loss == "squared_error" and self.is_plain and not self.categories
 
     def build(self, module_class, weights=None, dtype=torch.float32, seed=0):
         """Build the module, with new weights or the given ones.
@@ -153,7 +162,6 @@ class Blueprint:
         module : AutoencoderModule
             On the CPU, in evaluation mode.
         """
-        inverse_link = LIKELIHOODS.get(self.loss)
         with isolated_rng(seed):  # building a layer draws weights, also if they are replaced
             encoder, decoder = self._networks(module_class.n_statistics)
             if self.code_activation != "identity":
@@ -165,7 +173,7 @@ class Blueprint:
                 LOSSES[self.loss],
                 scaler if self.basis is None else self.basis.layer(scaler, dtype),
                 axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
-                link=None if inverse_link is None else Link(inverse_link, *self.link, dtype),
+                link=self._link(dtype),
                 ordered=self.ordered,
                 **self.formula,
             ).to(dtype)
@@ -177,6 +185,13 @@ class Blueprint:
         if weights is not None:
             load_weights(module, weights)
         return module.eval()
+
+    def _link(self, dtype):
+        if self.categories:
+            is_number = np.arange(len(self.mean)) < self.n_numbers
+            pairs = zip((self.mean, self.scale), self.link, strict=True)
+            return MixedLink(self.categories, *(np.where(is_number, own, other) for own, other in pairs), dtype)
+        return Link(LIKELIHOODS[self.loss], *self.link, dtype) if self.loss in LIKELIHOODS else None
 
     def cut(self, module_class, weights, kept):
         """The blueprint and the weights of the autoencoder of these components of the code, (k,) of indices."""

@@ -72,7 +72,7 @@ class AutoencoderCore(
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
-        moments = Moments().update(given[0], None if clean is None else Rows(clean, name="y"))
+        moments = Moments(self._categories).update(given[0], None if clean is None else Rows(clean, name="y"))
         check_columns(moments.seen.n_each, moments.n_rows)
         may_miss = [moments.seen.is_incomplete, True]
         missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
@@ -299,7 +299,8 @@ class AutoencoderCore(
             torch.tensor(some.read(validation.folds[0][1]), dtype=torch.float32) for some in (rows, rows.there)
         )
         with torch.inference_mode():
-            loss = module.losses(held_out, target=wanted)["reconstruction"].double().mean().item()
+            terms = module.losses(held_out, target=wanted)
+            loss = sum(term.double().mean().item() for term in terms.values())
         return loss < outcome.losses[:, -1].mean()
 
     def _validation(self, rows, y, rows_val, groups, seed, warm):

@@ -77,12 +77,16 @@ class GenerationMixin:
 
     def _drawn(self, means, rng):
         """Samples from the likelihood, given their means: (n, d) -> (n, d)."""
-        if self._blueprint.link is not None:
+        if self.loss == "binary_cross_entropy":
             return (rng.random_sample(means.shape) < means).astype(means.dtype)
         scale, unit = self._blueprint.scale, self._unit(self._blueprint.scale)
         # of each feature; a constant one has as much as the others, as in `log_likelihood`
         deviation = math.sqrt(self.noise_variance_) * np.where(scale > 0, scale / unit, 1.0)
-        return means + deviation * rng.standard_normal(means.shape)
+        drawn = means + deviation * rng.standard_normal(means.shape)
+        for start, stop in self._blueprint.categories:
+            beyond = rng.random_sample((len(means), 1)) > means[:, start:stop].cumsum(axis=1)
+            drawn[:, start:stop] = np.eye(stop - start)[beyond[:, :-1].sum(axis=1)]
+        return drawn
 
     @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
@@ -187,7 +191,7 @@ class GenerationMixin:
     def _log_likelihood(self, module, batch, n_draws, rng):
         """Of some rows, as they are scaled."""
         filled, missing = self._filled(batch), np.isnan(batch)
-        if self._blueprint.link is not None:
+        if self.loss == "binary_cross_entropy":
             low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
             if not within_unit(low, high):
                 raise ValueError(
@@ -209,12 +213,13 @@ class GenerationMixin:
 
     def _lost(self, batch):
         """What rows lose by features that were constant in training, and by the units of those that are missing."""
-        scale, link = self._blueprint.scale, self._blueprint.link
+        scale = self._blueprint.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]
-        if link is not None:
-            return -off @ link[0][scale == 0]
+        if self.loss == "binary_cross_entropy":
+            return -off @ self._blueprint.link[0][scale == 0]
         units = np.log(np.where(scale > 0, scale, self._unit(scale)))
+        units[self._blueprint.n_numbers :] = 0.0  # a probability has none
         return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ - missing @ units
 
     def _decoded(self, codes):

@@ -36,6 +36,7 @@ class HooksMixin:
         return not self._is_supervised and self.module_class.reconstruction.__module__.startswith("skae.")
 
     _neutral = NEUTRAL
+    _categories: tuple[tuple[int, int], ...] = ()  # cells of each column of categories, of who encodes a table
 
     def _asked(self, name):
         """The value of a parameter, or what it comes to where the variant has no such parameter."""

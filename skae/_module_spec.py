@@ -31,6 +31,7 @@ from skae._training.distributed import of_first
 from skae._training.labels import RIVAL
 from skae._training.selection import still_improves
 from skae._training.users import show_batches
+from skae.nn.functional import LIKELIHOODS
 
 # multiply-adds of the largest product of a step: with fewer, casting takes longer (docs/benchmarks/speed.py --parts 4)
 WORTH_BFLOAT16 = 2**23
@@ -93,6 +94,7 @@ class ModuleSpecMixin:
             asks_more=self._asks_more,
             bounds=bounds,
             has_holes=rows.missing is not None,
+            categories=moments.categories,
         )
 
     def _chosen_size(self, rows, choice, seed):
@@ -196,7 +198,7 @@ class ModuleSpecMixin:
     def _takes_basis(self, rows, blueprint):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
         is_plain = blueprint.loss == "squared_error" and not (self._asks_more or blueprint.is_linear)
-        of_features = rows.are_pairs or rows.missing is not None or blueprint.bounds is not None
+        of_features = rows.are_pairs or rows.missing is not None or blueprint.bounds is not None or blueprint.categories
         needs_features = of_features or blueprint.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 
@@ -207,7 +209,7 @@ class ModuleSpecMixin:
 
     def _warn_if_cut_short(self, result, blueprint, max_iter):
         """Warn where the budget ended while the reconstruction of held-out rows still improved."""
-        if result.start is None or not blueprint.is_plain or blueprint.link is not None:
+        if result.start is None or not blueprint.is_plain or blueprint.loss in LIKELIHOODS:
             return
         curve = result.curves["valid_loss"]
         if result.epoch and len(curve) == max_iter and still_improves(result.start[:, -1].mean(), curve):

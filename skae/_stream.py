@@ -95,7 +95,7 @@ class StreamMixin:
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        moments = (Moments() if first else copy.deepcopy(self._moments)).update(Rows(X))
+        moments = (Moments(self._categories) if first else copy.deepcopy(self._moments)).update(Rows(X))
         moments.link(self.loss, moments.scale(self.scale))  # refuses what is not in the range of a likelihood
         if not first and self._blueprint.is_pca:
             rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
@@ -105,7 +105,7 @@ class StreamMixin:
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or Moments()).update(Rows(X), within=within)
+        usual = (copy.deepcopy(before) or Moments(self._categories)).update(Rows(X), within=within)
         rows = ScaledRows(X, usual.mean, usual.scale(self.scale))
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)

@@ -347,7 +347,7 @@ class VariationalAutoencoder(
         return "order"  # the posterior's components are independent
 
     def _is_solved(self, blueprint):
-        return blueprint.is_linear and self.loss == "squared_error"
+        return blueprint.is_linear and self.loss == "squared_error" and not blueprint.categories
 
     def _normal(self):
         if not self._is_solved(self._blueprint):
@@ -439,7 +439,7 @@ class VariationalAutoencoder(
         return {
             "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
             # of a unit cube of scaled rows, in X; a constant feature counts as the others
-            "_log_volume": float(np.log(np.where(scale > 0, scale, unit)).sum()),
+            "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: blueprint.n_numbers].sum()),
         }
 
     @property

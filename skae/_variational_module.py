@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
-from skae.nn import AutoencoderModule
+from skae.nn import AutoencoderModule, MixedLink
 from skae.nn._bounds import Bounds
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
@@ -45,7 +45,8 @@ class VariationalModule(AutoencoderModule):
         self.beta, self.warm_up = beta, warm_up
         self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
         self.least_log_noise = math.log(LEAST_NOISE * variance)
-        if self.link is None:
+        self.is_normal = self.link is None or isinstance(self.link, MixedLink)
+        if self.is_normal:
             self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
 
     def code(self, encoding):
@@ -65,12 +66,14 @@ class VariationalModule(AutoencoderModule):
 
     def reconstruction(self, output, x, corrupted):
         """Minus the log-likelihood of each row: (n,)."""
-        losses = super().reconstruction(output, x, corrupted)
-        if self.link is not None:
-            return losses
-        log_noise = self.log_noise[..., None]  # the same for all rows
-        n_cells = x.isfinite().sum(dim=-1) if self.has_holes else x.shape[-1]
-        return 0.5 * (losses * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
+        if not self.is_normal:
+            return super().reconstruction(output, x, corrupted)
+        losses, n_numbers = self.cell_losses(output, x), x.shape[-1] if self.link is None else self.link.n_numbers
+        numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all rows
+        n_cells = numbers.isfinite().sum(dim=-1) if self.has_holes else n_numbers
+        squares = losses[..., :n_numbers].sum(dim=-1)
+        normal = 0.5 * (squares * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
+        return normal if self.link is None else normal + losses[..., n_numbers:].sum(dim=-1)
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002
         """Return the divergence of the posterior from the prior, weighed by beta."""
@@ -81,7 +84,7 @@ class VariationalModule(AutoencoderModule):
         """Keep the noise above its least, and warm up."""
         if self.warm_up:
             self.warmth.fill_(min(1.0, progress / self.warm_up))
-        if self.link is None:
+        if self.is_normal:
             with torch.no_grad():
                 self.log_noise.clamp_(min=self.least_log_noise)
 

@@ -13,6 +13,7 @@ LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost i
 LARGEST = 1e35  # which leaves room below the largest float32
 FEW = 5  # rows: fewer don't say where cells usually are
 TRIMMED = 0.05  # share of a chunk that may be anywhere, one row at least
+STEEPEST = 8.0  # gain of a logit for a share of the rows
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -34,12 +35,18 @@ class Moments:
 
     factors : FactorModel or None
         What is expected of cells that are missing, if some were.
+
+    categories : tuple of (int, int)
+        Cells of each column of categories, behind all numbers: their means are shares of the rows.
     """
 
     noisy = None
     factors = None
+    categories = ()
 
-    def __init__(self):
+    def __init__(self, categories=()):
+        if categories:
+            self.categories = categories
         self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
         self.low, self.high, self.n_rows = np.inf, -np.inf, 0
 
@@ -139,7 +146,15 @@ class Moments:
             scale = np.sqrt(self.variance[~self.constant].mean())
         else:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
-        return np.where(self.constant, 0.0, scale)
+        scale = np.where(self.constant, 0.0, scale)
+        if self.categories:  # a column of m categories has m - 1 times the variance of a number, as MCA has it
+            is_category = self._are_categories
+            scale[is_category] = np.where(self.constant, 0.0, np.sqrt(np.maximum(self.mean, 0.0)))[is_category]
+        return scale
+
+    @property
+    def _are_categories(self):
+        return np.arange(len(self.low)) >= self.categories[0][0]
 
     def check_float32(self, scale):
         """Refuse what networks, which are of float32, can't hold.
@@ -169,16 +184,20 @@ class Moments:
             )
 
     def link(self, loss, scale):
-        """Offset and gain of the `Link` of a loss that is a likelihood; None for the others.
+        """Offset and gain of the `Link` of a loss that is a likelihood, or of categories; None for the others.
 
         The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain
-        is the link's least slope: 4 for the logit, 1 / max x for the logarithm.
+        is the link's least slope: 4 for the logit, 1 / max x for the logarithm. Of categories it is the logarithm's
+        slope at the mean, so that probabilities start at those of PCA, but never a steep one.
 
         Raises
         ------
         ValueError
             If X is not in the likelihood's range.
         """
+        if self.categories:
+            rate = np.clip(self.mean, 0.5 / self.n_rows, 1.0)
+            return np.log(rate), np.minimum(1 / rate, STEEPEST) * scale  # those of numbers are mean and scale
         if loss not in LIKELIHOODS:
             return None
         low, high = self.low, self.high

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 
 from skae._blueprint import load_weights, read_weights
 from skae._training.selection import significant_improvement
-from skae.nn import AutoencoderModule
+from skae.nn import AutoencoderModule, MixedLink
 from skae.nn._ensemble import clip_gradients
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
@@ -316,7 +316,8 @@ class StreamAverage(OwnCallback):
 
 def is_an_error(module):
     """Whether a loss is zero where nothing is lost, as no likelihood's is, so that shares of it mean something."""
-    return module.link is None and type(module).reconstruction is AutoencoderModule.reconstruction
+    is_likelihood = module.link is not None and not isinstance(module.link, MixedLink)
+    return not is_likelihood and type(module).reconstruction is AutoencoderModule.reconstruction
 
 
 def is_sound(net):

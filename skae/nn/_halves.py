@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from skae.nn._bounds import Bounds
-from skae.nn._layers import CodeAxes, Link, Scaler
+from skae.nn._layers import CodeAxes, Scaler
+from skae.nn._link import Link
 from skae.nn._module import AutoencoderModule
 
 

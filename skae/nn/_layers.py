@@ -1,7 +1,7 @@
 """The layers around and inside an autoencoder: scaling, links, branches and the axes of the code."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -280,85 +280,6 @@ class Scaler(nn.Module):
             Rows of data.
         """
         return x * self.scale + self.mean_rest + self.mean
-
-
-class Link(nn.Module):
-    """From the decoder's output to the natural parameter of a likelihood, and on to the mean of the data.
-
-    The natural parameter is offset + gain * output. At the mean of the data it is the link of that mean, and its
-    slope is the least slope that the link has over the data's range, so a linear start is never overconfident.
-
-    Parameters
-    ----------
-    inverse : callable
-        The inverse link, from natural parameters to means: `torch.sigmoid` (Bernoulli) or `torch.exp` (Poisson).
-
-    offset, gain : ndarray of shape (n_features,)
-        Natural parameter of each feature where the output is zero, and what a unit of the output adds.
-
-    dtype : torch.dtype
-        Precision of the arithmetic.
-
-    See Also
-    --------
-    Scaler : What surrounds the networks of any loss.
-    skae.nn.functional.binary_cross_entropy : The likelihood of what is 0 or 1.
-    skae.nn.functional.poisson : The likelihood of counts.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import torch
-    >>> from skae.nn import Link
-    >>> link = Link(torch.sigmoid, offset=np.zeros(2), gain=np.ones(2), dtype=torch.float32)
-    >>> link.mean(torch.tensor([[0.0, 100.0]]))
-    tensor([[0.5000, 1.0000]])
-    """
-
-    offset: torch.Tensor
-    gain: torch.Tensor
-
-    def __init__(
-        self,
-        inverse: Callable[[torch.Tensor], torch.Tensor],
-        offset: np.ndarray,
-        gain: np.ndarray,
-        dtype: torch.dtype,
-    ) -> None:
-        super().__init__()
-        self.inverse_link = inverse
-        self.register_buffer("offset", torch.tensor(offset, dtype=dtype), persistent=False)  # (d,)
-        self.register_buffer("gain", torch.tensor(gain, dtype=dtype), persistent=False)  # (d,)
-
-    def forward(self, output: torch.Tensor) -> torch.Tensor:
-        """Turn outputs of the decoder into natural parameters.
-
-        Parameters
-        ----------
-        output : torch.Tensor of shape (n, d)
-            What the decoder gives.
-
-        Returns
-        -------
-        parameters : torch.Tensor of shape (n, d)
-            Natural parameters of the likelihood.
-        """
-        return self.offset + self.gain * output
-
-    def mean(self, output: torch.Tensor) -> torch.Tensor:
-        """Turn outputs of the decoder into means of the data.
-
-        Parameters
-        ----------
-        output : torch.Tensor of shape (n, d)
-            What the decoder gives.
-
-        Returns
-        -------
-        means : torch.Tensor of shape (n, d)
-            In units of the data.
-        """
-        return self.inverse_link(self(output))
 
 
 class CodeAxes(nn.Module):

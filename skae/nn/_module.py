@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from skae.nn._bounds import Bounds
-from skae.nn._layers import CodeAxes, Link, Scaler
+from skae.nn._layers import CodeAxes, Scaler
+from skae.nn._link import Link, MixedLink
 from skae.nn._prefixes import keep_prefix, random_sizes
 from skae.nn._projection import Projection
 
@@ -299,7 +300,7 @@ class AutoencoderModule(nn.Module):
     def _losses_of_all(self, output, x):
         if self.link is None:
             return self.loss(output, x)
-        return self.loss(self.link(output), self.scaler.inverse(x))
+        return self.link.losses(self.loss, output, x, self.scaler)
 
     def losses(
         self, x: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
@@ -322,7 +323,8 @@ class AutoencoderModule(nn.Module):
         Returns
         -------
         terms : dict of str to torch.Tensor
-            "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar.
+            "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar. Of mixed
+            columns "numbers" and "categories" take the place of the first.
         """
         corrupted = self.corrupt(x)
         if self.share is not None:
@@ -338,12 +340,20 @@ class AutoencoderModule(nn.Module):
         else:
             cut = self.ordered and self.training
             kept = keep_prefix(code, placed(random_sizes(code.shape, self.generator), code.device)) if cut else code
-            reconstruction = self.reconstruction(self.decoded(kept), x, corrupted)
+            output = self.decoded(kept)
+            reconstruction = self.reconstruction(output, x, corrupted)
         terms = {"reconstruction": reconstruction}
+        if isinstance(self.link, MixedLink) and not self.ordered:
+            terms = self._by_kind(reconstruction, output.detach(), x)
         _add_terms(terms, "penalty", self.penalty(corrupted, encoding, code), code)
         if self.is_supervised and target is not None:
             _add_terms(terms, "supervision", self.supervision(code, target), code)
         return terms
+
+    def _by_kind(self, reconstruction, output, x):
+        """Terms for numbers and categories, which add up to the reconstruction and have its gradient."""
+        losses = self.cell_losses(output, x)[..., self.link.n_numbers :]
+        return {"numbers": reconstruction - losses.sum(dim=-1), "categories": losses.sum(dim=-1)}
 
     def decoded(self, code: torch.Tensor) -> torch.Tensor:
         """Return what the loss compares with scaled rows.

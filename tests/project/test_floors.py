@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "skae"
 FLOORS = [
     {
         "skae._absent",
+        "skae._columns",
         "skae._constraints",
         "skae._cudnn",
         "skae._declarations",
@@ -23,7 +24,7 @@ FLOORS = [
     },
     {"skae._defaults", "skae._doc_link", "skae._layout", "skae._typing", "skae.nn.functional"},
     {"skae.nn._convolution", "skae.nn._layers", "skae.nn._prefixes", "skae.nn._recurrence"},
-    {"skae.nn._bounds", "skae.nn._projection"},
+    {"skae.nn._bounds", "skae.nn._link", "skae.nn._projection"},
     {"skae.nn._module"},
     {"skae.nn._ensemble", "skae.nn._halves"},
     {"skae.nn"},
@@ -76,7 +77,7 @@ FLOORS = [
     {"skae._pretraining"},  # the layers of a stack are variants
     {"skae._stacked"},
     {"skae._feature_errors", "skae._outlier_scores", "skae._wrapped"},
-    {"skae._outlier_measures"},
+    {"skae._outlier_measures", "skae._tabular"},
     {"skae._outlier", "skae._sampler", "skae.callbacks", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
     {"skae.inspection._reference"},

@@ -1,0 +1,153 @@
+"""Tables of numbers and categories: error of held-out rows by kind, beside one-hot columns and PCA.
+
+    python docs/benchmarks/mixed.py [--tables wine ...] [--sizes 2 4] [--seeds 0 1 2]
+
+The error of numbers is the mean square in variances of their column; that of categories is the share of cells whose
+likeliest category is another. Three quarters of the rows are fitted. "FAMD" is factor analysis of mixed data: PCA of
+numbers in standard deviations, and of indicators divided by the root of their share.
+"""
+
+import argparse
+import os
+import time
+import warnings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from skae import TabularAutoencoder
+
+
+def with_categories(bunch, every=3, most=5):
+    """A data set of scikit-learn with every third column cut into quintiles, and the target as a category."""
+    X = pd.DataFrame(bunch.data, columns=[str(name) for name in bunch.feature_names])
+    X = X.loc[:, X.std() > 0.1 * X.std().median()]
+    for name in X.columns[::every]:
+        X[name] = pd.qcut(X[name], most, duplicates="drop").astype(str).astype("category")
+    X = X.loc[:, X.nunique() > 1]
+    return X.assign(target=pd.Categorical(bunch.target)) if hasattr(bunch, "target_names") else X
+
+
+def customers(n=2000, seed=0):
+    """A made table: three hidden traits behind numbers, categories and booleans."""
+    rng = np.random.default_rng(seed)
+    age, wealth, taste = rng.uniform(-1, 1, (3, n))
+    noise = rng.normal(size=(n, 6))
+    cut = np.digitize
+    return pd.DataFrame(
+        {
+            "age": np.round(45 + 30 * age + 2 * noise[:, 0]),
+            "income": np.exp(10 + wealth + 0.5 * age + 0.1 * noise[:, 1]),
+            "spent": np.exp(5 + 1.5 * wealth * (taste > 0) + 0.2 * noise[:, 2]),
+            "visits": rng.poisson(np.exp(1.5 + taste)),
+            "region": np.array(["north", "east", "south", "west"])[cut(taste + 0.1 * noise[:, 3], [-0.5, 0, 0.5])],
+            "tariff": np.array(["basic", "plus", "family", "senior"])[2 * (age > 0) + (wealth * age > 0)],
+            "member": taste * wealth + 0.1 * noise[:, 4] > 0,
+            "channel": np.array(["shop", "web", "phone"])[cut(age + 0.2 * noise[:, 5], [-0.3, 0.5])],
+        }
+    )
+
+
+def circle(n=1000, seed=0):
+    """Points on a circle, by two numbers and the sector that they are in."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, n)
+    x, y = np.cos(angle), np.sin(angle)
+    return pd.DataFrame(
+        {
+            "x": x + 0.05 * rng.normal(size=n),
+            "y": y + 0.05 * rng.normal(size=n),
+            "sector": np.array(list("ABCDEFGH"))[(angle / (2 * np.pi) * 8).astype(int)],
+            "upper": y > 0,
+        }
+    )
+
+
+TABLES = {
+    "breast_cancer": lambda: with_categories(load_breast_cancer()),
+    "wine": lambda: with_categories(load_wine()),
+    "diabetes": lambda: with_categories(load_diabetes()),
+    "digits": lambda: with_categories(load_digits()),
+    "customers": customers,
+    "circle": circle,
+}
+
+
+class Rival:
+    """PCA of encoded columns: of unit variance each, or as factor analysis of mixed data has them."""
+
+    def __init__(self, k, kind):
+        self.k, self.kind = k, kind
+
+    def fit(self, X):
+        self.numbers, self.others = kinds_of(X)
+        self.scaler = StandardScaler().fit(X[self.numbers])
+        self.encoder = OneHotEncoder(sparse_output=False, handle_unknown="ignore").fit(X[self.others].astype(str))
+        shares = self.encoder.transform(X[self.others].astype(str))
+        self.mean = shares.mean(axis=0)
+        self.unit = np.sqrt(self.mean) if self.kind == "FAMD" else shares.std(axis=0)
+        self.pca = PCA(self.k).fit(self._encoded(X))
+        return self
+
+    def _encoded(self, X):
+        shares = self.encoder.transform(X[self.others].astype(str))
+        return np.hstack([self.scaler.transform(X[self.numbers]), (shares - self.mean) / self.unit])
+
+    def reconstruct(self, X):
+        Z = self.pca.inverse_transform(self.pca.transform(self._encoded(X)))
+        n, made = len(self.numbers), {}
+        made |= dict(zip(self.numbers, self.scaler.inverse_transform(Z[:, :n]).T, strict=True))
+        shares = Z[:, n:] * self.unit + self.mean
+        for name, values in zip(self.others, self.encoder.categories_, strict=True):
+            block, shares = shares[:, : len(values)], shares[:, len(values) :]
+            made[name] = values[block.argmax(axis=1)]
+        return pd.DataFrame(made)
+
+
+def kinds_of(X):
+    """Names of columns of numbers, and of others."""
+    numbers = list(X.select_dtypes("number").columns)
+    return numbers, [name for name in X.columns if name not in numbers]
+
+
+def errors(X, X_hat):
+    """Error of numbers and of categories."""
+    numbers, others = kinds_of(X)
+    a, b = X[numbers].to_numpy(float), X_hat[numbers].to_numpy(float)
+    off = X[others].astype(str).to_numpy() != X_hat[others].astype(str).to_numpy()
+    return (np.square(a - b).mean(axis=0) / a.var(axis=0)).mean(), off.mean()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[2, 4])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    print(f"{'table':>14} {'code':>4} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
+    for name in asked.tables:
+        X = TABLES[name]()
+        for k in asked.sizes:
+            found, seconds = {}, []
+            for seed in asked.seeds:
+                train, test = (part.reset_index(drop=True) for part in train_test_split(X, random_state=seed))
+                test = test[np.all([test[c].isin(train[c]) for c in kinds_of(X)[1]], axis=0)].reset_index(drop=True)
+                for rival in ("one-hot", "FAMD"):
+                    found.setdefault(rival, []).append(errors(test, Rival(k, rival).fit(train).reconstruct(test)))
+                start = time.process_time()
+                ours = TabularAutoencoder(k, random_state=seed).fit(train)
+                seconds.append(time.process_time() - start)
+                found.setdefault("ours", []).append(errors(test, ours.reconstruct(test)))
+            cells = [f"{a:>10.3f} {b:>11.3f}" for a, b in (np.mean(each, axis=0) for each in found.values())]
+            print(f"{name:>14} {k:>4} " + " ".join(cells) + f"  {np.median(seconds):.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

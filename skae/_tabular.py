@@ -1,0 +1,423 @@
+"""An autoencoder of tables as people have them: numbers, categories and dates, some of them missing."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MetaEstimatorMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skae._autoencoder import Autoencoder
+from skae._columns import ColumnEncoder, checked_table
+from skae._constraints import Interval, StrOptions
+from skae._core import AutoencoderCore
+from skae._doc_link import DocLinkMixin
+from skae._seeds import cloned
+from skae._stacked import StackedAutoencoder
+from skae._typing import FloatArray, Seed, typed
+from skae._wrapped import fit_parameters, short_repr
+from skae.nn.functional import LIKELIHOODS
+
+LEAST_SHARE = 1e-9  # of a category, whose logarithm counts
+
+
+def _learns_in_parts(tabular):
+    autoencoder = getattr(tabular, "autoencoder_", tabular.autoencoder)
+    return autoencoder is None or hasattr(autoencoder, "partial_fit")
+
+
+class TabularAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator
+):
+    r"""Autoencoder of a table with numbers, categories, booleans, texts with few values, and dates.
+
+    It takes a frame of pandas or polars, and gives back one of the same columns, types and categories. Numbers are
+    counted in standard deviations of their column. A category becomes one indicator for each of its values, by
+    scikit-learn's :class:`~sklearn.preprocessing.OneHotEncoder`. The loss of a row is
+
+    .. math:: \sum_{j \text{ number}} \left(\frac{x_j - \hat x_j}{\sigma_j}\right)^2
+        - \sum_{j \text{ category}} \log \hat p_j(x_j)
+
+    with the standard deviation :math:`\sigma_j` of a column, and the probability :math:`\hat p_j(c)` that the decoder
+    gives category c of column j. Neither kind drowns the other: one of four categories that are as frequent has a loss
+    of 1.4 if nothing is known of it, and a number one of 1. Training starts at principal components of numbers in
+    standard deviations and of indicators that are divided by the root of their share, which are those of factor
+    analysis of mixed data [1]_, and no epoch is kept that is not a significant improvement on held-out rows.
+
+    A cell that is missing, NaN, None or null, has no loss; `impute` fills it.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Size of the code. None keeps that of `autoencoder`, which is 2 unless set.
+
+    autoencoder : estimator, default=None
+        One of this package's, with any objective, but for `StackedAutoencoder`. It is cloned and fitted to the encoded
+        columns. Its `scale` has no use, and its `loss` is that of numbers. None is `Autoencoder()`.
+
+    categorical_features : "auto", array-like or callable, default="auto"
+        Columns of categories: names, indices, booleans, or a callable that is given X and returns such, as
+        :func:`~sklearn.compose.make_column_selector` makes. "auto" takes all columns that hold neither numbers nor
+        dates: categories, booleans and texts.
+
+    datetime_features : array-like or callable, default=None
+        Columns of dates or durations, which are counted in seconds. Others that hold dates are an error.
+
+    handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
+        What is done with a category that the training data did not have, as of
+        :class:`~sklearn.preprocessing.OneHotEncoder`. With "ignore" it counts as missing.
+
+    min_frequency : int or float, default=None
+        Categories that are less frequent count as one, as of :class:`~sklearn.preprocessing.OneHotEncoder`. It is
+        decoded as the most frequent of them.
+
+    max_categories : int, default=None
+        How many categories of a column are told apart at most, as of :class:`~sklearn.preprocessing.OneHotEncoder`.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds the autoencoder where its own is None.
+
+    Attributes
+    ----------
+    autoencoder_ : estimator
+        The fitted autoencoder, of the encoded columns. The history of its `net_` has the losses of "numbers" and
+        "categories" apart.
+
+    kinds_ : ndarray of shape (n_features,)
+        What each column holds: "number", "category" or "date".
+
+    categories_ : list of ndarray
+        Categories that are told apart, of each column of them.
+
+    n_components_ : int
+        Size of the code.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of columns seen during fit. Defined only if X has names that are all strings.
+
+    See Also
+    --------
+    Autoencoder : What is inside by default; of numbers alone.
+    AutoencoderOutlierDetector : Finds odd rows of a table with this one inside.
+    LatentSampler : Draws rows of a table with this one inside.
+
+    References
+    ----------
+    .. [1] J. Pagès (2014). "Multiple Factor Analysis by Example Using R", chapter 3. CRC Press.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from skae import TabularAutoencoder
+    >>> rng = np.random.default_rng(0)
+    >>> size = rng.normal(size=300)
+    >>> X = pd.DataFrame({
+    ...     "weight": 60 + 10 * size,
+    ...     "shirt": pd.Categorical(np.array(["S", "M", "L"])[np.digitize(size, [-0.5, 0.5])]),
+    ...     "tall": size > 0.8,
+    ... })
+    >>> autoencoder = TabularAutoencoder(2, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (300, 2)
+    >>> X_holes = X.assign(shirt=X["shirt"].mask(X.index < 3))
+    >>> bool((autoencoder.impute(X_holes)["shirt"] == X["shirt"]).all())
+    True
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "autoencoder": [AutoencoderCore, None],
+        "categorical_features": [StrOptions({"auto"}), "array-like", callable],
+        "datetime_features": ["array-like", callable, None],
+        "handle_unknown": [StrOptions({"error", "ignore", "infrequent_if_exist", "warn"})],
+        "min_frequency": [Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="neither"), None],
+        "max_categories": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    autoencoder_: Any
+    kinds_: NDArray[np.str_]
+    categories_: list[NDArray[np.object_]]
+    n_components_: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        autoencoder: BaseEstimator | None = None,
+        categorical_features: Literal["auto"] | Sequence[Any] | Callable[[Any], Any] = "auto",
+        datetime_features: Sequence[Any] | Callable[[Any], Any] | None = None,
+        handle_unknown: Literal["error", "ignore", "infrequent_if_exist", "warn"] = "error",
+        min_frequency: float | None = None,
+        max_categories: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
+        self.n_components = n_components
+        self.autoencoder = autoencoder
+        self.categorical_features = categorical_features
+        self.datetime_features = datetime_features
+        self.handle_unknown = handle_unknown
+        self.min_frequency = min_frequency
+        self.max_categories = max_categories
+        self.random_state = random_state
+
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def fit(self, X: Any, y: ArrayLike | None = None, *, X_val: Any = None, groups: ArrayLike | None = None) -> Self:
+        """Fit the autoencoder to a table.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Training data. NaN, None and null are missing cells.
+
+        y : array-like of shape (n_samples,), default=None
+            Passed on to the autoencoder.
+
+        X_val : frame or array-like of shape (n_samples_val, n_features), default=None
+            Rows by which the epoch is chosen, passed on to the autoencoder.
+
+        groups : array-like of shape (n_samples,), default=None
+            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder.
+
+        Returns
+        -------
+        self : TabularAutoencoder
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as it should be: a column holds dates that `datetime_features` does not name, has
+            a category in half of the rows, or is missing altogether.
+        """
+        table = checked_table(X, self)
+        columns = self._new_columns(table)
+        autoencoder = self._new_autoencoder(columns.spans)
+        if X_val is not None:
+            X_val = columns.encode(checked_table(X_val, self), self)
+        given = fit_parameters(autoencoder, X_val=X_val, groups=groups)
+        autoencoder.fit(columns.encode(table, self), y, **given)
+        return self._fitted(X, columns, autoencoder)
+
+    @typed(available_if(_learns_in_parts))
+    @typed(_fit_context(prefer_skip_nested_validation=False))
+    def partial_fit(self, X: Any, y: object = None) -> Self:
+        """Go on training with a chunk of rows. The first one decides what columns hold, and which categories there are.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Training data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : TabularAutoencoder
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as it should be, such as a category that the first chunk did not have, with
+            `handle_unknown="error"`.
+        """
+        if self.__sklearn_is_fitted__():
+            self.autoencoder_.partial_fit(self._encoded(X), y)
+            return self
+        table = checked_table(X, self)
+        columns = self._new_columns(table)
+        autoencoder = self._new_autoencoder(columns.spans).partial_fit(columns.encode(table, self), y)
+        return self._fitted(X, columns, autoencoder)
+
+    def _new_columns(self, table):
+        how = {name: getattr(self, name) for name in ("handle_unknown", "min_frequency", "max_categories")}
+        return ColumnEncoder(self.categorical_features, self.datetime_features, **how).fit(table)
+
+    def _fitted(self, X, columns, autoencoder):
+        validate_data(self, X, skip_check_array=True)
+        self.autoencoder_, self._columns = autoencoder, columns
+        self.kinds_, self.categories_ = columns.kinds, columns.values
+        self.n_components_ = autoencoder.n_components_
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "autoencoder_")
+
+    def _new_autoencoder(self, spans):
+        """What is to be fitted to encoded columns, with the cells of each column of categories."""
+        autoencoder = cloned(Autoencoder() if self.autoencoder is None else self.autoencoder, self.random_state)
+        if isinstance(autoencoder, StackedAutoencoder):
+            raise ValueError(
+                f"autoencoder={short_repr(autoencoder)} trains layers that know of no categories. Take another, such "
+                "as Autoencoder(hidden_layer_sizes=(64, 32))."
+            )
+        if self.n_components is not None:
+            autoencoder.set_params(n_components=self.n_components)
+        if spans and autoencoder.loss in LIKELIHOODS:
+            raise ValueError(
+                f"autoencoder={short_repr(autoencoder)} has loss={autoencoder.loss!r}, which is none for numbers in "
+                "units of their column. Set loss='squared_error', 'absolute_error' or 'huber'."
+            )
+        if spans and autoencoder._by_share:
+            raise ValueError(
+                f"n_components={autoencoder.n_components!r} is a share of the variance, which categories don't have. "
+                "Set n_components to an int."
+            )
+        if autoencoder.loss not in LIKELIHOODS:
+            autoencoder.set_params(scale="standard")
+        autoencoder._categories = spans
+        return autoencoder
+
+    def _encoded(self, X):
+        """A table as what the autoencoder takes."""
+        check_is_fitted(self)
+        table = checked_table(X, self)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return self._columns.encode(table, self)
+
+    def transform(self, X: Any) -> FloatArray:
+        """Encode a table: the dimensionality reduction.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_components)
+            Codes.
+        """
+        return self.autoencoder_.transform(self._encoded(X))
+
+    def inverse_transform(self, X: ArrayLike) -> Any:
+        """Decode codes: transform them back to a table.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        X_original : frame or ndarray of shape (n_samples, n_features)
+            A table of the kind, columns and types of the training data. Integers are rounded, and of categories it has
+            the likeliest.
+        """
+        check_is_fitted(self)
+        return self._columns.decode(np.asarray(self.autoencoder_.inverse_transform(X)), X)
+
+    def reconstruct(self, X: Any) -> Any:
+        """Encode and decode a table in one go.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_hat : frame or ndarray of shape (n_samples, n_features)
+            The same as `inverse_transform(transform(X))`, with the index of X.
+        """
+        return self._columns.decode(self.autoencoder_.reconstruct(self._encoded(X)), X)
+
+    def impute(self, X: Any) -> Any:
+        """Fill missing cells, and leave all others as they are.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Data. NaN, None and null are missing cells.
+
+        Returns
+        -------
+        X_full : frame or ndarray of shape (n_samples, n_features)
+            The same without missing cells.
+
+        See Also
+        --------
+        Autoencoder.impute : How it is done.
+        """
+        Z = self.autoencoder_.impute(self._encoded(X))
+        return self._columns.fill(checked_table(X, self), Z)
+
+    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
+        """Return the share of the loss of X that the codes save.
+
+        For numbers alone it is R² in units of their standard deviation. The cross-entropy of categories counts beside
+        it, against that of their shares, as in :func:`~sklearn.metrics.d2_log_loss_score`.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Data.
+
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            1 at best, 0 for means and shares of the columns of X.
+        """
+        Z = self._encoded(X)
+        there = ~np.isnan(Z)
+        n_each = np.maximum(there.sum(axis=0), 1)
+        means = np.where(there, Z, 0.0).sum(axis=0) / n_each
+        total = self._losses(Z, np.broadcast_to(means, Z.shape)).sum()
+        left = self._losses(Z, self.autoencoder_.reconstruct(Z)).sum()
+        return float(1 - left / total) if total > 0 else float(left == 0)
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Return minus the loss of the reconstruction of each row.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,)
+            Squared errors of numbers in units of their column, and cross-entropies of categories, summed over the cells
+            that are there; the lower, the odder the row.
+        """
+        Z = self._encoded(X)
+        return -self._losses(Z, self.autoencoder_.reconstruct(Z)).sum(axis=1)
+
+    def _losses(self, Z, Z_hat):
+        """Loss of each cell of encoded columns, (n, m); none where it is missing."""
+        n, scale = len(self._columns.numbers), self.autoencoder_._blueprint.scale
+        per_unit = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)[:n]
+        squares = np.square((Z[:, :n] - Z_hat[:, :n]) * per_unit)
+        logarithms = -Z[:, n:] * np.log(np.maximum(Z_hat[:, n:], LEAST_SHARE))
+        return np.nan_to_num(np.hstack([squares, logarithms]), posinf=np.inf)
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        tags.input_tags.sparse = False
+        return tags
