@@ -11,8 +11,9 @@ from torch import nn
 from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
-from skae.nn import CodeAxes, Linear, LinearPlus, Link, MixedLink, Scaler, dense
+from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn._bounds import Bounds
+from skae.nn._link import MixedLink
 from skae.nn._projection import Projection
 from skae.nn.functional import ACTIVATIONS, LIKELIHOODS, LOSSES
 

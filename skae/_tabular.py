@@ -65,12 +65,12 @@ class TabularAutoencoder(
         One of this package's, with any objective, but for `StackedAutoencoder`. It is cloned and fitted to the encoded
         columns. Its `scale` has no use, and its `loss` is that of numbers. None is `Autoencoder()`.
 
-    categorical_features : "auto", array-like or callable, default="auto"
+    categorical_features : "auto", callable or array-like of shape (n_chosen,) or (n_features,), default="auto"
         Columns of categories: names, indices, booleans, or a callable that is given X and returns such, as
         :func:`~sklearn.compose.make_column_selector` makes. "auto" takes all columns that hold neither numbers nor
         dates: categories, booleans and texts.
 
-    datetime_features : array-like or callable, default=None
+    datetime_features : callable or array-like of shape (n_chosen,) or (n_features,), default=None
         Columns of dates or durations, which are counted in seconds. Others that hold dates are an error.
 
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
@@ -96,7 +96,7 @@ class TabularAutoencoder(
     kinds_ : ndarray of shape (n_features,)
         What each column holds: "number", "category" or "date".
 
-    categories_ : list of ndarray
+    categories_ : list of ndarray of shape (n_categories,)
         Categories that are told apart, of each column of them.
 
     n_components_ : int
@@ -190,7 +190,7 @@ class TabularAutoencoder(
             Passed on to the autoencoder.
 
         X_val : frame or array-like of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen, passed on to the autoencoder.
+            Rows by which the epoch is chosen. They are passed on to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
             Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder.
@@ -306,7 +306,8 @@ class TabularAutoencoder(
         X_new : ndarray of shape (n_samples, n_components)
             Codes.
         """
-        return self.autoencoder_.transform(self._encoded(X))
+        Z = self._encoded(X)
+        return self.autoencoder_.transform(Z)
 
     def inverse_transform(self, X: ArrayLike) -> Any:
         """Decode codes: transform them back to a table.
@@ -338,7 +339,8 @@ class TabularAutoencoder(
         X_hat : frame or ndarray of shape (n_samples, n_features)
             The same as `inverse_transform(transform(X))`, with the index of X.
         """
-        return self._columns.decode(self.autoencoder_.reconstruct(self._encoded(X)), X)
+        Z = self._encoded(X)
+        return self._columns.decode(self.autoencoder_.reconstruct(Z), X)
 
     def impute(self, X: Any) -> Any:
         """Fill missing cells, and leave all others as they are.
@@ -355,10 +357,10 @@ class TabularAutoencoder(
 
         See Also
         --------
-        Autoencoder.impute : How it is done.
+        reconstruct : What the network makes of all cells.
         """
-        Z = self.autoencoder_.impute(self._encoded(X))
-        return self._columns.fill(checked_table(X, self), Z)
+        Z = self._encoded(X)
+        return self._columns.fill(checked_table(X, self), self.autoencoder_.impute(Z))
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the share of the loss of X that the codes save.

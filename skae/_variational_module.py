@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from torch import nn
 
-from skae.nn import AutoencoderModule, MixedLink
+from skae.nn import AutoencoderModule
 from skae.nn._bounds import Bounds
+from skae.nn._link import MixedLink
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import BernoulliRBM
 
 import skae
+from skae._core import AutoencoderCore
 from skae.architectures import Convolutional, Recurrent
 
 collect_ignore = ["project/typed_usage.py"]  # for a type checker: not to be imported, not even for doctests
@@ -73,12 +74,12 @@ SMALL = [
 
 def public_estimators():
     """Return the classes in `skae.__all__` that are autoencoders."""
-    return [c for c in _public() if hasattr(c, "transform")]
+    return [c for c in _public() if issubclass(c, AutoencoderCore)]
 
 
 def public_metas():
     """Return the classes in `skae.__all__` that make something else of an autoencoder."""
-    return [c for c in _public() if not hasattr(c, "transform")]
+    return [c for c in _public() if not issubclass(c, AutoencoderCore)]
 
 
 def _public():

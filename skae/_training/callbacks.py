@@ -10,8 +10,9 @@ from skorch.callbacks import Callback
 
 from skae._blueprint import load_weights, read_weights
 from skae._training.selection import significant_improvement
-from skae.nn import AutoencoderModule, MixedLink
+from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
+from skae.nn._link import MixedLink
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back

@@ -10,7 +10,7 @@ from skae.nn._convolution import convolution
 from skae.nn._ensemble import ModuleEnsemble
 from skae.nn._halves import Decoder, Encoder
 from skae.nn._layers import CodeAxes, Linear, LinearPlus, Scaler, dense
-from skae.nn._link import Link, MixedLink
+from skae.nn._link import Link
 from skae.nn._module import AutoencoderModule
 from skae.nn._prefixes import keep_prefix
 from skae.nn._recurrence import CELLS, SequenceDecoder, SequenceEncoder
@@ -24,7 +24,6 @@ __all__ = [
     "Linear",
     "LinearPlus",
     "Link",
-    "MixedLink",
     "ModuleEnsemble",
     "Scaler",
     "SequenceDecoder",

@@ -1,6 +1,6 @@
 """From what a decoder gives to the means of data, where a loss is a likelihood of the data themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Link(nn.Module):
         Parameters
         ----------
         loss : callable
-            Of natural parameters and data, both of shape (n, d).
+            One of `skae.nn.functional.LOSSES`.
 
         output : torch.Tensor of shape (n, d)
             What the decoder gives.
@@ -108,7 +108,7 @@ class Link(nn.Module):
             Scaled rows.
 
         scaler : Scaler
-            Takes them back to data.
+            Takes data to scaled rows and back.
 
         Returns
         -------
@@ -135,29 +135,11 @@ class MixedLink(Link):
 
     dtype : torch.dtype
         Precision of the arithmetic.
-
-    See Also
-    --------
-    skae.TabularAutoencoder : Trains with it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import torch
-    >>> from skae.nn import MixedLink
-    >>> link = MixedLink([(1, 3)], offset=np.array([10.0, 0.0, 0.0]), gain=np.ones(3), dtype=torch.float32)
-    >>> link.mean(torch.tensor([[2.0, 0.0, 0.0]]))
-    tensor([[12.0000,  0.5000,  0.5000]])
     """
 
-    of_cell: torch.Tensor
-    padded: torch.Tensor
-
-    def __init__(
-        self, categories: Sequence[tuple[int, int]], offset: np.ndarray, gain: np.ndarray, dtype: torch.dtype
-    ) -> None:
-        super().__init__(torch.nn.Identity(), offset, gain, dtype)
-        self.n_numbers: int = categories[0][0]
+    def __init__(self, categories, offset, gain, dtype):
+        super().__init__(nn.Identity(), offset, gain, dtype)
+        self.n_numbers = categories[0][0]
         lengths = np.array([stop - start for start, stop in categories])
         starts = np.array([start for start, _ in categories]) - self.n_numbers
         place = np.arange(lengths.max())
@@ -171,50 +153,13 @@ class MixedLink(Link):
         logits = nn.functional.pad(natural[..., self.n_numbers :], (0, 1), value=-torch.inf)
         return logits[..., self.padded].log_softmax(dim=-1).flatten(-2)[..., self.of_cell]
 
-    def mean(self, output: torch.Tensor) -> torch.Tensor:
-        """Turn outputs of the decoder into numbers and probabilities.
-
-        Parameters
-        ----------
-        output : torch.Tensor of shape (n, d)
-            What the decoder gives.
-
-        Returns
-        -------
-        means : torch.Tensor of shape (n, d)
-            Numbers in units of the data; of each column of categories, probabilities that sum to one.
-        """
+    def mean(self, output):
+        """Numbers in units of the data, and probabilities of each column of categories, (n, d)."""
         natural = self(output)
         return torch.cat([natural[..., : self.n_numbers], self._log_probability(natural).exp()], dim=-1)
 
-    def losses(
-        self,
-        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        output: torch.Tensor,
-        x: torch.Tensor,
-        scaler: Scaler,
-    ) -> torch.Tensor:
-        """Return the loss of each cell: of a number as it is scaled, of a category the cross-entropy.
-
-        Parameters
-        ----------
-        loss : callable
-            Of numbers, as they are scaled.
-
-        output : torch.Tensor of shape (n, d)
-            What the decoder gives.
-
-        x : torch.Tensor of shape (n, d)
-            Scaled rows.
-
-        scaler : Scaler
-            Takes them back to data.
-
-        Returns
-        -------
-        losses : torch.Tensor of shape (n, d)
-            Of each cell.
-        """
+    def losses(self, loss, output, x, scaler):
+        """Loss of each cell, (n, d): of a number as it is scaled, of a category the cross-entropy."""
         n, share = self.n_numbers, scaler.inverse(x)[..., self.n_numbers :]
         cross_entropy = -share * self._log_probability(self(output))
         return torch.cat([loss(output[..., :n], x[..., :n]), cross_entropy], dim=-1)

@@ -194,9 +194,12 @@ def learned(estimator):
     return {name for name in dir(estimator) if re.fullmatch("[^_].*_", name) and hasattr(estimator, name)}
 
 
+INSIDE = {skae.TabularAutoencoder: skae.Autoencoder(2, hidden_layer_sizes=())}
+
+
 @pytest.mark.parametrize("of_class", public_estimators() + public_metas())
 def test_what_is_learned_is_documented_and_the_reverse(of_class, fits):
-    small = SMALL if of_class in public_estimators() else [of_class(PCA(2))]
+    small = SMALL if of_class in public_estimators() else [of_class(autoencoder=INSIDE.get(of_class, PCA(2)))]
     found = set().union(*(learned(fits(estimator)) for estimator in small if type(estimator) is of_class))
     properties = {name for name in dir(of_class) if isinstance(getattr(of_class, name), property)}
     documented = documented_attributes(of_class)
@@ -267,6 +270,9 @@ OTHER_PARAMETERS = {
     ("skae.StackedAutoencoder", "warm_start"): "layers are not trained again",
     ("skae.AutoencoderOutlierDetector", "random_state"): "of what is inside",
     ("skae.LatentSampler", "random_state"): "of both that are inside",
+    ("skae.TabularAutoencoder", "n_components"): "of what is inside",
+    ("skae.TabularAutoencoder", "random_state"): "of what is inside",
+    ("skae.TabularAutoencoder", "autoencoder"): "one of ours alone",
 }
 
 
@@ -281,6 +287,9 @@ OTHER_MEANINGS = {
     ("skae.Autoencoder.partial_fit", "X"): "training data",
     ("skae.AutoencoderOutlierDetector.fit", "X"): "training data",
     ("skae.LatentSampler.fit", "X"): "training data",
+    ("skae.TabularAutoencoder.fit", "X"): "training data",
+    ("skae.TabularAutoencoder.partial_fit", "X"): "training data",
+    ("skae.TabularAutoencoder.inverse_transform", "X"): "codes",
     ("skae.Autoencoder.fit", "y"): "clean rows, of a denoiser",
     ("skae.DenoisingAutoencoder.score", "y"): "clean rows",
     ("skae.Autoencoder.inverse_transform", "X"): "codes",
@@ -288,6 +297,7 @@ OTHER_MEANINGS = {
     ("skae.Autoencoder.encode_y", "y"): "as it was given to `fit`",
     ("skae.AutoencoderOutlierDetector.fit", "y"): "whatever is inside may use it",
     ("skae.AutoencoderOutlierDetector.partial_fit", "y"): "whatever is inside may use it",
+    ("skae.TabularAutoencoder.fit", "y"): "whatever is inside may use it",
     ("skae.LatentSampler.fit", "y"): "whatever is inside may use it",
     ("skae.metrics.continuity", "estimator"): "asks for one method alone",
     ("skae.inspection.ComponentsDisplay.from_estimator", "estimator"): "asks for other methods",
