@@ -68,7 +68,8 @@ class AutoencoderCore(
     def _counted(self, X, y, X_val, seed):
         """Moments of rows, the rows scaled by them, and those of X_val, or None.
 
-        Where cells are missing, there is what is expected of them.
+        Where cells are missing, there is what is expected of them. What is to be expected is known in any case, for
+        rows that come later.
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
@@ -76,8 +77,9 @@ class AutoencoderCore(
         check_columns(moments.seen.n_each, moments.n_rows)
         may_miss = [moments.seen.is_incomplete, True]
         missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
-        if any(cells is not None for cells in missing):
+        if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
             moments.factors = of_first(FactorModel.of(given[0], moments.seen, seed))
+        if any(cells is not None for cells in missing):
             given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]
             missing = [
                 np.zeros(rows.shape, dtype=bool) if cells is None else cells
@@ -274,7 +276,7 @@ class AutoencoderCore(
                 else:
                     attributes = self._trained(*common, result, validation)
             vars(self).update(attributes, validation_=validation.report)
-            if rows.missing is not None:
+            if moments.factors is not None and not rows.are_pairs:
                 self._share_of_network = share_of_network(self, rows, validation, of_folds, seed)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds

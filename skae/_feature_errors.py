@@ -15,9 +15,13 @@ def octiles(rows, discrete):
     Of columns of integers and the like they are values that occur.
     """
     sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
-    values = np.quantile(sample, np.linspace(0, 1, 9), axis=0)
+    quantile = np.quantile
+    if np.isnan(sample).any():
+        quantile = np.nanquantile
+        sample[:, np.isnan(sample).all(axis=0)] = 0.0  # that it is in none of these rows
+    values = quantile(sample, np.linspace(0, 1, 9), axis=0)
     if discrete.any():
-        values[:, discrete] = np.quantile(sample[:, discrete], np.linspace(0, 1, 9), axis=0, method="nearest")
+        values[:, discrete] = quantile(sample[:, discrete], np.linspace(0, 1, 9), axis=0, method="nearest")
     return values
 
 
@@ -30,6 +34,7 @@ def gains(oddness, x, candidates):
         Of rows, (m, d) -> (m,): infinite for those that can't be reconstructed.
 
     x : ndarray of shape (n, d)
+        NaN is a missing cell, of which nothing can be gained.
 
     candidates : ndarray of shape (9, d)
         Values of each feature, sorted.
@@ -45,7 +50,7 @@ def gains(oddness, x, candidates):
 def _gains(oddness, x, candidates):
     """For as many rows as there may be trials at once."""
     now, gains = oddness(x), np.zeros(x.shape)
-    differs = candidates != x[:, None]  # (n, 9, d)
+    differs = (candidates != x[:, None]) & ~np.isnan(x)[:, None]  # (n, 9, d)
     differs[:, 1:] &= candidates[1:] != candidates[:-1]  # sorted, so that equal ones are neighbours
     trials = np.stack(np.nonzero(differs))
     n_at_once = max(1, BYTES_AT_ONCE // (TEMPORARIES * 8 * x.shape[1]))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skae._data.readers import Rows
+
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
 MOST_ROWS = 1000  # of each fold
 
@@ -18,7 +20,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
         Fitted.
 
     rows : ScaledRows
-        Training data, with cells that are missing.
+        Training data.
 
     validation : Validation
 
@@ -41,7 +43,9 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     products = squares = 0.0
     for network, index in parts:
         some = np.sort(rng.permutation(index)[:MOST_ROWS])
-        x = np.where(judged.missing[some], np.nan, judged.X[some])
+        x = Rows(judged.X).read(some)
+        if judged.missing is not None:
+            x = np.where(judged.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
         expected = factors.fill(np.where(hidden, np.nan, x).astype(x.dtype))
         off, step = (

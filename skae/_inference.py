@@ -133,8 +133,8 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Fill missing cells, and leave all others as they are.
 
         A missing cell lies between what factor analysis expects of it, given the other cells of its row, and what the
-        network makes of it: where hidden cells of held-out rows were predicted best. If no cell of the training data
-        was missing, it is the reconstruction, to which cells at the mean converge.
+        network makes of it: where hidden cells of held-out rows were predicted best. If the training data were sparse,
+        it is the reconstruction, to which cells at the mean converge.
 
         Parameters
         ----------
@@ -320,7 +320,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def _filled(self, batch):
         """Rows in which missing cells hold what is expected of them, given the others.
 
-        Where the training data had none missing, that is what the network itself makes of them, from the mean on.
+        Where the training data were sparse, that is what the network itself makes of them, from the mean on.
         """
         missing = np.isnan(batch)
         if not missing.any():

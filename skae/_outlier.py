@@ -16,7 +16,7 @@ from skae._constraints import HasMethods, Interval, StrOptions
 from skae._data.readers import Rows, validated
 from skae._doc_link import DocLinkMixin
 from skae._feature_errors import gains, octiles
-from skae._outlier_measures import MOST_MEASURED, Measures, Reservoir
+from skae._outlier_measures import MOST_MEASURED, Measures, Reservoir, residuals_of
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._seeds import cloned, local_rng
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
@@ -31,12 +31,12 @@ from skae._wrapped import (
     named_alike,
     reconstruct,
     refuse_empty,
-    short_repr,
+    refuse_few_reconstructed,
     take,
+    takes_missing,
 )
 
 N_COMPONENTS = 8
-LEAST_ROWS = 2
 LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
 MOST_KEPT = 2000  # rows of a stream
 
@@ -86,7 +86,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     row is its own neighbor.
 
     What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
-    infinity.
+    infinity. So is that of a row without any cell.
+
+    Cells of other rows may be missing, NaN, if the autoencoder takes them. The residual is then that of the cells that
+    are there, with their own covariance, times the number of all over theirs, and the code is that of the filled row.
 
     Columns may have different units, for a residual is measured by those of its column; but an autoencoder reconstructs
     what varies most. Where small columns have a structure of their own, put a `StandardScaler` before it in a Pipeline.
@@ -223,7 +226,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         ValueError
             If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
         """
-        checked = validated(self, X, ensure_min_samples=2)
+        checked = self._checked(X, self.autoencoder, reset=True, ensure_min_samples=2)
         self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
         folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
@@ -249,7 +252,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = octiles(rows if finite.all() else Rows(rows.X, np.flatnonzero(finite)), np.array(discrete))
+        self._candidates = octiles(Rows(rows.X, np.flatnonzero(finite), may_miss=True), np.array(discrete))
         if self.contamination == "auto":
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
@@ -285,16 +288,8 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         refuse_empty(of_network[0], self.autoencoder_)
         x = rows.read(measured).astype(np.float64)
         trained = [np.isin(measured, index) for index in trained_on]
-        self._measures = Measures(x, residuals, of_network, folds, trained, self._refuse_too_few)
-
-    def _refuse_too_few(self, counts):
-        if counts.sum() < LEAST_ROWS:
-            raise ValueError(
-                f"autoencoder={short_repr(self.autoencoder_)} can reconstruct {counts.sum()} of {len(counts)} samples "
-                f"of X, and at least {LEAST_ROWS} are required: the codes or reconstructions of the others are NaN, "
-                "infinite or too large to square. Look at autoencoder.fit(X).transform(X); a step that takes a "
-                "logarithm, or the like, may need another range of X."
-            )
+        refuse_too_few = partial(refuse_few_reconstructed, self.autoencoder_)
+        self._measures = Measures(x, residuals, of_network, folds, trained, refuse_too_few)
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row.
@@ -333,9 +328,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
-            Never below 0: by how much the score would rise. If X is a frame of pandas or polars, so is this, with the
-            same columns. In a row that can't be reconstructed, a feature has infinity if another value of it alone
-            would make that possible; where no feature does, those have it that are beyond the training data.
+            Never below 0: by how much the score would rise; 0 for a missing cell. If X is a frame of pandas or polars,
+            so is this, with the same columns. In a row that can't be reconstructed, a feature has infinity if another
+            value of it alone would make that possible; where no feature does, those have it that are beyond the
+            training data.
         """
         table = self._table_of(X)
         errors = np.empty(table.rows.shape)
@@ -396,20 +392,24 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """
         self._validate_params()
         is_first = not hasattr(self, "autoencoder_")
-        checked = validated(self, X, reset=is_first, ensure_min_samples=2 if is_first else 1)
+        autoencoder = getattr(self, "autoencoder_", self.autoencoder)
+        checked = self._checked(X, autoencoder, reset=is_first, ensure_min_samples=2 if is_first else 1)
         if is_first:
             self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
         if getattr(self, "_kept", None) is None:
             most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * checked.shape[1])))
             self._kept = Reservoir(most, local_rng(self.random_state))
-        self._kept.update(Rows(checked))
+        self._kept.update(Rows(checked, may_miss=True))
         kept = framed(X, self._kept.rows)
         return self._measured(kept, Table(kept, self._kept.rows), [])
 
     def _table_of(self, X):
         check_is_fitted(self)
-        return Table(X, validated(self, X, reset=False))
+        return Table(X, self._checked(X, self.autoencoder_, reset=False))
+
+    def _checked(self, X, autoencoder, **how):
+        return validated(self, X, may_miss=autoencoder is None or takes_missing(autoencoder), **how)
 
     def _by_network(self, table):
         """Yield (index, fold, rows, rows as they came) of the rows of a batch that one network is for."""
@@ -425,13 +425,12 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         """Codes and residuals of some rows, by the network of a fold, or of all rows if that is 0."""
         known = None if self._known_row is None else framed(given, self._known_row)
         codes, x_hat = reconstruct(self._autoencoders[fold], given, x.shape[1], known)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return codes, x - x_hat
+        return codes, residuals_of(x, x_hat)
 
     def _score(self, fold, x, given):
         """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
         codes, residuals = self._apart(fold, x, given)
-        scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals)
+        scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals, np.isnan(x))
         return np.where(np.isnan(scores), -np.inf, scores)
 
     def _oddness(self, fold, given, x):
@@ -447,4 +446,5 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.autoencoder is None or get_tags(self.autoencoder).input_tags.sparse
+        tags.input_tags.allow_nan = self.autoencoder is None or takes_missing(self.autoencoder)
         return tags

@@ -26,7 +26,7 @@ class Measures:
     Parameters
     ----------
     x, residuals : ndarray of shape (n, d)
-        Training rows, and their residuals by the network of each one's fold.
+        Training rows, NaN where a cell is missing, and their residuals by the network of each one's fold.
 
     codes : list of ndarray of shape (n, k)
         Of the same rows by every network.
@@ -42,7 +42,8 @@ class Measures:
     """
 
     def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
-        within = (np.abs(x) < HUGE).all(axis=1)
+        missing = np.isnan(x)
+        within = (missing | (np.abs(x) < HUGE)).all(axis=1) & ~missing.all(axis=1)
         fine = [within & (np.abs(of_network) < HUGE).all(axis=1) for of_network in codes]
         counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
         refuse_too_few(counts)
@@ -50,22 +51,24 @@ class Measures:
         for of_network, is_fine, seen in zip(codes, fine, trained, strict=True):
             refuse_too_few(is_fine & seen)
             self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
-        self.residuals = Residuals(residuals[counts], x[counts].var(axis=0))
+        centered, n_each = _about_mean(x[counts])
+        variance = np.square(centered).sum(axis=0) / n_each
+        self.residuals = Residuals(residuals[counts], variance, missing[counts])
         values = np.empty((len(x), 4))
         for fold in np.unique(folds):
             mine = folds == fold
-            values[mine] = self._values(fold, codes[fold][mine], residuals[mine])
+            values[mine] = self._values(fold, codes[fold][mine], residuals[mine], missing[mine])
         values = values[counts & np.isfinite(values).all(axis=1)]
         units = x.shape[1], x.shape[1], codes[0].shape[1], self.neighbors[0].unit
         self.tails = [Tail(*each) for each in zip(values.T, units, POWERS, strict=True)]
 
-    def _values(self, fold, codes, residuals):
-        values = self.residuals.squared_lengths(residuals)
+    def _values(self, fold, codes, residuals, missing):
+        values = self.residuals.squared_lengths(residuals, missing)
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
-    def log_share(self, fold, codes, residuals):
+    def log_share(self, fold, codes, residuals, missing):
         """Those of the residual, one of them in part, plus the lesser of the other two, (n,); codes may be None."""
-        values = self._values(fold, codes, residuals).T
+        values = self._values(fold, codes, residuals, missing).T
         shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
         of_residual = shares[0] + SHARE_OF_UNITS * shares[1]
         return of_residual if codes is None else of_residual + np.minimum(*shares[2:])
@@ -84,14 +87,18 @@ class Residuals:
     Parameters
     ----------
     residuals : ndarray of shape (n, d)
-        Finite.
+        Finite, and zero where a cell is missing.
 
     variance : ndarray of shape (d,)
         Of each feature.
+
+    missing : ndarray of bool of shape (n, d)
     """
 
-    def __init__(self, residuals, variance):
-        squares = np.square(residuals).mean(axis=0)
+    def __init__(self, residuals, variance, missing):
+        squares, there = np.square(residuals).mean(axis=0), ~missing
+        if not there.all():
+            squares *= len(residuals) / np.maximum(there.sum(axis=0), 1)
         some = squares[squares > 0]
         floor = max(np.median(some) if len(some) else 0.0, LEAST * variance.mean()) or 1.0
         self.units = np.sqrt(np.maximum(np.maximum(squares, LEAST_SHARE * variance), floor))
@@ -99,17 +106,43 @@ class Residuals:
         if len(self.units) <= MOST_COVARIED:
             scaled = residuals / self.units
             shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
-            covariance = shrunk_covariance(empirical_covariance(scaled, assume_centered=True), shrinkage)
+            covariance = empirical_covariance(scaled, assume_centered=True)
+            if not there.all():  # of two features, over the rows that have both
+                covariance *= len(scaled) / np.maximum(there.T.astype(float) @ there, 1)
+                variances, directions = np.linalg.eigh(covariance)
+                covariance = (directions * np.maximum(variances, 0)) @ directions.T
+            covariance = shrunk_covariance(covariance, shrinkage)
             least = LEAST_SHARE * np.trace(covariance) / len(covariance) or 1.0
             self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
 
-    def squared_lengths(self, residuals):
-        """Of each row, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is."""
+    def squared_lengths(self, residuals, missing=None):
+        """Of each row, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is.
+
+        Of the cells that are there, with their own covariance, times d over their number.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = residuals / self.units
             other = scaled if self.precision is None else scaled @ self.precision
             lengths = [np.einsum("ij,ij->i", scaled, each) for each in (other, scaled)]
-            return np.maximum(np.column_stack(lengths), 0)
+            lengths = np.maximum(np.column_stack(lengths), 0)
+            complete = missing is None or not missing.any()
+            return lengths if complete else self._of_cells_there(lengths, scaled, other, missing)
+
+    def _of_cells_there(self, lengths, scaled, other, missing):
+        holes = np.flatnonzero(missing.any(axis=1) & np.isfinite(lengths).all(axis=1))
+        if self.precision is not None and len(holes):
+            covariance = np.linalg.inv(self.precision)
+            patterns, of_row = np.unique(missing[holes], axis=0, return_inverse=True)
+            for i, gone in enumerate(patterns):
+                rows = holes[of_row.ravel() == i]
+                if gone.mean() < 0.5:  # less what residuals of missing cells, at their likeliest, would take away
+                    some = other[np.ix_(rows, gone)]
+                    away = some @ np.linalg.solve(self.precision[np.ix_(gone, gone)], some.T)
+                    lengths[rows, 0] = np.maximum(lengths[rows, 0] - np.diagonal(away), 0)
+                else:
+                    some = scaled[np.ix_(rows, ~gone)]
+                    lengths[rows, 0] = np.diagonal(some @ np.linalg.solve(covariance[np.ix_(~gone, ~gone)], some.T))
+        return lengths * (missing.shape[1] / np.maximum((~missing).sum(axis=1), 1))[:, None]
 
 
 class Neighbors:
@@ -126,13 +159,14 @@ class Neighbors:
         Finite.
 
     rows : ndarray of shape (n, d)
-        What they are the codes of.
+        What they are the codes of; NaN where a cell is missing.
     """
 
     def __init__(self, codes, rows):
         self.mean = codes.mean(axis=0)
         white, self.whiten = _principal(codes - self.mean)
-        linear = white.T @ (rows - rows.mean(axis=0)) / len(rows)  # least squares, (k, d)
+        centered, n_each = _about_mean(rows)
+        linear = white.T @ centered / n_each  # least squares, (k, d)
         squares, directions = np.linalg.eigh(linear @ linear.T)
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
@@ -153,6 +187,24 @@ class Neighbors:
         distances = np.column_stack(distances)
         distances[np.isnan(codes).any(axis=1)] = np.nan
         return distances
+
+
+def residuals_of(x, x_hat):
+    """What reconstructions leave of rows, (n, d): zero where a cell is missing, NaN in rows without any cell."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        missing = np.isnan(x)
+        found = np.where(missing, 0.0 * x_hat, x - x_hat)
+    found[missing.all(axis=1)] = np.nan
+    return found
+
+
+def _about_mean(x):
+    """Cells less the mean of their column, zero where they are missing, and how many there are: (n, d), and (d,)."""
+    there = ~np.isnan(x)
+    if there.all():
+        return x - x.mean(axis=0), len(x)
+    n_each = np.maximum(there.sum(axis=0), 1)
+    return np.where(there, x - np.where(there, x, 0.0).sum(axis=0) / n_each, 0.0), n_each
 
 
 def _principal(centered):

@@ -54,8 +54,8 @@ def median_and_deviation(values):
 
 
 def digests(x):
-    """Return a hash of the values of each row, (n,): alike in float32 and float64, and for both zeros."""
-    x = np.ascontiguousarray(x, dtype=np.float64) + 0.0
+    """Return a hash of the values of each row, (n,): alike in float32 and float64, for both zeros, and for any NaN."""
+    x = np.where(np.isnan(x), np.nan, np.ascontiguousarray(x, dtype=np.float64) + 0.0)
     each = (hashlib.blake2b(row.data, digest_size=8).digest() for row in x)
     return np.frombuffer(b"".join(each), dtype=np.uint64)
 

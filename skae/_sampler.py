@@ -23,6 +23,7 @@ from skae._seeds import cloned, local_rng
 from skae._solvers import mixture_of, scaler_of
 from skae._typing import FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
+    blank_rows,
     check_invertible,
     decode,
     encode,
@@ -32,6 +33,7 @@ from skae._wrapped import (
     framed,
     refuse_empty,
     short_repr,
+    takes_missing,
 )
 
 N_COMPONENTS = 8
@@ -180,6 +182,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 f"autoencoder={short_repr(autoencoder)} can't encode them. Look at its transform(X), and leave these "
                 "samples out, or change the step that has no number for them."
             )
+        codes = codes[~blank_rows(X)]  # whose codes are all the same
         scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -253,14 +256,14 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         -------
         log_density : ndarray of shape (n_samples,)
             In the space of the codes, not of the rows: to compare rows, not autoencoders. Minus infinity for rows that
-            have no code: it is NaN or too large.
+            have no code: it is NaN or too large, or all cells are missing.
         """
         check_is_fitted(self)
         row, known = self._known_row, None
         if row is not None and np.shape(X)[1:] == row.shape[1:]:  # else there is an error to come
             known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
-        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes)
+        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~blank_rows(X)
         if finite.any():
             with np.errstate(over="ignore", invalid="ignore"):
                 of_finite = self.density_.score_samples(self.scaler_.transform(codes[finite]))
@@ -303,7 +306,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         inner = None if self.autoencoder is None else get_tags(self.autoencoder).input_tags
         tags.input_tags.sparse = inner is None or inner.sparse
-        tags.input_tags.allow_nan = inner is None or inner.allow_nan
+        tags.input_tags.allow_nan = inner is None or takes_missing(self.autoencoder)
         return tags
 
 

@@ -10,15 +10,17 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn import config_context, get_config
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
+from skae._array_api import as_numpy
 from skae._constraints import InvalidParameterError
-from skae._data.readers import Rows
+from skae._data.readers import FLOATS, Rows, with_nan
 from skae._inference import lets_overflow
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
+LEAST_RECONSTRUCTED = 2  # rows
 REFUSALS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
@@ -75,6 +77,18 @@ def _not_invertible(estimator):
         if found[1] is not None:
             return (found[0] or name, *found[1:])
     return None, estimator, missing
+
+
+def takes_missing(estimator):
+    """Whether an autoencoder takes rows in which cells are missing: each step of a Pipeline has to."""
+    if isinstance(estimator, Pipeline):
+        steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+        return all(takes_missing(step) for step in steps)
+    inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator", None))
+    if inner is not None:
+        return takes_missing(inner)
+    tags = get_tags(estimator)
+    return tags.input_tags.allow_nan or tags.no_validation
 
 
 def short_repr(estimator):
@@ -196,7 +210,7 @@ class Table:
 
     def __init__(self, X, checked):
         self.frame = X if is_frame(X) else None
-        self.rows = Rows(checked)
+        self.rows = Rows(checked, may_miss=True)
 
     def batches(self):
         """Yield (array, frame), or the array twice."""
@@ -207,7 +221,7 @@ class Table:
 
     def some(self, index):
         """Yield the same of some rows, by increasing indices."""
-        rows = Rows(self.rows.X, index)
+        rows = Rows(self.rows.X, index, may_miss=True)
         start = 0
         for batch in rows.batches():
             mine = index[start : start + len(batch)]
@@ -241,7 +255,7 @@ def framed(frame, values):
         if not other:
             return made
         return made.round({name: 0 for name in other if is_discrete(types[name])}).astype(other)
-    made = type(frame)(values, schema=list(frame.columns), orient="row")
+    made = type(frame)(values, schema=list(frame.columns), orient="row").fill_nan(None)  # which is no int
     return made.cast(dict(zip(frame.columns, frame.dtypes, strict=True)))
 
 
@@ -271,6 +285,27 @@ def refuse_empty(codes, autoencoder):
             f"The codes of autoencoder={short_repr(autoencoder)} have 0 components, of which there is no density. Set "
             "its n_components to 1 or more."
         )
+
+
+def refuse_few_reconstructed(autoencoder, counts):
+    """Refuse an autoencoder that can reconstruct hardly any of the rows, of which an ndarray of bool says which."""
+    if counts.sum() < LEAST_RECONSTRUCTED:
+        raise ValueError(
+            f"autoencoder={short_repr(autoencoder)} can reconstruct {counts.sum()} of {len(counts)} samples of X, and "
+            f"at least {LEAST_RECONSTRUCTED} are required: the codes or reconstructions of the others are NaN, "
+            "infinite or too large to square. Look at autoencoder.fit(X).transform(X); a step that takes a logarithm "
+            "may need another range of X."
+        )
+
+
+def blank_rows(X):
+    """Which rows have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
+    none = np.zeros(np.shape(X)[0], dtype=bool)
+    try:
+        checked = check_array(with_nan(as_numpy(X)), accept_sparse="csr", dtype=FLOATS, ensure_all_finite=False)
+    except (ValueError, TypeError):
+        return none
+    return none if issparse(checked) else np.isnan(checked).all(axis=1)
 
 
 def encode(autoencoder, X, owner=None, known=None):
@@ -304,7 +339,8 @@ def encode(autoencoder, X, owner=None, known=None):
     except REFUSALS:
         if owner is not None:
             validate_data(owner, X, reset=False, skip_check_array=True)
-        checked = check_array(X, accept_sparse="csr", dtype=None)
+        finite = "allow-nan" if takes_missing(autoencoder) else True
+        checked = check_array(X, accept_sparse="csr", dtype=None, ensure_all_finite=finite, input_name="X")
     with _unchecked():
         return _row_by_row(transform, X if is_frame(X) else checked, known)
 
@@ -316,7 +352,7 @@ def decode(autoencoder, codes):
 
 
 def reconstruct(autoencoder, X, n_features, known=None):
-    """Codes and reconstructions of rows of finite numbers, both of them NaN or infinite where one can't be had.
+    """Codes and reconstructions of rows, both of them NaN or infinite where one can't be had.
 
     Neither is an error: a row that is too far outside for one step or another is the most anomalous there is, and says
     nothing of the others.

@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
@@ -202,6 +203,25 @@ def test_the_likelihood_is_that_of_the_cells_that_are_there():
     for row, cells, value in zip(X[:20], ~missing[:20], found, strict=True):
         exact = multivariate_normal(mean[cells], covariance[np.ix_(cells, cells)]).logpdf(row[cells])
         assert value == pytest.approx(exact, abs=0.3)
+
+
+@pytest.mark.parametrize("scale", ["global", "standard"])
+def test_rows_may_have_holes_where_the_training_data_had_none(scale):
+    """Columns whose units differ by a factor of a million: what a network makes of the small ones is no guess."""
+    X = load_breast_cancer().data
+    later, missing = with_holes(X[300:])
+    fitted = Autoencoder(2, scale=scale, random_state=0).fit(X[:300])
+    unit, codes = X.std(axis=0), fitted.transform(X[300:])
+    assert error(fitted.impute(later) / unit, X[300:] / unit, missing) < 0.65
+    off = np.square(fitted.transform(later) - codes).sum() / np.square(codes - codes.mean(axis=0)).sum()
+    assert off < 0.1
+
+
+def test_a_fit_to_sparse_rows_takes_rows_with_holes(digits):
+    fitted = Autoencoder(8, random_state=0).fit(csr_array(digits))
+    X, missing = with_holes(digits)
+    mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
+    assert error(fitted.impute(X), digits, missing) < 0.9 * error(mean, digits, missing)
 
 
 # Odd tables ----------------------------------------------------------------------------------------------------------

@@ -143,9 +143,15 @@ def _standardized(rows, mean, unit):
 
 
 def _expected(x, there, loadings, noise):
-    """Mean, (n, q), and covariance, (n, q, q), of the factors of rows whose missing cells are zero."""
+    """Mean, (n, q), and covariance, (n, q, q), of the factors of rows whose missing cells are zero.
+
+    Where all cells are there, one covariance is that of all rows: (1, q, q).
+    """
     d, q = loadings.shape
     weighed = loadings / noise[:, None]
+    if there.all():
+        covariance = np.linalg.inv(weighed.T @ loadings + np.eye(q))
+        return x @ weighed @ covariance, covariance[None]
     precision = (there @ (weighed[:, :, None] * loadings[:, None]).reshape(d, q * q)).reshape(len(x), q, q) + np.eye(q)
     covariance = np.linalg.inv(precision)
     return (covariance @ (x @ weighed)[:, :, None])[:, :, 0], covariance
@@ -169,9 +175,13 @@ def _fitted(x, there, q, seed):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the rows where it is there
         known = np.column_stack([factors, np.ones(n)])  # (n, q + 1)
-        moments = known[:, :, None] * known[:, None]
-        moments[:, :q, :q] += covariance
-        sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
+        if len(covariance) < n:  # the same rows for all features
+            sums = (known.T @ known)[None]
+            sums[:, :q, :q] += n * covariance
+        else:
+            moments = known[:, :, None] * known[:, None]
+            moments[:, :q, :q] += covariance
+            sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
         products = x.T @ known
         weights = np.linalg.solve(sums + noise[:, None, None] * ridge, products[:, :, None])[:, :, 0]
         loadings, mean = weights[:, :q], weights[:, q]

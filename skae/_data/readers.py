@@ -75,7 +75,7 @@ def _dtypes(X):
     return [np.asarray(X).dtype] if hasattr(X, "__array__") else []  # a Table of pyarrow
 
 
-def _with_nan(X):
+def with_nan(X):
     """Objects in which pandas.NA, which is no number, is NaN."""
     pandas = sys.modules.get("pandas")  # without which there is none
     if pandas is None or not isinstance(X, np.ndarray | pandas.DataFrame) or object not in _dtypes(X):
@@ -122,7 +122,7 @@ def validated(estimator, X, *, may_miss=False, **how):
     with reading(X), saying_how_to_flatten(estimator, X):
         X = as_numpy(X)
         refuse_false_numbers(X)
-        X = _with_nan(X)
+        X = with_nan(X)
         finite = "allow-nan" if may_miss and not issparse(X) else True
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
 
