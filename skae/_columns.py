@@ -1,5 +1,6 @@
 """Tables of numbers, categories and dates as arrays of numbers, and back: frames of pandas and polars, and arrays."""
 
+import re
 import sys
 from numbers import Number
 
@@ -199,6 +200,14 @@ class ColumnEncoder:
             start += len(values)
         self.spans = tuple(spans)
 
+    @property
+    def places(self):
+        """Where a column of the table begins in the array, (d,) of int."""
+        places = np.empty(len(self.labels), dtype=int)
+        places[self.numbers] = np.arange(len(self.numbers))
+        places[self.categories] = [start for start, _ in self.spans]
+        return places
+
     def encode(self, X, owner):
         """Make an array of a table: (n, d) -> (n, m), NaN where a cell is missing.
 
@@ -233,11 +242,22 @@ class ColumnEncoder:
             column = column_of(X, j)
             missing.append(missing_in(column))
             objects.append(np.where(missing[-1], self.values[i][0], _objects(column)))
-        shares = self.encoder.transform(np.stack(objects, axis=1)) if len(X) else np.empty((0, self.spans[-1][1]))
+        shares = self._shares(np.stack(objects, axis=1))
         for (start, stop), is_missing in zip(self.spans, missing, strict=True):
             block = shares[:, start - len(self.numbers) : stop - len(self.numbers)]
             block[is_missing | ~block.any(axis=1)] = np.nan  # what is unknown tells nothing
         return np.hstack([numbers, shares])
+
+    def _shares(self, objects):
+        """Indicators of categories, of objects of shape (n, n_categories)."""
+        if not len(objects):
+            return np.empty((0, self.spans[-1][1] - len(self.numbers)))
+        try:
+            return self.encoder.transform(objects)
+        except ValueError as error:
+            labels = [self.labels[j] for j in self.categories]
+            named = re.sub(r"in column (\d+)", lambda found: f"in column {labels[int(found[1])]!r}", str(error))
+            raise ValueError(f"{named}. Set handle_unknown='ignore' to count them as missing.") from error
 
     def decode(self, Z, like=None):
         """Make a table of an array, with the likeliest category of each.

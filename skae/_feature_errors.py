@@ -25,7 +25,20 @@ def octiles(rows, discrete):
     return values
 
 
-def gains(oddness, x, candidates):
+def blocks_of(spans, shares):
+    """For columns of categories: first cell, cell behind the last, and the cells of the nine most frequent categories.
+
+    Parameters
+    ----------
+    spans : sequence of (int, int)
+
+    shares : ndarray of shape (d,)
+        Of the rows.
+    """
+    return [(start, stop, start + np.argsort(-shares[start:stop], kind="stable")[:9]) for start, stop in spans]
+
+
+def gains(oddness, x, candidates, blocks=()):
     """Largest decrease of the oddness of rows by another value of each feature.
 
     Parameters
@@ -39,30 +52,49 @@ def gains(oddness, x, candidates):
     candidates : ndarray of shape (9, d)
         Values of each feature, sorted.
 
+    blocks : sequence of (int, int, ndarray of int)
+        As of `blocks_of`. What is gained by another category stands at its column's first cell.
+
     Returns
     -------
     gains : ndarray of shape (n, d)
     """
     n_parts = min(len(x), np.ceil(len(x) * candidates.size / MOST_TRIALS))
-    return np.concatenate([_gains(oddness, some, candidates) for some in np.array_split(x, n_parts)])
+    return np.concatenate([_gains(oddness, some, candidates, blocks) for some in np.array_split(x, n_parts)])
 
 
-def _gains(oddness, x, candidates):
+def _gains(oddness, x, candidates, blocks):
     """For as many rows as there may be trials at once."""
     now, gains = oddness(x), np.zeros(x.shape)
-    differs = (candidates != x[:, None]) & ~np.isnan(x)[:, None]  # (n, 9, d)
-    differs[:, 1:] &= candidates[1:] != candidates[:-1]  # sorted, so that equal ones are neighbours
-    trials = np.stack(np.nonzero(differs))
     n_at_once = max(1, BYTES_AT_ONCE // (TEMPORARIES * 8 * x.shape[1]))
-    for first in range(0, trials.shape[1], n_at_once):
-        row, value, feature = trials[:, first : first + n_at_once]
-        others = x[row]
-        others[np.arange(len(row)), feature] = candidates[value, feature]
+    n_numbers = blocks[0][0] if blocks else x.shape[1]
+    for row, feature, others in _trials(x, candidates, n_numbers, blocks, n_at_once):
         with np.errstate(invalid="ignore"):
             gain = now[row] - oddness(others)
         np.maximum.at(gains, (row, feature), np.where(np.isnan(gain), 0, gain))  # of two infinite ones
     # that no single feature mends: those outside have a part in it
     hopeless = np.isinf(now) & np.isfinite(gains).all(axis=1)
     outside = (x < candidates[0]) | (x > candidates[-1])
+    outside[:, n_numbers:] = False
     gains[hopeless[:, None] & outside] = np.inf
     return gains
+
+
+def _trials(x, candidates, n_numbers, blocks, n_at_once):
+    """Yield (index of the row, index of the feature, row with another value of it)."""
+    differs = (candidates != x[:, None]) & ~np.isnan(x)[:, None]  # (n, 9, d)
+    differs[:, 1:] &= candidates[1:] != candidates[:-1]  # sorted, so that equal ones are neighbours
+    trials = np.stack(np.nonzero(differs[..., :n_numbers]))
+    for first in range(0, trials.shape[1], n_at_once):
+        row, value, feature = trials[:, first : first + n_at_once]
+        others = x[row]
+        others[np.arange(len(row)), feature] = candidates[value, feature]
+        yield row, feature, others
+    for start, stop, cells in blocks:
+        for cell in cells:
+            rows = np.flatnonzero(x[:, cell] == 0)  # neither this one nor missing
+            for row in np.array_split(rows, np.ceil(len(rows) / n_at_once)) if len(rows) else ():
+                others = x[row]
+                others[:, start:stop] = 0.0
+                others[:, cell] = 1.0
+                yield row, np.full(len(row), start), others

@@ -1,6 +1,5 @@
 """Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
 
-from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,15 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, _fit_context
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
-from skae._data.readers import Rows, validated
 from skae._doc_link import DocLinkMixin
-from skae._feature_errors import gains, octiles
-from skae._outlier_measures import MOST_MEASURED, Measures, Reservoir, residuals_of
-from skae._outlier_scores import HeldOut, anomaly_fence, digests
+from skae._measuring import LEAST_MEASURED, MOST_BYTES, MeasuringMixin
+from skae._outlier_measures import Reservoir
 from skae._seeds import cloned, local_rng
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
@@ -26,18 +22,12 @@ from skae._wrapped import (
     fit_parameters,
     fit_with_folds,
     framed,
-    is_discrete,
     is_frame,
     named_alike,
-    reconstruct,
-    refuse_empty,
-    refuse_few_reconstructed,
-    take,
     takes_missing,
 )
 
 N_COMPONENTS = 8
-LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
 MOST_KEPT = 2000  # rows of a stream
 
 
@@ -46,7 +36,7 @@ def _learns_in_parts(detector):
     return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
 
-class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
+class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
     r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
 
     A row is odd if it is not given back as well as the training rows were, or if few of their codes are near its own.
@@ -231,65 +221,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         given = fit_parameters(self.autoencoder_, X_val=X_val, groups=groups)
         folds = fit_with_folds(self.autoencoder_, X if is_frame(X) else checked, y, **given)
         self._kept = None
-        return self._measured(X, Table(X, checked), folds)
+        return self._measured(*self._as_numbers(X, checked), folds)
 
     def _new_autoencoder(self, n_features):
         default = Autoencoder(min(N_COMPONENTS, n_features))
         return cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
-
-    def _measured(self, X, table, folds):
-        """Measure the rows of a table, set `offset_`, and return the detector; X is the same as it came."""
-        rows = table.rows
-
-        def read_digests():
-            return np.concatenate([digests(x) for x in rows.batches()])
-
-        self._held_out = HeldOut(read_digests() if folds else None, [held_out for _, held_out, _ in folds])
-        self._autoencoders = [self.autoencoder_, *(of_fold for *_, of_fold in folds)]
-        self._known_row = None
-        self._calibrate(table, [np.arange(len(rows)), *(trained_on for trained_on, *_ in folds)])
-        scores = self._scores_of(table)
-        self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
-        discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
-        finite = np.isfinite(scores)
-        self._candidates = octiles(Rows(rows.X, np.flatnonzero(finite), may_miss=True), np.array(discrete))
-        if self.contamination == "auto":
-            self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
-        else:
-            least = scores[finite].min()
-            below = least - max(1.0, abs(least))  # for percentiles, of which infinity leaves none
-            self.offset_ = float(np.quantile(np.where(finite, scores, below), self.contamination))
-        return self
-
-    def _calibrate(self, table, trained_on):
-        """Measure residuals and codes of training rows, each by a network that has not seen it if there is one.
-
-        Parameters
-        ----------
-        table : Table
-
-        trained_on : list of ndarray of int
-            Rows that each network was trained on.
-        """
-        rows = table.rows
-        n_measured = min(len(rows), MOST_MEASURED, max(LEAST_MEASURED, MOST_BYTES // (8 * rows.shape[1])))
-        measured = np.linspace(0, len(rows) - 1, n_measured).astype(int)
-        of_network, residuals, folds = [[] for _ in trained_on], [], []
-        for x, given in table.some(measured):
-            folds.append(self._held_out.folds_of(x))
-            residuals.append(np.empty_like(x, dtype=np.float64))
-            for fold, codes in enumerate(of_network):
-                code, residual = self._apart(fold, x, given)
-                codes.append(code)
-                mine = folds[-1] == fold
-                residuals[-1][mine] = residual[mine]
-        residuals, folds = np.concatenate(residuals), np.concatenate(folds)
-        of_network = [np.concatenate(codes) for codes in of_network]
-        refuse_empty(of_network[0], self.autoencoder_)
-        x = rows.read(measured).astype(np.float64)
-        trained = [np.isin(measured, index) for index in trained_on]
-        refuse_too_few = partial(refuse_few_reconstructed, self.autoencoder_)
-        self._measures = Measures(x, residuals, of_network, folds, trained, refuse_too_few)
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row.
@@ -305,12 +241,6 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
         """
         return self._scores_of(self._table_of(X))
-
-    def _scores_of(self, table):
-        scores = np.empty(len(table.rows))
-        for index, fold, x, given in self._by_network(table):
-            scores[index] = self._score(fold, x, given)
-        return scores
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
         """Return which features make a row odd: by how much less odd it would be if that one were another.
@@ -333,11 +263,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
             value of it alone would make that possible; where no feature does, those have it that are beyond the
             training data.
         """
-        table = self._table_of(X)
-        errors = np.empty(table.rows.shape)
-        for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates)
-        return named_alike(X, errors)
+        return named_alike(X, self._errors_of(self._table_of(X)))
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
         """Return the score of each row minus `offset_`.
@@ -397,44 +323,13 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, DocLinkMixin,
         if is_first:
             self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
+        X, table = self._as_numbers(X, checked)
         if getattr(self, "_kept", None) is None:
-            most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * checked.shape[1])))
+            most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * table.rows.shape[1])))
             self._kept = Reservoir(most, local_rng(self.random_state))
-        self._kept.update(Rows(checked, may_miss=True))
+        self._kept.update(table.rows)
         kept = framed(X, self._kept.rows)
         return self._measured(kept, Table(kept, self._kept.rows), [])
-
-    def _table_of(self, X):
-        check_is_fitted(self)
-        return Table(X, self._checked(X, self.autoencoder_, reset=False))
-
-    def _checked(self, X, autoencoder, **how):
-        return validated(self, X, may_miss=autoencoder is None or takes_missing(autoencoder), **how)
-
-    def _by_network(self, table):
-        """Yield (index, fold, rows, rows as they came) of the rows of a batch that one network is for."""
-        start = 0
-        for x, given in table.batches():
-            folds = self._held_out.folds_of(x)
-            for fold in np.unique(folds):
-                mine = np.flatnonzero(folds == fold)
-                yield start + mine, fold, x[mine], take(given, mine)
-            start += len(x)
-
-    def _apart(self, fold, x, given):
-        """Codes and residuals of some rows, by the network of a fold, or of all rows if that is 0."""
-        known = None if self._known_row is None else framed(given, self._known_row)
-        codes, x_hat = reconstruct(self._autoencoders[fold], given, x.shape[1], known)
-        return codes, residuals_of(x, x_hat)
-
-    def _score(self, fold, x, given):
-        """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
-        codes, residuals = self._apart(fold, x, given)
-        scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals, np.isnan(x))
-        return np.where(np.isnan(scores), -np.inf, scores)
-
-    def _oddness(self, fold, given, x):
-        return -self._score(fold, x, framed(given, x))
 
     def _validate_params(self):
         check_invertible(self.autoencoder, type(self).__name__)

@@ -31,6 +31,8 @@ from skae._wrapped import (
     first_row,
     fit_parameters,
     framed,
+    is_tabular,
+    of_numbers,
     refuse_empty,
     short_repr,
     takes_missing,
@@ -210,9 +212,10 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Decoded codes, in no order: means, to which no noise of a likelihood is added. They stay in the range that
-            the decoder has, such as [0, 1] with `loss="binary_cross_entropy"`. A code that has no finite reconstruction
-            is drawn anew.
+            Decoded codes, in no order: means, to which no noise of a likelihood is added, and of categories the
+            likeliest. They stay in the range that the decoder has, such as [0, 1] with `loss="binary_cross_entropy"`. A
+            code that has no finite reconstruction is drawn anew. Those of a `TabularAutoencoder` are a frame, if it was
+            fitted to one.
 
         Raises
         ------
@@ -223,11 +226,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         rng, drawn, n_drawn = local_rng(random_state), [], 0
         for _ in range(MOST_DRAWS):
-            rows = decode(self.autoencoder_, self._draw(n_samples, rng))
+            rows = decode(of_numbers(self.autoencoder_), self._draw(n_samples, rng))
             drawn.append(rows[finite_rows(rows)][: n_samples - n_drawn])
             n_drawn += len(drawn[-1])
             if n_drawn == n_samples:
-                return np.concatenate(drawn)
+                rows = np.concatenate(drawn)
+                return self.autoencoder_._columns.decode(rows) if is_tabular(self.autoencoder_) else rows
         raise ValueError(
             f"{n_drawn} of {MOST_DRAWS * n_samples} codes that were drawn have a finite reconstruction by "
             f"autoencoder={short_repr(self.autoencoder_)}, and n_samples={n_samples} are wanted: the others lie where "

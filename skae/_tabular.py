@@ -240,7 +240,7 @@ class TabularAutoencoder(
             `handle_unknown="error"`.
         """
         if self.__sklearn_is_fitted__():
-            self.autoencoder_.partial_fit(self._encoded(X), y)
+            self.autoencoder_.partial_fit(self._as_numbers(X), y)
             return self
         table = checked_table(X, self)
         columns = self._new_columns(table)
@@ -286,7 +286,7 @@ class TabularAutoencoder(
         autoencoder._categories = spans
         return autoencoder
 
-    def _encoded(self, X):
+    def _as_numbers(self, X):
         """A table as what the autoencoder takes."""
         check_is_fitted(self)
         table = checked_table(X, self)
@@ -306,7 +306,7 @@ class TabularAutoencoder(
         X_new : ndarray of shape (n_samples, n_components)
             Codes.
         """
-        Z = self._encoded(X)
+        Z = self._as_numbers(X)
         return self.autoencoder_.transform(Z)
 
     def inverse_transform(self, X: ArrayLike) -> Any:
@@ -339,7 +339,7 @@ class TabularAutoencoder(
         X_hat : frame or ndarray of shape (n_samples, n_features)
             The same as `inverse_transform(transform(X))`, with the index of X.
         """
-        Z = self._encoded(X)
+        Z = self._as_numbers(X)
         return self._columns.decode(self.autoencoder_.reconstruct(Z), X)
 
     def impute(self, X: Any) -> Any:
@@ -359,7 +359,7 @@ class TabularAutoencoder(
         --------
         reconstruct : What the network makes of all cells.
         """
-        Z = self._encoded(X)
+        Z = self._as_numbers(X)
         return self._columns.fill(checked_table(X, self), self.autoencoder_.impute(Z))
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
@@ -381,7 +381,7 @@ class TabularAutoencoder(
         score : float
             1 at best, 0 for means and shares of the columns of X.
         """
-        Z = self._encoded(X)
+        Z = self._as_numbers(X)
         there = ~np.isnan(Z)
         n_each = np.maximum(there.sum(axis=0), 1)
         means = np.where(there, Z, 0.0).sum(axis=0) / n_each
@@ -403,7 +403,7 @@ class TabularAutoencoder(
             Squared errors of numbers in units of their column, and cross-entropies of categories, summed over the cells
             that are there; the lower, the odder the row.
         """
-        Z = self._encoded(X)
+        Z = self._as_numbers(X)
         return -self._losses(Z, self.autoencoder_.reconstruct(Z)).sum(axis=1)
 
     def _losses(self, Z, Z_hat):

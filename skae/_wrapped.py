@@ -14,6 +14,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
 from skae._array_api import as_numpy
+from skae._columns import is_frame
 from skae._constraints import InvalidParameterError
 from skae._data.readers import FLOATS, Rows, with_nan
 from skae._inference import lets_overflow
@@ -89,6 +90,16 @@ def takes_missing(estimator):
         return takes_missing(inner)
     tags = get_tags(estimator)
     return tags.input_tags.allow_nan or tags.no_validation
+
+
+def is_tabular(estimator):
+    """Whether an autoencoder is a `TabularAutoencoder`, which encodes a table as numbers for the one within."""
+    return hasattr(estimator, "_as_numbers")
+
+
+def of_numbers(estimator):
+    """The autoencoder of numbers within a fitted one of tables; of others, itself."""
+    return estimator.autoencoder_ if is_tabular(estimator) else estimator
 
 
 def short_repr(estimator):
@@ -175,7 +186,7 @@ def _path_to_the_last(estimator):
     while isinstance(path[-1], Pipeline) or hasattr(path[-1], "best_estimator_"):
         outer = path[-1]
         path.append(outer.steps[-1][1] if isinstance(outer, Pipeline) else outer.best_estimator_)
-    return path
+    return path if of_numbers(path[-1]) is path[-1] else [*path, of_numbers(path[-1])]
 
 
 def _replaced(path, last):
@@ -189,11 +200,6 @@ def _replaced(path, last):
 
 
 # Codes and reconstructions -------------------------------------------------------------------------------------------
-
-
-def is_frame(X):
-    """Whether X is a table of pandas or polars, whose columns have names and types that a step may ask for."""
-    return all(hasattr(X, name) for name in ("columns", "dtypes", "to_numpy", "shape"))
 
 
 class Table:

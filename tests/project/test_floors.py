@@ -78,6 +78,7 @@ FLOORS = [
     {"skae._stacked"},
     {"skae._feature_errors", "skae._outlier_scores", "skae._wrapped"},
     {"skae._outlier_measures", "skae._tabular"},
+    {"skae._measuring"},
     {"skae._outlier", "skae._sampler", "skae.callbacks", "skae.datasets", "skae.metrics"},
     {"skae.inspection._plotting"},
     {"skae.inspection._reference"},
