@@ -1,10 +1,14 @@
-"""Tables of numbers and categories: error of held-out rows by kind, beside one-hot columns and PCA.
+"""Tables of numbers and categories, by kind: error of held-out rows beside one-hot columns and PCA, and imputation.
 
     python docs/benchmarks/mixed.py [--tables wine ...] [--sizes 2 4] [--seeds 0 1 2]
+    python docs/benchmarks/mixed.py --impute
 
 The error of numbers is the mean square in variances of their column; that of categories is the share of cells whose
 likeliest category is another. Three quarters of the rows are fitted. "FAMD" is factor analysis of mixed data: PCA of
 numbers in standard deviations, and of indicators divided by the root of their share.
+
+With `--impute` a fifth of the cells is missing at random, and errors are those of these cells. scikit-learn's imputers
+are given standardized numbers and one-hot columns, of which the greatest is the category.
 """
 
 import argparse
@@ -18,6 +22,8 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -79,6 +85,10 @@ TABLES = {
 }
 
 
+SHARE_MISSING = 0.2
+IMPUTERS = {"mean": SimpleImputer, "KNNImputer": KNNImputer, "IterativeImputer": IterativeImputer}
+
+
 class Rival:
     """PCA of encoded columns: of unit variance each, or as factor analysis of mixed data has them."""
 
@@ -86,6 +96,7 @@ class Rival:
         self.k, self.kind = k, kind
 
     def fit(self, X):
+        """Fit the scalers and PCA."""
         self.numbers, self.others = kinds_of(X)
         self.scaler = StandardScaler().fit(X[self.numbers])
         self.encoder = OneHotEncoder(sparse_output=False, handle_unknown="ignore").fit(X[self.others].astype(str))
@@ -100,6 +111,7 @@ class Rival:
         return np.hstack([self.scaler.transform(X[self.numbers]), (shares - self.mean) / self.unit])
 
     def reconstruct(self, X):
+        """Encode and decode rows."""
         Z = self.pca.inverse_transform(self.pca.transform(self._encoded(X)))
         n, made = len(self.numbers), {}
         made |= dict(zip(self.numbers, self.scaler.inverse_transform(Z[:, :n]).T, strict=True))
@@ -116,27 +128,69 @@ def kinds_of(X):
     return numbers, [name for name in X.columns if name not in numbers]
 
 
-def errors(X, X_hat):
-    """Error of numbers and of categories."""
+def errors(X, X_hat, cells=None):
+    """Error of numbers and of categories: of all cells, or of those that an array of bool says."""
     numbers, others = kinds_of(X)
+    cells = pd.DataFrame(np.ones(X.shape, dtype=bool) if cells is None else cells, columns=X.columns)
     a, b = X[numbers].to_numpy(float), X_hat[numbers].to_numpy(float)
     off = X[others].astype(str).to_numpy() != X_hat[others].astype(str).to_numpy()
-    return (np.square(a - b).mean(axis=0) / a.var(axis=0)).mean(), off.mean()
+    squares = np.square(a - b) / a.var(axis=0)
+    of_numbers = np.mean(
+        [each[which].mean() for each, which in zip(squares.T, cells[numbers].to_numpy().T, strict=False)]
+    )
+    return of_numbers, np.mean(
+        [each[which].mean() for each, which in zip(off.T, cells[others].to_numpy().T, strict=False)]
+    )
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
-    parser.add_argument("--sizes", nargs="+", type=int, default=[2, 4])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    asked = parser.parse_args()
-    warnings.simplefilter("ignore")
-    print(f"{'table':>14} {'code':>4} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
-    for name in asked.tables:
+def imputed(imputer, holes, X):
+    """What an imputer of numbers makes of standardized numbers and one-hot columns."""
+    numbers, others = kinds_of(X)
+    scaler = StandardScaler().fit(holes[numbers].astype(float))
+    encoder = OneHotEncoder(sparse_output=False).fit(X[others].astype(str))
+    shares = encoder.transform(X[others].astype(str))
+    lengths = [len(values) for values in encoder.categories_]
+    shares[np.repeat(holes[others].isna().to_numpy(), lengths, axis=1)] = np.nan
+    Z = imputer.fit_transform(np.hstack([scaler.transform(holes[numbers].astype(float)), shares]))
+    made = dict(zip(numbers, scaler.inverse_transform(Z[:, : len(numbers)]).T, strict=True))
+    blocks = np.split(Z[:, len(numbers) :], np.cumsum(lengths)[:-1], axis=1)
+    made |= {c: v[block.argmax(axis=1)] for c, v, block in zip(others, encoder.categories_, blocks, strict=True)}
+    return pd.DataFrame(made)
+
+
+def row_of(label, found, seconds):
+    """Line of a table: errors by kind, means over seeds."""
+    cells = [f"{a:>10.3f} {b:>11.3f}" for a, b in (np.mean(each, axis=0) for each in found.values())]
+    return f"{label:>18} " + " ".join(cells) + f"  {np.median(seconds):.1f}"
+
+
+def compare_imputers(names, sizes, seeds):
+    """Print errors of missing cells."""
+    print(f"{'table':>18} " + " ".join(f"{name:>22}" for name in (*IMPUTERS, *(f"ours, {k}" for k in sizes))) + "  s")
+    for name in names:
+        X, found, seconds = TABLES[name](), {}, []
+        for seed in seeds:
+            cells = np.random.default_rng(seed).random(X.shape) < SHARE_MISSING
+            holes = X.astype(dict.fromkeys(kinds_of(X)[0], float) | dict.fromkeys(kinds_of(X)[1], object)).mask(cells)
+            for rival, kind in IMPUTERS.items():
+                imputer = kind(random_state=seed) if kind is IterativeImputer else kind()
+                found.setdefault(rival, []).append(errors(X, imputed(imputer, holes, X), cells))
+            for k in sizes:
+                start = time.process_time()
+                ours = TabularAutoencoder(k, random_state=seed).fit(holes).impute(holes)
+                seconds.append(time.process_time() - start)
+                found.setdefault(k, []).append(errors(X, ours, cells))
+        print(row_of(name, found, seconds), flush=True)
+
+
+def compare_reductions(names, sizes, seeds):
+    """Print errors of held-out rows."""
+    print(f"{'table':>15} {'k':>2} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
+    for name in names:
         X = TABLES[name]()
-        for k in asked.sizes:
+        for k in sizes:
             found, seconds = {}, []
-            for seed in asked.seeds:
+            for seed in seeds:
                 train, test = (part.reset_index(drop=True) for part in train_test_split(X, random_state=seed))
                 test = test[np.all([test[c].isin(train[c]) for c in kinds_of(X)[1]], axis=0)].reset_index(drop=True)
                 for rival in ("one-hot", "FAMD"):
@@ -145,9 +199,16 @@ def main():
                 ours = TabularAutoencoder(k, random_state=seed).fit(train)
                 seconds.append(time.process_time() - start)
                 found.setdefault("ours", []).append(errors(test, ours.reconstruct(test)))
-            cells = [f"{a:>10.3f} {b:>11.3f}" for a, b in (np.mean(each, axis=0) for each in found.values())]
-            print(f"{name:>14} {k:>4} " + " ".join(cells) + f"  {np.median(seconds):.1f}", flush=True)
+            print(row_of(f"{name} {k:>2}", found, seconds), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[2, 4])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--impute", action="store_true")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    compare = compare_imputers if asked.impute else compare_reductions
+    compare(asked.tables, asked.sizes, asked.seeds)
