@@ -89,9 +89,8 @@ detector = AutoencoderOutlierDetector(TabularAutoencoder(4), random_state=0).fit
 blamed = detector.feature_errors(wrong).idxmax(axis=1)
 for group in (["s1", "s2", "s3", "s4"], ["age", "bmi", "bp", "s5", "s6"]):
     mine = np.isin(columns, group)
-    print(
-        f"{', '.join(group):24s} right column blamed in {np.mean((blamed == columns)[mine]):.0%} of {mine.sum()} rows"
-    )
+    share = np.mean((blamed == columns)[mine])
+    print(f"{', '.join(group):24s} right column blamed in {share:.0%} of {mine.sum()} rows")
 
 # %%
 # Lipids depend on each other, so a wrong one shows. A wrong age contradicts little.
