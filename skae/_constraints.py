@@ -5,10 +5,10 @@ from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     RealNotInt,
-    StrOptions,
     validate_parameter_constraints,
     validate_params,
 )
+from sklearn.utils._param_validation import StrOptions as UnsortedOptions
 
 __all__ = [
     "HasMethods",
@@ -19,3 +19,10 @@ __all__ = [
     "validate_parameter_constraints",
     "validate_params",
 ]
+
+
+class StrOptions(UnsortedOptions):
+    """Strings that a parameter may be, which errors list in alphabetical order."""
+
+    def __str__(self):
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"

@@ -171,7 +171,7 @@ class ConvolutionalAutoencoder(
         each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
-        Whether to show a progress bar.
+        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
 
     Attributes
     ----------

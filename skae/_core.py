@@ -252,7 +252,9 @@ class AutoencoderCore(
             return self._trained(*common, TrainingResult(module=space.whole(module)), validation)
 
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
-            progress.say(validation)
+            progress.say(validation if trains else "computed in closed form, without epochs.")
+            if progress.speaks and validation.folds and blueprint.loss == "squared_error" and self._is_plain(blueprint):
+                progress.judges(self._mean_square(rows, validation))
             of_folds = []
             if not trains:  # in closed form, or of too few samples to judge a training
                 start = self._common_start(rows, blueprint, seed)
@@ -266,6 +268,10 @@ class AutoencoderCore(
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
                 self._warn_if_cut_short(result, blueprint, settings["max_iter"])
+                if result.start is not None:
+                    name = "PCA" if self._is_plain(blueprint) else "the start"
+                    losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
+                    progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
                 if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
@@ -347,9 +353,7 @@ class AutoencoderCore(
             variance = code_variance(outcome.module, rows)
         blueprint = replace(blueprint, axes=axes)
         if self._by_share and outcome.losses is not None:
-            judged = rows.clean if validation.rows is None else validation.rows
-            squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
-            most = (1 - self._code_size) * np.concatenate(squares).mean()
+            most = (1 - self._code_size) * self._mean_square(rows, validation)
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             blueprint, weights = blueprint.cut(self.module_class, weights, np.arange(size))
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
@@ -360,6 +364,12 @@ class AutoencoderCore(
         more = self._learned(outcome.module, rows, blueprint)
         kept = weights, variance, ratio, outcome.epoch, outcome.curves, outcome.net
         return self._state(rows, moments, blueprint, settings, *kept, **more)
+
+    def _mean_square(self, rows, validation):
+        """Of the rows that judge the epochs, summed over the cells that are there."""
+        judged = rows.clean if validation.rows is None else validation.rows
+        squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
+        return np.concatenate(squares).mean()
 
     def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves, net, **more):
         """All attributes of a fitted estimator."""

@@ -32,6 +32,11 @@ def resolve_device(name):
             if is_fork
             else "set device='auto' to take the best there is"
         )
+        if name == "gpu":
+            raise ValueError(
+                "device='gpu' is none of PyTorch's names. Set device='cuda' for a GPU of NVIDIA or AMD, 'mps' for one "
+                "of Apple, or 'auto' to take the best there is."
+            ) from error
         raise ValueError(
             f"device={name!r} can't be used {'in this process' if is_fork else 'on this machine'}: "
             f"{str(error).splitlines()[0].rstrip('.')}. Set device='cpu', or {start}."

@@ -15,6 +15,8 @@ import torch
 from conftest import SMALL
 from sklearn.base import clone
 
+from skae import Autoencoder
+
 DEVICE = os.environ.get("SKAE_TEST_DEVICE", "cuda" if torch.cuda.is_available() else None)
 if DEVICE is None:
     import strict_device
@@ -74,3 +76,8 @@ def test_models_load_where_their_device_is_missing(digits, tmp_path):
         [sys.executable, "-W", "error", "-c", script, str(tmp_path)], check=True, cwd=Path(__file__).parent,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
+
+
+def test_a_gpu_has_another_name(digits):
+    with pytest.raises(ValueError, match="Set device='cuda'"):
+        Autoencoder(2, device="gpu").fit(digits)

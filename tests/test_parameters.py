@@ -125,3 +125,10 @@ def test_there_is_no_ghost_of_a_parameter(estimator):
     every = {name for other in public_estimators() for name in inspect.signature(other).parameters}
     assert not [name for name in sorted(every - own) if hasattr(estimator(), name)]
     assert set(estimator._parameter_constraints) == own
+
+
+def test_errors_list_what_a_parameter_may_be_in_order(digits):
+    with pytest.raises(
+        ValueError, match=r"among \{'gelu', 'identity', 'logistic', 'relu', 'silu', 'softplus', 'tanh'\}"
+    ):
+        Autoencoder(activation="Relu").fit(digits)

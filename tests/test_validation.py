@@ -340,9 +340,33 @@ def test_it_says_what_it_did(digits, capsys):
     quiet.fit(digits)
     assert capsys.readouterr().out == ""
     loud.fit(np.repeat(digits, 2, axis=0))
-    assert re.search(r"\d+ rows judge the epochs, .*copies of a row together", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"\d+ rows judge the epochs, .*copies of a row together", said)
+    assert re.search(r"selected epoch \d of 2: R² 0\.\d{3} on the validation set \(PCA: R² 0\.\d{3}\)", said)
     loud.fit(cut(series(0.9, 200, 1), 30))
     assert "blocks of 34, with gaps of 17" in capsys.readouterr().out
+
+
+def test_what_it_says_of_the_selected_epoch_is_true(digits, capsys):
+    """R² of the held-out rows, from the losses of both."""
+    X, X_val = digits[:120], digits[120:]
+    loud = Autoencoder(2, **QUICK | {"max_iter": 8, "validation_fraction": "auto"}, verbose=1).fit(X, X_val=X_val)
+    said = capsys.readouterr().out
+    epoch, r2, of_pca = re.search(r"selected epoch (\d) of 8: R² (\S+) .*PCA: R² (\S+)\)", said).groups()
+    assert int(epoch) == loud.best_epoch_
+    about_mean = np.square(X_val - X.mean(axis=0)).sum()
+    for model, told in ((loud, r2), (PCA(2).fit(X), of_pca)):
+        x_hat = model.inverse_transform(model.transform(X_val))
+        assert 1 - np.square(X_val - x_hat).sum() / about_mean == pytest.approx(float(told), abs=0.002)
+
+
+def test_it_says_that_pca_is_kept(capsys):
+    X = np.random.default_rng(0).normal(size=(60, 8))
+    model = Autoencoder(2, **QUICK, verbose=1).fit(X)
+    assert model.best_epoch_ == 0
+    assert "is a significant improvement on PCA, which is kept" in capsys.readouterr().out
+    Autoencoder(2, hidden_layer_sizes=(), verbose=1).fit(X)
+    assert "computed in closed form" in capsys.readouterr().out
 
 
 def test_other_groups_are_another_run(digits, tmp_path):
