@@ -71,10 +71,9 @@ def test_many_small_chunks_come_close_to_a_fit():
     unit = X.std(axis=0)
     fitted = Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0).fit(holes)
     whole = error(fitted.impute(holes) / unit, X / unit, missing)
-    for size in (30, 100):
-        streamed = stream(Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0), holes, size)
-        assert error(streamed.impute(holes) / unit, X / unit, missing) < 1.25 * whole
-        np.testing.assert_allclose(streamed.mean_, fitted.mean_)
+    streamed = stream(Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0), holes, 50)
+    assert error(streamed.impute(holes) / unit, X / unit, missing) < 1.25 * whole
+    np.testing.assert_allclose(streamed.mean_, fitted.mean_)
 
 
 def test_a_chunk_that_is_refused_leaves_all_as_it_was(digits):
