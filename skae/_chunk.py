@@ -23,6 +23,7 @@ class Chunk:
     Attributes
     ----------
     X : ndarray, CSR matrix or array of shape (n_samples, n_features)
+        In which what is expected is in the place of missing cells.
 
     moments : Moments
         Of all rows.
@@ -34,7 +35,7 @@ class Chunk:
         Scaled by the usual moments.
 
     held_out : dict
-        "rows" of X of all chunks that networks don't train on, (n, d), and the "hashes" that chose them, (n,).
+        "rows" of all chunks that networks don't train on, (n, d), as they came, and the "hashes" that chose them, (n,).
 
     trained_on : ndarray of int
         The rows of this chunk that networks train on.
@@ -63,6 +64,32 @@ class Chunk:
         """Rows by which networks are compared, in X's units: None if there are too few."""
         rows = self.held_out["rows"]
         return rows if len(rows) >= LEAST_JUDGES else None
+
+    @property
+    def missing(self):
+        """Which cells of X are missing, (n_samples, n_features); None if all are there."""
+        return self.rows.missing
+
+    def scaled(self, mean, scale, index=None, limit=None):
+        """The rows, or those of some indices, that are scaled so: see `ScaledRows`."""
+        return ScaledRows(self.X, mean, scale, index, limit=limit, missing=self.missing)
+
+    def part(self, index, mean, scale):
+        """The rows of some indices by themselves, as if there were no others."""
+        missing = None if self.missing is None else self.missing[index]
+        return ScaledRows(self.X[index], mean, scale, missing=missing)
+
+    def judged(self, mean, scale):
+        """Rows by which networks are compared, which are scaled so: some of the chunk if there are no others."""
+        rows = self.judges
+        if rows is None:
+            missing = None if self.missing is None else self.missing[:LEAST_JUDGES]
+            rows = Rows(self.X).read(slice(0, LEAST_JUDGES)).astype(np.float64)
+            return ScaledRows(rows, mean, scale, missing=missing)
+        missing = np.isnan(rows)
+        if not missing.any():
+            return ScaledRows(rows, mean, scale)
+        return ScaledRows(self.moments.factors.fill(rows), mean, scale, missing=missing)
 
 
 def hold_out_of(rows, before, farthest, seed):
@@ -103,12 +130,16 @@ def hold_out_of(rows, before, farthest, seed):
     found = [before]
     hashes, distances = [], []
     for batch in Rows(rows.X).batches():
+        as_it_came = batch
+        if rows.missing is not None:
+            start = sum(map(len, hashes))
+            as_it_came = np.where(rows.missing[start : start + len(batch)], np.nan, batch)
         with np.errstate(over="ignore"):
-            single = ((batch - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
+            single = ((as_it_came - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
         hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
         distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
         new = (hashes[-1] < HELD_OUT_SHARE * HASHES) & (distances[-1] <= farthest)
-        found.append({"rows": batch[new].astype(np.float64), "hashes": hashes[-1][new]})
+        found.append({"rows": as_it_came[new].astype(np.float64), "hashes": hashes[-1][new]})
     hashes, near = np.concatenate(hashes), np.concatenate(distances) <= farthest
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
     kept = np.concatenate([some["rows"] for some in found])[place[:most]]

@@ -163,7 +163,8 @@ class AutoencoderCore(
         some rows are held out from the network: they decide with each chunk whether it is surely better than PCA, which
         is what the estimator computes otherwise. A network keeps the scale that it started with, while `mean_` follows
         all rows seen. The first chunk decides the number of components if that is not an int, and the first 64 rows the
-        axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was.
+        axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was. Cells
+        may be missing, NaN, but not a whole column of the first chunk.
 
         A linear autoencoder is updated in closed form, as `IncrementalPCA` is.
 
@@ -190,11 +191,6 @@ class AutoencoderCore(
             first = not self.__sklearn_is_fitted__()
             with agreed() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
-                if missing_cells(Rows(X, may_miss=self._takes_missing)) is not None:
-                    raise ValueError(
-                        "X has missing cells (NaN), which partial_fit does not take. Call fit on all rows, or pass "
-                        "impute(X) of an autoencoder that was fitted to some of them."
-                    )
                 y = self._checked_target(X, y)
                 if self._clean_rows(y) is not None:
                     raise ValueError(

@@ -1,11 +1,13 @@
-"""How far a missing cell is what the network makes of it, and how far what is expected of it beforehand."""
+"""What is put in the place of missing cells: what is expected of them, or what the network makes of them."""
 
 import numpy as np
 
+from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows
+from skae._training.distributed import of_first
 
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
-MOST_ROWS = 1000  # of each fold
+MOST_ROWS, MOST_COMPLETE = 1000, 200  # of each fold, if cells were missing and if none was
 
 
 def share_of_network(estimator, rows, validation, of_folds, seed):
@@ -22,7 +24,8 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     rows : ScaledRows
         Training data.
 
-    validation : Validation
+    validation : Validation or None
+        None holds out no rows.
 
     of_folds : list of dict of str to ndarray
         Weights of the networks of the folds; empty if there is one fold or none.
@@ -36,14 +39,14 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     """
     factors, rng = estimator._moments.factors, np.random.RandomState(seed)
     judged, parts = rows, [(estimator, np.arange(len(rows)))]
-    if estimator.best_epoch_ and validation.folds:
+    if validation is not None and estimator.best_epoch_ and validation.folds:
         judged = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
     products = squares = 0.0
     for network, index in parts:
-        some = np.sort(rng.permutation(index)[:MOST_ROWS])
-        x = Rows(judged.X).read(some)
+        some = np.sort(rng.permutation(index)[: MOST_COMPLETE if judged.missing is None else MOST_ROWS])
+        x = np.concatenate(list(Rows(judged.X, some).batches()))
         if judged.missing is not None:
             x = np.where(judged.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
@@ -53,3 +56,42 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
         )
         products, squares = products + (off * step).sum(), squares + np.square(step).sum()
     return float(np.clip(products / squares, 0.0, 1.0)) if squares > 0 else 0.0
+
+
+def filled_chunk(estimator, rows, moments, seed):
+    """Fill missing cells of a chunk of a stream, by what was learned of those before and of this one.
+
+    Parameters
+    ----------
+    estimator : AutoencoderCore
+        As it was before the chunk, if there was one.
+
+    rows : Rows
+        NaN where a cell is missing.
+
+    moments : Moments
+        Of all rows. They get the `factors`.
+
+    seed : int
+
+    Returns
+    -------
+    X : ndarray, CSR matrix or array of shape (n, d)
+
+    missing : ndarray of bool of shape (n, d)
+        None if all cells are there.
+    """
+    check_columns(moments.n_each, moments.n_rows)
+    if estimator._takes_missing and not rows.sparse:
+        before = None if moments.n_rows == len(rows) else estimator._moments
+        moments.factors = of_first(FactorModel.of_stream(rows, before, moments, seed))
+    missing = missing_cells(rows)
+    if missing is None:
+        return rows.X, None
+    return np.concatenate([moments.factors.fill(x) for x in rows.batches()]), missing
+
+
+def weigh_network(estimator, rows, seed):
+    """Set the share of the network of a stream, by such rows: those that are held out, if there are some."""
+    if estimator._moments.factors is not None:
+        estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

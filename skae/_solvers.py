@@ -10,6 +10,7 @@ import scipy.linalg
 from scipy.cluster import vq
 from sklearn.cluster import kmeans_plusplus
 from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
@@ -155,6 +156,17 @@ def mixture_of(X, mixture, rng):
     start = {"weights_init": counts / len(X), "means_init": np.array(means), "precisions_init": np.array(precisions)}
     super(GaussianMixture, mixture.set_params(**start)).fit_predict(X)
     return mixture.set_params(**dict.fromkeys(start))
+
+
+def r2_of(X, X_hat):
+    """R² of reconstructions, (n, d), over the cells of X that are there: features count by their variance."""
+    there = ~np.isnan(X)
+    if there.all():
+        return r2_score(X, X_hat, multioutput="variance_weighted")
+    mean = np.where(there, X, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    error, total = (np.square(np.where(there, X - other, 0.0)).sum(axis=0) for other in (X_hat, mean))
+    varying = total > 0
+    return 1 - error[varying].sum() / total.sum() if varying.any() else float((error == 0).mean())  # as r2_score has it
 
 
 def neighbors_of(X, n_neighbors):

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from skae._blueprint import Blueprint, load_weights, read_weights, without_bounds
-from skae._chunk import LEAST_JUDGES, Chunk, check_cells, hold_out_of
+from skae._chunk import Chunk, check_cells, hold_out_of
 from skae._data.bounds import still_bounds
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import FEW, Moments, MomentsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
+from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
 from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
 from skae._seeds import isolated_rng
@@ -95,18 +96,20 @@ class StreamMixin:
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        moments = (Moments(self._categories) if first else copy.deepcopy(self._moments)).update(Rows(X))
+        as_it_is = Rows(X, may_miss=self._takes_missing)
+        moments = (Moments(self._categories) if first else copy.deepcopy(self._moments)).update(as_it_is)
         moments.link(self.loss, moments.scale(self.scale))  # refuses what is not in the range of a likelihood
+        X, missing = filled_chunk(self, as_it_is, moments, seed)
         if not first and self._blueprint.is_pca:
-            rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+            rows = ScaledRows(X, moments.mean, moments.scale(self.scale), missing=missing)
             self._partial_fit_pca(rows, y, moments, self._rescaled(rows, moments), device, seed)
             return
         past = {} if first else self._stream if "usual" in (self._stream or ()) else self._stream_of_fit()
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or Moments(self._categories)).update(Rows(X), within=within)
-        rows = ScaledRows(X, usual.mean, usual.scale(self.scale))
+        usual = (copy.deepcopy(before) or Moments(self._categories)).update(as_it_is, within=within)
+        rows = ScaledRows(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
@@ -115,7 +118,7 @@ class StreamMixin:
         chunk = Chunk(X, moments, usual, rows, held_out, trained_on, near, seed, first)
         blueprint = self._blueprint_in(chunk, anew)
         if blueprint.is_pca:
-            rows = ScaledRows(X, moments.mean, moments.scale(self.scale))
+            rows = chunk.scaled(moments.mean, moments.scale(self.scale))
             blueprint = replace(blueprint, **self._constants(moments, rows.mean, rows.scale))
             self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
             return
@@ -140,6 +143,7 @@ class StreamMixin:
         settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
         with FitProgress(self, rows.X, y, 0, None):
             vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
+            weigh_network(self, rows, seed)
 
     # What a chunk meets ----------------------------------------------------------------------------------------------
 
@@ -175,8 +179,8 @@ class StreamMixin:
         if not anew:
             return replace(self._blueprint, **self._constants(moments, rows.mean, rows.scale))
         if self._asked("init") != "pca" or not self._follows_pca:  # layers are trained now, on what is not far
-            rows = ScaledRows(chunk.X[chunk.trained_on], rows.mean, rows.scale)
-        blueprint = self._new_blueprint(rows, moments, chunk.seed)
+            rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
+        blueprint = replace(self._new_blueprint(rows, moments, chunk.seed), has_holes=moments.is_incomplete)
         keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
         if chunk.first or not keeps_size:
             return blueprint
@@ -194,6 +198,7 @@ class StreamMixin:
             "link": moments.link(self.loss, scale),
             "formula": self.module_params(MomentsAbout(moments, mean), scale),
             "bounds": still_bounds(before and before.bounds, moments.low, moments.high),
+            "has_holes": moments.is_incomplete,
         }
 
     def _woken(self, moments):
@@ -224,7 +229,7 @@ class StreamMixin:
     def _starts(self, chunk, blueprint, pcas):
         """Where training would start now, and what is shown in the network's place: of rows not far out, and of all."""
         rows = chunk.rows
-        some = rows if chunk.judges is None else ScaledRows(chunk.judges, rows.mean, rows.scale)
+        some = rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale)
 
         def start_of(name, moments):
             pca = _start_in(pcas[name], blueprint.n_components)
@@ -273,7 +278,7 @@ class StreamMixin:
             own, of_all = starts
         elif self._has_start(blueprint):
             limit = LIMIT * blueprint.spread
-            near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, chunk.trained_on, limit=limit)
+            near = chunk.scaled(blueprint.mean, blueprint.scale, chunk.trained_on, limit=limit)
             own = self._common_start(near, blueprint, chunk.seed)
         if own is None:
             return Candidate(replace(blueprint, axes=None), None, UNTRAINED)
@@ -300,8 +305,8 @@ class StreamMixin:
         of_stream = settings | {"max_iter": None, "batch_size": batch_size, "seed": seed}
         net = make_net([module], **of_stream | {"callbacks": copy_callbacks(self.callbacks)})
         average = StreamAverage() if state["weights"] is None else load_stream(net, state)
-        rows = ScaledRows(chunk.X, blueprint.mean, blueprint.scale)
-        near = ScaledRows(chunk.X, blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
+        rows = chunk.scaled(blueprint.mean, blueprint.scale)
+        near = chunk.scaled(blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
         dataset = IndexedDataset(near.on_device(device), [chunk.trained_on], near)
         curves = {} if chunk.first else self._curves
 
@@ -347,6 +352,7 @@ class StreamMixin:
                 "is_network": is_network,
             }
             vars(self).update(attributes_now(module, exact, net), _stream=canonical(stream))
+            weigh_network(self, rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale), seed)
 
     def _is_shown(self, chunk, past, candidate, losses):
         """Whether users get the network, and not PCA: only if it is surely better, or was fitted and is not worse."""
@@ -364,15 +370,14 @@ class StreamMixin:
 
     def _losses(self, chunk, blueprint, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
-        X = chunk.judges if chunk.judges is not None else Rows(chunk.X).read(slice(0, LEAST_JUDGES))
-        rows = ScaledRows(np.asarray(X, np.float64), blueprint.mean, blueprint.scale)
-        x = torch.tensor(rows.read(slice(None)))
+        rows = chunk.judged(blueprint.mean, blueprint.scale)
+        x, wanted = (torch.tensor(some.read(slice(None))) for some in (rows, rows.there))
         module = blueprint.build(self.module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
         with isolated_rng(chunk.seed), torch.no_grad():
             if weights is None:
-                return module.reconstruction(torch.zeros_like(x), x, x).numpy()
-            terms = module.losses(x)
+                return module.reconstruction(torch.zeros_like(x), wanted, x).numpy()
+            terms = module.losses(x, target=None if rows.missing is None else wanted)
         return sum(term.expand(len(x)) for term in terms.values()).numpy()
 
 

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import pairwise_distances_chunked, r2_score
 from sklearn.utils import check_array, check_random_state, check_scalar
 
-from skae._solvers import neighbors_of
+from skae._array_api import is_dispatched
+from skae._data.readers import FLOATS, with_nan
+from skae._solvers import neighbors_of, r2_of
 from skae._typing import Seed
 
 __all__ = ["active_units", "completeness", "continuity", "reconstruction_scorer"]
@@ -38,7 +40,7 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
     score : float
         `r2_score(X, X_hat, multioutput="variance_weighted")` of `X_hat = inverse_transform(transform(X))`: 1 minus
         the squared error of the reconstruction over the variance of X, summed over features. 1 at best, 0 for the
-        mean of X.
+        mean of X. Where X has missing cells, which the estimator takes, it is that of the others.
 
     Raises
     ------
@@ -73,7 +75,10 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
             "For KernelPCA set fit_inverse_transform=True."
         )
     X_hat = estimator.inverse_transform(estimator.transform(X))
-    return float(r2_score(X, X_hat, multioutput="variance_weighted"))
+    if is_dispatched(X):
+        return float(r2_score(X, X_hat, multioutput="variance_weighted"))
+    X = check_array(with_nan(X), dtype=FLOATS, ensure_all_finite="allow-nan", input_name="X")
+    return float(r2_of(X, np.asarray(X_hat)))
 
 
 def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
@@ -170,7 +175,8 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
     Raises
     ------
     ValueError
-        If the samples differ in their number of features, or the smaller has no more than `n_neighbors` rows.
+        If the samples differ in their number of features, or cells are missing, or the smaller has no more than
+        `n_neighbors` rows.
 
     See Also
     --------
@@ -197,7 +203,7 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
     >>> precision > 0.6 and recall < 0.1
     True
     """
-    X, X_drawn = check_array(X, input_name="X"), check_array(X_drawn, input_name="X_drawn")
+    X, X_drawn = _checked_rows(X, "X"), _checked_rows(X_drawn, "X_drawn")
     if X.shape[1] != X_drawn.shape[1]:
         raise ValueError(f"X_drawn has {X_drawn.shape[1]} features, but X has {X.shape[1]}.")
     most = min(len(X), len(X_drawn)) - 1
@@ -208,6 +214,16 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
             f"{most + 1}. Draw more, or lower n_neighbors."
         )
     return _share_within(X, X_drawn, n_neighbors), _share_within(X_drawn, X, n_neighbors)
+
+
+def _checked_rows(X, name):
+    X = check_array(with_nan(X), ensure_all_finite="allow-nan", input_name=name)
+    if np.isnan(X).any():
+        raise ValueError(
+            f"{name} has missing cells (NaN), and distances are between whole rows. Fill them, such as by "
+            f"impute({name}) of an autoencoder."
+        )
+    return X
 
 
 def _share_within(X, others, n_neighbors):

@@ -140,8 +140,8 @@ def test_unfitted_pickles(small, digits):
 
 def test_pickles_are_small():
     X = np.random.RandomState(0).randn(300, 10)
-    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=(), random_state=0).fit(X))) < 10_000
-    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=8, max_iter=20, random_state=0).fit(X))) < 10_000
+    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=(), random_state=0).fit(X))) < 11_000
+    assert len(pickle.dumps(Autoencoder(4, hidden_layer_sizes=8, max_iter=20, random_state=0).fit(X))) < 11_000
 
 
 def test_changing_parameters_after_fit_does_not_break_a_pickle(fitted, digits):

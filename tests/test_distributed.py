@@ -197,6 +197,7 @@ def fit_all(rank, folder, found):
     found["bad rows"] = refusal(lambda: clone(plain).fit(np.where(rank, np.inf, X)))
     holes = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
     found["filled"] = clone(plain).fit(holes).impute(holes)
+    found["stream of holes"] = stream(holes).impute(holes)
     found["other parameters"] = refusal(lambda: clone(plain).set_params(learning_rate=0.01 * (1 + rank)).fit(X))
     found["other seeds"] = refusal(lambda: clone(plain).set_params(random_state=rank).fit(X))
     found["other chunks"] = refusal(lambda: clone(plain).partial_fit(X[rank:]))
@@ -310,8 +311,9 @@ def test_what_fails_in_one_process_fails_in_all(both):
 
 
 def test_missing_cells_are_filled_alike(both):
-    np.testing.assert_array_equal(both[0]["filled"], both[1]["filled"])
-    assert np.isfinite(both[0]["filled"]).all()
+    for name in ("filled", "stream of holes"):
+        np.testing.assert_array_equal(both[0][name], both[1][name])
+        assert np.isfinite(both[0][name]).all()
 
 
 def test_one_process_keeps_the_checkpoint(both):

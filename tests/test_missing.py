@@ -390,18 +390,6 @@ def test_a_file_whose_factors_do_not_fit_is_refused(name, digits, tmp_path):
 # What takes none -----------------------------------------------------------------------------------------------------
 
 
-def test_chunks_are_refused(digits):
-    X, _ = with_holes(digits)
-    with pytest.raises(ValueError, match="X has missing cells"):
-        Autoencoder(4, **FEW).partial_fit(X)
-    fitted = Autoencoder(4, **FEW).fit(X)
-    codes = fitted.transform(X)
-    with pytest.raises(ValueError, match=r"X has missing cells \(NaN\), which partial_fit does not take"):
-        fitted.partial_fit(X)
-    np.testing.assert_array_equal(fitted.transform(X), codes)
-    assert np.isfinite(fitted.partial_fit(digits).impute(X)).all()  # goes on from there
-
-
 def test_sparse_rows_are_refused(digits):
     X = csr_array(digits)
     X.data[5] = np.nan

@@ -1,15 +1,20 @@
 """Missing cells: what is to be expected of them, given the cells of a row that are there."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn import config_context
 from sklearn.utils.extmath import randomized_svd
+
+from skae._data.readers import Rows
 
 MOST_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
 ROWS_PER_FACTOR = 5
 MOST_ROWS, MOST_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 rows of 784 features
+MOST_COMPLETE = 1000  # rows, where none has a hole: then they take little of the time of a fit in closed form
 MOST_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
+MOST_KEPT = 512  # rows of a stream: fewer say too little of the factors to go on from
 MOST_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
 LEAST_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
@@ -70,12 +75,16 @@ class FactorModel:
 
     noise : ndarray of shape (d,)
         Variance of the noise, in these units.
+
+    kept : ndarray of shape (n, d), or None
+        All rows of a stream, while they are few.
     """
 
     mean: np.ndarray
     unit: np.ndarray
     loadings: np.ndarray
     noise: np.ndarray
+    kept: np.ndarray | None = None
 
     @classmethod
     def of(cls, rows, moments, seed):
@@ -97,20 +106,65 @@ class FactorModel:
         model : FactorModel
         """
         n, d = rows.shape
-        most = max(2, min(MOST_ROWS, MOST_CELLS // d))
-        chosen = slice(None) if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
-        some = rows.read(chosen).astype(np.float64)
+        most = max(2, min(MOST_ROWS if moments.is_incomplete else MOST_COMPLETE, MOST_CELLS // d))
+        chosen = None if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
+        some = np.concatenate(list(Rows(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
         unit = np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0))
         x, there = _standardized(some, moments.mean, unit)
         q = min(MOST_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MOST_PRODUCTS // d))
         mean, loadings, noise = _fitted(x, there, q, seed)
         return cls(moments.mean + mean * unit, unit, loadings, noise)
 
+    @classmethod
+    def of_stream(cls, rows, before, moments, seed):
+        """Fit the model to a chunk of a stream, beside which the last model stands for the rows seen before.
+
+        The first rows are kept, and it is fitted anew to all of them, until they are enough to go on from.
+
+        Parameters
+        ----------
+        rows : Rows of shape (n, d)
+            NaN where a cell is missing.
+
+        before : Moments or None
+            Of the rows seen before, with the last model, if there is one.
+
+        moments : Moments
+            Of all rows.
+
+        seed : int
+            As of `of`.
+
+        Returns
+        -------
+        model : FactorModel
+        """
+        n_before, last = (0, None) if before is None else (before.n_rows, before.factors)
+        kept = np.empty((0, rows.shape[1])) if last is None or last.kept is None else last.kept
+        if len(kept) == n_before:
+            together = rows
+            if n_before:
+                together = Rows(np.concatenate([kept, *rows.batches()]), may_miss=True)
+            model = cls.of(together, moments, seed)
+            most = min(MOST_KEPT, MOST_CELLS // rows.shape[1])
+            return replace(model, kept=together.read(slice(None))) if len(together) < most else model
+        return cls.of(rows, moments, seed) if last is None else last._updated(rows, before, moments, seed)
+
+    def _updated(self, rows, before, moments, seed):
+        n_each = np.where(before.variance > 0, before.n_each, 0)  # of what was constant nothing was learned
+        mean = np.where(n_each > 0, self.mean, moments.mean)
+        unit = np.where(n_each > 0, self.unit, np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0)))
+        x, there = _standardized(rows.sample().astype(np.float64), mean, unit)
+        q = self.loadings.shape[1]
+        off, loadings, noise = _fitted(x, there, q, seed, (n_each, self.loadings, self.noise))
+        return FactorModel(mean + off * unit, unit, loadings, noise)
+
     def fits(self, n_features):
         """Whether its parts are of so many features."""
         d, q = self.loadings.shape if self.loadings.ndim == 2 else (-1, 0)
         shapes = {d, *(len(values) if values.ndim == 1 else -1 for values in (self.mean, self.unit, self.noise))}
-        return shapes == {n_features} and q <= MOST_FACTORS
+        kept = () if self.kept is None else self.kept.shape
+        return shapes == {n_features} and q <= MOST_FACTORS and kept[1:] in ((), (n_features,))
 
     def fill(self, rows):
         """Put what is expected in the place of missing cells: E[x | the cells that are there].
@@ -157,18 +211,29 @@ def _expected(x, there, loadings, noise):
     return (covariance @ (x @ weighed)[:, :, None])[:, :, 0], covariance
 
 
-def _fitted(x, there, q, seed):
-    """Mean, loadings and noise of standardized rows, in which missing cells are zero."""
+def _fitted(x, there, q, seed, before=None):
+    """Mean, loadings and noise of standardized rows, in which missing cells are zero.
+
+    Beside them count, from `before`, so many cells of each feature that have such loadings and noise.
+    """
     n, d = x.shape
-    n_each = np.maximum(there.sum(axis=0), 1.0)
-    variance = np.square(x).sum(axis=0) / n_each
+    squares, n_each = np.square(x).sum(axis=0), there.sum(axis=0)
+    if before is not None:
+        n_before, loadings, noise = before
+        squares, n_each = squares + n_before * (np.square(loadings).sum(axis=1) + noise), n_each + n_before
+    n_each = np.maximum(n_each, 1.0)
+    variance = squares / n_each
     if q < 1:
         return np.zeros(d), np.zeros((d, 0)), np.maximum(variance, 1.0)
-    _, deviations, axes = randomized_svd(x, q, random_state=seed)
-    along = np.square(deviations) / n
-    rest = max((np.square(x).sum() / n - along.sum()) / (d - q), LEAST_NOISE)
-    loadings = axes.T * np.sqrt(np.maximum(along - rest, LEAST_NOISE * rest))
-    mean, noise = np.zeros(d), np.full(d, rest)
+    mean, of_before = np.zeros(d), 0.0
+    if before is None:
+        with config_context(array_api_dispatch=False):
+            _, deviations, axes = randomized_svd(x, q, random_state=seed)
+        along = np.square(deviations) / n
+        rest = max((np.square(x).sum() / n - along.sum()) / (d - q), LEAST_NOISE)
+        loadings, noise = axes.T * np.sqrt(np.maximum(along - rest, LEAST_NOISE * rest)), np.full(d, rest)
+    else:
+        of_before = n_before[:, None] * np.column_stack([loadings, mean])
     least = np.where(variance > 0, LEAST_NOISE * variance, 1.0)  # a constant feature tells nothing
     ridge = np.diag([RIDGE] * q + [1e-9])  # a column may be missing in all of these rows
     for _ in range(MOST_ROUNDS):
@@ -182,12 +247,14 @@ def _fitted(x, there, q, seed):
             moments = known[:, :, None] * known[:, None]
             moments[:, :q, :q] += covariance
             sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
-        products = x.T @ known
+        if before is not None:
+            sums = sums + n_before[:, None, None] * np.eye(q + 1)
+        products = x.T @ known + of_before
         weights = np.linalg.solve(sums + noise[:, None, None] * ridge, products[:, :, None])[:, :, 0]
         loadings, mean = weights[:, :q], weights[:, q]
-        error = np.square(x).sum(axis=0) - 2 * (products * weights).sum(axis=1)
+        error = squares - 2 * (products * weights).sum(axis=1)
         error += ((sums @ weights[:, :, None])[:, :, 0] * weights).sum(axis=1)
-        before, noise = noise.sum(), np.maximum(error / n_each, least)
-        if abs(noise.sum() - before) < TOLERANCE * before:
+        last, noise = noise.sum(), np.maximum(error / n_each, least)
+        if abs(noise.sum() - last) < TOLERANCE * last:
             break
     return mean, loadings, noise

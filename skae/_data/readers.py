@@ -124,6 +124,11 @@ def validated(estimator, X, *, may_miss=False, **how):
         refuse_false_numbers(X)
         X = with_nan(X)
         finite = "allow-nan" if may_miss and not issparse(X) else True
+        if may_miss and issparse(X) and X.dtype.kind == "f" and np.isnan(X.tocsr().data).any():
+            raise ValueError(
+                f"Input X contains NaN. {type(estimator).__name__} takes missing cells of dense rows, not of sparse "
+                "ones. Pass X.toarray(), or put numbers in their place."
+            )
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
 
 

@@ -4,9 +4,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from skae._solvers import r2_of
 from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
 from skae.inspection._reference import PCAReference
@@ -124,7 +124,7 @@ class ExplainedVarianceDisplay:
         r2 = []
         for size in sizes:
             X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
-            r2.append(r2_score(rows, X_hat, multioutput="variance_weighted"))
+            r2.append(r2_of(rows, X_hat))
         reference, name = PCAReference(estimator, X), type(innermost(estimator)).__name__
         pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MOST_SIZES)
         pca = {"pca_sizes": pca_sizes, "pca_r2": pca_r2, "pca_name": reference.name}

@@ -173,7 +173,7 @@ class LatentGridDisplay:
         images = images.reshape(n_steps, n_steps, -1)
         limits = None
         if X is not None:
-            limits = np.percentile(dense(_safe_indexing(X, spread_evenly(X, MOST_ROWS))), GREYS)
+            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MOST_ROWS))), GREYS)
         return cls(images, x, y, image_shape=shape, limits=limits, **labels).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:

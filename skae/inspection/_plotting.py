@@ -6,7 +6,10 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
+
+from skae._data.readers import with_nan
 
 OURS, PCAS, GREY = "#2a63b0", "#d1662a", "#a0a0a0"
 # ten colours that readers with any colour vision tell apart: M. A. Petroff, arXiv:2107.02270
@@ -45,8 +48,10 @@ def innermost(estimator):
 
 
 def dense(X):
-    """Return rows as a dense array of floats, whatever they come in."""
-    return X.toarray().astype(float) if issparse(X) else np.asarray(X, dtype=float)
+    """Return rows as a dense array of floats, whatever they come in; NaN where a cell is missing."""
+    if hasattr(X, "columns"):  # a frame has numbers that NumPy has not, or none
+        return check_array(with_nan(X), dtype=float, ensure_all_finite=False, ensure_min_samples=0)
+    return X.toarray().astype(float) if issparse(X) else np.asarray(with_nan(X), dtype=float)
 
 
 def encode(estimator, X):
@@ -209,7 +214,8 @@ def pictures(rows, shape, low, high, cmap):
     span = np.where(np.greater(high, low), np.subtract(high, low), 1.0)
     images = ((rows - low) / span).clip(0, 1).reshape(-1, *shape)
     if images.ndim == 4:  # they have colours of their own
-        return np.concatenate([images, np.ones_like(images[..., :1])], axis=-1)
+        there = ~np.isnan(images).any(axis=-1, keepdims=True)  # others are clear, as a map's are
+        return np.concatenate([np.where(there, images, 0.0), there], axis=-1)
     return cmap(images)
 
 

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skae._data.readers import Rows
+from skae._data.readers import FLOATS, Rows
 from skae._data.statistics import Moments
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
@@ -204,8 +205,10 @@ class ReconstructionDisplay:
     def _of(cls, X, index, X_hat, shape, names):
         rows, unit = dense(_safe_indexing(X, index)), None
         if shape is None:
-            moments = Moments().update(Rows(check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])))
-            deviations = np.sqrt(moments.variance)
+            checked = X if issparse(X) else dense(X)
+            checked = check_array(checked, accept_sparse="csr", dtype=FLOATS, ensure_all_finite="allow-nan")
+            moments = Moments().update(Rows(checked))
+            deviations = np.sqrt(np.nan_to_num(moments.variance))  # of a column that is missing altogether
             varying = deviations[deviations > 0]
             if varying.size and varying.max() > MOST_UNEQUAL * varying.min():
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
@@ -240,7 +243,8 @@ class ReconstructionDisplay:
         else:
             n = len(self.X)
             ax = axes_for(self, ax, size_of_images(self.image_shape, 2, n, room=1.1))
-            low, high = self.X.min(axis=1, keepdims=True), self.X.max(axis=1, keepdims=True)
+            known = np.where(np.isnan(self.X).all(axis=1, keepdims=True), self.X_hat, self.X)
+            low, high = np.nanmin(known, axis=1, keepdims=True), np.nanmax(known, axis=1, keepdims=True)
             cmap = plt.get_cmap(cmap)
             images = [pictures(rows, self.image_shape, low, high, cmap) for rows in (self.X, self.X_hat)]
             draw_images(ax, np.concatenate(images), n, ["original", "reconstruction"])

@@ -1,9 +1,8 @@
 """What an estimator is compared with: PCA in the place of what makes the code, behind the same transformers."""
 
 import numpy as np
-from sklearn.metrics import r2_score
 
-from skae._solvers import pca_of, scaler_of
+from skae._solvers import pca_of, r2_of, scaler_of
 from skae.inspection._plotting import dense, taken_apart
 
 
@@ -11,7 +10,7 @@ class PCAReference:
     """PCA of rows as they come to the estimator that makes the code: scaled, if a Pipeline scales them.
 
     The transformers before it are those of the estimator, as they are fitted. An autoencoder with `scale="standard"`
-    standardises by itself, and so PCA has a StandardScaler before it.
+    standardises by itself, and so PCA has a StandardScaler before it. Missing cells hold the mean.
 
     Parameters
     ----------
@@ -24,7 +23,7 @@ class PCAReference:
     Attributes
     ----------
     name : str
-        "PCA", or such as "StandardScaler + PCA".
+        "PCA", or such as "StandardScaler + SimpleImputer + PCA".
 
     rows : ndarray of shape (n_samples, n)
         What PCA sees.
@@ -38,7 +37,13 @@ class PCAReference:
         if getattr(inner, "scale", None) == "standard":
             scaler = scaler_of(self.rows)
             self.before, self.rows = [*self.before, scaler], dense(scaler.transform(self.rows))
-        self.name = " + ".join([*(_name_of(step) for step in self.before), "PCA"])
+        names, missing = [_name_of(step) for step in self.before], np.isnan(self.rows)
+        self.is_filled = bool(missing.any())
+        if self.is_filled:
+            means = np.where(missing, 0.0, self.rows).sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
+            self.rows = np.where(missing, means, self.rows)
+            names.append("SimpleImputer")
+        self.name = " + ".join([*names, "PCA"])
 
     def codes(self, n_components):
         """PCA's codes of the rows, (n_samples, n_components)."""
@@ -63,7 +68,7 @@ class PCAReference:
         """
         most = min(*self.rows.shape, most)
         pca = pca_of(self.rows, most, 0)
-        if not self.before:  # in PCA's own units
+        if not (self.before or self.is_filled):  # in PCA's own units
             return np.arange(1, most + 1), np.cumsum(pca.explained_variance_ratio_)
         sizes = np.unique(np.linspace(1, most, min(most, at_most)).round().astype(int))
         codes, r2 = dense(pca.transform(self.rows)), []
@@ -71,7 +76,7 @@ class PCAReference:
             X_hat = codes[:, :size] @ pca.components_[:size] + pca.mean_
             for step in reversed(self.before):
                 X_hat = step.inverse_transform(X_hat)
-            r2.append(r2_score(X, dense(X_hat), multioutput="variance_weighted"))
+            r2.append(r2_of(X, dense(X_hat)))
         return sizes, np.array(r2)
 
 
