@@ -68,7 +68,8 @@ class Autoencoder(BaseAutoencoder):
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
         with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 60 epochs and 800
-        steps for up to 50 features. A smaller `batch_size` changes nothing in it. `fit` warns with a
+        steps for up to 50 features, and four times as many epochs where early stopping is on and the first ones still
+        gained much in their second half. A smaller `batch_size` changes nothing in it. `fit` warns with a
         `ConvergenceWarning` where it ended while the reconstruction of held-out rows still improved by much.
 
     batch_size : "auto" or int, default="auto"
@@ -231,10 +232,12 @@ class Autoencoder(BaseAutoencoder):
     five more, in which the rate falls to zero: an end near the top of the cycle would waste what it has found.
 
     An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
-    it is sure if it exceeds two standard errors. Where features are few (up to 16,384 weights below 2,000 rows, above
-    up to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second network trains beside the
-    first, whose linear maps start at zero and whose networks start at random. It may find a code to which no way leads
-    from PCA's, and is the result where its gain is larger, and exceeds three standard errors.
+    it is sure if it exceeds two standard errors. Where features are few (up to 81,920 weights in the networks of all
+    folds; with one fold, up to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second
+    network trains beside the first, whose linear maps start at zero and whose networks start at random. It may find a
+    code to which no way leads from PCA's, and is the result where its gain is larger, and exceeds three standard
+    errors. From 1,000 rows on, the one that is behind after a sixth of the epochs is dropped, unless it is the second
+    and the first has gained nothing yet.
 
     References
     ----------

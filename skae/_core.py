@@ -19,7 +19,7 @@ from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._defaults import EPOCHS_OF_PATIENCE, auto_learning_rate, prefix_sizes
+from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
@@ -237,6 +237,10 @@ class AutoencoderCore(
                 width = rows.shape[1] if rows.shape[1] > len(rows) else space.rows.shape[1]
                 settings["learning_rate"] = auto_learning_rate(blueprint.architecture, len(rows), width)
             validation = validation.cut(n_folds) if self.cv is None else validation
+        stopping = self._stopping(blueprint, callbacks, settings["max_iter"])
+        if validation.folds and stopping["n_iter_no_change"] and self._takes_longer(space.blueprint):
+            stopping["first_cycle"] = settings["max_iter"]
+            settings["max_iter"] *= 1 + LONGER
         trains = bool(validation.folds) or not starts or weights is not None
 
         common = rows, moments, blueprint, settings
@@ -258,12 +262,11 @@ class AutoencoderCore(
             else:
                 members = self._new_members(space.rows, space.blueprint, settings, weights, validation)
                 judges = replace(validation, rows=space.judged)
-                stopping = self._stopping(blueprint, callbacks, settings["max_iter"])
                 result = train(members, space.rows, judges, progress, **settings | stopping)
                 del members  # makes room
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
-                self._warn_if_cut_short(result, blueprint, settings["max_iter"])
+                self._warn_if_cut_short(result, blueprint, settings["max_iter"], stopping.get("first_cycle"))
                 if result.start is not None:
                     name = "PCA" if self._is_plain(blueprint) else "the start"
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()

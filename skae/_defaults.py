@@ -12,22 +12,25 @@ LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
 NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 800  # up to so many features, steps are cheap
+LONGER = 3  # times as long as the epochs of a narrow table is the cycle that follows where they gained to their end
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
 MOST_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
 MOST_WORK = 2**36  # of one network, unless so few epochs take more:
 LEAST_AFFORDABLE_EPOCHS = 5
-MOST_WEIGHTS_OF_RIVALS = 2**14  # up to there, a step of several folds takes the time of its calls
+MOST_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: up to there, a step of them takes the time of its calls
 MOST_WEIGHTS_OF_RIVAL, MOST_WORK_OF_RIVAL = 2**16, 2**30  # beside a network by itself: weights, rows x weights
 
 
-def auto_hidden_layer_sizes(n_rows, n_features, architecture=None):
+def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=False):
     """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it.
 
-    The most may be another number, which the architecture says.
+    Where the reconstruction alone is asked for, the least is 96 from 1,536 rows on, and 128 from 2,048 on. The most may
+    be another number, which the architecture says.
     """
     most = WIDEST_LAYER if architecture is None else architecture.widest_layer
-    width = int(np.clip(min(4 * n_features, n_rows // 2), min(64, most), most))
+    least = int(np.clip(n_rows // 512 * 32, 64, 128)) if is_plain else 64
+    width = int(np.clip(min(4 * n_features, n_rows // 2), min(least, most), most))
     return (width, width // 2)
 
 

@@ -57,7 +57,9 @@ class ModuleSpecMixin:
 
     def _hidden_layers(self, n_rows, n_features):
         given = self._given_layers
-        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture) if given is None else given
+        if given is not None:
+            return given
+        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
 
     def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
@@ -185,8 +187,7 @@ class ModuleSpecMixin:
 
     def _affordable(self, rows, blueprint, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
-        is_cheap = len(blueprint.mean) <= NARROW and blueprint.architecture is None and self._is_plain(blueprint)
-        if self.max_iter == "auto" and is_cheap:
+        if self._takes_longer(blueprint):
             n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
@@ -194,6 +195,11 @@ class ModuleSpecMixin:
         n_weights = sum(weight.numel() for weight in module.parameters())
         n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(blueprint.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
+
+    def _takes_longer(self, blueprint):
+        """Whether "auto" epochs are those of a narrow table: steps are cheap, and gains go on for longer."""
+        is_narrow = len(blueprint.mean) <= NARROW and blueprint.architecture is None
+        return self.max_iter == "auto" and is_narrow and self._is_plain(blueprint)
 
     def _takes_basis(self, rows, blueprint):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
@@ -207,12 +213,14 @@ class ModuleSpecMixin:
         axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
         return Space(blueprint, rows, judged, of_first(axes))
 
-    def _warn_if_cut_short(self, result, blueprint, max_iter):
+    def _warn_if_cut_short(self, result, blueprint, max_iter, first_cycle=None):
         """Warn where the budget ended while the reconstruction of held-out rows still improved."""
         if result.start is None or not blueprint.is_plain or blueprint.loss in LIKELIHOODS:
             return
         curve = result.curves["valid_loss"]
-        if result.epoch and len(curve) == max_iter and still_improves(result.start[:, -1].mean(), curve):
+        is_cut_short = len(curve) in (max_iter, first_cycle)
+        if result.epoch and is_cut_short and still_improves(result.start[:, -1].mean(), curve):
+            max_iter = len(curve)
             asked = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
             warnings.warn(
                 f"{asked} ended while the fit still improved: over the second half of its epochs the held-out loss "

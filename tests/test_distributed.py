@@ -60,6 +60,7 @@ class Normalised(Architecture):
 SHARED = {
     "siblings": (Autoencoder(4, **FEW, batch_size=37), 301),
     "one network": (Autoencoder(4, **FEW, init="random"), 2101),
+    "a rival that is dropped": (Autoencoder(4, **FEW), 2101),
     "more processes than rows": (Autoencoder(2, **FEW, batch_size=1, init="random"), 23),
     "whole batches": (DenoisingAutoencoder(4, **FEW, corruption="swap"), 301),
     "global noise": (DenoisingAutoencoder(4, **FEW, corruption=more_noise), 301),

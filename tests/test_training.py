@@ -65,6 +65,9 @@ def test_auto_widths():
     assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
     assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
+    widths = [auto_hidden_layer_sizes(n_rows, 3, is_plain=True)[0] for n_rows in (300, 1535, 1536, 2047, 2048, 10**6)]
+    assert widths == [64, 64, 96, 96, 128, 128]
+    assert auto_hidden_layer_sizes(10**6, 3) == (64, 32)
     assert auto_batch_size(5000, Convolutional()) == 64
     assert auto_batch_size(100, Convolutional()) == 64
     assert auto_max_iter(2500, 64, Convolutional()) == auto_max_iter(2500, 256) == 40
@@ -289,7 +292,7 @@ def test_a_rival_far_behind_is_not_waited_for(of_network, of_rival, stalls, digi
     variational = VariationalAutoencoder(2, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
     for module in (squared, poisson, variational):
         best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
-        best.means = list(np.array([of_rival, of_network]).T)
+        best.means, best.start = list(np.array([of_rival, of_network]).T), np.array(of_network[:1])
         is_even = of_rival[-1] == of_rival[-2]  # both have stalled
         assert best.has_stalled is (stalls if module is squared else is_even)  # elsewhere zero is no more than a number
 

@@ -9,6 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from skae._blueprint import load_weights, read_weights
+from skae._defaults import LONGER
+from skae._training.labels import represented
 from skae._training.selection import significant_improvement
 from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
@@ -19,6 +21,9 @@ LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a
 MOST_STEPS_BACK = 3
 COOLING = 5  # epochs in which the rate falls to zero where a training no longer gains
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
+GAINED = 0.1, 0.02  # of what is left and of PCA's loss, by the second half of the epochs: more may follow
+MUCH_LEFT = 0.05  # of PCA's loss: below, there is little to gain
+BEHIND = 2.0  # times the loss of the networks of the folds: that of one with more samples is larger, but not so large
 STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
 HOPELESS = 10.0  # times the loss at PCA: more than the mean loses where PCA leaves a tenth, so it stops nothing there
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
@@ -55,10 +60,11 @@ class OneCycle(OwnCallback):
         """Set the rate of the step."""
         if not training:
             return
-        rate = self.rate_at(net.steps_done_, net.n_steps_)
+        begin, length = net.cycle_ or (0, net.n_steps_)
+        rate = self.rate_at(net.steps_done_ - begin, length)
         if net.cooling_ is not None:
             first, n_steps = net.cooling_
-            rate = self.rate_at(first, net.n_steps_) * (1 - (net.steps_done_ + 1 - first) / (n_steps + 1))
+            rate = self.rate_at(first - begin, length) * (1 - (net.steps_done_ + 1 - first) / (n_steps + 1))
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * rate
 
@@ -130,7 +136,7 @@ class Rollback(OwnCallback):
     def _note(self, net):
         """Copy the tensors that training alters: into the memory of the copy before, if there is one."""
         tensors = net.ensemble_.tensors
-        if self.good is None:
+        if self.good is None or any(self.good[name].shape != tensor.shape for name, tensor in tensors.items()):
             self.good = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
             self.good[name].copy_(tensor.detach())
@@ -178,8 +184,15 @@ class BestEpoch(OwnCallback):
     tol : float
         Least gain in mean held-out loss that counts, as a share of the start's.
 
+    first_cycle : int or None
+        Epochs of a first cycle of the rate, after which another one takes all that are left where the first gained much
+        to its end, and training ends elsewhere. None is one cycle.
+
     Attributes
     ----------
+    cycle : (int, int) or None
+        The step at which a second cycle began, and its steps.
+
     cooling : (int, int) or None
         The step at which the rate began to fall, and the steps until it is zero.
 
@@ -199,17 +212,19 @@ class BestEpoch(OwnCallback):
         At the best epoch.
     """
 
-    def __init__(self, modules, fold_modules, validation, n_iter_no_change, tol):
+    def __init__(self, modules, fold_modules, validation, n_iter_no_change, tol, first_cycle=None):
         self.modules, self.fold_modules, self.validation = modules, fold_modules, validation
-        self.n_iter_no_change, self.tol = n_iter_no_change, tol
+        self.n_iter_no_change, self.tol, self.first_cycle, self.cycle = n_iter_no_change, tol, first_cycle, None
         self.start = None
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.label, self.weights, self.losses = -math.inf, None, "", None, None
-        self.fold_weights, self.cooling, self.tensors = [], None, {}
+        self.fold_weights, self.cooling, self.tensors, self.is_rival = [], None, {}, False
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net, X=None, **kwargs):
         """Judge the start."""
-        net.cooling_ = self.cooling
+        net.cooling_, net.cycle_ = self.cooling, self.cycle
+        if self.first_cycle and not self.cycle:
+            net.cycle_ = 0, net.iterator_train.count(len(X), net.batch_size) * self.first_cycle
         if self.start is None:
             net.validate(net.held_out_)
             self.update(0, net.held_out_losses_)
@@ -217,29 +232,51 @@ class BestEpoch(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Judge the epoch, and let the rate fall to zero, and stop, where there has been no gain for long."""
         epoch = len(net.history)
-        self.update(epoch, net.held_out_losses_)
+        self.update(epoch, net.held_out_losses_, self.left_behind(net))
         if self.n_iter_no_change is None:
             return
         if self.epoch == epoch:
             self.tensors = {name: tensor.detach().clone() for name, tensor in net.ensemble_.tensors.items()}
-        if self.cooling is None and net.processes_.any(self.has_stalled):
+        if self.cooling is None and epoch == self.first_cycle:
+            self._go_on(net)
+        elif self.cooling is None and net.processes_.any(self.has_stalled):
             self._cool(net, epoch)
         net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
+
+    def _go_on(self, net):
+        """Begin another cycle of the rate where the first one gained much to its end, or stop."""
+        if net.processes_.any(self.epoch and _is_ours(net) and self.gained_to_the_end):
+            self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
+        else:
+            net.stops_ = True
 
     def _cool(self, net, epoch):
         """Go back to the best epoch, from where the rate falls; stop where there is none, or no rate of ours."""
         n_steps = net.steps_done_ // epoch * COOLING
-        if not self.epoch or not any(isinstance(each, OneCycle) for _, each in net.callbacks_):
+        if not self.epoch or not _is_ours(net):
             n_steps = 0
         else:
             write_tensors(net, self.tensors)
-        self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, net.n_steps_ - net.steps_done_))
+        begin, length = net.cycle_ or (0, net.n_steps_)
+        self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, begin + length - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
         """Let the network be as it was at the best epoch, or as its rival was."""
         load_weights(net.module_, self.weights)
 
-    def update(self, epoch, held_out_losses):
+    def left_behind(self, net):
+        """What the network of all samples loses beyond twice what those of the folds do, each on its own: by label.
+
+        Held-out samples tell nothing of a network that PCA led nowhere, and those of the folds elsewhere.
+        """
+        losses = dict(zip(net.labels, net.train_losses_, strict=True))
+        of_folds = {label: [losses[each] for each in losses if each != represented(each) == label] for label in losses}
+        return {
+            label: max(0.0, losses[label] - BEHIND * np.mean(of_folds[label])) if of_folds[label] else 0.0
+            for label in self.modules
+        }
+
+    def update(self, epoch, held_out_losses, left_behind=None):
         """Take note of the losses of held-out samples, (n_folds * n_modules, n_most, n_sizes), after an epoch."""
         folds, clusters = self.validation.folds, self.validation.clusters
         by_fold = held_out_losses.reshape(len(folds), len(self.modules), *held_out_losses.shape[1:])
@@ -249,14 +286,49 @@ class BestEpoch(OwnCallback):
             self.start = of_each[""]
         self.means.append(np.array([losses.mean() for losses in of_each.values()]))
         gains = {
-            label: significant_improvement(self.start, losses, by_rival=label != "", clusters=clusters)
+            label: significant_improvement(self.start, losses, by_rival=self.is_rival or label != "", clusters=clusters)
             for label, losses in of_each.items()
         }
+        if left_behind is not None and is_an_error(self.modules[""]):
+            gains = {label: gain - left_behind[label] for label, gain in gains.items()}
         best = max(gains, key=gains.get)
         if epoch == 0 or gains[best] > self.gain:
             self.gain, self.epoch, self.label, self.losses = gains[best], epoch, best, of_each[best]
             self.weights = read_weights(self.modules[best])
             self.fold_weights = [read_weights(module) for module in self.fold_modules.get(best, ())]
+
+    @property
+    def gained_to_the_end(self):
+        """Whether the second half of the epochs gained much, of what is left and of what PCA leaves."""
+        if not is_an_error(self.modules[""]):
+            return False
+        curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its rival
+        gain = curve[: len(curve) // 2 + 1].min() - curve.min()
+        left, start, (of_left, of_start) = curve.min(), self.start.mean(), GAINED
+        return bool(gain > of_left * left and gain > of_start * start and left > MUCH_LEFT * start)
+
+    def keep(self, label, sources, tensors):
+        """Go on with the networks of this label alone, in the place of those that have none.
+
+        Parameters
+        ----------
+        label : str
+
+        sources : list of int
+            Where they were among all that trained.
+
+        tensors : dict of str to torch.Tensor
+            What training alters from now on.
+        """
+        place = list(self.modules).index(label)
+        self.means = [means[place : place + 1] for means in self.means]
+        self.modules = {"": self.modules[""]}
+        self.fold_modules = {"": self.fold_modules[""]} if self.fold_modules else {}
+        self.is_rival = label != ""
+        self.tensors = {
+            name: value if value.shape == tensors[name].shape else value[sources]
+            for name, value in self.tensors.items()
+        }
 
     @property
     def has_stalled(self):
@@ -265,19 +337,24 @@ class BestEpoch(OwnCallback):
         Where PCA is nearly all that there is, a rival is still on its way there when the network has stalled: on iris
         that took five sixths of the fit.
         """
-        n_epochs = self.n_iter_no_change
-        if n_epochs is None or len(self.means) <= n_epochs:
+        n_epochs, means = self.n_iter_no_change, self.means
+        if n_epochs is None:
             return False
-        before, since = np.split(self.means, [len(self.means) - n_epochs])
-        start = np.abs(self.means[0][-1])
+        if self.cycle is not None:  # a rate that is high again loses at first, and patience goes with the length
+            n_epochs *= LONGER
+            means = means[1 + round(self.first_cycle * (1 + WARM_UP * LONGER)) :]
+        if len(means) <= n_epochs:
+            return False
+        before, since = np.split(means, [len(means) - n_epochs])
+        start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
         is_hopeless = since[-1] > (HOPELESS * start if is_an_error(self.modules[""]) else math.inf)
         return bool(has_ended[-1] and (has_ended | is_hopeless).all())
 
     def state_dict(self):
-        names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling")
+        names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling", "cycle")
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
-        return {name: getattr(self, name) for name in names} | {"tensors": tensors}
+        return {name: getattr(self, name) for name in (*names, "is_rival")} | {"tensors": tensors}
 
     def load_state_dict(self, state):
         tensors = {name: torch.as_tensor(values) for name, values in state.get("tensors", {}).items()}
@@ -313,6 +390,11 @@ class StreamAverage(OwnCallback):
         with torch.no_grad():
             for mean, weight in zip(self.average, net.ensemble_.weights[-1].values(), strict=True):
                 weight.copy_(mean)
+
+
+def _is_ours(net):
+    """Whether the schedule of the learning rate is, which can be changed."""
+    return any(isinstance(each, OneCycle) for _, each in net.callbacks_)
 
 
 def is_an_error(module):

@@ -97,7 +97,7 @@ class BatchLoader:
     def __init__(self, dataset, batch_size, generators=None):
         self.dataset = dataset
         self.n_batches = self.count(len(dataset), batch_size)
-        self.generators = generators or [None] * len(dataset.indices)
+        self.generators = generators
 
     @staticmethod
     def count(n_rows, batch_size):
@@ -109,7 +109,8 @@ class BatchLoader:
 
     def __iter__(self):
         n = len(self.dataset)
-        each = zip(self.dataset.indices, self.generators, strict=True)
+        indices = self.dataset.indices  # of fewer networks, once a rival is dropped
+        each = zip(indices, self.generators or [None] * len(indices), strict=True)
         chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
         rows, target = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.target))
         yield from zip(rows, target, strict=True)  # the pairs that skorch expects

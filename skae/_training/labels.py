@@ -8,3 +8,12 @@ def represented(label):
     if not label.startswith("_fold"):
         return label
     return RIVAL if label.endswith(RIVAL) else ""
+
+
+def keep_records(history, label):
+    """Leave the records of the network that won: those of its rival, or not."""
+    for row in history:
+        for of_rival in [name for name in row if name.endswith(RIVAL)]:
+            value, name = row.pop(of_rival), of_rival.removesuffix(RIVAL)
+            if label == RIVAL:
+                row[name] = value

@@ -123,7 +123,7 @@ class AutoencoderNet(NeuralNet):
         places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the network that is kept draws as it would alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
         self.processes_ = processes(torch.device(self.device))
-        self.steps_done_, self.held_out_, self.held_out_losses_, self.cooling_ = 0, None, None, None
+        self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
         self.limit_ = self.start_ = None  # of the loss, for each network
         self.found_ = {}  # what an epoch leaves on the device until it is read
         self.listening_, self.shows_batches_ = {}, False
@@ -191,7 +191,7 @@ class AutoencoderNet(NeuralNet):
         self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")
         first = self.ensemble_.members[0]
         self.at_once_ = rows_at_once(first, torch.device(self.device)) if first.separable else None
-        self.stops_, self.held_out_, self.cooling_ = False, dataset.held_out, None
+        self.stops_, self.held_out_, self.cooling_, self.cycle_ = False, dataset.held_out, None, None
         losses, params = [module.losses for module in self.ensemble_.trained], self.get_params_for("compile")
         self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
         self.processes_.equalise(self.ensemble_.tensors.values())

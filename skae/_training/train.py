@@ -8,9 +8,10 @@ from skorch.callbacks import Callback
 from skae._training.callbacks import BestEpoch, Rollback
 from skae._training.checkpoint import find_checkpoint
 from skae._training.data import IndexedDataset
-from skae._training.labels import RIVAL, represented
+from skae._training.labels import RIVAL, keep_records, represented
 from skae._training.make import make_net, release
 from skae._training.net import AutoencoderNet
+from skae._training.rivals import ENOUGH_ROWS, Rivalry
 from skae._training.selection import fold_networks
 from skae._training.state import read_curves
 from skae.nn import AutoencoderModule
@@ -53,7 +54,7 @@ class TrainingResult:
     net: AutoencoderNet | None = None
 
 
-def train(members, rows, validation, progress, *, n_iter_no_change, tol, **settings):
+def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_cycle=None, **settings):
     """Train, and select the epoch that gains most on held-out samples, of those that are a significant improvement.
 
     With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
@@ -79,6 +80,9 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
     tol : float
         Least gain in mean held-out loss that counts, as a share of the start's.
 
+    first_cycle : int, default=None
+        Epochs after which the training goes on only where it gained much to their end. None is all.
+
     **settings : dict
         As for `make_net`.
 
@@ -89,7 +93,7 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
     modules = {label: module for label, (module, _) in members.items()}
     net = make_net(list(modules.values()), labels=tuple(modules), **settings)
     own: list[tuple[str, Callback]] = [("rollback", rollback := Rollback())]
-    held_out = best = None
+    held_out = best = rivalry = None
     if validation.folds:
         kept = {label: module for label, module in modules.items() if represented(label) == label}
         judged = rows if validation.rows is None else validation.rows
@@ -97,15 +101,21 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         held_out = IndexedDataset(judged.on_device(net.device), indices, judged.source)
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
         wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
-        own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol)))
+        own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol, first_cycle)))
     own.append(("progress", progress))
     indices = [index for _, index in members.values()]
     dataset = IndexedDataset(rows.on_device(net.device), indices, rows.source, held_out)
+
+    if best is not None and RIVAL in modules and len(rows) >= ENOUGH_ROWS:
+        own.insert(0, ("rivalry", rivalry := Rivalry(best, dataset, first_cycle or settings["max_iter"])))
 
     checkpoint, resume, n_epochs = find_checkpoint(settings["callbacks"]), None, settings["max_iter"]
     if checkpoint is not None and checkpoint.state_ is not None:
         resume = checkpoint.state_["training"]
         n_epochs = len(resume["curves"]["train_loss"]) if checkpoint._is_finished else n_epochs
+        winner = resume["callbacks"].get("rivalry", {}).get("winner")
+        if winner is not None:
+            rivalry.decide(net, winner)
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
     if best is not None:
@@ -115,15 +125,6 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, **setti
         rollback.warn("What is kept is the last epoch that did not.")
         return TrainingResult(net.module_, len(net.history), read_curves(net), net=net)
     rollback.warn(f"What is kept is {f'epoch {best.epoch}' if best.epoch else 'the start'}.")
-    _keep_records(net.history, best.label)
+    keep_records(net.history, best.label)
     curves = read_curves(net)
     return TrainingResult(net.module_, best.epoch, curves, best.start, best.losses, best.fold_weights, net=net)
-
-
-def _keep_records(history, label):
-    """Leave the records of the network that won: those of its rival, or not."""
-    for row in history:
-        for of_rival in [name for name in row if name.endswith(RIVAL)]:
-            value, name = row.pop(of_rival), of_rival.removesuffix(RIVAL)
-            if label == RIVAL:
-                row[name] = value

@@ -202,6 +202,31 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
     torch._foreach_mul_(gradients, [shaped[gradient.dim()] for gradient in gradients])
 
 
+def keep_members(ensemble: ModuleEnsemble, places: Sequence[int], sources: Sequence[int]) -> None:
+    """Let some members of a batched ensemble train on, with the weights of the same or of other ones.
+
+    Parameters
+    ----------
+    ensemble : ModuleEnsemble
+        All members are one module in training, whose weights stay the same objects.
+
+    places : sequence of int
+        The members that stay.
+
+    sources : sequence of int
+        Whose weights each of them has from now on.
+    """
+    (one,), (weights,) = ensemble.trained, ensemble.weights
+    for weight in weights.values():
+        weight.data, weight.grad = weight.data[sources], None  # (m, ...) -> (len(sources), ...)
+    for layer in one.modules():
+        if isinstance(layer, LinearPlus) and layer.nonlinear is not None:
+            layer.far = layer.far[sources]
+    ensemble.members = [ensemble.members[place] for place in places]
+    for i, member in enumerate(ensemble.members):
+        _replace(member, {name: weight.detach()[i] for name, weight in weights.items()})
+
+
 def _as_one(members):
     """A module that stands for all, with weights of shape (m, ...), of which the members' own become views."""
     one = copy.deepcopy(members[0])

@@ -1,0 +1,194 @@
+"""A network and the rival that starts blank: which stays, and when; and how long narrow tables are trained."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim import SGD
+from torch.optim.lr_scheduler import ExponentialLR
+
+from skae import Autoencoder, _defaults
+from skae._training.callbacks import BestEpoch
+from skae._training.checkpoint import Checkpoint
+from skae._training.labels import RIVAL
+
+pytestmark = pytest.mark.filterwarnings("ignore:max_iter=")  # few epochs are enough here
+FEW = {"hidden_layer_sizes": (32, 16), "max_iter": 13, "random_state": 0}  # a sixth of the epochs ends with the third
+
+
+def closed_curve(n):
+    """A circle, of which PCA has a diameter: (n, 4)."""
+    rng = np.random.default_rng(1)
+    angle = 2 * np.pi * rng.uniform(size=n)
+    return np.column_stack([np.cos(angle), np.sin(angle), *0.05 * rng.normal(size=(2, n))])
+
+
+def bent_plane(n):
+    """What PCA has nearly: (n, 4)."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, 2))
+    bent = np.column_stack([x, 0.3 * x[:, 0] ** 2, 0.3 * x[:, 0] * x[:, 1]])
+    return bent + 0.02 * rng.normal(size=(n, 4))
+
+
+SETS = {"rival": (closed_curve, 1), "network": (bent_plane, 2)}  # by who wins
+
+
+class Watch(Callback):
+    """Remembers how many networks train, and the held-out loss of both."""
+
+    seen = None
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
+        row = net.history[-1]
+        Watch.seen.append((len(net.labels), row["valid_loss"], row.get(f"valid_loss{RIVAL}")))
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    monkeypatch.setattr(Watch, "seen", [])
+    return Watch
+
+
+@pytest.mark.parametrize("n_rows", [1200, 2100])
+@pytest.mark.parametrize("winner", SETS)
+def test_one_of_two_trains_on(winner, n_rows, seen):
+    rows_of, k = SETS[winner]
+    fitted = Autoencoder(k, **FEW, callbacks=[Watch]).fit(rows_of(n_rows))
+    n_networks, before, of_rival = zip(*seen.seen, strict=True)
+    n_both = sum(of_both is not None for of_both in of_rival)
+    most = 2 if n_rows > 2000 else 6  # of two folds, and of all rows
+    assert n_networks == (*[most] * n_both, *[most // 2] * (fitted.n_iter_ - n_both))
+    assert 2 <= n_both < (3 if winner == "network" else 6)  # one that is stuck proves nothing
+    curve = fitted.net_.history[:, "valid_loss"]
+    assert curve[:n_both] == list((of_rival if winner == "rival" else before)[:n_both])  # as if it had been alone
+    assert not any(name.endswith(RIVAL) for row in fitted.net_.history for name in row)
+    assert (np.diff(curve[n_both - 1 :]) < 0.01 * curve[0]).all()  # what it had learned is there
+    pca = PCA(k).fit(rows_of(n_rows))
+    gained = fitted.score(rows_of(3000)) - (1 - pca.noise_variance_ * (4 - k) / rows_of(n_rows).var(axis=0).sum())
+    assert gained > 0.02
+
+
+def test_a_network_goes_on_as_it_would_alone(monkeypatch):
+    rows_of, k = SETS["network"]
+    together = Autoencoder(k, **FEW).fit(rows_of(2100))
+    monkeypatch.setattr(Autoencoder, "_has_blank_rival", lambda *_: False)
+    alone = Autoencoder(k, **FEW).fit(rows_of(2100))
+    np.testing.assert_allclose(together.loss_curve_[:6], alone.loss_curve_[:6], rtol=1e-3)
+
+
+def test_few_rows_need_both_to_the_end(seen):
+    Autoencoder(1, **FEW, callbacks=[Watch]).fit(closed_curve(300))
+    assert {n for n, *_ in seen.seen} == {12}
+
+
+@pytest.mark.parametrize("winner", SETS)
+def test_other_optimizers_and_schedules_go_on(winner, seen):
+    rows_of, k = SETS[winner]
+    few = FEW | {"learning_rate": 0.05}
+    params = {"optimizer": SGD, "optimizer__momentum": 0.9}
+    callbacks = [Watch, LRScheduler(ExponentialLR, gamma=0.9)]
+    fitted = Autoencoder(k, **few, net_params=params, callbacks=callbacks, early_stopping=False).fit(rows_of(2100))
+    assert [n for n, *_ in seen.seen][::12] == [2, 1]
+    np.testing.assert_allclose(fitted.net_.history[:, "event_lr"][-1], 0.005 * 0.9**12)
+    assert fitted.validation_loss_curve_[-1] < fitted.validation_loss_curve_[2]
+
+
+def test_an_epoch_that_diverges_is_undone_after_one_was_dropped(seen):
+    diverging = Autoencoder(1, **FEW | {"learning_rate": 3.0}, callbacks=[Watch], early_stopping=False)
+    with pytest.warns(match="Training diverged in"):
+        fitted = diverging.fit(closed_curve(2100))
+    assert seen.seen[-1][0] == 1
+    assert np.isfinite(fitted.reconstruct(closed_curve(10))).all()
+
+
+class BrokenOffError(Exception):
+    """A fit that was broken off."""
+
+
+class Breaks(Callback):
+    """Breaks a fit off after so many epochs."""
+
+    after = None
+
+    def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
+        if len(net.history) == Breaks.after:
+            raise BrokenOffError
+
+
+def assert_resumes(estimator, X, after, folder, monkeypatch):
+    whole = clone(estimator).fit(X)
+    broken = clone(estimator).set_params(callbacks=[Breaks, Checkpoint(folder)])
+    monkeypatch.setattr(Breaks, "after", after)
+    with pytest.raises(BrokenOffError):
+        broken.fit(X)
+    monkeypatch.setattr(Breaks, "after", None)
+    for _ in range(2):  # resumed, and read when it is finished
+        broken.fit(X)
+        np.testing.assert_array_equal(broken.transform(X), whole.transform(X))
+        assert broken.loss_curve_ == whole.loss_curve_
+        assert broken.validation_loss_curve_ == whole.validation_loss_curve_
+        assert broken.best_epoch_ == whole.best_epoch_
+    return whole
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+@pytest.mark.parametrize("winner", SETS)
+def test_a_fit_goes_on_with_who_was_left(winner, after, tmp_path, monkeypatch):
+    rows_of, k = SETS[winner]
+    assert_resumes(Autoencoder(k, **FEW), rows_of(2100), after, tmp_path, monkeypatch)
+
+
+def test_networks_of_folds_do_not_vouch_for_one_that_isleft_behind():
+    best = BestEpoch({RIVAL: None, "": None}, {}, None, None, 0.0)
+    labels = (f"_fold0{RIVAL}", "_fold0", f"_fold1{RIVAL}", "_fold1", RIVAL, "")
+    net = SimpleNamespace(labels=labels, train_losses_=np.array([0.3, 0.1, 0.3, 0.3, 0.5, 4.0]))
+    assert best.left_behind(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
+    one = SimpleNamespace(labels=(RIVAL, ""), train_losses_=np.array([0.3, 4.0]))
+    assert best.left_behind(one) == {RIVAL: 0.0, "": 0.0}  # held-out rows judge that very network
+
+
+# A second cycle ------------------------------------------------------------------------------------------------------
+
+
+def moons(n):
+    """Two half circles, which take long: (n, 4)."""
+    rng = np.random.default_rng(0)
+    second, angle = rng.integers(2, size=n), np.pi * rng.uniform(size=n)
+    x, y = second + (1 - 2 * second) * np.cos(angle), second / 2 + (1 - 2 * second) * np.sin(angle)
+    return np.column_stack([x, y, *0.01 * rng.normal(size=(2, n))])
+
+
+def test_epochs_that_gain_to_their_end_are_followed_by_more():
+    X, new = np.split(moons(3300), [300])
+    fixed, auto = (Autoencoder(1, max_iter=n, random_state=0).fit(X) for n in (60, "auto"))
+    assert auto.n_iter_ > 100
+    assert auto.loss_curve_[:60] == fixed.loss_curve_
+    assert 1 - auto.score(new) < 0.3 * (1 - fixed.score(new))
+
+
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [
+        (load_iris().data, {"n_components": 2, "n_iter_no_change": 1000}),  # gains nothing
+        (moons(300), {"n_components": 1, "early_stopping": False}),
+        (moons(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),  # a user's rate
+        (moons(300), {"n_components": 1, "loss": "poisson"}),  # whose zero is no more than a number
+    ],
+)
+def test_no_more_epochs_follow_where_nobody_can_tell(X, params):
+    X = X - X.min(axis=0)
+    few = _defaults.auto_max_iter(len(X), 64, is_narrow=True)
+    assert Autoencoder(random_state=0, **params).fit(X).n_iter_ <= few
+
+
+@pytest.mark.parametrize("after", [5, 6, 9])
+def test_a_fit_goes_on_in_the_cycle_it_was_in(after, tmp_path, monkeypatch):
+    for name in ("ROWS_SHOWN", "EPOCHS_OF_NARROW", "LEAST_EPOCHS"):
+        monkeypatch.setattr(_defaults, name, 6)
+    whole = assert_resumes(Autoencoder(2, random_state=0), bent_plane(300), after, tmp_path, monkeypatch)
+    assert whole.n_iter_ == 24
