@@ -252,6 +252,7 @@ class AutoencoderCore(
             return self._trained(*common, TrainingResult(module=space.whole(module)), validation)
 
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
+            level = None, "start"
             progress.say(validation if trains else "computed in closed form, without epochs.")
             if progress.speaks and validation.folds and blueprint.loss == "squared_error" and self._is_plain(blueprint):
                 progress.judges(self._mean_square(rows, validation))
@@ -271,6 +272,7 @@ class AutoencoderCore(
                     name = "PCA" if self._is_plain(blueprint) else "the start"
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
                     progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
+                    level = float(losses[1]), "PCA" if self._is_plain(blueprint) else "start"
                 if self._has_free_scale(blueprint) and weights is None:
                     match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
@@ -280,7 +282,7 @@ class AutoencoderCore(
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     attributes = self._trained(*common, result, validation)
-            vars(self).update(attributes, validation_=validation.report)
+            vars(self).update(attributes, validation_=validation.report, _level_of_start=level)
             if moments.factors is not None and not rows.are_pairs:
                 self._share_of_network = share_of_network(self, rows, validation, of_folds, seed)
         if of_folds and fold_networks.get() is not None:

@@ -1,5 +1,6 @@
 """Plots: what they hold, what they draw, and what they refuse."""
 
+import pickle
 import sys
 
 import matplotlib as mpl
@@ -157,12 +158,34 @@ class TestReconstruction:
         assert len(ReconstructionDisplay.from_estimator(plain, X[:3]).X) == 3
         assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["original", "reconstruction"]
 
-    def test_a_row_and_its_reconstruction_have_one_scale(self):
-        rows = np.vstack([np.linspace(0, 1, 64), np.linspace(0, 100, 64)])
+    def test_all_images_have_one_scale(self):
+        """That of the originals, so that a faint image is shown as faint."""
+        rows = np.vstack([np.linspace(0, 50, 64), np.linspace(0, 100, 64)])
         display = ReconstructionDisplay.from_predictions(rows, rows / 2)
         image = picture(display.ax_)
-        assert image[:8, :8, 0].max() == image[:8, -8:, 0].max() == 1
-        assert image[-8:, :8, 0].max() == pytest.approx(0.5, abs=0.01)
+        shown = image[:8, :8], image[:8, -8:], image[-8:, :8], image[-8:, -8:]
+        np.testing.assert_allclose([each[..., 0].max() for each in shown], [0.5, 1, 0.25, 0.5], atol=0.01)
+
+    def test_several_estimators(self, plain):
+        pca = PCA(3).fit(X)
+        display = ReconstructionDisplay.from_estimators([pca, plain], X, n_samples=5)
+        np.testing.assert_allclose(display.X_hat[0], pca.inverse_transform(pca.transform(display.X)))
+        np.testing.assert_allclose(display.X_hat[1], plain.reconstruct(display.X))
+        labels = [text.get_text() for text in display.ax_.get_yticklabels()]
+        assert labels == ["original", "PCA", "Autoencoder"]
+        bars = ReconstructionDisplay.from_estimators([pca, plain], X, n_samples=2, image_shape=())
+        assert [text.get_text() for text in bars.axes_[0].get_legend().get_texts()] == labels
+        with pytest.raises(ValueError, match=r"estimators=\[\] must hold one or more"):
+            ReconstructionDisplay.from_estimators([], X)
+
+    def test_clean_noisy_and_denoised(self, plain):
+        noisy = X + 4 * np.random.default_rng(0).normal(size=X.shape)
+        names = ["clean", "noisy", "denoised"]
+        display = ReconstructionDisplay.from_predictions(X, [noisy, plain.reconstruct(noisy)], labels=names)
+        assert [text.get_text() for text in display.ax_.get_yticklabels()] == names
+        assert picture(display.ax_).shape[0] == 3 * 9 - 1
+        with pytest.raises(ValueError, match="must have one for X and one for each of 2 reconstructions"):
+            ReconstructionDisplay.from_predictions(X, [noisy, noisy], labels=["clean", "noisy"])
 
     @pytest.mark.parametrize("shape", [(4, 16), (64, 1), (8, 8, 1)])
     def test_image_shape(self, plain, shape):
@@ -381,10 +404,22 @@ class TestLossCurve:
         assert list(display.train) == list(display.valid) == ["reconstruction"]
         np.testing.assert_allclose(display.train["reconstruction"], plain.loss_curve_)
         np.testing.assert_allclose(display.valid["reconstruction"], plain.validation_loss_curve_)
-        training, held_out, kept = display.ax_.lines
+        training, held_out, kept, level = display.ax_.lines
         assert (training.get_linestyle(), held_out.get_linestyle()) == ("-", "--")
         assert training.get_color() == held_out.get_color()
         assert set(kept.get_xdata()) == {plain.best_epoch_}
+        assert display.start_name == "PCA"
+        assert set(level.get_ydata()) == {display.start}
+        assert display.start > plain.validation_loss_curve_[-1]
+
+    def test_level_of_the_start(self):
+        """PCA's loss of rows that are given to judge it."""
+        model = Autoencoder(2, hidden_layer_sizes=(8,), max_iter=8, random_state=0).fit(X[:150], X_val=X[150:])
+        pca, varying = PCA(2).fit(X[:150]), X[:150].var(axis=0) > 0
+        residuals = (X[150:] - pca.inverse_transform(pca.transform(X[150:])))[:, varying]
+        wanted = np.square(residuals).sum(axis=1).mean() / X[:150, varying].var(axis=0).mean()
+        assert LossCurveDisplay.from_estimator(model).start == pytest.approx(wanted, rel=1e-4)
+        assert LossCurveDisplay.from_estimator(pickle.loads(pickle.dumps(model))).start is not None
 
     @pytest.mark.filterwarnings("ignore:.* have collapsed")
     def test_terms_and_their_sum(self):
@@ -393,7 +428,7 @@ class TestLossCurve:
         np.testing.assert_allclose(
             display.train["loss"], display.train["reconstruction"] + display.train["divergence"], rtol=1e-5
         )
-        colours = [line.get_color() for line in display.ax_.lines[:-1]]
+        colours = [line.get_color() for line in display.ax_.lines[:-2]]
         assert len(colours) == 6
         assert len(set(colours)) == 3
 

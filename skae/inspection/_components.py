@@ -182,7 +182,7 @@ class ComponentsDisplay:
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, n, n_features, self.feature_names)
             for i, (panel, row) in enumerate(zip(self.axes_, self.components, strict=True)):
-                draw_features(panel, {f"component {i + 1}": (row, OURS)})
+                draw_features(panel, [(f"component {i + 1}", row, OURS)])
                 panel.set_ylim(-1.05 * most, 1.05 * most)
                 panel.set_ylabel(f"{i + 1}", rotation=0, ha="right", va="center")
             self.axes_[0].set_title("component", loc="left", fontsize="small")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Figure
-from skae.inspection._plotting import TEN_COLOURS, axes_for, bare, import_pyplot, innermost
+from skae.inspection._plotting import PCAS, TEN_COLOURS, axes_for, bare, import_pyplot, innermost
 
 NO_TERMS = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # what is recorded beside terms of the loss
 LOG_RANGE = 10  # the greatest loss over the least, above which the axis is logarithmic
@@ -27,6 +27,12 @@ class LossCurveDisplay:
 
     best_epoch : int, default=None
         The epoch that was kept, counted from 1; 0 is the start.
+
+    start : float, default=None
+        Mean loss of held-out rows before the first epoch, which is drawn as a level.
+
+    start_name : str, default="start"
+        What that is called, such as "PCA".
 
     Attributes
     ----------
@@ -57,11 +63,19 @@ class LossCurveDisplay:
     figure_: Figure
 
     def __init__(
-        self, train: Mapping[str, ArrayLike], valid: Mapping[str, ArrayLike], *, best_epoch: int | None = None
+        self,
+        train: Mapping[str, ArrayLike],
+        valid: Mapping[str, ArrayLike],
+        *,
+        best_epoch: int | None = None,
+        start: float | None = None,
+        start_name: str = "start",
     ) -> None:
         self.train = train
         self.valid = valid
         self.best_epoch = best_epoch
+        self.start = start
+        self.start_name = start_name
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
@@ -89,6 +103,7 @@ class LossCurveDisplay:
         """
         check_is_fitted(estimator)
         inner = innermost(estimator)
+        inner = getattr(inner, "autoencoder_", inner)  # of a table
         history = getattr(getattr(inner, "net_", None), "history", ())
         if not len(history):
             raise ValueError(
@@ -103,7 +118,8 @@ class LossCurveDisplay:
         terms = [name for name in train if name != "loss" and np.any(train[name])]
         terms = ["loss", *terms] if len(terms) > 1 else terms or ["loss"]
         train, valid = ({name: curves[name] for name in terms if name in curves} for curves in (train, valid))
-        return cls(train, valid, best_epoch=inner.best_epoch_).plot(ax)
+        start, name = getattr(inner, "_level_of_start", (None, "start"))
+        return cls(train, valid, best_epoch=inner.best_epoch_, start=start, start_name=name).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
@@ -138,7 +154,11 @@ class LossCurveDisplay:
             handles += [Line2D([], [], color="0.4", linestyle="--", label="held-out rows")]
         if self.best_epoch is not None:
             handles += [ax.axvline(self.best_epoch, color="0.6", linewidth=0.8, zorder=0, label="epoch kept")]
-        values = np.concatenate([*map(np.ravel, self.train.values()), *map(np.ravel, self.valid.values())])
+        if self.start is not None:
+            look = {"color": PCAS, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
+            handles += [ax.axhline(self.start, label=f"{self.start_name}, held-out rows", **look)]
+        values = [*map(np.ravel, self.train.values()), *map(np.ravel, self.valid.values())]
+        values = np.concatenate([*values, [] if self.start is None else [self.start]])
         values = values[np.isfinite(values)]
         if values.size and values.min() > 0 and values.max() > LOG_RANGE * values.min():
             ax.set_yscale("log")

@@ -231,10 +231,15 @@ def tiles(images, n_columns, gap=0):
     return canvas
 
 
+def gap_between(width):
+    """Pixels between images that are so wide."""
+    return max(1, round(width / 14))
+
+
 def draw_images(ax, images, n_columns, labels):
     """Draw images of shape (n, h, w, 4) side by side, with a label for each line."""
     height, width = images.shape[1:3]
-    gap = max(1, round(width / 14))
+    gap = gap_between(width)
     ax.imshow(tiles(images, n_columns, gap))
     ax.set_yticks(np.arange(len(labels)) * (height + gap) + (height - 1) / 2, labels)
     ax.set_xticks([])
@@ -245,8 +250,9 @@ def draw_images(ax, images, n_columns, labels):
 
 def size_of_images(shape, n_lines, n_columns, room=0.0):
     """Return width and height of a figure of so many images, and room to the left of them."""
-    inches = min(IMAGE_INCHES, 12 / n_columns)
-    return n_columns * inches + room, n_lines * inches * min(shape[0] / shape[1], 3) + 0.1
+    inches, gap = min(IMAGE_INCHES, 12 / n_columns), gap_between(shape[1]) / shape[1]
+    height = min(shape[0] / shape[1], 3)
+    return (n_columns * (1 + gap) - gap) * inches + room, (n_lines * (height + gap) - gap) * inches + 0.1
 
 
 # Rows as panels of features ------------------------------------------------------------------------------------------
@@ -272,9 +278,9 @@ def feature_panels(display, ax, n_panels, n_features, names):
 
 
 def draw_features(ax, series):
-    """Draw rows as bars side by side, or as lines if there are many features; `series` is {label: (row, colour)}."""
+    """Draw rows as bars side by side, or as lines if there are many features; `series` holds (label, row, colour)."""
     width = 0.8 / len(series)
-    for i, (label, (row, colour)) in enumerate(series.items()):
+    for i, (label, row, colour) in enumerate(series):
         places = np.arange(len(row))
         if len(row) <= MOST_BARS:
             ax.bar(places + (i - (len(series) - 1) / 2) * width, row, width, color=colour, label=label)

@@ -15,6 +15,8 @@ from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     GREY,
     OURS,
+    PCAS,
+    TEN_COLOURS,
     axes_for,
     decode,
     dense,
@@ -22,6 +24,7 @@ from skae.inspection._plotting import (
     draw_images,
     feature_panels,
     import_pyplot,
+    innermost,
     names_of_features,
     pictures,
     shape_of_images,
@@ -32,6 +35,12 @@ from skae.inspection._plotting import (
 MOST_UNEQUAL = 10  # standard deviations of features that still share an axis: the greatest over the least
 
 
+def _colours(labels):
+    """A color for each reconstruction: PCA's own, ours for the first other."""
+    others = iter((OURS, *TEN_COLOURS))
+    return [PCAS if label == "PCA" else next(others) for label in labels]
+
+
 class ReconstructionDisplay:
     """Rows above their reconstructions: as images, or as bars of the features.
 
@@ -39,8 +48,14 @@ class ReconstructionDisplay:
 
     Parameters
     ----------
-    X, X_hat : ndarray of shape (n_samples, n_features)
-        Data and their reconstructions. They are drawn as they are.
+    X : ndarray of shape (n_samples, n_features)
+        Data. They are drawn as they are.
+
+    X_hat : ndarray of shape (n_samples, n_features) or (n_reconstructions, n_samples, n_features)
+        Their reconstructions. Three dimensions are several of each.
+
+    labels : sequence of str, default=None
+        What X and the reconstructions are called. None is "original" and "reconstruction".
 
     image_shape : (height, width) or (height, width, 3), default=None
         Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
@@ -88,12 +103,14 @@ class ReconstructionDisplay:
         X: np.ndarray,
         X_hat: np.ndarray,
         *,
+        labels: Sequence[str] | None = None,
         image_shape: Sequence[int] | None = None,
         feature_names: Sequence[str] | None = None,
         unit: str | None = None,
     ) -> None:
         self.X = X
         self.X_hat = X_hat
+        self.labels = labels
         self.image_shape = image_shape
         self.feature_names = feature_names
         self.unit = unit
@@ -105,6 +122,7 @@ class ReconstructionDisplay:
         X: MatrixLike,
         *,
         n_samples: int = 10,
+        labels: Sequence[str] | None = None,
         image_shape: Sequence[int] | None = None,
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
@@ -122,12 +140,15 @@ class ReconstructionDisplay:
         n_samples : int, default=10
             How many rows to show, spread evenly over X.
 
+        labels : sequence of str, default=None
+            What X and the reconstructions are called. None is "original" and "reconstruction".
+
         image_shape : (height, width) or (height, width, 3), default=None
             Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images. Each has the range of the original, and so has its reconstruction.
+            Of grey images. All have the range of the originals that are shown.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -140,25 +161,92 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If `n_samples` is below 1, or `image_shape` does not fit the features.
+            If `n_samples` is below 1, there are more or fewer labels than lines, or `image_shape` does not fit the
+            features.
 
         TypeError
             If the estimator can't transform back.
         """
-        check_is_fitted(estimator)
+        labels = ["original", "reconstruction"] if labels is None else labels
+        how = {"n_samples": n_samples, "labels": labels, "image_shape": image_shape, "cmap": cmap, "ax": ax}
+        return cls.from_estimators([estimator], X, **how)
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators: Sequence[Any],
+        X: MatrixLike,
+        *,
+        n_samples: int = 10,
+        labels: Sequence[str] | None = None,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
+        """Reconstruct some rows by several estimators and draw them below each other.
+
+        Parameters
+        ----------
+        estimators : sequence of object
+            Fitted, with `transform` and `inverse_transform`, such as `[pca, autoencoder]`.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        n_samples : int, default=10
+            How many rows to show, spread evenly over X.
+
+        labels : sequence of str, default=None
+            What X and the reconstructions are called. None is "original" and the class of each estimator, or of the
+            last step of a pipeline.
+
+        image_shape : (height, width) or (height, width, 3), default=None
+            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            square if the number of features is the square of 8 or more. `()` is no image.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Of grey images. All have the range of the originals that are shown.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure. Bars divide them up.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            What is drawn, and where.
+
+        Raises
+        ------
+        ValueError
+            If there are no estimators, `n_samples` is below 1, there are more or fewer labels than lines, or
+            `image_shape` does not fit the features.
+
+        TypeError
+            If an estimator can't transform back.
+        """
+        estimators = list(estimators)
+        if not estimators:
+            raise ValueError("estimators=[] must hold one or more, such as [pca, autoencoder].")
+        for estimator in estimators:
+            check_is_fitted(estimator)
         index = spread_evenly(X, n_samples)
-        X_hat = decode(estimator, estimator.transform(_safe_indexing(X, index)))
-        shape = shape_of_images(X_hat.shape[1], image_shape, estimator)
-        names = names_of_features(estimator, X)
-        return cls._of(X, index, X_hat, shape, names).plot(ax, cmap=cmap)
+        rows = _safe_indexing(X, index)
+        X_hat = [decode(estimator, estimator.transform(rows)) for estimator in estimators]
+        shapes = [shape_of_images(len(X_hat[0][0]), image_shape, estimator) for estimator in estimators]
+        shape = next((each for each in reversed(shapes) if each is not None), None)
+        names = names_of_features(estimators[-1], X)
+        if labels is None:
+            labels = ["original", *(type(innermost(estimator)).__name__ for estimator in estimators)]
+        return cls._of(X, index, X_hat, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
     def from_predictions(
         cls,
         X: MatrixLike,
-        X_hat: MatrixLike,
+        X_hat: MatrixLike | Sequence[MatrixLike],
         *,
         n_samples: int = 10,
+        labels: Sequence[str] | None = None,
         image_shape: Sequence[int] | None = None,
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
@@ -167,11 +255,18 @@ class ReconstructionDisplay:
 
         Parameters
         ----------
-        X, X_hat : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data and their reconstructions.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        X_hat : {array-like, sparse matrix} of shape (n_samples, n_features), or a list of such
+            Their reconstructions. A list has what is drawn below each other, such as noisy rows and denoised ones.
 
         n_samples : int, default=10
             How many rows to show, spread evenly over X.
+
+        labels : sequence of str, default=None
+            What X and the reconstructions are called. None is "original" and "reconstruction". An example is
+            `["clean", "noisy", "denoised"]`.
 
         image_shape : (height, width) or (height, width, 3), default=None
             Of a row, with channels last. None is a grey square if the number of features is the square of 8 or more.
@@ -191,18 +286,29 @@ class ReconstructionDisplay:
         Raises
         ------
         ValueError
-            If X and X_hat differ in shape, `n_samples` is below 1, or `image_shape` does not fit the features.
+            If X and X_hat differ in shape, `n_samples` is below 1, there are more or fewer labels than lines, or
+            `image_shape` does not fit the features.
         """
-        if np.shape(X) != np.shape(X_hat):
-            raise ValueError(
-                f"X_hat has shape {np.shape(X_hat)}, but X has {np.shape(X)}. Give the reconstruction of each row."
-            )
+        is_list = isinstance(X_hat, list | tuple) and len(X_hat) and len(np.shape(X_hat[0])) == 2
+        lines = list(X_hat) if is_list else [X_hat]
+        for line in lines:
+            if np.shape(X) != np.shape(line):
+                raise ValueError(
+                    f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Give the reconstruction of each row."
+                )
         index = spread_evenly(X, n_samples)
         shape, names = shape_of_images(np.shape(X)[1], image_shape), names_of_features(None, X)
-        return cls._of(X, index, dense(_safe_indexing(X_hat, index)), shape, names).plot(ax, cmap=cmap)
+        lines = [dense(_safe_indexing(line, index)) for line in lines]
+        return cls._of(X, index, lines, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
-    def _of(cls, X, index, X_hat, shape, names):
+    def _of(cls, X, index, X_hat, shape, names, labels):
+        if labels is None:
+            labels = ["original", *["reconstruction"] * len(X_hat)]
+        labels = list(labels)
+        if len(labels) != 1 + len(X_hat):
+            raise ValueError(f"labels={labels!r} must have one for X and one for each of {len(X_hat)} reconstructions.")
+        X_hat = X_hat[0] if len(X_hat) == 1 else np.stack(X_hat)
         rows, unit = dense(_safe_indexing(X, index)), None
         if shape is None:
             checked = X if issparse(X) else dense(X)
@@ -214,7 +320,7 @@ class ReconstructionDisplay:
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
                 rows, X_hat = (rows - moments.mean) / unit_of_each, (X_hat - moments.mean) / unit_of_each
                 unit = "standard deviations from the mean"
-        return cls(rows, X_hat, image_shape=shape, feature_names=names, unit=unit)
+        return cls(rows, X_hat, labels=labels, image_shape=shape, feature_names=names, unit=unit)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
         """Draw the rows and their reconstructions.
@@ -233,21 +339,24 @@ class ReconstructionDisplay:
             The same display, drawn.
         """
         plt = import_pyplot(self)
+        made = self.X_hat[None] if self.X_hat.ndim == 2 else self.X_hat
+        lines = np.concatenate([self.X[None], made])  # (n_lines, n_samples, n_features)
+        labels = ["original", *["reconstruction"] * len(made)] if self.labels is None else list(self.labels)
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, *self.X.shape, self.feature_names)
-            for panel, x, x_hat in zip(self.axes_, self.X, self.X_hat, strict=True):
-                draw_features(panel, {"original": (x, GREY), "reconstruction": (x_hat, OURS)})
+            colours = [GREY, OURS] if len(made) == 1 else [GREY, *_colours(labels[1:])]
+            for i, panel in enumerate(self.axes_):
+                draw_features(panel, list(zip(labels, lines[:, i], colours, strict=True)))
             where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "alignment": "left"}
             look = {"fontsize": "small", "title_fontsize": "small", "frameon": False, "handlelength": 1}
-            self.axes_[0].legend(title=self.unit, ncols=2, **look, **where)
+            self.axes_[0].legend(title=self.unit, ncols=len(lines), **look, **where)
         else:
             n = len(self.X)
-            ax = axes_for(self, ax, size_of_images(self.image_shape, 2, n, room=1.1))
-            known = np.where(np.isnan(self.X).all(axis=1, keepdims=True), self.X_hat, self.X)
-            low, high = np.nanmin(known, axis=1, keepdims=True), np.nanmax(known, axis=1, keepdims=True)
-            cmap = plt.get_cmap(cmap)
-            images = [pictures(rows, self.image_shape, low, high, cmap) for rows in (self.X, self.X_hat)]
-            draw_images(ax, np.concatenate(images), n, ["original", "reconstruction"])
+            room = 0.2 + 0.09 * max(map(len, labels))
+            ax = axes_for(self, ax, size_of_images(self.image_shape, len(lines), n, room=room))
+            known = self.X if not np.isnan(self.X).all() else lines
+            low, high = np.nanmin(known), np.nanmax(known)  # one scale for all, or a faint image would look like others
+            draw_images(ax, pictures(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         return self
