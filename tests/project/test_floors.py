@@ -85,6 +85,7 @@ FLOORS = [
     {
         *("skae.inspection._components", "skae.inspection._explained_variance", "skae.inspection._latent_grid"),
         *("skae.inspection._latent_space", "skae.inspection._loss_curve", "skae.inspection._reconstruction"),
+        *("skae.inspection._feature_errors", "skae.inspection._samples"),
     },
     {"skae.inspection"},
     {"skae"},

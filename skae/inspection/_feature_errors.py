@@ -1,0 +1,207 @@
+"""Which features make rows anomalous."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from skae._typing import Axes, Colormap, Figure, MatrixLike
+from skae.inspection._plotting import (
+    OURS,
+    axes_for,
+    bare,
+    dense,
+    draw_images,
+    import_pyplot,
+    names_of_features,
+    pictures,
+    shape_of_images,
+    size_of_images,
+    subdivide,
+)
+
+PANEL = 2.6, 0.24  # inches: width of a panel, and height of a bar
+
+
+class FeatureErrorsDisplay:
+    """What each feature adds to the anomaly of rows: as images below the rows, or as bars of the greatest.
+
+    The errors of an image are shown as shares of its greatest. It is made by `from_estimator`.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n_samples, n_features)
+        By how much less anomalous each row would be if that feature had another value.
+
+    X : ndarray of shape (n_samples, n_features), default=None
+        Data. They are drawn above the errors if they are images.
+
+    image_shape : (height, width) or (height, width, 3), default=None
+        Of a row, with channels last. None draws bars.
+
+    feature_names : list of str, default=None
+        Names below the bars. Here they are beside them.
+
+    n_features : int, default=8
+        How many bars to draw, of the greatest errors.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The first of `axes_`.
+
+    axes_ : ndarray of matplotlib Axes of shape (n_axes,)
+        One for all images, or one for the bars of each row.
+
+    figure_ : matplotlib Figure
+        The figure they are in.
+
+    See Also
+    --------
+    ReconstructionDisplay : Rows above their reconstructions.
+    skae.AutoencoderOutlierDetector : Its `feature_errors` are what is drawn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skae import Autoencoder, AutoencoderOutlierDetector
+    >>> from skae.inspection import FeatureErrorsDisplay
+    >>> X = load_wine(as_frame=True).data
+    >>> inner = Autoencoder(2, scale="standard", max_iter=10)
+    >>> detector = AutoencoderOutlierDetector(inner, random_state=0).fit(X)
+    >>> anomalous = X.iloc[detector.score_samples(X).argsort()[:2]]
+    >>> FeatureErrorsDisplay.from_estimator(detector, anomalous).errors.shape
+    (2, 13)
+    """
+
+    ax_: Axes
+    axes_: NDArray[Any]
+    figure_: Figure
+
+    def __init__(
+        self,
+        errors: np.ndarray,
+        X: np.ndarray | None = None,
+        *,
+        image_shape: Sequence[int] | None = None,
+        feature_names: Sequence[str] | None = None,
+        n_features: int = 8,
+    ) -> None:
+        self.errors = errors
+        self.X = X
+        self.image_shape = image_shape
+        self.feature_names = feature_names
+        self.n_features = n_features
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: MatrixLike,
+        *,
+        n_features: int = 8,
+        image_shape: Sequence[int] | None = None,
+        cmap: str | Colormap = "gray",
+        ax: Axes | None = None,
+    ) -> Self:
+        """Compute the errors of the features of rows and draw them.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with `feature_errors`, such as `AutoencoderOutlierDetector`.
+
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data. Give the few rows that are to be explained.
+
+        n_features : int, default=8
+            How many bars to draw, of the greatest errors.
+
+        image_shape : (height, width) or (height, width, 3), default=None
+            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            square if the number of features is the square of 8 or more. `()` is no image.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Of grey images.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure. Bars divide them up.
+
+        Returns
+        -------
+        display : FeatureErrorsDisplay
+            What is drawn, and where.
+
+        Raises
+        ------
+        TypeError
+            If the estimator has no errors of features.
+
+        ValueError
+            If `n_features` is below 1, or `image_shape` does not fit the features.
+        """
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "feature_errors"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no method feature_errors. Fit "
+                f"AutoencoderOutlierDetector({type(estimator).__name__}(...)), which has one."
+            )
+        if n_features < 1:
+            raise ValueError(f"n_features={n_features!r} must be 1 or more: it is the number of bars of a row.")
+        errors = dense(estimator.feature_errors(X))
+        shape = shape_of_images(errors.shape[1], image_shape, getattr(estimator, "autoencoder_", None))
+        rows, names = None if shape is None else dense(X), names_of_features(estimator, X)
+        made = cls(errors, rows, image_shape=shape, feature_names=names, n_features=n_features)
+        return made.plot(ax, cmap=cmap)
+
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
+        """Draw the errors.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a figure. Bars divide them up.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Of grey images.
+
+        Returns
+        -------
+        self : FeatureErrorsDisplay
+            The same display, drawn.
+        """
+        plt = import_pyplot(self)
+        finite = self.errors[np.isfinite(self.errors)]
+        most = finite.max(initial=0.0) or 1.0
+        errors = np.where(np.isfinite(self.errors), self.errors, most)  # of a row that can't be reconstructed
+        if self.image_shape is None:
+            self.axes_ = self._draw_bars(ax, errors, most)
+        else:
+            n = len(errors)
+            ax = axes_for(self, ax, size_of_images(self.image_shape, 2, n, room=1.3))
+            low, high = np.nanmin(self.X), np.nanmax(self.X)
+            rows = pictures(self.X, self.image_shape, low, high, plt.get_cmap(cmap))
+            parts = errors.reshape(n, *self.image_shape[:2], -1).mean(axis=-1)  # over channels
+            parts = parts.reshape(n, -1)
+            highest = parts.max(axis=1, keepdims=True)  # each row has errors of its own size
+            of_errors = pictures(parts, self.image_shape[:2], 0.0, highest, plt.get_cmap("magma"))
+            draw_images(ax, np.concatenate([rows, of_errors]), n, ["rows", "feature errors"])
+            self.axes_ = np.array([ax])
+        self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
+        return self
+
+    def _draw_bars(self, ax, errors, most):
+        """A panel of bars for each row, the greatest on top."""
+        n, n_bars = len(errors), min(self.n_features, errors.shape[1])
+        names = np.arange(errors.shape[1]).astype(str) if self.feature_names is None else np.array(self.feature_names)
+        room = 0.4 + 0.08 * max(map(len, names))  # for the names
+        ax = axes_for(self, ax, (n * (PANEL[0] + room), n_bars * PANEL[1] + 0.8))
+        axes = subdivide(ax, 1, n)[0]
+        for panel, row in zip(axes, errors, strict=True):
+            greatest = np.argsort(-row, kind="stable")[:n_bars][::-1]
+            bare(panel).barh(names[greatest], row[greatest], color=OURS)
+            panel.set(xlim=(0, 1.05 * most), xlabel="feature error")
+            panel.tick_params(labelsize="small")
+        return axes
