@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 
 from skae import Autoencoder, LatentSampler, VariationalAutoencoder
-from skae.metrics import completeness
+from skae.metrics import sample_precision_recall
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -89,13 +89,13 @@ plt.show()
 # %%
 # How good are they?
 # ------------------
-# ``completeness`` has two answers. Precision is the share of drawn images that are plausible: no farther from a test
-# image than that image's neighbours are. Recall is the share of test images that are plausible by those drawn: whether
-# everything is drawn that there is.
+# ``sample_precision_recall`` has two answers. Precision is the share of drawn images that are plausible: no farther
+# from a test image than that image's neighbors are. Recall is the share of test images that are plausible by those
+# drawn: whether everything is drawn that there is.
 
 print(f"{'':24s}{'precision':>10s}{'recall':>10s}")
 for name, images in {"as many training images": X_train[: len(X_test)], **drawn}.items():
-    precision, recall = completeness(X_test, np.clip(images, 0, 16))
+    precision, recall = sample_precision_recall(X_test, np.clip(images, 0, 16))
     print(f"{name:24s}{precision:10.2f}{recall:10.2f}")
 
 # %%

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from skae import Autoencoder, VariationalAutoencoder
 from skae.inspection import LatentGridDisplay, LatentSpaceDisplay
-from skae.metrics import completeness, continuity
+from skae.metrics import decoder_smoothness, sample_precision_recall
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -50,24 +50,25 @@ for ax, model in zip(axes, (plain, variational), strict=True):
 plt.show()
 
 # %%
-# Continuity and completeness
-# ---------------------------
+# Smoothness, precision and recall
+# ---------------------------------
 # The plain autoencoder is asked for good reconstructions alone, and its codes lie where that is easiest: with steep
 # passages and gaps in between. The variational one has noise in its codes while it is trained, so a point near a code
 # has to be decoded to nearly the same image, and codes are to fill the plane as a normal distribution does.
 #
-# Two metrics say how far that went, for codes drawn from that distribution. :func:`~skae.metrics.continuity` is the
-# variance of decoded images over the squared stretch of the decoder: 1 at best, and near 0 if close codes are decoded
-# to images that have little to do with each other. ``completeness`` compares decoded draws with images. Here these are
+# Two metrics say how far that went, for codes drawn from that distribution. :func:`~skae.metrics.decoder_smoothness`
+# is the variance of decoded images over the squared stretch of the decoder: 1 at best, and near 0 if close codes are
+# decoded to images that have little to do with each other. ``sample_precision_recall`` compares decoded draws with
+# images. Here these are
 # the reconstructions of test images: what two numbers can't hold of an image is no fault of a place in the plane.
 # Precision is then the share of the draws that fall where images are, recall the share of the images that draws come
 # near. scikit-learn's ``trustworthiness`` is of the encoder: whether images with neighbouring codes are neighbours.
 
 codes = np.random.default_rng(0).standard_normal((len(X_test), 2))
-print(f"{'':26s}{'R²':>8s}{'continuity':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}")
+print(f"{'':26s}{'R²':>8s}{'smoothness':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}")
 for model in (plain, variational):
-    smooth = continuity(model, codes, random_state=0)
-    precision, recall = completeness(model.reconstruct(X_test), model.inverse_transform(codes))
+    smooth = decoder_smoothness(model, codes, random_state=0)
+    precision, recall = sample_precision_recall(model.reconstruct(X_test), model.inverse_transform(codes))
     trust = trustworthiness(X_test, model.transform(X_test))
     print(
         f"{type(model).__name__:26s}{model.score(X_test):8.3f}{smooth:12.3f}{precision:12.3f}{recall:10.3f}{trust:18.3f}"

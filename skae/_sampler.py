@@ -90,7 +90,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     --------
     AutoencoderOutlierDetector : Says which rows are odd.
     VariationalAutoencoder : Its `sample` draws codes from the prior.
-    skae.metrics.completeness : How plausible drawn rows are.
+    skae.metrics.sample_precision_recall : How plausible drawn rows are.
 
     References
     ----------

@@ -15,7 +15,7 @@ from skae._data.readers import FLOATS, with_nan
 from skae._solvers import neighbors_of, r2_of
 from skae._typing import Seed
 
-__all__ = ["active_units", "completeness", "continuity", "reconstruction_scorer"]
+__all__ = ["active_units", "decoder_smoothness", "reconstruction_scorer", "sample_precision_recall"]
 
 
 def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> float:  # noqa: ARG001 - scikit-learn's signature
@@ -49,8 +49,8 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
 
     See Also
     --------
-    continuity : Whether close codes are decoded to close rows.
-    completeness : Whether drawn rows are plausible.
+    decoder_smoothness : Whether close codes are decoded to close rows.
+    sample_precision_recall : Whether drawn rows are plausible.
     sklearn.metrics.r2_score : The score itself.
 
     Examples
@@ -81,7 +81,7 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
     return float(r2_of(X, np.asarray(X_hat)))
 
 
-def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
+def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
     r"""Whether close codes are decoded to close rows: the variance of decoded rows over what the decoder stretches.
 
     Each code :math:`z` is decoded beside a neighbour, which is a small step away along a random diagonal:
@@ -95,7 +95,7 @@ def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_st
     denominator is the squared local stretch of the decoder, in units of the data over units of the codes' own
     spread. By Poincaré's inequality [1]_ it is no less than the variance if the codes are drawn from a normal
     distribution: c is 1 for a linear decoder, and near 0 for one that jumps between rows that have little to do with
-    each other. A latent space that is good to walk in has a large one.
+    each other. Values near 1 indicate a smooth decoder, suited to interpolation.
 
     Parameters
     ----------
@@ -114,12 +114,12 @@ def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_st
 
     Returns
     -------
-    continuity : float
+    smoothness : float
         Above 0; 1 at best where codes are normal. 1 also of a decoder whose rows are all the same.
 
     See Also
     --------
-    completeness : Whether codes are decoded to plausible rows.
+    sample_precision_recall : Whether codes are decoded to plausible rows.
     active_units : Which components of a code carry something.
     sklearn.manifold.trustworthiness : Whether close codes are of close rows, for given rows and their codes.
 
@@ -132,11 +132,11 @@ def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_st
     >>> import numpy as np
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.decomposition import PCA
-    >>> from skae.metrics import continuity
+    >>> from skae.metrics import decoder_smoothness
     >>> X, _ = load_digits(return_X_y=True)
     >>> pca = PCA(8, whiten=True).fit(X)
     >>> codes = np.random.RandomState(0).randn(5000, 8)
-    >>> round(continuity(pca, codes, random_state=0), 1)
+    >>> round(decoder_smoothness(pca, codes, random_state=0), 1)
     1.0
     """
     codes = check_array(codes, ensure_min_samples=2, input_name="codes")
@@ -148,7 +148,7 @@ def continuity(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_st
     return float(decoded.var(axis=0).sum() / stretch) if stretch > 0 else 1.0
 
 
-def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> tuple[float, float]:
+def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> tuple[float, float]:
     r"""Whether drawn rows are plausible, and whether all that is plausible is drawn: precision and recall [1]_.
 
     A row is plausible by a sample if it lies in the ball around one of the sample's rows that reaches to that row's
@@ -180,7 +180,7 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
 
     See Also
     --------
-    continuity : Whether close codes are decoded to close rows.
+    decoder_smoothness : Whether close codes are decoded to close rows.
     skae.LatentSampler : Draws rows.
 
     References
@@ -191,15 +191,16 @@ def completeness(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> t
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skae.metrics import completeness
+    >>> from skae.metrics import sample_precision_recall
     >>> X, y = load_digits(return_X_y=True)
-    >>> completeness(X[:800], X[:800])
+    >>> sample_precision_recall(X[:800], X[:800])
     (1.0, 1.0)
     >>> X_drawn = X[800:]
-    >>> precision, recall = completeness(X[:800], X_drawn)
+    >>> precision, recall = sample_precision_recall(X[:800], X_drawn)
     >>> precision > 0.6 and recall > 0.6
     True
-    >>> precision, recall = completeness(X[:800], X_drawn[y[800:] == 0])  # zeros alone: plausible, but not all there is
+    >>> zeros = X_drawn[y[800:] == 0]  # plausible, but not all there is
+    >>> precision, recall = sample_precision_recall(X[:800], zeros)
     >>> precision > 0.6 and recall < 0.1
     True
     """
@@ -254,7 +255,7 @@ def active_units(codes: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.boo
 
     See Also
     --------
-    continuity : Whether close codes are decoded to close rows.
+    decoder_smoothness : Whether close codes are decoded to close rows.
     skae.VariationalAutoencoder : Its `active_units_` are those of the training data.
 
     References

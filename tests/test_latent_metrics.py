@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
 
 from skae import VariationalAutoencoder
-from skae.metrics import active_units, completeness, continuity
+from skae.metrics import active_units, decoder_smoothness, sample_precision_recall
 
 NORMAL = np.random.RandomState(0).randn(4000, 3)
 
@@ -34,9 +34,9 @@ def nearest(codes, rows):
 
 @pytest.mark.parametrize("matrix", [np.eye(3), 1e3 * np.eye(3), np.random.RandomState(1).randn(3, 7)])
 def test_continuity_of_a_linear_decoder_is_one(matrix):
-    assert continuity(Map(lambda X: X @ matrix), NORMAL, random_state=0) == pytest.approx(1, abs=0.05)
+    assert decoder_smoothness(Map(lambda X: X @ matrix), NORMAL, random_state=0) == pytest.approx(1, abs=0.05)
     scales = np.array([1.0, 10.0, 0.1])
-    assert continuity(Map(lambda X: X / scales), NORMAL * scales, random_state=0) == pytest.approx(1, abs=0.05)
+    assert decoder_smoothness(Map(lambda X: X / scales), NORMAL * scales, random_state=0) == pytest.approx(1, abs=0.05)
 
 
 def test_continuity_of_a_sine_is_in_closed_form():
@@ -44,31 +44,31 @@ def test_continuity_of_a_sine_is_in_closed_form():
     for a in (0.5, 1.0, 3.0):
         expected = (1 - np.exp(-2 * a**2)) / (a**2 * (1 + np.exp(-2 * a**2)))
         z = np.random.RandomState(0).randn(200_000, 1)
-        found = continuity(Map(lambda X, a=a: np.sin(a * X)), z, step=1e-3, random_state=0)
+        found = decoder_smoothness(Map(lambda X, a=a: np.sin(a * X)), z, step=1e-3, random_state=0)
         assert found == pytest.approx(expected, rel=0.02)
 
 
 def test_shuffled_codes_are_not_continuous():
     rows, shuffled = NORMAL, np.random.RandomState(2).permutation(NORMAL)
-    in_place = continuity(nearest(NORMAL, rows), NORMAL, step=0.5, random_state=0)
-    mixed = continuity(nearest(NORMAL, shuffled), NORMAL, step=0.5, random_state=0)
+    in_place = decoder_smoothness(nearest(NORMAL, rows), NORMAL, step=0.5, random_state=0)
+    mixed = decoder_smoothness(nearest(NORMAL, shuffled), NORMAL, step=0.5, random_state=0)
     assert in_place > 0.8
     assert mixed < 0.25
 
 
 def test_continuity_at_its_ends():
-    assert continuity(Map(lambda X: np.ones((len(X), 2))), NORMAL) == 1
+    assert decoder_smoothness(Map(lambda X: np.ones((len(X), 2))), NORMAL) == 1
     with pytest.raises(ValueError, match="step == 0, must be > 0"):
-        continuity(Map(lambda X: X), NORMAL, step=0)
+        decoder_smoothness(Map(lambda X: X), NORMAL, step=0)
     with pytest.raises(ValueError, match="minimum of 2 is required"):
-        continuity(Map(lambda X: X), NORMAL[:1])
+        decoder_smoothness(Map(lambda X: X), NORMAL[:1])
 
 
 # Completeness --------------------------------------------------------------------------------------------------------
 
 
 def test_completeness_of_the_same_rows_is_whole():
-    assert completeness(NORMAL, NORMAL) == (1.0, 1.0)
+    assert sample_precision_recall(NORMAL, NORMAL) == (1.0, 1.0)
 
 
 def test_completeness_is_that_of_its_definition():
@@ -80,28 +80,28 @@ def test_completeness_is_that_of_its_definition():
         return np.mean([any(np.linalg.norm(b - a) <= r for a, r in zip(A, radii, strict=True)) for b in B])
 
     for k in (1, 3, 5):
-        assert completeness(X, drawn, n_neighbors=k) == (share(X, drawn, k), share(drawn, X, k))
+        assert sample_precision_recall(X, drawn, n_neighbors=k) == (share(X, drawn, k), share(drawn, X, k))
 
 
 def test_too_little_and_too_much_variety():
     rng = np.random.RandomState(0)
     two = np.concatenate([rng.randn(500, 2), 50 + rng.randn(500, 2)])
-    precision, recall = completeness(two, rng.randn(1000, 2))
+    precision, recall = sample_precision_recall(two, rng.randn(1000, 2))
     assert precision > 0.95
     assert 0.4 < recall < 0.55
-    precision, recall = completeness(rng.randn(1000, 2), two)
+    precision, recall = sample_precision_recall(rng.randn(1000, 2), two)
     assert 0.4 < precision < 0.55
     assert recall > 0.95
-    assert completeness(two, two - 1e4) == (0.0, 0.0)
+    assert sample_precision_recall(two, two - 1e4) == (0.0, 0.0)
 
 
 def test_bad_samples():
     with pytest.raises(ValueError, match="X_drawn has 2 features, but X has 3"):
-        completeness(NORMAL, NORMAL[:, :2])
+        sample_precision_recall(NORMAL, NORMAL[:, :2])
     with pytest.raises(ValueError, match=r"n_neighbors=3 needs more than 3 rows in each sample, and the smaller has 3"):
-        completeness(NORMAL, NORMAL[:3])
+        sample_precision_recall(NORMAL, NORMAL[:3])
     with pytest.raises(ValueError, match="n_neighbors == 0"):
-        completeness(NORMAL, NORMAL, n_neighbors=0)
+        sample_precision_recall(NORMAL, NORMAL, n_neighbors=0)
 
 
 # Active units --------------------------------------------------------------------------------------------------------

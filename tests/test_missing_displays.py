@@ -15,7 +15,7 @@ import skae.inspection
 import skae.metrics
 from skae import Autoencoder
 from skae.inspection import ExplainedVarianceDisplay, LatentSpaceDisplay, LossCurveDisplay, ReconstructionDisplay
-from skae.metrics import active_units, completeness, continuity, reconstruction_scorer
+from skae.metrics import active_units, decoder_smoothness, reconstruction_scorer, sample_precision_recall
 from tests.test_missing import FEW, with_holes
 
 plt = pytest.importorskip("matplotlib.pyplot")
@@ -135,7 +135,12 @@ def test_the_scorer_where_nothing_varies():
 
 def test_every_metric_is_told_of_here():
     """One that is new says what it does with missing cells, in a test of this file."""
-    assert set(skae.metrics.__all__) == {"active_units", "completeness", "continuity", "reconstruction_scorer"}
+    assert set(skae.metrics.__all__) == {
+        "active_units",
+        "sample_precision_recall",
+        "decoder_smoothness",
+        "reconstruction_scorer",
+    }
 
 
 @pytest.mark.parametrize("name", ["X", "X_drawn"])
@@ -143,14 +148,14 @@ def test_what_needs_whole_rows_says_so(name):
     X, _ = with_holes(DIGITS)
     tables = {"X": DIGITS, "X_drawn": DIGITS} | {name: X}
     with pytest.raises(ValueError, match=rf"{name} has missing cells \(NaN\).*impute\({name}\)"):
-        completeness(**tables)
+        sample_precision_recall(**tables)
     with pytest.raises(ValueError, match="infinity"):
-        completeness(**tables | {name: np.where(np.isnan(X), np.inf, X)})
+        sample_precision_recall(**tables | {name: np.where(np.isnan(X), np.inf, X)})
 
 
 def test_codes_have_no_holes():
     codes = np.where(np.eye(4) > 0, np.nan, 1.0)
-    for metric in (active_units, lambda codes: continuity(Autoencoder(4, **FEW).fit(DIGITS), codes)):
+    for metric in (active_units, lambda codes: decoder_smoothness(Autoencoder(4, **FEW).fit(DIGITS), codes)):
         with pytest.raises(ValueError, match="Input codes contains NaN"):
             metric(codes)
     with pytest.raises(ValueError, match="Input codes contains NaN"):

@@ -18,7 +18,7 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae.inspection import ExplainedVarianceDisplay, LatentSpaceDisplay, ReconstructionDisplay
-from skae.metrics import completeness
+from skae.metrics import sample_precision_recall
 
 RECORDED = ("fit", "fit_transform", "fit_predict", "partial_fit")
 LINEAR = Autoencoder(3, hidden_layer_sizes=(), random_state=0)
@@ -112,7 +112,7 @@ def test_what_a_user_chose_is_recorded(recorded, digits):
 
 def test_metrics_and_displays_record_nothing(recorded, digits):
     linear = clone(LINEAR).set_params(scale="standard").fit(digits)
-    completeness(digits[:100], digits[100:])
+    sample_precision_recall(digits[:100], digits[100:])
     for display in (ExplainedVarianceDisplay, LatentSpaceDisplay, ReconstructionDisplay):
         display.from_estimator(linear, digits)
     plt.close("all")

@@ -1,4 +1,4 @@
-"""Images drawn of Fashion-MNIST: precision and recall of five samplers, continuity of two latent spaces.
+"""Images drawn of Fashion-MNIST: precision and recall of five samplers, decoder smoothness of two latent spaces.
 
     python docs/benchmarks/samples.py [--rows 10000] [--seeds 3] [--components 8]
 
@@ -7,7 +7,7 @@
    5,000 test images. They are embedded by the hidden layers of a classifier of other training images, as the metric's
    authors do; the figures of bare pixels stand beside, where images that are smoother than any real one count as
    plausible. A first line is that of 5,000 training images.
-2. Continuity and completeness of codes from a standard normal in both latent spaces, seed by seed.
+2. Smoothness, precision and recall of codes from a standard normal in both latent spaces, seed by seed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from skae import Autoencoder, LatentSampler, VariationalAutoencoder
-from skae.metrics import completeness, continuity
+from skae.metrics import decoder_smoothness, sample_precision_recall
 
 N = 5000
 
@@ -72,17 +72,17 @@ def main():
         for name, drawn in draws(train, args.components, seed):
             if name is None:
                 codes = normal(args.components, seed)
-                spaces.append([continuity(model, codes, random_state=seed) for model in drawn])
+                spaces.append([decoder_smoothness(model, codes, random_state=seed) for model in drawn])
                 continue
             drawn = np.clip(drawn, 0, 1)
-            embedded = completeness(embed(test), embed(drawn))
-            figures.setdefault(name, []).append((*embedded, *completeness(test, drawn)))
+            embedded = sample_precision_recall(embed(test), embed(drawn))
+            figures.setdefault(name, []).append((*embedded, *sample_precision_recall(test, drawn)))
     print(f"Fashion-MNIST, {args.rows} rows, {args.components} components, {args.seeds} seeds")
     print(f"{'':24s}{'precision':>12s}{'recall':>12s}{'of pixels: precision':>24s}{'recall':>12s}")
     for name, of_seeds in figures.items():
         print("{:24s}{:12.3f}{:12.3f}{:24.3f}{:12.3f}".format(name, *np.mean(of_seeds, axis=0)))
     print("\nCodes from a standard normal: Autoencoder(whiten=True) and VariationalAutoencoder, seed by seed")
-    print(f"{'continuity':12s}" + "   ".join(f"{plain:.3f} {vae:.3f}" for plain, vae in spaces))
+    print(f"{'smoothness':12s}" + "   ".join(f"{plain:.3f} {vae:.3f}" for plain, vae in spaces))
     for i, what in enumerate(("precision", "recall")):
         pairs = zip(figures["Autoencoder, N(0, I)"], figures["VAE, its prior"], strict=True)
         print(f"{what:12s}" + "   ".join(f"{plain[i]:.3f} {vae[i]:.3f}" for plain, vae in pairs))

@@ -299,7 +299,7 @@ OTHER_MEANINGS = {
     ("skae.AutoencoderOutlierDetector.partial_fit", "y"): "whatever is inside may use it",
     ("skae.TabularAutoencoder.fit", "y"): "whatever is inside may use it",
     ("skae.LatentSampler.fit", "y"): "whatever is inside may use it",
-    ("skae.metrics.continuity", "estimator"): "asks for one method alone",
+    ("skae.metrics.decoder_smoothness", "estimator"): "asks for one method alone",
     ("skae.inspection.ComponentsDisplay.from_estimator", "estimator"): "asks for other methods",
     ("skae.inspection.LatentSpaceDisplay.from_estimator", "estimator"): "asks for one method alone",
     ("skae.inspection.LossCurveDisplay.from_estimator", "estimator"): "must be one of ours",

@@ -51,7 +51,7 @@ from skae.inspection import (
     LossCurveDisplay,
     ReconstructionDisplay,
 )
-from skae.metrics import active_units, completeness, continuity, reconstruction_scorer
+from skae.metrics import active_units, decoder_smoothness, reconstruction_scorer, sample_precision_recall
 
 X = np.zeros((100, 64))
 
@@ -127,8 +127,8 @@ assert_type(sampler.sample(10, random_state=0), NDArray[np.floating])
 assert_type(sampler.score(X), float)
 
 assert_type(reconstruction_scorer(PCA(2).fit(X), X), float)
-assert_type(continuity(autoencoder, X), float)
-assert_type(completeness(X, X), tuple[float, float])
+assert_type(decoder_smoothness(autoencoder, X), float)
+assert_type(sample_precision_recall(X, X), tuple[float, float])
 assert_type(active_units(X), NDArray[np.bool_])
 assert_type(fetch_fashion_mnist(), Bunch)
 assert_type(fetch_fashion_mnist(return_X_y=True), tuple[NDArray[np.uint8], NDArray[np.int64]])
