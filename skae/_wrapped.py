@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from skae._array_api import as_numpy
 from skae._columns import is_frame
 from skae._constraints import InvalidParameterError
-from skae._data.readers import FLOATS, Rows, with_nan
+from skae._data.readers import FLOATS, Rows, stays_in_place, with_nan
 from skae._inference import lets_overflow
 from skae._training.selection import fold_networks
 
@@ -306,6 +306,8 @@ def refuse_few_reconstructed(autoencoder, counts):
 
 def blank_rows(X):
     """Which rows have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
+    if stays_in_place(X):
+        return np.concatenate([np.isnan(batch).all(axis=1) for batch in Rows(X, may_miss=True).batches()])
     none = np.zeros(np.shape(X)[0], dtype=bool)
     try:
         checked = check_array(with_nan(as_numpy(X)), accept_sparse="csr", dtype=FLOATS, ensure_all_finite=False)

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import get_tags
 
+import skae
 from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler
 from skae._outlier_measures import Residuals
 from tests.conftest import QUICK
@@ -37,6 +38,31 @@ INNERS = {
     "search": GridSearchCV(QUICKLY, {"n_components": [2, 4]}, cv=2),
     "passthrough": make_pipeline("passthrough", QUICKLY),
 }
+
+
+class Sliceable:
+    """Rows that are read some at a time, as in a file."""
+
+    def __init__(self, X):
+        self.X, self.shape, self.dtype, self.most = X, X.shape, X.dtype, 0
+
+    def __getitem__(self, rows):
+        self.most = max(self.most, len(self.X[rows]))
+        return self.X[rows]
+
+    def __len__(self):
+        return len(self.X)
+
+
+def test_a_sampler_reads_a_file_batch_by_batch(monkeypatch):
+    monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 30 * 100)
+    X = with_holes(BENIGN)
+    X[7] = np.nan
+    rows = Sliceable(X)
+    sampler = LatentSampler(QUICKLY, random_state=0).fit(X)
+    np.testing.assert_array_equal(sampler.score_samples(rows), sampler.score_samples(X))
+    assert rows.most <= 100
+    assert np.isneginf(sampler.score_samples(rows)).sum() == 1
 
 
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, LatentSampler])
