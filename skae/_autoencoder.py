@@ -67,7 +67,7 @@ class Autoencoder(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
-        with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 60 epochs and 800
+        with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 60 epochs and 1600
         steps for up to 50 features, and four times as many epochs where early stopping is on and the first ones still
         gained much in their second half. A smaller `batch_size` changes nothing in it. `fit` warns with a
         `ConvergenceWarning` where it ended while the reconstruction of held-out rows still improved by much.

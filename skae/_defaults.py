@@ -11,7 +11,7 @@ EPOCHS_OF_PATIENCE = 100  # of more, the patience is in proportion
 LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
 MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
-NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 800  # up to so many features, steps are cheap
+NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 1600  # up to so many features, steps are cheap
 LONGER = 3  # times as long as the epochs of a narrow table is the cycle that follows where they gained to their end
 MOST_PREFIXES = 16
 MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
@@ -62,7 +62,7 @@ def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
     """40 epochs; of few rows as many as show 12,800 rows, of many as few as make 400 steps, but 9 at least.
 
     128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps. Of
-    narrow tables it is 60 epochs, or as many as make 800 steps.
+    narrow tables it is 60 epochs, or as many as make 1600 steps.
     """
     epochs, most_steps = EPOCHS, MOST_STEPS if architecture is None else architecture.most_steps
     if is_narrow:
