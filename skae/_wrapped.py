@@ -308,12 +308,11 @@ def blank_rows(X):
     """Which rows have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
     if stays_in_place(X):
         return np.concatenate([np.isnan(batch).all(axis=1) for batch in Rows(X, may_miss=True).batches()])
-    none = np.zeros(np.shape(X)[0], dtype=bool)
     try:
         checked = check_array(with_nan(as_numpy(X)), accept_sparse="csr", dtype=FLOATS, ensure_all_finite=False)
     except (ValueError, TypeError):
-        return none
-    return none if issparse(checked) else np.isnan(checked).all(axis=1)
+        checked = None
+    return np.isnan(checked).all(axis=1) if isinstance(checked, np.ndarray) else np.zeros(np.shape(X)[0], dtype=bool)
 
 
 def encode(autoencoder, X, owner=None, known=None):
