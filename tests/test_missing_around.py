@@ -45,12 +45,12 @@ def test_what_is_refused_leaves_nothing_half_fitted(small, method, digits):
     X[:, 10] = np.nan
     with pytest.raises(ValueError, match="Column 10 of X is missing altogether"):
         getattr(small, method)(X)
-    assert vars(small) == clone(small).get_params()
+    assert set(vars(small)) == set(small.get_params(deep=False))
     sparse = csr_array(digits)
     sparse.data[5] = np.nan
     with pytest.raises(ValueError, match=r"Input X contains NaN.*sparse.*toarray\(\)"):
         getattr(small, method)(sparse)
-    assert vars(small) == clone(small).get_params()
+    assert set(vars(small)) == set(small.get_params(deep=False))
 
 
 def test_graphs_take_whole_rows(digits):
