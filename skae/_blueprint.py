@@ -11,7 +11,7 @@ from torch import nn
 from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
-from skae.nn import CodeAxes, Linear, LinearPlus, Link, Scaler, dense
+from skae.nn import LatentTransform, Linear, LinearPlus, Link, Scaler, dense
 from skae.nn._bounds import Bounds
 from skae.nn._link import MixedLink
 from skae.nn._projection import Projection
@@ -173,7 +173,7 @@ class Blueprint:
                 decoder,
                 LOSSES[self.loss],
                 scaler if self.basis is None else self.basis.layer(scaler, dtype),
-                axes=None if self.axes is None else CodeAxes(*self.axes, dtype),
+                axes=None if self.axes is None else LatentTransform(*self.axes, dtype),
                 link=self._link(dtype),
                 ordered=self.ordered,
                 **self.formula,

@@ -28,7 +28,7 @@ def inner_codes(module, rows):
 
 
 def shown_axes(module, rows, *, whiten):
-    """Axes of `CodeAxes` in which a trained module's codes look like PCA's scores.
+    """Axes of `LatentTransform` in which a trained module's codes look like PCA's scores.
 
     Ordered codes are not rotated, for that would undo their order; nor are they centred, for what is left out of them
     is zero inside.

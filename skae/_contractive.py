@@ -140,7 +140,7 @@ class ShrunkenStart(LinearStart):
         return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
 
     def axes(self, unit, whiten=False):
-        """`CodeAxes` that show the inner code as shrunken scores, when a scaled row is worth `unit` of X's."""
+        """`LatentTransform` that show the inner code as shrunken scores, when a scaled row is worth `unit` of X's."""
         scale, mean, rotation, _ = super().axes(unit)
         return scale * self.shrunk, mean, rotation, deviation_of(self.variance * np.square(self.shrunk * unit), whiten)
 

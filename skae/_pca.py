@@ -81,7 +81,7 @@ class LinearStart:
         return replace(start, components=start.components / start.unit[:, None])
 
     def axes(self, unit, whiten=False):
-        """`CodeAxes` that show the inner code as PCA's scores, when a scaled row is worth `unit` of X's."""
+        """`LatentTransform` that show the inner code as PCA's scores, when a scaled row is worth `unit` of X's."""
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 

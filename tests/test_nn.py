@@ -6,7 +6,18 @@ import torch
 from scipy import stats
 from torch import nn
 
-from skae.nn import AutoencoderModule, CodeAxes, Decoder, Encoder, Linear, LinearPlus, Link, Scaler, dense, functional
+from skae.nn import (
+    AutoencoderModule,
+    Decoder,
+    Encoder,
+    LatentTransform,
+    Linear,
+    LinearPlus,
+    Link,
+    Scaler,
+    dense,
+    functional,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 OUTPUT = torch.randn(7, 5, generator=GENERATOR, dtype=torch.float64)
@@ -93,8 +104,8 @@ def test_scaler_ignores_and_gives_back_constants():
 def test_code_axes_there_and_back():
     rotation, _ = np.linalg.qr(np.random.RandomState(0).randn(3, 3))
     scale, mean, deviation = np.array([2.0, 1.0, 0.1]), np.array([5.0, 0.0, 1.0]), np.array([3.0, 2.0, 1e-3])
-    axes = CodeAxes(scale, mean, rotation, np.ones(3), torch.float64)
-    whitened = CodeAxes(scale, mean, rotation, deviation, torch.float64)
+    axes = LatentTransform(scale, mean, rotation, np.ones(3), torch.float64)
+    whitened = LatentTransform(scale, mean, rotation, deviation, torch.float64)
     np.testing.assert_allclose(whitened.inverse(whitened(OUTPUT[:, :3])), OUTPUT[:, :3])
     np.testing.assert_allclose(whitened(OUTPUT[:, :3]).numpy() * deviation, axes(OUTPUT[:, :3]))
     code = OUTPUT[:, :3]

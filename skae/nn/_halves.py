@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skae.nn._bounds import Bounds
-from skae.nn._layers import CodeAxes, Scaler
+from skae.nn._layers import LatentTransform, Scaler
 from skae.nn._link import Link
 from skae.nn._module import AutoencoderModule
 
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
     torch.Size([5, 2])
     """
 
-    axes: CodeAxes | None
+    axes: LatentTransform | None
     code: Callable[[torch.Tensor], torch.Tensor]
 
     def __init__(self, module: AutoencoderModule) -> None:
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
     torch.Size([5, 4])
     """
 
-    axes: CodeAxes | None
+    axes: LatentTransform | None
     decoder: nn.Module
     scaler: Scaler
     link: Link | None

@@ -223,7 +223,7 @@ class Scaler(nn.Module):
 
     See Also
     --------
-    CodeAxes : Does the like for codes.
+    LatentTransform : Does the like for codes.
     Link : What surrounds the networks where the loss is a likelihood.
 
     Examples
@@ -282,7 +282,7 @@ class Scaler(nn.Module):
         return x * self.scale + self.mean_rest + self.mean
 
 
-class CodeAxes(nn.Module):
+class LatentTransform(nn.Module):
     """The coordinates in which codes are shown: z = rotation @ (scale * u - mean) / deviation.
 
     Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores,
@@ -311,9 +311,9 @@ class CodeAxes(nn.Module):
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from skae.nn import CodeAxes
+    >>> from skae.nn import LatentTransform
     >>> swapped = np.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> axes = CodeAxes(np.array([3.0, 2.0]), np.zeros(2), swapped, np.ones(2), torch.float32)
+    >>> axes = LatentTransform(np.array([3.0, 2.0]), np.zeros(2), swapped, np.ones(2), torch.float32)
     >>> axes(torch.tensor([[1.0, 5.0]]))
     tensor([[10.,  3.]])
     >>> axes.inverse(torch.tensor([[10.0, 3.0]]))

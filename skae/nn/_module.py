@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from skae.nn._bounds import Bounds
-from skae.nn._layers import CodeAxes, Scaler
+from skae.nn._layers import LatentTransform, Scaler
 from skae.nn._link import Link, MixedLink
 from skae.nn._prefixes import keep_prefix, random_sizes
 from skae.nn._projection import Projection
@@ -37,7 +37,7 @@ class AutoencoderModule(nn.Module):
     scaler : Scaler
         Takes data to scaled rows and back.
 
-    axes : CodeAxes or None, default=None
+    axes : LatentTransform or None, default=None
         Coordinates in which codes are shown. None shows them as they are inside.
 
     link : Link or None, default=None
@@ -122,7 +122,7 @@ class AutoencoderModule(nn.Module):
         decoder: nn.Module,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         scaler: Scaler,
-        axes: CodeAxes | None = None,
+        axes: LatentTransform | None = None,
         link: Link | None = None,
         ordered: bool = False,
     ) -> None:
