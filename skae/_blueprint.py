@@ -11,7 +11,7 @@ from torch import nn
 from skae._defaults import LIMIT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
-from skae.nn import LatentTransform, Linear, LinearPlus, Link, Scaler, dense
+from skae.nn import LatentTransform, Linear, LinearSkip, Link, Scaler, dense
 from skae.nn._bounds import Bounds
 from skae.nn._link import MixedLink
 from skae.nn._projection import Projection
@@ -238,7 +238,7 @@ class Blueprint:
         if not self.linear:
             return network
         limit = None if spread is None else torch.tensor(LIMIT * spread, dtype=torch.float32)
-        return LinearPlus(Linear(width_in, width_out), network, limit)
+        return LinearSkip(Linear(width_in, width_out), network, limit)
 
 
 def _cut(values, shape, kept):

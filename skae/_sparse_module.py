@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_batch
-from skae.nn import AutoencoderModule, LinearPlus
+from skae.nn import AutoencoderModule, LinearSkip
 
 MEMORY = 30  # steps over which a threshold is averaged
 IDLE_STEPS = 50  # without activity, after which a unit is revived
@@ -69,7 +69,7 @@ class SparseEncoder(nn.Module):
 
     Parameters
     ----------
-    network : LinearPlus
+    network : LinearSkip
 
     dictionary : torch.nn.Linear
         The decoder.
@@ -102,7 +102,7 @@ class SparseModule(AutoencoderModule):
 
     Parameters
     ----------
-    encoder, decoder : LinearPlus
+    encoder, decoder : LinearSkip
         Of the decoder, the linear map alone is used.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}
@@ -127,7 +127,7 @@ class SparseModule(AutoencoderModule):
     def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
         select = SELECTIONS[sparsity]
         first = select(k) if sparsity in ("top_k", "batch_top_k") else None
-        dictionary = LinearPlus(decoder.linear, None, None)
+        dictionary = LinearSkip(decoder.linear, None, None)
         super().__init__(SparseEncoder(encoder, decoder.linear, first), dictionary, *args, **kwargs)
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length

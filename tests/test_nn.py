@@ -12,7 +12,7 @@ from skae.nn import (
     Encoder,
     LatentTransform,
     Linear,
-    LinearPlus,
+    LinearSkip,
     Link,
     Scaler,
     dense,
@@ -66,14 +66,14 @@ def test_dense():
 
 def test_linear_plus_starts_linear():
     linear = nn.Linear(5, 2)
-    layer = LinearPlus(linear, dense((5, 8, 2), "gelu"), torch.full((5,), 100.0))
+    layer = LinearSkip(linear, dense((5, 8, 2), "gelu"), torch.full((5,), 100.0))
     torch.testing.assert_close(layer(OUTPUT.float()), linear(OUTPUT.float()), rtol=0, atol=0)
     layer(OUTPUT.float()).sum().backward()
     assert layer.nonlinear[-1].weight.grad.abs().sum() > 0  # and can leave
 
 
 def test_linear_plus_is_off_the_far_map_by_a_bounded_amount():
-    layer = LinearPlus(nn.Linear(5, 2), dense((5, 8, 2), "gelu"), torch.full((5,), 3.0))
+    layer = LinearSkip(nn.Linear(5, 2), dense((5, 8, 2), "gelu"), torch.full((5,), 3.0))
     with torch.no_grad():
         for weight in [*layer.parameters(), layer.far]:
             weight.normal_(generator=GENERATOR)

@@ -9,7 +9,7 @@ from skae.nn import functional
 from skae.nn._convolution import convolution
 from skae.nn._ensemble import ModuleEnsemble
 from skae.nn._halves import Decoder, Encoder
-from skae.nn._layers import LatentTransform, Linear, LinearPlus, Scaler, dense
+from skae.nn._layers import LatentTransform, Linear, LinearSkip, Scaler, dense
 from skae.nn._link import Link
 from skae.nn._module import AutoencoderModule
 from skae.nn._prefixes import keep_prefix
@@ -22,7 +22,7 @@ __all__ = [
     "Encoder",
     "LatentTransform",
     "Linear",
-    "LinearPlus",
+    "LinearSkip",
     "Link",
     "ModuleEnsemble",
     "Scaler",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from skae.nn._layers import LinearPlus
+from skae.nn._layers import LinearSkip
 from skae.nn._module import AutoencoderModule
 
 OWN_BUFFERS = (".far",)  # of which each member has another
@@ -220,7 +220,7 @@ def keep_members(ensemble: ModuleEnsemble, places: Sequence[int], sources: Seque
     for weight in weights.values():
         weight.data, weight.grad = weight.data[sources], None  # (m, ...) -> (len(sources), ...)
     for layer in one.modules():
-        if isinstance(layer, LinearPlus) and layer.nonlinear is not None:
+        if isinstance(layer, LinearSkip) and layer.nonlinear is not None:
             layer.far = layer.far[sources]
     ensemble.members = [ensemble.members[place] for place in places]
     for i, member in enumerate(ensemble.members):
@@ -231,7 +231,7 @@ def _as_one(members):
     """A module that stands for all, with weights of shape (m, ...), of which the members' own become views."""
     one = copy.deepcopy(members[0])
     for layer, *layers in zip(one.modules(), *(member.modules() for member in members), strict=True):
-        if isinstance(layer, LinearPlus) and layer.nonlinear is not None:
+        if isinstance(layer, LinearSkip) and layer.nonlinear is not None:
             layer.far = torch.stack([each.far for each in layers])  # (m, d_out, d_in)
     each = [dict(member.named_parameters()) for member in members]
     stacked = {

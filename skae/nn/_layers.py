@@ -36,7 +36,7 @@ class Linear(nn.Linear):
 
     See Also
     --------
-    LinearPlus : A linear map with a nonlinear branch beside it.
+    LinearSkip : A linear map with a nonlinear branch beside it.
     ModuleEnsemble : Autoencoders of one shape, whose maps are these.
     torch.nn.Linear : One map.
 
@@ -114,7 +114,7 @@ def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-class LinearPlus(nn.Module):
+class LinearSkip(nn.Module):
     """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
 
     Both are trained on what lies within `limit` of the mean. What goes beyond passes through `far`, the linear map as
@@ -143,9 +143,9 @@ class LinearPlus(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skae.nn import Linear, LinearPlus, dense
+    >>> from skae.nn import Linear, LinearSkip, dense
     >>> linear = Linear(3, 2)
-    >>> both = LinearPlus(linear, dense([3, 8, 2], "gelu"), limit=torch.full((3,), 10.0))
+    >>> both = LinearSkip(linear, dense([3, 8, 2], "gelu"), limit=torch.full((3,), 10.0))
     >>> x = torch.ones(5, 3)
     >>> bool((both(x) == linear(x)).all())
     True
