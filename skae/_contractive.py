@@ -12,7 +12,7 @@ from skae._constraints import StrOptions
 from skae._cudnn import differentiable
 from skae._defaults import MOST_EPOCHS
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
-from skae._pca import LEAST_UNIT, LinearStart, deviation_of
+from skae._pca import LEAST_UNIT, LinearInit, deviation_of
 from skae._training.distributed import mean_of_batch
 from skae._typing import CodeSize, FloatArray, MatrixLike, typed
 from skae.base import BaseAutoencoder
@@ -116,7 +116,7 @@ def _gradient(output, x, weights, trains):
 
 
 @dataclass(frozen=True)
-class ShrunkenStart(LinearStart):
+class ShrunkenStart(LinearInit):
     """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a row with noise.
 
     Attributes

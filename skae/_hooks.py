@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from skae._codes import code_variance, shown_axes
 from skae._defaults import MOST_WEIGHTS_OF_RIVAL, MOST_WEIGHTS_OF_RIVALS, MOST_WORK_OF_RIVAL
 from skae._parameters import NEUTRAL
-from skae._pca import linear_start
+from skae._pca import linear_init
 from skae._training.distributed import of_first
 from skae._typing import FloatArray
 from skae.nn import AutoencoderModule
@@ -116,12 +116,12 @@ class HooksMixin:
             in which the networks count them, both of shape (n_components,), and with what the encoder has in their
             place, if it is not None: `seen_mean` and `filters`.
         """
-        return linear_start(rows, spec.n_components, seed, exact=spec.is_linear)
+        return linear_init(rows, spec.n_components, seed, exact=spec.is_linear)
 
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""
         if blueprint.n_components == 0:
-            return of_first(linear_start(rows.clean, 0, seed))
+            return of_first(linear_init(rows.clean, 0, seed))
         start = self.initial_solution(rows, blueprint, seed)
         if not callable(getattr(start, "weights", None)):
             raise TypeError(

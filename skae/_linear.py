@@ -14,7 +14,7 @@ def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
 
     n_rows : int
 

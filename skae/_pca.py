@@ -16,7 +16,7 @@ LEAST_UNIT = 1e-3  # a component that varies less than this share of the first i
 
 
 @dataclass(frozen=True)
-class LinearStart:
+class LinearInit:
     """PCA of scaled rows, or another linear optimum, as the weights of a linear encoder and decoder.
 
     Attributes
@@ -89,7 +89,7 @@ class LinearStart:
         """The same map with other axes of the code, the rows of an orthogonal matrix, and maybe other units."""
         variance = np.square(turn) @ self.variance
         return replace(
-            LinearStart.of(self.mean, turn @ self.components, variance, len(variance), unit),
+            LinearInit.of(self.mean, turn @ self.components, variance, len(variance), unit),
             filters=None if self.filters is None else turn @ self.filters,
             seen_mean=self.seen_mean,
         )
@@ -109,7 +109,7 @@ class LinearStart:
         }
 
 
-def linear_start(rows, n_components, seed, *, exact=False):
+def linear_init(rows, n_components, seed, *, exact=False):
     """PCA of `rows`, with as many components as asked for.
 
     scikit-learn's own where it can: of sparse rows, and of rows that may be held at once. Of others the covariance is
@@ -131,7 +131,7 @@ def linear_start(rows, n_components, seed, *, exact=False):
 
     Returns
     -------
-    start : LinearStart
+    start : LinearInit
     """
     k, rest = min(*rows.shape, n_components), None
     if k == 0:
@@ -150,7 +150,7 @@ def linear_start(rows, n_components, seed, *, exact=False):
         for batch in rows.batches(at_least=k):
             mean, components, deviations, n = merged_pca(mean, components, deviations, n, batch)
         variance = np.square(deviations) / (n - 1)
-    return LinearStart.of(mean, components, variance, n_components, rest=rest)
+    return LinearInit.of(mean, components, variance, n_components, rest=rest)
 
 
 def _pca_of(rows, k, *args, **options):
@@ -217,7 +217,7 @@ def auto_n_components(rows, choice, seed):
         )
     if choice == "mle" and (rows.fits or n < 2 * d):  # so few are no larger than two covariances
         return max(1, pca_of(rows.read(slice(None)), "mle").n_components_)
-    variance = linear_start(rows, min(n, d), seed).variance
+    variance = linear_init(rows, min(n, d), seed).variance
     if not variance.any():
         return 1
     if choice == "mle":
@@ -295,7 +295,7 @@ def updated_start(start, n_rows, mean, scale, rows):
 
     Parameters
     ----------
-    start : LinearStart
+    start : LinearInit
         Of the rows seen before, scaled as they were then.
 
     n_rows : int
@@ -309,17 +309,17 @@ def updated_start(start, n_rows, mean, scale, rows):
 
     Returns
     -------
-    start : LinearStart
+    start : LinearInit
     """
     k = min(len(start.unit), rows.shape[1])
     components = start.components[:k] * scale * rows.per_unit  # used only times the singular values
     center = (mean + start.mean * scale - rows.mean) * rows.per_unit
     deviations, n = np.sqrt(start.variance[:k] * (n_rows - 1)), n_rows
     if not len(rows):
-        return LinearStart.of(center, components, start.variance[:k], len(start.unit))
+        return LinearInit.of(center, components, start.variance[:k], len(start.unit))
     for batch in rows.batches():
         center, components, deviations, n = merged_pca(center, components, deviations, n, batch)
-    return LinearStart.of(center, components, np.square(deviations) / (n - 1), len(start.unit))
+    return LinearInit.of(center, components, np.square(deviations) / (n - 1), len(start.unit))
 
 
 def turn_towards(basis, components, kind):

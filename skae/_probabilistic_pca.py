@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skae._pca import linear_start
+from skae._pca import linear_init
 
 LEAST_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
 LEAST_SIGNAL = 1.0  # variance of a component beyond the noise's, in units of it, that leads somewhere
@@ -47,7 +47,7 @@ class ProbabilisticStart:
         """Which components stand out of the noise by less than it, or than chance would make them, (k,)."""
         return np.square(self.gain) <= least_signal(n_rows, len(self.mean)) * self.noise
 
-    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
         """Axes that show codes as they are, in units of the prior."""
         k = len(self.gain)
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
@@ -118,13 +118,13 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exac
     -------
     start : ProbabilisticStart
     """
-    pca = linear_start(rows, n_components, seed, exact=exact)
+    pca = linear_init(rows, n_components, seed, exact=exact)
     total = sum(np.square(batch - pca.mean).sum() for batch in rows.batches()) / max(len(rows) - 1, 1)
     return probabilistic_of(pca, total, len(rows), beta=beta, least_noise=least_noise)
 
 
 def probabilistic_of(pca, total, n_rows, *, beta, least_noise):
-    """The same of PCA, a `LinearStart`, and the total variance of its rows."""
+    """The same of PCA, a `LinearInit`, and the total variance of its rows."""
     spectrum, n_components, d = pca.variance, len(pca.variance), len(pca.mean)  # (k,)
     rest = np.maximum(total - np.append(0, np.cumsum(spectrum)), 0)  # beyond the first 0, ..., k axes
     left = d - beta * np.arange(n_components + 1)

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.extmath import svd_flip
 
 from skae._data.readers import BYTES_AT_ONCE, MOST_AT_ONCE, RESIDENT_BYTES
-from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearStart, _principal, covariance_of
+from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearInit, _principal, covariance_of
 
 LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
 LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
@@ -149,7 +149,7 @@ def denoising_start(rows, noise, n_components):
 
     Returns
     -------
-    start : LinearStart
+    start : LinearInit
         The variance is that of the scores of struck rows.
     """
     n, d = rows.shape
@@ -172,7 +172,7 @@ def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=
     across = covariance * (of_mean * slope)  # C A, (d, d)
     best = scipy.linalg.solve(seen, across.T, assume_a="pos").T  # (d, d)
     components, variance = _principal(best @ across.T, min(n_components, len(mean)))
-    start = LinearStart.of(mean, components, variance, n_components)
+    start = LinearInit.of(mean, components, variance, n_components)
     return replace(start, filters=start.components @ best, seen_mean=_mean_of_levels(noise))
 
 
@@ -222,7 +222,7 @@ def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
     _, deviation, components = scipy.linalg.svd(kept, full_matrices=False, overwrite_a=True)
     k = min(n_components, n)
     _, components = svd_flip(None, components[:k], u_based_decision=False)
-    start = LinearStart.of(mean, components, np.square(deviation[:k]), n_components)
+    start = LinearInit.of(mean, components, np.square(deviation[:k]), n_components)
     filters = (start.components @ clean.T @ of_rows / (1 + per_noise) @ vectors.T @ seen) / variance
     return replace(start, filters=filters, seen_mean=_mean_of_levels(noise))
 

@@ -13,7 +13,7 @@ from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
-from skae._pca import linear_start
+from skae._pca import linear_init
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
 from skae._training.distributed import of_first
 from skae._typing import Auto, FloatArray, LayerSizes
@@ -309,7 +309,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _chosen_size(self, rows, choice, seed):  # noqa: ARG002 - the base's signature
         """A multiple of the principal components that hold almost all of the variance."""
         n, d = rows.shape
-        variance = linear_start(rows, min(n, d, MOST_UNITS // UNITS_PER_COMPONENT), seed).variance
+        variance = linear_init(rows, min(n, d, MOST_UNITS // UNITS_PER_COMPONENT), seed).variance
         total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
         n_held = np.searchsorted(np.cumsum(variance), SHARE_HELD * total) + 1
         most = max(1, min(n // ROWS_PER_UNIT, MOST_UNITS))

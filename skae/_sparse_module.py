@@ -199,7 +199,7 @@ class SparseStart:
             weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}
         return weights
 
-    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
         """Axes that show codes as they are."""
         return None if self.shown_as_is else axes_in_units(len(self.encoder_weight), unit)
 

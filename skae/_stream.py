@@ -21,7 +21,7 @@ from skae._data.statistics import FEW, Moments, MomentsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
-from skae._pca import LinearStart, in_other_units, linear_start, turn_towards, updated_start
+from skae._pca import LinearInit, in_other_units, linear_init, turn_towards, updated_start
 from skae._seeds import isolated_rng
 from skae._threads import torch_threads
 from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
@@ -136,7 +136,7 @@ class StreamMixin:
         """Go on from chunk to chunk in closed form."""
         if self.__sklearn_is_fitted__():
             seed, old = self._settings["seed"], self._blueprint
-            start = LinearStart.of_weights(self._weights, self.explained_variance_ / self._unit(old.scale) ** 2)
+            start = LinearInit.of_weights(self._weights, self.explained_variance_ / self._unit(old.scale) ** 2)
             start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
         else:
             start = self._common_start(rows, blueprint, seed)
@@ -154,7 +154,7 @@ class StreamMixin:
         decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
         if not blueprint.linear or not self._follows_pca:
             return past
-        pca = LinearStart.of_decoder(decoder.astype(np.float64))
+        pca = LinearInit.of_decoder(decoder.astype(np.float64))
         kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
         past["pca"] = kept | {"center": blueprint.mean, "scale": blueprint.scale, "n_rows": self.n_samples_}
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
@@ -382,13 +382,13 @@ class StreamMixin:
 
 
 def _start_in(pca, n_components):
-    return LinearStart.of(pca["mean"], pca["components"], pca["variance"], n_components)
+    return LinearInit.of(pca["mean"], pca["components"], pca["variance"], n_components)
 
 
 def _updated(pca, rows, n_components, seed):
     """What is kept of the PCA of rows seen before, if any, and of more, in the units of these."""
     if pca is None:
-        start, n_before = linear_start(rows, n_components, seed), 0
+        start, n_before = linear_init(rows, n_components, seed), 0
     else:
         n_before = pca["n_rows"]
         start = updated_start(_start_in(pca, n_components), n_before, pca["center"], pca["scale"], rows)

@@ -179,6 +179,6 @@ class StackedStart:
             halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
         return {f"{half}.{name}": value.numpy() for half in halves for name, value in halves[half].state_dict().items()}
 
-    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearStart`
+    def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
         """Axes that show codes as the last layer does."""
         return

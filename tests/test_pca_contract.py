@@ -15,7 +15,7 @@ from skae import Autoencoder
 from skae._blueprint import Blueprint
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
-from skae._pca import linear_start, principal_axes
+from skae._pca import linear_init, principal_axes
 from skae.nn import AutoencoderModule
 
 SETS = {
@@ -89,7 +89,7 @@ def test_nonlinear_has_no_ratio(digits):
 def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
     rows_of = scaled(digits, scale)
     mean, scales, rows = rows_of.mean, rows_of.scale, rows_of.read(slice(None))
-    start = linear_start(rows_of, 5, seed=0)
+    start = linear_init(rows_of, 5, seed=0)
     spread, axes = rows.std(axis=0), start.axes(1.0)
     blueprint = Blueprint((64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, spread, axes=axes)
     module = blueprint.build(AutoencoderModule, start.weights(), torch.float64)
@@ -102,7 +102,7 @@ def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
 
 
 def test_inner_codes_have_unit_variance(digits):
-    start = linear_start(scaled(digits), 5, seed=0)
+    start = linear_init(scaled(digits), 5, seed=0)
     inner = (scaled(digits).read(slice(None)) - start.mean) @ start.components.T / start.unit
     np.testing.assert_allclose(inner.std(axis=0, ddof=1), 1)
 

@@ -17,7 +17,7 @@ import skae._data.readers
 from skae import Autoencoder
 from skae._data.readers import Rows, ScaledRows, stays_in_place
 from skae._data.statistics import Moments
-from skae._pca import auto_n_components, linear_start
+from skae._pca import auto_n_components, linear_init
 from skae._training.callbacks import StreamAverage
 
 pytestmark = pytest.mark.kernels
@@ -398,11 +398,11 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
     """Summed batch by batch, the covariance's PCA is PCA; wider data are left to IncrementalPCA."""
     moments = Moments().update(Rows(DIGITS))
     rows = ScaledRows(DIGITS, moments.mean, moments.scale("global"))
-    exact = linear_start(rows, 5, seed=0)
+    exact = linear_init(rows, 5, seed=0)
     monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 200)
     monkeypatch.setattr("skae._pca.WIDEST_COVARIANCE", widest)
-    start = linear_start(rows, 5, seed=0)
+    start = linear_init(rows, 5, seed=0)
     tolerance = 1e-9 if widest == 4096 else 0.15
     np.testing.assert_allclose(start.variance, exact.variance, rtol=tolerance)
     np.testing.assert_allclose(np.abs((start.components * exact.components).sum(axis=1)), 1, atol=tolerance)
