@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_consistent_length
 from skae._data.readers import are_same, shape_of
 from skae._seeds import isolated_rng, local_rng
 from skae._training.checkpoint import Checkpoint, describe_run
-from skae._training.distributed import agreed, is_first, of_first
+from skae._training.distributed import agreed, broadcast_from_main, is_main_process
 from skae._training.selection import fold_networks
 from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
@@ -148,7 +148,7 @@ class ChecksMixin:
         """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
         counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
         with agreed():
-            if is_first():  # the others need no folder
+            if is_main_process():  # the others need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
                 if others:
                     counts["callbacks"] = [
@@ -159,8 +159,8 @@ class ChecksMixin:
                 more = {"clean": self._clean_rows(y), "target": self._encoded(X, y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
                 checkpoint._open(run, seed, may_change_seed=self.random_state is None)
-        found = vars(checkpoint) if is_first() else None
-        vars(checkpoint).update(of_first(found))
+        found = vars(checkpoint) if is_main_process() else None
+        vars(checkpoint).update(broadcast_from_main(found))
         return checkpoint.seed_
 
     def _state_facts(self, facts, X, y, seed, goes_on, **more):

@@ -34,7 +34,7 @@ from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
 from skae._torch_state import usual_torch
 from skae._training.checkpoint import find_checkpoint
-from skae._training.distributed import agreed, of_first
+from skae._training.distributed import agreed, broadcast_from_main
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
 from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
@@ -78,7 +78,7 @@ class AutoencoderCore(
         may_miss = [moments.seen.is_incomplete, True]
         missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
-            moments.factors = of_first(FactorModel.of(given[0], moments.seen, seed))
+            moments.factors = broadcast_from_main(FactorModel.of(given[0], moments.seen, seed))
         if any(cells is not None for cells in missing):
             given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]
             missing = [
@@ -146,7 +146,7 @@ class AutoencoderCore(
                     self._check_unchanged("warm_start=True")
                 seed, callbacks = self._draw_seed(), copy_callbacks(self.callbacks)
                 self._state_facts(facts, X, y, seed, warm, X_val=X_val, groups=groups)
-            seed = of_first(seed)
+            seed = broadcast_from_main(seed)
             checkpoint = find_checkpoint(callbacks)
             if checkpoint is not None:
                 seed = self._open_checkpoint(checkpoint, X, y, seed, warm, X_val, groups)
@@ -202,7 +202,7 @@ class AutoencoderCore(
                     self._check_unchanged("partial_fit")
                 seed = self._draw_seed() if first else self._settings["seed"] + len(self.loss_curve_)
                 self._state_facts(facts, X, y, seed, not first)
-            seed = of_first(seed)
+            seed = broadcast_from_main(seed)
             with self._isolated(seed), blas_threads(self._work_of_start(*X.shape)):
                 self._partial_fit(X, y, resolve_device(self.device), seed, first)
         return self
@@ -227,7 +227,7 @@ class AutoencoderCore(
 
         validation = Validation()
         if rows.scale.any() and not solved:
-            validation = of_first(self._validation(rows, y, rows_val, groups, seed, warm))
+            validation = broadcast_from_main(self._validation(rows, y, rows_val, groups, seed, warm))
         space = Space(blueprint, rows, validation.rows)
         if weights is None and (validation.folds or not starts) and not solved:
             space = self._space(rows, blueprint, validation.rows)

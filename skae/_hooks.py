@@ -8,7 +8,7 @@ from skae._codes import code_variance, shown_axes
 from skae._defaults import MOST_WEIGHTS_OF_RIVAL, MOST_WEIGHTS_OF_RIVALS, MOST_WORK_OF_RIVAL
 from skae._parameters import NEUTRAL
 from skae._pca import linear_init
-from skae._training.distributed import of_first
+from skae._training.distributed import broadcast_from_main
 from skae._typing import FloatArray
 from skae.nn import AutoencoderModule
 
@@ -121,14 +121,14 @@ class HooksMixin:
     def _common_start(self, rows, blueprint, seed):
         """The same in all processes of a group, to the bit."""
         if blueprint.n_components == 0:
-            return of_first(linear_init(rows.clean, 0, seed))
+            return broadcast_from_main(linear_init(rows.clean, 0, seed))
         start = self.initial_solution(rows, blueprint, seed)
         if not callable(getattr(start, "weights", None)):
             raise TypeError(
                 f"{type(self).__name__}.initial_solution must return a start, such as that of the base class, got "
                 f"{start!r}. Training starts at random with init='random'."
             )
-        return of_first(start)
+        return broadcast_from_main(start)
 
     @property
     def _asks_more(self):

@@ -4,7 +4,7 @@ import numpy as np
 
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows
-from skae._training.distributed import of_first
+from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
 MOST_ROWS, MOST_COMPLETE = 1000, 200  # of each fold, if cells were missing and if none was
@@ -84,7 +84,7 @@ def filled_chunk(estimator, rows, moments, seed):
     check_columns(moments.n_each, moments.n_rows)
     if estimator._takes_missing and not rows.sparse:
         before = None if moments.n_rows == len(rows) else estimator._moments
-        moments.factors = of_first(FactorModel.of_stream(rows, before, moments, seed))
+        moments.factors = broadcast_from_main(FactorModel.of_stream(rows, before, moments, seed))
     missing = missing_cells(rows)
     if missing is None:
         return rows.X, None

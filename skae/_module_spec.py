@@ -27,7 +27,7 @@ from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
 from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._threads import work_of_a_row, work_of_all
-from skae._training.distributed import of_first
+from skae._training.distributed import broadcast_from_main
 from skae._training.labels import RIVAL
 from skae._training.selection import still_improves
 from skae._training.users import show_batches
@@ -174,7 +174,7 @@ class ModuleSpecMixin:
         """Whether steps are taken in bfloat16 whose largest product has so many multiply-adds."""
         if self.mixed_precision != "auto":
             return bool(self.mixed_precision)
-        return of_first(work >= WORTH_BFLOAT16 and has_bfloat16(device))
+        return broadcast_from_main(work >= WORTH_BFLOAT16 and has_bfloat16(device))
 
     def _work_of_start(self, n_rows, n_features):
         """Rows x features x components of the PCA that training starts at."""
@@ -211,7 +211,7 @@ class ModuleSpecMixin:
     def _space(self, rows, blueprint, judged):
         """What is trained on: where rows are wide, their principal components."""
         axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
-        return Space(blueprint, rows, judged, of_first(axes))
+        return Space(blueprint, rows, judged, broadcast_from_main(axes))
 
     def _warn_if_cut_short(self, result, blueprint, max_iter, first_cycle=None):
         """Warn where the budget ended while the reconstruction of held-out rows still improved."""

@@ -317,10 +317,10 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
             The fitted estimator.
         """
         self._validate_params()
-        is_first = not hasattr(self, "autoencoder_")
+        is_main_process = not hasattr(self, "autoencoder_")
         autoencoder = getattr(self, "autoencoder_", self.autoencoder)
-        checked = self._checked(X, autoencoder, reset=is_first, ensure_min_samples=2 if is_first else 1)
-        if is_first:
+        checked = self._checked(X, autoencoder, reset=is_main_process, ensure_min_samples=2 if is_main_process else 1)
+        if is_main_process:
             self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
         X, table = self._as_numbers(X, checked)

@@ -15,7 +15,7 @@ from skae._core import AutoencoderCore
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
 from skae._pca import linear_init
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
-from skae._training.distributed import of_first
+from skae._training.distributed import broadcast_from_main
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
@@ -385,7 +385,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         is_fixed = blueprint.architecture is not None and not blueprint.architecture.dense_code
         if goes_on or is_fixed or self.n_components != "auto":
             return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
-        n_at_first, used = blueprint.n_components, of_first(self._used(outcome.module, rows))
+        n_at_first, used = blueprint.n_components, broadcast_from_main(self._used(outcome.module, rows))
         if len(used) == n_at_first:
             return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
         blueprint, weights = replace(blueprint, axes=None).cut(self.module_class, read_weights(outcome.module), used)

@@ -26,7 +26,7 @@ from skae._seeds import isolated_rng
 from skae._threads import torch_threads
 from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
 from skae._training.data import IndexedDataset
-from skae._training.distributed import of_first
+from skae._training.distributed import broadcast_from_main
 from skae._training.make import make_net
 from skae._training.net import FAR
 from skae._training.progress import FitProgress, with_callbacks
@@ -233,7 +233,7 @@ class StreamMixin:
 
         def start_of(name, moments):
             pca = _start_in(pcas[name], blueprint.n_components)
-            return of_first(self._start_of_pca(pca, some, moments, blueprint, chunk.seed))
+            return broadcast_from_main(self._start_of_pca(pca, some, moments, blueprint, chunk.seed))
 
         of_all = start_of("pca", chunk.moments)
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
@@ -264,7 +264,7 @@ class StreamMixin:
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
         best = -1 if chunk.judges is None or _surely_less(losses[-1], losses[0]) else 0
         starts_again = chunk.judges is not None and _surely_less(rival, losses[best])
-        best, starts_again = of_first((best, starts_again))
+        best, starts_again = broadcast_from_main((best, starts_again))
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
         if starts is None:
@@ -325,7 +325,7 @@ class StreamMixin:
             after = read_weights(module)
             losses = [self._losses(chunk, blueprint, weights) for weights in (before, after, state["weights"])]
             lost = net.processes_.any(not is_sound(net)) or not _is_sound(losses, self._losses(chunk, blueprint, None))
-            if of_first(lost):
+            if broadcast_from_main(lost):
                 kept = (
                     "The network is left at its start."
                     if chunk.first
@@ -334,7 +334,7 @@ class StreamMixin:
                 warn_of_divergence(f"this chunk: the loss was not finite, or far above where it began. {kept}")
                 if not chunk.first:
                     return  # all is as it was before
-            if of_first(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
+            if broadcast_from_main(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
             is_network = self._is_shown(chunk, past, candidate, losses[1])
@@ -362,7 +362,7 @@ class StreamMixin:
         if chunk.judges is None:
             return stays
         of_pca = self._losses(chunk, candidate.blueprint, candidate.exact)
-        return of_first(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
+        return broadcast_from_main(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
 
     def _blank(self, candidate):
         """Weights of the network as PCA of all rows would start it."""
@@ -392,7 +392,7 @@ def _updated(pca, rows, n_components, seed):
     else:
         n_before = pca["n_rows"]
         start = updated_start(_start_in(pca, n_components), n_before, pca["center"], pca["scale"], rows)
-    start = of_first(start)
+    start = broadcast_from_main(start)
     kept = {"mean": start.mean, "components": start.components, "variance": start.variance}
     return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
 

@@ -125,7 +125,7 @@ def test_what_else_it_may_be(digits):
 
 
 def test_the_first_process_decides(monkeypatch, hardware):
-    monkeypatch.setattr(_module_spec, "of_first", lambda mine: not mine)
+    monkeypatch.setattr(_module_spec, "broadcast_from_main", lambda mine: not mine)
     hardware(True)
     assert not Autoencoder(mixed_precision="auto")._in_bfloat16(CPU, 2**30)
     assert Autoencoder(mixed_precision=True)._in_bfloat16(CPU, 0)

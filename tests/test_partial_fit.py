@@ -172,10 +172,10 @@ def test_an_outlier_in_the_first_chunk():
 @pytest.mark.parametrize("scale", [SCALES[0], *(pytest.param(scale, marks=pytest.mark.slow) for scale in SCALES[1:])])
 def test_what_float32_cannot_hold_beside_the_others_is_an_error(estimator, scale):
     X = CURVE[:60] @ np.random.RandomState(0).randn(3, 8)
-    for size, place, is_first in ((1e15, 5, True), (1e15, 5, False), (1e20, 0, True), (-1e150, -1, False)):
+    for size, place, is_main_process in ((1e15, 5, True), (1e15, 5, False), (1e20, 0, True), (-1e150, -1, False)):
         ours, bad = clone(estimator).set_params(scale=scale), X.copy()
         bad[place, 3] = size
-        if not is_first:
+        if not is_main_process:
             ours.partial_fit(X)
         if abs(size) > 1e15 and estimator.get_params().get("hidden_layer_sizes") != ():
             before = parts(ours)

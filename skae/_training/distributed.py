@@ -22,7 +22,7 @@ def in_group():
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def is_first():
+def is_main_process():
     """Whether this process is the one that prints and writes."""
     return not in_group() or distributed.get_rank() == 0
 
@@ -33,7 +33,7 @@ def own_cuda():
     return f"cuda:{local_rank}" if in_group() and local_rank else "cuda"
 
 
-def of_first(value):
+def broadcast_from_main(value):
     """Return what the first process has, in all of them."""
     if not in_group():
         return value

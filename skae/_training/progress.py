@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from skae._training.callbacks import OwnCallback
-from skae._training.distributed import is_first
+from skae._training.distributed import is_main_process
 from skae._training.labels import represented
 
 try:
@@ -58,7 +58,7 @@ class FitProgress(OwnCallback):
         if hasattr(self.estimator, "_skl_callbacks"):
             self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
             self.context.call_on_fit_task_begin(**self.data)
-        self.name, self.speaks = type(self.estimator).__name__, bool(self.estimator.verbose and is_first())
+        self.name, self.speaks = type(self.estimator).__name__, bool(self.estimator.verbose and is_main_process())
         self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.speaks)
         self.told = time.monotonic()
         return self
