@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_consistent_length
 from skae._data.readers import are_same, shape_of
 from skae._seeds import isolated_rng, local_rng
 from skae._training.checkpoint import Checkpoint, describe_run
-from skae._training.distributed import agreed, broadcast_from_main, is_main_process
+from skae._training.distributed import broadcast_from_main, consistent_across_ranks, is_main_process
 from skae._training.selection import fold_networks
 from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
@@ -147,7 +147,7 @@ class ChecksMixin:
     def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
         """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
         counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
-        with agreed():
+        with consistent_across_ranks():
             if is_main_process():  # the others need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
                 if others:

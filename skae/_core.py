@@ -34,7 +34,7 @@ from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
 from skae._torch_state import usual_torch
 from skae._training.checkpoint import find_checkpoint
-from skae._training.distributed import agreed, broadcast_from_main
+from skae._training.distributed import broadcast_from_main, consistent_across_ranks
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
 from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
@@ -137,7 +137,7 @@ class AutoencoderCore(
         """
         with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
-            with agreed() as facts:
+            with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=not warm, least=2)
                 y = self._checked_target(X, y)
                 self.check_parameters()
@@ -189,7 +189,7 @@ class AutoencoderCore(
         """
         with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
-            with agreed() as facts:
+            with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
                 y = self._checked_target(X, y)
                 if self._clean_rows(y) is not None:

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from skae._data.readers import Rows
 from skae._files import read_file, write_file
-from skae._training.distributed import agreed, is_main_process
+from skae._training.distributed import consistent_across_ranks, is_main_process
 from skae._training.state import training_state
 from skae._training.users import named_callbacks
 
@@ -146,7 +146,7 @@ class Checkpoint(Callback):
     def _write_training(self, net, *, finished):
         if not hasattr(self, "path_"):
             return  # a net that was trained by itself is no fit
-        with agreed():
+        with consistent_across_ranks():
             if is_main_process():
                 self._write({"finished": finished, "training": training_state(net)})
 

@@ -43,7 +43,7 @@ def broadcast_from_main(value):
 
 
 @contextlib.contextmanager
-def agreed():
+def consistent_across_ranks():
     """What fails in one process fails in all: none is left waiting for another.
 
     Yields
