@@ -26,7 +26,7 @@ from skae._data.readers import ScaledRows
 from skae._training import distributed as ours
 from skae._training import train as train_module
 from skae._training.checkpoint import FILE, Checkpoint
-from skae._training.distributed import DrawnForAll, Share
+from skae._training.distributed import DrawnForAll, Shard
 from skae.architectures import Architecture, Convolutional
 from skae.nn import ModuleEnsemble
 from skae.nn._prefixes import random_sizes
@@ -336,7 +336,7 @@ def test_what_holds_in_one_process_holds_in_all(both):
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 12])
 def test_shares_make_up_the_batch(n, size):
-    shares = [Share.of(n, rank, size) for rank in range(size)]
+    shares = [Shard.of(n, rank, size) for rank in range(size)]
     batch, values = torch.arange(10.0, 10.0 + n), torch.arange(10.0, 10.0 + n)[None]
     mean = sum(share.fraction * batch[share.rows].mean() for share in shares)
     torch.testing.assert_close(mean, batch.mean())
@@ -363,7 +363,7 @@ def test_shares_make_up_the_batch(n, size):
 def test_a_row_gets_the_same_noise_in_any_share(draw):
     whole, parts = draw(11, torch.Generator().manual_seed(0)), []
     for rank in (0, 1, 2):
-        share = Share.of(11, rank, 3)
+        share = Shard.of(11, rank, 3)
         with DrawnForAll(share):
             parts.append(draw(len(share), torch.Generator().manual_seed(0)))
     place = whole.shape.index(11)
@@ -371,7 +371,7 @@ def test_a_row_gets_the_same_noise_in_any_share(draw):
 
 
 def test_what_is_not_drawn_for_rows_is_left_alone():
-    with DrawnForAll(Share.of(11, 0, 3)):
+    with DrawnForAll(Shard.of(11, 0, 3)):
         assert torch.rand(5, 7).shape == (5, 7)
         assert torch.rand(()).shape == ()
 
@@ -386,7 +386,7 @@ def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
     monkeypatch.setattr(ours, "DrawnForAll", refuse)
     X = load_digits().data[:60]
     fitted = Autoencoder(3, **QUICK).fit(X)
-    assert type(fitted.net_.processes_) is ours.Alone
+    assert type(fitted.net_.processes_) is ours.SingleProcess
     SparseAutoencoder(8, sparsity="kl", max_iter=1).fit(X).partial_fit(X)
 
 

@@ -85,7 +85,7 @@ def consistent_across_ranks():
             )
 
 
-class Alone:
+class SingleProcess:
     """The one process there is, which answers for all rows."""
 
     size = 1
@@ -109,7 +109,7 @@ class Alone:
         return bool(condition)
 
 
-class Group(Alone):
+class ProcessGroup(SingleProcess):
     """The processes that train together, seen from one of them.
 
     Parameters
@@ -152,7 +152,7 @@ class Group(Alone):
     def _sharing(self, modules, n):
         """Let modules compute the losses of this process's share of n rows."""
         global _share
-        _share = Share.of(n, self.rank, self.size)
+        _share = Shard.of(n, self.rank, self.size)
         try:
             for module in modules:
                 module.share = _share.rows
@@ -166,14 +166,14 @@ class Group(Alone):
 
 def processes(device):
     """Return the group of processes that this one is in, or the one that is alone."""
-    return Group(device) if in_group() else Alone()
+    return ProcessGroup(device) if in_group() else SingleProcess()
 
 
 _share = None  # of a batch, while its losses are computed
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """The rows of a batch that a process answers for.
 
     Attributes
