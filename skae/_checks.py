@@ -22,7 +22,7 @@ SHAPING = (
 )
 UNCOUNTED = ("callbacks", "random_state", "verbose")  # a run is the same whatever they are
 OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
-HOUSES = (
+SEEDED_PACKAGES = (
     "builtins",
     "numpy",
     "pathlib",
@@ -175,16 +175,16 @@ class ChecksMixin:
             facts["the seed of random_state"] = str(seed)
 
     @property
-    def _is_foreign(self):
+    def _uses_user_code(self):
         """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
         parts = [type(self), self.module_class, *self.get_params().values(), *(self.net_params or {}).values()]
         parts += [callback for _, callback in named_callbacks(self.callbacks)]
         owners = [part if callable(part) else type(part) for part in parts]
         # what `exec` made may have no module
-        return any((owner.__module__ or "").split(".")[0] not in HOUSES for owner in owners)
+        return any((owner.__module__ or "").split(".")[0] not in SEEDED_PACKAGES for owner in owners)
 
     def _isolated(self, seed):
-        return isolated_rng(seed) if self._is_foreign else contextlib.nullcontext()
+        return isolated_rng(seed) if self._uses_user_code else contextlib.nullcontext()
 
 
 def takes_chunks(estimator):

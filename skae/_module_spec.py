@@ -165,7 +165,7 @@ class ModuleSpecMixin:
             "mixed_precision": self._in_bfloat16(device, 0),
             "seed": seed,
             "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
-            "isolates": self._is_foreign,
+            "isolates": self._uses_user_code,
             "callbacks": self.callbacks,
             "net_params": self.net_params,
         }
