@@ -12,12 +12,12 @@ from skae._defaults import LIMIT
 from skae._pca import covariance_of
 from skae._solvers import neighbors_of
 
-LEAST_FEATURES = 256  # fewer are soon multiplied by
-MOST_SHARE = 0.5  # of the features: more axes save little
-MOST_WORK = 2**38  # multiply-adds of a covariance
-MOST_LEFT_OUT = 0.2  # of the variance, as a share of what the components of the code leave out
+MIN_FEATURES = 256  # fewer are soon multiplied by
+MAX_SHARE = 0.5  # of the features: more axes save little
+MAX_WORK = 2**38  # multiply-adds of a covariance
+MAX_LEFT_OUT = 0.2  # of the variance, as a share of what the components of the code leave out
 NOTHING = 1e-4  # of the variance
-LEAST_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
+MIN_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
 SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
 
 
@@ -144,17 +144,17 @@ def axes_for(rows, n_components):
     n_components : int
     """
     n, d = rows.shape
-    most = int(MOST_SHARE * d)
+    most = int(MAX_SHARE * d)
     few, many = sorted((n, d))
-    too_large = few * few * many > MOST_WORK or 4 * n * min(n, most) > RESIDENT_BYTES
-    if d < LEAST_FEATURES or n_components >= most or too_large:
+    too_large = few * few * many > MAX_WORK or 4 * n * min(n, most) > RESIDENT_BYTES
+    if d < MIN_FEATURES or n_components >= most or too_large:
         return None
     if n <= d and 4 * n * d > RESIDENT_BYTES:
         return None
     variance, axes = _of_rows(rows) if n <= d else _of_features(rows)
     if n > most:
         left = 1 - np.cumsum(variance) / variance.sum()
-        enough = max(MOST_LEFT_OUT * left[min(n_components, len(left)) - 1], LEAST_SHARE)
+        enough = max(MAX_LEFT_OUT * left[min(n_components, len(left)) - 1], MIN_SHARE)
         r = max(n_components, 1 + int(np.argmax(left <= enough)))
         scores = rows.read(np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(int))) @ axes.T
         while r <= min(most, len(left)) and left[r - 1] > NOTHING and _is_told(scores, r):
@@ -172,7 +172,7 @@ def _of_rows(rows):
     X -= X.mean(axis=0)
     squares, scores = np.linalg.eigh(X @ X.T)
     squares, scores = squares[::-1], scores[:, ::-1]
-    n_real = np.count_nonzero(squares > LEAST_SHARE * squares[0])
+    n_real = np.count_nonzero(squares > MIN_SHARE * squares[0])
     return squares[:n_real], (scores[:, :n_real] / np.sqrt(squares[:n_real])).T @ X
 
 

@@ -10,10 +10,10 @@ from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import LARGEST, Moments
 
 HELD_OUT_SHARE = 0.2
-MOST_HELD_OUT = 256
+MAX_HELD_OUT = 256
 HELD_OUT_BYTES = 2**22
 HASHES = 2**32
-LEAST_JUDGES = 20  # held-out rows that can tell one network from another
+MIN_JUDGES = 20  # held-out rows that can tell one network from another
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Chunk:
     def judges(self):
         """Rows by which networks are compared, in X's units: None if there are too few."""
         rows = self.held_out["rows"]
-        return rows if len(rows) >= LEAST_JUDGES else None
+        return rows if len(rows) >= MIN_JUDGES else None
 
     @property
     def missing(self):
@@ -83,8 +83,8 @@ class Chunk:
         """Rows by which networks are compared, which are scaled so: some of the chunk if there are no others."""
         rows = self.judges
         if rows is None:
-            missing = None if self.missing is None else self.missing[:LEAST_JUDGES]
-            rows = Rows(self.X).read(slice(0, LEAST_JUDGES)).astype(np.float64)
+            missing = None if self.missing is None else self.missing[:MIN_JUDGES]
+            rows = Rows(self.X).read(slice(0, MIN_JUDGES)).astype(np.float64)
             return ScaledRows(rows, mean, scale, missing=missing)
         missing = np.isnan(rows)
         if not missing.any():
@@ -126,7 +126,7 @@ def hold_out_of(rows, before, farthest, seed):
     if before is None:  # hashes are of rows in these units from now on, and so the same whatever the units of X
         before = {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}
         before |= {"mean": rows.mean, "per_unit": np.where(unit > 0, unit, unit.max()) if unit.any() else np.ones(d)}
-    most = int(np.clip(HELD_OUT_BYTES // (8 * d), LEAST_JUDGES, MOST_HELD_OUT))
+    most = int(np.clip(HELD_OUT_BYTES // (8 * d), MIN_JUDGES, MAX_HELD_OUT))
     found = [before]
     hashes, distances = [], []
     for batch in Rows(rows.X).batches():

@@ -8,11 +8,11 @@ from skae._pca import deviation_of, principal_axes
 from skae.nn import keep_prefix
 from skae.nn._convolution import rows_at_once
 
-MOST_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
-LEAST_DECODED_ROWS = 1000
-MOST_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
+MAX_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
+MIN_DECODED_ROWS = 1000
+MAX_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
-MOST_DERIVATIVES, LEAST_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer rows of wide data
+MAX_DERIVATIVES, MIN_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer rows of wide data
 DIFFERENTIATED_BYTES = 2**21  # at once, at least: what a backward pass keeps is some ten times as much
 DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
@@ -92,7 +92,7 @@ def r2_of_prefixes(module, rows):
     rows : ScaledRows
     """
     k = next(inner_codes(module, rows.take(np.arange(1))))[0].shape[1]
-    n = min(len(rows), max(MOST_DECODED // k, LEAST_DECODED_ROWS))
+    n = min(len(rows), max(MAX_DECODED // k, MIN_DECODED_ROWS))
     sample = rows.take(np.linspace(0, len(rows) - 1, n).astype(int))
     device = next(module.parameters()).device
     error, total, mean = np.zeros(k), 0.0, 0.0
@@ -130,11 +130,11 @@ def importances(module, rows, variance, k):
         return np.zeros(len(variance))
     like = module.scaler.mean  # its device and precision
     module.eval()
-    at_once, most = rows_at_once(module, like.device), MOST_DIFFERENTIATED
+    at_once, most = rows_at_once(module, like.device), MAX_DIFFERENTIATED
     if at_once is not None:
         most = min(most, DIFFERENTIATED_PARTS * at_once)
-    n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MOST_DERIVATIVES // (k * len(variance)))
-    index = np.linspace(0, len(rows) - 1, min(len(rows), max(LEAST_DIFFERENTIATED_ROWS, int(n_rows))))
+    n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MAX_DERIVATIVES // (k * len(variance)))
+    index = np.linspace(0, len(rows) - 1, min(len(rows), max(MIN_DIFFERENTIATED_ROWS, int(n_rows))))
     index, squares = index.astype(int), np.zeros(len(variance))
     cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
     own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import check_array
 
-LEAST_MANY = 20  # categories: fewer are never too many
+MIN_MANY = 20  # categories: fewer are never too many
 DAY = 86400.0  # seconds
 CURE = "Drop it, or set max_categories or min_frequency, so that rare ones count as one"
 
@@ -179,7 +179,7 @@ class ColumnEncoder:
                 raise ValueError(f"Column {self.labels[j]!r} of X is missing altogether. Drop it.")
             values, n_each = np.unique(objects[~missing].astype(str), return_counts=True)
             grouped = any(self.encoder_params[name] is not None for name in ("min_frequency", "max_categories"))
-            if len(values) > max(LEAST_MANY, (~missing).sum() / 2) and not grouped:
+            if len(values) > max(MIN_MANY, (~missing).sum() / 2) and not grouped:
                 raise ValueError(
                     f"Column {self.labels[j]!r} of X has {len(values)} categories in {n_rows} rows, of which nothing "
                     f"can be learned. {CURE}."

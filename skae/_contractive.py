@@ -10,9 +10,9 @@ from torch import nn
 from skae._array_api import in_kind
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
-from skae._defaults import MOST_EPOCHS
+from skae._defaults import MAX_EPOCHS
 from skae._parameters import NON_NEGATIVE, Parameters, parameter
-from skae._pca import LEAST_UNIT, LinearInit, deviation_of
+from skae._pca import MIN_UNIT, LinearInit, deviation_of
 from skae._training.distributed import mean_of_batch
 from skae._typing import CodeSize, FloatArray, MatrixLike, typed
 from skae.base import BaseAutoencoder
@@ -20,8 +20,8 @@ from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
 NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
-FEW_FEATURES, LEAST_WIDTH, STEPS = 50, 256, 800  # in which a surface may be folded up, and what unfolds it
-LEAST_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
+FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # in which a surface may be folded up, and what unfolds it
+MIN_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
 
 
 class ContractiveModule(AutoencoderModule):
@@ -86,7 +86,7 @@ class ContractiveModule(AutoencoderModule):
         code = code.to(precise) * self.lengths
         usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
         variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
-        return torch.where(variance > 0, variance + LEAST_SHARE * usual, usual)
+        return torch.where(variance > 0, variance + MIN_SHARE * usual, usual)
 
     def contraction(self, x, method=None):
         """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
@@ -136,7 +136,7 @@ class ShrunkenStart(LinearInit):
             return pca
         variance = np.square(pca.unit)
         length = pca.unit * (variance / (variance + noise))
-        length = np.maximum(length, LEAST_UNIT * length.max())
+        length = np.maximum(length, MIN_UNIT * length.max())
         return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
 
     def axes(self, unit, whiten=False):
@@ -434,14 +434,14 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         usual = super()._hidden_layers(n_rows, n_features)
         if self._given_layers is not None or not self._unfolds(n_features):
             return usual
-        width = max(usual[0], min(LEAST_WIDTH, n_rows // 2))
+        width = max(usual[0], min(MIN_WIDTH, n_rows // 2))
         return (width, width // 2)
 
     def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):
         usual = super()._auto_max_iter(n_rows, batch_size, is_narrow)
         if not self._unfolds(self.n_features_in_):
             return usual
-        return max(usual, min(round(STEPS * batch_size / n_rows), MOST_EPOCHS))
+        return max(usual, min(round(STEPS * batch_size / n_rows), MAX_EPOCHS))
 
     def _has_free_scale(self, blueprint):
         return blueprint.linear

@@ -40,7 +40,7 @@ from skae._training.selection import fold_networks, least_size
 from skae._training.train import TrainingResult, train
 from skae._training.users import copy_callbacks
 from skae._typing import MatrixLike, typed
-from skae._validation import FOLDED_ROWS, LEAST_ROWS, Validation, choose_validation, given_validation
+from skae._validation import FOLDED_ROWS, MIN_ROWS, Validation, choose_validation, given_validation
 
 MANY_WEIGHTS = 2**22  # 32 MiB in float64
 
@@ -316,7 +316,7 @@ class AutoencoderCore(
         """The rows that judge the epochs."""
         if rows_val is not None:
             return given_validation(len(rows), rows_val)
-        if warm or (len(rows) < LEAST_ROWS and self.cv is None):
+        if warm or (len(rows) < MIN_ROWS and self.cv is None):
             return Validation()  # rows that the last fit was trained on can't judge this one
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
 

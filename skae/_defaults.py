@@ -3,23 +3,23 @@
 import numpy as np
 
 LEARNING_RATE = 1e-2
-FULL_RATE, MANY_ROWS, LEAST_RATE = 64, 10_000, 0.3  # features and rows that learn at it; the least share of it
-WIDEST_LAYER = 512
+FULL_RATE, MANY_ROWS, MIN_RATE = 64, 10_000, 0.3  # features and rows that learn at it; the least share of it
+MAX_WIDTH_LAYER = 512
 LARGEST_BATCH = 256
 LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a row
 EPOCHS_OF_PATIENCE = 100  # of more, the patience is in proportion
-LEAST_EPOCHS, EPOCHS, MOST_EPOCHS = 9, 40, 200
+MIN_EPOCHS, EPOCHS, MAX_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, where there are few
-MOST_STEPS = 400  # of the optimiser, unless the least epochs take more
+MAX_STEPS = 400  # of the optimiser, unless the least epochs take more
 NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 1600  # up to so many features, steps are cheap
 LONGER = 3  # times as long as the epochs of a narrow table is the cycle that follows where they gained to their end
-MOST_PREFIXES = 16
-MOST_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
-MOST_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
-MOST_WORK = 2**36  # of one network, unless so few epochs take more:
-LEAST_AFFORDABLE_EPOCHS = 5
-MOST_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: up to there, a step of them takes the time of its calls
-MOST_WEIGHTS_OF_RIVAL, MOST_WORK_OF_RIVAL = 2**16, 2**30  # beside a network by itself: weights, rows x weights
+MAX_PREFIXES = 16
+MAX_WORK_OF_FOLDS = 2**35  # multiply-adds x rows x epochs, over the networks of all folds of a wide table
+MAX_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
+MAX_WORK = 2**36  # of one network, unless so few epochs take more:
+MIN_AFFORDABLE_EPOCHS = 5
+MAX_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: up to there, a step of them takes the time of its calls
+MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL = 2**16, 2**30  # beside a network by itself: weights, rows x weights
 
 
 def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=False):
@@ -28,7 +28,7 @@ def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=Fals
     Where the reconstruction alone is asked for, the least is 96 from 1,536 rows on, and 128 from 2,048 on. The most may
     be another number, which the architecture says.
     """
-    most = WIDEST_LAYER if architecture is None else architecture.widest_layer
+    most = MAX_WIDTH_LAYER if architecture is None else architecture.widest_layer
     least = int(np.clip(n_rows // 512 * 32, 64, 128)) if is_plain else 64
     width = int(np.clip(min(4 * n_features, n_rows // 2), min(least, most), most))
     return (width, width // 2)
@@ -55,7 +55,7 @@ def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
         return architecture.learning_rate
     if n_features > n_rows:
         return LEARNING_RATE
-    return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), LEAST_RATE, 1))
+    return LEARNING_RATE * float(np.clip(max((FULL_RATE / n_features) ** 0.5, n_rows / MANY_ROWS), MIN_RATE, 1))
 
 
 def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
@@ -64,16 +64,16 @@ def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
     128 at 100 rows, 40 from 320 to 2,560 rows, and 9 from 11,000 rows on. An architecture may ask for more steps. Of
     narrow tables it is 60 epochs, or as many as make 1600 steps.
     """
-    epochs, most_steps = EPOCHS, MOST_STEPS if architecture is None else architecture.most_steps
+    epochs, most_steps = EPOCHS, MAX_STEPS if architecture is None else architecture.most_steps
     if is_narrow:
         epochs, most_steps = EPOCHS_OF_NARROW, STEPS_OF_NARROW
-    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), epochs, MOST_EPOCHS))
-    return max(LEAST_EPOCHS, min(n_epochs, round(most_steps * batch_size / n_rows)))
+    n_epochs = int(np.clip(round(ROWS_SHOWN / n_rows), epochs, MAX_EPOCHS))
+    return max(MIN_EPOCHS, min(n_epochs, round(most_steps * batch_size / n_rows)))
 
 
 def prefix_sizes(n_components):
     """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
-    return tuple(np.unique(np.geomspace(1, max(n_components, 1), MOST_PREFIXES).round().astype(int)).tolist())
+    return tuple(np.unique(np.geomspace(1, max(n_components, 1), MAX_PREFIXES).round().astype(int)).tolist())
 
 
 def affordable(n_rows, n_epochs, work, n_weights=0):
@@ -82,6 +82,6 @@ def affordable(n_rows, n_epochs, work, n_weights=0):
     A network on few rows is soon trained, unless they are so wide that each takes millions of products. Nor may all
     networks together have too many weights, of `n_weights` each.
     """
-    n_epochs = min(n_epochs, max(LEAST_AFFORDABLE_EPOCHS, MOST_WORK // (n_rows * work)))
-    most = min(MOST_WORK_OF_FOLDS // (n_rows * work * n_epochs), MOST_WEIGHTS_OF_FOLDS // max(n_weights, 1))
+    n_epochs = min(n_epochs, max(MIN_AFFORDABLE_EPOCHS, MAX_WORK // (n_rows * work)))
+    most = min(MAX_WORK_OF_FOLDS // (n_rows * work * n_epochs), MAX_WEIGHTS_OF_FOLDS // max(n_weights, 1))
     return max(1, most - 1), n_epochs

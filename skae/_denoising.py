@@ -31,7 +31,7 @@ from skae._typing import (
 from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 
-WIDEST_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
+MAX_WIDTH_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
 
 
 Corruption: TypeAlias = (
@@ -421,7 +421,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         return denoising_start(rows, self._measured_noise(rows, spec, seed), spec.n_components)
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):
-        if len(pca.mean) > WIDEST_OF_STREAM:
+        if len(pca.mean) > MAX_WIDTH_OF_STREAM:
             return pca
         # PCA's components, and what they leave of each feature as if it were independent of the others'
         covariance = (pca.components.T * pca.variance) @ pca.components

@@ -4,8 +4,8 @@ import numpy as np
 
 from skae._data.readers import BYTES_AT_ONCE
 
-MOST_ROWS = 10_000  # for quantiles
-MOST_TRIALS = 2**17  # of other values of features, at once
+MAX_ROWS = 10_000  # for quantiles
+MAX_TRIALS = 2**17  # of other values of features, at once
 TEMPORARIES = 4  # that are as large as the rows that go through an autoencoder
 
 
@@ -14,7 +14,7 @@ def octiles(rows, discrete):
 
     Of columns of integers and the like they are values that occur.
     """
-    sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int))
+    sample = rows.read(np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int))
     quantile = np.quantile
     if np.isnan(sample).any():
         quantile = np.nanquantile
@@ -59,7 +59,7 @@ def gains(oddness, x, candidates, blocks=()):
     -------
     gains : ndarray of shape (n, d)
     """
-    n_parts = min(len(x), np.ceil(len(x) * candidates.size / MOST_TRIALS))
+    n_parts = min(len(x), np.ceil(len(x) * candidates.size / MAX_TRIALS))
     return np.concatenate([_gains(oddness, some, candidates, blocks) for some in np.array_split(x, n_parts)])
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike
 
 from skae._codes import code_variance, shown_axes
-from skae._defaults import MOST_WEIGHTS_OF_RIVAL, MOST_WEIGHTS_OF_RIVALS, MOST_WORK_OF_RIVAL
+from skae._defaults import MAX_WEIGHTS_OF_RIVAL, MAX_WEIGHTS_OF_RIVALS, MAX_WORK_OF_RIVAL
 from skae._parameters import NEUTRAL
 from skae._pca import linear_init
 from skae._training.distributed import broadcast_from_main
@@ -150,9 +150,9 @@ class HooksMixin:
 
     def _has_blank_rival(self, blueprint, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
-        most = min(MOST_WEIGHTS_OF_RIVAL, MOST_WORK_OF_RIVAL // n_rows)
+        most = min(MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL // n_rows)
         if n_folds != 1:
-            most = MOST_WEIGHTS_OF_RIVALS // max(n_folds, 1)
+            most = MAX_WEIGHTS_OF_RIVALS // max(n_folds, 1)
         small = blueprint.architecture is None and blueprint.n_weights <= most
         return n_folds > 0 and small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
 

@@ -7,7 +7,7 @@ from skae._data.readers import Rows
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
-MOST_ROWS, MOST_COMPLETE = 1000, 200  # of each fold, if cells were missing and if none was
+MAX_ROWS, MAX_COMPLETE = 1000, 200  # of each fold, if cells were missing and if none was
 
 
 def share_of_network(estimator, rows, validation, of_folds, seed):
@@ -45,7 +45,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
     products = squares = 0.0
     for network, index in parts:
-        some = np.sort(rng.permutation(index)[: MOST_COMPLETE if judged.missing is None else MOST_ROWS])
+        some = np.sort(rng.permutation(index)[: MAX_COMPLETE if judged.missing is None else MAX_ROWS])
         x = np.concatenate(list(Rows(judged.X, some).batches()))
         if judged.missing is not None:
             x = np.where(judged.missing[some], np.nan, x)

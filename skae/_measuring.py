@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._data.readers import Rows, validated
 from skae._feature_errors import blocks_of, gains, octiles
-from skae._outlier_measures import MOST_MEASURED, Measures, residuals_of
+from skae._outlier_measures import MAX_MEASURED, Measures, residuals_of
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
 from skae._wrapped import (
     Table,
@@ -23,7 +23,7 @@ from skae._wrapped import (
     takes_missing,
 )
 
-LEAST_MEASURED, MOST_BYTES = 200, 2**28  # rows, and what they take
+MIN_MEASURED, MAX_BYTES = 200, 2**28  # rows, and what they take
 
 
 class MeasuringMixin:
@@ -92,7 +92,7 @@ class MeasuringMixin:
             Rows that each network was trained on.
         """
         rows = table.rows
-        n_measured = min(len(rows), MOST_MEASURED, max(LEAST_MEASURED, MOST_BYTES // (8 * rows.shape[1])))
+        n_measured = min(len(rows), MAX_MEASURED, max(MIN_MEASURED, MAX_BYTES // (8 * rows.shape[1])))
         measured = np.linspace(0, len(rows) - 1, n_measured).astype(int)
         of_network, residuals, folds = [[] for _ in trained_on], [], []
         for x, given in table.some(measured):

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from skae._autoencoder import Autoencoder
 from skae._constraints import HasMethods, Interval, StrOptions
 from skae._doc_link import DocLinkMixin
-from skae._measuring import LEAST_MEASURED, MOST_BYTES, MeasuringMixin
+from skae._measuring import MAX_BYTES, MIN_MEASURED, MeasuringMixin
 from skae._outlier_measures import Reservoir
 from skae._seeds import cloned, local_rng
 from skae._typing import Auto, FloatArray, MatrixLike, Seed, typed
@@ -28,7 +28,7 @@ from skae._wrapped import (
 )
 
 N_COMPONENTS = 8
-MOST_KEPT = 2000  # rows of a stream
+MAX_KEPT = 2000  # rows of a stream
 
 
 def _learns_in_parts(detector):
@@ -325,7 +325,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
         X, table = self._as_numbers(X, checked)
         if getattr(self, "_kept", None) is None:
-            most = min(MOST_KEPT, max(LEAST_MEASURED, MOST_BYTES // (8 * table.rows.shape[1])))
+            most = min(MAX_KEPT, max(MIN_MEASURED, MAX_BYTES // (8 * table.rows.shape[1])))
             self._kept = Reservoir(most, local_rng(self.random_state))
         self._kept.update(table.rows)
         kept = framed(X, self._kept.rows)

@@ -10,12 +10,12 @@ from skae._outlier_scores import median_and_deviation
 
 NEAR = 5, 10  # neighbors
 SHARE_OF_UNITS = 0.25  # in the score, of residuals in units alone
-MOST_MEASURED = 5000  # training rows
-MOST_COVARIED = 1024  # features
-LEAST, LEAST_SHARE = 1e-12, 1e-3  # of a variance
-LEAST_DEVIATION = 1e-2  # in units of each measure
+MAX_MEASURED = 5000  # training rows
+MAX_COVARIED = 1024  # features
+LEAST, MIN_SHARE = 1e-12, 1e-3  # of a variance
+MIN_DEVIATION = 1e-2  # in units of each measure
 POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of a residual and of two distances, which are about normal
-MOST_MIB = 64  # of distances at once
+MAX_MIB = 64  # of distances at once
 SAME = 1e-6  # of the length of a code
 HUGE = 1e150  # has a square still
 
@@ -101,9 +101,9 @@ class Residuals:
             squares *= len(residuals) / np.maximum(there.sum(axis=0), 1)
         some = squares[squares > 0]
         floor = max(np.median(some) if len(some) else 0.0, LEAST * variance.mean()) or 1.0
-        self.units = np.sqrt(np.maximum(np.maximum(squares, LEAST_SHARE * variance), floor))
+        self.units = np.sqrt(np.maximum(np.maximum(squares, MIN_SHARE * variance), floor))
         self.precision = None
-        if len(self.units) <= MOST_COVARIED:
+        if len(self.units) <= MAX_COVARIED:
             scaled = residuals / self.units
             shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
             covariance = empirical_covariance(scaled, assume_centered=True)
@@ -112,7 +112,7 @@ class Residuals:
                 variances, directions = np.linalg.eigh(covariance)
                 covariance = (directions * np.maximum(variances, 0)) @ directions.T
             covariance = shrunk_covariance(covariance, shrinkage)
-            least = LEAST_SHARE * np.trace(covariance) / len(covariance) or 1.0
+            least = MIN_SHARE * np.trace(covariance) / len(covariance) or 1.0
             self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
 
     def squared_lengths(self, residuals, missing=None):
@@ -226,7 +226,7 @@ def _of_neighbors(metric, trained, near):
 
     distances, is_near = np.full(len(metric), np.inf), (np.abs(metric) < HUGE).all(axis=1)
     if is_near.any():
-        with config_context(array_api_dispatch=False, assume_finite=False, working_memory=MOST_MIB):
+        with config_context(array_api_dispatch=False, assume_finite=False, working_memory=MAX_MIB):
             parts = pairwise_distances_chunked(metric[is_near], trained, metric="sqeuclidean", reduce_func=nearest)
             found = np.concatenate(list(parts))
         is_itself = found[:, 0] <= SAME * np.linalg.norm(metric[is_near], axis=1)
@@ -256,7 +256,7 @@ class Tail:
     def __init__(self, values, unit, power):
         self.power = power
         self.median, deviation = median_and_deviation(values**power)
-        self.deviation = max(deviation, LEAST_DEVIATION * max(unit**power, self.median)) or 1.0
+        self.deviation = max(deviation, MIN_DEVIATION * max(unit**power, self.median)) or 1.0
 
     def log_share(self, values):
         """Logarithm of the share, never above 0; minus infinity for what is infinite, NaN for NaN."""

@@ -7,8 +7,8 @@ from scipy.stats import norm
 
 SHARE = 0.02  # of typical rows that lie beyond the fence
 QUANTILES = 0.75, 0.875
-LEAST_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
-MOST_TIED = 0.05
+MIN_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
+MAX_TIED = 0.05
 POWER = 1 / 8
 
 
@@ -37,14 +37,14 @@ def anomaly_fence(anomaly, read_digests):
     .. [1] D. C. Hoaglin, F. Mosteller, J. W. Tukey (1983). "Understanding Robust and Exploratory Data Analysis". Wiley.
     """
     fence = _fence(anomaly)
-    if (anomaly > fence).mean() > MOST_TIED:
+    if (anomaly > fence).mean() > MAX_TIED:
         fence = max(fence, _fence(anomaly[np.unique(read_digests(), return_index=True)[1]]))
     return fence
 
 
 def _fence(anomaly):
     median, deviation = median_and_deviation(anomaly**POWER)
-    return float((median + max(norm.ppf(1 - SHARE) * deviation, LEAST_WIDTH * median)) ** (1 / POWER))
+    return float((median + max(norm.ppf(1 - SHARE) * deviation, MIN_WIDTH * median)) ** (1 / POWER))
 
 
 def median_and_deviation(values):

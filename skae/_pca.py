@@ -8,11 +8,11 @@ from scipy.sparse import csr_array
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.sparsefuncs import inplace_column_scale
 
-from skae._solvers import WIDEST_COVARIANCE, merged_pca, pca_of
+from skae._solvers import MAX_WIDTH_COVARIANCE, merged_pca, pca_of
 
 RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
-LEAST_RIDGE = 1e-100  # of rows that do not vary: far from where LAPACK takes numbers for zero
-LEAST_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
+MIN_RIDGE = 1e-100  # of rows that do not vary: far from where LAPACK takes numbers for zero
+MIN_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LinearInit:
         deviation = np.sqrt(variance)
         most = deviation.max(initial=0.0)
         if unit is None:
-            unit = np.maximum(deviation, LEAST_UNIT * most) if most > 0 else np.ones(n_components)
+            unit = np.maximum(deviation, MIN_UNIT * most) if most > 0 else np.ones(n_components)
         return cls(mean, np.pad(components, ((0, missing), (0, 0))), variance, unit, rest=rest)
 
     @classmethod
@@ -141,7 +141,7 @@ def linear_init(rows, n_components, seed, *, exact=False):
         mean, components, variance, rest = _pca_of_sparse(rows, k, seed)
     elif rows.fits:
         mean, components, variance, rest = _pca_of(rows.read(slice(None)), k, seed, exact=exact)
-    elif rows.shape[1] <= WIDEST_COVARIANCE:
+    elif rows.shape[1] <= MAX_WIDTH_COVARIANCE:
         mean, covariance = covariance_of(rows)
         components, variance = _principal(covariance, k)
         rest = max(np.trace(covariance) - variance.sum(), 0.0)
@@ -205,10 +205,10 @@ def auto_n_components(rows, choice, seed):
     n, d = rows.shape
     if choice is None:
         return min(n, d)
-    if (min(n, d) if rows.sparse else 0 if rows.fits else d) > WIDEST_COVARIANCE:
+    if (min(n, d) if rows.sparse else 0 if rows.fits else d) > MAX_WIDTH_COVARIANCE:
         raise ValueError(
             f"n_components={choice!r} takes the whole spectrum of X, which has n_features={d}: more than the "
-            f"{WIDEST_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."
+            f"{MAX_WIDTH_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."
         )
     if choice == "mle" and n < d:
         raise ValueError(

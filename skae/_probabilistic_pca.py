@@ -6,8 +6,8 @@ import numpy as np
 
 from skae._pca import linear_init
 
-LEAST_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
-LEAST_SIGNAL = 1.0  # variance of a component beyond the noise's, in units of it, that leads somewhere
+MIN_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
+MIN_SIGNAL = 1.0  # variance of a component beyond the noise's, in units of it, that leads somewhere
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def least_signal(n_rows, n_features):
     Pastur (1967) give.
     """
     share = np.sqrt(n_features / n_rows)
-    return max(LEAST_SIGNAL, np.square((1 + share) / max(1 - share, 0.5)) - 1)
+    return max(MIN_SIGNAL, np.square((1 + share) / max(1 - share, 0.5)) - 1)
 
 
 def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exact=False):
@@ -149,6 +149,6 @@ def probabilistic_of(pca, total, n_rows, *, beta, least_noise):
         components=pca.components,
         gain=gain,
         shrinkage=gain / positive,
-        posterior_variance=np.where(spectrum > 0, s / positive, 1.0).clip(min=LEAST_POSTERIOR),
+        posterior_variance=np.where(spectrum > 0, s / positive, 1.0).clip(min=MIN_POSTERIOR),
         noise=float(noise),
     )

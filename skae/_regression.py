@@ -7,16 +7,16 @@ import scipy.linalg
 import torch
 from sklearn.utils.extmath import svd_flip
 
-from skae._data.readers import BYTES_AT_ONCE, MOST_AT_ONCE, RESIDENT_BYTES
-from skae._pca import LEAST_RIDGE, RIDGE, WIDEST_COVARIANCE, LinearInit, _principal, covariance_of
+from skae._data.readers import BYTES_AT_ONCE, MAX_AT_ONCE, RESIDENT_BYTES
+from skae._pca import MAX_WIDTH_COVARIANCE, MIN_RIDGE, RIDGE, LinearInit, _principal, covariance_of
 
-LEAST_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
-LEAST_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
+MIN_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
+MIN_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
 STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
-LEAST_EXPECTED = 0.1  # noise of any feature, as a share of the deviation of all in the root mean square
-LEAST_NORMAL = 0.5  # the same of normal noise, as a share of its own
-LEAST_VARIANCE = 1e-8  # of a scaled feature
-MOST_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
+MIN_EXPECTED = 0.1  # noise of any feature, as a share of the deviation of all in the root mean square
+MIN_NORMAL = 0.5  # the same of normal noise, as a share of its own
+MIN_VARIANCE = 1e-8  # of a scaled feature
+MAX_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
 PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
 
 
@@ -52,7 +52,7 @@ class Noise:
         slope, variance : ndarray of shape (d,) or (n_levels, d)
             The a, and the variances of the noise.
         """
-        varies = variance > LEAST_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
+        varies = variance > MIN_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
         slope = np.divide(self.product - mean * self.mean, variance, out=np.zeros_like(self.mean), where=varies)
         noise = self.square - np.square(self.mean) - np.square(slope) * variance
         return slope, noise.clip(min=0)
@@ -94,9 +94,9 @@ def measured_noise(module, rows, *, linear):
     if module.corruption is None or not own.any():
         return noise
     typical = own[own > 0].mean()
-    more = (LEAST_EXPECTED**2 * typical - own).clip(min=0)
+    more = (MIN_EXPECTED**2 * typical - own).clip(min=0)
     if module.corruption == "gaussian":
-        more = np.maximum(more, np.square(levels)[:, None] * (LEAST_NORMAL**2 * typical - own))
+        more = np.maximum(more, np.square(levels)[:, None] * (MIN_NORMAL**2 * typical - own))
     return replace(noise, square=noise.square + more)
 
 
@@ -104,9 +104,9 @@ def _measured_at(level, module, rows, n_levels):
     """Mean and mean square of struck cells, and mean of their products with the cells as they were: (3, d)."""
     d = rows.shape[1]
     module.levels = (level, level)
-    least = min(LEAST_CORRUPTED, LEAST_CORRUPTED_CELLS // d) // n_levels
+    least = min(MIN_CORRUPTED, MIN_CORRUPTED_CELLS // d) // n_levels
     # a few rows would take long by themselves
-    repeats = max(1, min(MOST_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))
+    repeats = max(1, min(MAX_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))
     n, sums = 0, np.zeros((3, d))
     while n < max(least, len(rows)):
         for batch in rows.batches():
@@ -120,7 +120,7 @@ def _measured_at(level, module, rows, n_levels):
 def has_denoising_start(rows):
     """Whether a matrix of features by features, or one of rows by rows, is small enough."""
     n, d = rows.shape
-    return d <= WIDEST_COVARIANCE or (n <= WIDEST_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
+    return d <= MAX_WIDTH_COVARIANCE or (n <= MAX_WIDTH_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
 
 
 def denoising_start(rows, noise, n_components):
@@ -229,7 +229,7 @@ def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
 
 def _least_ridge(mean_variance):
     """What is added to each variance, so that a matrix has an inverse."""
-    return max(RIDGE * mean_variance, LEAST_RIDGE)
+    return max(RIDGE * mean_variance, MIN_RIDGE)
 
 
 def _covariance_of_pairs(rows, mean):
@@ -246,7 +246,7 @@ def _covariance_of_pairs(rows, mean):
 def _ridge_of_pairs(rows):
     """What is added to the variances of noisy rows, so that the regression holds for other rows than these."""
     n, d = rows.shape
-    n_some = min(n, MOST_LEFT_OUT, max(2, BYTES_AT_ONCE // (8 * d)))
+    n_some = min(n, MAX_LEFT_OUT, max(2, BYTES_AT_ONCE // (8 * d)))
     index = np.linspace(0, n - 1, n_some).astype(int)
     noisy, clean = rows.read(index), rows.clean.read(index)
     noisy -= noisy.mean(axis=0)

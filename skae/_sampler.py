@@ -39,8 +39,8 @@ from skae._wrapped import (
 )
 
 N_COMPONENTS = 8
-MOST_GAUSSIANS = 32
-MOST_DRAWS = 10  # times as many codes as rows are wanted, if some can't be decoded
+MAX_GAUSSIANS = 32
+MAX_DRAWS = 10  # times as many codes as rows are wanted, if some can't be decoded
 WANTED = ("fit", "sample", "score_samples")
 
 
@@ -225,7 +225,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         rng, drawn, n_drawn = local_rng(random_state), [], 0
-        for _ in range(MOST_DRAWS):
+        for _ in range(MAX_DRAWS):
             rows = decode(of_numbers(self.autoencoder_), self._draw(n_samples, rng))
             drawn.append(rows[finite_rows(rows)][: n_samples - n_drawn])
             n_drawn += len(drawn[-1])
@@ -233,7 +233,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 rows = np.concatenate(drawn)
                 return self.autoencoder_._columns.decode(rows) if is_tabular(self.autoencoder_) else rows
         raise ValueError(
-            f"{n_drawn} of {MOST_DRAWS * n_samples} codes that were drawn have a finite reconstruction by "
+            f"{n_drawn} of {MAX_DRAWS * n_samples} codes that were drawn have a finite reconstruction by "
             f"autoencoder={short_repr(self.autoencoder_)}, and n_samples={n_samples} are wanted: the others lie where "
             "it has no number. Choose another density, or a step whose inverse_transform has a number for every code."
         )
@@ -317,7 +317,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 def _gaussians(codes, random_state):
     """A mixture with as many components as the Bayesian information criterion likes best, of 1, 2, 4, ..."""
     best, n, rng = None, 1, local_rng(random_state)
-    while n <= min(MOST_GAUSSIANS, len(codes)):
+    while n <= min(MAX_GAUSSIANS, len(codes)):
         # its way of starting is for numpy alone; and the user didn't choose its number of iterations
         with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

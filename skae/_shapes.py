@@ -7,8 +7,8 @@ import numpy as np
 
 from skae.architectures import Convolutional, Recurrent
 
-LEAST_SIDE = 4  # below that there are too few neighbors to tell by
-LEAST_ROWS, MOST_ROWS = 10, 256
+MIN_SIDE = 4  # below that there are too few neighbors to tell by
+MIN_ROWS, MAX_ROWS = 10, 256
 FAR = 3.0  # a cell below differs by so many times as much as the next one: no image
 ALIKE = 2.0  # ratios of differences within that factor count as equal
 CORRELATED = 0.5  # differences below that share of those of unrelated cells
@@ -25,9 +25,9 @@ def warn_of_doubtful_shape(architecture, rows):
         As they are given.
     """
     name = {Convolutional: "image_shape", Recurrent: "sequence_shape"}.get(type(architecture))
-    if name is None or getattr(architecture, name) is not None or len(rows) < LEAST_ROWS:
+    if name is None or getattr(architecture, name) is not None or len(rows) < MIN_ROWS:
         return
-    some = np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)
+    some = np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         doubt = _doubt(rows.read(some).astype(np.float64), name)
     if doubt:
@@ -67,15 +67,15 @@ def _doubt(X, name):
     """What rows are taken for, what they look like, and the shape of that; None if there is no doubt."""
     d = X.shape[1]
     side, is_image = math.isqrt(d), name == "image_shape"
-    if side**2 == d and side >= LEAST_SIDE:
+    if side**2 == d and side >= MIN_SIDE:
         taken = f"grey images of {side} x {side}" if is_image else f"{side} steps of {side} features"
         if _is_series(X, side):
             return taken, f"series of {d} steps", (1, d) if is_image else (d, 1)
         half = side // 2
-        if is_image and side % 2 == 0 and half >= LEAST_SIDE and _has_channels(X, half, 4):
+        if is_image and side % 2 == 0 and half >= MIN_SIDE and _has_channels(X, half, 4):
             return taken, f"images of {half} x {half} with 4 channels", (half, half, 4)
     side = math.isqrt(d // 3)
-    if is_image and 3 * side**2 == d and side >= LEAST_SIDE and _has_channels(X, side, 3):
+    if is_image and 3 * side**2 == d and side >= MIN_SIDE and _has_channels(X, side, 3):
         return f"one row of {d} pixels", f"color images of {side} x {side}", (side, side, 3)
     return None
 

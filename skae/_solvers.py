@@ -16,8 +16,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.extmath import _incremental_mean_and_var, svd_flip
 
-MOST_FULL = 2**27  # rows x features x the lesser of both, of a singular value decomposition of all rows at once
-WIDEST_COVARIANCE = 4096  # features: the matrix has 128 MiB
+MAX_FULL = 2**27  # rows x features x the lesser of both, of a singular value decomposition of all rows at once
+MAX_WIDTH_COVARIANCE = 4096  # features: the matrix has 128 MiB
 
 
 def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
@@ -55,9 +55,9 @@ def _exact_solver(n, d, n_components):
     """What is as exact as rounding allows where PCA's own "auto" may be randomized."""
     if max(n, d) <= 500 or (d <= 1000 and n >= 10 * d) or not 1 <= n_components < 0.8 * min(n, d):
         return "auto"
-    if n * d * min(n, d) <= MOST_FULL or (n <= WIDEST_COVARIANCE and d >= 8 * n):
+    if n * d * min(n, d) <= MAX_FULL or (n <= MAX_WIDTH_COVARIANCE and d >= 8 * n):
         return "full"
-    return "covariance_eigh" if d <= min(n, WIDEST_COVARIANCE) else "arpack"
+    return "covariance_eigh" if d <= min(n, MAX_WIDTH_COVARIANCE) else "arpack"
 
 
 def merged_pca(mean, components, singular_values, n_rows, batch):

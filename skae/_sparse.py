@@ -20,19 +20,19 @@ from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
 # what "auto" means
-MOST_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # of "l1": the latter divided by the root of the number of units
+MAX_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # of "l1": the latter divided by the root of the number of units
 ALPHA_OF_KL = 10.0
 UNITS_PER_COMPONENT = 4  # of the principal components that hold so much of the variance:
 SHARE_HELD = 0.99
 ROWS_PER_UNIT = 4  # at least
-MOST_UNITS = 512
-LEAST_EPOCHS, MOST_EPOCHS, STEPS = 9, 100, 1000
-LEAST_BATCH, MOST_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
+MAX_UNITS = 512
+MIN_EPOCHS, MAX_EPOCHS, STEPS = 9, 100, 1000
+MIN_BATCH, MAX_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
-LEAST_USE = 1 / 200  # share of the rows that use a unit, of those that "auto" keeps
-LEAST_ROWS, ENOUGH_ROWS = 2, 10  # that do: one row alone is remembered, and a unit of large data may be rare
+MIN_USE = 1 / 200  # share of the rows that use a unit, of those that "auto" keeps
+MIN_ROWS, ENOUGH_ROWS = 2, 10  # that do: one row alone is remembered, and a unit of large data may be rare
 
 
 class SparseParameters(Parameters):
@@ -309,23 +309,23 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _chosen_size(self, rows, choice, seed):  # noqa: ARG002 - the base's signature
         """A multiple of the principal components that hold almost all of the variance."""
         n, d = rows.shape
-        variance = linear_init(rows, min(n, d, MOST_UNITS // UNITS_PER_COMPONENT), seed).variance
+        variance = linear_init(rows, min(n, d, MAX_UNITS // UNITS_PER_COMPONENT), seed).variance
         total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
         n_held = np.searchsorted(np.cumsum(variance), SHARE_HELD * total) + 1
-        most = max(1, min(n // ROWS_PER_UNIT, MOST_UNITS))
+        most = max(1, min(n // ROWS_PER_UNIT, MAX_UNITS))
         return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
 
     def _auto_alpha(self):
         """Rows of many units are sums of many atoms, each of which is a smaller part of them."""
         if self.sparsity == "kl":
             return ALPHA_OF_KL
-        return min(MOST_ALPHA, ALPHA_OF_ONE / math.sqrt(self._n_trained))
+        return min(MAX_ALPHA, ALPHA_OF_ONE / math.sqrt(self._n_trained))
 
     def _auto_batch_size(self, n_rows):
-        return int(np.clip(n_rows // BATCHES, LEAST_BATCH, MOST_BATCH))
+        return int(np.clip(n_rows // BATCHES, MIN_BATCH, MAX_BATCH))
 
     def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):  # noqa: ARG002 - the base's signature
-        return int(np.clip(math.ceil(STEPS * batch_size / n_rows), LEAST_EPOCHS, MOST_EPOCHS))
+        return int(np.clip(math.ceil(STEPS * batch_size / n_rows), MIN_EPOCHS, MAX_EPOCHS))
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -398,7 +398,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _used(self, module, rows):
         """Units that enough rows use, in their order; as many at least as a row may use."""
         n_rows = sum((codes > 0).sum(axis=0) for codes, _ in inner_codes(module, rows))
-        least = np.clip(LEAST_USE * len(rows), LEAST_ROWS, ENOUGH_ROWS)
+        least = np.clip(MIN_USE * len(rows), MIN_ROWS, ENOUGH_ROWS)
         n_used = max(np.count_nonzero(n_rows >= least), self._n_nonzero if "top_k" in self.sparsity else 1)
         return np.sort(np.argsort(-n_rows, kind="stable")[:n_used])
 

@@ -36,7 +36,7 @@ from skae._training.train import TrainingResult
 from skae._training.users import copy_callbacks
 
 SETTLED = 64  # rows: while fewer have been seen, the next chunk starts the network anew
-MOST_GAIN = 5.0  # medians
+MAX_GAIN = 5.0  # medians
 NEW_SHARE = 0.1  # of the variance, in features that a network has not seen
 TRAINED = ("weights", "optimizer", "steps_done")  # what a network goes on from, beside the average of its weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
@@ -414,7 +414,7 @@ def _surely_less(losses, others):
     if not np.isfinite(losses).all():
         return False
     gain = others - losses
-    most = MOST_GAIN * np.median(np.abs(gain))
+    most = MAX_GAIN * np.median(np.abs(gain))
     return bool(lower_confidence_bound(gain.clip(-most, most)[:, None])[0] > 0)
 
 

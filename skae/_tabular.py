@@ -28,7 +28,7 @@ from skae._typing import FloatArray, Seed, typed
 from skae._wrapped import fit_parameters, short_repr
 from skae.nn.functional import LIKELIHOODS
 
-LEAST_SHARE = 1e-9  # of a category, whose logarithm counts
+MIN_SHARE = 1e-9  # of a category, whose logarithm counts
 
 
 def _learns_in_parts(tabular):
@@ -411,7 +411,7 @@ class TabularAutoencoder(
         n, scale = len(self._columns.numbers), self.autoencoder_._blueprint.scale
         per_unit = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)[:n]
         squares = np.square((Z[:, :n] - Z_hat[:, :n]) * per_unit)
-        logarithms = -Z[:, n:] * np.log(np.maximum(Z_hat[:, n:], LEAST_SHARE))
+        logarithms = -Z[:, n:] * np.log(np.maximum(Z_hat[:, n:], MIN_SHARE))
         return np.nan_to_num(np.hstack([squares, logarithms]), posinf=np.inf)
 
     @property

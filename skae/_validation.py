@@ -11,12 +11,12 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from skae._data.dependence import copies_of, reach_of_dependence
 from skae._data.readers import Rows, ScaledRows
 
-LEAST_ROWS = 20  # below, there is nothing to learn beyond PCA
+MIN_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
-MOST_HELD_OUT = 1000
+MAX_HELD_OUT = 1000
 ENOUGH_GROUPS = 20  # in one fold
-MOST_BLOCKS = 10  # in one fold
-MOST_LOST = 0.1  # share of the rows that the gaps around the blocks of a fold may take
+MAX_BLOCKS = 10  # in one fold
+MAX_LOST = 0.1  # share of the rows that the gaps around the blocks of a fold may take
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def checked_groups(groups, X):
 
 
 def _n_held_out(n_rows, fraction):
-    n_held_out = min(n_rows // 5, MOST_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
+    n_held_out = min(n_rows // 5, MAX_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
     if n_held_out < 1 or n_rows - n_held_out < 2:
         raise ValueError(
             f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} rows and leaves "
@@ -252,7 +252,7 @@ def _whole_groups(groups, share, n_folds, seed, *, largest, least):
 def _blocks(n_rows, n_held_out, n_folds, gap, seed):
     """Hold out contiguous blocks, and train on no row within the gap of one."""
     rng = np.random.RandomState(seed)
-    n_blocks = int(np.clip(min(MOST_LOST * n_rows / (2 * gap), n_held_out / gap), 1, MOST_BLOCKS))  # in a fold
+    n_blocks = int(np.clip(min(MAX_LOST * n_rows / (2 * gap), n_held_out / gap), 1, MAX_BLOCKS))  # in a fold
     size = n_held_out // n_blocks
     starts = np.linspace(0, n_rows - size, n_folds * n_blocks).astype(int)
     if len(starts) == 1:

@@ -15,7 +15,7 @@ from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
 from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
-from skae._defaults import MOST_EPOCHS
+from skae._defaults import MAX_EPOCHS
 from skae._generation import GenerationMixin
 from skae._parameters import (
     NON_NEGATIVE,
@@ -27,10 +27,10 @@ from skae._parameters import (
     parameter,
 )
 from skae._pca import principal_axes
-from skae._probabilistic_pca import LEAST_SIGNAL, least_signal, probabilistic_of, probabilistic_start
+from skae._probabilistic_pca import MIN_SIGNAL, least_signal, probabilistic_of, probabilistic_start
 from skae._training.labels import RIVAL
 from skae._typing import FloatArray
-from skae._variational_module import LEAST_NOISE, VariationalModule
+from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
@@ -333,14 +333,14 @@ class VariationalAutoencoder(
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
-        least_noise = LEAST_NOISE * formula["variance"]
+        least_noise = MIN_NOISE * formula["variance"]
         given = {"beta": formula["beta"], "least_noise": least_noise, "exact": spec.is_linear}
         return probabilistic_start(rows, spec.n_components, seed, **given)
 
     def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
         formula, n = blueprint.formula, moments.n_rows
         total = (moments.variance * np.square(rows.per_unit)).sum() * n / (n - 1)
-        least_noise = LEAST_NOISE * formula["variance"]
+        least_noise = MIN_NOISE * formula["variance"]
         return probabilistic_of(pca, total, n, beta=formula["beta"], least_noise=least_noise)
 
     def _freedom(self, blueprint):  # noqa: ARG002 - the base's signature
@@ -383,10 +383,10 @@ class VariationalAutoencoder(
 
         None of few rows, which don't say: those of their components that do stand out may do so by chance.
         """
-        if least_signal(self.n_samples_, self.n_features_in_) > LEAST_SIGNAL:
+        if least_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
             return np.zeros(self.n_components_, dtype=bool)
         variance = self.explained_variance_.clip(max=1 - 1e-9)
-        return self.beta * variance / (1 - variance) <= LEAST_SIGNAL
+        return self.beta * variance / (1 - variance) <= MIN_SIGNAL
 
     def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
         return False  # its module has them by itself
@@ -398,7 +398,7 @@ class VariationalAutoencoder(
         """
         if start is None or blueprint.is_linear or blueprint.architecture is not None or not n_folds:
             return False
-        has_rest = start.noise > 2 * LEAST_NOISE * blueprint.formula["variance"]
+        has_rest = start.noise > 2 * MIN_NOISE * blueprint.formula["variance"]
         n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
         return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
 
@@ -408,7 +408,7 @@ class VariationalAutoencoder(
         if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(blueprint):
             start = self._common_start(rows, blueprint, 0)
             if self._has_blank_rival(blueprint, start, len(rows), 1):
-                n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MOST_EPOCHS))
+                n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MAX_EPOCHS))
         return n_folds, n_epochs
 
     def _new_members(self, *args):

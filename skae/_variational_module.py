@@ -12,7 +12,7 @@ from skae.nn._link import MixedLink
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
-LEAST_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
+MIN_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
 LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
 
 
@@ -45,7 +45,7 @@ class VariationalModule(AutoencoderModule):
             self.bounds = Bounds(self.scaler, *bounds)
         self.beta, self.warm_up = beta, warm_up
         self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
-        self.least_log_noise = math.log(LEAST_NOISE * variance)
+        self.least_log_noise = math.log(MIN_NOISE * variance)
         self.is_normal = self.link is None or isinstance(self.link, MixedLink)
         if self.is_normal:
             self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))

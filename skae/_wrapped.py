@@ -21,7 +21,7 @@ from skae._inference import lets_overflow
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
-LEAST_RECONSTRUCTED = 2  # rows
+MIN_RECONSTRUCTED = 2  # rows
 REFUSALS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
@@ -295,10 +295,10 @@ def refuse_empty(codes, autoencoder):
 
 def refuse_few_reconstructed(autoencoder, counts):
     """Refuse an autoencoder that can reconstruct hardly any of the rows, of which an ndarray of bool says which."""
-    if counts.sum() < LEAST_RECONSTRUCTED:
+    if counts.sum() < MIN_RECONSTRUCTED:
         raise ValueError(
             f"autoencoder={short_repr(autoencoder)} can reconstruct {counts.sum()} of {len(counts)} samples of X, and "
-            f"at least {LEAST_RECONSTRUCTED} are required: the codes or reconstructions of the others are NaN, "
+            f"at least {MIN_RECONSTRUCTED} are required: the codes or reconstructions of the others are NaN, "
             "infinite or too large to square. Look at autoencoder.fit(X).transform(X); a step that takes a logarithm "
             "may need another range of X."
         )

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skae._constraints import Interval, StrOptions
-from skae._defaults import LARGEST_BATCH, LEARNING_RATE, MOST_STEPS, WIDEST_LAYER
+from skae._defaults import LARGEST_BATCH, LEARNING_RATE, MAX_STEPS, MAX_WIDTH_LAYER
 from skae._doc_link import DocLinkMixin
 from skae._typing import Activation, Cell, Downsampling
 from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
@@ -86,9 +86,9 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
 
     dense_code: bool = True
     learning_rate: float = LEARNING_RATE
-    widest_layer: int = WIDEST_LAYER
+    widest_layer: int = MAX_WIDTH_LAYER
     largest_batch: int = LARGEST_BATCH
-    most_steps: int = MOST_STEPS
+    most_steps: int = MAX_STEPS
     has_bounds: bool = False
 
     @abstractmethod

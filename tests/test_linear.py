@@ -101,7 +101,7 @@ def test_whatever_holds_the_rows(kind, monkeypatch):
     if kind != "sparse":
         monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
         if kind == "large and wide":
-            monkeypatch.setattr("skae._pca.WIDEST_COVARIANCE", 1)
+            monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", 1)
     assert_same(clone(LINEAR).fit(given_as), PCA(3, svd_solver="full").fit(X))
 
 

@@ -234,6 +234,6 @@ def test_feature_errors_of_wide_rows_take_little_memory():
 def test_feature_errors_do_not_depend_on_the_number_of_trials_at_once(monkeypatch):
     detector = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(WINE)
     whole = detector.feature_errors(WINE[:6])
-    monkeypatch.setattr("skae._feature_errors.MOST_TRIALS", 1)
+    monkeypatch.setattr("skae._feature_errors.MAX_TRIALS", 1)
     monkeypatch.setattr("skae._feature_errors.BYTES_AT_ONCE", 5000)
     np.testing.assert_allclose(detector.feature_errors(WINE[:6]), whole, rtol=1e-6, atol=1e-6)

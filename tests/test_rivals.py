@@ -188,7 +188,7 @@ def test_no_more_epochs_follow_where_nobody_can_tell(X, params):
 
 @pytest.mark.parametrize("after", [5, 6, 9])
 def test_a_fit_goes_on_in_the_cycle_it_was_in(after, tmp_path, monkeypatch):
-    for name in ("ROWS_SHOWN", "EPOCHS_OF_NARROW", "LEAST_EPOCHS"):
+    for name in ("ROWS_SHOWN", "EPOCHS_OF_NARROW", "MIN_EPOCHS"):
         monkeypatch.setattr(_defaults, name, 6)
     whole = assert_resumes(Autoencoder(2, random_state=0), bent_plane(300), after, tmp_path, monkeypatch)
     assert whole.n_iter_ == 24

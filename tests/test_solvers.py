@@ -89,7 +89,7 @@ def test_neighbors(table):
 @pytest.mark.parametrize("shape", [(520, 60), (70, 520), (40, 520), (510, 120)])
 def test_an_exact_pca_is_exact(shape, most, monkeypatch):
     X = np.random.RandomState(0).randn(*shape)[:, : shape[1]]  # a flat spectrum, where randomized solvers are far off
-    monkeypatch.setattr("skae._solvers.MOST_FULL", most)
+    monkeypatch.setattr("skae._solvers.MAX_FULL", most)
     exact, full = pca_of(X, 5, seed=0, exact=True), PCA(5, svd_solver="full").fit(X)
     assert exact.svd_solver in (("full",) if most or shape == (40, 520) else ("arpack", "covariance_eigh"))
     for name in ("components_", "explained_variance_", "noise_variance_", "mean_"):

@@ -273,7 +273,7 @@ def test_sparse_zeros_and_constants():
 
 
 def test_the_spectrum_of_wide_sparse_data_is_refused(monkeypatch):
-    monkeypatch.setattr("skae._pca.WIDEST_COVARIANCE", 50)
+    monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", 50)
     with pytest.raises(ValueError, match=r"n_components=0\.9 takes the whole spectrum of X, which has n_features=64"):
         Autoencoder(0.9).fit(sparse.csr_array(DIGITS))
 
@@ -401,7 +401,7 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
     exact = linear_init(rows, 5, seed=0)
     monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 200)
-    monkeypatch.setattr("skae._pca.WIDEST_COVARIANCE", widest)
+    monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", widest)
     start = linear_init(rows, 5, seed=0)
     tolerance = 1e-9 if widest == 4096 else 0.15
     np.testing.assert_allclose(start.variance, exact.variance, rtol=tolerance)

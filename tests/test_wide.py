@@ -158,7 +158,7 @@ def test_all_networks_of_a_wide_table_have_no_more_weights_than_memory_has_room_
     assert short.fit(X).validation_["n_folds"] == 5
     n_weights = sum(weight.numel() for weight in short.net_.module_.parameters())
     for n_networks, n_folds in ((4, 3), (1, 1)):
-        monkeypatch.setattr("skae._defaults.MOST_WEIGHTS_OF_FOLDS", n_networks * n_weights)
+        monkeypatch.setattr("skae._defaults.MAX_WEIGHTS_OF_FOLDS", n_networks * n_weights)
         assert short.fit(X).validation_["n_folds"] == n_folds
     assert affordable(200, 64, 10**8) == (1, 5)
 
@@ -210,7 +210,7 @@ def test_large_images_are_computed_a_few_at_a_time(monkeypatch, estimator):
     X = table(60, 80, 4, 0)
     assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small ones in whole batches
     monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
-    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 5 * 80)
+    monkeypatch.setattr(_convolution, "MAX_NUMBERS", 5 * 80)
     assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) <= 5
 
 
@@ -220,7 +220,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(monkeypatch, estimator_class):
     estimator = estimator_class(5, architecture=ARCHITECTURE, **SMALL_NET)
     whole = estimator.fit(X).loss_curve_, estimator.transform(X)
     monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
-    monkeypatch.setattr(_convolution, "MOST_NUMBERS", 7 * 80)
+    monkeypatch.setattr(_convolution, "MAX_NUMBERS", 7 * 80)
     in_parts = estimator.fit(X).loss_curve_, estimator.transform(X)
     for values, expected in zip(in_parts, whole, strict=True):
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 RATES = (3e-4, 1e-3, 3e-3)
-MOST_EPOCHS = 1000
+MAX_EPOCHS = 1000
 
 
 @dataclass
@@ -51,7 +51,7 @@ def _train_at(rate, make, X, X_val, seconds, batch_size, patience, seed):
     optimizer = torch.optim.Adam(module.parameters(), rate)
     start = time.perf_counter()
     best, state, waited, epoch = math.inf, copy.deepcopy(module.state_dict()), 0, 0
-    while waited < patience and epoch < MOST_EPOCHS and time.perf_counter() - start < seconds:
+    while waited < patience and epoch < MAX_EPOCHS and time.perf_counter() - start < seconds:
         epoch += 1
         module.train()
         for rows in torch.randperm(len(X)).split(batch_size):

@@ -61,7 +61,7 @@ PARTS = {  # and the seconds that each may take
     "many": 90,
     "compiled": 150,
 }
-MOST_BELOW = 0.005  # of R², against the CPU
+MAX_BELOW = 0.005  # of R², against the CPU
 COMMON = {"random_state": 0, "batch_size": 100}
 
 
@@ -135,7 +135,7 @@ def check_kinds(device, short):
             fitted.append((there, codes))
             holds = (
                 devices == {torch.device(device).type}
-                and scores[1] >= scores[0] - MOST_BELOW
+                and scores[1] >= scores[0] - MAX_BELOW
                 and spread(single, codes) < 5e-3
                 and np.array_equal(read.transform(X), codes)
                 and np.allclose(original, there.reconstruct(X), atol=1e-9)
@@ -187,7 +187,7 @@ def check_uses(device, short):
 
     def scores(use):
         there, here = (use(clone(one).set_params(device=place)).score(X) for place in (device, "cpu"))
-        return there >= here - MOST_BELOW, f"R² {there:.4f} (CPU {here:.4f})"
+        return there >= here - MAX_BELOW, f"R² {there:.4f} (CPU {here:.4f})"
 
     def stream(model):
         for _ in range(2):
@@ -204,14 +204,14 @@ def check_uses(device, short):
     def streamed_rows():
         with mock.patch.object(readers, "_room_on", return_value=0):
             there = clone(one).fit(X)
-        return there.score(X) >= clone(one).fit(X).score(X) - MOST_BELOW, f"R² {there.score(X):.4f}"
+        return there.score(X) >= clone(one).fit(X).score(X) - MAX_BELOW, f"R² {there.score(X):.4f}"
 
     def search():
         grid = {"n_components": [2, 8]}
         found = GridSearchCV(clone(one), grid, cv=2, n_jobs=2, error_score="raise").fit(X)
         alone = GridSearchCV(clone(one), grid, cv=2, error_score="raise").fit(X)
         off = np.abs(found.cv_results_["mean_test_score"] - alone.cv_results_["mean_test_score"]).max()
-        return off < MOST_BELOW, f"scores of two processes and of one differ by {off:.1e}"
+        return off < MAX_BELOW, f"scores of two processes and of one differ by {off:.1e}"
 
     def measured():
         detector = skae.AutoencoderOutlierDetector(clone(one)).fit(X)

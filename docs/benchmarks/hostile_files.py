@@ -149,7 +149,7 @@ def craft(blob, rng):
     blob[:] = made.getvalue()
 
 
-MOST_MEMORY = 200_000  # kB
+MAX_MEMORY = 200_000  # kB
 events, watching = Counter(), False
 
 
@@ -231,7 +231,7 @@ def main():
     print(f"code run, files written: {dict(events) or 'none'}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"memory at the peak: {(peak - before) / 1000:.0f} MB above before")
-    sys.exit(bool(events) or peak - before > MOST_MEMORY or any(outcome.isupper() for outcome in outcomes))
+    sys.exit(bool(events) or peak - before > MAX_MEMORY or any(outcome.isupper() for outcome in outcomes))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LEAST_SHARE, LEAST_ROWS = 0.05, 5  # of the rows, that have the value
+MIN_SHARE, MIN_ROWS = 0.05, 5  # of the rows, that have the value
 
 
 def bounds_of(rows, low, high):
@@ -26,7 +26,7 @@ def bounds_of(rows, low, high):
     at_low = at_high = 0
     for batch in rows.batches():
         at_low, at_high = at_low + (batch == low).sum(axis=0), at_high + (batch == high).sum(axis=0)
-    least = max(LEAST_ROWS, LEAST_SHARE * len(rows))
+    least = max(MIN_ROWS, MIN_SHARE * len(rows))
     bounds = np.where(at_low >= least, low, -np.inf), np.where(at_high >= least, high, np.inf)
     return bounds if np.isfinite(bounds).any() else None
 

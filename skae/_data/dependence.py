@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 
-MOST_ANCHORS = 100  # rows whose neighbors are looked at
-MOST_REFERENCES = 1000  # rows from elsewhere
-MOST_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
-LEAST_SHARE = 0.5  # of anchors that have their nearest row next to them; sorted by ten classes, a third has
-MOST_RATIO = 0.6  # of the squared distances of the nearest row next to them and elsewhere
-MOST_MISMATCH = 0.2  # of shifted cells of overlapping windows, against cells that are not shifted
+MAX_ANCHORS = 100  # rows whose neighbors are looked at
+MAX_REFERENCES = 1000  # rows from elsewhere
+MAX_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
+MIN_SHARE = 0.5  # of anchors that have their nearest row next to them; sorted by ten classes, a third has
+MAX_RATIO = 0.6  # of the squared distances of the nearest row next to them and elsewhere
+MAX_MISMATCH = 0.2  # of shifted cells of overlapping windows, against cells that are not shifted
 SILL = 0.9  # share of the mean squared distance of any two rows, from which rows count as independent
-MOST_DIPS = 5  # shifts that are tried
+MAX_DIPS = 5  # shifts that are tried
 LONGEST_REACH = 0.1  # share of the rows
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
 
@@ -79,10 +79,10 @@ def reach_of_dependence(rows, seed):
         A tenth of the rows at most.
     """
     n = len(rows)
-    n_neighbors = int(np.clip(n // 100, 1, MOST_NEIGHBORS))
+    n_neighbors = int(np.clip(n // 100, 1, MAX_NEIGHBORS))
     rng = np.random.RandomState(seed)
-    anchors = np.sort(rng.permutation(n)[: min(MOST_ANCHORS, rows.at_once)])
-    elsewhere = np.sort(rng.permutation(n)[: min(MOST_REFERENCES, rows.at_once)])
+    anchors = np.sort(rng.permutation(n)[: min(MAX_ANCHORS, rows.at_once)])
+    elsewhere = np.sort(rng.permutation(n)[: min(MAX_REFERENCES, rows.at_once)])
     x = rows.read(anchors)  # (m, d)
     to_others = _squared_distances(x, rows.read(elsewhere))
     apart = np.abs(anchors[:, None] - elsewhere) > max(2 * n_neighbors, n // 50)
@@ -102,7 +102,7 @@ def reach_of_dependence(rows, seed):
             overlap = lag * _steps_of_overlap(x[there], y[there])
     far = np.nanmin(_unless_copies(to_others), axis=1, initial=np.inf)
     with np.errstate(invalid="ignore"):
-        is_near = np.mean(near < far) > LEAST_SHARE and np.median(near) < MOST_RATIO * np.median(far)
+        is_near = np.mean(near < far) > MIN_SHARE and np.median(near) < MAX_RATIO * np.median(far)
     if not (is_near or overlap):
         return 0
     longest = max(1, int(LONGEST_REACH * n))
@@ -148,11 +148,11 @@ def _steps_of_overlap(x, y):
     for before, after in ((x, y), (y, x)):  # in order, or reversed
         distances = _shifted_distances(before, after)
         dips = 1 + np.flatnonzero((distances[1:-1] < distances[:-2]) & (distances[1:-1] <= distances[2:]))
-        for shift in dips[distances[dips].argsort()[:MOST_DIPS]]:
+        for shift in dips[distances[dips].argsort()[:MAX_DIPS]]:
             mismatch = np.abs(before[:, shift:] - after[:, :-shift]).mean(axis=0)  # (d - shift,)
-            if np.median(mismatch) <= MOST_MISMATCH * unshifted:
+            if np.median(mismatch) <= MAX_MISMATCH * unshifted:
                 # channel after channel, each channel but the last has as many cells that don't match as the shift
-                n_channels = 1 + round((mismatch > MOST_MISMATCH * unshifted).sum() / shift)
+                n_channels = 1 + round((mismatch > MAX_MISMATCH * unshifted).sum() / shift)
                 return math.ceil(d / (n_channels * shift))
     return 0
 

@@ -9,15 +9,15 @@ from sklearn.utils.extmath import randomized_svd
 
 from skae._data.readers import Rows
 
-MOST_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
+MAX_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
 ROWS_PER_FACTOR = 5
-MOST_ROWS, MOST_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 rows of 784 features
-MOST_COMPLETE = 1000  # rows, where none has a hole: then they take little of the time of a fit in closed form
-MOST_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
-MOST_KEPT = 512  # rows of a stream: fewer say too little of the factors to go on from
-MOST_ROUNDS = 100
+MAX_ROWS, MAX_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 rows of 784 features
+MAX_COMPLETE = 1000  # rows, where none has a hole: then they take little of the time of a fit in closed form
+MAX_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
+MAX_KEPT = 512  # rows of a stream: fewer say too little of the factors to go on from
+MAX_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
-LEAST_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
+MIN_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
 FARTHEST = 20.0  # standard deviations: what is farther out counts as if it were there
 RIDGE = 5.0  # samples' worth of evidence that loadings are zero
 
@@ -106,12 +106,12 @@ class FactorModel:
         model : FactorModel
         """
         n, d = rows.shape
-        most = max(2, min(MOST_ROWS if moments.is_incomplete else MOST_COMPLETE, MOST_CELLS // d))
+        most = max(2, min(MAX_ROWS if moments.is_incomplete else MAX_COMPLETE, MAX_CELLS // d))
         chosen = None if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
         some = np.concatenate(list(Rows(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
         unit = np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0))
         x, there = _standardized(some, moments.mean, unit)
-        q = min(MOST_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MOST_PRODUCTS // d))
+        q = min(MAX_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MAX_PRODUCTS // d))
         mean, loadings, noise = _fitted(x, there, q, seed)
         return cls(moments.mean + mean * unit, unit, loadings, noise)
 
@@ -146,7 +146,7 @@ class FactorModel:
             if n_before:
                 together = Rows(np.concatenate([kept, *rows.batches()]), may_miss=True)
             model = cls.of(together, moments, seed)
-            most = min(MOST_KEPT, MOST_CELLS // rows.shape[1])
+            most = min(MAX_KEPT, MAX_CELLS // rows.shape[1])
             return replace(model, kept=together.read(slice(None))) if len(together) < most else model
         return cls.of(rows, moments, seed) if last is None else last._updated(rows, before, moments, seed)
 
@@ -164,7 +164,7 @@ class FactorModel:
         d, q = self.loadings.shape if self.loadings.ndim == 2 else (-1, 0)
         shapes = {d, *(len(values) if values.ndim == 1 else -1 for values in (self.mean, self.unit, self.noise))}
         kept = () if self.kept is None else self.kept.shape
-        return shapes == {n_features} and q <= MOST_FACTORS and kept[1:] in ((), (n_features,))
+        return shapes == {n_features} and q <= MAX_FACTORS and kept[1:] in ((), (n_features,))
 
     def fill(self, rows):
         """Put what is expected in the place of missing cells: E[x | the cells that are there].
@@ -230,13 +230,13 @@ def _fitted(x, there, q, seed, before=None):
         with config_context(array_api_dispatch=False):
             _, deviations, axes = randomized_svd(x, q, random_state=seed)
         along = np.square(deviations) / n
-        rest = max((np.square(x).sum() / n - along.sum()) / (d - q), LEAST_NOISE)
-        loadings, noise = axes.T * np.sqrt(np.maximum(along - rest, LEAST_NOISE * rest)), np.full(d, rest)
+        rest = max((np.square(x).sum() / n - along.sum()) / (d - q), MIN_NOISE)
+        loadings, noise = axes.T * np.sqrt(np.maximum(along - rest, MIN_NOISE * rest)), np.full(d, rest)
     else:
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
-    least = np.where(variance > 0, LEAST_NOISE * variance, 1.0)  # a constant feature tells nothing
+    least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # a constant feature tells nothing
     ridge = np.diag([RIDGE] * q + [1e-9])  # a column may be missing in all of these rows
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the rows where it is there
         known = np.column_stack([factors, np.ones(n)])  # (n, q + 1)

@@ -15,7 +15,7 @@ from skae._array_api import as_numpy
 from skae._dimensions import saying_how_to_flatten
 
 FLOATS = (np.float64, np.float32)
-MOST_AT_ONCE = 4096  # rows read at once
+MAX_AT_ONCE = 4096  # rows read at once
 BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
 RESIDENT_BYTES = 2**28  # what may be made a tensor of float32 as a whole: 256 MiB
 
@@ -154,7 +154,7 @@ def are_same(X, y):
 
 def rows_at_once(n_columns):
     """As many rows as are read at once, to bound the memory."""
-    return max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
+    return max(1, min(MAX_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
 
 
 class Rows:

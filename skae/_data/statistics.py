@@ -9,7 +9,7 @@ from skae._defaults import LIMIT
 from skae._solvers import update_scaler
 from skae.nn.functional import LIKELIHOODS
 
-LEAST_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
+MIN_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
 LARGEST = 1e35  # which leaves room below the largest float32
 FEW = 5  # rows: fewer don't say where cells usually are
 TRIMMED = 0.05  # share of a chunk that may be anywhere, one row at least
@@ -91,7 +91,7 @@ class Moments:
             raise ValueError(
                 f"The variance of X, with a range of {span:g}, is too large for float64. Divide X by a constant."
             )
-        if 0 < span < LEAST_SPAN:
+        if 0 < span < MIN_SPAN:
             raise ValueError(
                 f"The variance of X, with a range of {span:g}, is too small for float64. Multiply X by a constant."
             )

@@ -18,7 +18,7 @@ from skae.nn._link import MixedLink
 
 GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
 LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
-MOST_STEPS_BACK = 3
+MAX_STEPS_BACK = 3
 COOLING = 5  # epochs in which the rate falls to zero where a training no longer gains
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 GAINED = 0.1, 0.02  # of what is left and of PCA's loss, by the second half of the epochs: more may follow
@@ -131,7 +131,7 @@ class Rollback(OwnCallback):
     @property
     def has_given_up(self):
         """Whether training diverged again after the last step back."""
-        return len(self.diverged) > MOST_STEPS_BACK
+        return len(self.diverged) > MAX_STEPS_BACK
 
     def _note(self, net):
         """Copy the tensors that training alters: into the memory of the copy before, if there is one."""
@@ -156,7 +156,7 @@ class Rollback(OwnCallback):
         then = f"{'each time ' if others else ''}it went back to the epoch before, and on at {LOWER_RATE:g} times the "
         then += "rate"
         if self.has_given_up:
-            then += f"; after {MOST_STEPS_BACK} such steps it was given up"
+            then += f"; after {MAX_STEPS_BACK} such steps it was given up"
         warn_of_divergence(f"{where}: the loss was not finite, or far above the start; {then}. {kept}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
-LEAST_EPOCHS_TO_TELL = 8
+MIN_EPOCHS_TO_TELL = 8
 LAST = 0.9  # the best epoch is one of the last if it is not before this share of them
 STILL_GAINS = 0.15, 0.05  # of the loss that is left, and of the start's: a rate that falls gains less by itself
 
@@ -113,7 +113,7 @@ def still_improves(start, curve):
     improves : bool
     """
     n_epochs, left = len(curve), curve.min()
-    if n_epochs < LEAST_EPOCHS_TO_TELL or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
+    if n_epochs < MIN_EPOCHS_TO_TELL or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
         return False
     gain, (of_left, of_start) = curve[: n_epochs // 2].min() - left, STILL_GAINS
     return bool(np.isfinite(start) and gain > of_left * left and gain > of_start * start)

@@ -23,8 +23,8 @@ from skae.inspection._plotting import (
     taken_apart,
 )
 
-MOST_IMAGES, IMAGES_A_LINE = 50, 10
-MOST_PANELS = 8
+MAX_IMAGES, IMAGES_A_LINE = 50, 10
+MAX_PANELS = 8
 
 
 class ComponentsDisplay:
@@ -153,7 +153,7 @@ class ComponentsDisplay:
             raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {cure}")
         shape = shape_of_images(components.shape[1], image_shape, inner)
         if n_components is None:
-            n_components = min(len(components), MOST_PANELS if shape is None else MOST_IMAGES)
+            n_components = min(len(components), MAX_PANELS if shape is None else MAX_IMAGES)
         if not 1 <= n_components <= len(components):
             raise ValueError(
                 f"n_components={n_components!r} must be between 1 and {len(components)}: there are no more."

@@ -11,7 +11,7 @@ from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
 from skae.inspection._reference import PCAReference
 
-MOST_SIZES = 32  # of codes that are decoded for the curve
+MAX_SIZES = 32  # of codes that are decoded for the curve
 
 
 class ExplainedVarianceDisplay:
@@ -120,13 +120,13 @@ class ExplainedVarianceDisplay:
             raise ValueError(f"X has {len(rows)} row, and R² needs two or more. Give more rows.")
         sizes = np.array([n_components])
         if hasattr(innermost(estimator), "explained_variance_ratio_"):
-            sizes = np.unique(np.linspace(1, n_components, min(n_components, MOST_SIZES)).round().astype(int))
+            sizes = np.unique(np.linspace(1, n_components, min(n_components, MAX_SIZES)).round().astype(int))
         r2 = []
         for size in sizes:
             X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
             r2.append(r2_of(rows, X_hat))
         reference, name = PCAReference(estimator, X), type(innermost(estimator)).__name__
-        pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MOST_SIZES)
+        pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MAX_SIZES)
         pca = {"pca_sizes": pca_sizes, "pca_r2": pca_r2, "pca_name": reference.name}
         return cls(sizes, np.array(r2), name=name, **pca).plot(ax)
 

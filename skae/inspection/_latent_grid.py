@@ -24,9 +24,9 @@ from skae.inspection._plotting import (
     tiles,
 )
 
-INCHES, LEAST_INCHES = 5.0, 1.8
+INCHES, MIN_INCHES = 5.0, 1.8
 GREYS = (1, 99)  # percentiles that are black and white: a corner may go far
-MOST_ROWS = 1000  # whose percentiles are taken
+MAX_ROWS = 1000  # whose percentiles are taken
 
 
 class LatentGridDisplay:
@@ -173,7 +173,7 @@ class LatentGridDisplay:
         images = images.reshape(n_steps, n_steps, -1)
         limits = None
         if X is not None:
-            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MOST_ROWS))), GREYS)
+            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MAX_ROWS))), GREYS)
         return cls(images, x, y, image_shape=shape, limits=limits, **labels).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
@@ -201,7 +201,7 @@ class LatentGridDisplay:
         canvas = tiles(images, self.images.shape[1], gap)
         side = canvas.shape[0] / canvas.shape[1]  # the height of the whole, of width 1
         inches = min(INCHES, INCHES / side)
-        ax = axes_for(self, ax, (max(inches + 0.2, LEAST_INCHES), max(inches * side, LEAST_INCHES)))
+        ax = axes_for(self, ax, (max(inches + 0.2, MIN_INCHES), max(inches * side, MIN_INCHES)))
         extent = (*_edges(self.x, width / (width + gap)), *_edges(self.y, height / (height + gap)))
         ax.imshow(canvas, extent=extent, aspect="auto")
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel, box_aspect=side, anchor="SW")

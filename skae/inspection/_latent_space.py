@@ -24,7 +24,7 @@ from skae.inspection._plotting import (
 )
 from skae.inspection._reference import PCAReference
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 FEW_POINTS = 1000  # more are drawn as pixels, also in a vector format
 
 
@@ -270,15 +270,15 @@ class LatentSpaceDisplay:
         y = np.asarray(self.y)
         classes, which = np.unique(y, return_inverse=True)
         numeric = y.dtype.kind in "iuf"
-        if numeric and (len(classes) > MOST_CLASSES or (classes != np.round(classes)).any()):
+        if numeric and (len(classes) > MAX_CLASSES or (classes != np.round(classes)).any()):
             return y.astype(float), None
-        if len(classes) > MOST_CLASSES:
+        if len(classes) > MAX_CLASSES:
             raise ValueError(
-                f"y has {len(classes)} classes, more than {MOST_CLASSES} colours that can be told apart. Group them, "
+                f"y has {len(classes)} classes, more than {MAX_CLASSES} colours that can be told apart. Group them, "
                 "or give numbers, which have a colour bar."
             )
         few = len(classes) <= len(TEN_COLOURS)
-        palette = TEN_COLOURS if few else [plt.get_cmap("tab20")(i) for i in range(MOST_CLASSES)]
+        palette = TEN_COLOURS if few else [plt.get_cmap("tab20")(i) for i in range(MAX_CLASSES)]
         look = {"marker": "o", "linestyle": "", "markersize": 5}
         handles = [
             Line2D([], [], color=colour, label=f"{label:g}" if numeric else str(label), **look)

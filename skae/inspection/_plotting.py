@@ -18,8 +18,8 @@ TEN_COLOURS = (
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
 CHANNELS = ((), (1,), (3,))  # what may come after height and width
-LEAST_SIDE = 8  # of a square number of features that is taken for an image
-MOST_BARS = 40  # more features are a line, and have no names
+MIN_SIDE = 8  # of a square number of features that is taken for an image
+MAX_BARS = 40  # more features are a line, and have no names
 IMAGE_INCHES = 0.7
 PANEL_INCHES = 0.75
 
@@ -117,7 +117,7 @@ def shape_of_images(n_features, image_shape=None, estimator=None):
         if own is not None and math.prod(own) == n_features and tuple(own[2:]) in CHANNELS:
             return _without_one_channel(own)
         side = math.isqrt(n_features)
-        return (side, side) if side**2 == n_features and side >= LEAST_SIDE else None
+        return (side, side) if side**2 == n_features and side >= MIN_SIDE else None
     if len(image_shape) == 0:
         return None
     fits = len(image_shape) >= 2 and math.prod(image_shape) == n_features
@@ -260,7 +260,7 @@ def size_of_images(shape, n_lines, n_columns, room=0.0):
 
 def feature_panels(display, ax, n_panels, n_features, names):
     """Return panels below each other, with the features named at the last one's foot."""
-    named = names is not None and n_features <= MOST_BARS
+    named = names is not None and n_features <= MAX_BARS
     room = 0.5 + (0.07 * max(map(len, names)) if named else 0)
     ax = axes_for(display, ax, (min(max(0.25 * n_features, 5), 9), n_panels * PANEL_INCHES + room))
     axes = subdivide(ax, n_panels, 1)[:, 0]
@@ -282,7 +282,7 @@ def draw_features(ax, series):
     width = 0.8 / len(series)
     for i, (label, row, colour) in enumerate(series):
         places = np.arange(len(row))
-        if len(row) <= MOST_BARS:
+        if len(row) <= MAX_BARS:
             ax.bar(places + (i - (len(series) - 1) / 2) * width, row, width, color=colour, label=label)
         else:
             ax.plot(places, row, color=colour, linewidth=1, label=label)

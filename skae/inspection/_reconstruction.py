@@ -32,7 +32,7 @@ from skae.inspection._plotting import (
     spread_evenly,
 )
 
-MOST_UNEQUAL = 10  # standard deviations of features that still share an axis: the greatest over the least
+MAX_UNEQUAL = 10  # standard deviations of features that still share an axis: the greatest over the least
 
 
 def _colours(labels):
@@ -316,7 +316,7 @@ class ReconstructionDisplay:
             moments = Moments().update(Rows(checked))
             deviations = np.sqrt(np.nan_to_num(moments.variance))  # of a column that is missing altogether
             varying = deviations[deviations > 0]
-            if varying.size and varying.max() > MOST_UNEQUAL * varying.min():
+            if varying.size and varying.max() > MAX_UNEQUAL * varying.min():
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
                 rows, X_hat = (rows - moments.mean) / unit_of_each, (X_hat - moments.mean) / unit_of_each
                 unit = "standard deviations from the mean"

@@ -10,7 +10,7 @@ from skae.nn.functional import ACTIVATIONS
 
 LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
 # in those of the large images that are computed at once: more take longer, not only more memory
-MOST_NUMBERS = 3 * 2**18
+MAX_NUMBERS = 3 * 2**18
 ON_ACCELERATORS = 64  # times as many rows: they want large products
 
 
@@ -88,7 +88,7 @@ def convolution(
     largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # of the maps of each layer
     n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], largest, strict=True))
     if n_numbers >= LARGE_MAPS:
-        encoder.rows_at_once = decoder.rows_at_once = max(2, MOST_NUMBERS // n_numbers)
+        encoder.rows_at_once = decoder.rows_at_once = max(2, MAX_NUMBERS // n_numbers)
     return encoder, decoder, widths[-1] * sizes[-1][0] * sizes[-1][1]
 
 

@@ -21,7 +21,7 @@ from skae import SparseAutoencoder
 
 FOUND = 0.9
 ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a row
-MOST_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
+MAX_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def main(seeds):
             of_alphas = [judged(f"by hand, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
             _, _, best = max(of_alphas, key=lambda found: found[2][0])
             lines.setdefault(("by hand", k), []).append((*best[:-1], line[-1]))
-            if k <= MOST_UNITS:
+            if k <= MAX_UNITS:
                 _, _, line = judged("MiniBatchDictionaryLearning", dictionary_learning, k)
                 lines.setdefault(("dictionary learning", k), []).append(line)
         for (label, k), of_seeds in lines.items():
