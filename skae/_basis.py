@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import svd_flip
 
-from skae._blueprint import Basis, read_weights
 from skae._data.readers import RESIDENT_BYTES, Pair, ScaledRows
 from skae._defaults import LIMIT
 from skae._pca import covariance_of
 from skae._solvers import neighbors_of
+from skae._spec import Basis, read_weights
 
 MIN_FEATURES = 256  # fewer are soon multiplied by
 MAX_SHARE = 0.5  # of the features: more axes save little
@@ -78,7 +78,7 @@ class Space:
 
     Parameters
     ----------
-    blueprint : Blueprint
+    spec : ModuleSpec
         Of networks of all features.
 
     rows, judged : ScaledRows
@@ -89,22 +89,22 @@ class Space:
 
     Attributes
     ----------
-    blueprint, rows, judged
+    spec, rows, judged
         The same for networks in these axes.
     """
 
-    def __init__(self, blueprint, rows, judged, axes=None):
-        self.features, self.blueprint, self.rows, self.judged, self.axes = blueprint, blueprint, rows, judged, axes
+    def __init__(self, spec, rows, judged, axes=None):
+        self.features, self.spec, self.rows, self.judged, self.axes = spec, spec, rows, judged, axes
         if axes is None:
             return
-        limit = LIMIT * blueprint.spread if blueprint.linear else None
+        limit = LIMIT * spec.spread if spec.linear else None
         self.rows = RowsInBasis(rows, axes, limit)
         self.judged = None if judged is None else RowsInBasis(judged, axes, limit)
         both = self.rows, self.judged or self.rows
         for each in both:
             each.has_far = any(of_one.has_far for of_one in both)
         basis = Basis(axes, limit if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))
-        self.blueprint = replace(blueprint, sizes=(len(axes), *blueprint.sizes[1:]), basis=basis)
+        self.spec = replace(spec, sizes=(len(axes), *spec.sizes[1:]), basis=basis)
 
     def whole(self, module):
         """The module of all features that computes the same as one that was trained."""

@@ -443,8 +443,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
             return usual
         return max(usual, min(round(STEPS * batch_size / n_rows), MAX_EPOCHS))
 
-    def _has_free_scale(self, blueprint):
-        return blueprint.linear
+    def _has_free_scale(self, spec):
+        return spec.linear
 
-    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
+    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - the base's signature
         return ShrunkenStart.of_pca(pca, NOISE * self.alpha)

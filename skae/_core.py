@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from skae._basis import Space
-from skae._blueprint import read_weights, without_bounds
 from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
@@ -30,6 +29,7 @@ from skae._module_spec import ModuleSpecMixin
 from skae._onnx import OnnxMixin
 from skae._parameters import TrainingParameters
 from skae._persistence import PersistenceMixin
+from skae._spec import read_weights, without_bounds
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
 from skae._torch_state import usual_torch
@@ -212,9 +212,9 @@ class AutoencoderCore(
         for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
             delattr(self, name)
         moments, rows, rows_val = self._counted(X, y, X_val, seed)
-        blueprint = self._rescaled(rows, moments) if warm else self._new_blueprint(rows, moments, seed, X_val, groups)
-        settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
-        solved, starts = self._is_solved(blueprint), self._has_start(blueprint)
+        spec = self._rescaled(rows, moments) if warm else self._new_spec(rows, moments, seed, X_val, groups)
+        settings = self._new_settings(len(rows), device, seed, spec.n_components)
+        solved, starts = self._is_solved(spec), self._has_start(spec)
         if solved and find_checkpoint(callbacks) is None and callbacks:
             warnings.warn(
                 f"callbacks={self.callbacks!r} have nothing to act on: this {type(self).__name__} is computed in "
@@ -228,24 +228,24 @@ class AutoencoderCore(
         validation = Validation()
         if rows.scale.any() and not solved:
             validation = broadcast_from_main(self._validation(rows, y, rows_val, groups, seed, warm))
-        space = Space(blueprint, rows, validation.rows)
+        space = Space(spec, rows, validation.rows)
         if weights is None and (validation.folds or not starts) and not solved:
-            space = self._space(rows, blueprint, validation.rows)
+            space = self._space(rows, spec, validation.rows)
         if validation.folds:
-            n_folds, settings["max_iter"] = self._affordable(space.rows, space.blueprint, settings["max_iter"])
-            if self.learning_rate == "auto" and self._is_plain(blueprint):
+            n_folds, settings["max_iter"] = self._affordable(space.rows, space.spec, settings["max_iter"])
+            if self.learning_rate == "auto" and self._is_plain(spec):
                 width = rows.shape[1] if rows.shape[1] > len(rows) else space.rows.shape[1]
-                settings["learning_rate"] = auto_learning_rate(blueprint.architecture, len(rows), width)
+                settings["learning_rate"] = auto_learning_rate(spec.architecture, len(rows), width)
             validation = validation.cut(n_folds) if self.cv is None else validation
-        stopping = self._stopping(blueprint, callbacks, settings["max_iter"])
-        if validation.folds and stopping["n_iter_no_change"] and self._takes_longer(space.blueprint):
+        stopping = self._stopping(spec, callbacks, settings["max_iter"])
+        if validation.folds and stopping["n_iter_no_change"] and self._takes_longer(space.spec):
             stopping["first_cycle"] = settings["max_iter"]
             settings["max_iter"] *= 1 + LONGER
         trains = bool(validation.folds) or not starts or weights is not None
 
-        common = rows, moments, blueprint, settings
+        common = rows, moments, spec, settings
         n_epochs = settings["max_iter"]
-        work = self._work_of_step(space.blueprint, min(settings["batch_size"], len(rows)))
+        work = self._work_of_step(space.spec, min(settings["batch_size"], len(rows)))
         settings["mixed_precision"] = self._in_bfloat16(device, work)
 
         def attributes_now(module):
@@ -254,31 +254,31 @@ class AutoencoderCore(
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
             level = None, "start"
             progress.say(validation if trains else "computed in closed form, without epochs.")
-            if progress.speaks and validation.folds and blueprint.loss == "squared_error" and self._is_plain(blueprint):
+            if progress.speaks and validation.folds and spec.loss == "squared_error" and self._is_plain(spec):
                 progress.judges(self._mean_square(rows, validation))
             of_folds = []
             if not trains:  # in closed form, or of too few samples to judge a training
-                start = self._common_start(rows, blueprint, seed)
-                attributes = self._at_start(*common, start, read_weights(blueprint.build(self.module_class)))
+                start = self._common_start(rows, spec, seed)
+                attributes = self._at_start(*common, start, read_weights(spec.build(self.module_class)))
             else:
-                members = self._new_members(space.rows, space.blueprint, settings, weights, validation)
+                members = self._new_members(space.rows, space.spec, settings, weights, validation)
                 judges = replace(validation, rows=space.judged)
                 result = train(members, space.rows, judges, progress, **settings | stopping)
                 del members  # makes room
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
-                self._warn_if_cut_short(result, blueprint, settings["max_iter"], stopping.get("first_cycle"))
+                self._warn_if_cut_short(result, spec, settings["max_iter"], stopping.get("first_cycle"))
                 if result.start is not None:
-                    name = "PCA" if self._is_plain(blueprint) else "the start"
+                    name = "PCA" if self._is_plain(spec) else "the start"
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
                     progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
-                    level = float(losses[1]), "PCA" if self._is_plain(blueprint) else "start"
-                if self._has_free_scale(blueprint) and weights is None:
+                    level = float(losses[1]), "PCA" if self._is_plain(spec) else "start"
+                if self._has_free_scale(spec) and weights is None:
                     match_scale(result.module, rows)
-                if starts and weights is None and self._comes_to_start(result, rows, blueprint, validation, seed):
+                if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # makes room
-                    start = self._common_start(rows, blueprint, seed)  # of all rows, the held-out ones included
+                    start = self._common_start(rows, spec, seed)  # of all rows, the held-out ones included
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     attributes = self._trained(*common, result, validation)
@@ -288,22 +288,22 @@ class AutoencoderCore(
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
-    def _stopping(self, blueprint, callbacks, max_iter):
+    def _stopping(self, spec, callbacks, max_iter):
         """What may end a training early: of many epochs the first gain less each."""
-        stops_early = self._is_plain(blueprint) if self.early_stopping == "auto" else self.early_stopping
+        stops_early = self._is_plain(spec) if self.early_stopping == "auto" else self.early_stopping
         patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
-    def _comes_to_start(self, outcome, rows, blueprint, validation, seed):
+    def _comes_to_start(self, outcome, rows, spec, validation, seed):
         """Whether a training comes to the start of all rows, the held-out ones included.
 
         That is so where no epoch surely gains, and where a network that has seen few of the clusters, of a single fold,
         gains over the start of these rows, but not over that of all.
         """
         is_of_few = validation.clusters is not None and len(validation.folds) == 1 and len(rows) < FOLDED_ROWS
-        if not outcome.epoch or not (is_of_few and self._is_plain(blueprint)):
+        if not outcome.epoch or not (is_of_few and self._is_plain(spec)):
             return outcome.epoch == 0
-        module = blueprint.build(self.module_class, self._common_start(rows, blueprint, seed).weights())
+        module = spec.build(self.module_class, self._common_start(rows, spec, seed).weights())
         held_out, wanted = (
             torch.tensor(some.read(validation.folds[0][1]), dtype=torch.float32) for some in (rows, rows.there)
         )
@@ -322,28 +322,28 @@ class AutoencoderCore(
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
-    def _at_start(self, rows, moments, blueprint, settings, start, unused, curves=None, net=None):
+    def _at_start(self, rows, moments, spec, settings, start, unused, curves=None, net=None):
         """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
         unit, curves = self._unit(rows.scale), curves or {}
-        names = blueprint.build(self.module_class).state_dict()
+        names = spec.build(self.module_class).state_dict()
         weights = without_bounds(unused) | {name: value for name, value in start.weights().items() if name in names}
-        blueprint = replace(blueprint, axes=start.axes(unit, self._asked("whiten")))
+        spec = replace(spec, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
-            outcome = TrainingResult(blueprint.build(self.module_class, weights), 0, curves, net=net)
+            outcome = TrainingResult(spec.build(self.module_class, weights), 0, curves, net=net)
             del start, weights  # makes room
-            return self._trained(rows, moments, blueprint, settings, outcome, Validation())
+            return self._trained(rows, moments, spec, settings, outcome, Validation())
         ratio = None
-        if blueprint.is_pca or blueprint.ordered:
+        if spec.is_pca or spec.ordered:
             total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
         more = {}
-        if blueprint.is_pca:
+        if spec.is_pca:
             own = rows.scale if self.scale == "standard" else None
             more = attributes_of_pca(start, moments.n_rows, total, unit, rows.dtype, own)
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
-        return self._state(rows, moments, blueprint, settings, *kept, **more)
+        return self._state(rows, moments, spec, settings, *kept, **more)
 
-    def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
+    def _trained(self, rows, moments, spec, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
         weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one row has no variance
@@ -352,19 +352,19 @@ class AutoencoderCore(
             axes, variance = self._shown_axes(outcome.module, rows)
         else:
             variance = code_variance(outcome.module, rows)
-        blueprint = replace(blueprint, axes=axes)
+        spec = replace(spec, axes=axes)
         if self._by_share and outcome.losses is not None:
             most = (1 - self._code_size) * self._mean_square(rows, validation)
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
-            blueprint, weights = blueprint.cut(self.module_class, weights, np.arange(size))
+            spec, weights = spec.cut(self.module_class, weights, np.arange(size))
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None
-        if blueprint.ordered and validation is not None:
-            module = blueprint.build(self.module_class, weights)
+        if spec.ordered and validation is not None:
+            module = spec.build(self.module_class, weights)
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
-        more = self._learned(outcome.module, rows, blueprint)
+        more = self._learned(outcome.module, rows, spec)
         kept = weights, variance, ratio, outcome.epoch, outcome.curves, outcome.net
-        return self._state(rows, moments, blueprint, settings, *kept, **more)
+        return self._state(rows, moments, spec, settings, *kept, **more)
 
     def _mean_square(self, rows, validation):
         """Of the rows that judge the epochs, summed over the cells that are there."""
@@ -372,13 +372,13 @@ class AutoencoderCore(
         squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()
 
-    def _state(self, rows, moments, blueprint, settings, weights, variance, ratio, epoch, curves, net, **more):
+    def _state(self, rows, moments, spec, settings, weights, variance, ratio, epoch, curves, net, **more):
         """All attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
         kept = {
             **more,
-            "_blueprint": blueprint,
+            "_spec": spec,
             "_weights": weights,
             "_curves": curves,
             "_settings": settings,
@@ -387,7 +387,7 @@ class AutoencoderCore(
             "validation_": Validation().report,
             "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
-            "n_components_": blueprint.n_components,
+            "n_components_": spec.n_components,
             "n_samples_": moments.n_rows,
             "mean_": moments.mean,
             "explained_variance_": variance,
@@ -398,6 +398,6 @@ class AutoencoderCore(
         }
         kept = self._assembled(kept, net)
         # shares don't need the digits of float64, in which convolutions take many times as long, and wide layers room
-        is_small = blueprint.architecture is None and blueprint.n_weights < MANY_WEIGHTS
+        is_small = spec.architecture is None and spec.n_weights < MANY_WEIGHTS
         module = kept["_modules"]["float64" if is_small else "float32"]
-        return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, blueprint.n_components)}
+        return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, spec.n_components)}

@@ -420,7 +420,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             return replace(start, filters=start.components, seen_mean=seen_mean)
         return denoising_start(rows, self._measured_noise(rows, spec, seed), spec.n_components)
 
-    def _start_of_pca(self, pca, rows, moments, blueprint, seed):
+    def _start_of_pca(self, pca, rows, moments, spec, seed):
         if len(pca.mean) > MAX_WIDTH_OF_STREAM:
             return pca
         # PCA's components, and what they leave of each feature as if it were independent of the others'
@@ -428,14 +428,14 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         own = moments.variance * np.square(rows.per_unit)
         covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
         some = Moments().update(Rows(rows.read(slice(None))))
-        noise = self._measured_noise(rows, blueprint, seed)
+        noise = self._measured_noise(rows, spec, seed)
         noise = noise.of_others(some.mean, some.variance, pca.mean, np.diag(covariance))
-        return denoising_start_of(pca.mean, covariance, noise, blueprint.n_components)
+        return denoising_start_of(pca.mean, covariance, noise, spec.n_components)
 
-    def _measured_noise(self, rows, blueprint, seed):
-        module = blueprint.build(self.module_class)
+    def _measured_noise(self, rows, spec, seed):
+        module = spec.build(self.module_class)
         module.generator = torch.Generator().manual_seed(seed)
-        return measured_noise(module, rows, linear=blueprint.is_linear)
+        return measured_noise(module, rows, linear=spec.is_linear)
 
 
 def _is_range(pair):

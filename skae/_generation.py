@@ -79,11 +79,11 @@ class GenerationMixin:
         """Samples from the likelihood, given their means: (n, d) -> (n, d)."""
         if self.loss == "binary_cross_entropy":
             return (rng.random_sample(means.shape) < means).astype(means.dtype)
-        scale, unit = self._blueprint.scale, self._unit(self._blueprint.scale)
+        scale, unit = self._spec.scale, self._unit(self._spec.scale)
         # of each feature; a constant one has as much as the others, as in `log_likelihood`
         deviation = math.sqrt(self.noise_variance_) * np.where(scale > 0, scale / unit, 1.0)
         drawn = means + deviation * rng.standard_normal(means.shape)
-        for start, stop in self._blueprint.categories:
+        for start, stop in self._spec.categories:
             beyond = rng.random_sample((len(means), 1)) > means[:, start:stop].cumsum(axis=1)
             drawn[:, start:stop] = np.eye(stop - start)[beyond[:, :-1].sum(axis=1)]
         return drawn
@@ -213,13 +213,13 @@ class GenerationMixin:
 
     def _lost(self, batch):
         """What rows lose by features that were constant in training, and by the units of those that are missing."""
-        scale = self._blueprint.scale
+        scale = self._spec.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]
         if self.loss == "binary_cross_entropy":
-            return -off @ self._blueprint.link[0][scale == 0]
+            return -off @ self._spec.link[0][scale == 0]
         units = np.log(np.where(scale > 0, scale, self._unit(scale)))
-        units[self._blueprint.n_numbers :] = 0.0  # a probability has none
+        units[self._spec.n_numbers :] = 0.0  # a probability has none
         return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ - missing @ units
 
     def _decoded(self, codes):

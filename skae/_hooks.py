@@ -90,9 +90,9 @@ class HooksMixin:
         """
         return y
 
-    def _has_start(self, blueprint):
+    def _has_start(self, spec):
         """Whether training starts at a solution, and not at random."""
-        return blueprint.linear
+        return spec.linear
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         """Return where training starts, the linear optimum of the variant's objective: a hook of a variant.
@@ -118,11 +118,11 @@ class HooksMixin:
         """
         return linear_init(rows, spec.n_components, seed, exact=spec.is_linear)
 
-    def _common_start(self, rows, blueprint, seed):
+    def _common_start(self, rows, spec, seed):
         """The same in all processes of a group, to the bit."""
-        if blueprint.n_components == 0:
+        if spec.n_components == 0:
             return broadcast_from_main(linear_init(rows.clean, 0, seed))
-        start = self.initial_solution(rows, blueprint, seed)
+        start = self.initial_solution(rows, spec, seed)
         if not callable(getattr(start, "weights", None)):
             raise TypeError(
                 f"{type(self).__name__}.initial_solution must return a start, such as that of the base class, got "
@@ -136,25 +136,25 @@ class HooksMixin:
         has_start = type(self).initial_solution is not HooksMixin.initial_solution
         return has_start or self.module_class is not AutoencoderModule
 
-    def _is_solved(self, blueprint):
+    def _is_solved(self, spec):
         """Whether the start is the optimum, so that there is nothing to train."""
-        return blueprint.is_pca
+        return spec.is_pca
 
-    def _is_plain(self, blueprint):
+    def _is_plain(self, spec):
         """Whether training starts at PCA and asks for the reconstruction alone."""
-        return blueprint.linear and blueprint.is_plain
+        return spec.linear and spec.is_plain
 
-    def _has_free_scale(self, blueprint):
+    def _has_free_scale(self, spec):
         """Whether the objective is the same however large codes are, so that they can be shown as large as PCA's."""
-        return self._is_plain(blueprint)
+        return self._is_plain(spec)
 
-    def _has_blank_rival(self, blueprint, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
+    def _has_blank_rival(self, spec, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
         """Whether a network that starts blank trains beside the one that starts at PCA: where it costs little."""
         most = min(MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL // n_rows)
         if n_folds != 1:
             most = MAX_WEIGHTS_OF_RIVALS // max(n_folds, 1)
-        small = blueprint.architecture is None and blueprint.n_weights <= most
-        return n_folds > 0 and small and self._is_plain(blueprint) and not (blueprint.is_linear or blueprint.ordered)
+        small = spec.architecture is None and spec.n_weights <= most
+        return n_folds > 0 and small and self._is_plain(spec) and not (spec.is_linear or spec.ordered)
 
     def _has_bounds(self, architecture):
         """Whether reconstructions stay within the bounds of the data."""
@@ -177,6 +177,6 @@ class HooksMixin:
             return shown_axes(module, rows, whiten=self._asked("whiten"))
         return None, code_variance(module, rows)  # the user wants the activation's range
 
-    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - a variant's
+    def _learned(self, module, rows, spec):  # noqa: ARG002 - a variant's
         """More attributes of the trained module, of shape and meaning that are the variant's."""
         return {}

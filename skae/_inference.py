@@ -103,7 +103,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             refuse_false_numbers(X)
             X = check_array(X, dtype=FLOATS, input_name="X", ensure_min_features=min(1, self.n_components_))
         missing = self.n_components_ - X.shape[1]
-        ordered, may_be = self._blueprint.ordered, "ordered" in self.get_params(deep=False)
+        ordered, may_be = self._spec.ordered, "ordered" in self.get_params(deep=False)
         if missing < 0 or (missing and not ordered):
             raise ValueError(
                 f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "

@@ -58,13 +58,13 @@ class LinearMixin:
 
         The latter is that of each feature, (d,). None is none.
         """
-        if not (self._blueprint.is_pca and hasattr(self, "noise_variance_")):
+        if not (self._spec.is_pca and hasattr(self, "noise_variance_")):
             return None
         beyond = np.maximum(self.explained_variance_ - self.noise_variance_, 0.0)
         return self.components_.astype(np.float64), beyond, self._noise_of_features()
 
     def _noise_of_features(self):
-        scale = self._blueprint.scale
+        scale = self._spec.scale
         own = np.where(scale > 0, scale, 1.0) if self.scale == "standard" else np.ones(len(scale))
         return self.noise_variance_ * np.square(own)
 

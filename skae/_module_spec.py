@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skae._basis import Space, axes_for
-from skae._blueprint import Blueprint
 from skae._data.bounds import bounds_of, still_bounds
 from skae._data.readers import Rows
 from skae._defaults import (
@@ -26,6 +25,7 @@ from skae._devices import has_bfloat16
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
 from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
+from skae._spec import ModuleSpec
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import broadcast_from_main
 from skae._training.labels import RIVAL
@@ -61,7 +61,7 @@ class ModuleSpecMixin:
             return given
         return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
 
-    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
+    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, moments.scale(self.scale)
         check_that_pixels_are_seen(architecture)
         warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
@@ -80,7 +80,7 @@ class ModuleSpecMixin:
         bounds = None
         if link is None and self._has_bounds(architecture):
             bounds = bounds_of(Rows(rows.clean.X, rows.clean.index), moments.low, moments.high)
-        return Blueprint(
+        return ModuleSpec(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
             code_activation="identity" if is_empty else self._asked("code_activation"),
@@ -130,8 +130,8 @@ class ModuleSpecMixin:
         return size
 
     def _rescaled(self, rows, moments):
-        """The blueprint that goes on with other means and scales: codes stay in X's units."""
-        old = self._blueprint
+        """The spec that goes on with other means and scales: codes stay in X's units."""
+        old = self._spec
         scale = moments.scale(self.scale)
         axes = old.axes
         if axes is not None:
@@ -181,41 +181,41 @@ class ModuleSpecMixin:
         most = min(n_rows, n_features)
         return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
 
-    def _work_of_step(self, blueprint, n_rows):
+    def _work_of_step(self, spec, n_rows):
         """Multiply-adds of the largest product of a step on so many rows."""
-        return n_rows * work_of_a_row(blueprint.build(self.module_class), len(blueprint.mean))
+        return n_rows * work_of_a_row(spec.build(self.module_class), len(spec.mean))
 
-    def _affordable(self, rows, blueprint, n_epochs):
+    def _affordable(self, rows, spec, n_epochs):
         """As many folds, None for all, and epochs as don't take too long."""
-        if self._takes_longer(blueprint):
+        if self._takes_longer(spec):
             n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
             return None, n_epochs
-        module = blueprint.build(self.module_class)
+        module = spec.build(self.module_class)
         n_weights = sum(weight.numel() for weight in module.parameters())
-        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(blueprint.mean)), n_weights)
+        n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(spec.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
-    def _takes_longer(self, blueprint):
+    def _takes_longer(self, spec):
         """Whether "auto" epochs are those of a narrow table: steps are cheap, and gains go on for longer."""
-        is_narrow = len(blueprint.mean) <= NARROW and blueprint.architecture is None
-        return self.max_iter == "auto" and is_narrow and self._is_plain(blueprint)
+        is_narrow = len(spec.mean) <= NARROW and spec.architecture is None
+        return self.max_iter == "auto" and is_narrow and self._is_plain(spec)
 
-    def _takes_basis(self, rows, blueprint):
+    def _takes_basis(self, rows, spec):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
-        is_plain = blueprint.loss == "squared_error" and not (self._asks_more or blueprint.is_linear)
-        of_features = rows.are_pairs or rows.missing is not None or blueprint.bounds is not None or blueprint.categories
-        needs_features = of_features or blueprint.architecture is not None or show_batches(self.callbacks)
+        is_plain = spec.loss == "squared_error" and not (self._asks_more or spec.is_linear)
+        of_features = rows.are_pairs or rows.missing is not None or spec.bounds is not None or spec.categories
+        needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 
-    def _space(self, rows, blueprint, judged):
+    def _space(self, rows, spec, judged):
         """What is trained on: where rows are wide, their principal components."""
-        axes = axes_for(rows, blueprint.n_components) if self._takes_basis(rows, blueprint) else None
-        return Space(blueprint, rows, judged, broadcast_from_main(axes))
+        axes = axes_for(rows, spec.n_components) if self._takes_basis(rows, spec) else None
+        return Space(spec, rows, judged, broadcast_from_main(axes))
 
-    def _warn_if_cut_short(self, result, blueprint, max_iter, first_cycle=None):
+    def _warn_if_cut_short(self, result, spec, max_iter, first_cycle=None):
         """Warn where the budget ended while the reconstruction of held-out rows still improved."""
-        if result.start is None or not blueprint.is_plain or blueprint.loss in LIKELIHOODS:
+        if result.start is None or not spec.is_plain or spec.loss in LIKELIHOODS:
             return
         curve = result.curves["valid_loss"]
         is_cut_short = len(curve) in (max_iter, first_cycle)
@@ -229,7 +229,7 @@ class ModuleSpecMixin:
                 stacklevel=6,
             )
 
-    def _new_members(self, rows, blueprint, settings, first_weights, validation):
+    def _new_members(self, rows, spec, settings, first_weights, validation):
         """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
 
         Each starts at the solution of its samples, or where a fit ended. In cross-validation there is one for each
@@ -240,19 +240,17 @@ class ModuleSpecMixin:
         trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
         seeds, members, has_rival = itertools.count(settings["seed"]), {}, None
         for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
-            weights, axes, start = first_weights, blueprint.axes, None
-            if weights is None and self._has_start(blueprint):
-                start = self._common_start(rows.take(np.sort(index)), blueprint, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(blueprint.scale), self._asked("whiten"))
-            module = replace(blueprint, axes=axes).build(self.module_class, weights, seed=next(seeds))
+            weights, axes, start = first_weights, spec.axes, None
+            if weights is None and self._has_start(spec):
+                start = self._common_start(rows.take(np.sort(index)), spec, settings["seed"])
+                weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._asked("whiten"))
+            module = replace(spec, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
             if has_rival is None:  # the same for all
-                has_rival = self._has_blank_rival(blueprint, start, len(index), len(folds))
+                has_rival = self._has_blank_rival(spec, start, len(index), len(folds))
             if has_rival:
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
-                rival = replace(blueprint, axes=(one_unit, *axes[1:])).build(
-                    self.module_class, weights, seed=next(seeds)
-                )
+                rival = replace(spec, axes=(one_unit, *axes[1:])).build(self.module_class, weights, seed=next(seeds))
                 with isolated_rng(next(seeds)):
                     rival.encoder.start_blank()
                     rival.decoder.start_blank()

@@ -116,7 +116,7 @@ class OnnxMixin:
             ) from error
         half, output = PARTS[part]
         with usual_torch(), _nothing_left_behind():
-            module = half(self._blueprint.build(self.module_class, self._weights)).eval()
+            module = half(self._spec.build(self.module_class, self._weights)).eval()
             width = self.n_components_ if part == "decoder" else self.n_features_in_
             program = torch.onnx.export(
                 module,

@@ -38,24 +38,24 @@ class Modules(dict):
 class PersistenceMixin:
     """The part of `AutoencoderCore` that is kept.
 
-    It is arrays and plain values, in `_blueprint`, `_weights`, `_curves` and `_settings`.
+    It is arrays and plain values, in `_spec`, `_weights`, `_curves` and `_settings`.
     """
 
     @usual_torch()
     def _assembled(self, kept, net=None):
         """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
         kept = canonical(kept)
-        blueprint, weights, settings = kept["_blueprint"], kept["_weights"], kept["_settings"]
+        spec, weights, settings = kept["_spec"], kept["_weights"], kept["_settings"]
         try:
             device = resolve_device(settings["device"])
         except ValueError:  # fitted on a device that this machine doesn't have
             device = torch.device("cpu")
         double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        single = blueprint.build(self.module_class, weights).to(device)
+        single = spec.build(self.module_class, weights).to(device)
 
         @usual_torch()
         def in_float64():
-            return blueprint.build(self.module_class, weights, torch.float64).to(double_device)
+            return spec.build(self.module_class, weights, torch.float64).to(double_device)
 
         if net is None:
             net = make_net(
@@ -68,7 +68,7 @@ class PersistenceMixin:
         single = net.module_.eval()
         return kept | {
             "_modules": Modules(single, in_float64),
-            "_work": work_of_a_row(single, blueprint.sizes[0]),
+            "_work": work_of_a_row(single, spec.sizes[0]),
             "net_": net,
             "encoder_": Encoder(single),
             "decoder_": Decoder(single),
@@ -79,15 +79,15 @@ class PersistenceMixin:
 
         Its codes are as they are inside, without the axes that they would be shown in.
         """
-        old = self._blueprint
-        blueprint = replace(old, axes=None, sizes=(*old.sizes[:-1], self._n_trained))
-        shapes = {name: value.shape for name, value in blueprint.build(self.module_class).state_dict().items()}
+        old = self._spec
+        spec = replace(old, axes=None, sizes=(*old.sizes[:-1], self._n_trained))
+        shapes = {name: value.shape for name, value in spec.build(self.module_class).state_dict().items()}
         # an ordered code may have been cut since
         weights = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
         other = type(self).__new__(type(self))
         parameters = self.get_params(deep=False)
         kept = {name: value for name, value in self.__getstate__().items() if name not in {*parameters, "_written_by"}}
-        kept |= {"_blueprint": blueprint, "_weights": weights, "n_components_": blueprint.n_components}
+        kept |= {"_spec": spec, "_weights": weights, "n_components_": spec.n_components}
         vars(other).update(parameters, **other._assembled(kept))
         return other
 
@@ -115,7 +115,7 @@ class PersistenceMixin:
         parameters = inspect.signature(type(self)).parameters.items()  # an earlier release may have had fewer
         state = {name: parameter.default for name, parameter in parameters} | state
         super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
-        if "_blueprint" in state:
+        if "_spec" in state:
             if of_file.get():
                 self._check_sizes()
             parameters = self.get_params(deep=False)
@@ -214,21 +214,21 @@ class PersistenceMixin:
 
     def _check_sizes(self):
         """Refuse a state whose parts don't agree, before any memory is taken for its networks."""
-        blueprint, weights = self._blueprint, self._weights
-        shape = (blueprint.sizes[0],)
-        constants = self.mean_, blueprint.mean, blueprint.scale, blueprint.spread
+        spec, weights = self._spec, self._weights
+        shape = (spec.sizes[0],)
+        constants = self.mean_, spec.mean, spec.scale, spec.spread
         widths = self.n_features_in_, self.n_components_
-        if widths != (blueprint.sizes[0], blueprint.n_components) or any(values.shape != shape for values in constants):
+        if widths != (spec.sizes[0], spec.n_components) or any(values.shape != shape for values in constants):
             raise ValueError("its features or components are not those of its network")
         factors = self._moments.factors
         if factors is not None and not factors.fits(*shape):
             raise ValueError("its factors are not those of its features")
-        says = self.get_params(deep=False) if blueprint.architecture is None else vars(blueprint.architecture)
-        parts = [blueprint.sizes, *says.values()]
+        says = self.get_params(deep=False) if spec.architecture is None else vars(spec.architecture)
+        parts = [spec.sizes, *says.values()]
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
             raise ValueError("it has fewer weights than layers")
         with torch.device("meta"):  # where tensors have shapes and no values
-            expected = blueprint.build(self.module_class).state_dict()
+            expected = spec.build(self.module_class).state_dict()
         if {name: value.shape for name, value in expected.items()} != {
             name: value.shape for name, value in weights.items()
         }:

@@ -15,7 +15,7 @@ import numpy as np
 from skae._files import reason, replace_file, unreadable
 
 SKAE_TYPES = (
-    *("skae._autoencoder.Autoencoder", "skae._blueprint.Blueprint"),
+    *("skae._autoencoder.Autoencoder", "skae._spec.ModuleSpec"),
     *("skae._contractive.ContractiveAutoencoder", "skae._contractive.ContractiveModule"),
     *("skae._convolutional.ConvolutionalAutoencoder", "skae._corruption.DenoisingModule"),
     *("skae._denoising.DenoisingAutoencoder", "skae._recurrent.LSTMAutoencoder", "skae._data.statistics.Moments"),

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from skae._blueprint import read_weights
 from skae._codes import code_variance, inner_codes
 from skae._constraints import Interval, StrOptions
 from skae._core import AutoencoderCore
 from skae._parameters import NON_NEGATIVE, POSITIVE_INT, ArchitectureParameter, NetworkParameters, Parameters, parameter
 from skae._pca import linear_init
 from skae._sparse_module import SELECTIONS, SparseModule, SparseStart, atoms_of, axes_in_units
+from skae._spec import read_weights
 from skae._training.distributed import broadcast_from_main
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
@@ -375,24 +375,24 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
             shown_as_is=self.sparsity == "kl",
         )
 
-    def _new_blueprint(self, *args, **kwargs):
+    def _new_spec(self, *args, **kwargs):
         vars(self).pop("_n_at_first", None)  # of an earlier fit
-        return super()._new_blueprint(*args, **kwargs)
+        return super()._new_spec(*args, **kwargs)
 
-    def _trained(self, rows, moments, blueprint, settings, outcome, validation=None, axes=None):
+    def _trained(self, rows, moments, spec, settings, outcome, validation=None, axes=None):
         """In a new fit, "auto" leaves out units of no use; a stream and a warm start keep those that there are."""
         goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
-        is_fixed = blueprint.architecture is not None and not blueprint.architecture.dense_code
+        is_fixed = spec.architecture is not None and not spec.architecture.dense_code
         if goes_on or is_fixed or self.n_components != "auto":
-            return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
-        n_at_first, used = blueprint.n_components, broadcast_from_main(self._used(outcome.module, rows))
+            return super()._trained(rows, moments, spec, settings, outcome, validation, axes)
+        n_at_first, used = spec.n_components, broadcast_from_main(self._used(outcome.module, rows))
         if len(used) == n_at_first:
-            return super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
-        blueprint, weights = replace(blueprint, axes=None).cut(self.module_class, read_weights(outcome.module), used)
-        blueprint = replace(blueprint, axes=self._axes(len(used), rows))
-        module = blueprint.build(self.module_class, weights).to(settings["device"])
+            return super()._trained(rows, moments, spec, settings, outcome, validation, axes)
+        spec, weights = replace(spec, axes=None).cut(self.module_class, read_weights(outcome.module), used)
+        spec = replace(spec, axes=self._axes(len(used), rows))
+        module = spec.build(self.module_class, weights).to(settings["device"])
         outcome = replace(outcome, module=module)
-        kept = super()._trained(rows, moments, blueprint, settings, outcome, validation, axes)
+        kept = super()._trained(rows, moments, spec, settings, outcome, validation, axes)
         return kept | {"_n_at_first": n_at_first}
 
     def _used(self, module, rows):
@@ -408,16 +408,16 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     def _shown_axes(self, module, rows):
         return self._axes(module.decoder.linear.in_features, rows), code_variance(module, rows)
 
-    def _learned(self, module, rows, blueprint):
+    def _learned(self, module, rows, spec):
         low, high, total, n = np.inf, -np.inf, 0.0, 0
         for codes, _ in inner_codes(module, rows):
             total += (codes if self.sparsity == "kl" else codes > 0).mean(axis=1).sum()
             low, high = np.minimum(low, codes.min(axis=0)), np.maximum(high, codes.max(axis=0))
             n += len(codes)
         dead = high - low < MOVES if self.sparsity == "kl" else high <= 0
-        atoms = module.decoder.linear.weight.detach().cpu().double().numpy().T * blueprint.scale
+        atoms = module.decoder.linear.weight.detach().cpu().double().numpy().T * spec.scale
         return {
-            "components_": atoms if blueprint.axes is None else atoms / blueprint.axes[0][:, None],
+            "components_": atoms if spec.axes is None else atoms / spec.axes[0][:, None],
             "active_ratio_": float(total / n),
             "dead_ratio_": float(dead.mean()),
         }

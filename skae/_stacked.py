@@ -351,7 +351,7 @@ class StackedAutoencoder(
     def _hidden_layers(self, n_rows, n_features):  # noqa: ARG002 - the base's signature
         return tuple(self.layers[:-1])
 
-    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):
+    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):
         vars(self).pop("layers_", None)
         if self.pretrain:
             scale = moments.scale(self.scale)
@@ -362,16 +362,16 @@ class StackedAutoencoder(
             self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
             for layer in self.layers_:
                 drop_modules(layer)  # makes room for training
-        blueprint = super()._new_blueprint(rows, moments, seed)
-        return replace(blueprint, code_activation="identity") if self.pretrain else blueprint  # the last layer has it
+        spec = super()._new_spec(rows, moments, seed)
+        return replace(spec, code_activation="identity") if self.pretrain else spec  # the last layer has it
 
-    def _has_start(self, blueprint):  # noqa: ARG002 - the base's signature
+    def _has_start(self, spec):  # noqa: ARG002 - the base's signature
         return self.pretrain
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:  # noqa: ARG002 - the base's signature
         return StackedStart(self._stack)
 
-    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
+    def _learned(self, module, rows, spec):  # noqa: ARG002 - the base's signature
         if not self.pretrain:
             return {}
         for layer in self.layers_:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._blueprint import Blueprint, load_weights, read_weights, without_bounds
 from skae._chunk import Chunk, check_cells, hold_out_of
 from skae._data.bounds import still_bounds
 from skae._data.readers import Rows, ScaledRows
@@ -23,6 +22,7 @@ from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
 from skae._pca import LinearInit, in_other_units, linear_init, turn_towards, updated_start
 from skae._seeds import isolated_rng
+from skae._spec import ModuleSpec, load_weights, read_weights, without_bounds
 from skae._threads import torch_threads
 from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
 from skae._training.data import IndexedDataset
@@ -48,7 +48,7 @@ class Candidate:
 
     Attributes
     ----------
-    blueprint : Blueprint
+    spec : ModuleSpec
 
     average : dict of str to ndarray
         Its weights, averaged over the last steps.
@@ -66,7 +66,7 @@ class Candidate:
         Units and principal axes of the inner code, (k,) and (k, d).
     """
 
-    blueprint: Blueprint
+    spec: ModuleSpec
     average: dict[str, np.ndarray] | None
     state: dict[str, Any]
     start: dict[str, np.ndarray] | None = None
@@ -81,18 +81,18 @@ class StreamMixin:
 
     n_components_: int
 
-    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - a variant's
+    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - a variant's
         """Where training starts, for PCA of all rows of a stream.
 
-        `rows` are some of them, scaled as the blueprint says, and `moments` those of all.
+        `rows` are some of them, scaled as the spec says, and `moments` those of all.
         """
         return pca
 
     _follows_pca = True  # whether there is such a start, with linear maps
 
-    def _freedom(self, blueprint):
+    def _freedom(self, spec):
         """By what the inner code of one start may be turned towards that of another: see `turn_towards`."""
-        return "sign" if blueprint.ordered else "rotation"
+        return "sign" if spec.ordered else "rotation"
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
@@ -100,7 +100,7 @@ class StreamMixin:
         moments = (Moments(self._categories) if first else copy.deepcopy(self._moments)).update(as_it_is)
         moments.link(self.loss, moments.scale(self.scale))  # refuses what is not in the range of a likelihood
         X, missing = filled_chunk(self, as_it_is, moments, seed)
-        if not first and self._blueprint.is_pca:
+        if not first and self._spec.is_pca:
             rows = ScaledRows(X, moments.mean, moments.scale(self.scale), missing=missing)
             self._partial_fit_pca(rows, y, moments, self._rescaled(rows, moments), device, seed)
             return
@@ -116,47 +116,47 @@ class StreamMixin:
         farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
         held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
         chunk = Chunk(X, moments, usual, rows, held_out, trained_on, near, seed, first)
-        blueprint = self._blueprint_in(chunk, anew)
-        if blueprint.is_pca:
+        spec = self._spec_in(chunk, anew)
+        if spec.is_pca:
             rows = chunk.scaled(moments.mean, moments.scale(self.scale))
-            blueprint = replace(blueprint, **self._constants(moments, rows.mean, rows.scale))
-            self._partial_fit_pca(rows, y, moments, blueprint, device, seed)
+            spec = replace(spec, **self._constants(moments, rows.mean, rows.scale))
+            self._partial_fit_pca(rows, y, moments, spec, device, seed)
             return
         check_cells(rows)
-        settings = self._new_settings(len(rows), device, seed_of_stream, blueprint.n_components)
+        settings = self._new_settings(len(rows), device, seed_of_stream, spec.n_components)
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
-        work = self._work_of_step(blueprint, min(batch_size, len(rows)))
+        work = self._work_of_step(spec, min(batch_size, len(rows)))
         settings["mixed_precision"] = self._in_bfloat16(device, work)
         with torch_threads(work):
-            pcas = self._pcas(chunk, past, blueprint)
-            candidate = self._candidate(chunk, past, blueprint, pcas, anew)
+            pcas = self._pcas(chunk, past, spec)
+            candidate = self._candidate(chunk, past, spec, pcas, anew)
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
-    def _partial_fit_pca(self, rows, y, moments, blueprint, device, seed):
+    def _partial_fit_pca(self, rows, y, moments, spec, device, seed):
         """Go on from chunk to chunk in closed form."""
         if self.__sklearn_is_fitted__():
-            seed, old = self._settings["seed"], self._blueprint
+            seed, old = self._settings["seed"], self._spec
             start = LinearInit.of_weights(self._weights, self.explained_variance_ / self._unit(old.scale) ** 2)
             start = updated_start(start, self.n_samples_, old.mean, old.scale, rows)
         else:
-            start = self._common_start(rows, blueprint, seed)
-        settings = self._new_settings(len(rows), device, seed, blueprint.n_components)
+            start = self._common_start(rows, spec, seed)
+        settings = self._new_settings(len(rows), device, seed, spec.n_components)
         with FitProgress(self, rows.X, y, 0, None):
-            vars(self).update(self._at_start(rows, moments, blueprint, settings, start, {}, {}))
+            vars(self).update(self._at_start(rows, moments, spec, settings, start, {}, {}))
             weigh_network(self, rows, seed)
 
     # What a chunk meets ----------------------------------------------------------------------------------------------
 
     def _stream_of_fit(self):
         """What `partial_fit` goes on from after `fit`: PCA is read back from the linear map that was its start."""
-        blueprint, weights = self._blueprint, self._weights
+        spec, weights = self._spec, self._weights
         past = {"usual": self._moments, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
         decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
-        if not blueprint.linear or not self._follows_pca:
+        if not spec.linear or not self._follows_pca:
             return past
         pca = LinearInit.of_decoder(decoder.astype(np.float64))
         kept = {"mean": pca.mean, "components": pca.components, "variance": pca.variance}
-        past["pca"] = kept | {"center": blueprint.mean, "scale": blueprint.scale, "n_rows": self.n_samples_}
+        past["pca"] = kept | {"center": spec.mean, "scale": spec.scale, "n_rows": self.n_samples_}
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
     def _starts_anew(self, past, usual, rows):
@@ -170,27 +170,27 @@ class StreamMixin:
         if n_before < SETTLED:
             return is_pca or len(rows) > n_before
         share = usual.variance * np.square(rows.per_unit)
-        woken = share[self._blueprint.scale == 0].sum() > NEW_SHARE * share.sum()
+        woken = share[self._spec.scale == 0].sum() > NEW_SHARE * share.sum()
         return bool(woken) and not is_pca and len(rows) >= SETTLED
 
-    def _blueprint_in(self, chunk, anew):
-        """The blueprint of a network that is scaled as the rows of this chunk."""
+    def _spec_in(self, chunk, anew):
+        """The spec of a network that is scaled as the rows of this chunk."""
         rows, moments = chunk.rows, chunk.usual
         if not anew:
-            return replace(self._blueprint, **self._constants(moments, rows.mean, rows.scale))
+            return replace(self._spec, **self._constants(moments, rows.mean, rows.scale))
         if self._asked("init") != "pca" or not self._follows_pca:  # layers are trained now, on what is not far
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
-        blueprint = replace(self._new_blueprint(rows, moments, chunk.seed), has_holes=moments.is_incomplete)
-        keeps_size = blueprint.architecture is None or blueprint.architecture.dense_code
+        spec = replace(self._new_spec(rows, moments, chunk.seed), has_holes=moments.is_incomplete)
+        keeps_size = spec.architecture is None or spec.architecture.dense_code
         if chunk.first or not keeps_size:
-            return blueprint
-        self.n_components_ = self._blueprint.n_components
-        return replace(blueprint, sizes=self._blueprint.sizes, formula=self.module_params(moments, blueprint.scale))
+            return spec
+        self.n_components_ = self._spec.n_components
+        return replace(spec, sizes=self._spec.sizes, formula=self.module_params(moments, spec.scale))
 
     def _constants(self, moments, mean, scale):
-        """What the blueprint of a network holds that is scaled so, of rows with these moments."""
+        """What the spec of a network holds that is scaled so, of rows with these moments."""
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        before = getattr(self, "_blueprint", None)  # none in the first chunk, if that is solved
+        before = getattr(self, "_spec", None)  # none in the first chunk, if that is solved
         return {
             "mean": mean,
             "scale": scale,
@@ -202,8 +202,8 @@ class StreamMixin:
         }
 
     def _woken(self, moments):
-        """The network's own blueprint, in which features that had no scale until now have one."""
-        old, scale = self._blueprint, moments.scale(self.scale)
+        """The network's own spec, in which features that had no scale until now have one."""
+        old, scale = self._spec, moments.scale(self.scale)
         if self.scale == "global" and old.scale.any():
             scale = np.where(scale > 0, old.scale.max(), 0.0)
         woken = (old.scale == 0) & (scale > 0)
@@ -213,11 +213,11 @@ class StreamMixin:
             new["link"] = tuple(np.where(woken, now, was) for now, was in zip(new["link"], old.link, strict=True))
         return replace(old, **new)
 
-    def _pcas(self, chunk, past, blueprint):
+    def _pcas(self, chunk, past, spec):
         """PCA of all rows by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
-        if not (blueprint.linear and self._follows_pca) or not (chunk.first or "pca" in past):
+        if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
-        rows, k = chunk.rows, blueprint.n_components
+        rows, k = chunk.rows, spec.n_components
         pcas = {"pca": _updated(past.get("pca"), rows, k, chunk.seed)}
         if len(chunk.near) == len(rows) and "near" not in past:
             return pcas  # they are the same
@@ -226,25 +226,25 @@ class StreamMixin:
             return pcas
         return pcas | {"near": _updated(before, rows.take(chunk.near), k, chunk.seed)}
 
-    def _starts(self, chunk, blueprint, pcas):
+    def _starts(self, chunk, spec, pcas):
         """Where training would start now, and what is shown in the network's place: of rows not far out, and of all."""
         rows = chunk.rows
         some = rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale)
 
         def start_of(name, moments):
-            pca = _start_in(pcas[name], blueprint.n_components)
-            return broadcast_from_main(self._start_of_pca(pca, some, moments, blueprint, chunk.seed))
+            pca = _start_in(pcas[name], spec.n_components)
+            return broadcast_from_main(self._start_of_pca(pca, some, moments, spec, chunk.seed))
 
         of_all = start_of("pca", chunk.moments)
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
 
-    def _candidate(self, chunk, past, blueprint, pcas, anew):
+    def _candidate(self, chunk, past, spec, pcas, anew):
         """The network that this chunk is trained on: the one there is, maybe moved with PCA, or a new one."""
-        starts = self._starts(chunk, blueprint, pcas) if pcas else None
+        starts = self._starts(chunk, spec, pcas) if pcas else None
         if anew:
-            return self._new_candidate(chunk, blueprint, starts)
+            return self._new_candidate(chunk, spec, starts)
         old, rows = self._woken(chunk.usual), chunk.rows
-        woken = np.flatnonzero(old.scale != self._blueprint.scale)
+        woken = np.flatnonzero(old.scale != self._spec.scale)
         average, weights = (_without(past[name], woken, old) for name in ("average", "weights"))
         candidates = [Candidate(old, average, {name: past[name] for name in TRAINED} | {"weights": weights})]
         in_place, basis = None, None  # what is surely better makes the network start again: PCA, or the mean
@@ -268,45 +268,45 @@ class StreamMixin:
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
         if starts is None:
-            blueprint = self._blueprint_in(chunk, anew=True)
-        return self._new_candidate(chunk, blueprint, starts, self._blueprint.axes)
+            spec = self._spec_in(chunk, anew=True)
+        return self._new_candidate(chunk, spec, starts, self._spec.axes)
 
-    def _new_candidate(self, chunk, blueprint, starts, axes=None):
+    def _new_candidate(self, chunk, spec, starts, axes=None):
         """A network at its start. Of axes that are given, only the unit changes."""
         own = None
         if starts is not None:
             own, of_all = starts
-        elif self._has_start(blueprint):
-            limit = LIMIT * blueprint.spread
-            near = chunk.scaled(blueprint.mean, blueprint.scale, chunk.trained_on, limit=limit)
-            own = self._common_start(near, blueprint, chunk.seed)
+        elif self._has_start(spec):
+            limit = LIMIT * spec.spread
+            near = chunk.scaled(spec.mean, spec.scale, chunk.trained_on, limit=limit)
+            own = self._common_start(near, spec, chunk.seed)
         if own is None:
-            return Candidate(replace(blueprint, axes=None), None, UNTRAINED)
-        new_axes = own.axes(self._unit(blueprint.scale), self._asked("whiten"))
+            return Candidate(replace(spec, axes=None), None, UNTRAINED)
+        new_axes = own.axes(self._unit(spec.scale), self._asked("whiten"))
         if axes is not None and new_axes is not None:
             new_axes = (new_axes[0], *axes[1:])
         weights, common = own.weights(), {}
         if starts is not None:
             exact = weights
             if of_all is not own:
-                turn = turn_towards(own.components, of_all.components, self._freedom(blueprint))
+                turn = turn_towards(own.components, of_all.components, self._freedom(spec))
                 exact = of_all.turned(turn, own.unit).weights()
             common = {"start": weights, "exact": exact, "followed": weights}
             common |= {"unit": own.unit, "basis": own.components}
-        return Candidate(replace(blueprint, axes=new_axes), weights, UNTRAINED, **common)
+        return Candidate(replace(spec, axes=new_axes), weights, UNTRAINED, **common)
 
     # Training on it --------------------------------------------------------------------------------------------------
 
     def _train_on(self, chunk, y, past, candidate, pcas, settings, batch_size):
-        blueprint, state, seed = candidate.blueprint, candidate.state, chunk.seed
+        spec, state, seed = candidate.spec, candidate.state, chunk.seed
         device = settings["device"]
-        module = blueprint.build(self.module_class, candidate.average, seed=seed)
+        module = spec.build(self.module_class, candidate.average, seed=seed)
         before = read_weights(module)
         of_stream = settings | {"max_iter": None, "batch_size": batch_size, "seed": seed}
         net = make_net([module], **of_stream | {"callbacks": copy_callbacks(self.callbacks)})
         average = StreamAverage() if state["weights"] is None else load_stream(net, state)
-        rows = chunk.scaled(blueprint.mean, blueprint.scale)
-        near = chunk.scaled(blueprint.mean, blueprint.scale, limit=LIMIT * blueprint.spread)
+        rows = chunk.scaled(spec.mean, spec.scale)
+        near = chunk.scaled(spec.mean, spec.scale, limit=LIMIT * spec.spread)
         dataset = IndexedDataset(near.on_device(device), [chunk.trained_on], near)
         curves = {} if chunk.first else self._curves
 
@@ -316,15 +316,15 @@ class StreamMixin:
                 name: np.append(curves.get(name, ()), curve) for name, curve in now.items() if "_best" not in name
             }
             outcome = TrainingResult(epoch=epoch, module=module, curves=joined, weights=exact or {}, net=kept_net)
-            return self._trained(rows, chunk.moments, blueprint, settings, outcome, axes=blueprint.axes)
+            return self._trained(rows, chunk.moments, spec, settings, outcome, axes=spec.axes)
 
         with FitProgress(self, chunk.X, y, 1, attributes_now) as progress:
             net.train(dataset, [("average", average), ("progress", progress)], epochs=1)
             state = read_stream(net)
             average.load(net)
             after = read_weights(module)
-            losses = [self._losses(chunk, blueprint, weights) for weights in (before, after, state["weights"])]
-            lost = net.processes_.any(not is_sound(net)) or not _is_sound(losses, self._losses(chunk, blueprint, None))
+            losses = [self._losses(chunk, spec, weights) for weights in (before, after, state["weights"])]
+            lost = net.processes_.any(not is_sound(net)) or not _is_sound(losses, self._losses(chunk, spec, None))
             if broadcast_from_main(lost):
                 kept = (
                     "The network is left at its start."
@@ -361,18 +361,18 @@ class StreamMixin:
         stays = past.get("is_fitted", False) and past["is_network"]
         if chunk.judges is None:
             return stays
-        of_pca = self._losses(chunk, candidate.blueprint, candidate.exact)
+        of_pca = self._losses(chunk, candidate.spec, candidate.exact)
         return broadcast_from_main(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
 
     def _blank(self, candidate):
         """Weights of the network as PCA of all rows would start it."""
-        return without_bounds(read_weights(candidate.blueprint.build(self.module_class, candidate.exact)))
+        return without_bounds(read_weights(candidate.spec.build(self.module_class, candidate.exact)))
 
-    def _losses(self, chunk, blueprint, weights):
+    def _losses(self, chunk, spec, weights):
         """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
-        rows = chunk.judged(blueprint.mean, blueprint.scale)
+        rows = chunk.judged(spec.mean, spec.scale)
         x, wanted = (torch.tensor(some.read(slice(None))) for some in (rows, rows.there))
-        module = blueprint.build(self.module_class, weights, torch.float64)
+        module = spec.build(self.module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
         with isolated_rng(chunk.seed), torch.no_grad():
             if weights is None:
@@ -418,9 +418,9 @@ def _surely_less(losses, others):
     return bool(lower_confidence_bound(gain.clip(-most, most)[:, None])[0] > 0)
 
 
-def _without(weights, features, blueprint):
+def _without(weights, features, spec):
     """Weights of a dense network that takes no notice of features that it has not seen yet, and gives none back."""
-    if weights is None or not len(features) or blueprint.architecture is not None:
+    if weights is None or not len(features) or spec.architecture is not None:
         return weights
     weights = {name: value.copy() for name, value in weights.items()}
     layers = [name.removesuffix(".weight") for name in weights if name.endswith(".weight") and ".linear." not in name]

@@ -408,7 +408,7 @@ class TabularAutoencoder(
 
     def _losses(self, Z, Z_hat):
         """Loss of each cell of encoded columns, (n, m); none where it is missing."""
-        n, scale = len(self._columns.numbers), self.autoencoder_._blueprint.scale
+        n, scale = len(self._columns.numbers), self.autoencoder_._spec.scale
         per_unit = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)[:n]
         squares = np.square((Z[:, :n] - Z_hat[:, :n]) * per_unit)
         logarithms = -Z[:, n:] * np.log(np.maximum(Z_hat[:, n:], MIN_SHARE))

@@ -59,7 +59,7 @@ def _answer(estimator, part, X):
         return None
     width = estimator.n_components_ if part == "decode" else estimator.n_features_in_
     missing = width - X.shape[1]
-    may_be_narrower = part == "decode" and estimator._blueprint.ordered and X.shape[1] > 0
+    may_be_narrower = part == "decode" and estimator._spec.ordered and X.shape[1] > 0
     if missing < 0 or (missing and not may_be_narrower):
         return None
     module = estimator._modules[DTYPES[X.dtype]]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from skae._blueprint import Blueprint
 from skae._core import AutoencoderCore
 from skae._defaults import auto_learning_rate
 from skae._seeds import isolated_rng
+from skae._spec import ModuleSpec
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
@@ -39,7 +39,7 @@ class Layer:
     """A trained layer: what it takes to build it again."""
 
     module_class: type[AutoencoderModule]
-    blueprint: Blueprint
+    spec: ModuleSpec
     weights: dict[str, np.ndarray] | None = None
 
     @classmethod
@@ -50,9 +50,9 @@ class Layer:
         s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
         """
         if isinstance(estimator, AutoencoderCore):
-            return cls(estimator.module_class, estimator._blueprint, estimator._weights)
+            return cls(estimator.module_class, estimator._spec, estimator._weights)
         k, d = estimator.components_.shape
-        blueprint = Blueprint(
+        spec = ModuleSpec(
             sizes=(d, k),
             activation="identity",
             code_activation="logistic",
@@ -69,11 +69,11 @@ class Layer:
             "decoder.0.weight": estimator.components_.T,
             "decoder.0.bias": estimator.intercept_visible_,
         }
-        return cls(AutoencoderModule, blueprint, weights)
+        return cls(AutoencoderModule, spec, weights)
 
     def build(self):
         """Build the module, with the weights if there are any."""
-        return self.blueprint.build(self.module_class, self.weights)
+        return self.spec.build(self.module_class, self.weights)
 
 
 class Stack(Architecture):
@@ -119,19 +119,19 @@ class Stack(Architecture):
         def within(bounds):
             return tuple((bound - mean) / unit for bound in bounds)
 
-        inside = replace(first.blueprint, mean=(first.blueprint.mean - mean) / unit, scale=first.blueprint.scale / unit)
+        inside = replace(first.spec, mean=(first.spec.mean - mean) / unit, scale=first.spec.scale / unit)
         if inside.formula.get("bounds") is not None:  # of a variational layer, in units of X
             inside = replace(inside, formula=inside.formula | {"bounds": within(inside.formula["bounds"])})
         if inside.bounds is not None:
             inside = replace(inside, bounds=within(inside.bounds))
         natural, back = None, None
-        if first.blueprint.link is not None and first.blueprint.loss == loss:
-            (offset, gain), (own_offset, own_gain) = link, first.blueprint.link
+        if first.spec.link is not None and first.spec.loss == loss:
+            (offset, gain), (own_offset, own_gain) = link, first.spec.link
             per_gain = np.divide(1.0, gain, out=np.zeros_like(gain), where=gain > 0)
             natural = (own_offset - offset) * per_gain, own_gain * per_gain
-        elif first.blueprint.link is not None:
+        elif first.spec.link is not None:
             back = mean, scale
-        return cls((replace(first, blueprint=inside), *others), natural, back)
+        return cls((replace(first, spec=inside), *others), natural, back)
 
     @property
     def learning_rate(self):
@@ -140,10 +140,10 @@ class Stack(Architecture):
         A step of Adam moves each weight by as much, and a unit by as much times its inputs: it would carry trained
         layers far from where they start. Layers that have hidden ones of their own are never trained faster.
         """
-        blueprints = [layer.blueprint for layer in self.layers]
-        lowest = min(auto_learning_rate(each.architecture) for each in blueprints)
-        is_shallow = all(len(each.sizes) == 2 and each.architecture is None for each in blueprints)
-        return lowest * min(FASTER if is_shallow else 1.0, WIDE / blueprints[0].sizes[0])
+        specs = [layer.spec for layer in self.layers]
+        lowest = min(auto_learning_rate(each.architecture) for each in specs)
+        is_shallow = all(len(each.sizes) == 2 and each.architecture is None for each in specs)
+        return lowest * min(FASTER if is_shallow else 1.0, WIDE / specs[0].sizes[0])
 
     def without_weights(self):
         """The same networks, to be built with new weights."""
@@ -153,12 +153,12 @@ class Stack(Architecture):
         """Make a new encoder and a new decoder: see `Architecture.build`."""
         modules = [layer.build() for layer in self.layers]
         encoders, decoders = [Encoder(module) for module in modules], [Decoder(module) for module in modules]
-        ranges = [RANGES.get(layer.blueprint.code_activation) for layer in self.layers]
+        ranges = [RANGES.get(layer.spec.code_activation) for layer in self.layers]
         if self.natural is not None:
             decoders[0].link, decoders[0].scaler = None, Scaler(*self.natural, decoders[0].scaler.mean.dtype)
         elif self.back is not None:
             decoders[0] = nn.Sequential(decoders[0], Scaler(*self.back, decoders[0].scaler.mean.dtype))
-        width = self.layers[-1].blueprint.n_components
+        width = self.layers[-1].spec.n_components
         for place, below in enumerate(ranges[:-1], start=1):  # a code that can't be is brought back to its range
             if below is not None:
                 decoders[place] = nn.Sequential(decoders[place], nn.Hardtanh(*below))

@@ -313,7 +313,7 @@ class VariationalAutoencoder(
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
-        before = getattr(self, "_blueprint", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
+        before = getattr(self, "_spec", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
         goes_on = before is not None and before.sizes[0] == len(scale)
         bounds = before.formula.get("bounds") if goes_on else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -325,11 +325,11 @@ class VariationalAutoencoder(
             "bounds": still_bounds(bounds, statistics.low, statistics.high),
         }
 
-    def _new_blueprint(self, rows, moments, seed, X_val=None, groups=None):
-        blueprint = super()._new_blueprint(rows, moments, seed, X_val, groups)
-        has_bounds = blueprint.link is None and not blueprint.is_linear
+    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):
+        spec = super()._new_spec(rows, moments, seed, X_val, groups)
+        has_bounds = spec.link is None and not spec.is_linear
         bounds = bounds_of(Rows(rows.X, rows.index), moments.low, moments.high) if has_bounds else None
-        return replace(blueprint, formula=blueprint.formula | {"bounds": bounds})
+        return replace(spec, formula=spec.formula | {"bounds": bounds})
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
@@ -337,20 +337,20 @@ class VariationalAutoencoder(
         given = {"beta": formula["beta"], "least_noise": least_noise, "exact": spec.is_linear}
         return probabilistic_start(rows, spec.n_components, seed, **given)
 
-    def _start_of_pca(self, pca, rows, moments, blueprint, seed):  # noqa: ARG002 - the base's signature
-        formula, n = blueprint.formula, moments.n_rows
+    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - the base's signature
+        formula, n = spec.formula, moments.n_rows
         total = (moments.variance * np.square(rows.per_unit)).sum() * n / (n - 1)
         least_noise = MIN_NOISE * formula["variance"]
         return probabilistic_of(pca, total, n, beta=formula["beta"], least_noise=least_noise)
 
-    def _freedom(self, blueprint):  # noqa: ARG002 - the base's signature
+    def _freedom(self, spec):  # noqa: ARG002 - the base's signature
         return "order"  # the posterior's components are independent
 
-    def _is_solved(self, blueprint):
-        return blueprint.is_linear and self.loss == "squared_error" and not blueprint.categories
+    def _is_solved(self, spec):
+        return spec.is_linear and self.loss == "squared_error" and not spec.categories
 
     def _normal(self):
-        if not self._is_solved(self._blueprint):
+        if not self._is_solved(self._spec):
             return None
         k = self.n_components_
         axes = self.inverse_transform(np.eye(k)) - self.inverse_transform(np.zeros((1, k)))
@@ -391,23 +391,23 @@ class VariationalAutoencoder(
     def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
         return False  # its module has them by itself
 
-    def _has_blank_rival(self, blueprint, start, n_rows, n_folds):
+    def _has_blank_rival(self, spec, start, n_rows, n_folds):
         """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
 
         Where a component has collapsed, neither network has a gradient that tells it what the other could use.
         """
-        if start is None or blueprint.is_linear or blueprint.architecture is not None or not n_folds:
+        if start is None or spec.is_linear or spec.architecture is not None or not n_folds:
             return False
-        has_rest = start.noise > 2 * MIN_NOISE * blueprint.formula["variance"]
-        n_of_use = (blueprint.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
+        has_rest = start.noise > 2 * MIN_NOISE * spec.formula["variance"]
+        n_of_use = (spec.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
         return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
 
-    def _affordable(self, rows, blueprint, n_epochs):
+    def _affordable(self, rows, spec, n_epochs):
         """More epochs where the networks have to find everything by themselves."""
-        n_folds, n_epochs = super()._affordable(rows, blueprint, n_epochs)
-        if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(blueprint):
-            start = self._common_start(rows, blueprint, 0)
-            if self._has_blank_rival(blueprint, start, len(rows), 1):
+        n_folds, n_epochs = super()._affordable(rows, spec, n_epochs)
+        if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(spec):
+            start = self._common_start(rows, spec, 0)
+            if self._has_blank_rival(spec, start, len(rows), 1):
                 n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MAX_EPOCHS))
         return n_folds, n_epochs
 
@@ -432,14 +432,14 @@ class VariationalAutoencoder(
         order = np.argsort(-variance, kind="stable")
         return (np.ones(k), np.zeros(k), signs[order], np.ones(k)), variance[order]
 
-    def _learned(self, module, rows, blueprint):  # noqa: ARG002 - the base's signature
+    def _learned(self, module, rows, spec):  # noqa: ARG002 - the base's signature
         if self.loss != "squared_error":
             return {"_log_volume": 0.0}
-        scale, unit = blueprint.scale, self._unit(blueprint.scale)
+        scale, unit = spec.scale, self._unit(spec.scale)
         return {
             "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
             # of a unit cube of scaled rows, in X; a constant feature counts as the others
-            "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: blueprint.n_numbers].sum()),
+            "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: spec.n_numbers].sum()),
         }
 
     @property

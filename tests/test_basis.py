@@ -107,7 +107,7 @@ def test_losses_are_those_of_all_features(table):
     X, X_val = rows[:-100], rows[-100:]
     autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X, X_val=X_val)
     assert autoencoder.best_epoch_ > 0
-    rows = ScaledRows(X_val, autoencoder._blueprint.mean, autoencoder._blueprint.scale)
+    rows = ScaledRows(X_val, autoencoder._spec.mean, autoencoder._spec.scale)
     missed = (autoencoder.reconstruct(X_val) - X_val) * rows.per_unit
     last = autoencoder.validation_loss_curve_[autoencoder.best_epoch_ - 1]
     np.testing.assert_allclose(last, np.square(missed).sum(axis=1).mean(), rtol=1e-3)

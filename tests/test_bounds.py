@@ -90,7 +90,7 @@ def test_a_bound_that_is_passed_is_none(how):
     beyond = X.copy()
     beyond[:150, 20] -= 1.0
     (images.partial_fit if how == "partial_fit" else images.fit)(beyond)
-    low = images._blueprint.bounds[0]
+    low = images._spec.bounds[0]
     assert low[20] == -np.inf
     assert (np.delete(low, 20) == 0).all()
 
@@ -105,12 +105,12 @@ def test_a_bound_that_is_passed_is_none(how):
 )
 def test_other_networks_have_none(estimator):
     X = blobs(100, (8, 8))
-    assert estimator.fit(X)._blueprint.bounds is None
+    assert estimator.fit(X)._spec.bounds is None
 
 
 def test_measured_values_have_none():
     X = np.random.RandomState(0).standard_normal((100, 64))
-    assert ConvolutionalAutoencoder(3, **QUICK).fit(X)._blueprint.bounds is None
+    assert ConvolutionalAutoencoder(3, **QUICK).fit(X)._spec.bounds is None
 
 
 def test_a_denoiser_of_pairs_has_those_of_clean_rows():

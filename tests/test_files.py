@@ -338,8 +338,8 @@ def _tuple(values):
     return _node("TupleNode", "builtins.tuple", content=content)
 
 
-def _in_blueprint(name, node):
-    return lambda schema, _: attributes_in(schema)["_blueprint"]["content"]["content"].update({name: node})
+def _in_spec(name, node):
+    return lambda schema, _: attributes_in(schema)["_spec"]["content"]["content"].update({name: node})
 
 
 def _in_array(alter):
@@ -403,11 +403,11 @@ def _npy(array):
 KEY = _npy(np.arange(624, dtype=np.uint32))
 CRAFTED = {
     "sizes that would not fit in memory": (
-        _in_blueprint("sizes", _tuple([4, 10**9, 10**9, 2])),
+        _in_spec("sizes", _tuple([4, 10**9, 10**9, 2])),
         "weights are not those",
     ),
-    "a million layers": (_in_blueprint("sizes", _tuple([4, *[1] * 10_000, 2])), "fewer weights than layers"),
-    "sizes that are no ints": (_in_blueprint("sizes", _tuple([4, "8", 2])), "can't be loaded"),
+    "a million layers": (_in_spec("sizes", _tuple([4, *[1] * 10_000, 2])), "fewer weights than layers"),
+    "sizes that are no ints": (_in_spec("sizes", _tuple([4, "8", 2])), "can't be loaded"),
     "another number of features": (_set("n_features_in_", _json(5)), "features or components are not those"),
     "a code that would not fit in memory": (
         _set("n_components_", _json(2**40)),
@@ -442,8 +442,8 @@ CRAFTED = {
         r"'skae\._autoencoder\.Autoencoder' in it can't be kept",
     ),
     "a constructor": (
-        _set("mean_", _node("ConstructorFromReduceNode", "skae._blueprint.Blueprint", content=_json(1))),
-        r"'skae\._blueprint\.Blueprint' in it can't be kept",
+        _set("mean_", _node("ConstructorFromReduceNode", "skae._spec.ModuleSpec", content=_json(1))),
+        r"'skae\._spec\.ModuleSpec' in it can't be kept",
     ),
     "an unknown kind": (_set("mean_", _node("PickleNode", "a.b")), r"'a\.b' in it can't be kept"),
     "nothing but depth": (
@@ -467,8 +467,8 @@ CRAFTED = {
         ),
         "weights are not those",
     ),
-    "no blueprint": (_set("_blueprint", _json(3)), "can't be loaded"),
-    "nothing fitted": (lambda schema, _: attributes_in(schema).pop("_blueprint"), "can't be (loaded|used)"),
+    "no spec": (_set("_spec", _json(3)), "can't be loaded"),
+    "nothing fitted": (lambda schema, _: attributes_in(schema).pop("_spec"), "can't be (loaded|used)"),
     "no content": (lambda schema, _: schema.pop("content"), "can't be"),
     "a list for content": (
         lambda schema, _: schema.update(_node("ListNode", "builtins.list", content=[])),

@@ -374,7 +374,7 @@ def test_sampler(digits):
 def test_a_stack_learns_nothing_of_missing_cells(digits):
     X, _ = with_holes(digits)
     fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
-    assert fitted.layers_[0]._blueprint.has_holes
+    assert fitted.layers_[0]._spec.has_holes
 
 
 @pytest.mark.parametrize("name", ["mean", "unit", "noise", "loadings", "too many loadings"])

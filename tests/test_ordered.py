@@ -87,7 +87,7 @@ def test_ordered_codes_are_signed_and_not_rotated(ordered, images):
     codes = ordered.transform(train)
     loadings = codes.T @ (train - train.mean(axis=0))
     assert (loadings[np.arange(8), np.abs(loadings).argmax(axis=1)] > 0).all()
-    np.testing.assert_array_equal(np.abs(ordered._blueprint.axes[2]), np.eye(8))
+    np.testing.assert_array_equal(np.abs(ordered._spec.axes[2]), np.eye(8))
     np.testing.assert_allclose(ordered.explained_variance_, codes.var(axis=0, ddof=1), rtol=1e-4)
 
 

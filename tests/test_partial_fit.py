@@ -162,7 +162,7 @@ def test_an_outlier_in_the_first_chunk():
     bad = X[:200].copy()
     bad[7] = 1e6
     ours = streamed(NETWORK, [bad, *3 * np.array_split(X, 4)])
-    assert ours._blueprint.scale.max() < 10
+    assert ours._spec.scale.max() < 10
     assert r2(ours, X) > r2(streamed(IncrementalPCA(2), [bad, *3 * np.array_split(X, 4)]), X)
 
 
@@ -211,11 +211,11 @@ def test_a_change_of_scale_does_not_change_what_a_network_computes(scale, tables
     kind = Autoencoder(2, code_activation="logistic") if bounded else Autoencoder(2, init="random")
     ours = kind.set_params(hidden_layer_sizes=8, scale=scale, random_state=0, weight_decay=0.0, learning_rate=1e-30)
     codes, rows = ours.partial_fit(X).transform(X), ours.reconstruct(X)
-    own = ours._blueprint.scale
+    own = ours._spec.scale
     # else a bad network would start again, or one that has not seen much of the variance
     with mock.patch("skae._stream._surely_less", return_value=False), mock.patch("skae._stream.NEW_SHARE", 2):
         ours.partial_fit(other)
-    np.testing.assert_array_equal(ours._blueprint.scale[own > 0], own[own > 0])
+    np.testing.assert_array_equal(ours._spec.scale[own > 0], own[own > 0])
     np.testing.assert_allclose(ours.transform(X), codes, rtol=1e-6, atol=1e-9 * np.abs(codes).max())
     np.testing.assert_allclose(ours.reconstruct(X), rows, rtol=1e-6, atol=1e-9 * np.abs(X).max())
 

@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import Autoencoder
-from skae._blueprint import Blueprint
 from skae._data.readers import Rows, ScaledRows
 from skae._data.statistics import Moments
 from skae._pca import linear_init, principal_axes
+from skae._spec import ModuleSpec
 from skae.nn import AutoencoderModule
 
 SETS = {
@@ -91,8 +91,8 @@ def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
     mean, scales, rows = rows_of.mean, rows_of.scale, rows_of.read(slice(None))
     start = linear_init(rows_of, 5, seed=0)
     spread, axes = rows.std(axis=0), start.axes(1.0)
-    blueprint = Blueprint((64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, spread, axes=axes)
-    module = blueprint.build(AutoencoderModule, start.weights(), torch.float64)
+    spec = ModuleSpec((64, *hidden, 5), "gelu", "identity", "squared_error", True, mean, scales, spread, axes=axes)
+    module = spec.build(AutoencoderModule, start.weights(), torch.float64)
     with torch.no_grad():
         codes = module.encode(torch.tensor(digits)).numpy()
         X_hat = module(torch.tensor(digits)).numpy()

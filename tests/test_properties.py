@@ -213,7 +213,7 @@ def test_the_unit_of_the_data_is_that_of_reconstructions_and_codes(X, estimator,
     unit = 2.0**exponent
     here, there = fit(clone(estimator), X, trained_on), fit(clone(estimator), unit * X, trained_on)
     np.testing.assert_array_equal(there.reconstruct(unit * X), unit * here.reconstruct(X))
-    has_unit = estimator.scale == "global" and here._blueprint.linear and not getattr(estimator, "whiten", False)
+    has_unit = estimator.scale == "global" and here._spec.linear and not getattr(estimator, "whiten", False)
     if isinstance(estimator, SparseAutoencoder):
         has_unit = estimator.scale == "global" and estimator.sparsity != "kl"  # whose codes are shares
     if isinstance(estimator, VariationalAutoencoder):

@@ -71,20 +71,20 @@ def test_mean_and_count_follow_the_stream_and_the_scale_of_a_network_stays():
     first, ours = stream(estimator, CHUNKS[:1]), stream(estimator)
     np.testing.assert_allclose(ours.mean_, DIGITS[:1200].mean(axis=0), atol=1e-12)
     assert ours.n_samples_ == 1200
-    varied = first._blueprint.scale > 0
-    np.testing.assert_array_equal(ours._blueprint.scale[varied], first._blueprint.scale[varied])
-    assert ((ours._blueprint.scale > 0) == (DIGITS[:1200].std(axis=0) > 0)).all()
+    varied = first._spec.scale > 0
+    np.testing.assert_array_equal(ours._spec.scale[varied], first._spec.scale[varied])
+    assert ((ours._spec.scale > 0) == (DIGITS[:1200].std(axis=0) > 0)).all()
 
 
 def test_the_axes_are_those_of_the_first_chunk():
     ours = stream(STREAM, CHUNKS[:1])
-    rotation = ours._blueprint.axes[2]
+    rotation = ours._spec.axes[2]
     for chunk in CHUNKS[1:]:
         before = ours.transform(DIGITS)
         ours.partial_fit(chunk)
         for j in range(3):  # codes move gently
             assert np.corrcoef(before[:, j], ours.transform(DIGITS)[:, j])[0, 1] > 0.9
-    np.testing.assert_array_equal(ours._blueprint.axes[2], rotation)
+    np.testing.assert_array_equal(ours._spec.axes[2], rotation)
 
 
 def test_codes_keep_xs_units_when_the_scale_grows():

@@ -117,7 +117,7 @@ def test_means_stay_where_features_keep_an_end_of_their_range(scale, init, digit
     X = np.c_[digits[:, :40] / 4 - 1, np.random.RandomState(0).standard_normal((len(digits), 1))]  # the last has none
     vae = VariationalAutoencoder(4, scale=scale, init=init, **QUICK | {"max_iter": 9, "cv": 2}).fit(X)
     assert vae.best_epoch_ > 0
-    low, high = vae._blueprint.formula["bounds"]
+    low, high = vae._spec.formula["bounds"]
     assert np.isinf([low[-1], high[-1]]).all()
     assert (low[:-1] == -1).all() or (np.isinf(low[:-1]) | (low[:-1] == -1)).sum() == 40
     for means in (vae.reconstruct(X), vae.sample(300, random_state=0), vae.vary(X, 3.0, random_state=0)[:, 0]):
@@ -136,10 +136,10 @@ def test_a_bound_that_is_passed_is_none(digits):
     vae = VariationalAutoencoder(3, **QUICK).fit(digits)
     beyond = digits.copy()
     beyond[3, 20] = -7.0
-    low = vae._blueprint.formula["bounds"][0]
+    low = vae._spec.formula["bounds"][0]
     assert low[20] == 0
     vae.partial_fit(beyond)
-    now = vae._blueprint.formula["bounds"][0]
+    now = vae._spec.formula["bounds"][0]
     assert now[20] == -np.inf
     np.testing.assert_array_equal(np.delete(now, 20), np.delete(low, 20))
 
@@ -148,13 +148,13 @@ def test_a_new_fit_has_bounds_of_its_own(digits):
     vae = VariationalAutoencoder(2, **QUICK).fit(digits)
     narrow = digits[:, 20:] + 3
     vae.fit(narrow)
-    low = vae._blueprint.formula["bounds"][0]
+    low = vae._spec.formula["bounds"][0]
     at_low = (narrow == narrow.min(axis=0)).sum(axis=0) >= 0.05 * len(narrow)
     np.testing.assert_array_equal(low, np.where(at_low, narrow.min(axis=0), -np.inf))
     vae.set_params(warm_start=True, max_iter=1).fit(narrow - 1)  # goes on, with rows beyond each of them
-    assert np.isinf(vae._blueprint.formula["bounds"][0]).all()
+    assert np.isinf(vae._spec.formula["bounds"][0]).all()
 
 
 def test_measured_values_have_no_bounds(digits):
-    assert VariationalAutoencoder(2, **QUICK).fit(GAUSSIAN)._blueprint.formula["bounds"] is None
-    assert linear(2).fit(digits)._blueprint.formula["bounds"] is None  # probabilistic PCA has none
+    assert VariationalAutoencoder(2, **QUICK).fit(GAUSSIAN)._spec.formula["bounds"] is None
+    assert linear(2).fit(digits)._spec.formula["bounds"] is None  # probabilistic PCA has none

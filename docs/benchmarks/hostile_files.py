@@ -67,7 +67,7 @@ VALUES = [
     ),
     *([], [0], [[]], {}, "ObjectNode", "TypeNode", "FunctionNode", "MethodNode", "PartialNode", "OperatorFuncNode"),
     *("ConstructorFromReduceNode", "BytesNode", "CachedNode", "builtins", "os", "system", "eval", "numpy", "void"),
-    *("Blueprint", "skae._blueprint", "[" * 10_000, "NaN", "1e400", "1" * 5000, [1] * 10_000),
+    *("ModuleSpec", "skae._spec", "[" * 10_000, "NaN", "1e400", "1" * 5000, [1] * 10_000),
     {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "__id__": 1},
     {"__class__": "eval", "__module__": "builtins", "__loader__": "TypeNode", "__id__": 2},
     {"__class__": "SVC", "__module__": "sklearn.svm._classes", "__loader__": "ObjectNode", "__id__": 3},

@@ -8,8 +8,8 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
-from skae._blueprint import load_weights, read_weights
 from skae._defaults import LONGER
+from skae._spec import load_weights, read_weights
 from skae._training.labels import represented
 from skae._training.selection import significant_improvement
 from skae.nn import AutoencoderModule

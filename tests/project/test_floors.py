@@ -36,7 +36,7 @@ FLOORS = [
     },
     {"skae._devices", "skae._skops", "skae._torch_state"},
     {
-        "skae._blueprint",
+        "skae._spec",
         "skae._data.bounds",
         "skae._data.dependence",
         "skae._data.missing",

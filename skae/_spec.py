@@ -44,7 +44,7 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class ModuleSpec:
     """Shape of an autoencoder and the constants around its two networks.
 
     Attributes
@@ -195,7 +195,7 @@ class Blueprint:
         return Link(LIKELIHOODS[self.loss], *self.link, dtype) if self.loss in LIKELIHOODS else None
 
     def cut(self, module_class, weights, kept):
-        """The blueprint and the weights of the autoencoder of these components of the code, (k,) of indices."""
+        """The spec and the weights of the autoencoder of these components of the code, (k,) of indices."""
         axes = (
             None if self.axes is None else tuple(_cut(values, (len(kept),) * values.ndim, kept) for values in self.axes)
         )
