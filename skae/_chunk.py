@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import LARGEST, Moments
+from skae._data.statistics import LARGEST, FeatureStatistics
 
 HELD_OUT_SHARE = 0.2
 MAX_HELD_OUT = 256
@@ -25,10 +25,10 @@ class Chunk:
     X : ndarray, CSR matrix or array of shape (n_samples, n_features)
         In which what is expected is in the place of missing cells.
 
-    moments : Moments
+    statistics : FeatureStatistics
         Of all rows.
 
-    usual : Moments
+    usual : FeatureStatistics
         Of all rows, whose cells count as if they were no farther out than is usual.
 
     rows : ScaledRows
@@ -50,8 +50,8 @@ class Chunk:
     """
 
     X: Any
-    moments: Moments
-    usual: Moments
+    statistics: FeatureStatistics
+    usual: FeatureStatistics
     rows: ScaledRows
     held_out: dict[str, np.ndarray]
     trained_on: np.ndarray
@@ -89,7 +89,7 @@ class Chunk:
         missing = np.isnan(rows)
         if not missing.any():
             return ScaledRows(rows, mean, scale)
-        return ScaledRows(self.moments.factors.fill(rows), mean, scale, missing=missing)
+        return ScaledRows(self.statistics.factors.fill(rows), mean, scale, missing=missing)
 
 
 def hold_out_of(rows, before, farthest, seed):

@@ -446,5 +446,5 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     def _has_free_scale(self, spec):
         return spec.linear
 
-    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - the base's signature
+    def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - the base's signature
         return ShrunkenStart.of_pca(pca, NOISE * self.alpha)

@@ -17,7 +17,7 @@ from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
@@ -73,23 +73,25 @@ class AutoencoderCore(
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
-        moments = Moments(self._categories).update(given[0], None if clean is None else Rows(clean, name="y"))
-        check_columns(moments.seen.n_each, moments.n_rows)
-        may_miss = [moments.seen.is_incomplete, True]
+        statistics = FeatureStatistics(self._categories).update(
+            given[0], None if clean is None else Rows(clean, name="y")
+        )
+        check_columns(statistics.seen.n_each, statistics.n_rows)
+        may_miss = [statistics.seen.is_incomplete, True]
         missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
-            moments.factors = broadcast_from_main(FactorModel.of(given[0], moments.seen, seed))
+            statistics.factors = broadcast_from_main(FactorModel.of(given[0], statistics.seen, seed))
         if any(cells is not None for cells in missing):
-            given = [Rows(np.concatenate([moments.factors.fill(x) for x in rows.batches()])) for rows in given]
+            given = [Rows(np.concatenate([statistics.factors.fill(x) for x in rows.batches()])) for rows in given]
             missing = [
                 np.zeros(rows.shape, dtype=bool) if cells is None else cells
                 for rows, cells in zip(given, missing, strict=True)
             ]
         if clean is not None:
             missing = [None]  # it is the clean rows that reconstructions are compared with
-        units = moments.mean, moments.scale(self.scale)
+        units = statistics.mean, statistics.scale(self.scale)
         rows = ScaledRows(given[0].X, *units, clean=clean, target=target, missing=missing[0])
-        return moments, rows, None if X_val is None else ScaledRows(given[1].X, *units, missing=missing[1])
+        return statistics, rows, None if X_val is None else ScaledRows(given[1].X, *units, missing=missing[1])
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 
@@ -211,8 +213,8 @@ class AutoencoderCore(
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
         for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
             delattr(self, name)
-        moments, rows, rows_val = self._counted(X, y, X_val, seed)
-        spec = self._rescaled(rows, moments) if warm else self._new_spec(rows, moments, seed, X_val, groups)
+        statistics, rows, rows_val = self._counted(X, y, X_val, seed)
+        spec = self._rescaled(rows, statistics) if warm else self._new_spec(rows, statistics, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, spec.n_components)
         solved, starts = self._is_solved(spec), self._has_start(spec)
         if solved and find_checkpoint(callbacks) is None and callbacks:
@@ -222,7 +224,7 @@ class AutoencoderCore(
                 stacklevel=5,
             )
         if not solved:
-            moments.check_float32(rows.scale)
+            statistics.check_float32(rows.scale)
         weights = self._weights if warm and not solved else None
 
         validation = Validation()
@@ -243,7 +245,7 @@ class AutoencoderCore(
             settings["max_iter"] *= 1 + LONGER
         trains = bool(validation.folds) or not starts or weights is not None
 
-        common = rows, moments, spec, settings
+        common = rows, statistics, spec, settings
         n_epochs = settings["max_iter"]
         work = self._work_of_step(space.spec, min(settings["batch_size"], len(rows)))
         settings["mixed_precision"] = self._in_bfloat16(device, work)
@@ -283,7 +285,7 @@ class AutoencoderCore(
                 else:
                     attributes = self._trained(*common, result, validation)
             vars(self).update(attributes, validation_=validation.report, _level_of_start=level)
-            if moments.factors is not None and not rows.are_pairs:
+            if statistics.factors is not None and not rows.are_pairs:
                 self._share_of_network = share_of_network(self, rows, validation, of_folds, seed)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
@@ -322,7 +324,7 @@ class AutoencoderCore(
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
 
-    def _at_start(self, rows, moments, spec, settings, start, unused, curves=None, net=None):
+    def _at_start(self, rows, statistics, spec, settings, start, unused, curves=None, net=None):
         """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
         unit, curves = self._unit(rows.scale), curves or {}
         names = spec.build(self.module_class).state_dict()
@@ -331,19 +333,19 @@ class AutoencoderCore(
         if not start.is_pca:
             outcome = TrainingResult(spec.build(self.module_class, weights), 0, curves, net=net)
             del start, weights  # makes room
-            return self._trained(rows, moments, spec, settings, outcome, Validation())
+            return self._trained(rows, statistics, spec, settings, outcome, Validation())
         ratio = None
         if spec.is_pca or spec.ordered:
-            total = (moments.variance * np.square(rows.per_unit)).sum() * moments.n_rows / (moments.n_rows - 1)
+            total = (statistics.variance * np.square(rows.per_unit)).sum() * statistics.n_rows / (statistics.n_rows - 1)
             ratio = start.variance / total if total > 0 else np.zeros_like(start.variance)
         more = {}
         if spec.is_pca:
             own = rows.scale if self.scale == "standard" else None
-            more = attributes_of_pca(start, moments.n_rows, total, unit, rows.dtype, own)
+            more = attributes_of_pca(start, statistics.n_rows, total, unit, rows.dtype, own)
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
-        return self._state(rows, moments, spec, settings, *kept, **more)
+        return self._state(rows, statistics, spec, settings, *kept, **more)
 
-    def _trained(self, rows, moments, spec, settings, outcome, validation=None, axes=None):
+    def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
         weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one row has no variance
@@ -364,7 +366,7 @@ class AutoencoderCore(
             ratio = np.diff(r2_of_prefixes(module, rows), prepend=0.0)
         more = self._learned(outcome.module, rows, spec)
         kept = weights, variance, ratio, outcome.epoch, outcome.curves, outcome.net
-        return self._state(rows, moments, spec, settings, *kept, **more)
+        return self._state(rows, statistics, spec, settings, *kept, **more)
 
     def _mean_square(self, rows, validation):
         """Of the rows that judge the epochs, summed over the cells that are there."""
@@ -372,7 +374,7 @@ class AutoencoderCore(
         squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()
 
-    def _state(self, rows, moments, spec, settings, weights, variance, ratio, epoch, curves, net, **more):
+    def _state(self, rows, statistics, spec, settings, weights, variance, ratio, epoch, curves, net, **more):
         """All attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
@@ -382,14 +384,14 @@ class AutoencoderCore(
             "_weights": weights,
             "_curves": curves,
             "_settings": settings,
-            "_moments": moments,
+            "_statistics": statistics,
             "_stream": None,
             "validation_": Validation().report,
             "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
             "n_components_": spec.n_components,
-            "n_samples_": moments.n_rows,
-            "mean_": moments.mean,
+            "n_samples_": statistics.n_rows,
+            "mean_": statistics.mean,
             "explained_variance_": variance,
             "best_epoch_": epoch,
             "loss_curve_": losses["train_loss"],
@@ -400,4 +402,4 @@ class AutoencoderCore(
         # shares don't need the digits of float64, in which convolutions take many times as long, and wide layers room
         is_small = spec.architecture is None and spec.n_weights < MANY_WEIGHTS
         module = kept["_modules"]["float64" if is_small else "float32"]
-        return kept | {"feature_importances_": importances(module, rows, moments.seen.variance, spec.n_components)}
+        return kept | {"feature_importances_": importances(module, rows, statistics.seen.variance, spec.n_components)}

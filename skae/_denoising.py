@@ -20,7 +20,7 @@ from skae._data.readers import (
     shape_of,
     stays_in_place,
 )
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._parameters import CODE_SIZE, NON_NEGATIVE, Parameters, parameter
 from skae._regression import denoising_start, denoising_start_of, has_denoising_start, measured_noise
 from skae._typing import (
@@ -420,14 +420,14 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             return replace(start, filters=start.components, seen_mean=seen_mean)
         return denoising_start(rows, self._measured_noise(rows, spec, seed), spec.n_components)
 
-    def _start_of_pca(self, pca, rows, moments, spec, seed):
+    def _start_of_pca(self, pca, rows, statistics, spec, seed):
         if len(pca.mean) > MAX_WIDTH_OF_STREAM:
             return pca
         # PCA's components, and what they leave of each feature as if it were independent of the others'
         covariance = (pca.components.T * pca.variance) @ pca.components
-        own = moments.variance * np.square(rows.per_unit)
+        own = statistics.variance * np.square(rows.per_unit)
         covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
-        some = Moments().update(Rows(rows.read(slice(None))))
+        some = FeatureStatistics().update(Rows(rows.read(slice(None))))
         noise = self._measured_noise(rows, spec, seed)
         noise = noise.of_others(some.mean, some.variance, pca.mean, np.diag(covariance))
         return denoising_start_of(pca.mean, covariance, noise, spec.n_components)

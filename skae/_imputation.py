@@ -37,7 +37,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     -------
     share : float
     """
-    factors, rng = estimator._moments.factors, np.random.RandomState(seed)
+    factors, rng = estimator._statistics.factors, np.random.RandomState(seed)
     judged, parts = rows, [(estimator, np.arange(len(rows)))]
     if validation is not None and estimator.best_epoch_ and validation.folds:
         judged = rows if validation.rows is None else validation.rows
@@ -58,7 +58,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     return float(np.clip(products / squares, 0.0, 1.0)) if squares > 0 else 0.0
 
 
-def filled_chunk(estimator, rows, moments, seed):
+def filled_chunk(estimator, rows, statistics, seed):
     """Fill missing cells of a chunk of a stream, by what was learned of those before and of this one.
 
     Parameters
@@ -69,7 +69,7 @@ def filled_chunk(estimator, rows, moments, seed):
     rows : Rows
         NaN where a cell is missing.
 
-    moments : Moments
+    statistics : FeatureStatistics
         Of all rows. They get the `factors`.
 
     seed : int
@@ -81,17 +81,17 @@ def filled_chunk(estimator, rows, moments, seed):
     missing : ndarray of bool of shape (n, d)
         None if all cells are there.
     """
-    check_columns(moments.n_each, moments.n_rows)
+    check_columns(statistics.n_each, statistics.n_rows)
     if estimator._takes_missing and not rows.sparse:
-        before = None if moments.n_rows == len(rows) else estimator._moments
-        moments.factors = broadcast_from_main(FactorModel.of_stream(rows, before, moments, seed))
+        before = None if statistics.n_rows == len(rows) else estimator._statistics
+        statistics.factors = broadcast_from_main(FactorModel.of_stream(rows, before, statistics, seed))
     missing = missing_cells(rows)
     if missing is None:
         return rows.X, None
-    return np.concatenate([moments.factors.fill(x) for x in rows.batches()]), missing
+    return np.concatenate([statistics.factors.fill(x) for x in rows.batches()]), missing
 
 
 def weigh_network(estimator, rows, seed):
     """Set the share of the network of a stream, by such rows: those that are held out, if there are some."""
-    if estimator._moments.factors is not None:
+    if estimator._statistics.factors is not None:
         estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

@@ -16,7 +16,7 @@ from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._cudnn import differentiable
 from skae._data.readers import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._dimensions import saying_how_to_flatten
 from skae._tensors import on_device
 from skae._threads import torch_threads
@@ -189,13 +189,13 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             ((x, x_hat),) = pairs
             x = np.where(np.isnan(x), x_hat, x)
             return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
-        moments = Moments().update(wanted)
-        variance = np.nan_to_num(moments.variance)  # of a column that is missing altogether
+        statistics = FeatureStatistics().update(wanted)
+        variance = np.nan_to_num(statistics.variance)  # of a column that is missing altogether
         error = sum(_squares(x, x_hat).sum(axis=0) for x, x_hat in pairs)
         varying = variance > 0
         if not varying.any():  # r2_score's answer too: each feature counts as right or wrong
             return float((error == 0).mean())
-        return float(1 - error[varying].sum() / (moments.n_each * variance).sum())
+        return float(1 - error[varying].sum() / (statistics.n_each * variance).sum())
 
     @typed(on_device("score_samples"))
     def score_samples(self, X: MatrixLike) -> FloatArray:
@@ -325,8 +325,8 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         missing = np.isnan(batch)
         if not missing.any():
             return batch
-        if self._moments.factors is not None:
-            return self._moments.factors.fill(batch)
+        if self._statistics.factors is not None:
+            return self._statistics.factors.fill(batch)
         filled = np.where(missing, self.mean_, batch).astype(batch.dtype)
         for _ in range(ROUNDS_OF_FILLING):
             filled[missing] = self._run("forward", filled)[missing]

@@ -61,8 +61,8 @@ class ModuleSpecMixin:
             return given
         return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
 
-    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
-        architecture, scale = self._architecture, moments.scale(self.scale)
+    def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
+        architecture, scale = self._architecture, statistics.scale(self.scale)
         check_that_pixels_are_seen(architecture)
         warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
@@ -76,27 +76,27 @@ class ModuleSpecMixin:
         if is_empty:
             hidden_layers, architecture = (), None
         linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
-        link = moments.link(self.loss, scale)
+        link = statistics.link(self.loss, scale)
         bounds = None
         if link is None and self._has_bounds(architecture):
-            bounds = bounds_of(Rows(rows.clean.X, rows.clean.index), moments.low, moments.high)
+            bounds = bounds_of(Rows(rows.clean.X, rows.clean.index), statistics.low, statistics.high)
         return ModuleSpec(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
             code_activation="identity" if is_empty else self._asked("code_activation"),
             loss=self.loss,
             linear=linear or is_empty,
-            mean=moments.mean,
+            mean=statistics.mean,
             scale=scale,
-            spread=moments.spread * rows.per_unit,
+            spread=statistics.spread * rows.per_unit,
             link=link,
             ordered=self._asked("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
-            formula=self.module_params(moments, scale),
+            formula=self.module_params(statistics, scale),
             asks_more=self._asks_more,
             bounds=bounds,
             has_holes=rows.missing is not None,
-            categories=moments.categories,
+            categories=statistics.categories,
         )
 
     def _chosen_size(self, rows, choice, seed):
@@ -129,23 +129,23 @@ class ModuleSpecMixin:
             )
         return size
 
-    def _rescaled(self, rows, moments):
+    def _rescaled(self, rows, statistics):
         """The spec that goes on with other means and scales: codes stay in X's units."""
         old = self._spec
-        scale = moments.scale(self.scale)
+        scale = statistics.scale(self.scale)
         axes = old.axes
         if axes is not None:
             growth = self._unit(scale) / self._unit(old.scale)
             axes = (axes[0] * growth, axes[1] * growth, *axes[2:])
         return replace(
             old,
-            mean=moments.mean,
+            mean=statistics.mean,
             scale=scale,
-            spread=moments.spread * rows.per_unit,
-            link=moments.link(self.loss, scale),
+            spread=statistics.spread * rows.per_unit,
+            link=statistics.link(self.loss, scale),
             axes=axes,
-            formula=self.module_params(moments, scale),
-            bounds=still_bounds(old.bounds, moments.low, moments.high),
+            formula=self.module_params(statistics, scale),
+            bounds=still_bounds(old.bounds, statistics.low, statistics.high),
             has_holes=rows.missing is not None,
         )
 

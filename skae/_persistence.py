@@ -220,7 +220,7 @@ class PersistenceMixin:
         widths = self.n_features_in_, self.n_components_
         if widths != (spec.sizes[0], spec.n_components) or any(values.shape != shape for values in constants):
             raise ValueError("its features or components are not those of its network")
-        factors = self._moments.factors
+        factors = self._statistics.factors
         if factors is not None and not factors.fits(*shape):
             raise ValueError("its factors are not those of its features")
         says = self.get_params(deep=False) if spec.architecture is None else vars(spec.architecture)

@@ -9,7 +9,7 @@ from sklearn.neural_network import BernoulliRBM
 from skae._autoencoder import Autoencoder
 from skae._core import AutoencoderCore
 from skae._data.readers import Rows
-from skae._data.statistics import Moments, within_unit
+from skae._data.statistics import FeatureStatistics, within_unit
 from skae._seeds import set_seeds
 from skae._training.checkpoint import Checkpoint
 from skae._training.users import named_callbacks
@@ -92,8 +92,8 @@ def _estimators(stack):
 
 def _check_range(X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    moments = Moments().update(Rows(X))  # which takes no notice of missing cells
-    low, high = moments.low.min(), moments.high.max()
+    statistics = FeatureStatistics().update(Rows(X))  # which takes no notice of missing cells
+    low, high = statistics.low.min(), statistics.high.max()
     if not within_unit(low, high):
         raise ValueError(
             f"a BernoulliRBM needs values in [0, 1], but gets some from {low:.8g} to {high:.8g}. Scale X with "

@@ -18,7 +18,11 @@ SKAE_TYPES = (
     *("skae._autoencoder.Autoencoder", "skae._spec.ModuleSpec"),
     *("skae._contractive.ContractiveAutoencoder", "skae._contractive.ContractiveModule"),
     *("skae._convolutional.ConvolutionalAutoencoder", "skae._corruption.DenoisingModule"),
-    *("skae._denoising.DenoisingAutoencoder", "skae._recurrent.LSTMAutoencoder", "skae._data.statistics.Moments"),
+    *(
+        "skae._denoising.DenoisingAutoencoder",
+        "skae._recurrent.LSTMAutoencoder",
+        "skae._data.statistics.FeatureStatistics",
+    ),
     "skae._data.missing.FactorModel",
     *("skae._sparse.SparseAutoencoder", "skae._sparse_module.SparseModule", "skae._stacked.StackedAutoencoder"),
     *("skae._training.checkpoint.Checkpoint", "skae._unrolled.Layer"),

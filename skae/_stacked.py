@@ -351,18 +351,18 @@ class StackedAutoencoder(
     def _hidden_layers(self, n_rows, n_features):  # noqa: ARG002 - the base's signature
         return tuple(self.layers[:-1])
 
-    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):
+    def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):
         vars(self).pop("layers_", None)
         if self.pretrain:
-            scale = moments.scale(self.scale)
-            link = moments.link(self.loss, scale)
+            scale = statistics.scale(self.scale)
+            link = statistics.link(self.loss, scale)
             X = rows.X if rows.missing is None else np.where(rows.missing, np.nan, rows.X)
             self.layers_ = pretrained(self, X, seed, X_val, groups)
             layers = [Layer.of(layer) for layer in self.layers_]
-            self._stack = Stack.of(layers, moments.mean, scale, self.loss, link)
+            self._stack = Stack.of(layers, statistics.mean, scale, self.loss, link)
             for layer in self.layers_:
                 drop_modules(layer)  # makes room for training
-        spec = super()._new_spec(rows, moments, seed)
+        spec = super()._new_spec(rows, statistics, seed)
         return replace(spec, code_activation="identity") if self.pretrain else spec  # the last layer has it
 
     def _has_start(self, spec):  # noqa: ARG002 - the base's signature

@@ -16,7 +16,7 @@ import torch
 from skae._chunk import Chunk, check_cells, hold_out_of
 from skae._data.bounds import still_bounds
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import FEW, Moments, MomentsAbout, usual_range
+from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
@@ -81,10 +81,10 @@ class StreamMixin:
 
     n_components_: int
 
-    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - a variant's
+    def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - a variant's
         """Where training starts, for PCA of all rows of a stream.
 
-        `rows` are some of them, scaled as the spec says, and `moments` those of all.
+        `rows` are some of them, scaled as the spec says, and `statistics` those of all.
         """
         return pca
 
@@ -97,30 +97,32 @@ class StreamMixin:
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
         as_it_is = Rows(X, may_miss=self._takes_missing)
-        moments = (Moments(self._categories) if first else copy.deepcopy(self._moments)).update(as_it_is)
-        moments.link(self.loss, moments.scale(self.scale))  # refuses what is not in the range of a likelihood
-        X, missing = filled_chunk(self, as_it_is, moments, seed)
+        statistics = (FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)).update(
+            as_it_is
+        )
+        statistics.link(self.loss, statistics.scale(self.scale))  # refuses what is not in the range of a likelihood
+        X, missing = filled_chunk(self, as_it_is, statistics, seed)
         if not first and self._spec.is_pca:
-            rows = ScaledRows(X, moments.mean, moments.scale(self.scale), missing=missing)
-            self._partial_fit_pca(rows, y, moments, self._rescaled(rows, moments), device, seed)
+            rows = ScaledRows(X, statistics.mean, statistics.scale(self.scale), missing=missing)
+            self._partial_fit_pca(rows, y, statistics, self._rescaled(rows, statistics), device, seed)
             return
         past = {} if first else self._stream if "usual" in (self._stream or ()) else self._stream_of_fit()
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or Moments(self._categories)).update(as_it_is, within=within)
+        usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(as_it_is, within=within)
         rows = ScaledRows(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
         farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
         held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
-        chunk = Chunk(X, moments, usual, rows, held_out, trained_on, near, seed, first)
+        chunk = Chunk(X, statistics, usual, rows, held_out, trained_on, near, seed, first)
         spec = self._spec_in(chunk, anew)
         if spec.is_pca:
-            rows = chunk.scaled(moments.mean, moments.scale(self.scale))
-            spec = replace(spec, **self._constants(moments, rows.mean, rows.scale))
-            self._partial_fit_pca(rows, y, moments, spec, device, seed)
+            rows = chunk.scaled(statistics.mean, statistics.scale(self.scale))
+            spec = replace(spec, **self._constants(statistics, rows.mean, rows.scale))
+            self._partial_fit_pca(rows, y, statistics, spec, device, seed)
             return
         check_cells(rows)
         settings = self._new_settings(len(rows), device, seed_of_stream, spec.n_components)
@@ -132,7 +134,7 @@ class StreamMixin:
             candidate = self._candidate(chunk, past, spec, pcas, anew)
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
-    def _partial_fit_pca(self, rows, y, moments, spec, device, seed):
+    def _partial_fit_pca(self, rows, y, statistics, spec, device, seed):
         """Go on from chunk to chunk in closed form."""
         if self.__sklearn_is_fitted__():
             seed, old = self._settings["seed"], self._spec
@@ -142,7 +144,7 @@ class StreamMixin:
             start = self._common_start(rows, spec, seed)
         settings = self._new_settings(len(rows), device, seed, spec.n_components)
         with FitProgress(self, rows.X, y, 0, None):
-            vars(self).update(self._at_start(rows, moments, spec, settings, start, {}, {}))
+            vars(self).update(self._at_start(rows, statistics, spec, settings, start, {}, {}))
             weigh_network(self, rows, seed)
 
     # What a chunk meets ----------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ class StreamMixin:
     def _stream_of_fit(self):
         """What `partial_fit` goes on from after `fit`: PCA is read back from the linear map that was its start."""
         spec, weights = self._spec, self._weights
-        past = {"usual": self._moments, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
+        past = {"usual": self._statistics, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
         decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
         if not spec.linear or not self._follows_pca:
             return past
@@ -175,39 +177,39 @@ class StreamMixin:
 
     def _spec_in(self, chunk, anew):
         """The spec of a network that is scaled as the rows of this chunk."""
-        rows, moments = chunk.rows, chunk.usual
+        rows, statistics = chunk.rows, chunk.usual
         if not anew:
-            return replace(self._spec, **self._constants(moments, rows.mean, rows.scale))
+            return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
         if self._asked("init") != "pca" or not self._follows_pca:  # layers are trained now, on what is not far
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
-        spec = replace(self._new_spec(rows, moments, chunk.seed), has_holes=moments.is_incomplete)
+        spec = replace(self._new_spec(rows, statistics, chunk.seed), has_holes=statistics.is_incomplete)
         keeps_size = spec.architecture is None or spec.architecture.dense_code
         if chunk.first or not keeps_size:
             return spec
         self.n_components_ = self._spec.n_components
-        return replace(spec, sizes=self._spec.sizes, formula=self.module_params(moments, spec.scale))
+        return replace(spec, sizes=self._spec.sizes, formula=self.module_params(statistics, spec.scale))
 
-    def _constants(self, moments, mean, scale):
+    def _constants(self, statistics, mean, scale):
         """What the spec of a network holds that is scaled so, of rows with these moments."""
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         before = getattr(self, "_spec", None)  # none in the first chunk, if that is solved
         return {
             "mean": mean,
             "scale": scale,
-            "spread": (np.sqrt(moments.variance) + np.abs(moments.mean - mean) / LIMIT) * per_unit,
-            "link": moments.link(self.loss, scale),
-            "formula": self.module_params(MomentsAbout(moments, mean), scale),
-            "bounds": still_bounds(before and before.bounds, moments.low, moments.high),
-            "has_holes": moments.is_incomplete,
+            "spread": (np.sqrt(statistics.variance) + np.abs(statistics.mean - mean) / LIMIT) * per_unit,
+            "link": statistics.link(self.loss, scale),
+            "formula": self.module_params(FeatureStatisticsAbout(statistics, mean), scale),
+            "bounds": still_bounds(before and before.bounds, statistics.low, statistics.high),
+            "has_holes": statistics.is_incomplete,
         }
 
-    def _woken(self, moments):
+    def _woken(self, statistics):
         """The network's own spec, in which features that had no scale until now have one."""
-        old, scale = self._spec, moments.scale(self.scale)
+        old, scale = self._spec, statistics.scale(self.scale)
         if self.scale == "global" and old.scale.any():
             scale = np.where(scale > 0, old.scale.max(), 0.0)
         woken = (old.scale == 0) & (scale > 0)
-        new = self._constants(moments, old.mean, np.where(woken, scale, old.scale))
+        new = self._constants(statistics, old.mean, np.where(woken, scale, old.scale))
         new["spread"] = np.where(woken, new["spread"], old.spread)
         if old.link is not None:
             new["link"] = tuple(np.where(woken, now, was) for now, was in zip(new["link"], old.link, strict=True))
@@ -231,11 +233,11 @@ class StreamMixin:
         rows = chunk.rows
         some = rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale)
 
-        def start_of(name, moments):
+        def start_of(name, statistics):
             pca = _start_in(pcas[name], spec.n_components)
-            return broadcast_from_main(self._start_of_pca(pca, some, moments, spec, chunk.seed))
+            return broadcast_from_main(self._start_of_pca(pca, some, statistics, spec, chunk.seed))
 
-        of_all = start_of("pca", chunk.moments)
+        of_all = start_of("pca", chunk.statistics)
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
 
     def _candidate(self, chunk, past, spec, pcas, anew):
@@ -316,7 +318,7 @@ class StreamMixin:
                 name: np.append(curves.get(name, ()), curve) for name, curve in now.items() if "_best" not in name
             }
             outcome = TrainingResult(epoch=epoch, module=module, curves=joined, weights=exact or {}, net=kept_net)
-            return self._trained(rows, chunk.moments, spec, settings, outcome, axes=spec.axes)
+            return self._trained(rows, chunk.statistics, spec, settings, outcome, axes=spec.axes)
 
         with FitProgress(self, chunk.X, y, 1, attributes_now) as progress:
             net.train(dataset, [("average", average), ("progress", progress)], epochs=1)

@@ -325,10 +325,10 @@ class VariationalAutoencoder(
             "bounds": still_bounds(bounds, statistics.low, statistics.high),
         }
 
-    def _new_spec(self, rows, moments, seed, X_val=None, groups=None):
-        spec = super()._new_spec(rows, moments, seed, X_val, groups)
+    def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):
+        spec = super()._new_spec(rows, statistics, seed, X_val, groups)
         has_bounds = spec.link is None and not spec.is_linear
-        bounds = bounds_of(Rows(rows.X, rows.index), moments.low, moments.high) if has_bounds else None
+        bounds = bounds_of(Rows(rows.X, rows.index), statistics.low, statistics.high) if has_bounds else None
         return replace(spec, formula=spec.formula | {"bounds": bounds})
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
@@ -337,9 +337,9 @@ class VariationalAutoencoder(
         given = {"beta": formula["beta"], "least_noise": least_noise, "exact": spec.is_linear}
         return probabilistic_start(rows, spec.n_components, seed, **given)
 
-    def _start_of_pca(self, pca, rows, moments, spec, seed):  # noqa: ARG002 - the base's signature
-        formula, n = spec.formula, moments.n_rows
-        total = (moments.variance * np.square(rows.per_unit)).sum() * n / (n - 1)
+    def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - the base's signature
+        formula, n = spec.formula, statistics.n_rows
+        total = (statistics.variance * np.square(rows.per_unit)).sum() * n / (n - 1)
         least_noise = MIN_NOISE * formula["variance"]
         return probabilistic_of(pca, total, n, beta=formula["beta"], least_noise=least_noise)
 

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 from skae import Autoencoder
 from skae._basis import RowsInBasis, axes_for
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae.callbacks import Checkpoint
 from skae.nn._projection import Projection
 
@@ -66,8 +66,8 @@ KINDS = {
 
 def scaled(X):
     """Rows as they are inside."""
-    moments = Moments().update(Rows(X))
-    return ScaledRows(X, moments.mean, moments.scale("global"))
+    statistics = FeatureStatistics().update(Rows(X))
+    return ScaledRows(X, statistics.mean, statistics.scale("global"))
 
 
 def left_out(rows, axes):

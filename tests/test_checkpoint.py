@@ -275,7 +275,7 @@ def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
-def test_kills_at_random_moments():
+def test_kills_at_random_statistics():
     script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"
     arguments = [sys.executable, script, "--kills", "2", "--rows", "200", "--max-iter", "5"]
     shown = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout

@@ -56,7 +56,7 @@ def test_every_kind_takes_missing_cells(small, digits, tmp_path):
     assert np.isfinite(codes).all()
     assert np.isfinite(x_hat).all()
     np.testing.assert_array_equal(full[~missing], X[~missing])
-    share, expected = fitted._share_of_network, fitted._moments.factors.fill(X)
+    share, expected = fitted._share_of_network, fitted._statistics.factors.fill(X)
     np.testing.assert_allclose(full, (1 - share) * expected + share * np.where(missing, x_hat, X))
     assert 0 <= share <= 1
     np.testing.assert_array_equal(fitted.impute(digits), digits)
@@ -173,7 +173,7 @@ def test_the_network_has_a_say_where_it_helps(digits):
     """Of images the network knows more than factor analysis, of its own linear model nothing."""
     X, missing = with_holes(digits)
     fitted = Autoencoder(8, random_state=0).fit(X)
-    expected, full, x_hat = fitted._moments.factors.fill(X), fitted.impute(X), fitted.reconstruct(X)
+    expected, full, x_hat = fitted._statistics.factors.fill(X), fitted.impute(X), fitted.reconstruct(X)
     assert fitted._share_of_network > 0.1
     assert error(full, digits, missing) < error(expected, digits, missing)
     holes, missing = with_holes(factors(noise=0.3))
@@ -238,7 +238,7 @@ def test_a_row_without_a_cell_is_the_mean(iris):
     X = iris.copy()
     X[7] = np.nan
     fitted = Autoencoder(2, **FEW).fit(X)
-    mean = fitted._moments.factors.mean[None]
+    mean = fitted._statistics.factors.mean[None]
     np.testing.assert_allclose(fitted.transform(X[7:8]), fitted.transform(mean), atol=1e-5)
     assert fitted.score_samples(X)[7] == 0
     blank = np.full((2, 4), np.nan)
@@ -284,7 +284,7 @@ def test_a_cell_that_is_far_out_does_not_throw_the_others():
     assert np.isnan(row).sum() > 2
     fitted = Autoencoder(3, scale="standard", **FEW).fit(with_holes(X)[0])
     row[0, np.flatnonzero(~np.isnan(row[0]))[0]] += 1e6
-    off = (fitted._moments.factors.fill(row) - X.mean(axis=0)) / X.std(axis=0)
+    off = (fitted._statistics.factors.fill(row) - X.mean(axis=0)) / X.std(axis=0)
     assert np.abs(off[np.isnan(row)]).max() < 30
 
 
@@ -381,7 +381,7 @@ def test_a_stack_learns_nothing_of_missing_cells(digits):
 def test_a_file_whose_factors_do_not_fit_is_refused(name, digits, tmp_path):
     fitted = Autoencoder(4, **FEW).fit(with_holes(digits)[0])
     wrong = {"loadings": np.ones((3, 5)), "too many loadings": np.ones((64, 10_000))}.get(name, np.ones(5))
-    fitted._moments.factors = replace(fitted._moments.factors, **{name.split()[-1]: wrong})
+    fitted._statistics.factors = replace(fitted._statistics.factors, **{name.split()[-1]: wrong})
     fitted.save(tmp_path / "kept.skops")
     with pytest.raises(ValueError, match="its factors are not those of its features"):
         Autoencoder.load(tmp_path / "kept.skops")

@@ -81,8 +81,8 @@ def test_layers_learn_of_codes_of_rows_with_holes(digits):
     layers = [("below", Autoencoder(16, **QUICKER)), ("above", Autoencoder(4, **QUICKER))]
     stack = StackedAutoencoder(layers, max_iter=2, random_state=0).fit(X)
     assert np.isfinite(stack.impute(X)).all()
-    assert stack.layers_[0]._moments.is_incomplete
-    assert not stack.layers_[1]._moments.is_incomplete
+    assert stack.layers_[0]._statistics.is_incomplete
+    assert not stack.layers_[1]._statistics.is_incomplete
     np.testing.assert_array_equal(stack.impute(X)[~missing], X[~missing])
 
 

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler
 from skae._data.dependence import copies_of, reach_of_dependence
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._validation import choose_validation
 from skae.callbacks import Checkpoint
 
@@ -32,8 +32,8 @@ NONE = {"strategy": None, "n_folds": 0, "block_size": 0, "gap": 0, "n_validation
 
 def scaled(X):
     """Rows as a fit has them."""
-    moments = Moments().update(Rows(X))
-    return ScaledRows(X, moments.mean, moments.scale("global"))
+    statistics = FeatureStatistics().update(Rows(X))
+    return ScaledRows(X, statistics.mean, statistics.scale("global"))
 
 
 def chosen(X, fraction="auto", cv=None, groups=None, y=None):

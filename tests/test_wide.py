@@ -22,7 +22,7 @@ from skae import (
 )
 from skae._corruption import CORRUPTIONS
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._defaults import affordable
 from skae._pca import covariance_of
 from skae._regression import Noise, _in_the_span, denoising_start, denoising_start_of
@@ -41,8 +41,8 @@ def table(n, d, rank, seed, *, n_constant=0, sparse=False):
 
 def scaled(X, kind="global"):
     """Rows as they are inside."""
-    moments = Moments().update(Rows(X))
-    return ScaledRows(X, moments.mean, moments.scale(kind))
+    statistics = FeatureStatistics().update(Rows(X))
+    return ScaledRows(X, statistics.mean, statistics.scale(kind))
 
 
 def measured(rows, corruption, levels, quiet):

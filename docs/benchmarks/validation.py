@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from skae import Autoencoder
 from skae._data.dependence import copies_of, reach_of_dependence
 from skae._data.readers import Rows, ScaledRows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 
 WINDOWS = [
     *((0.95, 30, 1, 3, "below", 500), (0.9, 30, 1, 1, "below", 500), (0.8, 30, 1, 2, "below", 500)),
@@ -111,8 +111,8 @@ def cost():
     rng = np.random.default_rng(0)
     for n, d in ((1000, 20), (1000, 200), (10_000, 50), (100_000, 50), (1_000_000, 20)):
         X = rng.standard_normal((n, 4)) @ rng.standard_normal((4, d)) + 0.3 * rng.standard_normal((n, d))
-        moments = Moments().update(Rows(X))
-        rows = ScaledRows(X, moments.mean, moments.scale("global"))
+        statistics = FeatureStatistics().update(Rows(X))
+        rows = ScaledRows(X, statistics.mean, statistics.scale("global"))
         looks = []
         for seed in range(5):
             start = time.perf_counter()

@@ -87,7 +87,7 @@ class FactorModel:
     kept: np.ndarray | None = None
 
     @classmethod
-    def of(cls, rows, moments, seed):
+    def of(cls, rows, statistics, seed):
         """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many rows, to some of them.
 
         Parameters
@@ -95,7 +95,7 @@ class FactorModel:
         rows : Rows of shape (n, d)
             NaN where a cell is missing. No column is missing altogether.
 
-        moments : Moments
+        statistics : FeatureStatistics
             Of the cells that are there.
 
         seed : int
@@ -106,17 +106,17 @@ class FactorModel:
         model : FactorModel
         """
         n, d = rows.shape
-        most = max(2, min(MAX_ROWS if moments.is_incomplete else MAX_COMPLETE, MAX_CELLS // d))
+        most = max(2, min(MAX_ROWS if statistics.is_incomplete else MAX_COMPLETE, MAX_CELLS // d))
         chosen = None if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
         some = np.concatenate(list(Rows(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
-        unit = np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0))
-        x, there = _standardized(some, moments.mean, unit)
+        unit = np.sqrt(np.where(statistics.variance > 0, statistics.variance, 1.0))
+        x, there = _standardized(some, statistics.mean, unit)
         q = min(MAX_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MAX_PRODUCTS // d))
         mean, loadings, noise = _fitted(x, there, q, seed)
-        return cls(moments.mean + mean * unit, unit, loadings, noise)
+        return cls(statistics.mean + mean * unit, unit, loadings, noise)
 
     @classmethod
-    def of_stream(cls, rows, before, moments, seed):
+    def of_stream(cls, rows, before, statistics, seed):
         """Fit the model to a chunk of a stream, beside which the last model stands for the rows seen before.
 
         The first rows are kept, and it is fitted anew to all of them, until they are enough to go on from.
@@ -126,10 +126,10 @@ class FactorModel:
         rows : Rows of shape (n, d)
             NaN where a cell is missing.
 
-        before : Moments or None
+        before : FeatureStatistics or None
             Of the rows seen before, with the last model, if there is one.
 
-        moments : Moments
+        statistics : FeatureStatistics
             Of all rows.
 
         seed : int
@@ -145,15 +145,15 @@ class FactorModel:
             together = rows
             if n_before:
                 together = Rows(np.concatenate([kept, *rows.batches()]), may_miss=True)
-            model = cls.of(together, moments, seed)
+            model = cls.of(together, statistics, seed)
             most = min(MAX_KEPT, MAX_CELLS // rows.shape[1])
             return replace(model, kept=together.read(slice(None))) if len(together) < most else model
-        return cls.of(rows, moments, seed) if last is None else last._updated(rows, before, moments, seed)
+        return cls.of(rows, statistics, seed) if last is None else last._updated(rows, before, statistics, seed)
 
-    def _updated(self, rows, before, moments, seed):
+    def _updated(self, rows, before, statistics, seed):
         n_each = np.where(before.variance > 0, before.n_each, 0)  # of what was constant nothing was learned
-        mean = np.where(n_each > 0, self.mean, moments.mean)
-        unit = np.where(n_each > 0, self.unit, np.sqrt(np.where(moments.variance > 0, moments.variance, 1.0)))
+        mean = np.where(n_each > 0, self.mean, statistics.mean)
+        unit = np.where(n_each > 0, self.unit, np.sqrt(np.where(statistics.variance > 0, statistics.variance, 1.0)))
         x, there = _standardized(rows.sample().astype(np.float64), mean, unit)
         q = self.loadings.shape[1]
         off, loadings, noise = _fitted(x, there, q, seed, (n_each, self.loadings, self.noise))
@@ -244,9 +244,9 @@ def _fitted(x, there, q, seed, before=None):
             sums = (known.T @ known)[None]
             sums[:, :q, :q] += n * covariance
         else:
-            moments = known[:, :, None] * known[:, None]
-            moments[:, :q, :q] += covariance
-            sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
+            statistics = known[:, :, None] * known[:, None]
+            statistics[:, :q, :q] += covariance
+            sums = (there.T @ statistics.reshape(n, -1)).reshape(d, q + 1, q + 1)
         if before is not None:
             sums = sums + n_before[:, None, None] * np.eye(q + 1)
         products = x.T @ known + of_before

@@ -22,12 +22,12 @@ def within_unit(low, high):
     return low >= -ROUNDING and high <= 1 + ROUNDING
 
 
-class Moments:
+class FeatureStatistics:
     """Mean, variance and range of each feature of the rows seen so far.
 
     Attributes
     ----------
-    noisy : Moments or None
+    noisy : FeatureStatistics or None
         Of the noisy rows, where rows come in pairs and the moments are those of the clean ones.
 
     n_rows : int
@@ -65,7 +65,7 @@ class Moments:
 
         Returns
         -------
-        self : Moments
+        self : FeatureStatistics
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Moments:
             If the variance is too large or too small for a float64.
         """
         if clean is not None:
-            self.noisy = (copy.deepcopy(self.seen) if self.n_rows else Moments()).update(rows)
+            self.noisy = (copy.deepcopy(self.seen) if self.n_rows else FeatureStatistics()).update(rows)
             rows = clean
         elif self.noisy is not None:
             self.noisy.update(rows)
@@ -220,11 +220,11 @@ class Moments:
         return np.log(np.maximum(self.mean, half)), scale / np.where(high > 0, high, 1.0)
 
 
-class MomentsAbout(Moments):
+class FeatureStatisticsAbout(FeatureStatistics):
     """Moments of which another center is the mean: that of a network which was scaled before these rows came."""
 
-    def __init__(self, moments, mean):
-        vars(self).update(vars(moments))
+    def __init__(self, statistics, mean):
+        vars(self).update(vars(statistics))
         self.center = mean
 
     @property
@@ -243,7 +243,7 @@ def usual_range(rows, before, *, one_unit):
     ----------
     rows : Rows
 
-    before : Moments or None
+    before : FeatureStatistics or None
         Of earlier rows.
 
     one_unit : bool

@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from skae._data.readers import FLOATS, Rows
-from skae._data.statistics import Moments
+from skae._data.statistics import FeatureStatistics
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     GREY,
@@ -313,12 +313,12 @@ class ReconstructionDisplay:
         if shape is None:
             checked = X if issparse(X) else dense(X)
             checked = check_array(checked, accept_sparse="csr", dtype=FLOATS, ensure_all_finite="allow-nan")
-            moments = Moments().update(Rows(checked))
-            deviations = np.sqrt(np.nan_to_num(moments.variance))  # of a column that is missing altogether
+            statistics = FeatureStatistics().update(Rows(checked))
+            deviations = np.sqrt(np.nan_to_num(statistics.variance))  # of a column that is missing altogether
             varying = deviations[deviations > 0]
             if varying.size and varying.max() > MAX_UNEQUAL * varying.min():
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
-                rows, X_hat = (rows - moments.mean) / unit_of_each, (X_hat - moments.mean) / unit_of_each
+                rows, X_hat = (rows - statistics.mean) / unit_of_each, (X_hat - statistics.mean) / unit_of_each
                 unit = "standard deviations from the mean"
         return cls(rows, X_hat, labels=labels, image_shape=shape, feature_names=names, unit=unit)
 
