@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import svd_flip
 
-from skae._data.readers import RESIDENT_BYTES, Pair, ScaledRows
+from skae._data.readers import RESIDENT_BYTES, Pair, ScaledReader
 from skae._defaults import LIMIT
 from skae._pca import covariance_of
 from skae._solvers import neighbors_of
@@ -21,12 +21,12 @@ MIN_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
 SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
 
 
-class RowsInBasis(ScaledRows):
+class RowsInBasis(ScaledReader):
     """Scaled rows as their coordinates along axes.
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     axes : ndarray of shape (r, d)
         In float32, as the coordinates.
@@ -81,7 +81,7 @@ class Space:
     spec : ModuleSpec
         Of networks of all features.
 
-    rows, judged : ScaledRows
+    rows, judged : ScaledReader
         Training data, and the rows that judge if they are others, or None.
 
     axes : ndarray of shape (r, d) or None
@@ -139,7 +139,7 @@ def axes_for(rows, n_components):
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     n_components : int
     """

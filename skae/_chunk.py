@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import LARGEST, FeatureStatistics
 
 HELD_OUT_SHARE = 0.2
@@ -31,7 +31,7 @@ class Chunk:
     usual : FeatureStatistics
         Of all rows, whose cells count as if they were no farther out than is usual.
 
-    rows : ScaledRows
+    rows : ScaledReader
         Scaled by the usual moments.
 
     held_out : dict
@@ -52,7 +52,7 @@ class Chunk:
     X: Any
     statistics: FeatureStatistics
     usual: FeatureStatistics
-    rows: ScaledRows
+    rows: ScaledReader
     held_out: dict[str, np.ndarray]
     trained_on: np.ndarray
     near: np.ndarray
@@ -71,25 +71,25 @@ class Chunk:
         return self.rows.missing
 
     def scaled(self, mean, scale, index=None, limit=None):
-        """The rows, or those of some indices, that are scaled so: see `ScaledRows`."""
-        return ScaledRows(self.X, mean, scale, index, limit=limit, missing=self.missing)
+        """The rows, or those of some indices, that are scaled so: see `ScaledReader`."""
+        return ScaledReader(self.X, mean, scale, index, limit=limit, missing=self.missing)
 
     def part(self, index, mean, scale):
         """The rows of some indices by themselves, as if there were no others."""
         missing = None if self.missing is None else self.missing[index]
-        return ScaledRows(self.X[index], mean, scale, missing=missing)
+        return ScaledReader(self.X[index], mean, scale, missing=missing)
 
     def judged(self, mean, scale):
         """Rows by which networks are compared, which are scaled so: some of the chunk if there are no others."""
         rows = self.judges
         if rows is None:
             missing = None if self.missing is None else self.missing[:MIN_JUDGES]
-            rows = Rows(self.X).read(slice(0, MIN_JUDGES)).astype(np.float64)
-            return ScaledRows(rows, mean, scale, missing=missing)
+            rows = ArrayReader(self.X).read(slice(0, MIN_JUDGES)).astype(np.float64)
+            return ScaledReader(rows, mean, scale, missing=missing)
         missing = np.isnan(rows)
         if not missing.any():
-            return ScaledRows(rows, mean, scale)
-        return ScaledRows(self.statistics.factors.fill(rows), mean, scale, missing=missing)
+            return ScaledReader(rows, mean, scale)
+        return ScaledReader(self.statistics.factors.fill(rows), mean, scale, missing=missing)
 
 
 def hold_out_of(rows, before, farthest, seed):
@@ -100,7 +100,7 @@ def hold_out_of(rows, before, farthest, seed):
 
     Parameters
     ----------
-    rows : ScaledRows
+    rows : ScaledReader
         Of the chunk.
 
     before : dict or None
@@ -129,7 +129,7 @@ def hold_out_of(rows, before, farthest, seed):
     most = int(np.clip(HELD_OUT_BYTES // (8 * d), MIN_JUDGES, MAX_HELD_OUT))
     found = [before]
     hashes, distances = [], []
-    for batch in Rows(rows.X).batches():
+    for batch in ArrayReader(rows.X).batches():
         as_it_came = batch
         if rows.missing is not None:
             start = sum(map(len, hashes))
@@ -155,7 +155,7 @@ def check_cells(rows):
 
     Parameters
     ----------
-    rows : ScaledRows
+    rows : ScaledReader
         Of the chunk, in the units of what is usual.
 
     Raises

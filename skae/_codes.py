@@ -37,7 +37,7 @@ def shown_axes(module, rows, *, whiten):
     ----------
     module : AutoencoderModule
 
-    rows : ScaledRows
+    rows : ScaledReader
         Training data.
 
     whiten : bool
@@ -89,7 +89,7 @@ def r2_of_prefixes(module, rows):
     module : AutoencoderModule
         Ordered.
 
-    rows : ScaledRows
+    rows : ScaledReader
     """
     k = next(inner_codes(module, rows.take(np.arange(1))))[0].shape[1]
     n = min(len(rows), max(MAX_DECODED // k, MIN_DECODED_ROWS))
@@ -118,7 +118,7 @@ def importances(module, rows, variance, k):
     ----------
     module : AutoencoderModule
 
-    rows : ScaledRows
+    rows : ScaledReader
 
     variance : ndarray of shape (d,)
         Of each feature.

@@ -16,7 +16,7 @@ from skae._checks import SHAPING, ChecksMixin, takes_chunks
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_cells
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
@@ -72,9 +72,9 @@ class AutoencoderCore(
         rows that come later.
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
-        given = [Rows(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
+        given = [ArrayReader(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
         statistics = FeatureStatistics(self._categories).update(
-            given[0], None if clean is None else Rows(clean, name="y")
+            given[0], None if clean is None else ArrayReader(clean, name="y")
         )
         check_columns(statistics.seen.n_each, statistics.n_rows)
         may_miss = [statistics.seen.is_incomplete, True]
@@ -82,7 +82,9 @@ class AutoencoderCore(
         if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
             statistics.factors = broadcast_from_main(FactorModel.of(given[0], statistics.seen, seed))
         if any(cells is not None for cells in missing):
-            given = [Rows(np.concatenate([statistics.factors.fill(x) for x in rows.batches()])) for rows in given]
+            given = [
+                ArrayReader(np.concatenate([statistics.factors.fill(x) for x in rows.batches()])) for rows in given
+            ]
             missing = [
                 np.zeros(rows.shape, dtype=bool) if cells is None else cells
                 for rows, cells in zip(given, missing, strict=True)
@@ -90,8 +92,8 @@ class AutoencoderCore(
         if clean is not None:
             missing = [None]  # it is the clean rows that reconstructions are compared with
         units = statistics.mean, statistics.scale(self.scale)
-        rows = ScaledRows(given[0].X, *units, clean=clean, target=target, missing=missing[0])
-        return statistics, rows, None if X_val is None else ScaledRows(given[1].X, *units, missing=missing[1])
+        rows = ScaledReader(given[0].X, *units, clean=clean, target=target, missing=missing[0])
+        return statistics, rows, None if X_val is None else ScaledReader(given[1].X, *units, missing=missing[1])
 
     # Fitting ---------------------------------------------------------------------------------------------------------
 

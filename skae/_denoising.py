@@ -13,7 +13,7 @@ from skae._constraints import Interval, StrOptions
 from skae._corruption import CORRUPTIONS, DenoisingModule
 from skae._data.readers import (
     FLOATS,
-    Rows,
+    ArrayReader,
     are_same,
     reading,
     refuse_false_numbers,
@@ -327,7 +327,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         if len(shape_of(y)) < 2:
             return super().score(X)
         rows = self._rows_of(X)
-        return self._r2(rows, Rows(self._checked_clean(rows, y), name="y"))
+        return self._r2(rows, ArrayReader(self._checked_clean(rows, y), name="y"))
 
     @property
     def _levels(self):
@@ -427,7 +427,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         covariance = (pca.components.T * pca.variance) @ pca.components
         own = statistics.variance * np.square(rows.per_unit)
         covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
-        some = FeatureStatistics().update(Rows(rows.read(slice(None))))
+        some = FeatureStatistics().update(ArrayReader(rows.read(slice(None))))
         noise = self._measured_noise(rows, spec, seed)
         noise = noise.of_others(some.mean, some.variance, pca.mean, np.diag(covariance))
         return denoising_start_of(pca.mean, covariance, noise, spec.n_components)

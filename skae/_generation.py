@@ -11,7 +11,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skae._array_api import in_kind
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._data.statistics import within_unit
 from skae._seeds import local_rng
 from skae._typing import FloatArray, MatrixLike, Seed, typed
@@ -72,7 +72,7 @@ class GenerationMixin:
         check_scalar(noise, "noise", (bool, np.bool_))
         rng = local_rng(random_state)
         codes = rng.standard_normal((n_samples, self.n_components_))
-        means = self._apply("decode", Rows(codes), self.n_features_in_)
+        means = self._apply("decode", ArrayReader(codes), self.n_features_in_)
         return self._drawn(means, rng) if noise else means
 
     def _drawn(self, means, rng):
@@ -224,7 +224,7 @@ class GenerationMixin:
 
     def _decoded(self, codes):
         """Rows of codes of shape (n, m, k): (n, m, d)."""
-        rows = self._apply("decode", Rows(codes.reshape(-1, codes.shape[-1])), self.n_features_in_)
+        rows = self._apply("decode", ArrayReader(codes.reshape(-1, codes.shape[-1])), self.n_features_in_)
         return rows.reshape(*codes.shape[:2], -1)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skae._data.missing import FactorModel, check_columns, missing_cells
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
@@ -21,7 +21,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     estimator : AutoencoderCore
         Fitted.
 
-    rows : ScaledRows
+    rows : ScaledReader
         Training data.
 
     validation : Validation or None
@@ -46,7 +46,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     products = squares = 0.0
     for network, index in parts:
         some = np.sort(rng.permutation(index)[: MAX_COMPLETE if judged.missing is None else MAX_ROWS])
-        x = np.concatenate(list(Rows(judged.X, some).batches()))
+        x = np.concatenate(list(ArrayReader(judged.X, some).batches()))
         if judged.missing is not None:
             x = np.where(judged.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
@@ -66,7 +66,7 @@ def filled_chunk(estimator, rows, statistics, seed):
     estimator : AutoencoderCore
         As it was before the chunk, if there was one.
 
-    rows : Rows
+    rows : ArrayReader
         NaN where a cell is missing.
 
     statistics : FeatureStatistics

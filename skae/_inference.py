@@ -15,7 +15,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skae._absent import AbsentNamesMixin
 from skae._array_api import as_numpy, in_kind
 from skae._cudnn import differentiable
-from skae._data.readers import BYTES_AT_ONCE, FLOATS, Rows, reading, refuse_false_numbers, stays_in_place, validated
+from skae._data.readers import (
+    BYTES_AT_ONCE,
+    FLOATS,
+    ArrayReader,
+    reading,
+    refuse_false_numbers,
+    stays_in_place,
+    validated,
+)
 from skae._data.statistics import FeatureStatistics
 from skae._dimensions import saying_how_to_flatten
 from skae._tensors import on_device
@@ -110,7 +118,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
                 f"n_components_={self.n_components_} of them{', or fewer' if ordered else ''}, as transform returns."
                 + (" Only with ordered=True may codes be narrower." if may_be and not ordered else "")
             )
-        return self._apply("decode", Rows(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
+        return self._apply("decode", ArrayReader(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
     @typed(on_device("forward"))
     def reconstruct(self, X: MatrixLike) -> FloatArray:
@@ -284,7 +292,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Rows of X, in which missing cells are filled, or NaN."""
         check_is_fitted(self)
         checked = self._checked(X, reset=False)
-        return Rows(checked, may_miss=self._takes_missing, fill=self._filled if filled else None)
+        return ArrayReader(checked, may_miss=self._takes_missing, fill=self._filled if filled else None)
 
     def _checked(self, X, *, reset, least=1, may_miss=None):
         """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""

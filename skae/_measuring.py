@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._data.readers import Rows, validated
+from skae._data.readers import ArrayReader, validated
 from skae._feature_errors import blocks_of, gains, octiles
 from skae._outlier_measures import MAX_MEASURED, Measures, residuals_of
 from skae._outlier_scores import HeldOut, anomaly_fence, digests
@@ -69,7 +69,7 @@ class MeasuringMixin:
         self._known_row = rows.read(np.array([scores.argmax()])).astype(np.float64)
         discrete = [is_discrete(dtype) for dtype in X.dtypes] if is_frame(X) else [False] * rows.shape[1]
         finite = np.isfinite(scores)
-        self._candidates = octiles(Rows(rows.X, np.flatnonzero(finite), may_miss=True), np.array(discrete))
+        self._candidates = octiles(ArrayReader(rows.X, np.flatnonzero(finite), may_miss=True), np.array(discrete))
         self._blocks = ()
         if is_tabular(self.autoencoder_):
             self._blocks = blocks_of(self.autoencoder_._columns.spans, self._autoencoders[0].mean_)

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae._basis import Space, axes_for
 from skae._data.bounds import bounds_of, still_bounds
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._defaults import (
     NARROW,
     affordable,
@@ -64,7 +64,7 @@ class ModuleSpecMixin:
     def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
         architecture, scale = self._architecture, statistics.scale(self.scale)
         check_that_pixels_are_seen(architecture)
-        warn_of_doubtful_shape(architecture, Rows(rows.X, rows.index))
+        warn_of_doubtful_shape(architecture, ArrayReader(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:
@@ -79,7 +79,7 @@ class ModuleSpecMixin:
         link = statistics.link(self.loss, scale)
         bounds = None
         if link is None and self._has_bounds(architecture):
-            bounds = bounds_of(Rows(rows.clean.X, rows.clean.index), statistics.low, statistics.high)
+            bounds = bounds_of(ArrayReader(rows.clean.X, rows.clean.index), statistics.low, statistics.high)
         return ModuleSpec(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,

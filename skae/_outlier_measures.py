@@ -278,7 +278,7 @@ class Reservoir:
         self.rows, self.n_seen = None, 0
 
     def update(self, chunk):
-        """Count the rows of a chunk, `Rows` of shape (n, d)."""
+        """Count the rows of a chunk, `ArrayReader` of shape (n, d)."""
         if self.rows is None:
             self.rows = np.empty((0, chunk.shape[1]))
         for batch in chunk.batches():

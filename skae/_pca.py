@@ -118,7 +118,7 @@ def linear_init(rows, n_components, seed, *, exact=False):
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     n_components : int
         May be above min(n, d): the rest is zero.
@@ -304,7 +304,7 @@ def updated_start(start, n_rows, mean, scale, rows):
     mean, scale : ndarray of shape (d,)
         That they were scaled with.
 
-    rows : ScaledRows
+    rows : ScaledReader
         The new ones, scaled with the mean and scale of all.
 
     Returns

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._devices import resolve_device
 from skae._files import FORMAT, SKAE
 from skae._layout import canonical
@@ -206,8 +206,8 @@ class PersistenceMixin:
             raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
         try:
             estimator._validate_params()
-            codes = estimator._apply("encode", Rows(estimator.mean_[None]), estimator.n_components_)
-            estimator._apply("decode", Rows(codes), estimator.n_features_in_)
+            codes = estimator._apply("encode", ArrayReader(estimator.mean_[None]), estimator.n_components_)
+            estimator._apply("decode", ArrayReader(codes), estimator.n_features_in_)
         except Exception as error:  # its parts don't agree, or it is not fitted
             raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that can't be used: {error}") from error
         return estimator

@@ -8,7 +8,7 @@ from sklearn.neural_network import BernoulliRBM
 
 from skae._autoencoder import Autoencoder
 from skae._core import AutoencoderCore
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._data.statistics import FeatureStatistics, within_unit
 from skae._seeds import set_seeds
 from skae._training.checkpoint import Checkpoint
@@ -92,7 +92,7 @@ def _estimators(stack):
 
 def _check_range(X):
     """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    statistics = FeatureStatistics().update(Rows(X))  # which takes no notice of missing cells
+    statistics = FeatureStatistics().update(ArrayReader(X))  # which takes no notice of missing cells
     low, high = statistics.low.min(), statistics.high.max()
     if not within_unit(low, high):
         raise ValueError(

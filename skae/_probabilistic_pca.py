@@ -100,7 +100,7 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exac
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     n_components : int
 

@@ -77,7 +77,7 @@ def measured_noise(module, rows, *, linear):
     ----------
     module : DenoisingModule
 
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     linear : bool
         Whether the start is all that there is.
@@ -140,7 +140,7 @@ def denoising_start(rows, noise, n_components):
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     noise : Noise
         That is drawn.

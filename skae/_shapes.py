@@ -21,7 +21,7 @@ def warn_of_doubtful_shape(architecture, rows):
     ----------
     architecture : Architecture or None
 
-    rows : Rows of shape (n, d)
+    rows : ArrayReader of shape (n, d)
         As they are given.
     """
     name = {Convolutional: "image_shape", Recurrent: "sequence_shape"}.get(type(architecture))

@@ -15,7 +15,7 @@ import torch
 
 from skae._chunk import Chunk, check_cells, hold_out_of
 from skae._data.bounds import still_bounds
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
 from skae._defaults import LIMIT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
@@ -96,22 +96,22 @@ class StreamMixin:
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        as_it_is = Rows(X, may_miss=self._takes_missing)
+        as_it_is = ArrayReader(X, may_miss=self._takes_missing)
         statistics = (FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)).update(
             as_it_is
         )
         statistics.link(self.loss, statistics.scale(self.scale))  # refuses what is not in the range of a likelihood
         X, missing = filled_chunk(self, as_it_is, statistics, seed)
         if not first and self._spec.is_pca:
-            rows = ScaledRows(X, statistics.mean, statistics.scale(self.scale), missing=missing)
+            rows = ScaledReader(X, statistics.mean, statistics.scale(self.scale), missing=missing)
             self._partial_fit_pca(rows, y, statistics, self._rescaled(rows, statistics), device, seed)
             return
         past = {} if first else self._stream if "usual" in (self._stream or ()) else self._stream_of_fit()
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
-        within = usual_range(Rows(X), known, one_unit=self.scale != "standard")
+        within = usual_range(ArrayReader(X), known, one_unit=self.scale != "standard")
         usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(as_it_is, within=within)
-        rows = ScaledRows(X, usual.mean, usual.scale(self.scale), missing=missing)
+        rows = ScaledReader(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]

@@ -9,7 +9,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skae._data.dependence import copies_of, reach_of_dependence
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 
 MIN_ROWS = 20  # below, there is nothing to learn beyond PCA
 FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
@@ -31,7 +31,7 @@ class Validation:
     folds : sequence of (train, held_out)
         Indices of rows.
 
-    rows : ScaledRows or None
+    rows : ScaledReader or None
         What `held_out` counts in, where it is not the training data.
 
     clusters : ndarray of int or None
@@ -43,7 +43,7 @@ class Validation:
 
     strategy: str | None = None
     folds: Sequence[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    rows: ScaledRows | None = None
+    rows: ScaledReader | None = None
     clusters: np.ndarray | None = None
     block_size: int = 0
     gap: int = 0
@@ -89,7 +89,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     fraction : float or "auto"
         Share of the rows that is held out; "auto" is a fifth, and 1,000 rows at most.
@@ -129,7 +129,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
     clean = rows.clean  # which many noisy ones may share
-    reach, copies = reach_of_dependence(clean, seed), copies_of(Rows(clean.X))
+    reach, copies = reach_of_dependence(clean, seed), copies_of(ArrayReader(clean.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
         if copies is not None:
@@ -157,7 +157,7 @@ def given_validation(n_rows, rows):
     n_rows : int
         Of the training data.
 
-    rows : ScaledRows
+    rows : ScaledReader
 
     Returns
     -------

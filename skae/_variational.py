@@ -14,7 +14,7 @@ from skae._codes import inner_codes
 from skae._constraints import StrOptions
 from skae._core import AutoencoderCore
 from skae._data.bounds import bounds_of, still_bounds
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._defaults import MAX_EPOCHS
 from skae._generation import GenerationMixin
 from skae._parameters import (
@@ -328,7 +328,7 @@ class VariationalAutoencoder(
     def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):
         spec = super()._new_spec(rows, statistics, seed, X_val, groups)
         has_bounds = spec.link is None and not spec.is_linear
-        bounds = bounds_of(Rows(rows.X, rows.index), statistics.low, statistics.high) if has_bounds else None
+        bounds = bounds_of(ArrayReader(rows.X, rows.index), statistics.low, statistics.high) if has_bounds else None
         return replace(spec, formula=spec.formula | {"bounds": bounds})
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:

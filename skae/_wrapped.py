@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from skae._array_api import as_numpy
 from skae._columns import is_frame
 from skae._constraints import InvalidParameterError
-from skae._data.readers import FLOATS, Rows, stays_in_place, with_nan
+from skae._data.readers import FLOATS, ArrayReader, stays_in_place, with_nan
 from skae._inference import lets_overflow
 from skae._training.selection import fold_networks
 
@@ -216,7 +216,7 @@ class Table:
 
     def __init__(self, X, checked):
         self.frame = X if is_frame(X) else None
-        self.rows = Rows(checked, may_miss=True)
+        self.rows = ArrayReader(checked, may_miss=True)
 
     def batches(self):
         """Yield (array, frame), or the array twice."""
@@ -227,7 +227,7 @@ class Table:
 
     def some(self, index):
         """Yield the same of some rows, by increasing indices."""
-        rows = Rows(self.rows.X, index, may_miss=True)
+        rows = ArrayReader(self.rows.X, index, may_miss=True)
         start = 0
         for batch in rows.batches():
             mine = index[start : start + len(batch)]
@@ -307,7 +307,7 @@ def refuse_few_reconstructed(autoencoder, counts):
 def blank_rows(X):
     """Which rows have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
     if stays_in_place(X):
-        return np.concatenate([np.isnan(batch).all(axis=1) for batch in Rows(X, may_miss=True).batches()])
+        return np.concatenate([np.isnan(batch).all(axis=1) for batch in ArrayReader(X, may_miss=True).batches()])
     try:
         checked = check_array(with_nan(as_numpy(X)), accept_sparse="csr", dtype=FLOATS, ensure_all_finite=False)
     except (ValueError, TypeError):

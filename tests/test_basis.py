@@ -9,7 +9,7 @@ from skorch.callbacks import Callback, GradientNormClipping
 
 from skae import Autoencoder
 from skae._basis import RowsInBasis, axes_for
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae.callbacks import Checkpoint
 from skae.nn._projection import Projection
@@ -66,8 +66,8 @@ KINDS = {
 
 def scaled(X):
     """Rows as they are inside."""
-    statistics = FeatureStatistics().update(Rows(X))
-    return ScaledRows(X, statistics.mean, statistics.scale("global"))
+    statistics = FeatureStatistics().update(ArrayReader(X))
+    return ScaledReader(X, statistics.mean, statistics.scale("global"))
 
 
 def left_out(rows, axes):
@@ -107,7 +107,7 @@ def test_losses_are_those_of_all_features(table):
     X, X_val = rows[:-100], rows[-100:]
     autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X, X_val=X_val)
     assert autoencoder.best_epoch_ > 0
-    rows = ScaledRows(X_val, autoencoder._spec.mean, autoencoder._spec.scale)
+    rows = ScaledReader(X_val, autoencoder._spec.mean, autoencoder._spec.scale)
     missed = (autoencoder.reconstruct(X_val) - X_val) * rows.per_unit
     last = autoencoder.validation_loss_curve_[autoencoder.best_epoch_ - 1]
     np.testing.assert_allclose(last, np.square(missed).sum(axis=1).mean(), rtol=1e-3)

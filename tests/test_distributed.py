@@ -22,7 +22,7 @@ from skae import (
     VariationalAutoencoder,
     _core,
 )
-from skae._data.readers import ScaledRows
+from skae._data.readers import ScaledReader
 from skae._training import distributed as ours
 from skae._training import train as train_module
 from skae._training.checkpoint import FILE, Checkpoint
@@ -115,7 +115,7 @@ class EnoughError(Exception):
 
 def trained_in_float64(autoencoder, X):
     """Weights and buffers of the networks at the end of a training in float64."""
-    trained, init, on_device = {}, ModuleEnsemble.__init__, ScaledRows.on_device
+    trained, init, on_device = {}, ModuleEnsemble.__init__, ScaledReader.on_device
     train, make_net = _core.train, train_module.make_net
 
     def doubled(ensemble, members, *args):
@@ -133,13 +133,13 @@ def trained_in_float64(autoencoder, X):
             group["eps"] = EPS
         return net
 
-    ModuleEnsemble.__init__, ScaledRows.on_device = doubled, _as_double(on_device)
+    ModuleEnsemble.__init__, ScaledReader.on_device = doubled, _as_double(on_device)
     _core.train, train_module.make_net = enough, without_rounding
     try:
         with pytest.raises(EnoughError):
             clone(autoencoder).fit(X)
     finally:
-        ModuleEnsemble.__init__, ScaledRows.on_device = init, on_device
+        ModuleEnsemble.__init__, ScaledReader.on_device = init, on_device
         _core.train, train_module.make_net = train, make_net
     return trained
 

@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder
 from skae._data.missing import FactorModel
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._data.statistics import FeatureStatistics
 from tests.conftest import QUICK
 from tests.test_missing import FEW, error, factors, with_holes
@@ -140,13 +140,13 @@ def test_the_model_of_chunks_is_that_of_all_rows():
     """Factor analysis that is updated comes to that of all rows, whatever the sizes of chunks."""
     X = factors(n=2000, d=12, rank=3, noise=0.3)
     holes, missing = with_holes(X)
-    rows, unit = Rows(holes, may_miss=True), X.std(axis=0)
+    rows, unit = ArrayReader(holes, may_miss=True), X.std(axis=0)
     whole = FactorModel.of(rows, FeatureStatistics().update(rows), 0)
     best = error(whole.fill(holes) / unit, X / unit, missing)
     for size in (16, 100, 400):
         before = None
         for start in range(0, 2000, size):
-            chunk = Rows(holes[start : start + size], may_miss=True)
+            chunk = ArrayReader(holes[start : start + size], may_miss=True)
             now = FeatureStatistics() if before is None else pickle.loads(pickle.dumps(before))
             now.update(chunk)
             model = now.factors = FactorModel.of_stream(chunk, before, now, 0)

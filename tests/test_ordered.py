@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._defaults import prefix_sizes
 from skae._pca import auto_n_components
@@ -180,8 +180,8 @@ def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
     for n, d in [(4, 1), (5, 4), (9, 9), (15, 8), (16, 8), (17, 8), (40, 30), (300, 12), (3000, 6)]:
         X = rng.normal(size=(n, d // 2 + 1)) @ rng.normal(size=(d // 2 + 1, d)) + 0.1 * rng.normal(size=(n, d)) + 1
         X *= rng.random((n, d)) < 0.9
-        statistics = FeatureStatistics().update(Rows(X))
-        rows = ScaledRows(csr_array(X) if how == "sparse" else X, statistics.mean, statistics.scale(scale))
+        statistics = FeatureStatistics().update(ArrayReader(X))
+        rows = ScaledReader(csr_array(X) if how == "sparse" else X, statistics.mean, statistics.scale(scale))
         pca = PCA("mle").fit(X if scale == "global" else StandardScaler().fit_transform(X))
         assert auto_n_components(rows, "mle", seed=0) == max(1, pca.n_components_), (n, d)
         with pytest.raises(ValueError, match="'mle' is only supported if n_samples >= n_features"):

@@ -21,7 +21,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import Autoencoder, AutoencoderOutlierDetector, VariationalAutoencoder
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._outlier_measures import Reservoir
 
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
@@ -226,7 +226,7 @@ def test_each_row_of_a_stream_is_kept_by_the_same_chance():
     for seed in range(400):
         reservoir = Reservoir(20, np.random.RandomState(seed))
         for chunk in np.array_split(np.arange(60.0)[:, None], 7):
-            reservoir.update(Rows(chunk))
+            reservoir.update(ArrayReader(chunk))
         kept[reservoir.rows.astype(int).ravel()] += 1
     assert kept.sum() == 400 * 20
     assert np.abs(kept / 400 - 1 / 3).max() < 0.1  # four standard errors

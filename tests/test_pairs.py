@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder
 from skae._corruption import CORRUPTIONS
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._pca import covariance_of
 from skae._regression import Noise, _covariance_of_pairs, _in_the_span, denoising_start_of
@@ -83,8 +83,8 @@ def test_pairs_start_in_the_span_of_rows_where_features_would_have_it(n, d, k, l
     clean = rng.standard_normal((n, 4)) @ rng.standard_normal((4, d)) + 1
     noisy = clean + rng.standard_normal((n, d))
     clean[:, 0] = 3.0
-    statistics = FeatureStatistics().update(Rows(noisy), Rows(clean))
-    rows = ScaledRows(noisy, statistics.mean, statistics.scale("global"), clean=clean)
+    statistics = FeatureStatistics().update(ArrayReader(noisy), ArrayReader(clean))
+    rows = ScaledReader(noisy, statistics.mean, statistics.scale("global"), clean=clean)
     x = rows.read(slice(None))
     struck = np.where(rng.random((50 * n, d)) < level, 0, np.tile(x, (50, 1)))
     noise = Noise(struck.mean(axis=0), np.square(struck).mean(axis=0), (struck * np.tile(x, (50, 1))).mean(axis=0))

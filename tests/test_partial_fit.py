@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics, usual_range
 from skae._training.callbacks import StreamAverage
 
@@ -227,7 +227,7 @@ def test_a_change_of_scale_does_not_change_what_a_network_computes(scale, tables
 def test_features_that_wake_do_not_change_it_either(scale, tables):
     X, other = tables
     ours = Autoencoder(2, hidden_layer_sizes=8, scale=scale, max_iter=2, random_state=0).fit(X)
-    woken = ours._woken(copy.deepcopy(ours._statistics).update(Rows(other)))
+    woken = ours._woken(copy.deepcopy(ours._statistics).update(ArrayReader(other)))
     module = woken.build(ours.module_class, ours._weights, ours._modules["float64"].scaler.mean.dtype)
     x = np.clip(X, X.mean(axis=0) - 3 * X.std(axis=0), X.mean(axis=0) + 3 * X.std(axis=0))
     got = module.encode(ours._modules["float64"].scaler.mean.new_tensor(x)).detach().numpy()
@@ -239,13 +239,15 @@ def test_the_scale_of_a_network_is_not_blown_up():
     bad = X.copy()
     bad[3, 1] = 1e8
     for one_unit in (True, False):
-        statistics = FeatureStatistics().update(Rows(bad), within=usual_range(Rows(bad), None, one_unit=one_unit))
+        statistics = FeatureStatistics().update(
+            ArrayReader(bad), within=usual_range(ArrayReader(bad), None, one_unit=one_unit)
+        )
         np.testing.assert_allclose(np.sqrt(statistics.variance), X.std(axis=0), rtol=0.3)
         one = bad[3:4]
-        statistics.update(Rows(one), within=usual_range(Rows(one), statistics, one_unit=one_unit))
+        statistics.update(ArrayReader(one), within=usual_range(ArrayReader(one), statistics, one_unit=one_unit))
         np.testing.assert_allclose(np.sqrt(statistics.variance), X.std(axis=0), rtol=0.5)
     elsewhere = 100 * X + 7
-    statistics.update(Rows(elsewhere), within=usual_range(Rows(elsewhere), statistics, one_unit=True))
+    statistics.update(ArrayReader(elsewhere), within=usual_range(ArrayReader(elsewhere), statistics, one_unit=True))
     assert statistics.variance.min() > 1000
 
 
@@ -294,6 +296,6 @@ def test_few_huge_rows_are_no_divergence(init, seed):
 
 
 def test_scaled_rows_within_a_limit():
-    rows = ScaledRows(np.array([[1.0, 9.0], [-7.0, 2.0]]), np.ones(2), np.full(2, 2.0), limit=np.array([1.0, 3.0]))
+    rows = ScaledReader(np.array([[1.0, 9.0], [-7.0, 2.0]]), np.ones(2), np.full(2, 2.0), limit=np.array([1.0, 3.0]))
     np.testing.assert_array_equal(rows.read(slice(None)), [[0, 3], [-1, 0.5]])
     np.testing.assert_array_equal(rows.take(np.array([1])).read(slice(None)), [[-1, 0.5]])

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import Autoencoder
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._pca import linear_init, principal_axes
 from skae._spec import ModuleSpec
@@ -25,8 +25,8 @@ LINEAR = Autoencoder(hidden_layer_sizes=(), random_state=0)
 
 
 def scaled(X, kind="global"):
-    statistics = FeatureStatistics().update(Rows(X))
-    return ScaledRows(X, statistics.mean, statistics.scale(kind))
+    statistics = FeatureStatistics().update(ArrayReader(X))
+    return ScaledReader(X, statistics.mean, statistics.scale(kind))
 
 
 def pca_r2(pca, X):

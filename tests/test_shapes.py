@@ -20,7 +20,7 @@ from skae import (
     LSTMAutoencoder,
     SparseAutoencoder,
 )
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._shapes import warn_of_doubtful_shape
 from skae.architectures import Convolutional, Recurrent
 
@@ -132,7 +132,7 @@ def _patches(name, side, channels=3):
 def _warnings(architecture, X):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_doubtful_shape(architecture, Rows(np.asarray(X).reshape(len(X), -1)))
+        warn_of_doubtful_shape(architecture, ArrayReader(np.asarray(X).reshape(len(X), -1)))
     return [str(one.message) for one in caught]
 
 

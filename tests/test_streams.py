@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score
 
 import skae._data.readers
 from skae import Autoencoder
-from skae._data.readers import Rows, ScaledRows, stays_in_place
+from skae._data.readers import ArrayReader, ScaledReader, stays_in_place
 from skae._data.statistics import FeatureStatistics
 from skae._pca import auto_n_components, linear_init
 from skae._training.callbacks import StreamAverage
@@ -388,7 +388,7 @@ def test_bad_memory_maps(mapped):
 def test_batches_cover_all_rows(monkeypatch, batch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     for at_least in (1, 150):
-        batches = list(Rows(DIGITS).batches(at_least))
+        batches = list(ArrayReader(DIGITS).batches(at_least))
         np.testing.assert_array_equal(np.concatenate(batches), DIGITS)
         assert min(map(len, batches)) >= min(at_least, batch)
 
@@ -396,8 +396,8 @@ def test_batches_cover_all_rows(monkeypatch, batch):
 @pytest.mark.parametrize("widest", [4096, 10])
 def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
     """Summed batch by batch, the covariance's PCA is PCA; wider data are left to IncrementalPCA."""
-    statistics = FeatureStatistics().update(Rows(DIGITS))
-    rows = ScaledRows(DIGITS, statistics.mean, statistics.scale("global"))
+    statistics = FeatureStatistics().update(ArrayReader(DIGITS))
+    rows = ScaledReader(DIGITS, statistics.mean, statistics.scale("global"))
     exact = linear_init(rows, 5, seed=0)
     monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 200)
@@ -415,7 +415,7 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
 def test_statistics_of_chunks_are_those_of_all(monkeypatch, batch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     X = DIGITS + 1e5
-    statistics = FeatureStatistics().update(Rows(X[:500])).update(Rows(sparse.csr_array(X[500:])))
+    statistics = FeatureStatistics().update(ArrayReader(X[:500])).update(ArrayReader(sparse.csr_array(X[500:])))
     np.testing.assert_allclose(statistics.mean, X.mean(axis=0))
     np.testing.assert_allclose(statistics.variance, X.var(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(statistics.high, X.max(axis=0))

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler
 from skae._data.dependence import copies_of, reach_of_dependence
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._validation import choose_validation
 from skae.callbacks import Checkpoint
@@ -32,8 +32,8 @@ NONE = {"strategy": None, "n_folds": 0, "block_size": 0, "gap": 0, "n_validation
 
 def scaled(X):
     """Rows as a fit has them."""
-    statistics = FeatureStatistics().update(Rows(X))
-    return ScaledRows(X, statistics.mean, statistics.scale("global"))
+    statistics = FeatureStatistics().update(ArrayReader(X))
+    return ScaledReader(X, statistics.mean, statistics.scale("global"))
 
 
 def chosen(X, fraction="auto", cv=None, groups=None, y=None):
@@ -72,9 +72,9 @@ def test_copies_are_found_whatever_the_values(layout, dtype):
     ):
         X = X.astype(dtype)[rng.randint(len(X), size=len(X))]
         expected = np.unique(X + 0.0, axis=0, return_inverse=True)[1].ravel()
-        groups = copies_of(Rows(layout(X)))
+        groups = copies_of(ArrayReader(layout(X)))
         assert len(np.unique(groups)) == len(np.unique(expected)) == len({*zip(groups, expected, strict=True)})
-    assert copies_of(Rows(rng.standard_normal((500, 3)))) is None
+    assert copies_of(ArrayReader(rng.standard_normal((500, 3)))) is None
 
 
 @pytest.mark.parametrize("phi", [0.3, 0.8, 0.99])

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skae import VariationalAutoencoder
-from skae._data.readers import ScaledRows
+from skae._data.readers import ScaledReader
 from skae._probabilistic_pca import probabilistic_start
 from skae.architectures import Convolutional, Recurrent
 from skae.nn.functional import kl_from_prior
@@ -132,7 +132,7 @@ def test_training_starts_at_probabilistic_pca(architecture, digits):
 def test_the_linear_optimum_is_one(beta):
     """No gradient of the exact objective, and no better one from other noise."""
     X = GAUSSIAN - GAUSSIAN.mean(axis=0)
-    rows = ScaledRows(X, np.zeros(8), np.ones(8))
+    rows = ScaledReader(X, np.zeros(8), np.ones(8))
     start = probabilistic_start(rows, 3, 0, beta=beta, least_noise=1e-6)
     assert (start.gain > 0).any() == (beta < 20)
     x = torch.tensor(X)

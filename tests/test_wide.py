@@ -21,7 +21,7 @@ from skae import (
     VariationalAutoencoder,
 )
 from skae._corruption import CORRUPTIONS
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._defaults import affordable
 from skae._pca import covariance_of
@@ -41,8 +41,8 @@ def table(n, d, rank, seed, *, n_constant=0, sparse=False):
 
 def scaled(X, kind="global"):
     """Rows as they are inside."""
-    statistics = FeatureStatistics().update(Rows(X))
-    return ScaledRows(X, statistics.mean, statistics.scale(kind))
+    statistics = FeatureStatistics().update(ArrayReader(X))
+    return ScaledReader(X, statistics.mean, statistics.scale(kind))
 
 
 def measured(rows, corruption, levels, quiet):

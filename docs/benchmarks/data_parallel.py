@@ -29,7 +29,7 @@ from skorch.callbacks import Callback
 from torch import distributed, multiprocessing
 
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder, _core
-from skae._data.readers import ScaledRows
+from skae._data.readers import ScaledReader
 from skae._training import train as train_module
 from skae._training.make import make_net
 from skae.architectures import Convolutional
@@ -99,7 +99,7 @@ def apart(weights, others):
 
 def weights_in_float64(estimator, X):
     """Weights at the end of a training in float64; what comes after it is left out."""
-    found, train, on_device = {}, _core.train, ScaledRows.on_device
+    found, train, on_device = {}, _core.train, ScaledReader.on_device
 
     def doubled(members, **settings):
         return make_net([member.double() for member in members], **settings)
@@ -110,13 +110,13 @@ def weights_in_float64(estimator, X):
         raise StopIteration
 
     train_module.make_net, _core.train = doubled, enough
-    ScaledRows.on_device = lambda rows, device: on_device(rows, device).double()
+    ScaledReader.on_device = lambda rows, device: on_device(rows, device).double()
     try:
         clone(estimator).fit(X)
     except StopIteration:
         return found
     finally:
-        train_module.make_net, ScaledRows.on_device, _core.train = make_net, on_device, train
+        train_module.make_net, ScaledReader.on_device, _core.train = make_net, on_device, train
 
 
 @contextlib.contextmanager

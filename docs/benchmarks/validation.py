@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import Autoencoder
 from skae._data.dependence import copies_of, reach_of_dependence
-from skae._data.readers import Rows, ScaledRows
+from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 
 WINDOWS = [
@@ -111,8 +111,8 @@ def cost():
     rng = np.random.default_rng(0)
     for n, d in ((1000, 20), (1000, 200), (10_000, 50), (100_000, 50), (1_000_000, 20)):
         X = rng.standard_normal((n, 4)) @ rng.standard_normal((4, d)) + 0.3 * rng.standard_normal((n, d))
-        statistics = FeatureStatistics().update(Rows(X))
-        rows = ScaledRows(X, statistics.mean, statistics.scale("global"))
+        statistics = FeatureStatistics().update(ArrayReader(X))
+        rows = ScaledReader(X, statistics.mean, statistics.scale("global"))
         looks = []
         for seed in range(5):
             start = time.perf_counter()

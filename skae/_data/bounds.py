@@ -13,7 +13,7 @@ def bounds_of(rows, low, high):
 
     Parameters
     ----------
-    rows : Rows of shape (n, d)
+    rows : ArrayReader of shape (n, d)
 
     low, high : ndarray of shape (d,)
         Least and greatest value of each feature.

@@ -27,7 +27,7 @@ def copies_of(rows):
 
     Parameters
     ----------
-    rows : Rows of shape (n, d)
+    rows : ArrayReader of shape (n, d)
 
     Returns
     -------
@@ -68,7 +68,7 @@ def reach_of_dependence(rows, seed):
 
     Parameters
     ----------
-    rows : ScaledRows of shape (n, d)
+    rows : ScaledReader of shape (n, d)
 
     seed : int
         Of the sample.

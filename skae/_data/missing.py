@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.utils.extmath import randomized_svd
 
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 
 MAX_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
 ROWS_PER_FACTOR = 5
@@ -27,7 +27,7 @@ def missing_cells(rows):
 
     Parameters
     ----------
-    rows : Rows of shape (n, d)
+    rows : ArrayReader of shape (n, d)
         NaN where a cell is missing.
     """
     if rows.sparse or not rows.may_miss or not any(np.isnan(batch).any() for batch in rows.batches()):
@@ -92,7 +92,7 @@ class FactorModel:
 
         Parameters
         ----------
-        rows : Rows of shape (n, d)
+        rows : ArrayReader of shape (n, d)
             NaN where a cell is missing. No column is missing altogether.
 
         statistics : FeatureStatistics
@@ -108,7 +108,7 @@ class FactorModel:
         n, d = rows.shape
         most = max(2, min(MAX_ROWS if statistics.is_incomplete else MAX_COMPLETE, MAX_CELLS // d))
         chosen = None if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
-        some = np.concatenate(list(Rows(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
+        some = np.concatenate(list(ArrayReader(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
         unit = np.sqrt(np.where(statistics.variance > 0, statistics.variance, 1.0))
         x, there = _standardized(some, statistics.mean, unit)
         q = min(MAX_FACTORS, d - 1, len(some) // ROWS_PER_FACTOR, math.isqrt(MAX_PRODUCTS // d))
@@ -123,7 +123,7 @@ class FactorModel:
 
         Parameters
         ----------
-        rows : Rows of shape (n, d)
+        rows : ArrayReader of shape (n, d)
             NaN where a cell is missing.
 
         before : FeatureStatistics or None
@@ -144,7 +144,7 @@ class FactorModel:
         if len(kept) == n_before:
             together = rows
             if n_before:
-                together = Rows(np.concatenate([kept, *rows.batches()]), may_miss=True)
+                together = ArrayReader(np.concatenate([kept, *rows.batches()]), may_miss=True)
             model = cls.of(together, statistics, seed)
             most = min(MAX_KEPT, MAX_CELLS // rows.shape[1])
             return replace(model, kept=together.read(slice(None))) if len(together) < most else model

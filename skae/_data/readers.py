@@ -157,7 +157,7 @@ def rows_at_once(n_columns):
     return max(1, min(MAX_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
 
 
-class Rows:
+class ArrayReader:
     """Rows of X as dense arrays of floats, some at a time.
 
     Parameters
@@ -234,17 +234,17 @@ class Rows:
             yield self.read(slice(start, stop))
 
 
-class ScaledRows(Rows):
+class ScaledReader(ArrayReader):
     """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero.
 
     Parameters
     ----------
     X, index
-        As of `Rows`.
+        As of `ArrayReader`.
 
     mean, scale : ndarray of shape (n_features,)
 
-    clean : what `Rows` takes, default=None
+    clean : what `ArrayReader` takes, default=None
         The rows that those of X are to become, which are scaled alike. None is X.
 
     limit : ndarray of shape (n_features,), default=None
@@ -259,14 +259,14 @@ class ScaledRows(Rows):
 
     Attributes
     ----------
-    clean : ScaledRows
+    clean : ScaledReader
         These, or the rows themselves.
     """
 
     def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None, missing=None):
         super().__init__(X, index)
         self.mean, self.scale, self.limit, self.target, self.missing = mean, scale, limit, target, missing
-        self.clean = self if clean is None else ScaledRows(clean, mean, scale, index)
+        self.clean = self if clean is None else ScaledReader(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
@@ -277,7 +277,7 @@ class ScaledRows(Rows):
     def take(self, index):
         """The rows of these indices."""
         clean = self.clean.X if self.are_pairs else None
-        return ScaledRows(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
+        return ScaledReader(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
 
     @property
     def there(self):
@@ -326,7 +326,7 @@ class ScaledRows(Rows):
         return tensor
 
 
-class _WithHoles(ScaledRows):
+class _WithHoles(ScaledReader):
     """Scaled rows in which missing cells are NaN."""
 
     def __init__(self, rows):

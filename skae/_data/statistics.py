@@ -55,9 +55,9 @@ class FeatureStatistics:
 
         Parameters
         ----------
-        rows : Rows
+        rows : ArrayReader
 
-        clean : Rows, default=None
+        clean : ArrayReader, default=None
             What they are to become, which are counted in their place; None is the rows.
 
         within : (low, high), default=None
@@ -241,7 +241,7 @@ def usual_range(rows, before, *, one_unit):
 
     Parameters
     ----------
-    rows : Rows
+    rows : ArrayReader
 
     before : FeatureStatistics or None
         Of earlier rows.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from skorch.callbacks import Callback
 
-from skae._data.readers import Rows
+from skae._data.readers import ArrayReader
 from skae._files import read_file, write_file
 from skae._training.distributed import consistent_across_ranks, is_main_process
 from skae._training.state import training_state
@@ -203,18 +203,18 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, 
     parameters : dict
         Those that count.
 
-    X : what `Rows` takes
+    X : what `ArrayReader` takes
 
     weights : dict of str to ndarray, or None
         Where it starts, if it goes on from another fit.
 
-    clean : what `Rows` takes, or None
+    clean : what `ArrayReader` takes, or None
         What X is to become.
 
     target : ndarray of shape (n, n_targets) or None
         What is learned of y.
 
-    X_val : what `Rows` takes, or None
+    X_val : what `ArrayReader` takes, or None
 
     groups : ndarray of shape (n,) or None
 
@@ -222,9 +222,11 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, 
     -------
     run : dict of str to str
     """
-    rows = Rows(X)
+    rows = ArrayReader(X)
     tables = {"the clean rows": clean, "X_val": X_val}
-    more = {f"the digest of {name}": _digest(Rows(of).batches()) for name, of in tables.items() if of is not None}
+    more = {
+        f"the digest of {name}": _digest(ArrayReader(of).batches()) for name, of in tables.items() if of is not None
+    }
     more |= {
         f"the digest of {name}": _digest([of]) for name, of in {"groups": groups, "y": target}.items() if of is not None
     }

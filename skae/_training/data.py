@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from skorch.dataset import Dataset
 
-from skae._data.readers import Pair, Rows, ScaledRows, rows_at_once
+from skae._data.readers import ArrayReader, Pair, ScaledReader, rows_at_once
 from skae.nn._module import placed
 
 JUDGED_AT_ONCE = 1024  # held-out samples, or fewer if they are wide
@@ -23,7 +23,7 @@ class IndexedDataset(Dataset):
     indices : list of ndarray of int
         The samples of each network. One that has fewer than another is shown some of them twice in a pass.
 
-    source : ScaledRows, default=None
+    source : ScaledReader, default=None
         The same samples where they come from, for scores of callbacks.
 
     held_out : IndexedDataset, default=None
@@ -61,14 +61,14 @@ class IndexedDataset(Dataset):
         return self._unscaled(self.source.clean)
 
     def _unscaled(self, source):
-        return Rows(source.X, source.index).read(self.shown)
+        return ArrayReader(source.X, source.index).read(self.shown)
 
 
 def dataset_of(X, y, module, device):
     """Return all samples of X, in units of the data, as a network scales them; `y` is what they are to become."""
     scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
-    source = ScaledRows(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
+    source = ScaledReader(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
     return IndexedDataset(source.on_device(device), [np.arange(len(source))], source)
 
 

@@ -66,7 +66,7 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     members : dict of str to (AutoencoderModule, ndarray of int)
         Networks by label, and the samples that each is trained on; those of the folds first, the one that is kept last.
 
-    rows : ScaledRows
+    rows : ScaledReader
 
     validation : Validation
         The samples that judge the epochs.

@@ -9,7 +9,7 @@ from scipy.sparse import issparse
 from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skae._data.readers import FLOATS, Rows
+from skae._data.readers import FLOATS, ArrayReader
 from skae._data.statistics import FeatureStatistics
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
@@ -313,7 +313,7 @@ class ReconstructionDisplay:
         if shape is None:
             checked = X if issparse(X) else dense(X)
             checked = check_array(checked, accept_sparse="csr", dtype=FLOATS, ensure_all_finite="allow-nan")
-            statistics = FeatureStatistics().update(Rows(checked))
+            statistics = FeatureStatistics().update(ArrayReader(checked))
             deviations = np.sqrt(np.nan_to_num(statistics.variance))  # of a column that is missing altogether
             varying = deviations[deviations > 0]
             if varying.size and varying.max() > MAX_UNEQUAL * varying.min():
