@@ -97,9 +97,8 @@ class StreamMixin:
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
         as_it_is = ArrayReader(X, may_miss=self._takes_missing)
-        statistics = (FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)).update(
-            as_it_is
-        )
+        before = FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)
+        statistics = before.update(as_it_is)
         statistics.link(self.loss, statistics.scale(self.scale))  # refuses what is not in the range of a likelihood
         X, missing = filled_chunk(self, as_it_is, statistics, seed)
         if not first and self._spec.is_pca:

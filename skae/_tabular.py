@@ -133,9 +133,11 @@ class TabularAutoencoder(
     >>> autoencoder = TabularAutoencoder(2, random_state=0).fit(X)
     >>> autoencoder.transform(X).shape
     (300, 2)
-    >>> X_holes = X.assign(shirt=X["shirt"].mask(X.index < 3))
-    >>> bool((autoencoder.impute(X_holes)["shirt"] == X["shirt"]).all())
+    >>> bool((autoencoder.reconstruct(X)["shirt"] == X["shirt"]).mean() > 0.9)
     True
+    >>> X_holes = X.assign(shirt=X["shirt"].mask(X.index < 30))
+    >>> bool(autoencoder.impute(X_holes)["shirt"].isna().any())
+    False
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way

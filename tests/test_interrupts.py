@@ -104,7 +104,7 @@ def numbers_of_threads():
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
 @pytest.mark.parametrize("enter", [isolated_rng, torch_threads, blas_threads])
 def test_an_interrupt_at_every_moment(enter, fails):
-    n_statistics = 0
+    n_moments = 0
     with threadpool_limits(2):
         torch.set_num_threads(2)
         with enter(0):
@@ -121,8 +121,8 @@ def test_an_interrupt_at_every_moment(enter, fails):
             assert_nobody_has_the_generators()
             if not interrupted.raised:
                 break
-            n_statistics += 1
-    assert n_statistics > 20
+            n_moments += 1
+    assert n_moments > 20
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])

@@ -3,7 +3,7 @@
     python docs/benchmarks/kills.py [--kills 50]
 
 For each estimator an uninterrupted fit is the reference. Processes that fit with a checkpoint are killed: at random
-statistics, or, three times in five, within the writing of a file, when half of it is written, when it is written but not
+moments, or, three times in five, within the writing of a file, when half of it is written, when it is written but not
 yet in place, or when it has just been put in place. After each kill the checkpoint must be whole, and another process
 goes on from it to the end.
 """

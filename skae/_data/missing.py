@@ -244,9 +244,9 @@ def _fitted(x, there, q, seed, before=None):
             sums = (known.T @ known)[None]
             sums[:, :q, :q] += n * covariance
         else:
-            statistics = known[:, :, None] * known[:, None]
-            statistics[:, :q, :q] += covariance
-            sums = (there.T @ statistics.reshape(n, -1)).reshape(d, q + 1, q + 1)
+            moments = known[:, :, None] * known[:, None]
+            moments[:, :q, :q] += covariance
+            sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
         if before is not None:
             sums = sums + n_before[:, None, None] * np.eye(q + 1)
         products = x.T @ known + of_before
