@@ -19,7 +19,7 @@ MAX_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
 MIN_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
 FARTHEST = 20.0  # standard deviations: what is farther out counts as if it were there
-RIDGE = 5.0  # samples' worth of evidence that loadings are zero
+RIDGE, ROWS_PER_RIDGE = 5.0, 10.0  # samples' worth of evidence that loadings are zero: at least, and one of so many
 
 
 def missing_cells(rows):
@@ -235,7 +235,7 @@ def _fitted(x, there, q, seed, before=None):
     else:
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
     least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # a constant feature tells nothing
-    ridge = np.diag([RIDGE] * q + [1e-9])  # a column may be missing in all of these rows
+    ridge = np.diag([max(RIDGE, n_each.max() / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these rows
     for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the rows where it is there
