@@ -22,6 +22,8 @@ def checked_table(X, owner):
     """X, if it is a frame; else an array of two dimensions, maybe of objects."""
     if is_frame(X):
         return X
+    if isinstance(X, list | tuple) and np.asarray(X).dtype.kind in "US":  # numbers beside texts stay numbers
+        X = np.array(X, dtype=object)
     return check_array(X, dtype=None, ensure_all_finite=False, estimator=owner, input_name="X")
 
 
@@ -55,6 +57,8 @@ def _objects(column):
 def _kind(column, name):
     """What a column holds by its type: "number", "category" or "date"."""
     dtype = column.dtype
+    if str(dtype) in ("Time", "time64[us][pyarrow]", "time64[ns][pyarrow]"):
+        raise ValueError(f"Column {name!r} of X holds times of day. Convert them to hours, or drop it.")
     if hasattr(dtype, "is_numeric"):  # of polars
         if dtype.is_nested():
             raise TypeError(f"Column {name!r} of X holds lists or the like, of type {dtype}. Drop it, or flatten it.")
@@ -353,7 +357,7 @@ def _seconds(column):
 
 def typed_as(column, values, index=None):
     """Values, (n,), as a column of the type and the name of another."""
-    name = str(column.dtype).lower()  # those of pandas that may miss, and polars', have a capital
+    name = str(column.dtype).lower().partition("[")[0]  # "Int64", or "int64[pyarrow]"
     if values.dtype.kind == "f" and name.startswith(("int", "uint")):
         whole = np.iinfo(name)
         most = np.nextafter(float(whole.max), 0) if whole.bits == 64 else whole.max  # which no float is

@@ -53,6 +53,8 @@ def draw(seed=0, n=N):
     X["string"] = pd.Series(texts).astype("string")
     X["category"] = pd.Categorical(texts, categories=["c", "a", "b", "never"])
     X["ordered"] = pd.Categorical(np.digitize(t, [0]) + 7, categories=[7, 8, 9], ordered=True)
+    X["int64[pyarrow]"] = pd.Series(np.round(9 * t)).astype("int64[pyarrow]")
+    X["string[pyarrow]"] = pd.Series(texts).astype("string[pyarrow]")
     X["date"] = days
     X["aware"] = days.tz_localize(ZONE)
     X["span"] = pd.to_timedelta(1000 * t, unit="s")
@@ -206,6 +208,13 @@ def test_arrays_of_objects_and_of_numbers():
     model = quick(categorical_features=[1]).fit(numbers)
     assert list(model.kinds_) == ["number", "category"]
     assert set(np.unique(model.reconstruct(numbers)[:, 1])) <= {0.0, 1.0}
+
+
+def test_lists_of_numbers_and_texts():
+    X = draw()[["float", "object"]].to_numpy(dtype=object).tolist()
+    model = quick().fit(X)
+    assert list(model.kinds_) == ["number", "category"]
+    assert model.reconstruct(X).shape == (N, 2)
 
 
 def test_numbers_alone_are_those_of_an_autoencoder():
@@ -379,6 +388,8 @@ def bad_tables():
     yield "infinite", {}, X.assign(float=np.inf), "infinity"
     yield "complex", {}, X.assign(float=1j), "Complex data not supported"
     yield "lists", {}, X.assign(object=[[1]] * N), "Column 'object' of X holds a list"
+    times = pl.DataFrame({"time": [datetime.time(i % 24) for i in range(N)]})
+    yield "times", {"datetime_features": ["time"]}, times, "Column 'time' of X holds times of day"
     yield "mixed", {}, X.assign(object=["a", 1] * (N // 2)), "uniformly strings or numbers"
     yield "likelihood", {"autoencoder": Autoencoder(loss="poisson")}, X, "loss='poisson'"
     yield "share", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
