@@ -1,6 +1,6 @@
 """
-An autoencoder where PCA stands
-===============================
+An autoencoder in place of PCA
+==============================
 
 A pipeline reduces images of digits with PCA before it classifies them. What changes when an autoencoder takes PCA's
 place?

@@ -1,4 +1,4 @@
-"""Autoencoders that a scikit-learn user drops in where PCA stands."""
+"""Autoencoders for scikit-learn: a nonlinear drop-in replacement for PCA."""
 
 from importlib import import_module as _import_module
 from importlib.metadata import version as _version
