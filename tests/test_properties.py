@@ -218,6 +218,9 @@ def test_the_unit_of_the_data_is_that_of_reconstructions_and_codes(X, estimator,
         has_unit = estimator.scale == "global" and estimator.sparsity != "kl"  # whose codes are shares
     if isinstance(estimator, VariationalAutoencoder):
         has_unit = False  # codes are in the prior's
+    if isinstance(estimator, StackedAutoencoder) and len(estimator.layers) == 1:
+        # codes are those of the layer, which sees X
+        has_unit = estimator.scale == "global" and estimator.code_activation == "identity"
     np.testing.assert_array_equal(there.transform(unit * X), (unit if has_unit else 1.0) * here.transform(X))
     np.testing.assert_array_equal(there.feature_importances_, here.feature_importances_)
 

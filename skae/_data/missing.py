@@ -235,9 +235,7 @@ def _fitted(x, there, q, seed, before=None):
     else:
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
     least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # a constant feature tells nothing
-    ridge = np.diag(
-        [max(RIDGE, n_each.max() / ROWS_PER_RIDGE)] * q + [1e-9]
-    )  # a column may be missing in all of these rows
+    ridge = np.diag([max(RIDGE, n / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these rows
     for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the rows where it is there
