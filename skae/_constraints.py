@@ -24,5 +24,5 @@ __all__ = [
 class StrOptions(UnsortedOptions):
     """Strings that a parameter may be, which errors list in alphabetical order."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"

@@ -29,6 +29,8 @@ MIN_MEASURED, MAX_BYTES = 200, 2**28  # rows, and what they take
 class MeasuringMixin:
     """The part of `AutoencoderOutlierDetector` that measures rows of numbers, which those of a table are encoded as."""
 
+    offset_: float
+
     def _checked(self, X, autoencoder, *, reset, ensure_min_samples=1):
         """X as an array of numbers, or as it came where a `TabularAutoencoder` is to encode it."""
         if is_tabular(autoencoder):

@@ -382,7 +382,7 @@ def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
 
     for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather", "all_gather_object"):
         monkeypatch.setattr(distributed, name, refuse)
-    monkeypatch.setattr(ours, "Share", refuse)
+    monkeypatch.setattr(ours, "Shard", refuse)
     monkeypatch.setattr(ours, "DrawnForAll", refuse)
     X = load_digits().data[:60]
     fitted = Autoencoder(3, **QUICK).fit(X)
