@@ -4,6 +4,7 @@ import numpy as np
 
 from skae._data.missing import FactorModel, check_columns, missing_cells
 from skae._data.readers import ArrayReader
+from skae._inference import lets_overflow
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
@@ -43,7 +44,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
         judged = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
-    products = squares = 0.0
+    products = squares = share = 0.0
     for network, index in parts:
         some = np.sort(rng.permutation(index)[: MAX_COMPLETE if judged.missing is None else MAX_ROWS])
         x = np.concatenate(list(ArrayReader(judged.X, some).batches()))
@@ -51,11 +52,16 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
             x = np.where(judged.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
         expected = factors.fill(np.where(hidden, np.nan, x).astype(x.dtype))
-        off, step = (
-            np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, network._run("forward", expected))
-        )
-        products, squares = products + (off * step).sum(), squares + np.square(step).sum()
-    return float(np.clip(products / squares, 0.0, 1.0)) if squares > 0 else 0.0
+        token = lets_overflow.set(True)
+        try:
+            made = network._run("forward", expected)
+        finally:
+            lets_overflow.reset(token)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a network that overflows nothing is taken
+            off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
+            products, squares = products + (off * step).sum(), squares + np.square(step).sum()
+            share = products / squares if squares > 0 else 0.0
+    return float(np.clip(share, 0.0, 1.0)) if np.isfinite(share) else 0.0
 
 
 def filled_chunk(estimator, rows, statistics, seed):

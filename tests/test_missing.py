@@ -431,3 +431,12 @@ def test_formulas_that_know_nothing_of_them_are_refused(kind, digits):
     assert not get_tags(kind(2)).input_tags.allow_nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
         kind(2).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("loss", ["poisson", "squared_error"])
+def test_a_network_that_overflows_fills_nothing(loss, monkeypatch):
+    """A fit is none the worse for what its network would make of a hole."""
+    X = np.random.default_rng(0).poisson(2.0, (60, 5)).astype(np.float32)
+    fitted = Autoencoder(2, loss=loss, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
+    monkeypatch.setattr(Autoencoder, "_run", lambda self, method, x: np.full_like(x, np.inf))  # noqa: ARG005
+    assert fitted.fit(X)._share_of_network == 0.0

@@ -1,5 +1,7 @@
 """The net, its batches and the choice of the epoch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from skae._training.data import BatchLoader, IndexedDataset
 from skae._training.labels import RIVAL
 from skae._training.net import AutoencoderNet
 from skae._training.selection import lower_confidence_bound, significant_improvement
+from skae._validation import Validation
 from skae.architectures import Convolutional, Recurrent
 from skae.nn import AutoencoderModule
 
@@ -356,3 +359,11 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
         ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Leave 'compile' out\."
     ):
         Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)
+
+
+def test_losses_that_are_infinite_leave_nothing_behind():
+    """No warning where the networks of folds have diverged as well."""
+    best = BestEpoch({"": None}, {}, Validation(), None, 0.0)
+    for own, of_folds, wanted in ((np.inf, np.inf, 0.0), (1.0, np.inf, 0.0), (np.nan, 1.0, 0.0), (5.0, 1.0, 3.0)):
+        net = SimpleNamespace(labels=("_fold0", "_fold1", ""), train_losses_=np.array([of_folds, of_folds, own]))
+        assert best.left_behind(net) == {"": wanted}

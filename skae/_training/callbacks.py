@@ -271,10 +271,12 @@ class BestEpoch(OwnCallback):
         """
         losses = dict(zip(net.labels, net.train_losses_, strict=True))
         of_folds = {label: [losses[each] for each in losses if each != represented(each) == label] for label in losses}
-        return {
-            label: max(0.0, losses[label] - BEHIND * np.mean(of_folds[label])) if of_folds[label] else 0.0
-            for label in self.modules
-        }
+        behind = dict.fromkeys(self.modules, 0.0)
+        for label in behind:
+            if of_folds[label]:
+                with np.errstate(over="ignore", invalid="ignore"):  # of trainings that diverge
+                    behind[label] = float(np.fmax(0.0, losses[label] - BEHIND * np.mean(of_folds[label])))
+        return behind
 
     def update(self, epoch, held_out_losses, left_behind=None):
         """Take note of the losses of held-out samples, (n_folds * n_modules, n_most, n_sizes), after an epoch."""

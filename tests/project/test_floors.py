@@ -55,7 +55,6 @@ FLOORS = [
         *(
             "skae._chunk",
             "skae._codes",
-            "skae._imputation",
             "skae._inference",
             "skae._linear",
             "skae._onnx",
@@ -63,6 +62,7 @@ FLOORS = [
         ),
         *("skae._regression", "skae._validation"),
     },
+    {"skae._imputation"},
     {"skae._checks", "skae._hooks", "skae._module_spec", "skae._stream"},
     {
         *("skae._core", "skae._corruption", "skae._generation"),
