@@ -2,7 +2,7 @@
 Odd images
 ==========
 
-A detector is shown images of one kind. Does it find those of other kinds, odd ones of its own, faults, and rows that
+A detector is shown images of one kind. Does it find those of other kinds, odd ones of its own, faults, and samples that
 are no images at all? And which columns of a table does it blame?
 """
 
@@ -60,8 +60,8 @@ plt.show()
 # %%
 # Which pixels?
 # -------------
-# ``feature_errors`` says of each feature how much less odd the row would be if that one had another value. Three nines
-# that are not odd get a fault: a dark pixel, a bright one, two grey ones. The errors show where it is.
+# ``feature_errors`` says of each feature how much less odd the sample would be if that one had another value. Three
+# nines that are not odd get a fault: a dark pixel, a bright one, two gray ones. The errors show where it is.
 
 faulty = nines[-3:].reshape(3, 8, 8).copy()
 faulty[0, 3, 5] = 0
@@ -96,10 +96,10 @@ for each in (IsolationForest(random_state=0), table_detector):
     print(f"{type(each).__name__:28s} area under the curve {area:.3f}")
 
 # %%
-# What a forest does not say is which column is to blame. In each of 60 new benign rows, one cell gets the value that
-# its column has in another row: nothing out of range, and wrong only beside the other columns. How often is the column
-# with the greatest feature error the right one? The rival is the column that lies farthest from its mean, in standard
-# deviations.
+# What a forest does not say is which column is to blame. In each of 60 new benign samples, one cell gets the value that
+# its column has in another sample: nothing out of range, and wrong only beside the other columns. How often is the
+# column with the greatest feature error the right one? The rival is the column that lies farthest from its mean, in
+# standard deviations.
 
 rng = np.random.default_rng(0)
 wrong, columns = new[:60].copy(), rng.integers(30, size=60)
@@ -114,7 +114,7 @@ for name, blame in (("feature errors", blamed), ("distance from the mean", z)):
 
 # %%
 # Every other time it is, and the rival's one time in ten. Where a column has little to do with the others, a value
-# within its range can't be told. Here is a row whose area was made that of a large nucleus; its radius and perimeter
+# within its range can't be told. Here is a sample whose area was made that of a large nucleus; its radius and perimeter
 # say that it can't be so.
 
 row = new[:1].copy()
@@ -130,10 +130,10 @@ plt.show()
 # %%
 # Rows of the table itself
 # ------------------------
-# Often there are no new rows: which rows of this very table are wrong? A network may know its own rows by heart. The
-# detector therefore scores and explains each training row by a network that has not seen it: those of the folds, which
-# the autoencoder trains anyway on fewer than 2,000 rows. Below, the second detector has the one network that has seen
-# all rows. Row 95 of the wines has 4.4 standard deviations more magnesium than the mean.
+# Often there are no new samples: which samples of this very table are wrong? A network may know its own samples by
+# heart. The detector therefore scores and explains each training sample by a network that has not seen it: those of the
+# folds, which the autoencoder trains anyway on fewer than 2,000 samples. Below, the second detector has the one network
+# that has seen all samples. Sample 95 of the wines has 4.4 standard deviations more magnesium than the mean.
 
 wine = load_wine(as_frame=True).data
 wine = StandardScaler().set_output(transform="pandas").fit_transform(wine)

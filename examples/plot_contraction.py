@@ -2,8 +2,8 @@
 Codes that hold still
 =====================
 
-Rows lie near a curve. A code should answer to steps along it, and not to the noise across it. Does a contractive code
-do that, and what does it cost?
+Samples lie near a curve. A code should answer to steps along it, and not to the noise across it. Does a contractive
+code do that, and what does it cost?
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +20,8 @@ from skae.metrics import reconstruction_scorer
 # ---------------------------
 # Points scatter about an arc. The code has two numbers, so there is no bottleneck, and nothing makes a plain
 # autoencoder tell the arc from the plane. :class:`~skae.ContractiveAutoencoder` pays for what its code answers to a
-# step of the row, whatever the direction, as a share of what the code varies by. Only steps along the arc are worth it.
+# step of the sample, whatever the direction, as a share of what the code varies by. Only steps along the arc are worth
+# it.
 
 rng = np.random.default_rng(0)
 
@@ -53,12 +54,12 @@ for name, model in models.items():
 
 turn = np.linspace(0, 2 * np.pi, 60)
 circle = 0.16 * np.column_stack([np.cos(turn), np.sin(turn)])
-centres = on[2::5]
+centers = on[2::5]
 figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.4), sharex=True, sharey=True, layout="constrained")
 for ax, name in zip(axes, ("circles", *models), strict=True):
     ax.plot(*X.T, ".", color="0.8", markersize=3)
-    for centre in centres:
-        shown = centre + circle
+    for center in centers:
+        shown = center + circle
         if name in models:
             shown = models[name].inverse_transform(models[name].transform(shown))
         ax.plot(*shown.T, color="#2a63b0", linewidth=1.5)
@@ -70,8 +71,8 @@ plt.show()
 # The price
 # ---------
 # On images of digits with 16 components: the mean of ``contraction(X)``, which is the squared norm of the code's
-# Jacobian at each row over what codes vary by, how far codes move under noise of one grey level, as a share of how far
-# they lie from their mean, and how much of the test images is given back.
+# Jacobian at each sample over what codes vary by, how far codes move under noise of one gray level, as a share of how
+# far they lie from their mean, and how much of the test images is given back.
 
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 noisy = X_test + rng.normal(scale=1.0, size=X_test.shape)

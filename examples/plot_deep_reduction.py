@@ -44,25 +44,25 @@ for reducer in reducers.values():
 # %%
 # What the codes are worth
 # ------------------------
-# Two scores on test images: how much of them the ten numbers give back, and how often the nearest neighbours among the
+# Two scores on test images: how much of them the ten numbers give back, and how often the nearest neighbors among the
 # training codes are of the same digit.
 
 print(f"{'':24s}{'R²':>8s}{'accuracy of 10 neighbours':>28s}")
 for name, reducer in reducers.items():
-    neighbours = KNeighborsClassifier(10).fit(reducer.transform(X_train), y_train)
-    accuracy = neighbours.score(reducer.transform(X_test), y_test)
+    neighbors = KNeighborsClassifier(10).fit(reducer.transform(X_train), y_train)
+    accuracy = neighbors.score(reducer.transform(X_test), y_test)
     print(f"{name:24s}{reconstruction_scorer(reducer, X_test):8.3f}{accuracy:28.3f}")
 
 # %%
 # From a random start the deep net is far from trained after these epochs: PCA is better, and takes no time. Trained
 # layer by layer it comes nearer to PCA, not above it. From PCA's solution the same layers get above it in as many
-# epochs. But the default of two narrower layers does better still. PCA's codes are as good for neighbours as those of
+# epochs. But the default of two narrower layers does better still. PCA's codes are as good for neighbors as those of
 # the deep net that starts there.
 #
 # A view of the codes
 # -------------------
 # Ten numbers are too many for a plane. The panels show the first two principal components of each code, of test images,
-# coloured by the digit.
+# colored by the digit.
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 shown = ("PCA", "deep, logistic code", "deep, from PCA")

@@ -2,7 +2,7 @@
 Drawing and varying images
 ==========================
 
-A variational autoencoder knows how its codes are spread, so new rows can be drawn from it. Are the drawn images like
+A variational autoencoder knows how its codes are spread, so new samples can be drawn from it. Are the drawn images like
 the data, and what if an autoencoder doesn't know?
 """
 
@@ -51,8 +51,8 @@ plt.show()
 # %%
 # Variations of given ones
 # ------------------------
-# The code of a row is a distribution too: ``vary`` draws from it. With ``scale=1`` the variations are what the model
-# can't tell from the row; more varies more. The first column is the original.
+# The code of a sample is a distribution too: ``vary`` draws from it. With ``scale=1`` the variations are what the model
+# can't tell from the sample; more varies more. The first column is the original.
 
 originals = X_test[[np.flatnonzero(y_test == digit)[0] for digit in (2, 5, 7, 9)]]
 varied = vae.vary(originals, scale=3.0, n_variations=9, random_state=0)

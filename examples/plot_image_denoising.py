@@ -22,9 +22,9 @@ from skae.inspection import LossCurveDisplay
 # A clean part and a noisy one
 # ----------------------------
 # Of a photograph at half its size, the left part is clean: half of a temple. The right part has the other half, a lake,
-# and noise. A row is a patch of 8 x 8 pixels in three colours. All models but the blur are fitted to 4,000 patches of
-# the left part. Of the right part they are given each patch there is, and the patches that come back are averaged where
-# they overlap.
+# and noise. A sample is a patch of 8 x 8 pixels in three colors. All models but the blur are fitted to 4,000 patches
+# of the left part. Of the right part they are given each patch there is, and the patches that come back are averaged
+# where they overlap.
 
 SIDE = 8
 photo = load_sample_image("china.jpg")[:426].astype(np.float32) / 255

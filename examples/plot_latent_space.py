@@ -62,7 +62,7 @@ plt.show()
 # images. Here these are
 # the reconstructions of test images: what two numbers can't hold of an image is no fault of a place in the plane.
 # Precision is then the share of the draws that fall where images are, recall the share of the images that draws come
-# near. scikit-learn's ``trustworthiness`` is of the encoder: whether images with neighbouring codes are neighbours.
+# near. scikit-learn's ``trustworthiness`` is of the encoder: whether images with neighboring codes are neighbors.
 
 codes = np.random.default_rng(0).standard_normal((len(X_test), 2))
 print(f"{'':26s}{'R²':>8s}{'smoothness':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}")

@@ -66,7 +66,7 @@ for name, model in models.items():
 # epochs they learn the training images by heart and others no better. Convolutions see the same piece of a stroke alike
 # wherever it is. They take longer, and end above what dense layers reach in any time.
 #
-# On small patches and centred images it is another matter: see :ref:`sphx_glr_auto_examples_plot_image_denoising.py`.
+# On small patches and centered images it is another matter: see :ref:`sphx_glr_auto_examples_plot_image_denoising.py`.
 #
 # The images
 # ----------

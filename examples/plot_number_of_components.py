@@ -33,7 +33,7 @@ for k in (1, 2, 4, 8, 16):
 # %%
 # On training images the shares flatter, so :class:`~skae.inspection.ExplainedVarianceDisplay` measures the curve on
 # test images. The curve beside it is that of a PCA fitted to the test images themselves: no linear code can do better
-# on them. The autoencoder, which has never seen them, is above it. The grey line is a share of 0.9.
+# on them. The autoencoder, which has never seen them, is above it. The gray line is a share of 0.9.
 
 display = ExplainedVarianceDisplay.from_estimator(ordered, X_test)
 display.ax_.axhline(0.9, color="0.7", linewidth=0.8, zorder=0)
@@ -61,8 +61,8 @@ plt.show()
 # A share of the variance
 # -----------------------
 # As with PCA, ``n_components`` may be a share of the variance. PCA counts that of the images it is fitted to, and falls
-# a little short on others. The autoencoder takes the smallest size that reaches the share on rows that were held out,
-# and never more components than PCA.
+# a little short on others. The autoencoder takes the smallest size that reaches the share on samples that were held
+# out, and never more components than PCA.
 
 for reducer in (PCA(n_components=0.9), Autoencoder(n_components=0.9, random_state=0)):
     reducer.fit(X_train)

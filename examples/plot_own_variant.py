@@ -87,7 +87,7 @@ LatentSpaceDisplay.from_estimator(ours, X_test, y_test)
 plt.show()
 
 # %%
-# The new term has its own curve, and the epoch is chosen by the sum on rows that were held out.
+# The new term has its own curve, and the epoch is chosen by the sum on samples that were held out.
 
 LossCurveDisplay.from_estimator(ours)
 plt.show()

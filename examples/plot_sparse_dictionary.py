@@ -21,7 +21,7 @@ from skae.metrics import reconstruction_scorer
 # %%
 # Patches of a photograph
 # -----------------------
-# The images are patches of 12 x 12 pixels of a grey photograph, less their mean. Those to learn from are of its left
+# The images are patches of 12 x 12 pixels of a gray photograph, less their mean. Those to learn from are of its left
 # part, half of a temple. The right part has the other half and is for the test, in patches that do not overlap.
 
 SIDE = 12

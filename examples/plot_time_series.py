@@ -20,8 +20,8 @@ from skae.metrics import reconstruction_scorer
 # %%
 # The signal
 # ----------
-# Beats follow each other at intervals that vary, each of a sharp peak, a dip and a slow wave, with some noise. A row is
-# a window of 48 steps that begins anywhere in a beat.
+# Beats follow each other at intervals that vary, each of a sharp peak, a dip and a slow wave, with some noise. A sample
+# is a window of 48 steps that begins anywhere in a beat.
 
 
 def beats(n_steps, rng, upside_down=None, early=None):
@@ -65,7 +65,7 @@ for name, model in models.items():
 
 # %%
 # Windows overlap, so that a network which has learned one by heart knows the next one as well. Held-out windows would
-# tell nothing about new ones if they were chosen at random. The autoencoders have noticed that rows depend on their
+# tell nothing about new ones if they were chosen at random. The autoencoders have noticed that samples depend on their
 # neighbors: they held out contiguous blocks, and trained on no window that reaches into one.
 
 print(models["Autoencoder"].validation_)
@@ -80,9 +80,9 @@ plt.show()
 # What isn't normal
 # -----------------
 # In a new stretch one peak is upside down and one beat comes early. The error of a step is the mean over all windows
-# that hold it, and the limit is the greatest error of a clean stretch that was not trained on: errors of training rows
-# are too small. PCA's errors are large everywhere: it hardly
-# tells the odd beats from the others. Those of the autoencoders stand out, and those of the dense one most.
+# that hold it, and the limit is the greatest error of a clean stretch that was not trained on: errors of training
+# samples are too small. PCA's errors are large everywhere: it hardly tells the odd beats from the others. Those of the
+# autoencoders stand out, and those of the dense one most.
 
 
 def errors(model, signal):
@@ -104,7 +104,7 @@ for name, model in models.items():
     print(f"{name:18s} greatest error, in units of the limit: {near[0]:.1f} upside down, {near[1]:.1f} early")
 
 # %%
-# The series, and the errors of the recurrent one. The grey line is the limit.
+# The series, and the errors of the recurrent one. The gray line is the limit.
 
 figure, (above, below) = plt.subplots(2, 1, figsize=(9, 3.8), sharex=True, layout="constrained")
 above.plot(signal, color="black", linewidth=0.8)

@@ -18,8 +18,8 @@ from skae.architectures import Convolutional
 # %%
 # Two recordings
 # --------------
-# A bright disc and a grey square bounce in a frame of 32 x 32 pixels. A frame is a row. The second recording has other
-# paths than the first, and noise.
+# A bright disc and a gray square bounce in a frame of 32 x 32 pixels. A frame is a sample. The second recording has
+# other paths than the first, and noise.
 
 SIDE = 32
 

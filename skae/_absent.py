@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 LINEAR = "Autoencoder(hidden_layer_sizes=()) has it after fit, and is PCA."
 SOLVER = "PCA's own svd_solver='auto' finds where training starts."
 INSTEAD = {
-    "components_": f"{LINEAR} The directions of a nonlinear one's components differ from row to row: loadings(X) has "
-    "their mean over rows, of a linear one the transpose of components_, and jacobian(X) those of each row.",
+    "components_": f"{LINEAR} The directions of a nonlinear one's components differ from sample to sample: loadings(X) has "
+    "their mean over samples, of a linear one the transpose of components_, and jacobian(X) those of each sample.",
     "singular_values_": f"{LINEAR} PCA's are np.sqrt(explained_variance_ * (n_samples_ - 1)).",
     "noise_variance_": f"{LINEAR} VariationalAutoencoder has a noise that is learned.",
     "get_covariance": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
     "its codes.",
     "get_precision": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
     "its codes.",
-    "sample": "its codes have no prior to draw from. LatentSampler fits a density to them and draws new rows, and "
+    "sample": "its codes have no prior to draw from. LatentSampler fits a density to them and draws new samples, and "
     "VariationalAutoencoder has a prior.",
     "n_samples_seen_": "n_samples_ counts chunk after chunk.",
     "var_": "StandardScaler has it.",

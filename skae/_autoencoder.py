@@ -6,28 +6,28 @@ from skae.base import BaseAutoencoder
 class Autoencoder(BaseAutoencoder):
     r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and keeps what is surely better.
 
-    An encoder :math:`f` takes a row to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
+    An encoder :math:`f` takes a sample to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
     are trained to lose little on the way:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
     Where :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is a linear map and a neural
     network, added. The linear maps start at PCA's solution and the networks at zero, so before its first step the
-    autoencoder *is* PCA. Rows are held out, and the epoch that is kept is the best of those that surely gain on them
-    over PCA; where none does, the result is PCA. Codes look like PCA's: centred, uncorrelated, sorted by variance, on
+    autoencoder *is* PCA. Samples are held out, and the epoch that is kept is the best of those that surely gain on them
+    over PCA; where none does, the result is PCA. Codes look like PCA's: centered, uncorrelated, sorted by variance, on
     the scale of PCA's scores, and with its signs. Data of any scale can be given as they are.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
-        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        Size of the code. An int may exceed the number of features, and with 0 each sample is given back as the mean. A
         float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out samples and is surely no worse
         there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        layers: four times the number of features or half the number of samples, whichever is less, within 64 and 512,
         or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
@@ -47,8 +47,8 @@ class Autoencoder(BaseAutoencoder):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code [4]_. The epoch that is kept is the one
-        that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
+        In training a third of the samples keep only a random prefix of their code [4]_. The epoch that is kept is the
+        one that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
         Whether each component of the codes is divided by its standard deviation, as in PCA.
@@ -58,49 +58,49 @@ class Autoencoder(BaseAutoencoder):
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
         the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the rows held out.
+        sure on the samples held out.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
         with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 60 epochs and 1600
         steps for up to 50 features, and four times as many epochs where early stopping is on and the first ones still
         gained much in their second half. A smaller `batch_size` changes nothing in it. `fit` warns with a
-        `ConvergenceWarning` where it ended while the reconstruction of held-out rows still improved by much.
+        `ConvergenceWarning` where it ended while the reconstruction of held-out samples still improved by much.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
         linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
-        Of dense layers that start at PCA it is less for fewer than 10,000 rows of more than 64 features, unless these
-        are more than the rows: times the root of 64 / n_features or n_samples / 10,000, the larger, but 0.003 at least.
-        Of rows that are trained on as principal components, the number of these counts.
+        Of dense layers that start at PCA it is less for fewer than 10,000 samples of more than 64 features, unless
+        these are more than the samples: times the root of 64 / n_features or n_samples / 10,000, the larger, but 0.003
+        at least. Of samples that are trained on as principal components, the number of these counts.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -109,8 +109,8 @@ class Autoencoder(BaseAutoencoder):
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -129,12 +129,12 @@ class Autoencoder(BaseAutoencoder):
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -149,25 +149,25 @@ class Autoencoder(BaseAutoencoder):
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     components_ : ndarray of shape (n_components, n_features)
         Principal axes in units of X, as PCA's: `codes @ components_ + mean_` is the reconstruction, of codes that are
         not whitened. Only for `hidden_layer_sizes=()`, as the next two: see the notes. With `scale="standard"` they are
-        those of standardised features times the features' standard deviations.
+        those of standardized features times the features' standard deviations.
 
     singular_values_ : ndarray of shape (n_components,)
         Length of each component of the codes of the training data, before whitening.
 
     noise_variance_ : float
-        Mean variance along the axes that are left out, as PCA's. With `scale="standard"` of standardised features.
+        Mean variance along the axes that are left out, as PCA's. With `scale="standard"` of standardized features.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -180,17 +180,18 @@ class Autoencoder(BaseAutoencoder):
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -203,9 +204,9 @@ class Autoencoder(BaseAutoencoder):
 
     See Also
     --------
-    DenoisingAutoencoder : Gives back clean rows of noisy ones.
+    DenoisingAutoencoder : Gives back clean samples of noisy ones.
     SparseAutoencoder : Wide codes of which few numbers are not zero.
-    VariationalAutoencoder : Codes with a prior, from which new rows are drawn.
+    VariationalAutoencoder : Codes with a prior, from which new samples are drawn.
     sklearn.decomposition.PCA : The linear special case.
     sklearn.decomposition.IncrementalPCA : The linear special case of `partial_fit`.
 
@@ -217,8 +218,8 @@ class Autoencoder(BaseAutoencoder):
     names, and their errors say what to use instead.
 
     What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
-    passes through PCA's own maps: on rows far outside the training data the autoencoder differs from PCA by a bounded
-    amount.
+    passes through PCA's own maps: on samples far outside the training data the autoencoder differs from PCA by a
+    bounded amount.
 
     Data are used where they are. Sparse matrices, memory maps of more than 256 MB and other arrays that slice (h5py,
     zarr) are read batch by batch, and never made dense or copied as a whole. Where training starts is then PCA from the
@@ -231,13 +232,13 @@ class Autoencoder(BaseAutoencoder):
     Where a training gains nothing for `n_iter_no_change` epochs, it goes back to the best epoch, and on from there for
     five more, in which the rate falls to zero: an end near the top of the cycle would waste what it has found.
 
-    An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out rows, and
+    An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out samples, and
     it is sure if it exceeds two standard errors. Where features are few (up to 81,920 weights in the networks of all
-    folds; with one fold, up to 65,536 weights and 1.07e9 rows times weights), unless codes are ordered, a second
+    folds; with one fold, up to 65,536 weights and 1.07e9 samples times weights), unless codes are ordered, a second
     network trains beside the first, whose linear maps start at zero and whose networks start at random. It may find a
     code to which no way leads from PCA's, and is the result where its gain is larger, and exceeds three standard
-    errors. From 1,000 rows on, the one that is behind after a sixth of the epochs is dropped, unless it is the second
-    and the first has gained nothing yet.
+    errors. From 1,000 samples on, the one that is behind after a sixth of the epochs is dropped, unless it is the
+    second and the first has gained nothing yet.
 
     References
     ----------

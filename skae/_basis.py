@@ -1,4 +1,4 @@
-"""Training in the principal axes of wide rows: networks of fewer inputs, which become those of all features."""
+"""Training in the principal axes of wide samples: networks of fewer inputs, which become those of all features."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
 
 
 class RowsInBasis(ScaledReader):
-    """Scaled rows as their coordinates along axes.
+    """Scaled samples as their coordinates along axes.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ class RowsInBasis(ScaledReader):
     Attributes
     ----------
     left_out : float
-        Mean squared length of what the axes leave out of a row.
+        Mean squared length of what the axes leave out of a sample.
 
     has_far : bool
-        Whether cells of some rows lie beyond the limit.
+        Whether cells of some samples lie beyond the limit.
     """
 
     def __init__(self, rows, axes, limit):
@@ -60,11 +60,11 @@ class RowsInBasis(ScaledReader):
 
     @property
     def source(self):
-        """The same rows with all their features."""
+        """The same samples with all their features."""
         return self.rows
 
     def on_device(self, device):
-        """All rows as a tensor of float32, (n, r); with what lies within the limit and beyond, (n, 2 r), before it."""
+        """All samples as a tensor of float32, (n, r); with what lies within the limit and beyond, (n, 2 r), before it."""
         whole = super().on_device(device)
         if not self.has_far:
             return whole
@@ -74,22 +74,22 @@ class RowsInBasis(ScaledReader):
 
 
 class Space:
-    """What is trained on: rows as they are, or their coordinates along principal axes.
+    """What is trained on: samples as they are, or their coordinates along principal axes.
 
     Parameters
     ----------
     spec : ModuleSpec
         Of networks of all features.
 
-    rows, judged : ScaledReader
-        Training data, and the rows that judge if they are others, or None.
+    samples, judged : ScaledReader
+        Training data, and the samples that judge if they are others, or None.
 
     axes : ndarray of shape (r, d) or None
         None leaves all as it is.
 
     Attributes
     ----------
-    spec, rows, judged
+    spec, samples, judged
         The same for networks in these axes.
     """
 
@@ -133,9 +133,9 @@ class Space:
 def axes_for(rows, n_components):
     """The axes in which networks are trained, (r, d) in float32, or None where all features are as good.
 
-    Of fewer rows than half of the features, all principal axes: nothing is left out. Of others so many that what they
-    leave out is a small share of what `n_components` would, and that rows which are alike in these axes are not alike
-    in what is left out: no network could tell it.
+    Of fewer samples than half of the features, all principal axes: nothing is left out. Of others so many that what
+    they leave out is a small share of what `n_components` would, and that samples which are alike in these axes are not
+    alike in what is left out: no network could tell it.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def axes_for(rows, n_components):
 
 
 def _of_rows(rows):
-    """Squares of singular values and principal axes, of the largest first, by the products of rows with each other."""
+    """Squares of singular values and principal axes, of the largest first, by the products of samples with each other."""
     X = np.concatenate(list(rows.batches()))
     X -= X.mean(axis=0)
     squares, scores = np.linalg.eigh(X @ X.T)
@@ -185,8 +185,8 @@ def _of_features(rows):
 def _is_told(scores, r):
     """Whether what lies along later axes can be told from the first r, better than by the mean: (n, d) -> bool.
 
-    By the mean of the nearest rows along those; rows of either half lie between those of the other, if they have an
-    order.
+    By the mean of the nearest samples along those; samples of either half lie between those of the other, if they have
+    an order.
     """
     (seen, asked), (told, wanted) = ((part[::2], part[1::2]) for part in (scores[:, :r], scores[:, r:]))
     _, nearest = neighbors_of(seen, N_NEIGHBORS).kneighbors(asked)

@@ -47,7 +47,7 @@ class ChecksMixin:
         return target.reshape(len(target), -1)
 
     def _checked_target(self, X, y):
-        """Let y pass, which is ignored, and say so if it looks like clean rows; X has been checked."""
+        """Let y pass, which is ignored, and say so if it looks like clean samples; X has been checked."""
         if self._is_supervised:
             if y is None:
                 raise ValueError(
@@ -58,7 +58,7 @@ class ChecksMixin:
             return y
         if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
             warnings.warn(
-                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean rows from noisy "
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean samples from noisy "
                 "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
                 stacklevel=4,
             )
@@ -69,7 +69,7 @@ class ChecksMixin:
         if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
             other = "X_val" if X_val is not None else f"cv={self.cv!r}"
             raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which rows "
+                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which samples "
                 "judge the epochs. Set validation_fraction='auto', or leave the other out."
             )
         if X_val is not None and (groups is not None or self.cv is not None):

@@ -1,4 +1,4 @@
-"""A chunk of a stream, and which of its rows networks don't train on."""
+"""A chunk of a stream, and which of its samples networks don't train on."""
 
 import zlib
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ HELD_OUT_SHARE = 0.2
 MAX_HELD_OUT = 256
 HELD_OUT_BYTES = 2**22
 HASHES = 2**32
-MIN_JUDGES = 20  # held-out rows that can tell one network from another
+MIN_JUDGES = 20  # held-out samples that can tell one network from another
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of a chunk and what is known of all rows by then.
+    """Rows of a chunk and what is known of all samples by then.
 
     Attributes
     ----------
@@ -26,10 +26,10 @@ class Chunk:
         In which what is expected is in the place of missing cells.
 
     statistics : FeatureStatistics
-        Of all rows.
+        Of all samples.
 
     usual : FeatureStatistics
-        Of all rows, whose cells count as if they were no farther out than is usual.
+        Of all samples, whose cells count as if they were no farther out than is usual.
 
     rows : ScaledReader
         Scaled by the usual moments.
@@ -38,7 +38,7 @@ class Chunk:
         "rows" of all chunks that networks don't train on, (n, d), as they came, and the "hashes" that chose them, (n,).
 
     trained_on : ndarray of int
-        The rows of this chunk that networks train on.
+        The samples of this chunk that networks train on.
 
     near : ndarray of int
         Those that are not far out.
@@ -71,11 +71,11 @@ class Chunk:
         return self.rows.missing
 
     def scaled(self, mean, scale, index=None, limit=None):
-        """The rows, or those of some indices, that are scaled so: see `ScaledReader`."""
+        """The samples, or those of some indices, that are scaled so: see `ScaledReader`."""
         return ScaledReader(self.X, mean, scale, index, limit=limit, missing=self.missing)
 
     def part(self, index, mean, scale):
-        """The rows of some indices by themselves, as if there were no others."""
+        """The samples of some indices by themselves, as if there were no others."""
         missing = None if self.missing is None else self.missing[index]
         return ScaledReader(self.X[index], mean, scale, missing=missing)
 
@@ -93,10 +93,10 @@ class Chunk:
 
 
 def hold_out_of(rows, before, farthest, seed):
-    """Choose rows that networks don't train on: by hashes, so that a row that comes again is chosen again.
+    """Choose samples that networks don't train on: by hashes, so that a sample that comes again is chosen again.
 
-    Of all rows seen, those with the least hashes are held out, a fifth at most. Rows that are farther from the mean
-    than ten times what is usual are not among them, nor are they trained on: PCA of all rows alone sees them.
+    Of all samples seen, those with the least hashes are held out, a fifth at most. Samples that are farther from the
+    mean than ten times what is usual are not among them, nor are they trained on: PCA of all samples alone sees them.
 
     Parameters
     ----------
@@ -114,16 +114,16 @@ def hold_out_of(rows, before, farthest, seed):
     Returns
     -------
     held_out : dict
-        "rows" and "hashes" of all chunks, and the "mean" and "per_unit" by which rows are scaled for their hashes.
+        "rows" and "hashes" of all chunks, and the "mean" and "per_unit" by which samples are scaled for their hashes.
 
     trained_on : ndarray of int
-        The rows of this chunk that are left; all, where that is no more than one.
+        The samples of this chunk that are left; all, where that is no more than one.
 
     near : ndarray of int
         Those that are not too far out.
     """
     d, unit = rows.shape[1], rows.per_unit
-    if before is None:  # hashes are of rows in these units from now on, and so the same whatever the units of X
+    if before is None:  # hashes are of samples in these units from now on, and so the same whatever the units of X
         before = {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}
         before |= {"mean": rows.mean, "per_unit": np.where(unit > 0, unit, unit.max()) if unit.any() else np.ones(d)}
     most = int(np.clip(HELD_OUT_BYTES // (8 * d), MIN_JUDGES, MAX_HELD_OUT))
@@ -151,7 +151,7 @@ def hold_out_of(rows, before, farthest, seed):
 def check_cells(rows):
     """Refuse cells that networks, which are of float32, can't hold.
 
-    Rows that are far out are not trained on, but they have codes, and noise is measured on them.
+    Samples that are far out are not trained on, but they have codes, and noise is measured on them.
 
     Parameters
     ----------
@@ -169,5 +169,5 @@ def check_cells(rows):
             value = batch[i, j] * rows.scale[j] + rows.mean[j]
             raise ValueError(
                 f"X has a value of {value:g}, so far from the others that networks of float32 can't hold it. Clip X, "
-                "or leave that row out."
+                "or leave that sample out."
             )

@@ -8,17 +8,17 @@ from skae._pca import deviation_of, principal_axes
 from skae.nn import keep_prefix
 from skae.nn._convolution import rows_at_once
 
-MAX_DECODED = 2**18  # codes decoded for the curve: fewer rows where there are more components
+MAX_DECODED = 2**18  # codes decoded for the curve: fewer samples where there are more components
 MIN_DECODED_ROWS = 1000
-MAX_DIFFERENTIATED = 2048  # components of codes: fewer rows where there are more components
+MAX_DIFFERENTIATED = 2048  # components of codes: fewer samples where there are more components
 DIFFERENTIATED_ROWS = 16, 256  # at least and at most
-MAX_DERIVATIVES, MIN_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer rows of wide data
+MAX_DERIVATIVES, MIN_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer samples of wide data
 DIFFERENTIATED_BYTES = 2**21  # at once, at least: what a backward pass keeps is some ten times as much
 DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
 
 
 def inner_codes(module, rows):
-    """Yield (codes, rows) in float64, batch by batch: the codes as they are inside, (n, k), and the scaled rows."""
+    """Yield (codes, samples) in float64, batch by batch: the codes as they are inside, (n, k), and the scaled samples."""
     device = next(module.parameters()).device
     module.eval()
     for batch in rows.batches():
@@ -30,7 +30,7 @@ def inner_codes(module, rows):
 def shown_axes(module, rows, *, whiten):
     """Axes of `LatentTransform` in which a trained module's codes look like PCA's scores.
 
-    Ordered codes are not rotated, for that would undo their order; nor are they centred, for what is left out of them
+    Ordered codes are not rotated, for that would undo their order; nor are they centered, for what is left out of them
     is zero inside.
 
     Parameters
@@ -72,8 +72,8 @@ def code_variance(module, rows):
         if module.axes is None:
             return codes
         axes = {name: values.cpu().double().numpy() for name, values in module.axes.named_buffers()}
-        centred = codes * axes["scale"] - axes["mean"]
-        return centred @ axes["rotation"].T if "rotation" in axes else centred
+        centered = codes * axes["scale"] - axes["mean"]
+        return centered @ axes["rotation"].T if "rotation" in axes else centered
 
     pairs = ((shown(codes), batch) for codes, batch in inner_codes(module, rows))
     return principal_axes(pairs, rotate=False)[2]
@@ -82,7 +82,7 @@ def code_variance(module, rows):
 def r2_of_prefixes(module, rows):
     """R² of the reconstruction from the first 1, ..., k components of the code, (k,).
 
-    Of so many training rows, spread evenly, as are soon decoded k times.
+    Of so many training samples, spread evenly, as are soon decoded k times.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def r2_of_prefixes(module, rows):
 def importances(module, rows, variance, k):
     """Mean squared sensitivity of the codes to each feature in units of its spread, as shares of their sum, (d,).
 
-    Of some training rows, spread evenly.
+    Of some training samples, spread evenly.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def importances(module, rows, variance, k):
     n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MAX_DERIVATIVES // (k * len(variance)))
     index = np.linspace(0, len(rows) - 1, min(len(rows), max(MIN_DIFFERENTIATED_ROWS, int(n_rows))))
     index, squares = index.astype(int), np.zeros(len(variance))
-    cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a row of its own
+    cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a sample of its own
     own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part
     n_bytes = max(DIFFERENTIATED_BYTES, own / 10)
     n_parts = max(1, np.ceil(len(cells) * len(variance) * like.element_size() / n_bytes))

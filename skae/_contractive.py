@@ -1,4 +1,4 @@
-"""The contractive autoencoder: small steps of its rows move its code by little of what it varies by."""
+"""The contractive autoencoder: small steps of its samples move its code by little of what it varies by."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,7 @@ from skae.nn._module import placed
 
 NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
 FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # in which a surface may be folded up, and what unfolds it
-MIN_SHARE = 1e-3  # of the variance at the start, lest that of a few rows which are alike be divided by
+MIN_SHARE = 1e-3  # of the variance at the start, lest that of a few samples which are alike be divided by
 
 
 class ContractiveModule(AutoencoderModule):
@@ -36,10 +36,10 @@ class ContractiveModule(AutoencoderModule):
         "layer" is exact too, for an encoder that is one layer.
 
     unit : float
-        What a unit of a scaled row is worth in the units of `axes`.
+        What a unit of a scaled sample is worth in the units of `axes`.
 
     spread : float
-        Total variance of the scaled rows.
+        Total variance of the scaled samples.
     """
 
     supports_batching = False  # it differentiates by itself
@@ -56,7 +56,7 @@ class ContractiveModule(AutoencoderModule):
         return self.activation(encoding)
 
     def losses(self, x, sizes=None, target=None):
-        """Return the terms of the loss, of which the penalty is differentiated by the rows, and then by the weights."""
+        """Return the terms of the loss, of which the penalty is differentiated by the samples, and then by the weights."""
         is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with differentiable(is_recurrent):
             return super().losses(x, sizes, target)
@@ -67,7 +67,7 @@ class ContractiveModule(AutoencoderModule):
         return 1.0 if self.axes is None else self.axes.scale / self.unit
 
     def corrupt(self, x):
-        """Return the same rows, as what the code can be differentiated by."""
+        """Return the same samples, as what the code can be differentiated by."""
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
     def penalty(self, seen, encoding, code):
@@ -81,7 +81,7 @@ class ContractiveModule(AutoencoderModule):
         return {"contraction": self.noise * self.spread / self._variance(code) * norm}
 
     def _variance(self, code):
-        """Total variance of the codes of a batch, (n, k) -> (): of a single row, that of the start."""
+        """Total variance of the codes of a batch, (n, k) -> (): of a single sample, that of the start."""
         precise = torch.promote_types(code.dtype, torch.float32)  # than what autocast made of it
         code = code.to(precise) * self.lengths
         usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
@@ -89,7 +89,7 @@ class ContractiveModule(AutoencoderModule):
         return torch.where(variance > 0, variance + MIN_SHARE * usual, usual)
 
     def contraction(self, x, method=None):
-        """Squared Frobenius norm of the Jacobian of the code at scaled rows, (n, d) -> (n,)."""
+        """Squared Frobenius norm of the Jacobian of the code at scaled samples, (n, d) -> (n,)."""
         trains = torch.is_grad_enabled()
         with torch.enable_grad(), differentiable():
             x = x.detach().requires_grad_()
@@ -117,7 +117,7 @@ def _gradient(output, x, weights, trains):
 
 @dataclass(frozen=True)
 class ShrunkenStart(LinearInit):
-    """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a row with noise.
+    """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a sample with noise.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class ShrunkenStart(LinearInit):
         return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
 
     def axes(self, unit, whiten=False):
-        """`LatentTransform` that show the inner code as shrunken scores, when a scaled row is worth `unit` of X's."""
+        """`LatentTransform` that show the inner code as shrunken scores, when a scaled sample is worth `unit` of X's."""
         scale, mean, rotation, _ = super().axes(unit)
         return scale * self.shrunk, mean, rotation, deviation_of(self.variance * np.square(self.shrunk * unit), whiten)
 
@@ -155,35 +155,36 @@ class ContractiveParameters(Parameters):
 
 
 class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
-    r"""Autoencoder whose codes move little, for what they vary by, where rows move a little.
+    r"""Autoencoder whose codes move little, for what they vary by, where samples move a little.
 
-    The penalty is the squared Frobenius norm of the encoder's Jacobian at each row [1]_, over the codes' variance:
+    The penalty is the squared Frobenius norm of the encoder's Jacobian at each sample [1]_, over the codes' variance:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
               + \frac{\alpha}{10} \, \frac{\operatorname{Var}(x)}{\operatorname{Var}(f(x))}
               {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
-    Variances are summed over features or components, those of codes are of a batch, and rows are as they are scaled
-    inside. The ratio is, to first order, what Gaussian noise in the rows adds to codes as a share of their variance.
+    Variances are summed over features or components, those of codes are of a batch, and samples are as they are scaled
+    inside. The ratio is, to first order, what Gaussian noise in the samples adds to codes as a share of their variance.
     Without that variance, a code that shrinks would meet the penalty, for a decoder whose weights are not the
     encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is
     shared out: with a larger `alpha` more of it goes to the components that noise moves least.
 
     Training starts at PCA whose scores are weighed by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
-    :math:`\lambda`: the best linear guess of them from rows with noise of variance :math:`\alpha / 10`. The decoder
+    :math:`\lambda`: the best linear guess of them from samples with noise of variance :math:`\alpha / 10`. The decoder
     undoes the weights, so R² is PCA's. With `alpha=0` it is the plain autoencoder. As `alpha` grows without end the
     components that noise moves most vanish and the reconstruction is lost. For linear networks the ratio comes down to
     that of the first principal component alone.
 
-    Choose it for codes that keep their place when rows are a little noisy, for a classifier on them, and to see row by
-    row how far they move: `contraction(X)`. Choose `DenoisingAutoencoder` to give back clean rows of noisy ones.
+    Choose it for codes that keep their place when samples are a little noisy, for a classifier on them, and to see
+    sample by sample how far they move: `contraction(X)`. Choose `DenoisingAutoencoder` to give back clean samples of
+    noisy ones.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=32
-        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        Size of the code. An int may exceed the number of features, and with 0 each sample is given back as the mean. A
         float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out samples and is surely no worse
         there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     alpha : float, default=1.0
@@ -198,8 +199,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
         layers: four times the number of features, and at least 256 where there are up to 50 of them, or half the number
-        of rows, whichever is less, within 64 and 512, or 256 with convolutions; and half of that. With `()` there are
-        none, and the networks are linear.
+        of samples, whichever is less, within 64 and 512, or 256 with convolutions; and half of that. With `()` there
+        are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -218,7 +219,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
+        In training a third of the samples keep only a random prefix of their code. The epoch that is kept is the one
         that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
@@ -229,20 +230,20 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
         the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the rows held out.
+        sure on the samples held out.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 800 steps of the optimiser for up to 50 features, 200 at most, since
+        Number of epochs. "auto" is as many as make 800 steps of the optimizer for up to 50 features, 200 at most, since
         a surface that is folded up in few features unfolds late. Else, or with `alpha=0`, it is 40, and more below 320
-        rows; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
+        samples; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
@@ -253,20 +254,20 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -275,8 +276,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -295,12 +296,12 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -315,14 +316,14 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -335,17 +336,18 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -359,7 +361,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     See Also
     --------
     Autoencoder : Without the penalty.
-    DenoisingAutoencoder : Gives back clean rows of noisy ones, which it is shown.
+    DenoisingAutoencoder : Gives back clean samples of noisy ones, which it is shown.
 
     Notes
     -----
@@ -387,7 +389,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
-        """What noise adds to the code of each row, as a share of what codes vary by.
+        """What noise adds to the code of each sample, as a share of what codes vary by.
 
         It is the squared Frobenius norm of the encoder's Jacobian over the variance of the codes of the training data,
         summed over components: exact whatever `contraction_method`. PCA's is `n_components` over the sum of variances.

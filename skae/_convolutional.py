@@ -36,23 +36,23 @@ class ConvolutionalAutoencoder(
     r"""Autoencoder of images: `Autoencoder` with convolutional networks.
 
     It is the same as `Autoencoder(architecture=Convolutional(...))`: the objective, the start at PCA, what is promised
-    against it, and how codes are shown. Rows are images that were flattened.
+    against it, and how codes are shown. Samples are images that were flattened.
 
     Choose it for images of which there are thousands, or whose content moves about [1]_. Choose `Autoencoder` where
-    time counts: on small centred images its dense layers reach as far in a fraction of it.
+    time counts: on small centered images its dense layers reach as far in a fraction of it.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
-        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        Size of the code. An int may exceed the number of features, and with 0 each sample is given back as the mean. A
         float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out samples and is surely no worse
         there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     image_shape : (height, width) or (height, width, n_channels), default=None
-        Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey
-        image and any other for one row of pixels, and warns where rows look otherwise: like a series, or images with
-        channels. Any size will do.
+        Of a sample, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a
+        gray image and any other for one sample of pixels, and warns where samples look otherwise: like a series, or
+        images with channels. Any size will do.
 
     channels : sequence of int, default=(32, 64)
         Channels of each layer. Each halves height and width, rounded up.
@@ -71,7 +71,7 @@ class ConvolutionalAutoencoder(
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        layers: four times the number of features or half the number of samples, whichever is less, within 64 and 512,
         or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
@@ -87,7 +87,7 @@ class ConvolutionalAutoencoder(
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
+        In training a third of the samples keep only a random prefix of their code. The epoch that is kept is the one
         that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
@@ -98,19 +98,19 @@ class ConvolutionalAutoencoder(
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
         the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the rows held out.
+        sure on the samples held out.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
         with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
@@ -121,20 +121,20 @@ class ConvolutionalAutoencoder(
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -143,8 +143,8 @@ class ConvolutionalAutoencoder(
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -163,12 +163,12 @@ class ConvolutionalAutoencoder(
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -183,14 +183,14 @@ class ConvolutionalAutoencoder(
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -203,17 +203,18 @@ class ConvolutionalAutoencoder(
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -225,7 +226,7 @@ class ConvolutionalAutoencoder(
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     image_shape_ : (height, width) or (height, width, n_channels)
-        Of a row: `image_shape`, or what it was taken for.
+        Of a sample: `image_shape`, or what it was taken for.
 
     See Also
     --------
@@ -235,11 +236,11 @@ class ConvolutionalAutoencoder(
     Notes
     -----
     Reconstructions keep within bounds where the data have some, unless `loss` is a likelihood: the least value of a
-    pixel is one if at least a twentieth of the training rows, and five of them, have it, and so is the greatest. Images
-    on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from rows that are not
-    at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with `warm_start`, sees
-    rows beyond it, and where no epoch is better than the start, the result is PCA without bounds. The `jacobian` is
-    zero where a reconstruction is at its bound.
+    pixel is one if at least a twentieth of the training samples, and five of them, have it, and so is the greatest.
+    Images on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from samples
+    that are not at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with
+    `warm_start`, sees samples beyond it, and where no epoch is better than the start, the result is PCA without bounds.
+    The `jacobian` is zero where a reconstruction is at its bound.
 
     References
     ----------
@@ -261,6 +262,6 @@ class ConvolutionalAutoencoder(
 
     @property
     def image_shape_(self) -> tuple[int, ...]:
-        """What a row is read as: `image_shape`, or what it was taken for."""
+        """What a sample is read as: `image_shape`, or what it was taken for."""
         check_is_fitted(self)
         return self._architecture.shape_of_row(self.n_features_in_)

@@ -66,10 +66,10 @@ class AutoencoderCore(
     """
 
     def _counted(self, X, y, X_val, seed):
-        """Moments of rows, the rows scaled by them, and those of X_val, or None.
+        """Moments of samples, the samples scaled by them, and those of X_val, or None.
 
         Where cells are missing, there is what is expected of them. What is to be expected is known in any case, for
-        rows that come later.
+        samples that come later.
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [ArrayReader(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
@@ -90,7 +90,7 @@ class AutoencoderCore(
                 for rows, cells in zip(given, missing, strict=True)
             ]
         if clean is not None:
-            missing = [None]  # it is the clean rows that reconstructions are compared with
+            missing = [None]  # it is the clean samples that reconstructions are compared with
         units = statistics.mean, statistics.scale(self.scale)
         rows = ScaledReader(given[0].X, *units, clean=clean, target=target, missing=missing[0])
         return statistics, rows, None if X_val is None else ScaledReader(given[1].X, *units, missing=missing[1])
@@ -115,18 +115,18 @@ class AutoencoderCore(
             batch by batch. Cells that are NaN are missing: nothing is learned of them, and `impute` fills them.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Of `DenoisingAutoencoder`, the clean rows that noisy ones, X, are to become. A custom variant may learn from
-            it. All other autoencoders ignore it, with a warning if it has X's shape and other values; and all ignore
-            labels, of one dimension.
+            Of `DenoisingAutoencoder`, the clean samples that noisy ones, X, are to become. A custom variant may learn
+            from it. All other autoencoders ignore it, with a warning if it has X's shape and other values; and all
+            ignore labels, of one dimension.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. All of X is then trained on, and they must not depend on rows of X. In a
-            Pipeline they have to pass the earlier steps as well: see `transform_input` of
+            Samples by which the epoch is chosen. All of X is then trained on, and they must not depend on samples of X.
+            In a Pipeline they have to pass the earlier steps as well: see `transform_input` of
             :class:`~sklearn.pipeline.Pipeline`.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are held out as a whole, or passed
-            on to `cv`.
+            Labels of samples that belong together, such as those of one patient. They are held out as a whole, or
+            passed on to `cv`.
 
         Returns
         -------
@@ -161,14 +161,14 @@ class AutoencoderCore(
     @typed(available_if(takes_chunks))
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
-        """Go on training with a chunk of rows: one pass over it, in batches of `batch_size`.
+        """Go on training with a chunk of samples: one pass over it, in batches of `batch_size`.
 
-        Chunks may have any size and order. `IncrementalPCA` of all rows stands beside a network that starts at PCA, and
-        some rows are held out from the network: they decide with each chunk whether it is surely better than PCA, which
-        is what the estimator computes otherwise. A network keeps the scale that it started with, while `mean_` follows
-        all rows seen. The first chunk decides the number of components if that is not an int, and the first 64 rows the
-        axes of the codes, which stay until the next `fit`. If training diverges, the estimator is left as it was. Cells
-        may be missing, NaN, but not a whole column of the first chunk.
+        Chunks may have any size and order. `IncrementalPCA` of all samples stands beside a network that starts at PCA,
+        and some samples are held out from the network: they decide with each chunk whether it is surely better than
+        PCA, which is what the estimator computes otherwise. A network keeps the scale that it started with, while
+        `mean_` follows all samples seen. The first chunk decides the number of components if that is not an int, and
+        the first 64 samples the axes of the codes, which stay until the next `fit`. If training diverges, the estimator
+        is left as it was. Cells may be missing, NaN, but not a whole column of the first chunk.
 
         A linear autoencoder is updated in closed form, as `IncrementalPCA` is.
 
@@ -178,8 +178,8 @@ class AutoencoderCore(
             Training data.
 
         y : Ignored
-            Not used, present for API consistency by convention. Clean rows, which `DenoisingAutoencoder.fit` takes, are
-            refused.
+            Not used, present for API consistency by convention. Clean samples, which `DenoisingAutoencoder.fit` takes,
+            are refused.
 
         Returns
         -------
@@ -198,8 +198,8 @@ class AutoencoderCore(
                 y = self._checked_target(X, y)
                 if self._clean_rows(y) is not None:
                     raise ValueError(
-                        "partial_fit takes no clean rows as y: a stream draws its noise. Pass all pairs to "
-                        "fit(X_noisy, X_clean), or clean rows as X."
+                        "partial_fit takes no clean samples as y: a stream draws its noise. Pass all pairs to "
+                        "fit(X_noisy, X_clean), or clean samples as X."
                     )
                 self.check_parameters()
                 if not first:
@@ -282,7 +282,7 @@ class AutoencoderCore(
                 if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # makes room
-                    start = self._common_start(rows, spec, seed)  # of all rows, the held-out ones included
+                    start = self._common_start(rows, spec, seed)  # of all samples, the held-out ones included
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     attributes = self._trained(*common, result, validation)
@@ -299,10 +299,10 @@ class AutoencoderCore(
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
     def _comes_to_start(self, outcome, rows, spec, validation, seed):
-        """Whether a training comes to the start of all rows, the held-out ones included.
+        """Whether a training comes to the start of all samples, the held-out ones included.
 
         That is so where no epoch surely gains, and where a network that has seen few of the clusters, of a single fold,
-        gains over the start of these rows, but not over that of all.
+        gains over the start of these samples, but not over that of all.
         """
         is_of_few = validation.clusters is not None and len(validation.folds) == 1 and len(rows) < FOLDED_ROWS
         if not outcome.epoch or not (is_of_few and self._is_plain(spec)):
@@ -317,11 +317,11 @@ class AutoencoderCore(
         return loss < outcome.losses[:, -1].mean()
 
     def _validation(self, rows, y, rows_val, groups, seed, warm):
-        """The rows that judge the epochs."""
+        """The samples that judge the epochs."""
         if rows_val is not None:
             return given_validation(len(rows), rows_val)
         if warm or (len(rows) < MIN_ROWS and self.cv is None):
-            return Validation()  # rows that the last fit was trained on can't judge this one
+            return Validation()  # samples that the last fit was trained on can't judge this one
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
 
     # What a fit comes to ---------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class AutoencoderCore(
     def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None):
         """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
         weights = read_weights(outcome.module) | outcome.weights
-        if len(rows) == 1:  # a chunk of one row has no variance
+        if len(rows) == 1:  # a chunk of one sample has no variance
             variance = self.explained_variance_
         elif axes is None:
             axes, variance = self._shown_axes(outcome.module, rows)
@@ -371,7 +371,7 @@ class AutoencoderCore(
         return self._state(rows, statistics, spec, settings, *kept, **more)
 
     def _mean_square(self, rows, validation):
-        """Of the rows that judge the epochs, summed over the cells that are there."""
+        """Of the samples that judge the epochs, summed over the cells that are there."""
         judged = rows.clean if validation.rows is None else validation.rows
         squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()

@@ -1,16 +1,18 @@
-"""The noise that strikes rows, and the module of a denoising autoencoder."""
+"""The noise that strikes samples, and the module of a denoising autoencoder."""
 
 import torch
 
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
-# Share of the rows that are struck less in training: nothing else would say what clean rows look like. Where cells are
-# replaced, the others show at which level a row is struck, and a network that sees many such rows is no worse at it.
+# Share of the samples that are struck less in training: nothing else would say what clean samples look like. Where
+# cells are replaced, the others show at which level a sample is struck, and a network that sees many such samples is no
+# worse at it.
 SPARED, SPARED_OF_CELLS = 0.25, 0.8
 
-# Noise is drawn on the CPU, so that a seed means the same on every device. Rows are scaled ones, (n, d), and each has a
-# level, (n, 1). Returned are the struck rows, and which cells were chosen, (n, d), whether they changed or not.
+# Noise is drawn on the CPU, so that a seed means the same on every device. Samples are scaled ones, (n, d), and each
+# has a level, (n, 1). Returned are the struck samples, and which cells were chosen, (n, d), whether they changed or
+# not.
 
 
 def _uniform(shape, x, noise):
@@ -39,7 +41,7 @@ def salt_and_pepper(x, level, noise):
 
 
 def swap(x, level, noise):
-    """Cells are set to the same column's value in another row."""
+    """Cells are set to the same column's value in another sample."""
     others = x.gather(-2, placed(torch.randint(x.shape[-2], x.shape, generator=noise.generator), x.device))
     chosen = _uniform(x.shape, x, noise) < level
     return torch.where(chosen, others, x), chosen
@@ -55,10 +57,10 @@ class DenoisingModule(AutoencoderModule):
     Parameters
     ----------
     corruption : str, callable or None
-        None draws no noise: rows come in pairs.
+        None draws no noise: samples come in pairs.
 
     levels : (low, high)
-        Each row has a level of its own, which is drawn between these two.
+        Each sample has a level of its own, which is drawn between these two.
 
     deviation : ndarray of shape (d,)
         Standard deviation of each scaled feature.
@@ -78,7 +80,7 @@ class DenoisingModule(AutoencoderModule):
         super().__init__(*args, **kwargs)
         self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
         self.spared = SPARED_OF_CELLS if corruption in OF_CELLS else SPARED
-        self.supports_batching = not callable(corruption)  # which is shown rows of two dimensions
+        self.supports_batching = not callable(corruption)  # which is shown samples of two dimensions
         self.clips = clip is not None
         self.chosen = None  # cells of the batch at hand, (n, d)
         constants = {"deviation": deviation, "low": low, "high": high}
@@ -89,14 +91,14 @@ class DenoisingModule(AutoencoderModule):
 
     @property
     def zero(self):
-        """What a scaled row is where the data are zero, (d,)."""
+        """What a scaled sample is where the data are zero, (d,)."""
         return self.scaler(torch.zeros_like(self.scaler.mean))
 
     def training_levels(self, *, evenly):
-        """Mean and standard deviation of the levels of rows: of all in training, or of those that are not spared.
+        """Mean and standard deviation of the levels of samples: of all in training, or of those that are not spared.
 
-        These are for linear maps, with which clean rows can only be denoised better at the cost of the others, and for
-        noise that tells nothing of its level.
+        These are for linear maps, with which clean samples can only be denoised better at the cost of the others, and
+        for noise that tells nothing of its level.
         """
         low, high = self.levels
         middle, square = (low + high) / 2, (low**2 + low * high + high**2) / 3
@@ -127,7 +129,7 @@ class DenoisingModule(AutoencoderModule):
         return torch.where(self._shares(x) < 1, x, corrupted) if self.training else corrupted
 
     def _drawn_levels(self, x):
-        """A level for each row, (n, 1): of some rows in training, one between zero and the least."""
+        """A level for each sample, (n, 1): of some samples in training, one between zero and the least."""
         low, high = self.levels
         level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
         if not self.training or low == 0:
@@ -136,11 +138,11 @@ class DenoisingModule(AutoencoderModule):
         return torch.where(share < 1, share * low, level)
 
     def _shares(self, x):
-        """Of the rows that are spared, how much of the noise strikes them; of the others a number above 1, (n, 1)."""
+        """Of the samples that are spared, how much of the noise strikes them; of the others a number above 1, (n, 1)."""
         return _uniform((*x.shape[:-1], 1), x, self) / self.spared
 
     def reconstruction(self, output, x, corrupted):
-        """Loss of each row against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""
+        """Loss of each sample against the clean one: corrupted cells have weight 2 e, the others 2 (1 - e)."""
         losses = self.cell_losses(output, x)
         if self.emphasis == 0.5:
             return losses.sum(dim=-1)
@@ -150,8 +152,8 @@ class DenoisingModule(AutoencoderModule):
         return (2 * losses * torch.where(is_corrupted, self.emphasis, 1 - self.emphasis)).sum(dim=-1)
 
     def losses(self, x, sizes=None, target=None):
-        """Named terms of the loss of scaled rows."""
+        """Named terms of the loss of scaled samples."""
         try:
             return super().losses(x, sizes, target)
         finally:
-            self.chosen = None  # which is of these rows alone
+            self.chosen = None  # which is of these samples alone

@@ -1,4 +1,4 @@
-"""The denoising autoencoder: it is shown corrupted or noisy rows and must return the clean ones."""
+"""The denoising autoencoder: it is shown corrupted or noisy samples and must return the clean ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,57 +52,58 @@ class DenoisingParameters(Parameters):
 
 
 class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
-    r"""Autoencoder that is shown corrupted rows and learns to return the clean ones.
+    r"""Autoencoder that is shown corrupted samples and learns to return the clean ones.
 
-    Fresh noise :math:`q` strikes each row at each step, and the loss is against the clean row [1]_:
+    Fresh noise :math:`q` strikes each sample at each step, and the loss is against the clean sample [1]_:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{{\tilde x}_i \sim q(\cdot | x_i)}
               \lVert x_i - g(f({\tilde x}_i)) \rVert^2
 
-    Where there is a clean row for each noisy one, `fit(X_noisy, X_clean)` learns from these pairs, and noise is only
-    drawn if it is asked for. `reconstruct(X_noisy)` then denoises. Codes answer to what rows have in common rather than
-    to their noise. Training starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is kept
-    as far as its gain over that, on corrupted held-out rows, is sure.
+    Where there is a clean sample for each noisy one, `fit(X_noisy, X_clean)` learns from these pairs, and noise is only
+    drawn if it is asked for. `reconstruct(X_noisy)` then denoises. Codes answer to what samples have in common rather
+    than to their noise. Training starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is
+    kept as far as its gain over that, on corrupted held-out samples, is sure.
 
     Choose it to clean data, to fill masked cells, or for codes that don't mind noise. Choose `Autoencoder` to compress
-    clean rows: a denoiser expects noise, and takes some of what it would have to remove away from clean rows.
+    clean samples: a denoiser expects noise, and takes some of what it would have to remove away from clean samples.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=64
-        Size of the code. An int may exceed the number of features, and with 0 each row is given back as the mean. A
+        Size of the code. An int may exceed the number of features, and with 0 each sample is given back as the mean. A
         float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs for it, and cut to the smallest size that reaches the share on held-out rows and is surely no worse
+        PCA needs for it, and cut to the smallest size that reaches the share on held-out samples and is surely no worse
         there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
 
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
         The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of
-        rows; any other noise strikes the noisy rows of pairs in addition. None draws none. "masking" sets cells to
-        zero; "gaussian" adds normal noise; "salt_and_pepper" sets cells to the least or the greatest value, of the
-        whole of X, or of each feature with `scale="standard"`; "swap" sets cells to the same feature of other rows in
-        the batch, the right noise for tables. A callable is given a tensor of rows in their own units, on the CPU, and
-        returns a tensor of the same shape; what it draws from torch's generator is determined by `random_state`.
+        samples; any other noise strikes the noisy samples of pairs in addition. None draws none. "masking" sets cells
+        to zero; "gaussian" adds normal noise; "salt_and_pepper" sets cells to the least or the greatest value, of the
+        whole of X, or of each feature with `scale="standard"`; "swap" sets cells to the same feature of other samples
+        in the batch, the right noise for tables. A callable is given a tensor of samples in their own units, on the
+        CPU, and returns a tensor of the same shape; what it draws from torch's generator is determined by
+        `random_state`.
 
     corruption_level : float or tuple of (float, float), default=0.3
         Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, as a share
-        of each feature's own. With a range (low, high) each row has a level of its own, uniform in the range, and one
-        denoiser serves them all. In training four of five rows are struck less, at levels between 0 and the least, so
-        that cleaner rows are denoised no worse; a quarter where noise is "gaussian"; and of a callable's rows a quarter
-        stays clean. Not used if `corruption` is a callable, or no noise is drawn.
+        of each feature's own. With a range (low, high) each sample has a level of its own, uniform in the range, and
+        one denoiser serves them all. In training four of five samples are struck less, at levels between 0 and the
+        least, so that cleaner samples are denoised no worse; a quarter where noise is "gaussian"; and of a callable's
+        samples a quarter stays clean. Not used if `corruption` is a callable, or no noise is drawn.
 
     clip : bool or tuple of (float, float), default=False
         Whether "gaussian" noise stays within the range of the training data: of the whole of X, or of each feature with
         `scale="standard"`. A tuple (low, high) is another range, in units of X: what a sensor can record. For noisy
-        rows that were clipped; clean rows are then denoised a little worse.
+        samples that were clipped; clean samples are then denoised a little worse.
 
     emphasis : float, default=0.5
         Share of the loss that falls on corrupted cells, where as many are corrupted as not: 1 counts these alone, and 0
         the others alone [1]_. Corrupted are the cells that the noise has chosen, also those that it left as they were;
-        of pairs and of a callable's rows the cells that changed.
+        of pairs and of a callable's samples the cells that changed.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        layers: four times the number of features or half the number of samples, whichever is less, within 64 and 512,
         or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
@@ -122,7 +123,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the rows keep only a random prefix of their code. The epoch that is kept is the one
+        In training a third of the samples keep only a random prefix of their code. The epoch that is kept is the one
         that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
 
     whiten : bool, default=False
@@ -133,19 +134,19 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
         the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the rows held out.
+        sure on the samples held out.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
         with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
@@ -156,20 +157,20 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -178,8 +179,8 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -198,12 +199,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -218,15 +219,15 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training rows (on some thousand of them, if there are many). Otherwise only for
+        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
-        Mean of each feature, of clean rows where there are pairs. They give the scale as well: noisy rows are centred
-        and scaled as clean ones are, and a feature that is constant in those is ignored.
+        Mean of each feature, of clean samples where there are pairs. They give the scale as well: noisy samples are
+        centered and scaled as clean ones are, and a feature that is constant in those is ignored.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -239,17 +240,18 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -267,12 +269,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     Notes
     -----
-    `score(X)` is the R² of the reconstruction of X as it is given. To score denoising, give it the clean rows, as in
+    `score(X)` is the R² of the reconstruction of X as it is given. To score denoising, give it the clean samples, as in
     `score(X_noisy, X_clean)`; so does a search that is fitted to pairs.
 
-    Of pairs, training starts at the reduced-rank regression of the clean rows on the noisy ones [3]_, with the ridge
-    that predicts rows best that are left out. Above 4,096 features, where there are many rows too, it starts at PCA of
-    the clean rows.
+    Of pairs, training starts at the reduced-rank regression of the clean samples on the noisy ones [3]_, with the ridge
+    that predicts samples best that are left out. Above 4,096 features, where there are many samples too, it starts at
+    PCA of the clean samples.
 
     References
     ----------
@@ -294,7 +296,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     >>> bool(error < 0.5 * np.square(noisy[1000:] - X[1000:]).mean())
     True
 
-    Pairs of rows, of which the noise is not known:
+    Pairs of samples, of which the noise is not known:
 
     >>> of_pairs = DenoisingAutoencoder(32, max_iter=5, random_state=0).fit(noisy[:1000], X[:1000])
     >>> of_pairs.score(noisy[1000:], X[1000:]) > 0.6
@@ -305,7 +307,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     n_components: CodeSize = parameter(default=64, constraint=CODE_SIZE, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
-        """Return the R² of the reconstruction: of X, or of clean rows from noisy ones.
+        """Return the R² of the reconstruction: of X, or of clean samples from noisy ones.
 
         It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
         log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
@@ -317,12 +319,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             Data.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Clean rows, if X holds noisy ones. Anything of one dimension, such as labels, is ignored.
+            Clean samples, if X holds noisy ones. Anything of one dimension, such as labels, is ignored.
 
         Returns
         -------
         score : float
-            `r2_score(y, reconstruct(X), multioutput="variance_weighted")`, with X for y if there are no clean rows.
+            `r2_score(y, reconstruct(X), multioutput="variance_weighted")`, with X for y if there are no clean samples.
         """
         if len(shape_of(y)) < 2:
             return super().score(X)
@@ -355,12 +357,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             )
 
     def _checked_target(self, X, y):
-        """Check y if it holds clean rows."""
+        """Check y if it holds clean samples."""
         shape = shape_of(y)
         if len(shape) < 2:
             if self.corruption is None:
                 raise ValueError(
-                    "corruption=None draws no noise, and there are no clean rows to learn. Pass them as y, as in "
+                    "corruption=None draws no noise, and there are no clean samples to learn. Pass them as y, as in "
                     "fit(X_noisy, X_clean), or set corruption to the noise to draw, such as 'masking'."
                 )
             return y
@@ -368,11 +370,11 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         return None if self.corruption == "auto" and are_same(X, y) else y
 
     def _checked_clean(self, X, y):
-        """Check clean rows against X, which has been checked."""
+        """Check clean samples against X, which has been checked."""
         shape = shape_of(y)
         if shape != X.shape:
             raise ValueError(
-                f"y has shape {shape} and X has shape {X.shape}: clean rows must have the shape of the noisy ones. "
+                f"y has shape {shape} and X has shape {X.shape}: clean samples must have the shape of the noisy ones. "
                 "Labels, of one dimension, are ignored."
             )
         if stays_in_place(y):

@@ -60,7 +60,7 @@ def has_bfloat16(device):
 
 @contextlib.contextmanager
 def what_torch_sets_undone():
-    """Leave warnings filters and the environment alone: the first optimiser of a process loads parts that set some."""
+    """Leave warnings filters and the environment alone: the first optimizer of a process loads parts that set some."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     with isolated_rng(0):  # threads take turns
         was_set = name in os.environ

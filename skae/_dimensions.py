@@ -11,12 +11,12 @@ CHANNELS = (1, 3, 4)
 
 @contextlib.contextmanager
 def saying_how_to_flatten(estimator, X):
-    """Let scikit-learn's error for an array of more than two dimensions say how to make rows of it.
+    """Let scikit-learn's error for an array of more than two dimensions say how to make samples of it.
 
     Parameters
     ----------
     estimator : estimator
-        Whose parameters are named, if it or a part of it has a shape of rows.
+        Whose parameters are named, if it or a part of it has a shape of samples.
 
     X : object
     """
@@ -33,11 +33,11 @@ def _cure(estimator, X, shape):
     channels_first = len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
     array = "X" if hasattr(X, "reshape") else "np.asarray(X)"
     flat = f"{array}.reshape(len(X), -1)"
-    image, how = shape[1:], f"Pass {flat}, with one flattened row a sample"
+    image, how = shape[1:], f"Pass {flat}, with one flattened sample a sample"
     if channels_first:
         image = (*shape[2:], shape[1])
         flat = f"{array}.transpose(0, 2, 3, 1).reshape(len(X), -1)"
-        how = f"Pass {flat}, with one flattened row a sample and channels last"
+        how = f"Pass {flat}, with one flattened sample a sample and channels last"
     shapes = {"sequence_shape": (shape[1], math.prod(shape[2:]))}
     if len(image) <= 3:
         shapes["image_shape"] = image

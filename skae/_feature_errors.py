@@ -1,4 +1,4 @@
-"""Which features make a row odd: what is gained by other values of each."""
+"""Which features make a sample odd: what is gained by other values of each."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from skae._data.readers import BYTES_AT_ONCE
 
 MAX_ROWS = 10_000  # for quantiles
 MAX_TRIALS = 2**17  # of other values of features, at once
-TEMPORARIES = 4  # that are as large as the rows that go through an autoencoder
+TEMPORARIES = 4  # that are as large as the samples that go through an autoencoder
 
 
 def octiles(rows, discrete):
-    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread rows if there are many.
+    """Nine values of each feature, (9, d), from the least to the greatest; of evenly spread samples if there are many.
 
     Of columns of integers and the like they are values that occur.
     """
@@ -18,7 +18,7 @@ def octiles(rows, discrete):
     quantile = np.quantile
     if np.isnan(sample).any():
         quantile = np.nanquantile
-        sample[:, np.isnan(sample).all(axis=0)] = 0.0  # that it is in none of these rows
+        sample[:, np.isnan(sample).all(axis=0)] = 0.0  # that it is in none of these samples
     values = quantile(sample, np.linspace(0, 1, 9), axis=0)
     if discrete.any():
         values[:, discrete] = quantile(sample[:, discrete], np.linspace(0, 1, 9), axis=0, method="nearest")
@@ -33,18 +33,18 @@ def blocks_of(spans, shares):
     spans : sequence of (int, int)
 
     shares : ndarray of shape (d,)
-        Of the rows.
+        Of the samples.
     """
     return [(start, stop, start + np.argsort(-shares[start:stop], kind="stable")[:9]) for start, stop in spans]
 
 
 def gains(oddness, x, candidates, blocks=()):
-    """Largest decrease of the oddness of rows by another value of each feature.
+    """Largest decrease of the oddness of samples by another value of each feature.
 
     Parameters
     ----------
     oddness : callable
-        Of rows, (m, d) -> (m,): infinite for those that can't be reconstructed.
+        Of samples, (m, d) -> (m,): infinite for those that can't be reconstructed.
 
     x : ndarray of shape (n, d)
         NaN is a missing cell, of which nothing can be gained.
@@ -64,7 +64,7 @@ def gains(oddness, x, candidates, blocks=()):
 
 
 def _gains(oddness, x, candidates, blocks):
-    """For as many rows as there may be trials at once."""
+    """For as many samples as there may be trials at once."""
     now, gains = oddness(x), np.zeros(x.shape)
     n_at_once = max(1, BYTES_AT_ONCE // (TEMPORARIES * 8 * x.shape[1]))
     n_numbers = blocks[0][0] if blocks else x.shape[1]
@@ -81,9 +81,9 @@ def _gains(oddness, x, candidates, blocks):
 
 
 def _trials(x, candidates, n_numbers, blocks, n_at_once):
-    """Yield (index of the row, index of the feature, row with another value of it)."""
+    """Yield (index of the sample, index of the feature, sample with another value of it)."""
     differs = (candidates != x[:, None]) & ~np.isnan(x)[:, None]  # (n, 9, d)
-    differs[:, 1:] &= candidates[1:] != candidates[:-1]  # sorted, so that equal ones are neighbours
+    differs[:, 1:] &= candidates[1:] != candidates[:-1]  # sorted, so that equal ones are neighbors
     trials = np.stack(np.nonzero(differs[..., :n_numbers]))
     for first in range(0, trials.shape[1], n_at_once):
         row, value, feature = trials[:, first : first + n_at_once]

@@ -1,4 +1,4 @@
-"""What a variational autoencoder is as a model of rows: posteriors, new and varied rows, and the likelihood of rows."""
+"""What a variational autoencoder is as a model of samples: posteriors, new and varied samples, and the likelihood of samples."""
 
 import copy
 import math
@@ -18,7 +18,7 @@ from skae._typing import FloatArray, MatrixLike, Seed, typed
 
 
 class GenerationMixin:
-    """The part of `VariationalAutoencoder` that draws from the model, and measures rows by it."""
+    """The part of `VariationalAutoencoder` that draws from the model, and measures samples by it."""
 
     @typed(in_kind)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
@@ -90,7 +90,7 @@ class GenerationMixin:
 
     @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw rows that are like given ones: codes from the posterior of each, decoded.
+        """Draw samples that are like given ones: codes from the posterior of each, decoded.
 
         Parameters
         ----------
@@ -99,10 +99,10 @@ class GenerationMixin:
 
         scale : float, default=1.0
             Times the posterior's standard deviation. 1 draws from the posterior: what the model can't tell from the
-            row. More varies it more, and 0 gives `reconstruct(X)`.
+            sample. More varies it more, and 0 gives `reconstruct(X)`.
 
         n_variations : int, default=1
-            Draws from the posterior of each row.
+            Draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same result at each call. The estimator's own is for `fit` alone.
@@ -127,12 +127,12 @@ class GenerationMixin:
         return self._decoded(codes)
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, n_steps: int = 10) -> FloatArray:
-        """Go from one row to another: along the straight line between their codes.
+        """Go from one sample to another: along the straight line between their codes.
 
         Parameters
         ----------
         a, b : array-like of shape (n_features,) or (n_samples, n_features)
-            A row, or as many rows in b as in a.
+            A sample, or as many samples in b as in a.
 
         n_steps : int, default=10
             At least 2: the first is `reconstruct(a)`, the last `reconstruct(b)`.
@@ -140,25 +140,27 @@ class GenerationMixin:
         Returns
         -------
         X_between : ndarray of shape (n_steps, n_features) or (n_samples, n_steps, n_features)
-            Means of the rows given the codes on the line.
+            Means of the samples given the codes on the line.
 
         Raises
         ------
         ValueError
-            If a and b differ in their number of rows, or `n_steps` is below 2.
+            If a and b differ in their number of samples, or `n_steps` is below 2.
         """
         check_is_fitted(self)
         check_scalar(n_steps, "n_steps", Integral, min_val=2)
         single = np.ndim(a) == 1 and np.ndim(b) == 1
         start, end = (self._posterior(_as_frame(rows) if single else rows)[0] for rows in (a, b))
         if len(start) != len(end):
-            raise ValueError(f"a has {len(start)} rows and b has {len(end)}: each row of a needs one of b to go to.")
+            raise ValueError(
+                f"a has {len(start)} samples and b has {len(end)}: each sample of a needs one of b to go to."
+            )
         between = self._decoded(np.linspace(start, end, n_steps, axis=1))
         return between[0] if single else between
 
     @typed(in_kind)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
-        r"""Estimate the log-likelihood of each row, from below.
+        r"""Estimate the log-likelihood of each sample, from below.
 
         It is the importance-weighted bound (Burda et al., 2016)
         :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m draws from the posterior. With one draw its
@@ -171,7 +173,7 @@ class GenerationMixin:
             Data.
 
         n_draws : int, default=10
-            Draws from the posterior of each row.
+            Draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same result at each call. The estimator's own is for `fit` alone.
@@ -189,7 +191,7 @@ class GenerationMixin:
         return (np.concatenate(bounds) - self._log_volume).astype(rows.dtype)
 
     def _log_likelihood(self, module, batch, n_draws, rng):
-        """Of some rows, as they are scaled."""
+        """Of some samples, as they are scaled."""
         filled, missing = self._filled(batch), np.isnan(batch)
         if self.loss == "binary_cross_entropy":
             low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
@@ -212,7 +214,7 @@ class GenerationMixin:
             return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
 
     def _lost(self, batch):
-        """What rows lose by features that were constant in training, and by the units of those that are missing."""
+        """What samples lose by features that were constant in training, and by the units of those that are missing."""
         scale = self._spec.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]
@@ -229,5 +231,5 @@ class GenerationMixin:
 
 
 def _as_frame(row):
-    """One row as a table, with the names that it has."""
+    """One sample as a table, with the names that it has."""
     return row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else np.asarray(row)[None]

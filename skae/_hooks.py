@@ -100,7 +100,8 @@ class HooksMixin:
         Parameters
         ----------
         rows : object
-            Scaled training data: `len(rows)`, `rows.shape`, and `rows.batches()`, which are arrays of some rows each.
+            Scaled training data: `len(rows)`, `rows.shape`, and `rows.batches()`, which are arrays of some samples
+            each.
 
         spec : object
             The networks' shape, such as `spec.n_components`.
@@ -161,7 +162,7 @@ class HooksMixin:
         return architecture is not None and architecture.has_bounds
 
     def _clean_rows(self, y):  # noqa: ARG002 - a variant's
-        """The rows that those of X are to become, if y holds some; None is X."""
+        """The samples that those of X are to become, if y holds some; None is X."""
         return
 
     @property

@@ -14,8 +14,8 @@ MAX_ROWS, MAX_COMPLETE = 1000, 200  # of each fold, if cells were missing and if
 def share_of_network(estimator, rows, validation, of_folds, seed):
     """Weight of the reconstruction, from 0 to 1, that predicts hidden cells best; the factor model has the rest.
 
-    Of held-out rows, each by a network that was not trained on them; of all rows if none are held out, or the network
-    is its start.
+    Of held-out samples, each by a network that was not trained on them; of all samples if none are held out, or the
+    network is its start.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
         Training data.
 
     validation : Validation or None
-        None holds out no rows.
+        None holds out no samples.
 
     of_folds : list of dict of str to ndarray
         Weights of the networks of the folds; empty if there is one fold or none.
@@ -76,7 +76,7 @@ def filled_chunk(estimator, rows, statistics, seed):
         NaN where a cell is missing.
 
     statistics : FeatureStatistics
-        Of all rows. They get the `factors`.
+        Of all samples. They get the `factors`.
 
     seed : int
 
@@ -98,6 +98,6 @@ def filled_chunk(estimator, rows, statistics, seed):
 
 
 def weigh_network(estimator, rows, seed):
-    """Set the share of the network of a stream, by such rows: those that are held out, if there are some."""
+    """Set the share of the network of a stream, by such samples: those that are held out, if there are some."""
     if estimator._statistics.factors is not None:
         estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

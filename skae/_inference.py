@@ -140,9 +140,9 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def impute(self, X: MatrixLike) -> FloatArray:
         """Fill missing cells, and leave all others as they are.
 
-        A missing cell lies between what factor analysis expects of it, given the other cells of its row, and what the
-        network makes of it: where hidden cells of held-out rows were predicted best. If the training data were sparse,
-        it is the reconstruction, to which cells at the mean converge.
+        A missing cell lies between what factor analysis expects of it, given the other cells of its sample, and what
+        the network makes of it: where hidden cells of held-out samples were predicted best. If the training data were
+        sparse, it is the reconstruction, to which cells at the mean converge.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return self._r2(self._rows_of(X, filled=False))
 
     def _r2(self, rows, clean=None):
-        """R² of the reconstruction of rows: against clean ones, if there are any."""
+        """R² of the reconstruction of samples: against clean ones, if there are any."""
         wanted, pairs = rows, self._reconstructed(rows)
         if clean is not None:
             wanted, pairs = clean, zip(clean.batches(), (x_hat for _, x_hat in pairs), strict=True)
@@ -207,7 +207,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @typed(on_device("score_samples"))
     def score_samples(self, X: MatrixLike) -> FloatArray:
-        """Return minus the squared error of the reconstruction of each row.
+        """Return minus the squared error of the reconstruction of each sample.
 
         Parameters
         ----------
@@ -217,7 +217,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In squared units of X, summed over the features that are there; the lower, the odder the row.
+            In squared units of X, summed over the features that are there; the lower, the odder the sample.
         """
         scores = []
         for x, x_hat in self._reconstructed(self._rows_of(X, filled=False)):
@@ -230,8 +230,8 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
 
-        They are the derivative of the decoder :math:`g` at the code of each row,
-        :math:`J_{ijc} = \partial g_j(z_i) / \partial z_c`. Of a linear autoencoder all rows have the same, and they
+        They are the derivative of the decoder :math:`g` at the code of each sample,
+        :math:`J_{ijc} = \partial g_j(z_i) / \partial z_c`. Of a linear autoencoder all samples have the same, and they
         are the transpose of PCA's `components_` (times the components' standard deviations with `whiten=True`).
 
         Parameters
@@ -246,16 +246,16 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         See Also
         --------
-        loadings : Their mean over the rows.
+        loadings : Their mean over the samples.
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
     @typed(in_kind)
     def loadings(self, X: MatrixLike) -> FloatArray:
-        """Return the mean of the local loadings over the rows of X: a table of features by components, for plots.
+        """Return the mean of the local loadings over the samples of X: a table of features by components, for plots.
 
-        Where a component acts on a feature one way on some rows and the other way on others, the two cancel: see
-        `jacobian` for each row.
+        Where a component acts on a feature one way on some samples and the other way on others, the two cancel: see
+        `jacobian` for each sample.
 
         Parameters
         ----------
@@ -322,7 +322,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return out
 
     def _reconstructed(self, rows):
-        """Yield (rows as they are, reconstructions), batch by batch."""
+        """Yield (samples as they are, reconstructions), batch by batch."""
         return ((batch, self._run("forward", self._filled(batch))) for batch in rows.batches())
 
     def _filled(self, batch):
@@ -342,14 +342,14 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @contextlib.contextmanager
     def _own_torch(self, n_rows):
-        """Within, torch is as in a fresh process, with as many threads as products of so many rows are worth."""
+        """Within, torch is as in a fresh process, with as many threads as products of so many samples are worth."""
         with usual_torch(), torch_threads(n_rows * self._work):
             yield
 
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
         with self._own_torch(len(batch)), torch.inference_mode():
-            x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a row begins
+            x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a sample begins
             y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
         _check_finite(y, batch)
         return y
@@ -391,13 +391,13 @@ def _check_finite(y, x):
     if not finite.all() and not lets_overflow.get():
         value = np.abs(x[~finite.reshape(len(y), -1).all(axis=1)]).max()
         raise ValueError(
-            f"X has a row with a value of {value:g}, which is too large: the answer overflows {y.dtype}. Clip X to the "
+            f"X has a sample with a value of {value:g}, which is too large: the answer overflows {y.dtype}. Clip X to the "
             f"range of the training data{', or pass it as float64' if y.dtype == np.float32 else ''}."
         )
 
 
 def _jacobian(function, x):
-    """Derivative of a function of each row, (n, k) -> (n, d): of shape (n, d, k).
+    """Derivative of a function of each sample, (n, k) -> (n, d): of shape (n, d, k).
 
     The vector-Jacobian product u'J is linear in u, and its derivative along e_c is column c of J. Two backward passes
     thus take the place of a forward-mode one, which not every layer has.

@@ -1,4 +1,4 @@
-"""What a linear autoencoder has of PCA: its axes, and the normal distribution of rows that they stand for."""
+"""What a linear autoencoder has of PCA: its axes, and the normal distribution of samples that they stand for."""
 
 import numpy as np
 import scipy.linalg
@@ -19,7 +19,7 @@ def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
     n_rows : int
 
     total : float
-        Variance of the scaled rows, summed over features.
+        Variance of the scaled samples, summed over features.
 
     unit : float
         What a unit of the scores is worth.
@@ -46,7 +46,7 @@ def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
 
 
 def is_normal(estimator):
-    """Whether rows are normal by themselves, as probabilistic PCA has it: for `available_if`."""
+    """Whether samples are normal by themselves, as probabilistic PCA has it: for `available_if`."""
     return estimator.__sklearn_is_fitted__() and estimator._normal() is not None
 
 
@@ -54,7 +54,7 @@ class LinearMixin:
     """The part of `AutoencoderCore` that only a linear one has."""
 
     def _normal(self):
-        """The normal distribution of rows: axes, (k, d), the variance along each beyond the noise, (k,), and the noise.
+        """The normal distribution of samples: axes, (k, d), the variance along each beyond the noise, (k,), and the noise.
 
         The latter is that of each feature, (d,). None is none.
         """
@@ -70,7 +70,7 @@ class LinearMixin:
 
     @typed(available_if(is_normal))
     def get_covariance(self) -> FloatArray:
-        """Return the covariance of the rows by probabilistic PCA: that of the components, and the noise.
+        """Return the covariance of the samples by probabilistic PCA: that of the components, and the noise.
 
         Only a linear autoencoder that was solved in closed form has one.
 

@@ -1,4 +1,4 @@
-"""How a detector measures rows: what their autoencoder leaves of them, and where their codes are."""
+"""How a detector measures samples: what their autoencoder leaves of them, and where their codes are."""
 
 from functools import partial
 
@@ -23,11 +23,11 @@ from skae._wrapped import (
     takes_missing,
 )
 
-MIN_MEASURED, MAX_BYTES = 200, 2**28  # rows, and what they take
+MIN_MEASURED, MAX_BYTES = 200, 2**28  # samples, and what they take
 
 
 class MeasuringMixin:
-    """The part of `AutoencoderOutlierDetector` that measures rows of numbers, which those of a table are encoded as."""
+    """The part of `AutoencoderOutlierDetector` that measures samples of numbers, which those of a table are encoded as."""
 
     offset_: float
 
@@ -84,14 +84,14 @@ class MeasuringMixin:
         return self
 
     def _calibrate(self, table, trained_on):
-        """Measure residuals and codes of training rows, each by a network that has not seen it if there is one.
+        """Measure residuals and codes of training samples, each by a network that has not seen it if there is one.
 
         Parameters
         ----------
         table : Table
 
         trained_on : list of ndarray of int
-            Rows that each network was trained on.
+            Samples that each network was trained on.
         """
         rows = table.rows
         n_measured = min(len(rows), MAX_MEASURED, max(MIN_MEASURED, MAX_BYTES // (8 * rows.shape[1])))
@@ -120,7 +120,7 @@ class MeasuringMixin:
         return scores
 
     def _by_network(self, table):
-        """Yield (index, fold, rows, rows as they came) of the rows of a batch that one network is for."""
+        """Yield (index, fold, samples, samples as they came) of the samples of a batch that one network is for."""
         start = 0
         for x, given in table.batches():
             folds = self._held_out.folds_of(x)
@@ -130,13 +130,13 @@ class MeasuringMixin:
             start += len(x)
 
     def _apart(self, fold, x, given):
-        """Codes and residuals of some rows, by the network of a fold, or of all rows if that is 0."""
+        """Codes and residuals of some samples, by the network of a fold, or of all samples if that is 0."""
         known = None if self._known_row is None else framed(given, self._known_row)
         codes, x_hat = reconstruct(self._autoencoders[fold], given, x.shape[1], known)
         return codes, residuals_of(x, x_hat)
 
     def _score(self, fold, x, given):
-        """Scores of rows by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
+        """Scores of samples by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
         codes, residuals = self._apart(fold, x, given)
         scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals, np.isnan(x))
         return np.where(np.isnan(scores), -np.inf, scores)

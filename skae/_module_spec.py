@@ -150,7 +150,7 @@ class ModuleSpecMixin:
         )
 
     def _unit(self, scale):
-        """What a unit of a scaled row is worth: codes are in X's own units where all features share one scale."""
+        """What a unit of a scaled sample is worth: codes are in X's own units where all features share one scale."""
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
@@ -182,7 +182,7 @@ class ModuleSpecMixin:
         return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
 
     def _work_of_step(self, spec, n_rows):
-        """Multiply-adds of the largest product of a step on so many rows."""
+        """Multiply-adds of the largest product of a step on so many samples."""
         return n_rows * work_of_a_row(spec.build(self.module_class), len(spec.mean))
 
     def _affordable(self, rows, spec, n_epochs):
@@ -209,12 +209,12 @@ class ModuleSpecMixin:
         return is_plain and rows.scale.any() and not needs_features
 
     def _space(self, rows, spec, judged):
-        """What is trained on: where rows are wide, their principal components."""
+        """What is trained on: where samples are wide, their principal components."""
         axes = axes_for(rows, spec.n_components) if self._takes_basis(rows, spec) else None
         return Space(spec, rows, judged, broadcast_from_main(axes))
 
     def _warn_if_cut_short(self, result, spec, max_iter, first_cycle=None):
-        """Warn where the budget ended while the reconstruction of held-out rows still improved."""
+        """Warn where the budget ended while the reconstruction of held-out samples still improved."""
         if result.start is None or not spec.is_plain or spec.loss in LIKELIHOODS:
             return
         curve = result.curves["valid_loss"]

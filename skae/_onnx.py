@@ -32,8 +32,8 @@ class OnnxMixin:
     def to_onnx(self, part: Literal["encoder", "decoder", "reconstruct"] = "encoder") -> ModelProto:
         """Return the fitted autoencoder, or a half of it, as an ONNX model, which runs without Python.
 
-        It takes any number of rows of float32, scaling included, and returns float32. An autoencoder in a Pipeline
-        needs no call of this: `skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32))` converts it with its neighbours.
+        It takes any number of samples of float32, scaling included, and returns float32. An autoencoder in a Pipeline
+        needs no call of this: `skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32))` converts it with its neighbors.
 
         Parameters
         ----------

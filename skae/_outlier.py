@@ -1,4 +1,4 @@
-"""Outliers: rows that an autoencoder can't give back, or whose codes have no others near."""
+"""Outliers: samples that an autoencoder can't give back, or whose codes have no others near."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +28,7 @@ from skae._wrapped import (
 )
 
 N_COMPONENTS = 8
-MAX_KEPT = 2000  # rows of a stream
+MAX_KEPT = 2000  # samples of a stream
 
 
 def _learns_in_parts(detector):
@@ -39,22 +39,22 @@ def _learns_in_parts(detector):
 class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
     r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
 
-    A row is odd if it is not given back as well as the training rows were, or if few of their codes are near its own.
-    Four measures say so:
+    A sample is odd if it is not given back as well as the training samples were, or if few of their codes are near its
+    own. Four measures say so:
 
     .. math::
         a_1(x) = r^T \Psi^{-1} r, \quad a_2(x) = r^T D^{-1} r, \quad
         a_3(x) = \lVert W (z - z_{(5)}) \rVert \lVert W (z - z_{(10)}) \rVert, \quad
         a_4(x) = \lVert V (z - z_{(5)}) \rVert \lVert V (z - z_{(10)}) \rVert
 
-    with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training rows, shrunk
+    with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training samples, shrunk
     towards units of the features [1]_, the squares :math:`D` of these, the code :math:`z` of x, and the codes
-    :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training rows [2]_, once with white
+    :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training samples [2]_, once with white
     codes (W), in which all directions count alike, and once with those that are mapped back linearly to the units of X
-    (V). Neighbors see clusters, rings and holes, which a distance
-    from the mean of all codes does not, and rows far outside, which a linear map gives back well.
+    (V). Neighbors see clusters, rings and missing values, which a distance
+    from the mean of all codes does not, and samples far outside, which a linear map gives back well.
 
-    Each is turned into the logarithm of the share of typical rows that are as odd or odder, and the score is that of
+    Each is turned into the logarithm of the share of typical samples that are as odd or odder, and the score is that of
     the residual, with a quarter of that in units alone, plus the lesser of the other two, as Fisher combines
     tests [5]_:
 
@@ -64,22 +64,23 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
 
     with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
     :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = p_2 = 1/4` and :math:`p_3 = p_4 = 1/16` over
-    training rows. These are about normal [3]_, and outliers among the training rows hardly move their quantiles.
+    training samples. These are about normal [3]_, and outliers among the training samples hardly move their quantiles.
 
-    Training rows are scored by networks that have not seen them, since a network may know its own rows by heart: then
-    they have no error, and no column to blame. Below 2,000 rows the autoencoder's `fit` trains a network for each fold
-    of its validation anyway, and each row that a fold holds out is scored by that fold's network, with the neighbors
-    among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of the same
-    values. Any other row is scored by the network of all rows, and so are training rows where there is no other: from
-    2,000 rows on, in a stream, with PCA, a linear autoencoder, one that is frozen or not this package's, or after steps
-    that change the number of rows. Such scores of training rows are too high where the network is large for them. No
-    row is its own neighbor.
+    Training samples are scored by networks that have not seen them, since a network may know its own samples by heart:
+    then they have no error, and no column to blame. Below 2,000 samples the autoencoder's `fit` trains a network for
+    each fold of its validation anyway, and each sample that a fold holds out is scored by that fold's network, with the
+    neighbors among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of
+    the same values. Any other sample is scored by the network of all samples, and so are training samples where there
+    is no other: from 2,000 samples on, in a stream, with PCA, a linear autoencoder, one that is frozen or not this
+    package's, or after steps that change the number of samples. Such scores of training samples are too high where the
+    network is large for them. No sample is its own neighbor.
 
     What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
-    infinity. So is that of a row without any cell.
+    infinity. So is that of a sample without any cell.
 
-    Cells of other rows may be missing, NaN, if the autoencoder takes them. The residual is then that of the cells that
-    are there, with their own covariance, times the number of all over theirs, and the code is that of the filled row.
+    Cells of other samples may be missing, NaN, if the autoencoder takes them. The residual is then that of the cells
+    that are there, with their own covariance, times the number of all over theirs, and the code is that of the filled
+    sample.
 
     Columns may have different units, for a residual is measured by those of its column; but an autoencoder reconstructs
     what varies most. Where small columns have a structure of their own, put a `StandardScaler` before it in a Pipeline.
@@ -98,7 +99,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the eighth root of minus
         the scores, which is about normal, and their standard deviation from the upper quartile or the upper octile
         [4]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If that is more than
-        5 % of the rows, equal rows count once: otherwise all that differs from most would be an outlier.
+        5 % of the samples, equal samples count once: otherwise all that differs from most would be an outlier.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the autoencoder where its own is None.
@@ -120,9 +121,9 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     See Also
     --------
     Autoencoder : What is inside by default.
-    LatentSampler : Draws rows that are not odd.
-    sklearn.ensemble.IsolationForest : Isolates rows by random splits.
-    sklearn.neighbors.LocalOutlierFactor : Neighbors alone, in the space of the rows.
+    LatentSampler : Draws samples that are not odd.
+    sklearn.ensemble.IsolationForest : Isolates samples by random splits.
+    sklearn.neighbors.LocalOutlierFactor : Neighbors alone, in the space of the samples.
 
     References
     ----------
@@ -200,11 +201,11 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
             Passed on to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. They are passed on to the autoencoder.
+            Samples by which the epoch is chosen. They are passed on to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder, or
-            to the last step of a Pipeline.
+            Labels of samples that belong together, such as those of one patient. They are passed on to the autoencoder,
+            or to the last step of a Pipeline.
 
         Returns
         -------
@@ -214,7 +215,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be, or fewer than two rows can be reconstructed.
+            If a parameter or X is not as it should be, or fewer than two samples can be reconstructed.
         """
         checked = self._checked(X, self.autoencoder, reset=True, ensure_min_samples=2)
         self.autoencoder_ = self._new_autoencoder(checked.shape[1])
@@ -228,7 +229,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         return cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
-        """Return the score of each row.
+        """Return the score of each sample.
 
         Parameters
         ----------
@@ -243,30 +244,30 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         return self._scores_of(self._table_of(X))
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
-        """Return which features make a row odd: by how much less odd it would be if that one were another.
+        """Return which features make a sample odd: by how much less odd it would be if that one were another.
 
         Each feature in turn is given nine values, the octiles of the training data, while the others stay as they
-        are. What counts is how much less odd the row is with the best of them. Not the residual of the feature, for a
-        wrong value shifts the code, and with it the reconstruction of others. Training rows are explained by a network
-        that has not seen them, as they are scored.
+        are. What counts is how much less odd the sample is with the best of them. Not the residual of the feature, for
+        a wrong value shifts the code, and with it the reconstruction of others. Training samples are explained by a
+        network that has not seen them, as they are scored.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Each row is encoded and decoded nine times for each of its features: give those that are odd.
+            Data. Each sample is encoded and decoded nine times for each of its features: give those that are odd.
 
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
             Never below 0: by how much the score would rise; 0 for a missing cell. If X is a frame of pandas or polars,
-            so is this, with the same columns. In a row that can't be reconstructed, a feature has infinity if another
-            value of it alone would make that possible; where no feature does, those have it that are beyond the
+            so is this, with the same columns. In a sample that can't be reconstructed, a feature has infinity if
+            another value of it alone would make that possible; where no feature does, those have it that are beyond the
             training data.
         """
         return named_alike(X, self._errors_of(self._table_of(X)))
 
     def decision_function(self, X: MatrixLike) -> FloatArray:
-        """Return the score of each row minus `offset_`.
+        """Return the score of each sample minus `offset_`.
 
         Parameters
         ----------
@@ -281,7 +282,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: MatrixLike) -> NDArray[np.int_]:
-        """Say which rows are outliers.
+        """Say which samples are outliers.
 
         Parameters
         ----------
@@ -299,14 +300,14 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
 
-        Units, neighbors and `offset_` are those of a random sample of 2,000 of the rows of all chunks since the last
-        `fit` (fewer where they would take more than 256 MiB), as the autoencoder reconstructs them now. Training rows
-        are scored by the one network there is.
+        Units, neighbors and `offset_` are those of a random sample of 2,000 of the samples of all chunks since the last
+        `fit` (fewer where they would take more than 256 MiB), as the autoencoder reconstructs them now. Training
+        samples are scored by the one network there is.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. The first chunk has two rows at least.
+            Data. The first chunk has two samples at least.
 
         y : array-like of shape (n_samples,), default=None
             Passed on to the autoencoder.

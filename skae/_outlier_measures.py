@@ -1,4 +1,4 @@
-"""What makes a row odd: a residual unlike those of the training rows, and a code far from its nearest neighbors."""
+"""What makes a sample odd: a residual unlike those of the training samples, and a code far from its nearest neighbors."""
 
 import numpy as np
 from scipy.stats import norm
@@ -10,7 +10,7 @@ from skae._outlier_scores import median_and_deviation
 
 NEAR = 5, 10  # neighbors
 SHARE_OF_UNITS = 0.25  # in the score, of residuals in units alone
-MAX_MEASURED = 5000  # training rows
+MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
 LEAST, MIN_SHARE = 1e-12, 1e-3  # of a variance
 MIN_DEVIATION = 1e-2  # in units of each measure
@@ -21,24 +21,24 @@ HUGE = 1e150  # has a square still
 
 
 class Measures:
-    """The four measures, as they are on training rows.
+    """The four measures, as they are on training samples.
 
     Parameters
     ----------
     x, residuals : ndarray of shape (n, d)
-        Training rows, NaN where a cell is missing, and their residuals by the network of each one's fold.
+        Training samples, NaN where a cell is missing, and their residuals by the network of each one's fold.
 
     codes : list of ndarray of shape (n, k)
-        Of the same rows by every network.
+        Of the same samples by every network.
 
     folds : ndarray of shape (n,)
         Which network is each row's.
 
     trained : list of ndarray of bool
-        Which of the rows each network was trained on.
+        Which of the samples each network was trained on.
 
     refuse_too_few : callable
-        Raises an error where hardly any of the rows, an ndarray of bool, count.
+        Raises an error where hardly any of the samples, an ndarray of bool, count.
     """
 
     def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
@@ -75,7 +75,7 @@ class Measures:
 
 
 class Residuals:
-    """Squared lengths of residuals, in units of those of the training rows, with their covariance and without.
+    """Squared lengths of residuals, in units of those of the training samples, with their covariance and without.
 
     With it, it is a squared Mahalanobis distance from zero, which sees what is unlike the typical residuals of a table;
     without, what is large: of images, whose residuals are of a kind with those of others.
@@ -107,7 +107,7 @@ class Residuals:
             scaled = residuals / self.units
             shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
             covariance = empirical_covariance(scaled, assume_centered=True)
-            if not there.all():  # of two features, over the rows that have both
+            if not there.all():  # of two features, over the samples that have both
                 covariance *= len(scaled) / np.maximum(there.T.astype(float) @ there, 1)
                 variances, directions = np.linalg.eigh(covariance)
                 covariance = (directions * np.maximum(variances, 0)) @ directions.T
@@ -116,7 +116,7 @@ class Residuals:
             self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
 
     def squared_lengths(self, residuals, missing=None):
-        """Of each row, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is.
+        """Of each sample, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is.
 
         Of the cells that are there, with their own covariance, times d over their number.
         """
@@ -146,12 +146,12 @@ class Residuals:
 
 
 class Neighbors:
-    """Squared distances of codes from neighbors among those of training rows, in two metrics.
+    """Squared distances of codes from neighbors among those of training samples, in two metrics.
 
     They are the geometric means of those of the fifth and of the tenth nearest.
 
-    In one the codes are white: all directions count alike. In the other, distances are those of the rows that a linear
-    map makes of the codes, in units of X: directions count by what they carry.
+    In one the codes are white: all directions count alike. In the other, distances are those of the samples that a
+    linear map makes of the codes, in units of X: directions count by what they carry.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class Neighbors:
     def squared_distances(self, codes):
         """Of each code, (n, k) -> (n, 2); NaN where there is none, infinite where it is too far away.
 
-        A neighbor at no distance is the row itself, and is left out; one only.
+        A neighbor at no distance is the sample itself, and is left out; one only.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             white = (codes - self.mean) @ self.whiten
@@ -190,7 +190,7 @@ class Neighbors:
 
 
 def residuals_of(x, x_hat):
-    """What reconstructions leave of rows, (n, d): zero where a cell is missing, NaN in rows without any cell."""
+    """What reconstructions leave of samples, (n, d): zero where a cell is missing, NaN in samples without any cell."""
     with np.errstate(over="ignore", invalid="ignore"):
         missing = np.isnan(x)
         found = np.where(missing, 0.0 * x_hat, x - x_hat)
@@ -216,7 +216,7 @@ def _principal(centered):
 
 
 def _of_neighbors(metric, trained, near):
-    """Squared distance of each row, (n, k) -> (n,), from its nearest of these ranks among rows that were trained on.
+    """Squared distance of each sample, (n, k) -> (n,), from its nearest of these ranks among samples that were trained on.
 
     SciPy's distances need no threads, with which a forked child would wait for ever.
     """
@@ -236,16 +236,16 @@ def _of_neighbors(metric, trained, near):
 
 
 class Tail:
-    """How rare values of a measure are among typical rows, by the logarithm of the share of them that is greater.
+    """How rare values of a measure are among typical samples, by the logarithm of the share of them that is greater.
 
     A power of them is taken for normal, with the median and the deviation that `anomaly_fence` has, which one outlier
-    in ten rows moves little: of sums of squares the fourth root, of distances of neighbors, whose logarithm is about
+    in ten samples moves little: of sums of squares the fourth root, of distances of neighbors, whose logarithm is about
     normal, the sixteenth root, which is near the logarithm and finite at zero.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        Of training rows, finite and not negative.
+        Of training samples, finite and not negative.
 
     unit : float
         Of the measure: deviations are a hundredth of its power at least.
@@ -264,7 +264,7 @@ class Tail:
 
 
 class Reservoir:
-    """A random sample of the rows of a stream, each of which is in it by the same chance.
+    """A random sample of the samples of a stream, each of which is in it by the same chance.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class Reservoir:
         self.rows, self.n_seen = None, 0
 
     def update(self, chunk):
-        """Count the rows of a chunk, `ArrayReader` of shape (n, d)."""
+        """Count the samples of a chunk, `ArrayReader` of shape (n, d)."""
         if self.rows is None:
             self.rows = np.empty((0, chunk.shape[1]))
         for batch in chunk.batches():

@@ -1,11 +1,11 @@
-"""Where typical scores end, and which rows were trained on."""
+"""Where typical scores end, and which samples were trained on."""
 
 import hashlib
 
 import numpy as np
 from scipy.stats import norm
 
-SHARE = 0.02  # of typical rows that lie beyond the fence
+SHARE = 0.02  # of typical samples that lie beyond the fence
 QUANTILES = 0.75, 0.875
 MIN_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
 MAX_TIED = 0.05
@@ -13,12 +13,12 @@ POWER = 1 / 8
 
 
 def anomaly_fence(anomaly, read_digests):
-    """The greatest anomaly of a typical row.
+    """The greatest anomaly of a typical sample.
 
     Minus a logarithm of a share is about exponential, and its eighth root about normal. There, the distance from the
     median to the upper quartile and that to the upper octile [1]_ both give a standard deviation; the greater one
     counts, which is the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence.
-    Where ties leave more than 0.05 of the rows beyond it, equal rows count once.
+    Where ties leave more than 0.05 of the samples beyond it, equal samples count once.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def anomaly_fence(anomaly, read_digests):
         Not negative, and finite.
 
     read_digests : callable
-        Returns the `digests` of the rows, of shape (n,). It is called if there may be ties.
+        Returns the `digests` of the samples, of shape (n,). It is called if there may be ties.
 
     Returns
     -------
@@ -54,23 +54,23 @@ def median_and_deviation(values):
 
 
 def digests(x):
-    """Return a hash of the values of each row, (n,): alike in float32 and float64, for both zeros, and for any NaN."""
+    """Return a hash of the values of each sample, (n,): alike in float32 and float64, for both zeros, and for any NaN."""
     x = np.where(np.isnan(x), np.nan, np.ascontiguousarray(x, dtype=np.float64) + 0.0)
     each = (hashlib.blake2b(row.data, digest_size=8).digest() for row in x)
     return np.frombuffer(b"".join(each), dtype=np.uint64)
 
 
 class HeldOut:
-    """Which fold each training row was held out in, found again by its values.
+    """Which fold each training sample was held out in, found again by its values.
 
     Parameters
     ----------
     rows : ndarray of shape (n,), or None without folds
-        Digests of the training rows.
+        Digests of the training samples.
 
     folds : list of ndarray of int
-        Indices of the rows that each fold held out. They need not be as many in each, nor all rows. Of equal rows, the
-        fold of the first one counts.
+        Indices of the samples that each fold held out. They need not be as many in each, nor all samples. Of equal
+        samples, the fold of the first one counts.
     """
 
     def __init__(self, rows, folds):
@@ -85,7 +85,7 @@ class HeldOut:
         self.fold_of_known = fold[held_out[first]]
 
     def folds_of(self, x):
-        """Fold of each row of x, (n,), 0 for rows that were not held out or not trained on."""
+        """Fold of each sample of x, (n,), 0 for samples that were not held out or not trained on."""
         if not len(self.known):
             return np.zeros(len(x), dtype=int)
         wanted = digests(x)

@@ -11,20 +11,20 @@ from sklearn.utils.sparsefuncs import inplace_column_scale
 from skae._solvers import MAX_WIDTH_COVARIANCE, merged_pca, pca_of
 
 RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
-MIN_RIDGE = 1e-100  # of rows that do not vary: far from where LAPACK takes numbers for zero
+MIN_RIDGE = 1e-100  # of samples that do not vary: far from where LAPACK takes numbers for zero
 MIN_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
 
 
 @dataclass(frozen=True)
 class LinearInit:
-    """PCA of scaled rows, or another linear optimum, as the weights of a linear encoder and decoder.
+    """PCA of scaled samples, or another linear optimum, as the weights of a linear encoder and decoder.
 
     Attributes
     ----------
     mean : ndarray of shape (d,)
 
     components : ndarray of shape (k, d)
-        Zero beyond the number of components that the rows have.
+        Zero beyond the number of components that the samples have.
 
     variance : ndarray of shape (k,)
         Of the scores, with n - 1 in the denominator.
@@ -34,7 +34,7 @@ class LinearInit:
         hardly vary.
 
     filters : ndarray of shape (k, d) or None
-        What gives the scores of a row in which `seen_mean` is the mean, where it is not the components.
+        What gives the scores of a sample in which `seen_mean` is the mean, where it is not the components.
 
     seen_mean : ndarray of shape (d,) or None
         None is `mean`.
@@ -81,12 +81,12 @@ class LinearInit:
         return replace(start, components=start.components / start.unit[:, None])
 
     def axes(self, unit, whiten=False):
-        """`LatentTransform` that show the inner code as PCA's scores, when a scaled row is worth `unit` of X's."""
+        """`LatentTransform` that show the inner code as PCA's scores, when a scaled sample is worth `unit` of X's."""
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 
     def turned(self, turn, unit=None):
-        """The same map with other axes of the code, the rows of an orthogonal matrix, and maybe other units."""
+        """The same map with other axes of the code, the samples of an orthogonal matrix, and maybe other units."""
         variance = np.square(turn) @ self.variance
         return replace(
             LinearInit.of(self.mean, turn @ self.components, variance, len(variance), unit),
@@ -112,9 +112,9 @@ class LinearInit:
 def linear_init(rows, n_components, seed, *, exact=False):
     """PCA of `rows`, with as many components as asked for.
 
-    scikit-learn's own where it can: of sparse rows, and of rows that may be held at once. Of others the covariance is
-    summed batch by batch, or, when they are too wide for that, they are merged batch by batch, as `IncrementalPCA` has
-    it.
+    scikit-learn's own where it can: of sparse samples, and of samples that may be held at once. Of others the
+    covariance is summed batch by batch, or, when they are too wide for that, they are merged batch by batch, as
+    `IncrementalPCA` has it.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _pca_of(rows, k, *args, **options):
 
 
 def _pca_of_sparse(rows, k, seed):
-    """PCA of sparse rows that are scaled but not centred, so that they stay sparse; the mean is shifted afterwards."""
+    """PCA of sparse samples that are scaled but not centered, so that they stay sparse; the mean is shifted afterwards."""
     X = csr_array(rows.X if rows.index is None else rows.X[rows.index], dtype=np.float64, copy=True)
     inplace_column_scale(X, rows.per_unit)
     X.eliminate_zeros()
@@ -169,7 +169,7 @@ def _pca_of_sparse(rows, k, seed):
         return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k), 0.0
     if k < min(X.shape):
         mean, *found = _pca_of(X, k, seed, solver="arpack")
-    elif len(rows) < X.shape[1]:  # as many components as rows: they are as large as the rows would be
+    elif len(rows) < X.shape[1]:  # as many components as samples: they are as large as the samples would be
         mean, *found = _pca_of(X.toarray(), k, solver="full")
     else:
         mean, *found = _pca_of(X, k, solver="covariance_eigh")
@@ -177,7 +177,7 @@ def _pca_of_sparse(rows, k, seed):
 
 
 def covariance_of(rows):
-    """Mean (d,) and covariance (d, d), summed batch by batch; rows are centred already, or nearly."""
+    """Mean (d,) and covariance (d, d), summed batch by batch; samples are centered already, or nearly."""
     n, d = rows.shape
     total, products = np.zeros(d), np.zeros((d, d))
     for batch in rows.batches():
@@ -188,7 +188,7 @@ def covariance_of(rows):
 
 
 def _principal(covariance, k):
-    """The first k principal axes of a covariance as rows, (k, d), and the variance along each, (k,)."""
+    """The first k principal axes of a covariance as samples, (k, d), and the variance along each, (k,)."""
     variance, vectors = np.linalg.eigh(covariance)
     _, components = svd_flip(None, vectors[:, ::-1].T[:k], u_based_decision=False)
     return components, variance[::-1][:k].clip(min=0.0)
@@ -200,7 +200,7 @@ def auto_n_components(rows, choice, seed):
     Raises
     ------
     ValueError
-        If that takes a spectrum which is too long to work out, or "mle" has more features than rows.
+        If that takes a spectrum which is too long to work out, or "mle" has more features than samples.
     """
     n, d = rows.shape
     if choice is None:
@@ -227,9 +227,9 @@ def auto_n_components(rows, choice, seed):
 
 
 def _mle_of_spectrum(variance, n):
-    """PCA's number of components by Minka's MLE, which depends on the spectrum, (d,), and the number of rows alone.
+    """PCA's number of components by Minka's MLE, which depends on the spectrum, (d,), and the number of samples alone.
 
-    It is that of n >= 2 d rows with this spectrum, almost all of which are zero.
+    It is that of n >= 2 d samples with this spectrum, almost all of which are zero.
     """
     d = len(variance)
     half = np.sqrt(variance * (n - 1) / 2)
@@ -249,14 +249,14 @@ def deviation_of(variance, whiten):
 
 
 def principal_axes(batches, *, rotate=True):
-    """Axes in which codes are centred, uncorrelated, sorted by variance and of a fixed sign.
+    """Axes in which codes are centered, uncorrelated, sorted by variance and of a fixed sign.
 
     The sign is `sklearn.utils.extmath.svd_flip`'s rule on the loadings, the covariances of a component with the
     features: the largest in absolute value is positive. On PCA's scores these are PCA's own signs.
 
     Parameters
     ----------
-    batches : iterable of (codes, rows)
+    batches : iterable of (codes, samples)
         Of shape (n, k) and (n, d).
 
     rotate : bool
@@ -291,15 +291,15 @@ def principal_axes(batches, *, rotate=True):
 
 
 def updated_start(start, n_rows, mean, scale, rows):
-    """PCA of the rows seen before and of more, as scikit-learn's `IncrementalPCA` has it.
+    """PCA of the samples seen before and of more, as scikit-learn's `IncrementalPCA` has it.
 
     Parameters
     ----------
     start : LinearInit
-        Of the rows seen before, scaled as they were then.
+        Of the samples seen before, scaled as they were then.
 
     n_rows : int
-        Rows seen before.
+        Samples seen before.
 
     mean, scale : ndarray of shape (d,)
         That they were scaled with.
@@ -349,7 +349,7 @@ def turn_towards(basis, components, kind):
 
 
 def in_other_units(weights, mean, scale, new_mean, new_scale):
-    """Weights of a linear start for rows that are centred and scaled otherwise: it computes the same.
+    """Weights of a linear start for samples that are centered and scaled otherwise: it computes the same.
 
     Where a feature has no scale in either, it has no weight.
     """

@@ -53,7 +53,7 @@ class ProbabilisticStart:
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
 
     def turned(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
-        """The same map with the components in another order, and other signs: a matrix with one entry a row."""
+        """The same map with the components in another order, and other signs: a matrix with one entry a sample."""
         order, sign = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
         return replace(
             self,
@@ -82,7 +82,7 @@ class ProbabilisticStart:
 def least_signal(n_rows, n_features):
     """Variance of a component beyond the noise's, in units of it, below which it is too weak to start a training from.
 
-    A spectrum that is flat seems not to be: of independent normal rows its ends are at a ratio that Marchenko and
+    A spectrum that is flat seems not to be: of independent normal samples its ends are at a ratio that Marchenko and
     Pastur (1967) give.
     """
     share = np.sqrt(n_features / n_rows)
@@ -124,12 +124,12 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exac
 
 
 def probabilistic_of(pca, total, n_rows, *, beta, least_noise):
-    """The same of PCA, a `LinearInit`, and the total variance of its rows."""
+    """The same of PCA, a `LinearInit`, and the total variance of its samples."""
     spectrum, n_components, d = pca.variance, len(pca.variance), len(pca.mean)  # (k,)
     rest = np.maximum(total - np.append(0, np.cumsum(spectrum)), 0)  # beyond the first 0, ..., k axes
     left = d - beta * np.arange(n_components + 1)
     candidates = np.divide(rest, left, out=np.zeros_like(rest), where=left > 0)
-    few = max(0, (n_rows - 1) // 2)  # components beyond that leave too little of so few rows to tell the noise from
+    few = max(0, (n_rows - 1) // 2)  # components beyond that leave too little of so few samples to tell the noise from
     if few < n_components:
         least_noise = max(least_noise, candidates[few])
     candidates = candidates.clip(min=least_noise)

@@ -1,4 +1,4 @@
-"""Reduced-rank regression of clean rows on what is seen of them: where a denoiser starts."""
+"""Reduced-rank regression of clean samples on what is seen of them: where a denoiser starts."""
 
 from dataclasses import dataclass, replace
 
@@ -10,13 +10,13 @@ from sklearn.utils.extmath import svd_flip
 from skae._data.readers import BYTES_AT_ONCE, MAX_AT_ONCE, RESIDENT_BYTES
 from skae._pca import MAX_WIDTH_COVARIANCE, MIN_RIDGE, RIDGE, LinearInit, _principal, covariance_of
 
-MIN_CORRUPTED = 20_000  # rows from which the mean and the variance of the noise are measured
-MIN_CORRUPTED_CELLS = 2**24  # or fewer rows, if they are wide
+MIN_CORRUPTED = 20_000  # samples from which the mean and the variance of the noise are measured
+MIN_CORRUPTED_CELLS = 2**24  # or fewer samples, if they are wide
 STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
 MIN_EXPECTED = 0.1  # noise of any feature, as a share of the deviation of all in the root mean square
 MIN_NORMAL = 0.5  # the same of normal noise, as a share of its own
 MIN_VARIANCE = 1e-8  # of a scaled feature
-MAX_LEFT_OUT = 1000  # rows of pairs by which the ridge is chosen
+MAX_LEFT_OUT = 1000  # samples of pairs by which the ridge is chosen
 PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
 
 
@@ -24,7 +24,7 @@ PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums o
 class Noise:
     """What noise does to each cell, in the mean over many draws: each attribute has shape (d,).
 
-    Or (n_levels, d), of noise of several levels, at each of which there are as many rows.
+    Or (n_levels, d), of noise of several levels, at each of which there are as many samples.
 
     Attributes
     ----------
@@ -69,9 +69,9 @@ def measured_noise(module, rows, *, linear):
     """Measure what noise does to each cell: it may be a callable's.
 
     Of a range of levels it is measured at two, over which a quadratic has the mean that it has over the range: so have
-    the covariances of struck rows. Where cells are replaced, the levels are those of all rows in training, of which
-    some are struck less: a network goes on from there to what is best at each level. Linear maps can't, and theirs are
-    the levels that were asked for.
+    the covariances of struck samples. Where cells are replaced, the levels are those of all samples in training, of
+    which some are struck less: a network goes on from there to what is best at each level. Linear maps can't, and
+    theirs are the levels that were asked for.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def measured_noise(module, rows, *, linear):
     middle, away = module.training_levels(evenly=linear)
     levels = np.array([middle - away, middle + away] if away else [middle])
     noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
-    # filters of features that hardly vary may be so large that noise which is alike in all features spoils every row
+    # filters of features that hardly vary may be so large that noise which is alike in all features spoils every sample
     own = np.square(module.deviation.double().numpy())
     if module.corruption is None or not own.any():
         return noise
@@ -105,7 +105,7 @@ def _measured_at(level, module, rows, n_levels):
     d = rows.shape[1]
     module.levels = (level, level)
     least = min(MIN_CORRUPTED, MIN_CORRUPTED_CELLS // d) // n_levels
-    # a few rows would take long by themselves
+    # a few samples would take long by themselves
     repeats = max(1, min(MAX_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))
     n, sums = 0, np.zeros((3, d))
     while n < max(least, len(rows)):
@@ -118,25 +118,25 @@ def _measured_at(level, module, rows, n_levels):
 
 
 def has_denoising_start(rows):
-    """Whether a matrix of features by features, or one of rows by rows, is small enough."""
+    """Whether a matrix of features by features, or one of samples by samples, is small enough."""
     n, d = rows.shape
     return d <= MAX_WIDTH_COVARIANCE or (n <= MAX_WIDTH_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
 
 
 def denoising_start(rows, noise, n_components):
-    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself, and for rows that come in pairs.
+    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself, and for samples that come in pairs.
 
-    Where a struck cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of rows with
+    Where a struck cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of samples with
     struck ones is :math:`C A`, and that of struck ones :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The
     best linear map from these to those, cut to rank k by the principal axes of what it returns, is the reduced-rank
     regression (Izenman, 1975; for masking noise, marginalised denoising: Chen et al., 2012).
 
-    Of pairs, C is in the first place the covariance of clean rows with noisy ones, and else that of noisy ones. To its
-    variances a ridge is added, the one that predicts best the rows that are left out, one by one.
+    Of pairs, C is in the first place the covariance of clean samples with noisy ones, and else that of noisy ones. To
+    its variances a ridge is added, the one that predicts best the samples that are left out, one by one.
 
     Of noise of several levels, A and var are the means of those of each level, A C A is the mean of such products, and
-    the covariance of the levels' means is added: cells of a row have its level in common. All A are taken for multiples
-    of one, which is so where noise is not clipped.
+    the covariance of the levels' means is added: cells of a sample have its level in common. All A are taken for
+    multiples of one, which is so where noise is not clipped.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def denoising_start(rows, noise, n_components):
     Returns
     -------
     start : LinearInit
-        The variance is that of the scores of struck rows.
+        The variance is that of the scores of struck samples.
     """
     n, d = rows.shape
     ridge = _ridge_of_pairs(rows) if rows.are_pairs else 0.0
@@ -163,7 +163,7 @@ def denoising_start(rows, noise, n_components):
 
 
 def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
-    """For matrices of features by features; `clean` is the mean of clean rows, and their covariance with noisy ones."""
+    """For matrices of features by features; `clean` is the mean of clean samples, and their covariance with noisy ones."""
     slope, of_mean, variance, shifts = _over_levels(noise, mean, np.diag(covariance))
     seen = covariance * np.outer(slope, slope) + shifts.T @ shifts  # A C A + V, (d, d)
     seen[np.diag_indices_from(seen)] += variance
@@ -195,13 +195,13 @@ def _mean_of_levels(noise):
 
 
 def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
-    r"""For matrices of rows by rows: what n rows give is in their span, whatever the number of features.
+    r"""For matrices of samples by samples: what n samples give is in their span, whatever the number of features.
 
-    With centred clean rows :math:`Z` and centred noisy ones :math:`Y`, both over the root of n - 1, with
+    With centered clean rows :math:`Z` and centered noisy ones :math:`Y`, both over the root of n - 1, with
     :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}
     M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). What it returns has the covariance
     :math:`Z' (I + K)^{-1} K Z`. With several levels A is the root of the mean of its square, Z is times what the mean
-    is of that, and M has more rows, the levels' means.
+    is of that, and M has more samples, the levels' means.
     """
     n, d = x.shape
     mean = x.mean(axis=0)
@@ -233,7 +233,7 @@ def _least_ridge(mean_variance):
 
 
 def _covariance_of_pairs(rows, mean):
-    """Mean of clean rows, and their covariance (d, d) with noisy ones of this mean, summed batch by batch."""
+    """Mean of clean samples, and their covariance (d, d) with noisy ones of this mean, summed batch by batch."""
     n, d = rows.shape
     total, products = np.zeros(d), np.zeros((d, d))
     for noisy, clean in zip(rows.batches(), rows.clean.batches(), strict=True):
@@ -244,7 +244,7 @@ def _covariance_of_pairs(rows, mean):
 
 
 def _ridge_of_pairs(rows):
-    """What is added to the variances of noisy rows, so that the regression holds for other rows than these."""
+    """What is added to the variances of noisy samples, so that the regression holds for other samples than these."""
     n, d = rows.shape
     n_some = min(n, MAX_LEFT_OUT, max(2, BYTES_AT_ONCE // (8 * d)))
     index = np.linspace(0, n - 1, n_some).astype(int)
@@ -254,16 +254,16 @@ def _ridge_of_pairs(rows):
     squares = np.square(noisy).sum() / d
     if squares == 0:
         return 0.0
-    if n_some < d:  # the same errors, turned into as many columns as there are rows
+    if n_some < d:  # the same errors, turned into as many columns as there are samples
         clean = np.linalg.qr(clean.T, mode="r").T
     return min(squares * PENALTIES, key=_errors_left_out(noisy, clean)) / (n - 1)
 
 
 def _errors_left_out(x, y):
-    """Mean squared error of ridge regressions of y on x, both centred, of rows that are left out one by one.
+    """Mean squared error of ridge regressions of y on x, both centered, of samples that are left out one by one.
 
-    For a ridge, what is returned gives the error: that of row i is its residual over 1 - h_i, for the diagonal h of the
-    map from y to what is predicted. `RidgeCV` has it so.
+    For a ridge, what is returned gives the error: that of sample i is its residual over 1 - h_i, for the diagonal h of
+    the map from y to what is predicted. `RidgeCV` has it so.
     """
     left, deviations, _ = scipy.linalg.svd(x, full_matrices=False)
     projected, squares = left.T @ y, np.square(deviations)

@@ -1,4 +1,4 @@
-"""New rows from a density of the codes."""
+"""New samples from a density of the codes."""
 
 import copy
 import inspect
@@ -40,19 +40,19 @@ from skae._wrapped import (
 
 N_COMPONENTS = 8
 MAX_GAUSSIANS = 32
-MAX_DRAWS = 10  # times as many codes as rows are wanted, if some can't be decoded
+MAX_DRAWS = 10  # times as many codes as samples are wanted, if some can't be decoded
 WANTED = ("fit", "sample", "score_samples")
 
 
 class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
-    r"""Draw new rows: codes from a density that was fitted to the codes of the training data, decoded.
+    r"""Draw new samples: codes from a density that was fitted to the codes of the training data, decoded.
 
     An autoencoder does not say how its codes are spread. A density :math:`q` that is fitted to them afterwards does,
     and makes a generator of any autoencoder, without a prior for its training to keep to [1]_:
 
     .. math:: z \sim q, \qquad x = g(z)
 
-    The codes are standardised first, so that a density's defaults suit them.
+    The codes are standardized first, so that a density's defaults suit them.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         The fitted autoencoder.
 
     scaler_ : StandardScaler
-        What standardises its codes.
+        What standardizes its codes.
 
     density_ : estimator
-        The density, fitted to the standardised codes.
+        The density, fitted to the standardized codes.
 
     n_features_in_ : int
         Number of features seen during fit.
@@ -88,9 +88,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
     See Also
     --------
-    AutoencoderOutlierDetector : Says which rows are odd.
+    AutoencoderOutlierDetector : Says which samples are odd.
     VariationalAutoencoder : Its `sample` draws codes from the prior.
-    skae.metrics.sample_precision_recall : How plausible drawn rows are.
+    skae.metrics.sample_precision_recall : How plausible drawn samples are.
 
     References
     ----------
@@ -152,11 +152,11 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             Passed on to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. They are passed on to the autoencoder.
+            Samples by which the epoch is chosen. They are passed on to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder, or
-            to the last step of a Pipeline.
+            Labels of samples that belong together, such as those of one patient. They are passed on to the autoencoder,
+            or to the last step of a Pipeline.
 
         Returns
         -------
@@ -199,7 +199,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         return self
 
     def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw new rows.
+        """Draw new samples.
 
         Parameters
         ----------
@@ -249,7 +249,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         return self.scaler_.inverse_transform(rng.permutation(codes))
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
-        """Return the logarithm of the density at the code of each row.
+        """Return the logarithm of the density at the code of each sample.
 
         Parameters
         ----------
@@ -259,8 +259,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In the space of the codes, not of the rows: to compare rows, not autoencoders. Minus infinity for rows that
-            have no code: it is NaN or too large, or all cells are missing.
+            In the space of the codes, not of the samples: to compare samples, not autoencoders. Minus infinity for
+            samples that have no code: it is NaN or too large, or all cells are missing.
         """
         check_is_fitted(self)
         row, known = self._known_row, None
@@ -277,8 +277,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
 
-        It is not PCA's `score`, the log-likelihood of rows, but that of codes. It does not compare samplers of
-        different `n_components`: with their number it changes whatever the rows are.
+        It is not PCA's `score`, the log-likelihood of samples, but that of codes. It does not compare samplers of
+        different `n_components`: with their number it changes whatever the samples are.
 
         Parameters
         ----------

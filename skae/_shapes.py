@@ -1,4 +1,4 @@
-"""Shapes of rows that were guessed, where the rows look as if the guess were wrong, and pixels that nobody sees."""
+"""Shapes of samples that were guessed, where the samples look as if the guess were wrong, and pixels that nobody sees."""
 
 import math
 import warnings
@@ -34,7 +34,7 @@ def warn_of_doubtful_shape(architecture, rows):
         taken, looks, shape = doubt
         guess = architecture.shape_of_row(rows.shape[1])
         warnings.warn(
-            f"{name}=None takes rows of {rows.shape[1]} features for {taken}, but they look like {looks}. Set "
+            f"{name}=None takes samples of {rows.shape[1]} features for {taken}, but they look like {looks}. Set "
             f"{name}={shape} if they are, or {name}={guess} if the guess is right.",
             UserWarning,
             stacklevel=2,
@@ -64,11 +64,11 @@ def check_that_pixels_are_seen(architecture):
 
 
 def _doubt(X, name):
-    """What rows are taken for, what they look like, and the shape of that; None if there is no doubt."""
+    """What samples are taken for, what they look like, and the shape of that; None if there is no doubt."""
     d = X.shape[1]
     side, is_image = math.isqrt(d), name == "image_shape"
     if side**2 == d and side >= MIN_SIDE:
-        taken = f"grey images of {side} x {side}" if is_image else f"{side} steps of {side} features"
+        taken = f"gray images of {side} x {side}" if is_image else f"{side} steps of {side} features"
         if _is_series(X, side):
             return taken, f"series of {d} steps", (1, d) if is_image else (d, 1)
         half = side // 2
@@ -76,12 +76,12 @@ def _doubt(X, name):
             return taken, f"images of {half} x {half} with 4 channels", (half, half, 4)
     side = math.isqrt(d // 3)
     if is_image and 3 * side**2 == d and side >= MIN_SIDE and _has_channels(X, side, 3):
-        return f"one row of {d} pixels", f"color images of {side} x {side}", (side, side, 3)
+        return f"one sample of {d} pixels", f"color images of {side} x {side}", (side, side, 3)
     return None
 
 
 def _is_series(X, side):
-    """Whether cells along a row are much more alike than cells below each other, across the ends of lines as well."""
+    """Whether cells along a sample are much more alike than cells below each other, across the ends of lines as well."""
     across, within = _at_ends(X, 1, side)
     below = _difference(X, side)
     return below > FAR * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within

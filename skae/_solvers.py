@@ -16,12 +16,12 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.extmath import _incremental_mean_and_var, svd_flip
 
-MAX_FULL = 2**27  # rows x features x the lesser of both, of a singular value decomposition of all rows at once
+MAX_FULL = 2**27  # samples x features x the lesser of both, of a singular value decomposition of all samples at once
 MAX_WIDTH_COVARIANCE = 4096  # features: the matrix has 128 MiB
 
 
 def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
-    """PCA of rows.
+    """PCA of samples.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
     if exact and solver == "auto":
         solver = _exact_solver(*X.shape, n_components)
     pca = PCA(n_components, svd_solver=solver, random_state=seed)
-    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant rows, which isn't used
+    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant samples, which isn't used
         pca._fit(X)
     return pca
 
@@ -61,7 +61,7 @@ def _exact_solver(n, d, n_components):
 
 
 def merged_pca(mean, components, singular_values, n_rows, batch):
-    """PCA of rows seen before and of more, by the singular values of both (Ross et al., 2008), as `IncrementalPCA` has.
+    """PCA of samples seen before and of more, by the singular values of both (Ross et al., 2008), as `IncrementalPCA` has.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def merged_pca(mean, components, singular_values, n_rows, batch):
     singular_values : ndarray of shape (k,)
 
     n_rows : int
-        Rows seen before; of 0, k is how many components are wanted.
+        Samples seen before; of 0, k is how many components are wanted.
 
     batch : ndarray of shape (n, d)
 
     Returns
     -------
     mean, components, singular_values, n_rows
-        The same of all rows; of fewer than k, fewer components.
+        The same of all samples; of fewer than k, fewer components.
     """
     k, n = len(singular_values), n_rows + len(batch)
     own_mean = batch.mean(axis=0)
@@ -101,7 +101,7 @@ def scaler_of(X):
 
 
 def update_scaler(scaler, X):
-    """Let a `StandardScaler` count more rows, (n, d), as its `partial_fit` does: without cells that are NaN."""
+    """Let a `StandardScaler` count more samples, (n, d), as its `partial_fit` does: without cells that are NaN."""
     n_before = getattr(scaler, "n_samples_seen_", 0)
     before = (scaler.mean_, scaler.var_) if np.any(n_before) else (0.0, 0.0)
     counts = np.zeros(X.shape[1], dtype=np.int64) + n_before
@@ -150,8 +150,8 @@ def mixture_of(X, mixture, rng):
     for cluster in range(n_clusters):
         members = X[clusters == cluster]
         means.append(members.mean(axis=0))
-        centred = members - means[-1]
-        covariance = centred.T @ centred / len(members) + mixture.reg_covar * np.eye(X.shape[1])
+        centered = members - means[-1]
+        covariance = centered.T @ centered / len(members) + mixture.reg_covar * np.eye(X.shape[1])
         precisions.append(scipy.linalg.pinvh(covariance))
     start = {"weights_init": counts / len(X), "means_init": np.array(means), "precisions_init": np.array(precisions)}
     super(GaussianMixture, mixture.set_params(**start)).fit_predict(X)

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: a wide code of which each row uses a few units, and a dictionary of atoms."""
+"""The sparse autoencoder: a wide code of which each sample uses a few units, and a dictionary of atoms."""
 
 import math
 from dataclasses import field, replace
@@ -31,8 +31,8 @@ MIN_BATCH, MAX_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
 MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
-MIN_USE = 1 / 200  # share of the rows that use a unit, of those that "auto" keeps
-MIN_ROWS, ENOUGH_ROWS = 2, 10  # that do: one row alone is remembered, and a unit of large data may be rare
+MIN_USE = 1 / 200  # share of the samples that use a unit, of those that "auto" keeps
+MIN_ROWS, ENOUGH_ROWS = 2, 10  # that do: one sample alone is remembered, and a unit of large data may be rare
 
 
 class SparseParameters(Parameters):
@@ -47,10 +47,10 @@ class SparseParameters(Parameters):
 
 
 class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameters, SparseParameters):
-    r"""Autoencoder with a wide code, of which each row uses a few units: a dictionary with a learned encoder.
+    r"""Autoencoder with a wide code, of which each sample uses a few units: a dictionary with a learned encoder.
 
-    The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A row is the sum of the atoms
-    whose units, :math:`z_i = f(x_i) \geq 0`, are active:
+    The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A sample is the sum of the
+    atoms whose units, :math:`z_i = f(x_i) \geq 0`, are active:
 
     .. math:: \min_{f, D} \; \frac{1}{n} \sum_i \lVert x_i - z_i D - c \rVert^2 + \Omega(z)
 
@@ -58,11 +58,11 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
       gained by more [1]_;
     - "kl": :math:`\Omega = \alpha \frac{d}{k} \sum_j \mathrm{KL}(\rho \Vert \bar z_j)`, for units between 0 and 1: each
       is active with a mean of :math:`\rho` [2]_ [6]_;
-    - "top_k": no penalty; of each row the greatest `n_nonzero_coefs` units are kept [3]_;
+    - "top_k": no penalty; of each sample the greatest `n_nonzero_coefs` units are kept [3]_;
     - "batch_top_k": the same on average over a batch, and after training by a threshold [4]_.
 
     Choose it for parts that can be looked at one by one (`components_`), or for wide features of a linear model.
-    "top_k" when a row may have so many parts and no more; "l1" when some rows are simple and some are not. Choose
+    "top_k" when a sample may have so many parts and no more; "l1" when some samples are simple and some are not. Choose
     `Autoencoder` for short codes, and scikit-learn's `MiniBatchDictionaryLearning` for small data, where solving for
     each row's code is no burden.
 
@@ -70,19 +70,19 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     ----------
     n_components : "auto" or int, default="auto"
         Number of units, and of atoms. It may exceed the number of features. "auto" is chosen by `fit`, which trains
-        four times as many as the principal components that hold 99 % of the variance of the scaled rows, but no more
-        than 512 or a quarter of the rows, and then leaves out those that hardly a row uses: fewer than one in 200 of
-        the training rows, which are no fewer than two rows and no more than ten.
-        There are no fewer than `n_nonzero_coefs`. `partial_fit` leaves none out, for later rows may use them, and
-        neither does a warm start: both keep the number that there is.
+        four times as many as the principal components that hold 99 % of the variance of the scaled samples, but no more
+        than 512 or a quarter of the samples, and then leaves out those that hardly a sample uses: fewer than one in 200
+        of the training samples, which are no fewer than two samples and no more than ten. There are no fewer than
+        `n_nonzero_coefs`. `partial_fit` leaves none out, for later samples may use them, and neither does a warm start:
+        both keep the number that there is.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
 
     alpha : "auto" or float, default="auto"
         Weight of the penalty of "l1" and "kl". Neither the number of features nor their scale changes what it means.
-        Half of the weight of "l1" is how long the part of a row has to be that an atom explains, as a share of the
-        typical length of a row, less its mean: a lesser part is not worth its activity, and activities are too small
+        Half of the weight of "l1" is how long the part of a sample has to be that an atom explains, as a share of the
+        typical length of a sample, less its mean: a lesser part is not worth its activity, and activities are too small
         by about as much. Codes are empty at about 2. "auto" is 10 for "kl". For "l1" it is 1.6, divided by the root of
         the number of units, left-out ones included, and 0.2 at most: 0.1 for 256 units.
 
@@ -90,13 +90,13 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Mean activation that "kl" asks of each unit, between 0 and 1.
 
     n_nonzero_coefs : int or None, default=None
-        Active units that "top_k" keeps of each row, and "batch_top_k" on average. None is a tenth of the units, those
-        that "auto" leaves out included.
+        Active units that "top_k" keeps of each sample, and "batch_top_k" on average. None is a tenth of the units,
+        those that "auto" leaves out included.
 
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
-        four times the number of features or half the number of rows, whichever is less, within 64 and 512, or 256 with
-        convolutions; and half of that. With `()` there are none.
+        four times the number of features or half the number of samples, whichever is less, within 64 and 512, or 256
+        with convolutions; and half of that. With `()` there are none.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -110,18 +110,19 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
         "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
         the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the rows held out.
+        sure on the samples held out.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 1,000 steps of the optimiser, but 9 at least and 100 at most.
+        Number of epochs. "auto" is as many as make 1,000 steps of the optimizer, but 9 at least and 100 at most.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an 80th of the rows, within 64 and 256; in `partial_fit` a fortieth of the chunk's.
+        Samples in a batch. "auto" is an 80th of the samples, within 64 and 256; in `partial_fit` a fortieth of the
+        chunk's.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
@@ -132,20 +133,20 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -154,8 +155,8 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -174,12 +175,12 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -196,7 +197,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -209,17 +210,18 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -237,20 +239,20 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         which `inverse_transform` applies.
 
     active_ratio_ : float
-        Share of the units that are active, on average over the training rows (of the last chunk). Of "kl", where none
-        is zero, the mean activation.
+        Share of the units that are active, on average over the training samples (of the last chunk). Of "kl", where
+        none is zero, the mean activation.
 
     dead_ratio_ : float
-        Share of the units that are active in no training row. Of "kl", whose activation hardly moves.
+        Share of the units that are active in no training sample. Of "kl", whose activation hardly moves.
 
     See Also
     --------
     Autoencoder : Small codes, of which each number counts.
-    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimisation for each row.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimization for each sample.
 
     Notes
     -----
-    Training starts at a dictionary of rows drawn at random, and an encoder that is its transpose. Units of "l1",
+    Training starts at a dictionary of samples drawn at random, and an encoder that is its transpose. Units of "l1",
     "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave [3]_. The
     encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as they are:
     they are not rotated.
@@ -331,12 +333,12 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         super().check_parameters()
         if self.n_components != "auto" and (self.n_nonzero_coefs or 1) > self.n_components:
             raise ValueError(
-                f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a row "
+                f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a sample "
                 "can't have more active units than there are."
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
-        # of "kl", so many orthogonal atoms as are active at once are as long as a row
+        # of "kl", so many orthogonal atoms as are active at once are as long as a sample
         length = math.sqrt(len(scale) / (self.sparsity_target * self._n_trained)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
@@ -363,7 +365,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         x_hat = length * code @ atoms
         size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # that fits best
         if self.sparsity == "batch_top_k":
-            # between what is kept and what is not: no unit of a row is at the threshold itself
+            # between what is kept and what is not: no unit of a sample is at the threshold itself
             least, rest = code[code > 0], projection[code <= 0].clamp(min=0)
             threshold = size * (float(least.min()) + float(rest.max() if len(rest) else 0)) / 2 if len(least) else 0.0
         return SparseStart(
@@ -396,7 +398,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return kept | {"_n_at_first": n_at_first}
 
     def _used(self, module, rows):
-        """Units that enough rows use, in their order; as many at least as a row may use."""
+        """Units that enough samples use, in their order; as many at least as a sample may use."""
         n_rows = sum((codes > 0).sum(axis=0) for codes, _ in inner_codes(module, rows))
         least = np.clip(MIN_USE * len(rows), MIN_ROWS, ENOUGH_ROWS)
         n_used = max(np.count_nonzero(n_rows >= least), self._n_nonzero if "top_k" in self.sparsity else 1)

@@ -16,13 +16,13 @@ REVIVAL = 1 / 32  # weight of that (Gao et al., 2025)
 
 
 def greatest(x, k):
-    """The k greatest values of each row, and zeros in the place of the others: (n, m) -> (n, m)."""
+    """The k greatest values of each sample, and zeros in the place of the others: (n, m) -> (n, m)."""
     values, index = x.topk(k, dim=1)
     return torch.zeros_like(x).scatter(1, index, values)
 
 
 class TopK(nn.Module):
-    """Keep the k greatest units of each row, if they are positive."""
+    """Keep the k greatest units of each sample, if they are positive."""
 
     def __init__(self, k):
         super().__init__()
@@ -34,9 +34,9 @@ class TopK(nn.Module):
 
 
 class BatchTopK(nn.Module):
-    """Keep k units a row, on average over a batch in training, and else what reaches a threshold learned there.
+    """Keep k units a sample, on average over a batch in training, and else what reaches a threshold learned there.
 
-    The threshold is the mean of the least value that was kept. No row depends on others once it is trained.
+    The threshold is the mean of the least value that was kept. No sample depends on others once it is trained.
     """
 
     def __init__(self, k):
@@ -88,7 +88,7 @@ class SparseEncoder(nn.Module):
             self.shift = nn.Parameter(torch.zeros(dictionary.in_features))
 
     def forward(self, x):
-        """Scaled rows to encodings: (n, d) -> (n, n_units)."""
+        """Scaled samples to encodings: (n, d) -> (n, n_units)."""
         encoding = self.network(x)
         if self.select is None:
             return encoding
@@ -193,7 +193,9 @@ class SparseStart:
             "encoder.network.far": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
-            "encoder.step": np.float32(0.0),  # where there is one: between rows that are alike a whole one is too long
+            "encoder.step": np.float32(
+                0.0
+            ),  # where there is one: between samples that are alike a whole one is too long
         }
         if self.threshold is not None:
             weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}
@@ -210,7 +212,7 @@ def axes_in_units(n_units, unit):
 
 
 def atoms_of(rows, n_units, generator):
-    """Directions of unit length: those of rows, and mixtures of rows if there are too few. (m, d) -> (n_units, d)."""
+    """Directions of unit length: those of samples, and mixtures of samples if there are too few. (m, d) -> (n_units, d)."""
     some = rows[torch.randperm(len(rows), generator=generator)[:n_units]]
     mixtures = torch.randn(n_units - len(some), len(rows), generator=generator) @ rows
     atoms = nn.functional.normalize(torch.cat([some, mixtures]))

@@ -88,7 +88,7 @@ class ModuleSpec:
         Cells of each column of categories, as of `MixedLink`; empty if all features are numbers.
 
     basis : Basis or None
-        Axes of the scaled rows in which the networks are trained; `sizes` begins with their number, then.
+        Axes of the scaled samples in which the networks are trained; `sizes` begins with their number, then.
     """
 
     sizes: tuple[int, ...]

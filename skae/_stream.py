@@ -1,9 +1,9 @@
 """Streams: how `partial_fit` goes on from chunk to chunk.
 
-A network is scaled once, when it starts, so that what it computes never changes with the scale of later rows. Beside it
-stands scikit-learn's `IncrementalPCA` of all rows seen. Some rows are held out from the network: on them it is compared
-with PCA, which is what users get while the network is not surely better, and where a network starts again that was left
-behind.
+A network is scaled once, when it starts, so that what it computes never changes with the scale of later samples. Beside
+it stands scikit-learn's `IncrementalPCA` of all samples seen. Some samples are held out from the network: on them it is
+compared with PCA, which is what users get while the network is not surely better, and where a network starts again that
+was left behind.
 """
 
 import copy
@@ -35,7 +35,7 @@ from skae._training.state import load_stream, read_curves, read_stream
 from skae._training.train import TrainingResult
 from skae._training.users import copy_callbacks
 
-SETTLED = 64  # rows: while fewer have been seen, the next chunk starts the network anew
+SETTLED = 64  # samples: while fewer have been seen, the next chunk starts the network anew
 MAX_GAIN = 5.0  # medians
 NEW_SHARE = 0.1  # of the variance, in features that a network has not seen
 TRAINED = ("weights", "optimizer", "steps_done")  # what a network goes on from, beside the average of its weights
@@ -57,7 +57,7 @@ class Candidate:
         "weights" as they are, the "optimizer"'s moments and "steps_done"; `UNTRAINED` for a new one.
 
     start, exact : dict of str to ndarray, or None
-        The weights of PCA in its place: of the rows that are not far out, and of all.
+        The weights of PCA in its place: of the samples that are not far out, and of all.
 
     followed : dict of str to ndarray, or None
         The same as it was when its linear maps last moved with PCA.
@@ -82,7 +82,7 @@ class StreamMixin:
     n_components_: int
 
     def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - a variant's
-        """Where training starts, for PCA of all rows of a stream.
+        """Where training starts, for PCA of all samples of a stream.
 
         `rows` are some of them, scaled as the spec says, and `statistics` those of all.
         """
@@ -161,9 +161,9 @@ class StreamMixin:
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
     def _starts_anew(self, past, usual, rows):
-        """Whether too little was seen before to have started a network: few rows, or many features that were constant.
+        """Whether too little was seen before to have started a network: few samples, or many features that were constant.
 
-        Where PCA of all rows is the start, the latter don't matter. Elsewhere a larger chunk is waited for.
+        Where PCA of all samples is the start, the latter don't matter. Elsewhere a larger chunk is waited for.
         """
         n_before, is_pca = past["usual"].n_rows, "pca" in past
         if past["is_fitted"] or len(rows) < 2:
@@ -175,7 +175,7 @@ class StreamMixin:
         return bool(woken) and not is_pca and len(rows) >= SETTLED
 
     def _spec_in(self, chunk, anew):
-        """The spec of a network that is scaled as the rows of this chunk."""
+        """The spec of a network that is scaled as the samples of this chunk."""
         rows, statistics = chunk.rows, chunk.usual
         if not anew:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
@@ -189,7 +189,7 @@ class StreamMixin:
         return replace(spec, sizes=self._spec.sizes, formula=self.module_params(statistics, spec.scale))
 
     def _constants(self, statistics, mean, scale):
-        """What the spec of a network holds that is scaled so, of rows with these moments."""
+        """What the spec of a network holds that is scaled so, of samples with these moments."""
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         before = getattr(self, "_spec", None)  # none in the first chunk, if that is solved
         return {
@@ -215,7 +215,7 @@ class StreamMixin:
         return replace(old, **new)
 
     def _pcas(self, chunk, past, spec):
-        """PCA of all rows by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
+        """PCA of all samples by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
         if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, spec.n_components
@@ -228,7 +228,7 @@ class StreamMixin:
         return pcas | {"near": _updated(before, rows.take(chunk.near), k, chunk.seed)}
 
     def _starts(self, chunk, spec, pcas):
-        """Where training would start now, and what is shown in the network's place: of rows not far out, and of all."""
+        """Where training would start now, and what is shown in the network's place: of samples not far out, and of all."""
         rows = chunk.rows
         some = rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale)
 
@@ -259,7 +259,7 @@ class StreamMixin:
             in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
-            if not past["is_fitted"]:  # the linear maps of a fit have been trained on all rows by then
+            if not past["is_fitted"]:  # the linear maps of a fit have been trained on all samples by then
                 candidates.append(_moved(candidates[0]))
         rival = self._losses(chunk, old, in_place)
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
@@ -339,7 +339,7 @@ class StreamMixin:
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
             is_network = self._is_shown(chunk, past, candidate, losses[1])
-            exact = None if is_network else candidate.exact  # the mean of an outlier's rows is beyond a float32
+            exact = None if is_network else candidate.exact  # the mean of an outlier's samples is beyond a float32
             load_weights(module, after if is_network else self._blank(candidate))
             stream = {
                 **network,
@@ -366,11 +366,11 @@ class StreamMixin:
         return broadcast_from_main(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
 
     def _blank(self, candidate):
-        """Weights of the network as PCA of all rows would start it."""
+        """Weights of the network as PCA of all samples would start it."""
         return without_bounds(read_weights(candidate.spec.build(self.module_class, candidate.exact)))
 
     def _losses(self, chunk, spec, weights):
-        """Loss of each row that networks are compared by, (n,); weights of None stand for the mean of the rows."""
+        """Loss of each sample that networks are compared by, (n,); weights of None stand for the mean of the samples."""
         rows = chunk.judged(spec.mean, spec.scale)
         x, wanted = (torch.tensor(some.read(slice(None))) for some in (rows, rows.there))
         module = spec.build(self.module_class, weights, torch.float64)
@@ -387,7 +387,7 @@ def _start_in(pca, n_components):
 
 
 def _updated(pca, rows, n_components, seed):
-    """What is kept of the PCA of rows seen before, if any, and of more, in the units of these."""
+    """What is kept of the PCA of samples seen before, if any, and of more, in the units of these."""
     if pca is None:
         start, n_before = linear_init(rows, n_components, seed), 0
     else:
@@ -399,16 +399,16 @@ def _updated(pca, rows, n_components, seed):
 
 
 def _is_sound(losses, blank):
-    """Whether no later losses of the same rows are far above the first, and above those of their mean."""
+    """Whether no later losses of the same samples are far above the first, and above those of their mean."""
     first, *later = [of_one.mean() for of_one in losses]
     with np.errstate(invalid="ignore"):
         return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
 
 
 def _surely_less(losses, others):
-    """Whether losses of rows are surely below others of the same rows.
+    """Whether losses of samples are surely below others of the same samples.
 
-    A gain counts no more than some times the median one: a few rows that lie elsewhere don't decide for all.
+    A gain counts no more than some times the median one: a few samples that lie elsewhere don't decide for all.
     """
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())

@@ -1,6 +1,6 @@
 """Torch's tensors in and out, with no copy through the CPU, where scikit-learn's `array_api_dispatch` is set.
 
-The network runs over the tensor as it is, in the batches that NumPy's rows are read in. What is out of the ordinary,
+The network runs over the tensor as it is, in the batches that NumPy's samples are read in. What is out of the ordinary,
 such as NaN or a wrong number of columns, goes by way of NumPy, whose checks say what is wrong.
 """
 
@@ -24,7 +24,7 @@ def on_device(part):
     Parameters
     ----------
     part : {"encode", "decode", "forward", "score_samples"}
-        What the method does to each row: a method of the module, or the score of its reconstruction.
+        What the method does to each sample: a method of the module, or the score of its reconstruction.
 
     Returns
     -------
@@ -90,8 +90,8 @@ def _answer(estimator, part, X):
 
 
 def _run(module, part, rows):
-    """What a part of the network makes of some rows, on the network's device."""
-    # a copy, since some kernels' last bits depend on where in memory a row begins
+    """What a part of the network makes of some samples, on the network's device."""
+    # a copy, since some kernels' last bits depend on where in memory a sample begins
     x = rows.to(module.scaler.mean.device, copy=True, memory_format=torch.contiguous_format)
     if part != "score_samples":
         return getattr(module, part)(x)

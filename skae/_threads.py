@@ -19,14 +19,14 @@ from torch import nn
 from skae._forks import is_forked
 
 SMALL_PRODUCT = 2**25  # multiply-adds of the largest product of a step: up to a millisecond
-SMALL_DECOMPOSITION = 2**28  # rows x features x components of a PCA
+SMALL_DECOMPOSITION = 2**28  # samples x features x components of a PCA
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def work_of_a_row(module, n_features):
-    """Multiply-adds of the largest product that one row takes, in any layer of a module.
+    """Multiply-adds of the largest product that one sample takes, in any layer of a module.
 
     A weight is used once, but by a convolution, which uses it at each position. A recurrent layer has a product for
     each step of time, which counts by itself.
@@ -48,7 +48,7 @@ def work_of_a_row(module, n_features):
 
 
 def work_of_all(module, n_features):
-    """Multiply-adds of all layers of a module for one row: each weight as often as it is used.
+    """Multiply-adds of all layers of a module for one sample: each weight as often as it is used.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def work_of_all(module, n_features):
 
 
 def _uses(module, n_features, layers):
-    """Return (layer, how often it uses each weight) for each time that one row passes one of some layers."""
+    """Return (layer, how often it uses each weight) for each time that one sample passes one of some layers."""
     uses = []
 
     def count(layer, inputs, output):
@@ -138,7 +138,7 @@ def blas_threads(work):
     Parameters
     ----------
     work : int
-        Rows x features x components of the PCA.
+        Samples x features x components of the PCA.
     """
     if work >= SMALL_DECOMPOSITION:
         yield

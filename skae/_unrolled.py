@@ -82,13 +82,13 @@ class Stack(Architecture):
     Parameters
     ----------
     layers : tuple of Layer
-        The first is for scaled rows.
+        The first is for scaled samples.
 
     natural : (mean, scale) or None
         What takes the last decoder's output to the natural parameter that the stack's own likelihood wants.
 
     back : (mean, scale) or None
-        What takes the last decoder's means, in units of X, to scaled rows.
+        What takes the last decoder's means, in units of X, to scaled samples.
     """
 
     dense_code = False
@@ -100,7 +100,7 @@ class Stack(Architecture):
 
     @classmethod
     def of(cls, layers, mean, scale, loss, link):
-        """Stack layers, the first of which was trained on X, for rows of X that are centred and scaled.
+        """Stack layers, the first of which was trained on X, for samples of X that are centered and scaled.
 
         Parameters
         ----------

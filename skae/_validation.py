@@ -1,4 +1,4 @@
-"""Which rows judge the epochs of a training: held-out ones that do not depend on those that are trained on."""
+"""Which samples judge the epochs of a training: held-out ones that do not depend on those that are trained on."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apa
 MAX_HELD_OUT = 1000
 ENOUGH_GROUPS = 20  # in one fold
 MAX_BLOCKS = 10  # in one fold
-MAX_LOST = 0.1  # share of the rows that the gaps around the blocks of a fold may take
+MAX_LOST = 0.1  # share of the samples that the gaps around the blocks of a fold may take
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Validation:
         How they were chosen; None where no epoch is judged.
 
     folds : sequence of (train, held_out)
-        Indices of rows.
+        Indices of samples.
 
     rows : ScaledReader or None
         What `held_out` counts in, where it is not the training data.
 
     clusters : ndarray of int or None
-        Of each held-out row, fold after fold: losses of one cluster are not independent. None where all are.
+        Of each held-out sample, fold after fold: losses of one cluster are not independent. None where all are.
 
     block_size, gap : int
-        Rows of a contiguous block, and rows on either side of it that are not trained on; 0 without blocks.
+        Samples of a contiguous block, and samples on either side of it that are not trained on; 0 without blocks.
     """
 
     strategy: str | None = None
@@ -71,32 +71,32 @@ class Validation:
     def __str__(self):
         """A sentence for who watches."""
         if self.strategy is None:
-            return "No rows are held out."
+            return "No samples are held out."
         how = {
             "random": "chosen at random",
-            "copies": "chosen at random, copies of a row together",
-            "blocks": f"in blocks of {self.block_size}, with gaps of {self.gap}, since rows depend on their neighbors",
+            "copies": "chosen at random, copies of a sample together",
+            "blocks": f"in blocks of {self.block_size}, with gaps of {self.gap}, since samples depend on their neighbors",
             "groups": "in whole groups",
             "cv": "as cv splits them",
             "X_val": "those of X_val",
         }[self.strategy]
         folds = "one fold" if len(self.folds) == 1 else f"{len(self.folds)} folds"
-        return f"{self.report['n_validation']} rows judge the epochs, {how} ({folds})."
+        return f"{self.report['n_validation']} samples judge the epochs, {how} ({folds})."
 
 
 def choose_validation(rows, *, fraction, cv, groups, y, seed):
-    """Choose which of the training rows are held out.
+    """Choose which of the training samples are held out.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     fraction : float or "auto"
-        Share of the rows that is held out; "auto" is a fifth, and 1,000 rows at most.
+        Share of the samples that is held out; "auto" is a fifth, and 1,000 samples at most.
 
     cv : int, splitter, iterable or None
-        None chooses here: whole groups if there are any, else rows at random, but copies of a row together, and blocks
-        of a series.
+        None chooses here: whole groups if there are any, else samples at random, but copies of a sample together, and
+        blocks of a series.
 
     groups : ndarray of shape (n,) or None
         As `checked_groups` returns them.
@@ -113,7 +113,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
     Raises
     ------
     ValueError
-        If no row would be held out, or fewer than two would be trained on.
+        If no sample would be held out, or fewer than two would be trained on.
     """
     n = len(rows)
     if cv is not None:
@@ -139,7 +139,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
             return Validation()
         return Validation("blocks", folds, None, _clusters(folds, np.arange(n) // reach), block_size, reach)
     if copies is not None:
-        # many copies of one row would fill a fold by themselves
+        # many copies of one sample would fill a fold by themselves
         folds = _whole_groups(copies, n_held_out / n, n_folds, seed, largest=n_held_out, least=1)
         return Validation("copies", folds, clusters=_clusters(folds, copies)) if folds else Validation()
     order = np.random.RandomState(seed).permutation(n)
@@ -150,7 +150,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
 
 
 def given_validation(n_rows, rows):
-    """A user's own validation set, which judges a network that is trained on all rows.
+    """A user's own validation set, which judges a network that is trained on all samples.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def checked_groups(groups, X):
     Raises
     ------
     ValueError
-        If there is not one for each row, or only one in all.
+        If there is not one for each sample, or only one in all.
     """
     if groups is None:
         return None
@@ -195,7 +195,7 @@ def checked_groups(groups, X):
         raise ValueError(f"groups holds labels of several types, which can't be compared: {error}.") from error
     if len(labels) < 2:
         raise ValueError(
-            f"groups holds one label, {labels[0]}, for all rows: no group can be held out from the others. Pass 2 or "
+            f"groups holds one label, {labels[0]}, for all samples: no group can be held out from the others. Pass 2 or "
             "more groups, or groups=None."
         )
     return numbers
@@ -205,7 +205,7 @@ def _n_held_out(n_rows, fraction):
     n_held_out = min(n_rows // 5, MAX_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
     if n_held_out < 1 or n_rows - n_held_out < 2:
         raise ValueError(
-            f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} rows and leaves "
+            f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} samples and leaves "
             f"{n_rows - n_held_out} to train on. Choose it so that at least 1 is held out and 2 are left."
         )
     return n_held_out
@@ -218,11 +218,13 @@ def _splits(cv, n_rows, y, groups):
         fold = [np.arange(n_rows)[np.asarray(part)] for part in (train, held_out)]  # masks, lists, negative indices
         if len(fold[0]) < 2 or len(fold[1]) < 1:
             raise ValueError(
-                f"cv={cv!r} has a split that trains on {len(fold[0])} rows and holds out {len(fold[1])}. At least 2 "
+                f"cv={cv!r} has a split that trains on {len(fold[0])} samples and holds out {len(fold[1])}. At least 2 "
                 "and 1 are needed."
             )
         if np.intersect1d(*fold).size:
-            raise ValueError(f"cv={cv!r} has a split that holds out rows on which it trains. Take them out of either.")
+            raise ValueError(
+                f"cv={cv!r} has a split that holds out samples on which it trains. Take them out of either."
+            )
         folds.append(tuple(fold))
     if not folds:
         raise ValueError(f"cv={cv!r} has no splits.")
@@ -230,9 +232,9 @@ def _splits(cv, n_rows, y, groups):
 
 
 def _whole_groups(groups, share, n_folds, seed, *, largest, least):
-    """Hold out groups, in random order, until there are about so many rows, and so many groups, in a fold.
+    """Hold out groups, in random order, until there are about so many samples, and so many groups, in a fold.
 
-    Groups of more rows than `largest` are always trained on, and the share is of the others.
+    Groups of more samples than `largest` are always trained on, and the share is of the others.
     """
     n, sizes = len(groups), np.bincount(groups)
     rng, may_be = np.random.RandomState(seed), sizes <= min(largest, n - 2)
@@ -250,7 +252,7 @@ def _whole_groups(groups, share, n_folds, seed, *, largest, least):
 
 
 def _blocks(n_rows, n_held_out, n_folds, gap, seed):
-    """Hold out contiguous blocks, and train on no row within the gap of one."""
+    """Hold out contiguous blocks, and train on no sample within the gap of one."""
     rng = np.random.RandomState(seed)
     n_blocks = int(np.clip(min(MAX_LOST * n_rows / (2 * gap), n_held_out / gap), 1, MAX_BLOCKS))  # in a fold
     size = n_held_out // n_blocks
@@ -269,7 +271,7 @@ def _blocks(n_rows, n_held_out, n_folds, gap, seed):
 
 
 def _clusters(folds, groups):
-    """The number of the group of each held-out row, fold after fold."""
+    """The number of the group of each held-out sample, fold after fold."""
     return _numbered(np.concatenate([groups[held_out] for _, held_out in folds]))
 
 

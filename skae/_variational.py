@@ -1,4 +1,4 @@
-"""The variational autoencoder: a code is a distribution, and the decoder a model that new rows can be drawn from."""
+"""The variational autoencoder: a code is a distribution, and the decoder a model that new samples can be drawn from."""
 
 import math
 import warnings
@@ -33,7 +33,7 @@ from skae._typing import FloatArray
 from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
-ACTIVE = 0.01  # variance of a posterior mean over the rows, above which a unit is active (Burda et al., 2016)
+ACTIVE = 0.01  # variance of a posterior mean over the samples, above which a unit is active (Burda et al., 2016)
 FEATURES_OF_FULL_RATE = 64  # of more, whose losses add up, the rate falls with their root
 MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # times as many where there is a rival, of up to so many features
 WARM_UP = 0.5  # share of the training in which the weight of the divergence rises
@@ -48,24 +48,24 @@ class VariationalParameters(Parameters):
 class VariationalAutoencoder(
     GenerationMixin, AutoencoderCore, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
 ):
-    r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new rows can be drawn from.
+    r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new samples can be drawn from.
 
-    A row is drawn from a code, and a code from a standard normal prior. An encoder gives each row the mean and the
-    variance of a normal posterior :math:`q(z | x)`, a decoder the mean of the row, and both minimise [1]_ [2]_
+    A sample is drawn from a code, and a code from a standard normal prior. An encoder gives each sample the mean and
+    the variance of a normal posterior :math:`q(z | x)`, a decoder the mean of the sample, and both minimize [1]_ [2]_
 
     .. math:: \frac{1}{n} \sum_i \mathbb{E}_{q(z | x_i)} \left[ -\log p(x_i | z) \right]
               + \beta \, \mathrm{KL}\left( q(z | x_i) \Vert \mathcal{N}(0, I) \right)
 
     in nats, summed over features: with :math:`\beta = 1`, minus a bound on the log-likelihood of the data. Noise is
-    normal, of a variance that is learned; with "binary_cross_entropy" rows are Bernoulli. Where both networks are
+    normal, of a variance that is learned; with "binary_cross_entropy" samples are Bernoulli. Where both networks are
     linear the optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that before the first step the bound
-    is PCA's own log-likelihood, and an epoch is kept as far as its gain over that, on held-out rows, is sure. Where
+    is PCA's own log-likelihood, and an epoch is kept as far as its gain over that, on held-out samples, is sure. Where
     data vary alike in all directions, PCA has no component that stands out, and a second network, which starts blank,
     is trained beside the first.
 
-    Choose it to draw new rows, to vary given ones, or for the likelihood of rows. A larger `beta` makes codes simpler,
-    more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that counts:
-    noise in the code costs some of it.
+    Choose it to draw new samples, to vary given ones, or for the likelihood of samples. A larger `beta` makes codes
+    simpler, more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that
+    counts: noise in the code costs some of it.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class VariationalAutoencoder(
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of rows, whichever is less, within 64 and 512,
+        layers: four times the number of features or half the number of samples, whichever is less, within 64 and 512,
         or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
@@ -98,17 +98,17 @@ class VariationalAutoencoder(
         probabilities.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimises the same squared error as
+        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centres: for data of unit scale.
+        units. None only centers: for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 rows; or as many as make 400 steps of the optimiser (1600
+        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
         with convolutions), where that is fewer, but 9 at least. It is five times as many, and 200 at most, where PCA
         has no start to offer (see Notes) for up to 256 features.
 
     batch_size : "auto" or int, default="auto"
-        Rows in a batch. "auto" is an eighth of the rows, within 64 and 256, or 64 with convolutions; in
+        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
         `partial_fit` a fortieth of the chunk's.
 
     learning_rate : "auto" or float, default="auto"
@@ -120,20 +120,20 @@ class VariationalAutoencoder(
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out rows has not improved for `n_iter_no_change` epochs. Rows
-        are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction error
-        alone: elsewhere gains come late.
+        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
+        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
+        error alone: elsewhere gains come late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the rows that is held out to choose the epoch. "auto" is a fifth, and 1,000 rows at most. Below 2,000
-        rows there are several disjoint shares, each held out from a network of its own: side by side with one that is
-        trained on all rows, which is kept as it was at the epoch that was best for all of them.
+        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
+        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
+        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which rows are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out rows at
-        random, but copies of a row together; contiguous blocks with gaps, where rows depend on those before them, as in
-        a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
+        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
+        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
 
     n_iter_no_change : int, default=10
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
@@ -142,8 +142,8 @@ class VariationalAutoencoder(
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all rows and for all epochs: rows that were trained
-        on before can't be held out.
+        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before can't be held out.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -162,12 +162,12 @@ class VariationalAutoencoder(
 
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 rows times 256 x 256 weights; it
-        is False to the bit elsewhere. Held-out rows are judged in float32, and nothing changes after `fit`.
+        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
+        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the rows held out and the order of the rows. Pass an int for the same result in
-        each fit. Global generators are neither used nor moved.
+        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
+        in each fit. Global generators are neither used nor moved.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -179,20 +179,20 @@ class VariationalAutoencoder(
 
     explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for a
-        component that tells much of a row, and 0 for one that has collapsed.
+        component that tells much of a sample, and 0 for one that has collapsed.
 
     active_units_ : ndarray of shape (n_components,)
         Which components carry something: those whose `explained_variance_` is above 0.01 [6]_.
 
     noise_variance_ : float
-        Learned variance of the noise in squared units of X (with `scale="standard"`, of standardised features), as
+        Learned variance of the noise in squared units of X (with `scale="standard"`, of standardized features), as
         PCA's. Not with "binary_cross_entropy".
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training rows, of what a component of the code answers to each feature, in units of the
+        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
         feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
 
     best_epoch_ : int
@@ -202,20 +202,21 @@ class VariationalAutoencoder(
         Number of epochs that were run, 1 where nothing had to be trained.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in nats of scaled rows. Empty where nothing was trained.
+        Mean training loss of each epoch, in nats of scaled samples. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out rows after each epoch. Empty where none are held out.
+        Mean loss of the held-out samples after each epoch. Empty where none are held out.
 
     validation_ : dict
-        Which rows chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or None
-        where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of rows.
+        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
+        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
+        samples.
 
     encoder_, decoder_ : torch.nn.Module
         The two halves as plain modules, scaling included, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs rows, in float32.
+        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
@@ -230,33 +231,34 @@ class VariationalAutoencoder(
     --------
     sklearn.decomposition.PCA : Its `score` is the log-likelihood of the linear special case.
     Autoencoder : Codes without noise.
-    LatentSampler : Draws new rows with any autoencoder.
+    LatentSampler : Draws new samples with any autoencoder.
 
     Notes
     -----
     With `hidden_layer_sizes=()` the autoencoder is solved in closed form, for any `beta`, if `loss` is "squared_error"
     and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA, and `noise_variance_` is
-    PCA's, where there are no fewer rows than features and more than twice as many as components: of fewer, the noise
-    that PCA leaves says little of new rows, and half as many components as rows decide how much there is at least.
+    PCA's, where there are no fewer samples than features and more than twice as many as components: of fewer, the noise
+    that PCA leaves says little of new samples, and half as many components as samples decide how much there is at
+    least.
 
-    Means of rows, which `reconstruct` and `sample` return, have bounds with "squared_error" where the data have: the
-    least value of a feature is one if at least a twentieth of the training rows, and five of them, have it, and so is
-    the greatest. Pixels of images on black have such values, and so do counts and columns of 0 and 1, but measured
-    numbers have none. A bound is given up when `partial_fit` sees rows beyond it, and a linear autoencoder has none.
+    Means of samples, which `reconstruct` and `sample` return, have bounds with "squared_error" where the data have: the
+    least value of a feature is one if at least a twentieth of the training samples, and five of them, have it, and so
+    is the greatest. Pixels of images on black have such values, and so do counts and columns of 0 and 1, but measured
+    numbers have none. A bound is given up when `partial_fit` sees samples beyond it, and a linear autoencoder has none.
 
     A component of probabilistic PCA is too weak to start from if it stands out of the noise by less variance than the
-    noise has, or than independent normal rows would have by chance [7]_. Where there is one, and features that no
+    noise has, or than independent normal samples would have by chance [7]_. Where there is one, and features that no
     component tells, a second network that starts blank is trained beside the first, and the weight of the divergence
     rises over the first half of the training, lest it hold both where they are. If no epoch gains even so, `fit` warns
-    with a `ConvergenceWarning`, unless the rows are fewer than 34 times the features, and don't say.
+    with a `ConvergenceWarning`, unless the samples are fewer than 34 times the features, and don't say.
 
     The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
     rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
     softly, to -35 and 10.
 
-    Codes have the units of the prior, and are neither centred nor rotated, for the posterior's components are
+    Codes have the units of the prior, and are neither centered nor rotated, for the posterior's components are
     independent where they are: they are sorted by variance, with PCA's rule for signs. So
-    `inverse_transform(rng.standard_normal((n, k)))` draws rows as `sample` does.
+    `inverse_transform(rng.standard_normal((n, k)))` draws samples as `sample` does.
 
     References
     ----------
@@ -381,7 +383,7 @@ class VariationalAutoencoder(
     def _is_weak(self):
         """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it.
 
-        None of few rows, which don't say: those of their components that do stand out may do so by chance.
+        None of few samples, which don't say: those of their components that do stand out may do so by chance.
         """
         if least_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
             return np.zeros(self.n_components_, dtype=bool)
@@ -438,7 +440,7 @@ class VariationalAutoencoder(
         scale, unit = spec.scale, self._unit(spec.scale)
         return {
             "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
-            # of a unit cube of scaled rows, in X; a constant feature counts as the others
+            # of a unit cube of scaled samples, in X; a constant feature counts as the others
             "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: spec.n_numbers].sum()),
         }
 

@@ -25,13 +25,13 @@ class VariationalModule(AutoencoderModule):
         Weight of the divergence from the prior.
 
     variance : float
-        Mean variance of a feature of scaled rows: the noise at first, if the start is a random one.
+        Mean variance of a feature of scaled samples: the noise at first, if the start is a random one.
 
     warm_up : float
         Share of the training in which that weight rises from 0.
 
     bounds : (low, high) or None, default=None
-        Bounds of each feature in units of the data, of shape (d,). Means of rows stay within them once trained.
+        Bounds of each feature in units of the data, of shape (d,). Means of samples stay within them once trained.
     """
 
     penalizes_rows = True
@@ -66,11 +66,11 @@ class VariationalModule(AutoencoderModule):
         return mean + (0.5 * log_variance).exp() * noise.to(mean)
 
     def reconstruction(self, output, x, corrupted):
-        """Minus the log-likelihood of each row: (n,)."""
+        """Minus the log-likelihood of each sample: (n,)."""
         if not self.is_normal:
             return super().reconstruction(output, x, corrupted)
         losses, n_numbers = self.cell_losses(output, x), x.shape[-1] if self.link is None else self.link.n_numbers
-        numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all rows
+        numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all samples
         n_cells = numbers.isfinite().sum(dim=-1) if self.has_holes else n_numbers
         squares = losses[..., :n_numbers].sum(dim=-1)
         normal = 0.5 * (squares * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
@@ -98,7 +98,7 @@ class VariationalModule(AutoencoderModule):
         return torch.cat([self.axes(mean), deviation @ self.axes.rotation.abs().T], dim=1)
 
     def log_weights(self, x, mean, log_variance, noise):
-        """Logarithm of p(x, z) / q(z | x) of scaled rows, at the z to which standard normal noise leads: (n,)."""
+        """Logarithm of p(x, z) / q(z | x) of scaled samples, at the z to which standard normal noise leads: (n,)."""
         z = mean + (0.5 * log_variance).exp() * noise
         log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
         return log_ratio - self.reconstruction(self.decoded(z), x, x)

@@ -21,7 +21,7 @@ from skae._inference import lets_overflow
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
-MIN_RECONSTRUCTED = 2  # rows
+MIN_RECONSTRUCTED = 2  # samples
 REFUSALS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
@@ -81,7 +81,7 @@ def _not_invertible(estimator):
 
 
 def takes_missing(estimator):
-    """Whether an autoencoder takes rows in which cells are missing: each step of a Pipeline has to."""
+    """Whether an autoencoder takes samples in which cells are missing: each step of a Pipeline has to."""
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
         return all(takes_missing(step) for step in steps)
@@ -151,7 +151,7 @@ def fit_parameters(autoencoder, **given):
 
 
 def fit_with_folds(autoencoder, X, y, **parameters):
-    """Fit an autoencoder, and return the networks of its folds, which have not seen all rows.
+    """Fit an autoencoder, and return the networks of its folds, which have not seen all samples.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def fit_with_folds(autoencoder, X, y, **parameters):
     Returns
     -------
     folds : list of (train, held_out, estimator)
-        Indices of rows, and the fitted autoencoder with that fold's network in the place of its own. Empty if there
+        Indices of samples, and the fitted autoencoder with that fold's network in the place of its own. Empty if there
         are none.
     """
     kept = WeakKeyDictionary()  # of each candidate of a search, while it lives
@@ -226,7 +226,7 @@ class Table:
             start += len(batch)
 
     def some(self, index):
-        """Yield the same of some rows, by increasing indices."""
+        """Yield the same of some samples, by increasing indices."""
         rows = ArrayReader(self.rows.X, index, may_miss=True)
         start = 0
         for batch in rows.batches():
@@ -241,7 +241,7 @@ def take(X, index):
 
 
 def first_row(X):
-    """The first row of whatever holds rows, (1, d) in float64; None if it is not of numbers."""
+    """The first sample of whatever holds samples, (1, d) in float64; None if it is not of numbers."""
     if issparse(X):
         return X.tocsr()[:1].toarray().astype(np.float64)
     try:
@@ -280,7 +280,7 @@ def is_discrete(dtype):
 
 
 def finite_rows(values):
-    """Which rows have nothing but finite numbers."""
+    """Which samples have nothing but finite numbers."""
     return np.isfinite(values).all(axis=1)
 
 
@@ -294,7 +294,7 @@ def refuse_empty(codes, autoencoder):
 
 
 def refuse_few_reconstructed(autoencoder, counts):
-    """Refuse an autoencoder that can reconstruct hardly any of the rows, of which an ndarray of bool says which."""
+    """Refuse an autoencoder that can reconstruct hardly any of the samples, of which an ndarray of bool says which."""
     if counts.sum() < MIN_RECONSTRUCTED:
         raise ValueError(
             f"autoencoder={short_repr(autoencoder)} can reconstruct {counts.sum()} of {len(counts)} samples of X, and "
@@ -305,7 +305,7 @@ def refuse_few_reconstructed(autoencoder, counts):
 
 
 def blank_rows(X):
-    """Which rows have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
+    """Which samples have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
     if stays_in_place(X):
         return np.concatenate([np.isnan(batch).all(axis=1) for batch in ArrayReader(X, may_miss=True).batches()])
     try:
@@ -327,10 +327,10 @@ def encode(autoencoder, X, owner=None, known=None):
         Whatever it takes.
 
     owner : estimator, default=None
-        Fitted on rows of the same columns.
+        Fitted on samples of the same columns.
 
     known : object, default=None
-        One row that has a code.
+        One sample that has a code.
 
     Returns
     -------
@@ -359,10 +359,10 @@ def decode(autoencoder, codes):
 
 
 def reconstruct(autoencoder, X, n_features, known=None):
-    """Codes and reconstructions of rows, both of them NaN or infinite where one can't be had.
+    """Codes and reconstructions of samples, both of them NaN or infinite where one can't be had.
 
-    Neither is an error: a row that is too far outside for one step or another is the most anomalous there is, and says
-    nothing of the others.
+    Neither is an error: a sample that is too far outside for one step or another is the most anomalous there is, and
+    says nothing of the others.
 
     Parameters
     ----------
@@ -375,7 +375,7 @@ def reconstruct(autoencoder, X, n_features, known=None):
         d.
 
     known : ndarray or frame of shape (1, d), default=None
-        A row that can be reconstructed, unless there is more amiss than some rows.
+        A sample that can be reconstructed, unless there is more amiss than some samples.
 
     Returns
     -------
@@ -402,7 +402,7 @@ def _dense(values):
 
 @contextlib.contextmanager
 def _unchecked():
-    """Let NaN and infinity through every step: the other rows have numbers all the same."""
+    """Let NaN and infinity through every step: the other samples have numbers all the same."""
     token = lets_overflow.set(True)
     try:
         with np.errstate(all="ignore"), config_context(assume_finite=True):
@@ -412,10 +412,10 @@ def _unchecked():
 
 
 def _row_by_row(function, X, known=None):
-    """Values of all rows, (n, m), with NaN for rows that the function refuses.
+    """Values of all samples, (n, m), with NaN for samples that the function refuses.
 
-    What refuses one row refuses them all: they are halved until it is alone. If it refuses all, its error counts,
-    unless a known row shows that it works.
+    What refuses one sample refuses them all: they are halved until it is alone. If it refuses all, its error counts,
+    unless a known sample shows that it works.
     """
     n = np.shape(X)[0]
     parts, values, error, width = [(0, n)], [], None, None

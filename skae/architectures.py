@@ -1,6 +1,6 @@
 """Networks for the `architecture` parameter: convolutional, recurrent, or of one's own.
 
-An architecture is the part of the networks next to the data, the *trunk*: an encoder from rows to features and a
+An architecture is the part of the networks next to the data, the *trunk*: an encoder from samples to features and a
 decoder back. The dense layers of `hidden_layer_sizes` lie between it and the code. The objective, whichever estimator
 states it, and the linear maps beside the networks, which make training start at PCA, stay the same.
 
@@ -46,23 +46,23 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Most units of a hidden layer, where the estimator's `hidden_layer_sizes` is "auto".
 
     largest_batch : int
-        Most rows in a batch, where the estimator's `batch_size` is "auto".
+        Most samples in a batch, where the estimator's `batch_size` is "auto".
 
     most_steps : int
-        Of the optimiser, where the estimator's `max_iter` is "auto", unless nine epochs take more.
+        Of the optimizer, where the estimator's `max_iter` is "auto", unless nine epochs take more.
 
     has_bounds : bool
-        Whether reconstructions stay within the range of a feature where training rows often have a value at its end,
+        Whether reconstructions stay within the range of a feature where training samples often have a value at its end,
         as pixels that are black do.
 
     See Also
     --------
-    Convolutional : For rows that are images.
-    Recurrent : For rows that are sequences.
+    Convolutional : For samples that are images.
+    Recurrent : For samples that are sequences.
 
     Examples
     --------
-    A trunk that averages pairs of neighbouring features:
+    A trunk that averages pairs of neighboring features:
 
     >>> from sklearn.datasets import load_digits
     >>> from skae import Autoencoder
@@ -106,11 +106,11 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Returns
         -------
         encoder : torch.nn.Module
-            From rows to features, (n, n_features) -> (n, width).
+            From samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
             Back, (n, width) -> (n, n_features). Its last layer that has weights must be linear in them, for training
-            starts where they are zero. No row may depend on the others in its batch.
+            starts where they are zero. No sample may depend on the others in its batch.
 
         width : int
             Number of features.
@@ -130,7 +130,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Returns
         -------
         encoder : torch.nn.Module
-            From rows to features, (n, n_features) -> (n, width).
+            From samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
             Back, (n, width) -> (n, n_features).
@@ -164,7 +164,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
 
 
 class Convolutional(Architecture):
-    """Convolutions for rows that are images, of strides or with pooling, and their mirror.
+    """Convolutions for samples that are images, of strides or with pooling, and their mirror.
 
     Maps of the encoder shrink by half from layer to layer, and those of the decoder grow to the same sizes, to the
     pixel. Reconstructions keep within values that a pixel takes again and again at an end of its range, such as black:
@@ -173,9 +173,9 @@ class Convolutional(Architecture):
     Parameters
     ----------
     image_shape : (height, width) or (height, width, n_channels), default=None
-        Of a row, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a grey
-        image and any other for one row of pixels, and warns where rows look otherwise: like a series, or images with
-        channels. Any size will do.
+        Of a sample, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a
+        gray image and any other for one sample of pixels, and warns where samples look otherwise: like a series, or
+        images with channels. Any size will do.
 
     channels : sequence of int, default=(32, 64)
         Channels of each layer. Each halves height and width, rounded up.
@@ -194,7 +194,7 @@ class Convolutional(Architecture):
 
     See Also
     --------
-    Recurrent : For rows that are sequences.
+    Recurrent : For samples that are sequences.
     Architecture : The base, to write your own.
     skae.ConvolutionalAutoencoder : Has these parameters flat.
 
@@ -252,7 +252,7 @@ class Convolutional(Architecture):
         Returns
         -------
         encoder : torch.nn.Module
-            From rows to features, (n, n_features) -> (n, width).
+            From samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
             Back, (n, width) -> (n, n_features).
@@ -263,7 +263,7 @@ class Convolutional(Architecture):
         Raises
         ------
         ValueError
-            If `kernel_size` is even, or `channels` or `image_shape` hold other than ints of 1 or more, or rows of
+            If `kernel_size` is even, or `channels` or `image_shape` hold other than ints of 1 or more, or samples of
             `image_shape` have not `n_features`.
         """
         if self.kernel_size % 2 == 0:
@@ -285,27 +285,27 @@ class Convolutional(Architecture):
         Returns
         -------
         shape : (height, width) or (height, width, n_channels)
-            Of a row.
+            Of a sample.
 
         Raises
         ------
         ValueError
-            If rows of `image_shape` have not `n_features`.
+            If samples of `image_shape` have not `n_features`.
         """
         return _shape("image_shape", self.image_shape, n_features, (2, 3)) or _square(n_features)
 
 
 class Recurrent(Architecture):
-    """A recurrent net for rows that are sequences, which reads them step by step and writes them step by step.
+    """A recurrent net for samples that are sequences, which reads them step by step and writes them step by step.
 
-    Rows are of one length: shorter sequences are padded with NaN, which counts as missing. The decoder reads a linear
-    draft of the row, made of the code, while it writes.
+    Samples are of one length: shorter sequences are padded with NaN, which counts as missing. The decoder reads a
+    linear draft of the sample, made of the code, while it writes.
 
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features), default=None
-        Of a row. None takes a square number of features for as many steps as each has features, so that an image is
-        read line by line, and warns where rows look like series; any other is steps of one feature.
+        Of a sample. None takes a square number of features for as many steps as each has features, so that an image is
+        read line by line, and warns where samples look like series; any other is steps of one feature.
 
     hidden_size : int, default=64
         Units of the encoder, in each direction, and of the decoder.
@@ -318,7 +318,7 @@ class Recurrent(Architecture):
 
     See Also
     --------
-    Convolutional : For rows that are images.
+    Convolutional : For samples that are images.
     Architecture : The base, to write your own.
     skae.LSTMAutoencoder : Has these parameters flat.
 
@@ -376,7 +376,7 @@ class Recurrent(Architecture):
         Returns
         -------
         encoder : torch.nn.Module
-            From rows to features, (n, n_features) -> (n, width).
+            From samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
             Back, (n, width) -> (n, n_features).
@@ -387,7 +387,7 @@ class Recurrent(Architecture):
         Raises
         ------
         ValueError
-            If rows of `sequence_shape` have not `n_features`.
+            If samples of `sequence_shape` have not `n_features`.
         """
         shape = self.shape_of_row(n_features)
         encoder = SequenceEncoder(shape, self.hidden_size, bool(self.bidirectional), self.cell)
@@ -404,18 +404,18 @@ class Recurrent(Architecture):
         Returns
         -------
         shape : (n_steps, n_step_features)
-            Of a row.
+            Of a sample.
 
         Raises
         ------
         ValueError
-            If rows of `sequence_shape` have not `n_features`.
+            If samples of `sequence_shape` have not `n_features`.
         """
         return _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
 
 
 def _square(n_features):
-    """(side, side) of a square number, else one row: (1, n_features)."""
+    """(side, side) of a square number, else one sample: (1, n_features)."""
     side = math.isqrt(n_features)
     return (side, side) if side * side == n_features else (1, n_features)
 
@@ -436,6 +436,6 @@ def _shape(name, shape, n_features, lengths):
     if math.prod(sizes) != n_features:
         raise ValueError(
             f"{name}={shape!r} has {math.prod(sizes)} cells, but X has {n_features} features. Set {name} to the shape "
-            "of a row of X, or to None."
+            "of a sample of X, or to None."
         )
     return sizes

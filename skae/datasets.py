@@ -21,12 +21,12 @@ Subset: TypeAlias = Literal["train", "test", "all"]
 PARTS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
 N_TRAIN = 60_000
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-DESCRIPTION = """Fashion-MNIST: 70,000 grey images of clothes, 28 x 28 pixels of 0 to 255, 7,000 of each of 10 kinds.
+DESCRIPTION = """Fashion-MNIST: 70,000 gray images of clothes, 28 x 28 pixels of 0 to 255, 7,000 of each of 10 kinds.
 
 The first 60,000 are for training, the last 10,000 for testing.
 
 Source: H. Xiao, K. Rasul, R. Vollgraf (2017). "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
-Algorithms". arXiv:1708.07747. MIT licence.
+Algorithms". arXiv:1708.07747. MIT license.
 """
 
 
@@ -66,7 +66,7 @@ def fetch_fashion_mnist(
     download_if_missing: bool = True,
     return_X_y: bool = False,
 ) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Load Fashion-MNIST [1]_: 70,000 grey images of clothes, of 10 kinds.
+    """Load Fashion-MNIST [1]_: 70,000 gray images of clothes, of 10 kinds.
 
     ==============   ==============
     Classes                      10
@@ -102,7 +102,7 @@ def fetch_fashion_mnist(
         Dictionary-like object with:
 
         data : ndarray of shape (n_samples, 784), uint8
-            A row for each image, line by line from the upper left; 0 is the background.
+            A sample for each image, line by line from the upper left; 0 is the background.
         images : ndarray of shape (n_samples, 28, 28), uint8
             The same.
         target : ndarray of shape (n_samples,), int64

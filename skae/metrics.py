@@ -49,8 +49,8 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close rows.
-    sample_precision_recall : Whether drawn rows are plausible.
+    decoder_smoothness : Whether close codes are decoded to close samples.
+    sample_precision_recall : Whether drawn samples are plausible.
     sklearn.metrics.r2_score : The score itself.
 
     Examples
@@ -82,9 +82,9 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
 
 
 def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
-    r"""Whether close codes are decoded to close rows: the variance of decoded rows over what the decoder stretches.
+    r"""Whether close codes are decoded to close samples: the variance of decoded samples over what the decoder stretches.
 
-    Each code :math:`z` is decoded beside a neighbour, which is a small step away along a random diagonal:
+    Each code :math:`z` is decoded beside a neighbor, which is a small step away along a random diagonal:
 
     .. math::
         c = \frac{\operatorname{tr} \operatorname{Var} g(z)}
@@ -94,7 +94,7 @@ def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, r
     with the decoder :math:`g` (`inverse_transform`) and the diagonal matrix :math:`\Sigma` of the codes' variances. The
     denominator is the squared local stretch of the decoder, in units of the data over units of the codes' own
     spread. By Poincaré's inequality [1]_ it is no less than the variance if the codes are drawn from a normal
-    distribution: c is 1 for a linear decoder, and near 0 for one that jumps between rows that have little to do with
+    distribution: c is 1 for a linear decoder, and near 0 for one that jumps between samples that have little to do with
     each other. Values near 1 indicate a smooth decoder, suited to interpolation.
 
     Parameters
@@ -115,13 +115,13 @@ def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, r
     Returns
     -------
     smoothness : float
-        Above 0; 1 at best where codes are normal. 1 also of a decoder whose rows are all the same.
+        Above 0; 1 at best where codes are normal. 1 also of a decoder whose samples are all the same.
 
     See Also
     --------
-    sample_precision_recall : Whether codes are decoded to plausible rows.
+    sample_precision_recall : Whether codes are decoded to plausible samples.
     active_units : Which components of a code carry something.
-    sklearn.manifold.trustworthiness : Whether close codes are of close rows, for given rows and their codes.
+    sklearn.manifold.trustworthiness : Whether close codes are of close samples, for given samples and their codes.
 
     References
     ----------
@@ -149,20 +149,20 @@ def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, r
 
 
 def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> tuple[float, float]:
-    r"""Whether drawn rows are plausible, and whether all that is plausible is drawn: precision and recall [1]_.
+    r"""Whether drawn samples are plausible, and whether all that is plausible is drawn: precision and recall [1]_.
 
-    A row is plausible by a sample if it lies in the ball around one of the sample's rows that reaches to that row's
-    `n_neighbors`-th nearest neighbour within the sample. Precision is the share of the drawn rows that are plausible
-    by X; recall is the share of the rows of X that are plausible by those drawn.
+    A sample is plausible by a sample if it lies in the ball around one of the sample's samples that reaches to that
+    row's `n_neighbors`-th nearest neighbor within the sample. Precision is the share of the drawn samples that are
+    plausible by X; recall is the share of the samples of X that are plausible by those drawn.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Data. Nothing was fitted to them. Distances are Euclidean: give rows for which they mean something, or embed
+        Data. Nothing was fitted to them. Distances are Euclidean: give samples for which they mean something, or embed
         both samples before.
 
     X_drawn : array-like of shape (n_drawn, n_features)
-        What was drawn. Take as many as there are rows of X: the balls are the smaller the larger a sample is.
+        What was drawn. Take as many as there are samples of X: the balls are the smaller the larger a sample is.
 
     n_neighbors : int, default=3
         Size of the neighbourhoods.
@@ -176,12 +176,12 @@ def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: in
     ------
     ValueError
         If the samples differ in their number of features, or cells are missing, or the smaller has no more than
-        `n_neighbors` rows.
+        `n_neighbors` samples.
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close rows.
-    skae.LatentSampler : Draws rows.
+    decoder_smoothness : Whether close codes are decoded to close samples.
+    skae.LatentSampler : Draws samples.
 
     References
     ----------
@@ -211,7 +211,7 @@ def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: in
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
     if n_neighbors > most:
         raise ValueError(
-            f"n_neighbors={n_neighbors} needs more than {n_neighbors} rows in each sample, and the smaller has "
+            f"n_neighbors={n_neighbors} needs more than {n_neighbors} samples in each sample, and the smaller has "
             f"{most + 1}. Draw more, or lower n_neighbors."
         )
     return _share_within(X, X_drawn, n_neighbors), _share_within(X_drawn, X, n_neighbors)
@@ -221,15 +221,15 @@ def _checked_rows(X, name):
     X = check_array(with_nan(X), ensure_all_finite="allow-nan", input_name=name)
     if np.isnan(X).any():
         raise ValueError(
-            f"{name} has missing cells (NaN), and distances are between whole rows. Fill them, such as by "
+            f"{name} has missing cells (NaN), and distances are between whole samples. Fill them, such as by "
             f"impute({name}) of an autoencoder."
         )
     return X
 
 
 def _share_within(X, others, n_neighbors):
-    """Share of the other rows that lie in the neighbourhood of one of X."""
-    radii = neighbors_of(X, n_neighbors).kneighbors()[0][:, -1]  # a row is no neighbour of its own
+    """Share of the other samples that lie in the neighbourhood of one of X."""
+    radii = neighbors_of(X, n_neighbors).kneighbors()[0][:, -1]  # a sample is no neighbor of its own
     distances = pairwise_distances_chunked(others, X)
     return float(np.mean(np.concatenate([(some <= radii).any(axis=1) for some in distances])))
 
@@ -242,8 +242,8 @@ def active_units(codes: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.boo
     Parameters
     ----------
     codes : array-like of shape (n_samples, n_components)
-        Codes. They are posterior means of rows, as a variational autoencoder's `transform` gives them: in units of its
-        prior's standard deviation.
+        Codes. They are posterior means of samples, as a variational autoencoder's `transform` gives them: in units of
+        its prior's standard deviation.
 
     threshold : float, default=0.01
         Least variance.
@@ -255,7 +255,7 @@ def active_units(codes: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.boo
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close rows.
+    decoder_smoothness : Whether close codes are decoded to close samples.
     skae.VariationalAutoencoder : Its `active_units_` are those of the training data.
 
     References

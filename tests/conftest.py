@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-import torch._dynamo  # torch does so at its first optimiser: a second that counts for no test
+import torch._dynamo  # torch does so at its first optimizer: a second that counts for no test
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import BernoulliRBM
@@ -187,5 +187,5 @@ def digits():
 
 @pytest.fixture(scope="session")
 def iris():
-    """150 rows of 4 features."""
+    """150 samples of 4 features."""
     return load_iris().data

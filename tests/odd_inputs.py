@@ -25,7 +25,7 @@ from sklearn.utils.fixes import parse_version
 
 K = 2  # components
 WORSE = 0.05  # share of the variance that a reconstruction may lose against its reference
-WORSE_ELSEWHERE = 0.2  # the same, of rows that are unlike the training rows
+WORSE_ELSEWHERE = 0.2  # the same, of samples that are unlike the training samples
 NAMES = list("abcde")
 METHODS = ("fit", "transform")
 
@@ -59,8 +59,8 @@ class Kind:
         Makes the table anew.
 
     rows : dict of str to ndarray or None
-        For "fit" and for "transform": the rows as plain numbers, which have to have the same answer; None where none is
-        right.
+        For "fit" and for "transform": the samples as plain numbers, which have to have the same answer; None where none
+        is right.
 
     refused : tuple of str
         Where skae refuses to answer.
@@ -88,7 +88,7 @@ KINDS = []
 
 
 def same(name, make, rows=TABLE, before=TABLE, beyond_float32=False):
-    """What is read as these rows."""
+    """What is read as these samples."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), before=before, beyond_float32=beyond_float32))
 
 
@@ -149,8 +149,8 @@ number("all columns constant, of 1e300", np.full((N, D), 1e300), beyond_float32=
 number("all zeros", np.zeros((N, D)))
 number("all zeros, some negative", np.where(TABLE > 0, 0.0, -0.0))
 number("zeros that are negative here and there", np.where(TABLE < 0.1, -0.0, TABLE))
-number("one row many times", np.tile(TABLE[:1], (N, 1)))
-number("two rows many times", np.tile(TABLE[:2], (N // 2, 1)))
+number("one sample many times", np.tile(TABLE[:1], (N, 1)))
+number("two samples many times", np.tile(TABLE[:2], (N // 2, 1)))
 number(
     "columns that are sums of others", np.column_stack([TABLE[:, :2], TABLE[:, :3] @ [[1, 2, 0], [1, 0, 3], [1, 1, 1]]])
 )
@@ -232,12 +232,12 @@ refused("0-d", lambda: np.array(3.0), "Expected 2D array, got scalar")
 refused("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
 refused("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
 refused("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
-same("list of masked rows, nothing masked", lambda: list(np.ma.masked_array(TABLE, np.zeros(TABLE.shape, bool))))
+same("list of masked samples, nothing masked", lambda: list(np.ma.masked_array(TABLE, np.zeros(TABLE.shape, bool))))
 refused("list of masked rows", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
 only_fit("transposed", lambda: TABLE.T, "60 features", TABLE.T.copy())
 same("Fortran order", lambda: np.asfortranarray(TABLE))
 same("negative strides", lambda: TABLE[::-1, ::-1], TABLE[::-1, ::-1].copy())
-same("every other row and column", lambda: np.repeat(np.repeat(TABLE, 2, 0), 2, 1)[::2, ::2])
+same("every other sample and column", lambda: np.repeat(np.repeat(TABLE, 2, 0), 2, 1)[::2, ::2])
 same("rows of stride 0", lambda: np.broadcast_to(TABLE[0], (N, D)), np.tile(TABLE[:1], (N, 1)))
 same("columns of stride 0", lambda: np.broadcast_to(TABLE[:, :1], (N, D)), np.tile(TABLE[:, :1], (1, D)))
 
@@ -528,7 +528,7 @@ class Sliceable(Lookalike):
 
 
 class Unreadable(Sliceable):
-    """Slices, but not beyond its first rows."""
+    """Slices, but not beyond its first samples."""
 
     def __getitem__(self, rows):
         if isinstance(rows, slice) and rows.stop is not None and rows.stop <= 2:
@@ -587,7 +587,7 @@ class System:
         Unfitted.
 
     like_pca : bool
-        Whether its reconstructions have to be as good as PCA's, and of rows unlike the training rows nearly so.
+        Whether its reconstructions have to be as good as PCA's, and of samples unlike the training samples nearly so.
     """
 
     def __init__(self, estimator, like_pca=True):
@@ -603,7 +603,7 @@ class System:
         return fitted.transform(X)
 
     def reconstruct(self, fitted, rows):
-        """Reconstructions of plain rows."""
+        """Reconstructions of plain samples."""
         return fitted.inverse_transform(fitted.transform(rows))
 
     def fitted_to(self, X):
@@ -713,7 +713,7 @@ def _check_finite(name, values):
 
 
 def _check_same(kind, answer, expected):
-    """Check an answer against that for plain rows."""
+    """Check an answer against that for plain samples."""
     tolerance = 1e-2 if "float32" in kind.name else 1e-6
     largest = np.abs(expected).max()
     if not np.allclose(answer, expected, rtol=0, atol=tolerance * largest):
@@ -726,7 +726,7 @@ def _exponent(X):
 
 
 def _mean(X):
-    """Mean of rows whose sum may overflow; of constant ones exactly."""
+    """Mean of samples whose sum may overflow; of constant ones exactly."""
     return X[0] + ((X - X[0]) / len(X)).sum(axis=0)
 
 
@@ -744,6 +744,6 @@ def _by_pca(fitted_to, rows):
     mean = _mean(fitted_to)
     exponents = _exponent(fitted_to - mean), _exponent(rows - mean)
     pca = PCA(min(K, *fitted_to.shape), svd_solver="full")
-    with np.errstate(all="ignore"):  # the variance ratio of constant rows
+    with np.errstate(all="ignore"):  # the variance ratio of constant samples
         axes = pca.fit(np.ldexp(fitted_to - mean, -exponents[0])).components_
     return np.ldexp(np.ldexp(rows - mean, -exponents[1]) @ axes.T @ axes, exponents[1]) + mean

@@ -177,7 +177,7 @@ def test_a_map_as_the_code(downsampling, digits):
 
 
 class Halves(Architecture):
-    """Both halves of a row, added; a decoder that is no `Sequential`."""
+    """Both halves of a sample, added; a decoder that is no `Sequential`."""
 
     def __init__(self, wrong=None):
         self.wrong = wrong

@@ -1,4 +1,4 @@
-"""Wide rows are trained in their principal axes, and nothing else is different: networks are those of all features."""
+"""Wide samples are trained in their principal axes, and nothing else is different: networks are those of all features."""
 
 import copy
 
@@ -31,12 +31,12 @@ def fitted(X, **parameters):
 
 
 def whole(module, X):
-    """What a module makes of rows."""
+    """What a module makes of samples."""
     return module(module.scaler.mean.new_tensor(X)).detach().numpy()
 
 
 def wide(n, d=600, seed=0):
-    """Few rows of many features, on a closed curve: (n, d)."""
+    """Few samples of many features, on a closed curve: (n, d)."""
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi, (n, 1))
     causes = np.hstack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
@@ -44,7 +44,7 @@ def wide(n, d=600, seed=0):
 
 
 def smooth(n, d=300, seed=0):
-    """More rows than features, that are smooth: a moving bump, and noise."""
+    """More samples than features, that are smooth: a moving bump, and noise."""
     rng = np.random.default_rng(seed)
     place, width = rng.uniform(0.2, 0.8, (2, n, 1))
     return np.exp(-np.square((np.linspace(0, 1, d) - place) / (0.1 + 0.1 * width))) + 0.02 * rng.standard_normal((n, d))

@@ -1,4 +1,4 @@
-"""Reconstructions of images, which stay within the range that training rows have where values are often at its end."""
+"""Reconstructions of images, which stay within the range that training samples have where values are often at its end."""
 
 import pickle
 

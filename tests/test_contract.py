@@ -158,7 +158,8 @@ def test_clone_of_a_fitted_estimator_is_unfitted(fitted):
     assert not [name for name in vars(other) if name.endswith("_")]
 
 
-# dtypes and rows -----------------------------------------------------------------------------------------------------
+# dtypes and samples
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -27,7 +27,7 @@ NOISE = 0.1  # variance of the noise that alpha=1 stands for
 
 
 def drawn(name):
-    """Training and test rows on a curved surface in more dimensions, with noise."""
+    """Training and test samples on a curved surface in more dimensions, with noise."""
     rng = np.random.default_rng(sum(map(ord, name)))
     if name == "table":
         latent = np.tanh(rng.standard_normal((700, 5)))
@@ -44,7 +44,7 @@ def drawn(name):
 
 
 def sensitivity(estimator, X, n_steps=4):
-    """What small steps of the rows add to what `transform` shows, as a share of its variance over X.
+    """What small steps of the samples add to what `transform` shows, as a share of its variance over X.
 
     Steps are drawn with a variance of one in units of the features' root mean square deviation.
     """
@@ -116,12 +116,12 @@ def test_sensitivity_falls_with_the_weight_and_the_reconstruction_stays(name):
     fits = [ContractiveAutoencoder(3, alpha=alpha, **settings).fit(X) for alpha in (1e-3, 1e-2, 1e-1, 1.0, 10.0)]
     shares = np.array([sensitivity(fit, X_test) for fit in fits])
     assert (np.diff(shares) < 0).all(), shares
-    assert shares[-1] < shares[0] / 1.5, shares  # with thousands of rows it is a third and less
+    assert shares[-1] < shares[0] / 1.5, shares  # with thousands of samples it is a third and less
     assert fits[-1].score(X_test) > fits[0].score(X_test) - 0.03
 
 
 def folded(name, rng):
-    """Training and test rows on a surface of two dimensions that is folded up in few features, with a little noise."""
+    """Training and test samples on a surface of two dimensions that is folded up in few features, with a little noise."""
     if name == "roll":
         X = make_swiss_roll(1500, noise=0.1, random_state=rng)[0]
     elif name == "s-curve":
@@ -181,7 +181,7 @@ def test_what_contraction_tells_is_what_finite_differences_show():
     fit = ContractiveAutoencoder(4, alpha=3.0, hidden_layer_sizes=16, **QUICK | {"max_iter": 9}).fit(X)
     assert fit.best_epoch_ > 0
     told = fit.contraction(X_test).mean() * fit.explained_variance_.sum() / fit.transform(X_test).var(axis=0).sum()
-    told *= X_test.var(axis=0).mean() / X.var(axis=0).mean()  # steps are in units of the test rows
+    told *= X_test.var(axis=0).mean() / X.var(axis=0).mean()  # steps are in units of the test samples
     np.testing.assert_allclose(told, sensitivity(fit, X_test), rtol=0.1)
 
 

@@ -17,7 +17,7 @@ X = np.random.RandomState(0).randn(400, 6) @ np.diag([3, 1, 1, 0.5, 0.1, 2]) + [
 
 
 def strike(corruption, level, X=X, **parameters):
-    """What rows look like when they were struck, in their own units."""
+    """What samples look like when they were struck, in their own units."""
     module = (
         DenoisingAutoencoder(2, corruption=corruption, corruption_level=level, **QUICK | parameters).fit(X).net_.module_
     )
@@ -136,7 +136,7 @@ def test_ranges_are_kept(digits, tmp_path):
 
 
 def shift(rows):
-    """Move each row by one column, and add a little noise."""
+    """Move each sample by one column, and add a little noise."""
     return rows.roll(1, dims=1) + 0.01 * torch.randn(rows.shape)
 
 
@@ -224,7 +224,7 @@ def spots(n, side=8):
 
 
 def waves(n, d=24):
-    """A sine of any phase in each row, (n, d)."""
+    """A sine of any phase in each sample, (n, d)."""
     rng = np.random.default_rng(0)
     height, speed, phase = (rng.uniform(*between, (n, 1)) for between in ((0.5, 1), (0.4, 0.6), (0, 6)))
     return height * np.sin(speed * np.arange(d) + phase)
@@ -403,7 +403,7 @@ def test_bad_limits(digits):
 
 def test_a_callable_without_a_module(digits):
     names = {}
-    exec("def nothing(rows):\n    return rows", names)  # as code that is read from a page
+    exec("def nothing(samples):\n    return rows", names)  # as code that is read from a page
     assert names["nothing"].__module__ is None
     DenoisingAutoencoder(2, corruption=names["nothing"], **QUICK).fit(digits)
 

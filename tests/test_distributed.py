@@ -48,15 +48,15 @@ def more_noise(x):
     return x + 0.1 * torch.randn(x.shape)
 
 
-class Normalised(Architecture):
-    """Layers with a state that depends on the rows of a batch."""
+class Normalized(Architecture):
+    """Layers with a state that depends on the samples of a batch."""
 
     def build(self, n_features, activation):  # noqa: ARG002 - the base's signature
         encoder = nn.Sequential(nn.Linear(n_features, 6), nn.BatchNorm1d(6))
         return encoder, nn.Linear(6, n_features), 6
 
 
-# name: estimator, number of rows
+# name: estimator, number of samples
 SHARED = {
     "siblings": (Autoencoder(4, **FEW, batch_size=37), 301),
     "one network": (Autoencoder(4, **FEW, init="random"), 2101),
@@ -190,7 +190,7 @@ def fit_all(rank, folder, found):
         found[name] = summary(clone(autoencoder).fit(rows(n)), rows(n))
     found["stream"] = summary(stream(X), X)
     found["unseeded"] = summary(clone(plain).set_params(random_state=None).fit(X), X)
-    found["normalised"] = summary(Autoencoder(4, **FEW, architecture=Normalised(), init="random").fit(X), X)
+    found["normalized"] = summary(Autoencoder(4, **FEW, architecture=Normalized(), init="random").fit(X), X)
     found["search"] = GridSearchCV(plain, {"n_components": [1, 4]}, cv=2).fit(X).best_params_
 
     found["other rows"] = refusal(lambda: clone(plain).fit(X + 1e-9 * rank))
@@ -279,7 +279,7 @@ def test_streams_are_shared(both):
     assert_the_same_model(both[0]["stream"], summary(stream(rows(301)), rows(301)), rows(301))
 
 
-@pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalised", "went on"])
+@pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalized", "went on"])
 def test_all_processes_end_with_the_same_bits(both, name):
     assert_same_bits(both[0][name], both[1][name])
 

@@ -1,4 +1,4 @@
-"""Codes of no components, as PCA has them: each row is given back as the mean."""
+"""Codes of no components, as PCA has them: each sample is given back as the mean."""
 
 import pickle
 

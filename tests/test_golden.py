@@ -62,7 +62,7 @@ def entries():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # of what is within
-@pytest.mark.filterwarnings("ignore:Training diverged in this chunk")  # of ten rows, which is then forgotten
+@pytest.mark.filterwarnings("ignore:Training diverged in this chunk")  # of ten samples, which is then forgotten
 @pytest.mark.parametrize(("release", "file", "of_class"), list(entries()))
 def test_an_earlier_release_loads(release, file, of_class, tmp_path):
     blob, name = (FOLDER / release / file).read_bytes(), file[:2]

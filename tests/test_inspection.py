@@ -144,7 +144,7 @@ class TestEvery:
 
     def test_one_row(self, make, plain):
         if make is OF_EACH[ExplainedVarianceDisplay]:
-            with pytest.raises(ValueError, match="X has 1 row, and R² needs two or more"):
+            with pytest.raises(ValueError, match="X has 1 sample, and R² needs two or more"):
                 make(plain, X[:1])
         else:
             make(plain, X[:1])
@@ -211,7 +211,9 @@ class TestReconstruction:
     @pytest.mark.parametrize("shape", [(8, 9), (64,), (8, 4, 2), (2, 2, 2, 8)])
     @pytest.mark.parametrize("display", [ReconstructionDisplay, LatentGridDisplay, ComponentsDisplay])
     def test_shape_that_does_not_fit(self, plain, display, shape):
-        with pytest.raises(ValueError, match=r"image_shape=\(.* does not fit rows of 64 features. Give \(height, wi"):
+        with pytest.raises(
+            ValueError, match=r"image_shape=\(.* does not fit samples of 64 features. Give \(height, wi"
+        ):
             OF_EACH[display](plain, X, image_shape=shape)
 
     def test_bars(self, of_iris):
@@ -277,7 +279,7 @@ class TestLatentSpace:
     def test_numbers(self, plain, y):
         display = LatentSpaceDisplay.from_estimator(plain, X, pd.Series(y, name="ink"))
         assert display.axes_[-1].get_legend() is None
-        assert display.figure_.axes[-1].get_ylabel() == "ink"  # the colour bar
+        assert display.figure_.axes[-1].get_ylabel() == "ink"  # the color bar
 
     def test_no_labels_and_no_pca(self, plain):
         display = LatentSpaceDisplay.from_estimator(plain, X, with_pca=False)
@@ -295,9 +297,9 @@ class TestLatentSpace:
         assert not few.get_rasterized()
 
     def test_bad_input(self, plain):
-        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 rows. Give one for each"):
+        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Give one for each"):
             LatentSpaceDisplay.from_estimator(plain, X, Y[1:])
-        with pytest.raises(ValueError, match="y has 25 classes, more than 20 colours"):
+        with pytest.raises(ValueError, match="y has 25 classes, more than 20 colors"):
             LatentSpaceDisplay.from_estimator(plain, X, [f"kind {i % 25}" for i in range(200)])
         with pytest.raises(ValueError, match="dim 3"):
             LatentSpaceDisplay.from_predictions(np.zeros((5, 2, 2)))
@@ -354,7 +356,9 @@ class TestLatentGrid:
         assert display.ax_.get_box_aspect() == pytest.approx(14 / 50)
 
     def test_bad_input(self, plain, of_iris):
-        with pytest.raises(ValueError, match=r"image_shape=None: rows of 4 features are no images.*=\(height, width\)"):
+        with pytest.raises(
+            ValueError, match=r"image_shape=None: samples of 4 features are no images.*=\(height, width\)"
+        ):
             LatentGridDisplay.from_estimator(of_iris)
         for n_steps in (1, 2.5):
             with pytest.raises(ValueError, match=f"n_steps={n_steps} must be an int of 2 or more"):
@@ -413,7 +417,7 @@ class TestLossCurve:
         assert display.start > plain.validation_loss_curve_[-1]
 
     def test_level_of_the_start(self):
-        """PCA's loss of rows that are given to judge it."""
+        """PCA's loss of samples that are given to judge it."""
         model = Autoencoder(2, hidden_layer_sizes=(8,), max_iter=8, random_state=0).fit(X[:150], X_val=X[150:])
         pca, varying = PCA(2).fit(X[:150]), X[:150].var(axis=0) > 0
         residuals = (X[150:] - pca.inverse_transform(pca.transform(X[150:])))[:, varying]
@@ -428,9 +432,9 @@ class TestLossCurve:
         np.testing.assert_allclose(
             display.train["loss"], display.train["reconstruction"] + display.train["divergence"], rtol=1e-5
         )
-        colours = [line.get_color() for line in display.ax_.lines[:-2]]
-        assert len(colours) == 6
-        assert len(set(colours)) == 3
+        colors = [line.get_color() for line in display.ax_.lines[:-2]]
+        assert len(colors) == 6
+        assert len(set(colors)) == 3
 
     def test_terms_that_are_always_zero_are_left_out(self):
         free = SparseAutoencoder(8, alpha=0.0, max_iter=2, random_state=0).fit(X)
@@ -473,7 +477,7 @@ class TestComponents:
         assert image[0, 0, 0] > image[0, 0, 2]  # red
         assert image[0, 1, 2] > image[0, 1, 0]  # blue
         assert image[1, 1, :3].min() > 0.95  # white
-        low, high = plt.gca().child_axes[0].get_ylim()  # the colour bar
+        low, high = plt.gca().child_axes[0].get_ylim()  # the color bar
         assert low == -high == -1
 
     def test_bars_and_names(self):

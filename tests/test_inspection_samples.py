@@ -1,4 +1,4 @@
-"""Plots of rows that were drawn, and of features that make rows anomalous."""
+"""Plots of samples that were drawn, and of features that make samples anomalous."""
 
 import matplotlib.pyplot as plt
 import numpy as np

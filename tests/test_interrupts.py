@@ -18,7 +18,7 @@ import time
 import numpy as np
 import pytest
 import torch
-import torch._dynamo  # torch does so at its first optimiser, and an import that is interrupted stays half done
+import torch._dynamo  # torch does so at its first optimizer, and an import that is interrupted stays half done
 from conftest import SMALL
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV

@@ -24,7 +24,7 @@ class Map(BaseEstimator):
 
 
 def nearest(codes, rows):
-    """A decoder that remembers rows by their codes."""
+    """A decoder that remembers samples by their codes."""
     index = NearestNeighbors(n_neighbors=1).fit(codes)
     return Map(lambda X: rows[index.kneighbors(X)[1][:, 0]])
 
@@ -98,7 +98,9 @@ def test_too_little_and_too_much_variety():
 def test_bad_samples():
     with pytest.raises(ValueError, match="X_drawn has 2 features, but X has 3"):
         sample_precision_recall(NORMAL, NORMAL[:, :2])
-    with pytest.raises(ValueError, match=r"n_neighbors=3 needs more than 3 rows in each sample, and the smaller has 3"):
+    with pytest.raises(
+        ValueError, match=r"n_neighbors=3 needs more than 3 samples in each sample, and the smaller has 3"
+    ):
         sample_precision_recall(NORMAL, NORMAL[:3])
     with pytest.raises(ValueError, match="n_neighbors == 0"):
         sample_precision_recall(NORMAL, NORMAL, n_neighbors=0)

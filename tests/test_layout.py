@@ -89,7 +89,7 @@ def test_copies_have_the_same_bits(fitted, digits, tmp_path):
 
 
 def laid_out(X):
-    """The same rows in other memory."""
+    """The same samples in other memory."""
     buffer = np.empty(X.size + 1, X.dtype)
     unaligned = buffer[1:].reshape(X.shape)
     unaligned[:] = X

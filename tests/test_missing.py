@@ -230,7 +230,7 @@ def test_a_fit_to_sparse_rows_takes_rows_with_holes(digits):
 def test_a_column_that_is_missing_altogether_is_refused(iris):
     X = iris.copy()
     X[:, [1, 3]] = np.nan
-    with pytest.raises(ValueError, match=r"Column 1 of X is missing altogether: it is NaN in all 150 rows, and"):
+    with pytest.raises(ValueError, match=r"Column 1 of X is missing altogether: it is NaN in all 150 samples, and"):
         Autoencoder(2).fit(X)
 
 
@@ -270,7 +270,7 @@ def test_small_tables(n, d):
 def test_constant_columns_and_blocks():
     X = factors(n=5000, d=6, noise=0.1)
     X[:, 2] = 7.0
-    X[:4200, 4] = np.nan  # so that whole batches of rows lack a column
+    X[:4200, 4] = np.nan  # so that whole batches of samples lack a column
     X[:100, 2] = np.nan
     fitted = Autoencoder(2, **FEW | {"max_iter": 1}).fit(X)
     np.testing.assert_allclose(fitted.impute(X)[:100, 2], 7.0, rtol=1e-6)
@@ -292,7 +292,7 @@ def test_a_column_that_is_rarely_there():
     rng = np.random.RandomState(0)
     X = rng.randn(20_000, 4)
     X[:, 3] = 1000 + rng.randn(20_000)
-    X[rng.permutation(20_000)[3:], 3] = np.nan  # hardly any row that factors are fitted to has it
+    X[rng.permutation(20_000)[3:], 3] = np.nan  # hardly any sample that factors are fitted to has it
     full = Autoencoder(2, scale="standard", **FEW | {"max_iter": 1}).fit(X).impute(X)
     assert (np.abs(full[:, 3] - 1000) < 10).all()
 
@@ -435,7 +435,7 @@ def test_formulas_that_know_nothing_of_them_are_refused(kind, digits):
 
 @pytest.mark.parametrize("loss", ["poisson", "squared_error"])
 def test_a_network_that_overflows_fills_nothing(loss, monkeypatch):
-    """A fit is none the worse for what its network would make of a hole."""
+    """A fit is none the worse for what its network would make of a missing value."""
     X = np.random.default_rng(0).poisson(2.0, (60, 5)).astype(np.float32)
     fitted = Autoencoder(2, loss=loss, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
     monkeypatch.setattr(Autoencoder, "_run", lambda self, method, x: np.full_like(x, np.inf))  # noqa: ARG005

@@ -1,4 +1,4 @@
-"""Missing cells and what is around a fit: checkpoints, files of streams, ONNX, pairs of rows, layers of a stack."""
+"""Missing cells and what is around a fit: checkpoints, files of streams, ONNX, pairs of samples, layers of a stack."""
 
 import numpy as np
 import pytest

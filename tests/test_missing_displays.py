@@ -21,7 +21,7 @@ from tests.test_missing import FEW, with_holes
 
 plt = pytest.importorskip("matplotlib.pyplot")
 DIGITS, IRIS = load_digits().data[:200], load_iris().data
-OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # of a detector, and of no rows
+OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # of a detector, and of no samples
 DISPLAYS = [getattr(skae.inspection, name) for name in skae.inspection.__all__ if name not in OTHERS]
 INNERS = {
     "plain": Autoencoder(4, **FEW),
@@ -94,8 +94,8 @@ def test_missing_pixels_are_clear_and_bars_left_out():
     bars = np.array([[bar.get_height() for bar in axes.containers[0]] for axes in display.axes_])
     np.testing.assert_array_equal(np.isnan(bars), np.isnan(display.X))
     assert np.isnan(bars).any()
-    colours = np.where(missing[:1, :3], np.nan, 0.5) * np.ones((1, 3))
-    drawn = ReconstructionDisplay(np.tile(colours, 4), np.ones((1, 12)), image_shape=(2, 2, 3)).plot()
+    colors = np.where(missing[:1, :3], np.nan, 0.5) * np.ones((1, 3))
+    drawn = ReconstructionDisplay(np.tile(colors, 4), np.ones((1, 12)), image_shape=(2, 2, 3)).plot()
     drawn.figure_.canvas.draw()
 
 

@@ -1,4 +1,4 @@
-"""Missing cells in the detector and the sampler: rows are judged by the cells that are there."""
+"""Missing cells in the detector and the sampler: samples are judged by the cells that are there."""
 
 import pickle
 
@@ -111,7 +111,7 @@ def test_the_detector_takes_holes(where, name, code_distance):
 
 
 def test_scores_do_not_depend_on_how_many_cells_there_are():
-    """A tenth of the cells, or nearly all: typical rows stay typical, with scores of a like distribution."""
+    """A tenth of the cells, or nearly all: typical samples stay typical, with scores of a like distribution."""
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     whole = detector.score_samples(NEW)
     for share in (0.05, 0.3, 0.6):

@@ -1,4 +1,4 @@
-"""Missing cells in streams: chunks with holes, some of them or all, before a fit and after."""
+"""Missing cells in streams: chunks with missing values, some of them or all, before a fit and after."""
 
 import pickle
 
@@ -137,7 +137,7 @@ def test_chunks_of_pairs_are_refused_still(digits):
 
 
 def test_the_model_of_chunks_is_that_of_all_rows():
-    """Factor analysis that is updated comes to that of all rows, whatever the sizes of chunks."""
+    """Factor analysis that is updated comes to that of all samples, whatever the sizes of chunks."""
     X = factors(n=2000, d=12, rank=3, noise=0.3)
     holes, missing = with_holes(X)
     rows, unit = ArrayReader(holes, may_miss=True), X.std(axis=0)

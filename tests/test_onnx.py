@@ -1,4 +1,4 @@
-"""ONNX models do what estimators do, for any rows, and nothing is left behind where they are made.
+"""ONNX models do what estimators do, for any samples, and nothing is left behind where they are made.
 
 An export takes seconds, so what is exported here has several layers at once. All kinds and parts are in
 `docs/benchmarks/to_onnx.py`.
@@ -39,7 +39,7 @@ from skae.architectures import Recurrent
 pytestmark = pytest.mark.slow
 
 METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct": "reconstruct"}
-TOLERANCE = 1e-5  # in units of the spread, of the rows or of codes
+TOLERANCE = 1e-5  # in units of the spread, of the samples or of codes
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def spread(values):
 
 
 def assert_does_the_same(model, estimator, part, X):
-    """Compare a model with the method, of both precisions, by some rows, one row and many."""
+    """Compare a model with the method, of both precisions, by some samples, one sample and many."""
     method = getattr(estimator, METHODS[part])
     given = estimator.transform(X) if part == "decoder" else X
     exact = method(given.astype(np.float64))

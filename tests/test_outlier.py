@@ -1,4 +1,4 @@
-"""The outlier detector: its interface, PCA as an oracle, rows far outside, columns that are wrong."""
+"""The outlier detector: its interface, PCA as an oracle, samples far outside, columns that are wrong."""
 
 import inspect
 import pickle
@@ -65,7 +65,7 @@ def test_the_interface_is_isolation_forests(digits):
 
 
 def _log_share(values, typical, power):
-    """Of typical rows beyond each value, by the median and upper quantiles of a power."""
+    """Of typical samples beyond each value, by the median and upper quantiles of a power."""
     median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
     return norm.logsf((values**power - median) / deviation)
@@ -93,7 +93,7 @@ def test_the_score_is_made_of_the_shares_of_four_measures():
         typical, found = (
             distances[:, 4] * distances[:, 9]
             for distances in (neighbors.kneighbors()[0], neighbors.kneighbors(codes_of_new / unit)[0])
-        )  # no row is its own
+        )  # no sample is its own
         expected.append(_log_share(found, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
     np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
@@ -146,7 +146,8 @@ def test_auto_is_a_fence_on_the_eighth_root():
     assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 8))
 
 
-# Clusters and holes --------------------------------------------------------------------------------------------------
+# Clusters and missing values
+# --------------------------------------------------------------------------------------------------
 
 
 def _between(kind, rng):
@@ -269,7 +270,7 @@ def test_columns_do_not_depend_on_the_other_rows(monkeypatch):
     X = load_wine().data
     detector = AutoencoderOutlierDetector(PCA(3)).fit(X)
     whole = detector.feature_errors(X)
-    monkeypatch.setattr("skae._feature_errors.BYTES_AT_ONCE", 1)  # row by row
+    monkeypatch.setattr("skae._feature_errors.BYTES_AT_ONCE", 1)  # sample by sample
     np.testing.assert_allclose(detector.feature_errors(X), whole, rtol=1e-6, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Rows that the detector was trained on, and rows that it or the sampler can't reconstruct."""
+"""Rows that the detector was trained on, and samples that it or the sampler can't reconstruct."""
 
 import copy
 import pickle
@@ -23,7 +23,8 @@ WINE = StandardScaler().fit_transform(load_wine().data)
 POSITIVE = np.exp(np.random.RandomState(0).randn(150, 4))
 
 
-# Networks that have not seen a row -----------------------------------------------------------------------------------
+# Networks that have not seen a sample
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("inner", ["alone", "pipeline", pytest.param("search", marks=pytest.mark.slow)])
@@ -72,7 +73,7 @@ def test_a_training_row_is_scored_by_the_network_that_has_not_seen_it(inner):
     np.testing.assert_allclose([detector.score_samples(row[None])[0] for row in WINE[::20]], scores[::20])
     np.testing.assert_allclose(detector.score_samples(WINE[::-1]), scores[::-1])
     np.testing.assert_array_equal(clone(detector).fit_predict(WINE), detector.predict(WINE))
-    # another row is scored by the network that was trained on all of them
+    # another sample is scored by the network that was trained on all of them
     new = WINE[:20] + 1e-9
     of_new = np.sum(scores_by(alone, new, np.arange(len(WINE))), axis=0)
     assert (detector.score_samples(new) <= of_new + 1e-3).all() or inner == "search"
@@ -84,7 +85,7 @@ def test_a_column_is_named_in_a_row_that_was_learned_by_heart():
     assert load_wine().feature_names[4] == "magnesium"
     errors = detector.feature_errors(WINE[95:96])[0]
     assert errors.argmax() == 4
-    assert errors[4] > 5  # its share of typical rows would be 150 times as large
+    assert errors[4] > 5  # its share of typical samples would be 150 times as large
 
 
 def test_every_kind_of_autoencoder(small, digits):
@@ -146,7 +147,7 @@ def test_rows_are_recognised_in_either_precision_and_container():
 
 
 def test_folds_of_any_size():
-    """Rows that no fold holds out are scored by the network of all rows."""
+    """Rows that no fold holds out are scored by the network of all samples."""
     folds = [(np.arange(30, 178), np.arange(30)), (np.r_[0:30, 70:178], np.arange(30, 50))]
     inner = Autoencoder(3, **QUICK).set_params(validation_fraction="auto", cv=folds)
     detector = AutoencoderOutlierDetector(inner, contamination=0.1).fit(WINE)

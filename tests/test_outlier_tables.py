@@ -1,4 +1,4 @@
-"""Detectors of tables with ties and tails, of frames, of wide rows, and around what can't be inverted."""
+"""Detectors of tables with ties and tails, of frames, of wide samples, and around what can't be inverted."""
 
 import tracemalloc
 
@@ -37,7 +37,7 @@ TIED = {
     "binary, 2 %": lambda r: (r.rand(1000, 12) < 0.02) * 1.0,
     "binary, 20 %": lambda r: (r.rand(1000, 12) < 0.2) * 1.0,
     "counts": lambda r: r.poisson(0.3, (1000, 12)) * 1.0,
-    "each row five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
+    "each sample five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
     "three kinds of row": lambda r: np.repeat(r.randn(3, 6), [500, 300, 200], axis=0),
     "one-hot": lambda r: np.eye(8)[r.choice(8, 1000, p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.03, 0.01, 0.01])],
     "zero-inflated": lambda r: np.where(r.rand(1000, 1) < 0.7, 0, r.gamma(2, size=(1000, 8))),

@@ -1,4 +1,4 @@
-"""Noisy rows with a clean row for each: what is learnt from such pairs, and who ignores them aloud."""
+"""Noisy samples with a clean sample for each: what is learnt from such pairs, and who ignores them aloud."""
 
 import copy
 import pickle
@@ -116,7 +116,7 @@ def test_noise_may_be_drawn_in_addition(pairs, corruption):
     module = ours.net_.module_
     x = module.scaler(torch.tensor(noisy, dtype=torch.float32))
     assert not torch.equal(module.corrupt(x), x)
-    if corruption == "gaussian":  # what is in the range of the noisy rows is not cut
+    if corruption == "gaussian":  # what is in the range of the noisy samples is not cut
         module.levels = (0.0, 0.0)
         torch.testing.assert_close(module.corrupt(x), x)
     assert ours.score(noisy, clean) > 0.3
@@ -176,7 +176,7 @@ def test_streams_refuse_pairs_and_warm_starts_take_them(pairs):
     noisy, clean = pairs
     stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # whose noise is drawn
     before = stream.transform(noisy)
-    with pytest.raises(ValueError, match=r"partial_fit takes no clean rows as y.*fit\(X_noisy, X_clean\)"):
+    with pytest.raises(ValueError, match=r"partial_fit takes no clean samples as y.*fit\(X_noisy, X_clean\)"):
         stream.partial_fit(noisy, clean)
     np.testing.assert_array_equal(stream.transform(noisy), before)
     warm = DenoisingAutoencoder(8, **QUICK, warm_start=True).fit(noisy, clean)
@@ -212,9 +212,9 @@ def test_a_checkpoint_knows_the_clean_rows(pairs, tmp_path):
     ours = DenoisingAutoencoder(4, **QUICK, callbacks=[Checkpoint(tmp_path)])
     first = ours.fit(noisy, clean).transform(noisy)
     np.testing.assert_array_equal(ours.fit(noisy, clean).transform(noisy), first)
-    with pytest.raises(ValueError, match="the digest of the clean rows was"):
+    with pytest.raises(ValueError, match="the digest of the clean samples was"):
         ours.fit(noisy, clean + 1)
-    with pytest.raises(ValueError, match="the digest of the clean rows was"):
+    with pytest.raises(ValueError, match="the digest of the clean samples was"):
         ours.fit(noisy)
 
 

@@ -67,7 +67,7 @@ def test_linear_with_scale_none_is_pca():
 
 
 def test_more_components_than_features_or_rows():
-    X = SETS["iris"][::40]  # 4 rows of 4 features
+    X = SETS["iris"][::40]  # 4 samples of 4 features
     ours = LINEAR.set_params(n_components=9).fit(X)
     np.testing.assert_allclose(ours.reconstruct(X), X, atol=1e-9)
     np.testing.assert_allclose(ours.transform(X)[:, 4:], 0, atol=1e-9)
@@ -126,7 +126,7 @@ def test_better_where_there_is_something_to_find(digits):
 
 
 def test_far_outside_the_data_it_stays_near_pca(digits):
-    """One stray cell of a test row must not cost more than it costs PCA."""
+    """One stray cell of a test sample must not cost more than it costs PCA."""
     X = StandardScaler().fit_transform(digits)
     ours, pca = Autoencoder(4, random_state=0, max_iter=40).fit(X), PCA(4).fit(X)
     assert ours.best_epoch_ > 0
@@ -166,7 +166,7 @@ def test_noise_falls_back_to_pca_of_all_rows():
 
 
 def test_few_rows_are_pca_without_training():
-    X = SETS["iris"][::10]  # 15 rows
+    X = SETS["iris"][::10]  # 15 samples
     ours = Autoencoder(2, random_state=0).fit(X)
     np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
     assert (ours.n_iter_, ours.best_epoch_, ours.loss_curve_) == (1, 0, [])

@@ -53,9 +53,9 @@ pytestmark = [
 
 @st.composite
 def tables(draw, least_rows=2, dtypes=(np.float64, np.float32, np.int64), exact=False, even=False):
-    """Tables of any rank, some with constant columns, with the same row twice, or far from zero.
+    """Tables of any rank, some with constant columns, with the same sample twice, or far from zero.
 
-    `exact` ones hold small integers, and as many rows as a power of two has: their means and variances are free of
+    `exact` ones hold small integers, and as many samples as a power of two has: their means and variances are free of
     rounding. `even` ones have columns of one magnitude and mean.
     """
     n_rows = 2 ** draw(st.integers(2, 6)) if exact else draw(st.integers(least_rows, 60))
@@ -146,7 +146,7 @@ def solved(draw):
     X = (X + draw(st.sampled_from([0, 1, -10])) * X.std()) * 10.0 ** draw(st.integers(-6, 6))
     scale, k = draw(st.sampled_from(["global", "standard", None])), draw(st.integers(1, n_features))
     if scale == "standard":  # which alters the variances
-        variance = np.linalg.svd(centred(X, scale), compute_uv=False) ** 2
+        variance = np.linalg.svd(centered(X, scale), compute_uv=False) ** 2
         assume((-np.diff(np.append(variance, 0)[: k + 1]) > 1e-3 * variance[0]).all())
     if draw(st.booleans()):
         X = np.column_stack([np.zeros(n_rows), X])
@@ -158,7 +158,7 @@ def units(X, scale):
     return np.where(np.ptp(X, axis=0) > 0, X.std(axis=0), 1.0) if scale == "standard" else np.ones(X.shape[1])
 
 
-def centred(X, scale):
+def centered(X, scale):
     """Rows in those units."""
     return (X - X.mean(axis=0)) / units(X, scale)
 
@@ -173,7 +173,8 @@ def close(actual, desired, share=ROUNDING, of=None):
     np.testing.assert_allclose(actual, desired, rtol=0, atol=share * size_of(desired if of is None else of))
 
 
-# Rows ----------------------------------------------------------------------------------------------------------------
+# Samples
+# ----------------------------------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(whiten=False), st.booleans(), st.integers(0, 99))
@@ -181,7 +182,7 @@ def test_a_row_depends_neither_on_its_place_nor_on_its_batch(X, estimator, train
     fit(estimator, X, trained_on)
     X = X.astype(np.float64)
     codes, X_hat = estimator.transform(X), estimator.reconstruct(X)
-    order = np.random.RandomState(seed).randint(len(X), size=len(X))  # some rows twice
+    order = np.random.RandomState(seed).randint(len(X), size=len(X))  # some samples twice
     close(estimator.transform(X[order]), codes[order])
     close(estimator.reconstruct(X[order]), X_hat[order])
     close(estimator.transform(X[:1]), codes[:1], of=codes)
@@ -404,7 +405,7 @@ def test_codes_are_centred_sorted_and_of_the_variance_that_is_named(X, estimator
     variance = estimator.explained_variance_
     assert (variance >= 0).all()
     shown = np.ones_like(variance) if estimator.whiten else variance
-    # the networks that codes were centred and turned for are those in float32
+    # the networks that codes were centered and turned for are those in float32
     for component in np.flatnonzero(variance > 1e-4 * variance[0]):
         assert codes[:, component].var(ddof=1) == pytest.approx(shown[component], rel=1e-2)
     if not estimator.ordered:
@@ -418,7 +419,7 @@ def test_codes_are_centred_sorted_and_of_the_variance_that_is_named(X, estimator
 @given(solved())
 def test_linear_is_pca(case):
     X, ours = case
-    rows = centred(X, ours.scale)
+    rows = centered(X, ours.scale)
     pca = PCA(ours.n_components, whiten=ours.whiten, svd_solver="full").fit(rows)
     codes = pca.transform(rows)
     close(np.abs(ours.fit(X).transform(X)), np.abs(codes))  # of two equal loadings either gives the sign
@@ -431,7 +432,7 @@ def test_linear_is_pca(case):
 @given(doubles(), st.integers(1, 8), st.sampled_from(["global", "standard"]), st.booleans())
 def test_below_twenty_rows_the_default_is_pca(X, k, scale, ordered):
     X = X[:19]
-    ours, rows = Autoencoder(k, scale=scale, ordered=ordered, random_state=0).fit(X), centred(X, scale)
+    ours, rows = Autoencoder(k, scale=scale, ordered=ordered, random_state=0).fit(X), centered(X, scale)
     lost = np.square(np.linalg.svd(rows, compute_uv=False)[k:]).sum()
     # whatever the axes, the error is determined; where the data are far from zero, they are rounded
     share = ROUNDING + 10 * EPS * size_of(X / units(X, scale)) / size_of(rows)
@@ -450,7 +451,7 @@ def test_twice_the_rows_have_the_same_axes(case):
 
 @given(doubles(least_rows=6), st.data(), st.sampled_from(["global", None]))
 def test_a_linear_stream_is_pca_of_all_its_rows(X, data, scale):
-    """Where the code is as long as the data's rank, `IncrementalPCA` forgets nothing, however the rows are cut."""
+    """Where the code is as long as the data's rank, `IncrementalPCA` forgets nothing, however the samples are cut."""
     cuts = sorted(data.draw(st.sets(st.integers(2, len(X) - 1), max_size=4)))
     stream = Autoencoder(X.shape[1], hidden_layer_sizes=(), scale=scale)
     for chunk in np.split(X, cuts):
@@ -461,7 +462,8 @@ def test_a_linear_stream_is_pca_of_all_its_rows(X, data, scale):
     close(stream.reconstruct(X), X)
 
 
-# The same rows in other shapes ---------------------------------------------------------------------------------------
+# The same samples in other shapes
+# ---------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(), st.booleans())
@@ -524,7 +526,7 @@ def test_a_detectors_answers_agree(X, estimator, code_distance, contamination):
     np.testing.assert_array_equal(decisions, scores - detector.offset_)
     np.testing.assert_array_equal(detector.predict(X), np.where(decisions < 0, -1, 1))
     if contamination != "auto":
-        assert (detector.predict(X) == -1).sum() <= contamination * len(X) + 1  # the percentile is between two rows
+        assert (detector.predict(X) == -1).sum() <= contamination * len(X) + 1  # the percentile is between two samples
     errors = detector.feature_errors(X)
     assert errors.shape == X.shape
     assert (errors >= 0).all()

@@ -86,7 +86,7 @@ def test_of_a_frozen_pipeline():
 
 
 def test_of_rows_that_were_not_trained_on():
-    # the transformers are the estimator's own, so that both codes are of the same rows
+    # the transformers are the estimator's own, so that both codes are of the same samples
     pipe = make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(RAW[::2])
     display = LatentSpaceDisplay.from_estimator(pipe, RAW[1::2])
     np.testing.assert_allclose(display.pca_codes, PCA(2).fit_transform(pipe[0].transform(RAW[1::2])))

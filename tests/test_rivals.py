@@ -61,7 +61,7 @@ def test_one_of_two_trains_on(winner, n_rows, seen):
     fitted = Autoencoder(k, **FEW, callbacks=[Watch]).fit(rows_of(n_rows))
     n_networks, before, of_rival = zip(*seen.seen, strict=True)
     n_both = sum(of_both is not None for of_both in of_rival)
-    most = 2 if n_rows > 2000 else 6  # of two folds, and of all rows
+    most = 2 if n_rows > 2000 else 6  # of two folds, and of all samples
     assert n_networks == (*[most] * n_both, *[most // 2] * (fitted.n_iter_ - n_both))
     assert 2 <= n_both < (3 if winner == "network" else 6)  # one that is stuck proves nothing
     curve = fitted.net_.history[:, "valid_loss"]
@@ -149,7 +149,7 @@ def test_networks_of_folds_do_not_vouch_for_one_that_isleft_behind():
     net = SimpleNamespace(labels=labels, train_losses_=np.array([0.3, 0.1, 0.3, 0.3, 0.5, 4.0]))
     assert best.left_behind(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
     one = SimpleNamespace(labels=(RIVAL, ""), train_losses_=np.array([0.3, 4.0]))
-    assert best.left_behind(one) == {RIVAL: 0.0, "": 0.0}  # held-out rows judge that very network
+    assert best.left_behind(one) == {RIVAL: 0.0, "": 0.0}  # held-out samples judge that very network
 
 
 # A second cycle ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""New rows from a density of the codes."""
+"""New samples from a density of the codes."""
 
 import numpy as np
 import pytest

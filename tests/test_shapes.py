@@ -1,4 +1,4 @@
-"""Arrays of windows and images as they come, and shapes of rows that are guessed."""
+"""Arrays of windows and images as they come, and shapes of samples that are guessed."""
 
 import warnings
 
@@ -35,8 +35,12 @@ ARRAYS = {
     "windows": (LSTMAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set sequence_shape=\(6, 2\)\."),
     "of four": (LSTMAutoencoder(2, **TINY), IMAGES, FLAT + r".* sequence_shape=\(4, 15\)"),
     "another": (LSTMAutoencoder(2, sequence_shape=(3, 4), **TINY), WINDOWS, FLAT + r".* sequence_shape=\(6, 2\)"),
-    "set": (LSTMAutoencoder(2, sequence_shape=(6, 2), **TINY), WINDOWS, FLAT + r", with one flattened row a sample\.$"),
-    "grey": (ConvolutionalAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set image_shape=\(6, 2\)\."),
+    "set": (
+        LSTMAutoencoder(2, sequence_shape=(6, 2), **TINY),
+        WINDOWS,
+        FLAT + r", with one flattened sample a sample\.$",
+    ),
+    "gray": (ConvolutionalAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set image_shape=\(6, 2\)\."),
     "color": (ConvolutionalAutoencoder(2, **TINY), IMAGES, FLAT + r".* image_shape=\(4, 5, 3\)"),
     "channels first": (
         ConvolutionalAutoencoder(2, **TINY),
@@ -142,7 +146,7 @@ def _warnings(architecture, X):
 def test_series_are_no_images(kind, n_steps, scale):
     X, side = scale * _series(kind, n_steps, np.random.RandomState(0)) + 3 * scale, round(n_steps**0.5)
     (found,) = _warnings(Convolutional(), X)
-    assert f"image_shape=None takes rows of {n_steps} features for grey images of {side} x {side}" in found
+    assert f"image_shape=None takes samples of {n_steps} features for gray images of {side} x {side}" in found
     assert f"Set image_shape=(1, {n_steps})" in found
     (found,) = _warnings(Recurrent(), X)
     assert f"for {side} steps of {side} features, but they look like series of {n_steps} steps" in found
@@ -155,15 +159,15 @@ def test_series_are_no_images(kind, n_steps, scale):
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
 def test_images_with_channels_are_not_grey(name):
     (found,) = _warnings(Convolutional(), _patches(name, 16, 4))
-    assert "takes rows of 1024 features for grey images of 32 x 32, but" in found
+    assert "takes samples of 1024 features for gray images of 32 x 32, but" in found
     assert "Set image_shape=(16, 16, 4)" in found
     (found,) = _warnings(Convolutional(), _patches(name, 32, 3))
-    assert "for one row of 3072 pixels, but" in found
+    assert "for one sample of 3072 pixels, but" in found
     assert "Set image_shape=(32, 32, 3)" in found
     assert not _warnings(Convolutional(image_shape=(32, 32, 3)), _patches(name, 32, 3))
 
 
-GREY = {
+GRAY = {
     "digits": lambda: load_digits().data,
     "large digits": lambda: zoom(load_digits().images[:200], (1, 3.5, 3.5), order=1),
     "binary digits": lambda: load_digits().data > 8,
@@ -182,9 +186,9 @@ GREY = {
 }
 
 
-@pytest.mark.parametrize("kind", GREY)
+@pytest.mark.parametrize("kind", GRAY)
 def test_no_false_alarm(kind):
-    X = np.asarray(GREY[kind](), dtype=float)
+    X = np.asarray(GRAY[kind](), dtype=float)
     assert not _warnings(Convolutional(), X)
     assert not _warnings(Recurrent(), X)
 
@@ -205,11 +209,11 @@ def test_a_fit_warns_and_says_what_it_took():
         (LSTMAutoencoder(2, hidden_size=2, **TINY), "sequence_shape", (100, 1)),
     ):
         for fit in ("fit", "partial_fit"):
-            with pytest.warns(UserWarning, match=f"{name}=None takes rows of 100 features"):
+            with pytest.warns(UserWarning, match=f"{name}=None takes samples of 100 features"):
                 fitted = getattr(clone(estimator), fit)(X)
         assert getattr(fitted, f"{name}_") == (10, 10)
         told = clone(estimator).set_params(**{name: shape}).fit(X)
         assert getattr(told, f"{name}_") == shape
         assert not hasattr(estimator, f"{name}_")
-    with pytest.warns(UserWarning, match="image_shape=None takes rows of 100 features"):
+    with pytest.warns(UserWarning, match="image_shape=None takes samples of 100 features"):
         make_pipeline(StandardScaler(), Autoencoder(2, architecture=Convolutional(channels=(2,)), **TINY)).fit(X)

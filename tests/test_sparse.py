@@ -1,4 +1,4 @@
-"""How sparse codes are, what the atoms are, and that no row depends on others."""
+"""How sparse codes are, what the atoms are, and that no sample depends on others."""
 
 import copy
 
@@ -262,7 +262,7 @@ def test_default_number_of_units_follows_the_data(kind):
     assert fitted.transform(X).shape == (600, fitted.n_components_)
     for same in (1000 * X, X + 5, np.hstack([X, np.ones((600, 3))])):
         assert SparseAutoencoder(**few).fit(same).n_components_ == fitted.n_components_
-    assert SparseAutoencoder(**few).fit(X[:100]).n_components_ == 25  # a quarter of the rows
+    assert SparseAutoencoder(**few).fit(X[:100]).n_components_ == 25  # a quarter of the samples
     assert SparseAutoencoder(**few).fit(X[:3]).n_components_ == 1
     assert SparseAutoencoder(**few, n_nonzero_coefs=30).fit(X[:100]).n_components_ == 30
     stream = SparseAutoencoder(**few).partial_fit(X[:400])
@@ -270,7 +270,7 @@ def test_default_number_of_units_follows_the_data(kind):
 
 
 def cut_by(sparsity, **more):
-    """An estimator that leaves out units of these rows, and the rows: not of mean zero."""
+    """An estimator that leaves out units of these samples, and the samples: not of mean zero."""
     X, _ = planted(400, 60, 9, 2, seed=2)
     parameters = {"alpha": 0.8, "max_iter": 6} if sparsity == "l1" else {"max_iter": 3}
     return SparseAutoencoder(sparsity=sparsity, **QUICK | parameters | more), X + 10
@@ -278,7 +278,7 @@ def cut_by(sparsity, **more):
 
 @pytest.fixture(params=["l1", "top_k", "batch_top_k"])
 def cut(request):
-    """One of each kind that has left out units, the same with all of them, and the rows."""
+    """One of each kind that has left out units, the same with all of them, and the samples."""
     sparse, X = cut_by(request.param)
     fixed = clone(sparse).set_params(n_components=36).fit(X)
     sparse.fit(X)

@@ -28,7 +28,7 @@ STACKS = {
     "RBM": [("rbm", BernoulliRBM(12, n_iter=2)), TOP],
     "two RBMs": [("rbm", BernoulliRBM(12, n_iter=2)), ("second", BernoulliRBM(3, n_iter=2))],
     "plain": [("below", Autoencoder(12, **SHORT)), TOP],
-    "standardised": [("below", Autoencoder(12, scale="standard", whiten=True, **SHORT)), TOP],
+    "standardized": [("below", Autoencoder(12, scale="standard", whiten=True, **SHORT)), TOP],
     "Bernoulli": [("below", Autoencoder(12, loss="binary_cross_entropy", **SHORT)), TOP],
     "Poisson": [("below", Autoencoder(12, loss="poisson", **SHORT)), TOP],
     "top_k": [("below", SparseAutoencoder(12, sparsity="top_k", **SHORT)), TOP],

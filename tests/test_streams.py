@@ -123,7 +123,7 @@ def test_fewer_rows_than_components_in_the_first_chunk(hidden):
         ours.partial_fit(chunk)
     assert ours.score(DIGITS) > before
     assert (ours.transform(DIGITS).std(axis=0) > 0).all()
-    ours.partial_fit(DIGITS[:1])  # one row is a chunk
+    ours.partial_fit(DIGITS[:1])  # one sample is a chunk
 
 
 @pytest.mark.parametrize("scale", ["global", None])
@@ -221,7 +221,7 @@ def test_warm_start_wants_the_same_network():
 
 @pytest.fixture
 def never_whole(monkeypatch):
-    """Let no sparse matrix of all rows be made dense."""
+    """Let no sparse matrix of all samples be made dense."""
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, real=kind.toarray, **kwargs):
@@ -292,7 +292,7 @@ class Sliceable:
 
     def __getitem__(self, rows):
         if not isinstance(rows, slice):
-            assert (np.diff(rows) > 0).all(), "h5py wants ascending rows, each once"
+            assert (np.diff(rows) > 0).all(), "h5py wants ascending samples, each once"
         found = self.X[rows]
         self.most = max(self.most, len(found))
         return found
@@ -341,7 +341,7 @@ def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
     "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=MORE) for kind in SMALL[N_QUICK:])], ids=str
 )
 def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator, monkeypatch):
-    """What a variant draws for held-out rows does not depend on where they are: batches are the same."""
+    """What a variant draws for held-out samples does not depend on where they are: batches are the same."""
     X = DIGITS[:240]
     at_hand = clone(estimator).fit(X)
     monkeypatch.setattr(skae._data.readers, "_room_on", lambda device: 0)  # noqa: ARG005

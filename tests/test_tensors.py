@@ -137,7 +137,7 @@ def test_narrower_codes_of_an_ordered_one(device, digits, fits):
 
 
 def _wrong(X):
-    """Arrays that are no rows, by what is wrong with them."""
+    """Arrays that are no samples, by what is wrong with them."""
     for name, value in {"nan": np.nan, "inf": np.inf, "minus_inf": -np.inf, "overflow": 1e38}.items():
         some = X.astype(np.float32)
         some[-1, 1] = value

@@ -84,7 +84,7 @@ def test_auto_widths():
 def test_significant_improvement():
     start = np.array([[3.0], [4.0], [5.0], [6.0]])
     assert significant_improvement(start, start) == 0
-    assert significant_improvement(start, start - 1) == 1  # the same for each row: certain
+    assert significant_improvement(start, start - 1) == 1  # the same for each sample: certain
     gain = np.array([[0.0], [1.0], [2.0], [3.0]])
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
     assert significant_improvement(start, start - gain) == 1.5
@@ -93,7 +93,7 @@ def test_significant_improvement():
     assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
     assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
     assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
-    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one row proves nothing
+    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample proves nothing
 
 
 def test_rows_of_one_cluster_count_once():

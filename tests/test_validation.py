@@ -1,4 +1,4 @@
-"""The rows that judge the epochs: no fold trains on what its held-out rows depend on."""
+"""The samples that judge the epochs: no fold trains on what its held-out samples depend on."""
 
 import copy
 import re
@@ -48,7 +48,7 @@ def series(phi, n_steps, n_series, seed=0):
 
 
 def cut(X, length, step=1, layout="below"):
-    """Windows of series as rows, one series below the other, side by side, or time step after time step."""
+    """Windows of series as samples, one series below the other, side by side, or time step after time step."""
     windows = sliding_window_view(X, length, axis=0)[::step]  # (n, n_series, length)
     if layout == "below":
         return windows.swapaxes(0, 1).reshape(-1, length)
@@ -101,7 +101,7 @@ def test_slow_series_are_noticed(n_columns):
 @pytest.mark.parametrize("n_rows", [60, 300, 2000])
 def test_tables_sorted_by_class_are_no_series(n_classes, n_rows):
     if n_rows < 20 * n_classes:
-        pytest.skip("a class of a few rows is as good as a group of neighbors")
+        pytest.skip("a class of a few samples is as good as a group of neighbors")
     for seed in range(3):
         X, y = make_blobs(n_rows, 5, centers=n_classes, random_state=seed)
         assert reach_of_dependence(scaled(X[np.argsort(y, kind="stable")]), seed) == 0
@@ -111,7 +111,7 @@ def test_nothing_changes_for_tables_sorted_by_class(iris):
     unique = iris[np.sort(np.unique(iris, axis=0, return_index=True)[1])]
     for X in (load_wine().data, StandardScaler().fit_transform(load_wine().data), unique):
         assert chosen(X).strategy == "random"
-    assert chosen(iris).strategy == "copies"  # of one row
+    assert chosen(iris).strategy == "copies"  # of one sample
 
 
 # The folds -----------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_large_groups_are_trained_on():
     (_, first), (_, second) = chosen(zeros).folds
     assert len(first) == len(second) == 40  # a fifth of the others
     assert not np.isin(np.r_[first, second], np.arange(800)).any()
-    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two rows, each half of all
+    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two samples, each half of all
 
 
 # What fit does with them ---------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ def test_a_validation_set_is_taken_as_any_table(digits):
         ({}, {"groups": np.ones((240, 2))}, "y should be a 1d array"),
         ({"cv": GroupKFold(3)}, {}, "The 'groups' parameter should not be None"),
         ({"cv": []}, {}, r"cv=\[\] has no splits"),
-        ({"cv": [([0], [1])]}, {}, "trains on 1 rows and holds out 1"),
-        ({"cv": [([0, 1, 2], [1])]}, {}, "holds out rows on which it trains"),
+        ({"cv": [([0], [1])]}, {}, "trains on 1 samples and holds out 1"),
+        ({"cv": [([0, 1, 2], [1])]}, {}, "holds out samples on which it trains"),
         ({"cv": 1}, {}, "cv"),
         ({"cv": 1000}, {}, "n_splits=1000 greater than the number of samples"),
     ],
@@ -341,14 +341,14 @@ def test_it_says_what_it_did(digits, capsys):
     assert capsys.readouterr().out == ""
     loud.fit(np.repeat(digits, 2, axis=0))
     said = capsys.readouterr().out
-    assert re.search(r"\d+ rows judge the epochs, .*copies of a row together", said)
+    assert re.search(r"\d+ samples judge the epochs, .*copies of a sample together", said)
     assert re.search(r"selected epoch \d of 2: R² 0\.\d{3} on the validation set \(PCA: R² 0\.\d{3}\)", said)
     loud.fit(cut(series(0.9, 200, 1), 30))
     assert "blocks of 34, with gaps of 17" in capsys.readouterr().out
 
 
 def test_what_it_says_of_the_selected_epoch_is_true(digits, capsys):
-    """R² of the held-out rows, from the losses of both."""
+    """R² of the held-out samples, from the losses of both."""
     X, X_val = digits[:120], digits[120:]
     loud = Autoencoder(2, **QUICK | {"max_iter": 8, "validation_fraction": "auto"}, verbose=1).fit(X, X_val=X_val)
     said = capsys.readouterr().out

@@ -115,8 +115,8 @@ def test_the_likelihood_is_of_x_in_its_own_units(digits):
     expected = pca.score_samples(scaler.transform(digits)) - np.log(scaler.scale_).sum()
     np.testing.assert_allclose(vae.log_likelihood(digits, 1), expected, atol=1e-3)
     np.testing.assert_allclose(linear(4).fit(digits).log_likelihood(digits, 1).mean(), PCA(4).fit(digits).score(digits))
-    centred = linear(4, scale=None).fit(digits)
-    np.testing.assert_allclose(centred.log_likelihood(digits, 1).mean(), PCA(4).fit(digits).score(digits))
+    centered = linear(4, scale=None).fit(digits)
+    np.testing.assert_allclose(centered.log_likelihood(digits, 1).mean(), PCA(4).fit(digits).score(digits))
 
 
 @pytest.mark.parametrize("architecture", [None, Convolutional(channels=(2,)), Recurrent(hidden_size=3)], ids=str)
@@ -396,7 +396,7 @@ def test_bad_requests(fitted):
         (lambda: fitted.vary(X, np.nan), "scale=nan must be finite"),
         (lambda: fitted.vary(X, n_variations=0), "n_variations == 0"),
         (lambda: fitted.log_likelihood(X, 0), "n_draws == 0"),
-        (lambda: fitted.interpolate(X[:2], X[:3]), "a has 2 rows and b has 3"),
+        (lambda: fitted.interpolate(X[:2], X[:3]), "a has 2 samples and b has 3"),
         (lambda: fitted.interpolate(X[0], X[1], 1), "n_steps == 1, must be >= 2"),
         (lambda: fitted.interpolate(X[0, 1:], X[1, 1:]), "X has 63 features"),
     ):

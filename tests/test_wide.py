@@ -1,4 +1,4 @@
-"""Tables with more features than rows: what is found in the span of the rows is what the matrices of features give."""
+"""Tables with more features than samples: what is found in the span of the samples is what the matrices of features give."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""The parts of `gpu.py` that measure: waits, steps, epochs, images, many rows, compiled steps."""
+"""The parts of `gpu.py` that measure: waits, steps, epochs, images, many samples, compiled steps."""
 
 import contextlib
 import copy
@@ -131,7 +131,7 @@ class LSTMNet(nn.Module):
 
 
 class ByHand:
-    """A loop as one would write it, with rows that are on the device."""
+    """A loop as one would write it, with samples that are on the device."""
 
     def __init__(self, net, X, device, batch_size, precision="float32", compiled=False, graphed=False):
         torch.manual_seed(0)
@@ -146,7 +146,7 @@ class ByHand:
             self.replay = captured(self.step)
 
     def step(self):
-        """Take one step on the rows of `index`."""
+        """Take one step on the samples of `index`."""
         batch = self.rows[self.index]
         self.optimizer.zero_grad()
         with precise(self.precision, self.device):
@@ -155,7 +155,7 @@ class ByHand:
         self.optimizer.step()
 
     def epoch(self):
-        """Pass over the rows."""
+        """Pass over the samples."""
         for index in torch.randperm(len(self.rows), device=self.device).split(self.batch_size):
             self.index = index
             self.step()
@@ -208,7 +208,7 @@ def autoencoder(sizes, **params):
 def operations(sizes, batch_size):
     """Floating-point operations of a step of a dense net with linear branches: the least that it takes."""
     weights = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 2 * sizes[0] * sizes[-1]
-    inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # the rows themselves are not differentiated by
+    inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # the samples themselves are not differentiated by
     return 2 * batch_size * (3 * weights - inputs)
 
 
@@ -335,7 +335,7 @@ def epoch_of(estimator, X, device, m):
 
 def compare(name, estimator, net, X, device, batch_size, m, precisions=("float32", "bfloat16")):
     """Print seconds an epoch, by hand and ours, there and on the CPU's cores."""
-    print(f"\n{name}, {len(X):,} rows, batches of {batch_size}: milliseconds an epoch", flush=True)
+    print(f"\n{name}, {len(X):,} samples, batches of {batch_size}: milliseconds an epoch", flush=True)
     for precision in precisions if is_cuda(device) else ["float32"]:
         hand = ByHand(net, X, device, batch_size, precision)
         hand.epoch()
@@ -372,7 +372,7 @@ def epochs(device, short):
             seconds = seconds_of(partial(one.fit, train), place)
             encoded = n_rows / seconds_of(partial(one.transform, train), place)
             print(f"default fit of {n_rows:,} x {d} on {place}: {seconds:.2f} s, {one.n_iter_} epochs,", end=" ")
-            print(f"R² {r2(test, one.reconstruct(test)):.4f}, {encoded:,.0f} rows encoded a second", flush=True)
+            print(f"R² {r2(test, one.reconstruct(test)):.4f}, {encoded:,.0f} samples encoded a second", flush=True)
     return []
 
 
@@ -389,7 +389,7 @@ def images(device, short):
 
 
 def many(device, short):
-    """Print epochs with many rows."""
+    """Print epochs with many samples."""
     n = 3000 if short else 1_000_000
     generator = torch.Generator(device).manual_seed(0)
     inner = torch.tanh(torch.randn(n, 32, device=device, generator=generator))
@@ -404,7 +404,7 @@ def many(device, short):
     seconds = [seconds_of(lambda n_epochs=e: one.set_params(max_iter=n_epochs).fit(X), device) for e in (1, 3)]
     each = (seconds[1] - seconds[0]) / 2
     print(f"ours: {each:.2f} s an epoch, rest of the fit {seconds[0] - each:.2f} s", flush=True)
-    print(f"encoded {n / seconds_of(lambda: one.transform(X), device):,.0f} rows a second", flush=True)
+    print(f"encoded {n / seconds_of(lambda: one.transform(X), device):,.0f} samples a second", flush=True)
     return []
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: rows made up, watches, peaks of memory, and processes that take turns."""
+"""What the benchmarks measure with: samples made up, watches, peaks of memory, and processes that take turns."""
 
 import contextlib
 import multiprocessing

@@ -1,8 +1,8 @@
 """Textbook networks as a person who knows PyTorch writes them in an hour: the rivals of `variants.py`.
 
 They were frozen before the defaults of the variants were chosen, and are not tuned to look worse or better. Each is
-trained with Adam at three rates, on the same rows and with the same rows held out; each rate has as many seconds as
-the variant took, training stops early, and the weights of the best epoch are kept. The rate whose held-out loss is
+trained with Adam at three rates, on the same samples and with the same samples held out; each rate has as many seconds
+as the variant took, training stops early, and the weights of the best epoch are kept. The rate whose held-out loss is
 least is the rival, and its seconds are the ones that count. Images are in [0, 1] and end in a sigmoid; tables and
 series are standardized beforehand and end in a linear layer.
 """
@@ -33,9 +33,9 @@ class Trained:
 
 
 def train(make, X, X_val, *, seconds, batch_size=128, patience=10, seed=0):
-    """Train what `make()` returns at each rate; rows are float32 arrays of shape (n, d).
+    """Train what `make()` returns at each rate; samples are float32 arrays of shape (n, d).
 
-    Its `loss(x)` is the mean loss of rows (b, d). `end_of_step()` is called after each step, if there is one.
+    Its `loss(x)` is the mean loss of samples (b, d). `end_of_step()` is called after each step, if there is one.
     """
     X, X_val = torch.as_tensor(X), torch.as_tensor(X_val)
     return min((_train_at(rate, make, X, X_val, seconds, batch_size, patience, seed) for rate in RATES), key=_held_out)
@@ -193,7 +193,7 @@ class Variational(nn.Module):
         self.output = nn.Sigmoid() if images else nn.Identity()
 
     def log_likelihood(self, x, code):
-        """Of each row, (b,)."""
+        """Of each sample, (b,)."""
         logits = self.decoder(code)
         if self.likelihood == "bernoulli":
             return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=1)
@@ -201,7 +201,7 @@ class Variational(nn.Module):
         return -0.5 * (squared + self.log_variance + math.log(2 * math.pi)).sum(dim=1)
 
     def bound(self, x):
-        """Evidence lower bound of each row in nats, by one draw, (b,)."""
+        """Evidence lower bound of each sample in nats, by one draw, (b,)."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)

@@ -1,8 +1,8 @@
 """The systems that the speed of `Autoencoder` is compared with, each behind the same three methods.
 
-A system takes rows scaled to [0, 1]. `sizes` are the widths from data to code, as in (784, 512, 256, 32); what is None
-is the system's own default, or, where it has none, 512-256-k with ReLU, batches of 128 and 10 epochs (100 below 10,000
-rows). Keras (on torch), PyOD and Pythae take part where they are installed; nothing else here needs them.
+A system takes samples scaled to [0, 1]. `sizes` are the widths from data to code, as in (784, 512, 256, 32); what is
+None is the system's own default, or, where it has none, 512-256-k with ReLU, batches of 128 and 10 epochs (100 below
+10,000 samples). Keras (on torch), PyOD and Pythae take part where they are installed; nothing else here needs them.
 """
 
 import contextlib

@@ -3,8 +3,8 @@
     python docs/benchmarks/architectures.py [--rows 55000] [--networks dense convolutional lstm]
 
 Trained on the first images and judged on the last 5,000 of the training set: mean squared error on [0, 1]. Published
-for 55,000 rows: .0132 (dense), .0121 (convolutional), .0104 (LSTM on rows): Géron, Hands-On Machine Learning, 3rd ed.,
-chapter 17. The dense one is also trained for as long as each of the others took.
+for 55,000 samples: .0132 (dense), .0121 (convolutional), .0104 (LSTM on samples): Géron, Hands-On Machine Learning, 3rd
+ed., chapter 17. The dense one is also trained for as long as each of the others took.
 """
 
 import argparse

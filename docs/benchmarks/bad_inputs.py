@@ -3,7 +3,7 @@
     python docs/benchmarks/bad_inputs.py [--systems PCA ...] [--limit 60]
 
 The kinds of table are those of the tests, `tests/odd_inputs.py`, which say what is right: a ValueError or TypeError is,
-and an answer that is finite and the same as for the same rows as an array of float64, if there are such rows. Of
+and an answer that is finite and the same as for the same samples as an array of float64, if there are such samples. Of
 systems that do as PCA does, reconstructions have to be about as good as PCA's, too. What isn't right is another error,
 "WRONG", "NON-FINITE" (an answer or an attribute), "HALF-FITTED" (an error that leaves attributes behind), "HANG" or
 "CRASH".
@@ -56,7 +56,7 @@ class Detector(System):
         return fitted.decision_function(X)
 
     def reconstruct(self, fitted, rows):
-        """Reconstructions of plain rows."""
+        """Reconstructions of plain samples."""
         by_hand = PyOD(K)
         by_hand.fitted = fitted
         return by_hand.reconstruct(rows)

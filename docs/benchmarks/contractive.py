@@ -2,7 +2,7 @@
 
     python docs/benchmarks/contractive.py [--rows 10000]
 
-32 components, other parameters default. Costs are of an epoch, its pass over held-out rows included, contractive
+32 components, other parameters default. Costs are of an epoch, its pass over held-out samples included, contractive
 against plain with the same networks, interleaved, medians.
 """
 
@@ -36,7 +36,7 @@ def main():
     X, test = load("train")[: arguments.rows], load("t10k")
 
     plain = Autoencoder(32, random_state=0).fit(X)
-    print(f"{arguments.rows} rows, plain: test R² {plain.score(test):.4f}")
+    print(f"{arguments.rows} samples, plain: test R² {plain.score(test):.4f}")
     for alpha in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0):
         contractive = ContractiveAutoencoder(32, alpha=alpha, random_state=0).fit(X)
         share = contractive.contraction(test[:1000]).mean()

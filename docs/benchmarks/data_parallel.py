@@ -2,11 +2,12 @@
 
     python docs/benchmarks/data_parallel.py [equal] [time]
 
-equal: digits, 301 rows and all, everything by default but the number of components: the largest difference of a weight
+equal: digits, 301 samples and all, everything by default but the number of components: the largest difference of a
+weight
   between two processes and one where training is in float64, which leaves no doubt that it is the same training; and as
   it is, in float32: of a weight, its median, of a reconstruction (in standard deviations of the data), and of R². Both
   processes must end with the same bits.
-time: an epoch of networks on made-up rows of 784 features, with one thread in each process: medians over rounds in
+time: an epoch of networks on made-up samples of 784 features, with one thread in each process: medians over rounds in
   which two processes and one take turns. The more a step computes for each weight that is sent, the more there is to
   share. The time that a processor was busy for the first process, threads that send included, is what there is to gain
   where cores aren't free.
@@ -84,7 +85,7 @@ def differences(rank, folder):
                 off = apart(weights, one._weights)
                 image, r2 = np.abs(images - one.reconstruct(X)).max() / X.std(), score - one.score(X)
                 print(
-                    f"{name:12} {len(X):5} rows, epoch {one.best_epoch_:2}: float64 {exactly:.0e}; "
+                    f"{name:12} {len(X):5} samples, epoch {one.best_epoch_:2}: float64 {exactly:.0e}; "
                     f"float32 {off.max():.0e}, median {np.median(off):.0e}, reconstructions {image:.0e}, R² {r2:+.0e}",
                     flush=True,
                 )
@@ -130,11 +131,11 @@ def alone():
 
 
 def times(rank, folder):
-    """Time epochs, training and held-out rows, of two processes and of one in turn."""
+    """Time epochs, training and held-out samples, of two processes and of one in turn."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((16384, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))
-    nets = {  # name: rows, batch size, the rest
+    nets = {  # name: samples, batch size, the rest
         "convolutional and pooled, batches of 256": (
             2048,
             256,

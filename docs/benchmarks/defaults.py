@@ -2,9 +2,9 @@
 
     python docs/benchmarks/defaults.py [--repeats 3] [--only WORD ...] [--data NAME ...]
 
-Rows from 150 to 100,000, features from 4 to 784; a quarter is the test set, the small tables are standardised. The
+Samples from 150 to 100,000, features from 4 to 784; a quarter is the test set, the small tables are standardized. The
 line "as it is" is test R² and seconds; below it stands what a change adds to R², in thousandths, and by what its
-seconds are multiplied: each fit is beside one as it is, of the same rows and seed, that ran just before. The last
+seconds are multiplied: each fit is beside one as it is, of the same samples and seed, that ran just before. The last
 columns are means over the data sets, of the seconds the geometric one.
 """
 

@@ -3,10 +3,10 @@
     python docs/benchmarks/denoising.py [--rows 20000] [--convolutional [--max-iter 40]]
 
 64 components, other parameters default; the convolutional one pools. Noise is Gaussian of standard deviation .5 in all
-pixels, clipped to [0, 1], or sets half of the pixels to zero. PCA is fitted to clean rows and projects noisy ones, with
-the number of components that is best on the test images. Ridge regression from noisy to clean rows, of full rank, is
-the best linear denoiser. The peak signal-to-noise ratio is 10 log10(1 / mean squared error), over all pixels of the
-10,000 test images.
+pixels, clipped to [0, 1], or sets half of the pixels to zero. PCA is fitted to clean samples and projects noisy ones,
+with the number of components that is best on the test images. Ridge regression from noisy to clean samples, of full
+rank, is the best linear denoiser. The peak signal-to-noise ratio is 10 log10(1 / mean squared error), over all pixels
+of the 10,000 test images.
 """
 
 import argparse

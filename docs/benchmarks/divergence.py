@@ -2,7 +2,7 @@
 
     python docs/benchmarks/divergence.py [--lower-rate 0.1]
 
-R² on test rows, the epoch that was kept, and whether training went back to an epoch before, or gave up.
+R² on test samples, the epoch that was kept, and whether training went back to an epoch before, or gave up.
 `--lower-rate` is what a rate is multiplied by when training goes back: with 0.5 rates of 1 and 10 don't come back
 within three steps, with 0.1 most do.
 """
@@ -29,7 +29,7 @@ RATES = ("auto", 0.1, 1.0, 10.0, 1e3)
 
 
 def main():
-    """Print a row for each estimator and table."""
+    """Print a sample for each estimator and table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lower-rate", type=float, default=callbacks.LOWER_RATE)
     callbacks.LOWER_RATE = parser.parse_args().lower_rate

@@ -2,7 +2,7 @@
 
     python docs/benchmarks/fashion_mnist.py [--repeats 3]
 
-1. 20,000 training rows, 32 components: test R², and time against a hand-written PyTorch loop (784-512-256-32, ReLU,
+1. 20,000 training samples, 32 components: test R², and time against a hand-written PyTorch loop (784-512-256-32, ReLU,
    Adam, batch 128, 10 epochs). The two take turns, and medians are shown.
 2. 64 components, where ordinary autoencoders lose to PCA.
 3. Code of 30, the first 55,000 images for training and the last 5,000 for validation: mean squared error on [0, 1].
@@ -61,7 +61,7 @@ def main():
         for seed in range(repeats):
             for name, system in systems.items():
                 runs[name].append(system(images[:20_000], test, k, seed))
-        print(f"20,000 rows, {k} components")
+        print(f"20,000 samples, {k} components")
         for name, results in runs.items():
             scores, seconds = np.array(results).T
             print(
@@ -80,7 +80,7 @@ def main():
         ("PCA", fitted.inverse_transform(fitted.transform(validation))),
         ("Autoencoder", autoencoder.reconstruct(validation)),
     ):
-        print(f"55,000 rows, code 30, {name}: validation MSE {np.square(X_hat - validation).mean():.5f}")
+        print(f"55,000 samples, code 30, {name}: validation MSE {np.square(X_hat - validation).mean():.5f}")
     print(f"  {autoencoder.n_iter_} epochs, {seconds:.1f} s")
 
 

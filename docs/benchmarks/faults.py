@@ -3,8 +3,8 @@
     python docs/benchmarks/faults.py [--repeats 3]
 
 A detector is fitted to three quarters of a table's rows; of the others, 5 % (20 at least) have one feature, drawn for
-each row, shifted by 5 of its standard deviations. Printed is the share of these rows in which that column has the
-greatest error, for the default detector, the same with standardised columns, and for the plain squared residuals of the
+each sample, shifted by 5 of its standard deviations. Printed is the share of these samples in which that column has the
+greatest error, for the default detector, the same with standardized columns, and for the plain squared residuals of the
 default's reconstruction, in units of the features' variances.
 """
 

@@ -12,14 +12,14 @@ GPU has (CUDA graphs, TF32, waits) are left out; `--short` makes all of it small
 
 kinds: every variant and architecture fits, transforms, inverts, scores and pickles there, with R² within .005 of the
     CPU's; a fit is repeatable, and a linear autoencoder is PCA.
-uses: `partial_fit`, `warm_start`, checkpoints, mixed precision, rows that don't fit on the device, a search in two
+uses: `partial_fit`, `warm_start`, checkpoints, mixed precision, samples that don't fit on the device, a search in two
     processes, a forked child, a fitted model on a machine without a GPU.
 tensors: tensors on the device in and out, and how often they pass through the CPU.
 waits: how often the host waits for the device in an epoch, launches and kernels a step.
 steps: one step of training, against loops written by hand.
 epochs: epochs and whole fits, against loops written by hand.
 images: the same for convolutions and LSTMs.
-many: the same for 1,000,000 rows.
+many: the same for 1,000,000 samples.
 compiled: `net_params={"compile": True}`.
 """
 

@@ -1,10 +1,11 @@
-"""How the time of a fit grows with rows, features and components, with the slope of each; and a picture of it.
+"""How the time of a fit grows with samples, features and components, with the slope of each; and a picture of it.
 
     python docs/benchmarks/growth.py [--repeats 3] [--picture docs/images/growth.png]
 
-Made-up float32 rows on a curved surface, 2 epochs, everything else by default, so a fit includes checks, moments, the
-start and the axes of the codes. Rows: 30 features, 8 components. Features: 5,000 rows, 8 components. Components: 5,000
-rows, 784 features. Medians of the repeats; the slope is that of the line through the logarithms: 1 is linear.
+Made-up float32 samples on a curved surface, 2 epochs, everything else by default, so a fit includes checks, moments,
+the start and the axes of the codes. Samples: 30 features, 8 components. Features: 5,000 samples, 8 components.
+Components: 5,000 samples, 784 features. Medians of the repeats; the slope is that of the line through the logarithms: 1
+is linear.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main():
             print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s a million {name}")
     many = np.array([spent / n for n, spent in zip(*series["rows"], strict=True) if n >= 10_000])
     print(
-        f"a row, from 10,000 to 1,000,000 rows: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}"
+        f"a sample, from 10,000 to 1,000,000 samples: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}"
     )
     if args.picture:
         draw(series, slopes, args.picture)

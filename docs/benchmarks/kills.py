@@ -80,7 +80,7 @@ def run(estimator, X, n_kills, rng):
     """Kill so many fits, and go on from each; count what came of them."""
     folder = Path(tempfile.mkdtemp())
     try:
-        clone(estimator).fit(X[:50])  # what torch loads with the first optimiser, children have by then
+        clone(estimator).fit(X[:50])  # what torch loads with the first optimizer, children have by then
         start = time.perf_counter()
         expected = digest(clone(estimator).fit(X), X)
         seconds = time.perf_counter() - start
@@ -116,7 +116,7 @@ def is_whole(path):
 
 
 def main():
-    """Print a row for each estimator."""
+    """Print a sample for each estimator."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rows", type=int, default=600)

@@ -3,9 +3,9 @@
     python docs/benchmarks/limits.py [--rounds 7] [--threads 2]
 
 1. Training 784-512-256-32 at the default batch size of large data: the share that its matrix products, six operations
-   for each weight and row, reach of the rate of a plain float32 product of 128 x 784 by 784 x 512. They alternate, in
-   one process; so does the loop by hand, at the same batch size, plain and with a fused optimiser.
-2. `transform` against the bare module's forward on the same rows, made a tensor and read back; its memory on a million.
+   for each weight and sample, reach of the rate of a plain float32 product of 128 x 784 by 784 x 512. They alternate,
+   in one process; so does the loop by hand, at the same batch size, plain and with a fused optimizer.
+2. `transform` against the bare module's forward on the same samples, made a tensor and read back; its memory on a million.
 3. GridSearchCV, 12 fits, `n_jobs=2` against 1, one thread a fit in both, workers warm.
 4. Seconds of a fit by default, on scikit-learn's sets.
 """
@@ -29,7 +29,7 @@ BATCH = 256
 
 
 class FusedByHand(ByHandOfTheSameNet):
-    """The loop with a fused optimiser."""
+    """The loop with a fused optimizer."""
 
     optimizer = staticmethod(functools.partial(torch.optim.AdamW, fused=True))
 
@@ -104,11 +104,11 @@ def transform(rounds):
                 with stopwatch(bare), torch.inference_mode():
                     module.encode(torch.tensor(rows)).numpy()
             ratio = np.median(np.divide(ours, bare))
-            print(f"  {'-'.join(map(str, sizes)):16s} {n:9,d} rows, {rows.dtype}: {ratio:.2f} of the bare module")
+            print(f"  {'-'.join(map(str, sizes)):16s} {n:9,d} samples, {rows.dtype}: {ratio:.2f} of the bare module")
             del codes
             with Peak("RssAnon") as peak:
                 codes = fitted.transform(rows)
-            print(f"    memory beyond rows and codes: {max(0, peak.above - codes.nbytes / 1e6):.0f} MB")
+            print(f"    memory beyond samples and codes: {max(0, peak.above - codes.nbytes / 1e6):.0f} MB")
 
 
 def search(rounds):

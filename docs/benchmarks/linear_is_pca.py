@@ -2,7 +2,7 @@
 
     python docs/benchmarks/linear_is_pca.py
 
-Prints the largest difference of `transform`, relative to its largest value, and the difference of R², on test rows.
+Prints the largest difference of `transform`, relative to its largest value, and the difference of R², on test samples.
 """
 
 import numpy as np

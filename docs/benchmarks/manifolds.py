@@ -2,12 +2,13 @@
 
     python docs/benchmarks/manifolds.py [hand] [max_iter] [--sets NAME ...] [--sizes N ...] [--seeds S ...]
 
-hand: each set with 300, 3,000 and 10,000 rows against `_practitioner.Plain` of 128 and 64 units, batches of 32, which
-  has as many seconds at each of three rates as the default fit took, and a tenth of the rows held out.
-max_iter: 10, 25, 50, 100, 200 and 400 epochs, of 3,000 rows and of scikit-learn's tables. A line is one fit.
+hand: each set with 300, 3,000 and 10,000 samples against `_practitioner.Plain` of 128 and 64 units, batches of 32,
+which
+  has as many seconds at each of three rates as the default fit took, and a tenth of the samples held out.
+max_iter: 10, 25, 50, 100, 200 and 400 epochs, of 3,000 samples and of scikit-learn's tables. A line is one fit.
 
 A set is a curve or a surface, turned into up to 50 dimensions, with noise of 2 % of its size. The code is as wide as
-its dimension. R² is that of 3,000 new rows.
+its dimension. R² is that of 3,000 new samples.
 """
 
 import argparse
@@ -121,7 +122,7 @@ SETS = {  # dimensions of the coordinates and of the space
 
 
 def rows_of(name, n, seed):
-    """Training rows and new ones, float32, and the dimension."""
+    """Training samples and new ones, float32, and the dimension."""
     surface, k, d = SETS[name]
     rng = np.random.default_rng(seed)
     X = surface(rng.uniform(size=(n + N_NEW, k)))

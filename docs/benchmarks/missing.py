@@ -1,18 +1,18 @@
-"""Imputation: error of missing cells, beside scikit-learn's imputers, and what holes cost a fit in seconds.
+"""Imputation: error of missing cells, beside scikit-learn's imputers, and what missing values cost a fit in seconds.
 
     python docs/benchmarks/missing.py [--data breast_cancer ...] [--shares .1 .3 .5] [--seeds 0 1 2] [--sizes 2 8]
     python docs/benchmarks/missing.py --classify [--data digits breast_cancer wine] [--seeds 0 1 2] [--sizes 2 4 8]
     python docs/benchmarks/missing.py --seconds
 
-Cells are missing at random, or in blocks: a run of columns, the last beside the first, in some of the rows. The error
-is the root mean square, in standard deviations of the column; of images in one standard deviation of all pixels. Each
-imputer is fitted to the rows that it fills: KNNImputer and IterativeImputer to standardized columns, ours with default
-parameters, of tables with `scale="standard"`. Of Fashion-MNIST there are 2,000 rows, and IterativeImputer looks at 20
-features, five times.
+Cells are missing at random, or in blocks: a run of columns, the last beside the first, in some of the samples. The
+error is the root mean square, in standard deviations of the column; of images in one standard deviation of all pixels.
+Each imputer is fitted to the samples that it fills: KNNImputer and IterativeImputer to standardized columns, ours with
+default parameters, of tables with `scale="standard"`. Of Fashion-MNIST there are 2,000 samples, and IterativeImputer
+looks at 20 features, five times.
 
-With `--classify` it is the accuracy of LogisticRegression on standardized codes of rows of which 30 % of the cells are
-missing at random, in five folds: of an autoencoder, and of PCA of the same size of rows that an imputer has filled. All
-are fitted to the training part of a fold.
+With `--classify` it is the accuracy of LogisticRegression on standardized codes of samples of which 30 % of the cells
+are missing at random, in five folds: of an autoencoder, and of PCA of the same size of samples that an imputer has
+filled. All are fitted to the training part of a fold.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def imputers(name, d, sizes):
 
 
 def filled(imputer, X):
-    """What an imputer makes of rows with holes."""
+    """What an imputer makes of samples with missing values."""
     if isinstance(imputer, Autoencoder):
         return imputer.fit(X).impute(X)
     scaler = StandardScaler().fit(X)
@@ -122,7 +122,7 @@ def compare(names, shares, seeds, sizes):
 
 
 def classify(names, seeds, sizes):
-    """Print the accuracy on codes of rows with holes, by codes' sizes, and ours less the best of the others."""
+    """Print the accuracy on codes of samples with missing values, by codes' sizes, and ours less the best of the others."""
     for name in names:
         X, y = TABLES[name](return_X_y=True)
         X = X[:, X.std(axis=0) > 0]
@@ -143,7 +143,7 @@ def classify(names, seeds, sizes):
 
 
 def encoders(name, d, k, seed):
-    """Unfitted ones by name: of rows with holes to k numbers."""
+    """Unfitted ones by name: of samples with missing values to k numbers."""
     scale = "global" if name in IMAGES else "standard"
     found = {"ours": Autoencoder(k, scale=scale, random_state=seed)}
     before = [] if name in IMAGES else [StandardScaler()]
@@ -175,7 +175,7 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--sizes", nargs="+", type=int, default=[2, 8], help="of the code")
     parser.add_argument("--classify", action="store_true", help="print accuracies on codes instead")
-    parser.add_argument("--seconds", action="store_true", help="print what holes cost instead")
+    parser.add_argument("--seconds", action="store_true", help="print what missing values cost instead")
     options = parser.parse_args()
     if options.seconds:
         measure_seconds()

@@ -1,10 +1,11 @@
-"""Outliers among rows with missing cells: ROC AUC and false alarms of the detector, beside filled rows and two rivals.
+"""Outliers among samples with missing cells: ROC AUC and false alarms of the detector, beside filled samples and two rivals.
 
     python docs/benchmarks/missing_outliers.py [--shares 0 .1 .3] [--seeds 0 1 2] [--where both new]
 
-Of breast_cancer, benign rows are typical, and of digits each class in turn. Half of them are trained on, the others are
-told from all other rows. Cells are missing at random, in all rows, or in new ones alone. IsolationForest has rows that
-are filled with medians, and PCA of 8 components, whose squared error is the score, rows that are filled with means.
+Of breast_cancer, benign samples are typical, and of digits each class in turn. Half of them are trained on, the others
+are told from all other samples. Cells are missing at random, in all samples, or in new ones alone. IsolationForest has
+samples that are filled with medians, and PCA of 8 components, whose squared error is the score, samples that are filled
+with means.
 """
 
 import argparse
@@ -24,11 +25,11 @@ from sklearn.preprocessing import StandardScaler
 from skae import Autoencoder, AutoencoderOutlierDetector
 
 DATA = {"breast_cancer": (load_breast_cancer, [1]), "digits": (load_digits, range(10))}
-LEAST = -1e9  # of rows without any cell ours has minus infinity
+LEAST = -1e9  # of samples without any cell ours has minus infinity
 
 
 def scores_of(name, train, new, seed):
-    """Yield (method, scores of new rows, share of these below the detector's offset or NaN)."""
+    """Yield (method, scores of new samples, share of these below the detector's offset or NaN)."""
     inner = Autoencoder(8, random_state=seed)
     inner = make_pipeline(StandardScaler(), inner) if name == "breast_cancer" else inner
     ours = AutoencoderOutlierDetector(inner, random_state=seed).fit(train)
@@ -42,7 +43,7 @@ def scores_of(name, train, new, seed):
 
 
 def compare(shares, seeds, places):
-    """Print mean AUC of each method, and how many typical new rows are false alarms."""
+    """Print mean AUC of each method, and how many typical new samples are false alarms."""
     for name, (load, classes) in DATA.items():
         X, y = load(return_X_y=True)
         for where in places:

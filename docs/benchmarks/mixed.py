@@ -1,10 +1,10 @@
-"""Tables of numbers and categories, by kind: error of held-out rows beside one-hot columns and PCA, and imputation.
+"""Tables of numbers and categories, by kind: error of held-out samples beside one-hot columns and PCA, and imputation.
 
     python docs/benchmarks/mixed.py [--tables wine ...] [--sizes 2 4] [--seeds 0 1 2]
     python docs/benchmarks/mixed.py --impute
 
 The error of numbers is the mean square in variances of their column; that of categories is the share of cells whose
-likeliest category is another. Three quarters of the rows are fitted. "FAMD" is factor analysis of mixed data: PCA of
+likeliest category is another. Three quarters of the samples are fitted. "FAMD" is factor analysis of mixed data: PCA of
 numbers in standard deviations, and of indicators divided by the root of their share.
 
 With `--impute` a fifth of the cells is missing at random, and errors are those of these cells. scikit-learn's imputers
@@ -111,7 +111,7 @@ class Rival:
         return np.hstack([self.scaler.transform(X[self.numbers]), (shares - self.mean) / self.unit])
 
     def reconstruct(self, X):
-        """Encode and decode rows."""
+        """Encode and decode samples."""
         Z = self.pca.inverse_transform(self.pca.transform(self._encoded(X)))
         n, made = len(self.numbers), {}
         made |= dict(zip(self.numbers, self.scaler.inverse_transform(Z[:, :n]).T, strict=True))
@@ -184,7 +184,7 @@ def compare_imputers(names, sizes, seeds):
 
 
 def compare_reductions(names, sizes, seeds):
-    """Print errors of held-out rows."""
+    """Print errors of held-out samples."""
     print(f"{'table':>15} {'k':>2} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
     for name in names:
         X = TABLES[name]()

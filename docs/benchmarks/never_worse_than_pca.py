@@ -2,7 +2,7 @@
 
     python docs/benchmarks/never_worse_than_pca.py [--n-jobs 2]
 
-A cell is a data set of scikit-learn's, raw or standardised, a number of components and a split (a quarter is the test
+A cell is a data set of scikit-learn's, raw or standardized, a number of components and a split (a quarter is the test
 set).
 """
 
@@ -24,19 +24,19 @@ DATA = {name: getattr(datasets, f"load_{name}")().data for name in NAMES}
 
 
 def cells():
-    """Yield (name, standardised, n_components, split)."""
+    """Yield (name, standardized, n_components, split)."""
     for name, X in DATA.items():
-        for standardised in (False, True):
+        for standardized in (False, True):
             for k in (1, 2, 5, 8, 16):
                 if k < X.shape[1]:
                     for split in range(3):
-                        yield name, standardised, k, split
+                        yield name, standardized, k, split
 
 
-def run(name, standardised, k, split):
+def run(name, standardized, k, split):
     """Return test R² of PCA and of Autoencoder, and the seconds of the latter's fit."""
     train, test = train_test_split(DATA[name], random_state=split)
-    if standardised:
+    if standardized:
         scaler = StandardScaler().fit(train)
         train, test = scaler.transform(train), scaler.transform(test)
     pca = PCA(k, random_state=split).fit(train)
@@ -58,9 +58,9 @@ def main():
     gain = ours - of_pca
     print(f"{'data':24s} {'cells':>5s} {'PCA R²':>8s} {'worst gain':>11s} {'mean gain':>10s} {'longest fit':>12s}")
     for name in DATA:
-        for standardised in (False, True):
-            cell = np.array([key[0] == name and key[1] == standardised for key in keys])
-            label = name + (", standardised" if standardised else "")
+        for standardized in (False, True):
+            cell = np.array([key[0] == name and key[1] == standardized for key in keys])
+            label = name + (", standardized" if standardized else "")
             print(
                 f"{label:24s} {cell.sum():5d} {of_pca[cell].mean():8.3f} {gain[cell].min():+11.4f} "
                 f"{gain[cell].mean():+10.4f} {seconds[cell].max():10.1f} s"

@@ -2,12 +2,12 @@
 
     python docs/benchmarks/one_class.py [--data breast_cancer wine digits fashion] [--classes 10] [--detectors ...]
 
-Trained on one class, tested on other rows of it and on those of the other classes: each class of Fashion-MNIST, tested
-on its test images; each class of digits and of wine, two thirds of it trained on; benign against malignant rows of
-breast_cancer, five splits. The others are the reconstruction error of PCA with as many components, IsolationForest,
-OneClassSVM (also on standardised columns) and, where it is installed, PyOD's AutoEncoder, all at their defaults. The
-table is mean AUC and seconds of a fit. Last, rows planted far outside: on the plane of PCA's components, four times as
-far from the mean as the rows of the class that were not trained on.
+Trained on one class, tested on other samples of it and on those of the other classes: each class of Fashion-MNIST,
+tested on its test images; each class of digits and of wine, two thirds of it trained on; benign against malignant
+samples of breast_cancer, five splits. The others are the reconstruction error of PCA with as many components,
+IsolationForest, OneClassSVM (also on standardized columns) and, where it is installed, PyOD's AutoEncoder, all at their
+defaults. The table is mean AUC and seconds of a fit. Last, samples planted far outside: on the plane of PCA's
+components, four times as far from the mean as the samples of the class that were not trained on.
 """
 
 import argparse
@@ -62,13 +62,13 @@ DETECTORS = {
     "PCA's error": OfPCA,
     "IsolationForest": lambda: IsolationForest(random_state=0),
     "OneClassSVM": OneClassSVM,
-    "OneClassSVM, standardised": lambda: make_pipeline(StandardScaler(), OneClassSVM()),
+    "OneClassSVM, standardized": lambda: make_pipeline(StandardScaler(), OneClassSVM()),
     "PyOD AutoEncoder": OfPyOD,
 }
 
 
 def tasks(name, n_classes, n_rows):
-    """Yield training rows, test rows, and which of these are of another class."""
+    """Yield training samples, test samples, and which of these are of another class."""
     if name == "fashion":
         (X, y), (X_test, y_test) = (load(part, labels=True) for part in ("train", "t10k"))
         for kind in range(n_classes):

@@ -2,9 +2,9 @@
 
     python docs/benchmarks/ordered.py
 
-1. Fashion-MNIST, 20,000 rows, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2, ...
+1. Fashion-MNIST, 20,000 samples, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2, ...
    components, against PCA's; and R² of the whole code against an autoencoder that isn't ordered.
-2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardised, three splits, and on
+2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardized, three splits, and on
    Fashion-MNIST: size and test R² against PCA's for the same share.
 """
 
@@ -73,12 +73,12 @@ def main():
     differences = [compare_share("Fashion-MNIST", images, test_images, share, 0) for share in (0.9, 0.95)]
     for name in NAMES:
         X = getattr(datasets, f"load_{name}")().data
-        for standardised in (False, True):
-            label = name + (", standardised" if standardised else "")
+        for standardized in (False, True):
+            label = name + (", standardized" if standardized else "")
             for share in (0.9, 0.95):
                 for seed in range(3):
                     train, test = train_test_split(X, random_state=seed)
-                    if standardised:
+                    if standardized:
                         scaler = StandardScaler().fit(train)
                         train, test = scaler.transform(train), scaler.transform(test)
                     differences.append(compare_share(label, train, test, share, seed))

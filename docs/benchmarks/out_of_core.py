@@ -2,12 +2,12 @@
 
     python docs/benchmarks/out_of_core.py [--limit 256] [--times 10] [--features 1000]
 
-Made-up float32 rows, ten times `limit` MB, lie in a temporary folder, as Parquet and as .npy. Each part runs in a
+Made-up float32 samples, ten times `limit` MB, lie in a temporary folder, as Parquet and as .npy. Each part runs in a
 process of its own, with one thread. After a first chunk, RLIMIT_DATA (all private memory that can be written to, which
 Linux counts by what is reserved, not by what is touched) is set to what the process has plus `limit` MB: what asks for
-more fails. The control asks for all rows at once, and must fail. The peak of RssAnon above the value before is printed
-for the first tenth of the stream and for the last: mapped pages of files don't count, for the system takes them back.
-The network is narrow, 64 units, for memory is what is asked. MALLOC_TRIM_THRESHOLD_=65536, which dask sets in the
+more fails. The control asks for all samples at once, and must fail. The peak of RssAnon above the value before is
+printed for the first tenth of the stream and for the last: mapped pages of files don't count, for the system takes them
+back. The network is narrow, 64 units, for memory is what is asked. MALLOC_TRIM_THRESHOLD_=65536, which dask sets in the
 processes that it starts, makes glibc give back what is freed. Linux alone has /proc and counts so.
 """
 
@@ -27,12 +27,12 @@ from _measure import Peak
 from skae import Autoencoder
 
 sys.path.pop(0)  # this folder, which has a sparse.py that dask would take for the package
-CHUNK = 2_000  # rows
-GROUP = 5  # chunks in a group of rows of Parquet: what it keeps of each column in each group takes memory as well
+CHUNK = 2_000  # samples
+GROUP = 5  # chunks in a group of samples of Parquet: what it keeps of each column in each group takes memory as well
 
 
 def write(folder, n, d):
-    """Write the rows, chunk after chunk."""
+    """Write the samples, chunk after chunk."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,9 +92,9 @@ def run(part, folder, limit, d):
         try:
             np.array(np.load(folder / "rows.npy", mmap_mode="r"))
         except MemoryError:
-            print("control: all rows at once: MemoryError")
+            print("control: all samples at once: MemoryError")
         else:
-            raise SystemExit("control: all rows at once fit, so the limit is none")
+            raise SystemExit("control: all samples at once fit, so the limit is none")
         return
     total, done, tenth, peaks = n_bytes // (4 * d), 0, 0, []
     start, chunks = time.perf_counter(), source(folder)
@@ -112,7 +112,7 @@ def run(part, folder, limit, d):
         peaks.append(peak.peak - before)
     seconds = time.perf_counter() - start
     print(
-        f"{part}: {done:,} rows, {n_bytes / 1e9:.1f} GB, {seconds:.0f} s ({1e6 * seconds / done:.0f} us a row); peak "
+        f"{part}: {done:,} samples, {n_bytes / 1e9:.1f} GB, {seconds:.0f} s ({1e6 * seconds / done:.0f} us a sample); peak "
         f"RssAnon above the {before:.0f} MB before, first tenth {peaks[0]:.0f} MB, last {peaks[-1]:.0f} MB, "
         f"most {max(peaks):.0f} MB",
         flush=True,
@@ -123,7 +123,7 @@ def main():
     """Write, run the parts, remove."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--limit", type=int, default=256, help="MB above what the process has")
-    parser.add_argument("--times", type=float, default=10, help="of the limit, that the rows take")
+    parser.add_argument("--times", type=float, default=10, help="of the limit, that the samples take")
     parser.add_argument("--features", type=int, default=1_000)
     parser.add_argument("--parts", default="control,arrow partial_fit,dask partial_fit,arrow transform,dask transform")
     parser.add_argument("--run", help="a part, in this process")

@@ -1,12 +1,12 @@
-"""DenoisingAutoencoder on noisy digits with a clean row for each, against linear regression and what else there is.
+"""DenoisingAutoencoder on noisy digits with a clean sample for each, against linear regression and what else there is.
 
     python docs/benchmarks/pairs.py [--splits 3]
 
 Noise is drawn once: normal, of a standard deviation of 2 or 4 (pixels go from 0 to 16), or half of the pixels are lost.
-A quarter of the rows is for testing. Squared errors of a pixel of what is made of noisy test rows, against the clean
-ones, in the mean over splits: the noisy rows themselves; linear regression of clean on noisy rows, cut to rank 32 by
-the principal axes of what it returns; 32 components, other parameters default, where training starts, fitted to pairs,
-fitted to pairs with more noise drawn, and fitted to noisy rows alone.
+A quarter of the samples is for testing. Squared errors of a pixel of what is made of noisy test samples, against the
+clean ones, in the mean over splits: the noisy samples themselves; linear regression of clean on noisy samples, cut to
+rank 32 by the principal axes of what it returns; 32 components, other parameters default, where training starts, fitted
+to pairs, fitted to pairs with more noise drawn, and fitted to noisy samples alone.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def errors(noisy, clean, noisy_test, clean_test, seed):
         ),
         "pairs": DenoisingAutoencoder(K, random_state=seed).fit(noisy, clean),
         "pairs and drawn": DenoisingAutoencoder(K, **DRAWN, random_state=seed).fit(noisy, clean),
-        "noisy rows alone": DenoisingAutoencoder(K, random_state=seed).fit(noisy),
+        "noisy samples alone": DenoisingAutoencoder(K, random_state=seed).fit(noisy),
     }
     made = {
         "noisy": noisy_test,

@@ -44,7 +44,7 @@ VARIANTS = {
 
 
 def split(name, seed):
-    """Training and test rows; of "wine 80", 80 rows are trained on."""
+    """Training and test samples; of "wine 80", 80 samples are trained on."""
     of, *size = name.split()
     n_rows = int(size[0]) if size else None
     X = (

@@ -2,14 +2,14 @@
 
     python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...] [--systems "by hand" ...]
 
-All rows are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
+All samples are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
 system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
-of 128 and 10 epochs (100 below 10,000 rows). One process a system, taking turns, medians.
+of 128 and 10 epochs (100 below 10,000 samples). One process a system, taking turns, medians.
 
     python docs/benchmarks/peers.py --against PATH [--rounds 5] [--threads 1] [--data iris ...]
 
-This checkout against another one, of whatever commit: processor seconds of default fits, and mean test R², of rows as
-they come and scaled.
+This checkout against another one, of whatever commit: processor seconds of default fits, and mean test R², of samples
+as they come and scaled.
 """
 
 import argparse
@@ -31,7 +31,7 @@ N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits
 
 
 def split(name, seed, *, scales=True):
-    """Training and test rows, scaled or not."""
+    """Training and test samples, scaled or not."""
     X = load("train")[:26_667] if name == "fashion" else getattr(datasets, f"load_{name}")().data
     train, test = train_test_split(X, random_state=seed)
     if not scales:

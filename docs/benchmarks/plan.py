@@ -1,15 +1,15 @@
-"""What 1e9 rows of 1,000 features would cost on k workers of one core: arithmetic from rates measured here.
+"""What 1e9 samples of 1,000 features would cost on k workers of one core: arithmetic from rates measured here.
 
     python docs/benchmarks/plan.py [--rounds 3]
 
-Measured on made-up float32 rows, 32 components, everything else by default: seconds of the processor, one thread, that
-a row takes, which other programs alter less than those of a clock, in training (two epochs more of a fit, batches of
-256), in `partial_fit` and in `transform`; the bytes of the gradient; the rate at which a file that is in no cache is
-read; the peak of memory of a fit to a memory map of two million rows, of which nearly all is their order.
+Measured on made-up float32 samples, 32 components, everything else by default: seconds of the processor, one thread,
+that a sample takes, which other programs alter less than those of a clock, in training (two epochs more of a fit,
+batches of 256), in `partial_fit` and in `transform`; the bytes of the gradient; the rate at which a file that is in no
+cache is read; the peak of memory of a fit to a memory map of two million samples, of which nearly all is their order.
 
-Computed: seconds a step on k workers of 256 rows each, the gradient being summed by a ring all-reduce, which sends
+Computed: seconds a step on k workers of 256 samples each, the gradient being summed by a ring all-reduce, which sends
 2 (k - 1) / k times its bytes to and from each worker, in 2 (k - 1) turns of `latency` seconds, and with no overlap of
-sending and computing; what passes over the rows take; what rows and codes weigh. No network was measured.
+sending and computing; what passes over the samples take; what samples and codes weigh. No network was measured.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def processor(times):
 
 
 def rates(X, rounds):
-    """Seconds a row of training, `partial_fit`, `transform`; bytes of the gradient."""
+    """Seconds a sample of training, `partial_fit`, `transform`; bytes of the gradient."""
     few, many, stream, encode = [], [], [], []
     fit = {"early_stopping": False, "batch_size": BATCH, "random_state": 0}
     streaming = Autoencoder(K, random_state=0).partial_fit(X)
@@ -74,7 +74,7 @@ def reading(X):
 
 
 def order():
-    """Bytes a row that a fit to a memory map takes at its peak."""
+    """Bytes a sample that a fit to a memory map takes at its peak."""
     n, d = 2 * 10**6, 100  # too many for a copy in memory
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.npy")
@@ -107,14 +107,19 @@ def main():
     bytes_a_row = order()  # before anything else has left memory behind
     train = made_up(ROWS, D, K)
     row, stream, encode, gradient = rates(train, args.rounds)
-    print(f"measured: training {1e6 * row:.0f} us a row ({1e3 * BATCH * row:.0f} ms a step of {BATCH} rows), ", end="")
+    print(
+        f"measured: training {1e6 * row:.0f} us a sample ({1e3 * BATCH * row:.0f} ms a step of {BATCH} samples), ",
+        end="",
+    )
     print(f"partial_fit {1e6 * stream:.0f} us, transform {1e6 * encode:.1f} us; gradient {gradient / 1e6:.1f} MB")
     print(f"the disk: {reading(np.tile(train, (10, 1))) / 1e6:.0f} MB/s")
-    print(f"{N:.0e} rows: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker in training ")
+    print(
+        f"{N:.0e} samples: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker in training "
+    )
     print(f"  reads {4 * D / row / 1e6:.0f} MB/s, one in transform {4 * D / encode / 1e6:.0f} MB/s")
-    print(f"fit takes at most {bytes_a_row:.0f} bytes a row, nearly all for their order")
+    print(f"fit takes at most {bytes_a_row:.0f} bytes a sample, nearly all for their order")
     compute = BATCH * row
-    print("\nan epoch, 256 rows a step on each worker: time, and share of the time that is computing")
+    print("\nan epoch, 256 samples a step on each worker: time, and share of the time that is computing")
     for k in WORKERS:
         cells = []
         for gigabits in GIGABITS:
@@ -123,13 +128,13 @@ def main():
         print(f"  {k:5d} workers, {N // (BATCH * k):9,d} steps: " + ", ".join(cells), end="")
         print(f"; transform {spell(N * encode / k)}; reading {4 * D / row * k / 1e9:.2f} GB/s in training")
     for gigabits in GIGABITS:
-        # a batch of 256 rows split among k: computing is compute / k, sending stays
+        # a batch of 256 samples split among k: computing is compute / k, sending stays
         most = compute / (2 * gradient * 8 / (gigabits * 1e9))
         print(
-            f"{gigabits} Gbit/s: one batch of {BATCH} rows split among k: half the time is sending from k = {most:.1f}"
+            f"{gigabits} Gbit/s: one batch of {BATCH} samples split among k: half the time is sending from k = {most:.1f}"
         )
     print(f"\npartial_fit, one pass, one worker: {spell(N * stream)}")
-    print(f"fit on 1e6 rows, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all on k workers: as above")
+    print(f"fit on 1e6 samples, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all on k workers: as above")
 
 
 if __name__ == "__main__":

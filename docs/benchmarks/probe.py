@@ -2,7 +2,7 @@
 
     python docs/benchmarks/probe.py
 
-Codes are standardised, the classifier is logistic regression, and accuracy is that on the 10,000 test images.
+Codes are standardized, the classifier is logistic regression, and accuracy is that on the 10,000 test images.
 """
 
 import numpy as np

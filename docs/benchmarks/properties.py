@@ -3,8 +3,8 @@
     python docs/benchmarks/properties.py
 
 Runs tests/test_properties.py with hypothesis' profile "thorough", and prints a line for each property. An example is a
-table of up to 60 rows and 8 columns with an estimator; those that a property says nothing of are drawn again and don't
-count.
+table of up to 60 samples and 8 columns with an estimator; those that a property says nothing of are drawn again and
+don't count.
 """
 
 import os

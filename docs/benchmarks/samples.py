@@ -2,7 +2,7 @@
 
     python docs/benchmarks/samples.py [--rows 10000] [--seeds 3] [--components 8]
 
-1. Rows drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and from a standard normal as
+1. Samples drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and from a standard normal as
    codes of VariationalAutoencoder, whose prior it is, and of Autoencoder(whiten=True): precision and recall against
    5,000 test images. They are embedded by the hidden layers of a classifier of other training images, as the metric's
    authors do; the figures of bare pixels stand beside, where images that are smoother than any real one count as
@@ -77,7 +77,7 @@ def main():
             drawn = np.clip(drawn, 0, 1)
             embedded = sample_precision_recall(embed(test), embed(drawn))
             figures.setdefault(name, []).append((*embedded, *sample_precision_recall(test, drawn)))
-    print(f"Fashion-MNIST, {args.rows} rows, {args.components} components, {args.seeds} seeds")
+    print(f"Fashion-MNIST, {args.rows} samples, {args.components} components, {args.seeds} seeds")
     print(f"{'':24s}{'precision':>12s}{'recall':>12s}{'of pixels: precision':>24s}{'recall':>12s}")
     for name, of_seeds in figures.items():
         print("{:24s}{:12.3f}{:12.3f}{:24.3f}{:12.3f}".format(name, *np.mean(of_seeds, axis=0)))

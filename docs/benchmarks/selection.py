@@ -3,7 +3,7 @@
     python docs/benchmarks/selection.py [--repeats 5]
 
 What is kept is judged by the R² of a ridge regression from it to all columns, and by the accuracy of a logistic
-regression from it to the labels, both on test rows. Columns are scaled to [0, 1].
+regression from it to the labels, both on test samples. Columns are scaled to [0, 1].
 """
 
 import argparse

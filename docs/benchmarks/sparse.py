@@ -3,8 +3,8 @@
     python docs/benchmarks/sparse.py [--rows 55000]
 
 Trained on the first images and judged on the last 5,000 of the training set: mean squared error on [0, 1]. Published
-for 55,000 rows: .0111 (L1), .0099 (KL): Géron, Hands-On Machine Learning, 3rd ed., chapter 17. Dictionary learning is
-scikit-learn's, on centred rows, with codes of 30 non-zeros by orthogonal matching pursuit.
+for 55,000 samples: .0111 (L1), .0099 (KL): Géron, Hands-On Machine Learning, 3rd ed., chapter 17. Dictionary learning
+is scikit-learn's, on centered samples, with codes of 30 non-zeros by orthogonal matching pursuit.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main():
     images = load("train")
     train, validation = images[: arguments.rows], images[55_000:]
 
-    print(f"{arguments.rows} rows, 300 units")
+    print(f"{arguments.rows} samples, 300 units")
     for sparsity in ("l1", "kl", "top_k", "batch_top_k"):
         start = time.perf_counter()
         sparse = SparseAutoencoder(300, sparsity=sparsity, alpha=ALPHAS.get(sparsity, "auto"), random_state=0).fit(
@@ -58,7 +58,7 @@ def main():
 
     some = train[:10_000]
     plain = Autoencoder(300, hidden_layer_sizes=(), random_state=0).fit(some)
-    print(f"10,000 rows; R² without penalty (PCA of as many components) {plain.score(validation):.4f}")
+    print(f"10,000 samples; R² without penalty (PCA of as many components) {plain.score(validation):.4f}")
     for sparsity, alphas in (("l1", (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)), ("kl", (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0))):
         for alpha in alphas:
             sparse = SparseAutoencoder(300, sparsity=sparsity, alpha=alpha, random_state=0).fit(some)

@@ -1,15 +1,15 @@
-"""How fast is Autoencoder? Epochs, time to a test R², rows encoded a second and memory, beside other systems.
+"""How fast is Autoencoder? Epochs, time to a test R², samples encoded a second and memory, beside other systems.
 
     python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3 4] [--systems "by hand" ...]
 
 Each system has a process of its own, and in each round they take turns; medians are shown, and ratios are medians of
 the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
 
-1. Epochs: (a fit of 1 + m epochs minus a fit of one) / m, over as many training rows for each; what Autoencoder does
-   with its held-out rows is included. "By hand, same net" has the linear branches and GELU that Autoencoder has.
-2. Fashion-MNIST, 20,000 rows, 784-512-256-32: seconds to the test R² that the loop by hand has after 10 epochs, by a
+1. Epochs: (a fit of 1 + m epochs minus a fit of one) / m, over as many training samples for each; what Autoencoder does
+   with its held-out samples is included. "By hand, same net" has the linear branches and GELU that Autoencoder has.
+2. Fashion-MNIST, 20,000 samples, 784-512-256-32: seconds to the test R² that the loop by hand has after 10 epochs, by a
    whole fit of as many epochs as it takes; seconds to PCA's test R² likewise.
-3. Test rows encoded a second, and by how much these fits raised the memory of the process at its peak.
+3. Test samples encoded a second, and by how much these fits raised the memory of the process at its peak.
 4. Bfloat16: part 1 of the wide net in batches of 128 and 256, by default, with `mixed_precision="auto"` and by hand in
    float32; and what an epoch of one net takes with `mixed_precision=True`, as a share of the same in float32, by the
    multiply-adds of the largest product of a step.
@@ -29,12 +29,12 @@ from sklearn.decomposition import PCA
 
 from skae import Autoencoder
 
-NETS = {  # sizes, rows, m
+NETS = {  # sizes, samples, m
     "784-512-256-32": ((784, 512, 256, 32), 6_000, 4),
     "30-64-16": ((30, 64, 16), 6_000, 15),
     "10-32-2": ((10, 32, 2), 6_000, 15),
 }
-HELD_OUT = 1_000  # rows, of more than 5,000, that Autoencoder does not train on
+HELD_OUT = 1_000  # samples, of more than 5,000, that Autoencoder does not train on
 EPOCHS_TRIED = (1, 2, 4, 7, 10, 15)
 BFLOAT16_NETS = (
     (64, 64, 8),

@@ -2,14 +2,17 @@
 
     python docs/benchmarks/streams.py [chunks] [memmap] [sparse] [chunkings] [outliers]
 
-chunks: Fashion-MNIST, 20,000 rows, 32 components: 8 chunks by `partial_fit`, one to five passes, against `fit` and PCA.
-memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit` and
+chunks: Fashion-MNIST, 20,000 samples, 32 components: 8 chunks by `partial_fit`, one to five passes, against `fit` and
+PCA. memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit`
+and
   of `transform`, above the process before. The file lies in a temporary folder.
 sparse: CSR 20,000 x 10,000, 1 % dense: peak resident memory above the process before, and R² against PCA's.
-chunkings: five tables in eight kinds of chunks, one pass, every variant: R² on test rows above scikit-learn's
+chunkings: five tables in eight kinds of chunks, one pass, every variant: R² on test samples above scikit-learn's
   `IncrementalPCA` of the same chunks, and how many cells are more than .005 below it.
-outliers: the same variants and tables in ten chunks, then a chunk of which one row is multiplied up to a size, then one
-  more pass: what the row costs of the R² on test rows, and how many cells lose .02 more by it than `IncrementalPCA`.
+outliers: the same variants and tables in ten chunks, then a chunk of which one sample is multiplied up to a size, then
+one
+  more pass: what the sample costs of the R² on test samples, and how many cells lose .02 more by it than
+  `IncrementalPCA`.
 
 Memory is read in /proc, so this runs on Linux. Each part runs in a process of its own.
 """
@@ -98,7 +101,7 @@ def csr():
     """Fit to a sparse matrix that would have 1.6 GB in float64."""
     n, d, k = 20_000, 10_000, 16
     rng = np.random.default_rng(0)
-    # rows of 16 themes that use 400 columns each, 100 cells a row
+    # samples of 16 themes that use 400 columns each, 100 cells a sample
     theme, used = rng.integers(0, 16, n), rng.permutation(d)[: 16 * 400].reshape(16, 400)
     columns = np.concatenate([rng.choice(used[t], 100, replace=False) for t in theme])
     values = rng.gamma(2.0, 1.0, n * 100) * np.repeat(rng.gamma(3.0, 1.0, n), 100)
@@ -117,7 +120,7 @@ def csr():
 
 
 def tables():
-    """Training rows, test rows and components, by name."""
+    """Training samples, test samples and components, by name."""
     rng = np.random.RandomState(0)
     t = 6 * rng.rand(1000)
     found = {
@@ -137,7 +140,7 @@ def tables():
 
 
 def _divided(X):
-    """Chunks of all rows, by the name of how they are divided."""
+    """Chunks of all samples, by the name of how they are divided."""
     n, by_first = len(X), X[np.argsort(X[:, 0], kind="stable")]
     sizes = np.cumsum([size for _ in range(n // 210 + 1) for size in (10, 200)])
     first = X[: n // 5].copy()
@@ -170,7 +173,7 @@ def _streamed(estimator, k, chunks, scale="global"):
 
 
 def _first_of_size(chunks, k):
-    """Join the first chunks until they have k rows, which `IncrementalPCA` wants."""
+    """Join the first chunks until they have k samples, which `IncrementalPCA` wants."""
     n = next(i for i in range(1, len(chunks) + 1) if sum(map(len, chunks[:i])) >= k)
     return [np.concatenate(chunks[:n]), *chunks[n:]]
 
@@ -180,7 +183,7 @@ def _r2_of(estimator, test):
 
 
 def chunkings():
-    """Compare all variants with IncrementalPCA, however rows are divided."""
+    """Compare all variants with IncrementalPCA, however samples are divided."""
     for name, estimator in VARIANTS.items():
         n_below, n_cells = 0, 0
         for table, train, test, k in tables():

@@ -3,9 +3,9 @@
     python docs/benchmarks/to_onnx.py
 
 Deviations are the greatest of any number, from what the methods give in float64, in units of the spread (the root of
-the columns' mean variance) of the codes, or for decoder and reconstruct of the rows. What the methods themselves give
-in float32 stands beside them. Far rows are 50 times as far from the mean, and reconstructed. Kinds are those of the
-tests, which take seconds to fit.
+the columns' mean variance) of the codes, or for decoder and reconstruct of the samples. What the methods themselves
+give in float32 stands beside them. Far samples are 50 times as far from the mean, and reconstructed. Kinds are those of
+the tests, which take seconds to fit.
 """
 
 import sys
@@ -29,7 +29,7 @@ METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct"
 
 
 def run(model, X):
-    """Outputs of a model for rows of float32."""
+    """Outputs of a model for samples of float32."""
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"X": X})
 
 

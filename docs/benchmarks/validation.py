@@ -1,11 +1,11 @@
-"""Does the validation set leak? New rows decide: R² on them minus PCA's, and what looking for dependence costs.
+"""Does the validation set leak? New samples decide: R² on them minus PCA's, and what looking for dependence costs.
 
     python docs/benchmarks/validation.py [cells] [cost] [--n-jobs 2]
 
 cells: windows of autoregressive series (30 and 50 long, 1 to 10 steps apart, 1 to 5 series, one below the other or
-  side by side), rows repeated 2 to 10 times, and groups of near-copies, of which `fit` is told. 40 cells.
+  side by side), samples repeated 2 to 10 times, and groups of near-copies, of which `fit` is told. 40 cells.
 cost: seconds of looking for copies and for serial dependence, against those of the whole fit, of 1,000 to 1,000,000
-  rows.
+  samples.
 """
 
 import argparse
@@ -47,20 +47,20 @@ def series(phi, n_steps, n_series, rng):
 
 
 def windows(phi, length, step, n_series, layout, n_steps, rng):
-    """Windows as rows."""
+    """Windows as samples."""
     cut = sliding_window_view(series(phi, n_steps, n_series, rng), length, axis=0)[::step]  # (n, n_series, length)
     return cut.reshape(len(cut), -1) if layout == "beside" else cut.swapaxes(0, 1).reshape(-1, length)
 
 
 def table(name, seed):
-    """Training and test rows, standardised, some hundred of them."""
+    """Training and test samples, standardized, some hundred of them."""
     train, test = train_test_split(getattr(datasets, f"load_{name}")().data, random_state=seed)
     scaler = StandardScaler().fit(train)
     return scaler.transform(train)[:400], scaler.transform(test)
 
 
 def cells():
-    """Yield (what, training rows, groups or None, new rows)."""
+    """Yield (what, training samples, groups or None, new samples)."""
     for i, (phi, length, step, n_series, layout, n_steps) in enumerate(WINDOWS):
         rng = np.random.default_rng(i)
         train = windows(phi, length, step, n_series, layout, n_steps, rng)

@@ -2,9 +2,9 @@
 
     python docs/benchmarks/variational.py [--rows 20000] [--components 10]
 
-Log-likelihoods are in nats a row, of test rows. Quality of samples is density and coverage (Naeem et al., 2020) of
-2,000 drawn images among 2,000 test images, with balls that reach to the fifth neighbour: both are near 1 for images of
-the same distribution, as the row of training images shows.
+Log-likelihoods are in nats a sample, of test samples. Quality of samples is density and coverage (Naeem et al., 2020)
+of 2,000 drawn images among 2,000 test images, with balls that reach to the fifth neighbor: both are near 1 for images
+of the same distribution, as the sample of training images shows.
 """
 
 import argparse
@@ -21,19 +21,19 @@ from sklearn.neighbors import NearestNeighbors
 
 from skae import VariationalAutoencoder
 
-NEIGHBOURS, N_COMPARED = 5, 2000
+NEIGHBORS, N_COMPARED = 5, 2000
 
 
 def density_and_coverage(real, drawn):
-    """Of drawn rows among real ones."""
-    radius = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(real).kneighbors()[0][:, -1]
+    """Of drawn samples among real ones."""
+    radius = NearestNeighbors(n_neighbors=NEIGHBORS).fit(real).kneighbors()[0][:, -1]
     inside = pairwise_distances(real, drawn) < radius[:, None]  # (n_real, n_drawn)
-    return inside.sum() / (NEIGHBOURS * len(drawn)), inside.any(axis=1).mean()
+    return inside.sum() / (NEIGHBORS * len(drawn)), inside.any(axis=1).mean()
 
 
 def linear_against_pca():
     """Print how closely the linear variational autoencoder agrees with `PCA`."""
-    print("linear, against PCA: greatest difference in the log-likelihood of a test row, and in the noise variance")
+    print("linear, against PCA: greatest difference in the log-likelihood of a test sample, and in the noise variance")
     gaussian = 30 * make_low_rank_matrix(2000, 20, effective_rank=6, random_state=0)
     gaussian += 0.5 * np.random.RandomState(0).standard_normal(gaussian.shape)
     for name, X in (("digits", load_digits().data), ("Gaussian", gaussian)):
@@ -59,7 +59,7 @@ def main():
     train, test = load("train")[: arguments.rows], load("t10k")
     some = test[:N_COMPARED]
     pca = PCA(k, random_state=0).fit(train)
-    print(f"Fashion-MNIST, {arguments.rows} rows, k = {k}, {arguments.max_iter} epochs")
+    print(f"Fashion-MNIST, {arguments.rows} samples, k = {k}, {arguments.max_iter} epochs")
     print(f"  PCA.score {pca.score(test):.2f} nats")
     density, coverage = density_and_coverage(some, train[:N_COMPARED])
     print(f"  training images: density {density:.3f}, coverage {coverage:.3f}")

@@ -1,8 +1,8 @@
-"""Wide tables with few rows: seconds and peak memory of a fit of each class, against what they may be.
+"""Wide tables with few samples: seconds and peak memory of a fit of each class, against what they may be.
 
     python docs/benchmarks/wide.py [--tables 200x4000 100x20000 100x20000-sparse ...] [--classes ...] [--timeout 120]
 
-Made-up rows, default parameters (but 100 components of 400 x 50,000), one thread, each fit in a process of its own
+Made-up samples, default parameters (but 100 components of 400 x 50,000), one thread, each fit in a process of its own
 after a small one, so that what is imported or loaded at first use does not count. 200 x 4,000 may take 15 s, the
 others 30 s, and the peak may be 10 times X in float64 and 24 bytes for each weight of each network that is trained at
 once. CPU seconds are those of the process, which other processes do not lengthen as much as they do those by the clock.
@@ -34,7 +34,7 @@ def table(name):
 
 
 def made(name, d, **more):
-    """An estimator with default parameters, but for the shape of its rows."""
+    """An estimator with default parameters, but for the shape of its samples."""
     import skae
 
     shapes = {

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-MIN_SHARE, MIN_ROWS = 0.05, 5  # of the rows, that have the value
+MIN_SHARE, MIN_ROWS = 0.05, 5  # of the samples, that have the value
 
 
 def bounds_of(rows, low, high):
-    """Bounds of each feature: its least and greatest values, where a twentieth of the rows and at least five have them.
+    """Bounds of each feature: its least and greatest values, where a twentieth of the samples and at least five have them.
 
     A feature of which no two values are equal has none, and so have most that are measured. Those that are 0 or 1,
     counts with many zeros, and pixels on black do have them.
@@ -32,7 +32,7 @@ def bounds_of(rows, low, high):
 
 
 def still_bounds(bounds, low, high):
-    """The bounds that are none the less some once rows from `low` to `high` have been seen."""
+    """The bounds that are none the less some once samples from `low` to `high` have been seen."""
     if bounds is None:
         return None
     return np.where(low >= bounds[0], bounds[0], -np.inf), np.where(high <= bounds[1], bounds[1], np.inf)

@@ -1,29 +1,29 @@
-"""Which rows depend on each other: exact copies, and neighbors in order, as in a series or its overlapping windows.
+"""Which samples depend on each other: exact copies, and neighbors in order, as in a series or its overlapping windows.
 
-A row that depends on held-out ones gives their answer away in training, so that an epoch looks better than it is.
+A sample that depends on held-out ones gives their answer away in training, so that an epoch looks better than it is.
 """
 
 import math
 
 import numpy as np
 
-MAX_ANCHORS = 100  # rows whose neighbors are looked at
-MAX_REFERENCES = 1000  # rows from elsewhere
+MAX_ANCHORS = 100  # samples whose neighbors are looked at
+MAX_REFERENCES = 1000  # samples from elsewhere
 MAX_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
-MIN_SHARE = 0.5  # of anchors that have their nearest row next to them; sorted by ten classes, a third has
-MAX_RATIO = 0.6  # of the squared distances of the nearest row next to them and elsewhere
+MIN_SHARE = 0.5  # of anchors that have their nearest sample next to them; sorted by ten classes, a third has
+MAX_RATIO = 0.6  # of the squared distances of the nearest sample next to them and elsewhere
 MAX_MISMATCH = 0.2  # of shifted cells of overlapping windows, against cells that are not shifted
-SILL = 0.9  # share of the mean squared distance of any two rows, from which rows count as independent
+SILL = 0.9  # share of the mean squared distance of any two samples, from which samples count as independent
 MAX_DIPS = 5  # shifts that are tried
-LONGEST_REACH = 0.1  # share of the rows
+LONGEST_REACH = 0.1  # share of the samples
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
 
 
 def copies_of(rows):
-    """Group exact copies of a row.
+    """Group exact copies of a sample.
 
-    Rows are compared by a hash of 64 bits: the sum over their cells of a mixed bit pattern, times an odd number for
-    each feature. Cells of zero add nothing, so that sparse rows need not be made dense.
+    Samples are compared by a hash of 64 bits: the sum over their cells of a mixed bit pattern, times an odd number for
+    each feature. Cells of zero add nothing, so that sparse samples need not be made dense.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def copies_of(rows):
     _, first, groups = np.unique(hashes, return_index=True, return_inverse=True)
     if len(first) == len(hashes):
         return None
-    return first.argsort().argsort()[groups]  # in order of their first rows, whatever the values
+    return first.argsort().argsort()[groups]  # in order of their first samples, whatever the values
 
 
 def _mixed(values):
@@ -57,13 +57,14 @@ def _mixed(values):
 
 
 def reach_of_dependence(rows, seed):
-    """How many rows further on a row still depends on another: 0 where order says nothing.
+    """How many samples further on a sample still depends on another: 0 where order says nothing.
 
-    Two things are taken for a series. Either the nearest row lies next to a row in order, for most of a sample of rows,
-    and is much nearer than the nearest of rows from elsewhere. Or a row is the one before it, shifted, as overlapping
-    windows are. Rows that are sorted by class are neither: the nearest row lies anywhere in the class.
+    Two things are taken for a series. Either the nearest sample lies next to a sample in order, for most of a sample of
+    samples, and is much nearer than the nearest of samples from elsewhere. Or a sample is the one before it, shifted,
+    as overlapping windows are. Samples that are sorted by class are neither: the nearest sample lies anywhere in the
+    class.
 
-    The reach is where the mean squared distance comes close to that of any two rows, the range of a variogram
+    The reach is where the mean squared distance comes close to that of any two samples, the range of a variogram
     (Matheron, 1963), or where windows cease to overlap, whichever is further.
 
     Parameters
@@ -76,7 +77,7 @@ def reach_of_dependence(rows, seed):
     Returns
     -------
     reach : int
-        A tenth of the rows at most.
+        A tenth of the samples at most.
     """
     n = len(rows)
     n_neighbors = int(np.clip(n // 100, 1, MAX_NEIGHBORS))
@@ -135,7 +136,7 @@ def _steps_of_overlap(x, y):
     Parameters
     ----------
     x, y : ndarray of shape (m, d)
-        Rows and those after them.
+        Samples and those after them.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def _steps_of_overlap(x, y):
 
 
 def _shifted_distances(x, y):
-    """Mean square of x[:, j + s] - y[:, j] over rows and all j there are, for s = 0, ..., d // 2 + 1."""
+    """Mean square of x[:, j + s] - y[:, j] over samples and all j there are, for s = 0, ..., d // 2 + 1."""
     d = x.shape[1]
     spectrum = (np.fft.rfft(x, 2 * d) * np.fft.rfft(y, 2 * d).conj()).sum(axis=0)
     products = np.fft.irfft(spectrum, 2 * d)[:d]  # correlation at each shift

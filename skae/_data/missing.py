@@ -1,4 +1,4 @@
-"""Missing cells: what is to be expected of them, given the cells of a row that are there."""
+"""Missing cells: what is to be expected of them, given the cells of a sample that are there."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,10 +11,12 @@ from skae._data.readers import ArrayReader
 
 MAX_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
 ROWS_PER_FACTOR = 5
-MAX_ROWS, MAX_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 rows of 784 features
-MAX_COMPLETE = 1000  # rows, where none has a hole: then they take little of the time of a fit in closed form
+MAX_ROWS, MAX_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 samples of 784 features
+MAX_COMPLETE = (
+    1000  # samples, where none has a missing value: then they take little of the time of a fit in closed form
+)
 MAX_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
-MAX_KEPT = 512  # rows of a stream: fewer say too little of the factors to go on from
+MAX_KEPT = 512  # samples of a stream: fewer say too little of the factors to go on from
 MAX_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
 MIN_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
@@ -61,7 +63,7 @@ def check_columns(n_each, n_rows):
 
 @dataclass(frozen=True)
 class FactorModel:
-    r"""Factor analysis of incomplete rows: :math:`x = \mu + W z + \epsilon`, with noise of each feature's own.
+    r"""Factor analysis of incomplete samples: :math:`x = \mu + W z + \epsilon`, with noise of each feature's own.
 
     It is the same whatever the units of the features.
 
@@ -77,7 +79,7 @@ class FactorModel:
         Variance of the noise, in these units.
 
     kept : ndarray of shape (n, d), or None
-        All rows of a stream, while they are few.
+        All samples of a stream, while they are few.
     """
 
     mean: np.ndarray
@@ -88,7 +90,7 @@ class FactorModel:
 
     @classmethod
     def of(cls, rows, statistics, seed):
-        """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many rows, to some of them.
+        """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many samples, to some of them.
 
         Parameters
         ----------
@@ -99,7 +101,7 @@ class FactorModel:
             Of the cells that are there.
 
         seed : int
-            Of the choice of rows, and of the directions that EM starts at.
+            Of the choice of samples, and of the directions that EM starts at.
 
         Returns
         -------
@@ -117,9 +119,9 @@ class FactorModel:
 
     @classmethod
     def of_stream(cls, rows, before, statistics, seed):
-        """Fit the model to a chunk of a stream, beside which the last model stands for the rows seen before.
+        """Fit the model to a chunk of a stream, beside which the last model stands for the samples seen before.
 
-        The first rows are kept, and it is fitted anew to all of them, until they are enough to go on from.
+        The first samples are kept, and it is fitted anew to all of them, until they are enough to go on from.
 
         Parameters
         ----------
@@ -127,10 +129,10 @@ class FactorModel:
             NaN where a cell is missing.
 
         before : FeatureStatistics or None
-            Of the rows seen before, with the last model, if there is one.
+            Of the samples seen before, with the last model, if there is one.
 
         statistics : FeatureStatistics
-            Of all rows.
+            Of all samples.
 
         seed : int
             As of `of`.
@@ -177,7 +179,7 @@ class FactorModel:
         Returns
         -------
         filled : ndarray of shape (n, d)
-            Of the rows' own dtype, and the rows themselves where nothing is missing.
+            Of the rows' own dtype, and the samples themselves where nothing is missing.
         """
         which = np.isnan(rows).any(axis=1)
         if not which.any():
@@ -197,9 +199,9 @@ def _standardized(rows, mean, unit):
 
 
 def _expected(x, there, loadings, noise):
-    """Mean, (n, q), and covariance, (n, q, q), of the factors of rows whose missing cells are zero.
+    """Mean, (n, q), and covariance, (n, q, q), of the factors of samples whose missing cells are zero.
 
-    Where all cells are there, one covariance is that of all rows: (1, q, q).
+    Where all cells are there, one covariance is that of all samples: (1, q, q).
     """
     d, q = loadings.shape
     weighed = loadings / noise[:, None]
@@ -212,7 +214,7 @@ def _expected(x, there, loadings, noise):
 
 
 def _fitted(x, there, q, seed, before=None):
-    """Mean, loadings and noise of standardized rows, in which missing cells are zero.
+    """Mean, loadings and noise of standardized samples, in which missing cells are zero.
 
     Beside them count, from `before`, so many cells of each feature that have such loadings and noise.
     """
@@ -235,12 +237,12 @@ def _fitted(x, there, q, seed, before=None):
     else:
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
     least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # a constant feature tells nothing
-    ridge = np.diag([max(RIDGE, n / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these rows
+    ridge = np.diag([max(RIDGE, n / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these samples
     for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
-        # regression of each feature on the factors and a constant, over the rows where it is there
+        # regression of each feature on the factors and a constant, over the samples where it is there
         known = np.column_stack([factors, np.ones(n)])  # (n, q + 1)
-        if len(covariance) < n:  # the same rows for all features
+        if len(covariance) < n:  # the same samples for all features
             sums = (known.T @ known)[None]
             sums[:, :q, :q] += n * covariance
         else:

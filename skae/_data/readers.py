@@ -15,7 +15,7 @@ from skae._array_api import as_numpy
 from skae._dimensions import saying_how_to_flatten
 
 FLOATS = (np.float64, np.float32)
-MAX_AT_ONCE = 4096  # rows read at once
+MAX_AT_ONCE = 4096  # samples read at once
 BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
 RESIDENT_BYTES = 2**28  # what may be made a tensor of float32 as a whole: 256 MiB
 
@@ -47,10 +47,10 @@ def refuse_false_numbers(X, name="X"):
     Raises
     ------
     ValueError
-        If X, or a row in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
+        If X, or a sample in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
     """
     if hasattr(X, "collect"):
-        raise ValueError(f"{name} is a {type(X).__name__}, which holds no rows yet. Pass {name}.collect().")
+        raise ValueError(f"{name} is a {type(X).__name__}, which holds no samples yet. Pass {name}.collect().")
     rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
     n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
     if n_masked:
@@ -126,7 +126,7 @@ def validated(estimator, X, *, may_miss=False, **how):
         finite = "allow-nan" if may_miss and not issparse(X) else True
         if may_miss and issparse(X) and X.dtype.kind == "f" and np.isnan(X.tocsr().data).any():
             raise ValueError(
-                f"Input X contains NaN. {type(estimator).__name__} takes missing cells of dense rows, not of sparse "
+                f"Input X contains NaN. {type(estimator).__name__} takes missing cells of dense samples, not of sparse "
                 "ones. Pass X.toarray(), or put numbers in their place."
             )
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
@@ -153,7 +153,7 @@ def are_same(X, y):
 
 
 def rows_at_once(n_columns):
-    """As many rows as are read at once, to bound the memory."""
+    """As many samples as are read at once, to bound the memory."""
     return max(1, min(MAX_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
 
 
@@ -166,7 +166,7 @@ class ArrayReader:
         What `stays_in_place` is checked when it is read; anything else has been checked.
 
     index : ndarray of int, default=None
-        The rows that count; None for all.
+        The samples that count; None for all.
 
     name : str, default="X"
         What errors call it.
@@ -190,7 +190,7 @@ class ArrayReader:
         return self.shape[0]
 
     def read(self, rows):
-        """Read rows, given as a slice or an array of int, in the order given.
+        """Read samples, given as a slice or an array of int, in the order given.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class ArrayReader:
         with reading(self.X, self.name):
             if isinstance(rows, slice):
                 found = self.X[rows]
-            else:  # files want each row once and in ascending order
+            else:  # files want each sample once and in ascending order
                 rows, place = np.unique(rows, return_inverse=True)
                 found = np.asanyarray(self.X[rows])[place]
             refuse_false_numbers(found, self.name)  # some give a masked array
@@ -219,15 +219,15 @@ class ArrayReader:
 
     @property
     def at_once(self):
-        """As many rows as are read at once, to bound the memory."""
+        """As many samples as are read at once, to bound the memory."""
         return rows_at_once(self.shape[1])
 
     def sample(self):
-        """Read some rows, spread evenly: as many as are read at once."""
+        """Read some samples, spread evenly: as many as are read at once."""
         return self.read(np.unique(np.linspace(0, len(self) - 1, min(len(self), self.at_once)).astype(int)))
 
     def batches(self, at_least=1):
-        """Read all rows in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
+        """Read all samples in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
         size = max(at_least, self.at_once)
         starts = range(0, max(len(self) - at_least, 0) + 1, size)
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
@@ -235,7 +235,7 @@ class ArrayReader:
 
 
 class ScaledReader(ArrayReader):
-    """Rows of X in float64, centred and scaled; constant features, of scale 0, are zero.
+    """Rows of X in float64, centered and scaled; constant features, of scale 0, are zero.
 
     Parameters
     ----------
@@ -245,13 +245,13 @@ class ScaledReader(ArrayReader):
     mean, scale : ndarray of shape (n_features,)
 
     clean : what `ArrayReader` takes, default=None
-        The rows that those of X are to become, which are scaled alike. None is X.
+        The samples that those of X are to become, which are scaled alike. None is X.
 
     limit : ndarray of shape (n_features,), default=None
         Scaled cells beyond count as if they were there; None limits none.
 
     target : ndarray of shape (n_samples, n_targets), default=None
-        What is learned of y, where clean rows are not.
+        What is learned of y, where clean samples are not.
 
     missing : ndarray of bool of shape (n_samples, n_features), default=None
         Cells of which X holds what is expected, for they are missing: nothing is learned of them. None if all are
@@ -260,7 +260,7 @@ class ScaledReader(ArrayReader):
     Attributes
     ----------
     clean : ScaledReader
-        These, or the rows themselves.
+        These, or the samples themselves.
     """
 
     def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None, missing=None):
@@ -270,42 +270,43 @@ class ScaledReader(ArrayReader):
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
-        """Read rows, given as a slice or an array of int, in the order given."""
+        """Read samples, given as a slice or an array of int, in the order given."""
         scaled = (super().read(rows) - self.mean) * self.per_unit
         return scaled if self.limit is None else np.clip(scaled, -self.limit, self.limit)
 
     def take(self, index):
-        """The rows of these indices."""
+        """The samples of these indices."""
         clean = self.clean.X if self.are_pairs else None
         return ScaledReader(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
 
     @property
     def there(self):
-        """The same rows, with NaN where cells are missing."""
+        """The same samples, with NaN where cells are missing."""
         return self if self.missing is None else _WithHoles(self)
 
     @property
     def source(self):
-        """The same rows with all their features."""
+        """The same samples with all their features."""
         return self
 
     @property
     def are_pairs(self):
-        """Whether there are clean rows beside them."""
+        """Whether there are clean samples beside them."""
         return self.clean is not self
 
     @property
     def fits(self):
-        """Whether all rows may be held at once."""
+        """Whether all samples may be held at once."""
         return self._fit_into(RESIDENT_BYTES)
 
     def _fit_into(self, n_bytes):
         return not self.sparse and 4 * len(self) * self.shape[1] <= n_bytes
 
     def on_device(self, device):
-        """All rows as a tensor of float32, or as something that gives the tensor of the rows of some indices.
+        """All samples as a tensor of float32, or as something that gives the tensor of the samples of some indices.
 
-        With clean rows, or a target, it is a pair of these. Where cells are missing, rows become those that are there.
+        With clean samples, or a target, it is a pair of these. Where cells are missing, samples become those that are
+        there.
         """
         if self.missing is not None:
             return Pair(self._alone_on(device), self.there._alone_on(device))
@@ -327,14 +328,14 @@ class ScaledReader(ArrayReader):
 
 
 class _WithHoles(ScaledReader):
-    """Scaled rows in which missing cells are NaN."""
+    """Scaled samples in which missing cells are NaN."""
 
     def __init__(self, rows):
         vars(self).update(vars(rows))
         self.clean = self
 
     def read(self, rows):
-        """Read rows, given as a slice or an array of int, in the order given."""
+        """Read samples, given as a slice or an array of int, in the order given."""
         missing = self.missing if self.index is None else self.missing[self.index]
         return np.where(missing[rows], np.nan, super().read(rows))
 
@@ -351,14 +352,14 @@ class Pair:
 
 
 def _room_on(device):
-    """Bytes that rows may take there: on a GPU half of what is free, for the network wants some too."""
+    """Bytes that samples may take there: on a GPU half of what is free, for the network wants some too."""
     if device.type != "cuda":
         return RESIDENT_BYTES
     return max(RESIDENT_BYTES, torch.cuda.mem_get_info(device)[0] // 2)
 
 
 class _TensorOfRows:
-    """Looks like a tensor that is indexed by rows, and reads them when they are asked for."""
+    """Looks like a tensor that is indexed by samples, and reads them when they are asked for."""
 
     def __init__(self, rows, device):
         self.rows, self.device, self.shape = rows, device, rows.shape
@@ -369,5 +370,5 @@ class _TensorOfRows:
     def __getitem__(self, index):
         found = torch.stack([torch.from_numpy(self.rows.read(of_one.numpy())).float() for of_one in index])
         if self.device.type == "cuda":
-            found = found.pin_memory()  # the next rows are read while these are copied
+            found = found.pin_memory()  # the next samples are read while these are copied
         return found.to(self.device, non_blocking=True)

@@ -11,9 +11,9 @@ from skae.nn.functional import LIKELIHOODS
 
 MIN_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
 LARGEST = 1e35  # which leaves room below the largest float32
-FEW = 5  # rows: fewer don't say where cells usually are
-TRIMMED = 0.05  # share of a chunk that may be anywhere, one row at least
-STEEPEST = 8.0  # gain of a logit for a share of the rows
+FEW = 5  # samples: fewer don't say where cells usually are
+TRIMMED = 0.05  # share of a chunk that may be anywhere, one sample at least
+STEEPEST = 8.0  # gain of a logit for a share of the samples
 ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
 
 
@@ -23,21 +23,21 @@ def within_unit(low, high):
 
 
 class FeatureStatistics:
-    """Mean, variance and range of each feature of the rows seen so far.
+    """Mean, variance and range of each feature of the samples seen so far.
 
     Attributes
     ----------
     noisy : FeatureStatistics or None
-        Of the noisy rows, where rows come in pairs and the moments are those of the clean ones.
+        Of the noisy samples, where samples come in pairs and the moments are those of the clean ones.
 
     n_rows : int
-        Rows seen.
+        Samples seen.
 
     factors : FactorModel or None
         What is expected of cells that are missing, if some were.
 
     categories : tuple of (int, int)
-        Cells of each column of categories, behind all numbers: their means are shares of the rows.
+        Cells of each column of categories, behind all numbers: their means are shares of the samples.
     """
 
     noisy = None
@@ -51,14 +51,14 @@ class FeatureStatistics:
         self.low, self.high, self.n_rows = np.inf, -np.inf, 0
 
     def update(self, rows, clean=None, within=None):
-        """Count more rows.
+        """Count more samples.
 
         Parameters
         ----------
         rows : ArrayReader
 
         clean : ArrayReader, default=None
-            What they are to become, which are counted in their place; None is the rows.
+            What they are to become, which are counted in their place; None is the samples.
 
         within : (low, high), default=None
             Of each feature, of shape (d,): cells beyond count as if they were there.
@@ -109,7 +109,7 @@ class FeatureStatistics:
 
     @property
     def seen(self):
-        """Moments of what encoders are given: of noisy rows, where rows come in pairs."""
+        """Moments of what encoders are given: of noisy samples, where samples come in pairs."""
         return self if self.noisy is None else self.noisy
 
     @property
@@ -162,7 +162,7 @@ class FeatureStatistics:
         Parameters
         ----------
         scale : ndarray of shape (d,)
-            That rows are divided by.
+            That samples are divided by.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class FeatureStatistics:
 
 
 class FeatureStatisticsAbout(FeatureStatistics):
-    """Moments of which another center is the mean: that of a network which was scaled before these rows came."""
+    """Moments of which another center is the mean: that of a network which was scaled before these samples came."""
 
     def __init__(self, statistics, mean):
         vars(self).update(vars(statistics))
@@ -234,17 +234,17 @@ class FeatureStatisticsAbout(FeatureStatistics):
 
 
 def usual_range(rows, before, *, one_unit):
-    """Where the cells of a chunk usually are: within some spreads of its middle, or of the mean of earlier rows.
+    """Where the cells of a chunk usually are: within some spreads of its middle, or of the mean of earlier samples.
 
-    The spread of a chunk leaves out the twentieth of its cells that is farthest from the median. So one row, however
-    far out, has a bounded effect, and a chunk whose rows are all elsewhere is taken as it is.
+    The spread of a chunk leaves out the twentieth of its cells that is farthest from the median. So one sample, however
+    far out, has a bounded effect, and a chunk whose samples are all elsewhere is taken as it is.
 
     Parameters
     ----------
     rows : ArrayReader
 
     before : FeatureStatistics or None
-        Of earlier rows.
+        Of earlier samples.
 
     one_unit : bool
         Whether all features have the same unit, so that none of them is held to less than their common spread.

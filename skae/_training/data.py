@@ -91,7 +91,7 @@ class BatchLoader:
         For each of the m networks.
 
     target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), or None
-        What they are to become, or what is learned of y; None is the rows.
+        What they are to become, or what is learned of y; None is the samples.
     """
 
     def __init__(self, dataset, batch_size, generators=None):
@@ -140,7 +140,7 @@ def _ordered(index, n, generator):
 
 
 def parts_of(rows, target, n_parts):
-    """Yield about so many parts of a batch, (m, n, d): (rows, targets, share of the batch)."""
+    """Yield about so many parts of a batch, (m, n, d): (samples, targets, share of the batch)."""
     n = rows.shape[1]
     n_parts = min(n, n_parts)
     targets = [None] * n_parts if target is None else target.tensor_split(n_parts, dim=1)

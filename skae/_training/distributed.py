@@ -1,6 +1,6 @@
 """One training in many processes, started by torchrun: each answers for its share of every batch.
 
-All processes see the same rows and draw the same numbers. A process computes the loss of its share of a batch, the
+All processes see the same samples and draw the same numbers. A process computes the loss of its share of a batch, the
 gradients are added up, and all take the same step. Nothing here is done where `torch.distributed` has no group.
 
 These are torch's collectives, and neither its DistributedDataParallel nor Hugging Face's accelerate, which wraps that:
@@ -81,27 +81,27 @@ def consistent_across_ranks():
         if changed:
             raise ValueError(
                 "All processes of a group train one model, but they were given different things: "
-                f"{'; '.join(changed)}. Give each the same rows and parameters."
+                f"{'; '.join(changed)}. Give each the same samples and parameters."
             )
 
 
 class SingleProcess:
-    """The one process there is, which answers for all rows."""
+    """The one process there is, which answers for all samples."""
 
     size = 1
 
     def shared(self, losses, modules, rows, target):
-        """Return named terms of the loss of rows, (m, n, d), whose means are this process's part of the loss."""
+        """Return named terms of the loss of samples, (m, n, d), whose means are this process's part of the loss."""
         return losses(rows, None, target)
 
     def whole(self, losses, modules, rows, target, sizes):
-        """Return named terms of the loss of all of the rows."""
+        """Return named terms of the loss of all of the samples."""
         return losses(rows, sizes, target)
 
     def add_up(self, tensors):
         """Put the sum over all processes in the place of each tensor."""
 
-    def equalise(self, tensors):
+    def equalize(self, tensors):
         """Put the first process's values in the place of all others'."""
 
     def any(self, condition):
@@ -135,7 +135,7 @@ class ProcessGroup(SingleProcess):
         for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
             work.wait()
 
-    def equalise(self, tensors):
+    def equalize(self, tensors):
         with torch.no_grad():
             for tensor in tensors:
                 sent = tensor.contiguous()
@@ -150,7 +150,7 @@ class ProcessGroup(SingleProcess):
 
     @contextlib.contextmanager
     def _sharing(self, modules, n):
-        """Let modules compute the losses of this process's share of n rows."""
+        """Let modules compute the losses of this process's share of n samples."""
         global _share
         _share = Shard.of(n, self.rank, self.size)
         try:
@@ -174,17 +174,17 @@ _share = None  # of a batch, while its losses are computed
 
 @dataclass(frozen=True)
 class Shard:
-    """The rows of a batch that a process answers for.
+    """The samples of a batch that a process answers for.
 
     Attributes
     ----------
     rows : slice
 
     n : int
-        Rows of the whole batch.
+        Samples of the whole batch.
 
     copies : int
-        Processes that have the same share: all of them, where there are fewer rows than processes.
+        Processes that have the same share: all of them, where there are fewer samples than processes.
 
     size : int
         Number of processes.
@@ -197,7 +197,7 @@ class Shard:
 
     @classmethod
     def of(cls, n, rank, size):
-        """Shares of n rows differ by one row at most."""
+        """Shares of n samples differ by one sample at most."""
         if n < size:
             return cls(slice(0, n), n, size, size)
         return cls(slice(rank * n // size, (rank + 1) * n // size), n, 1, size)
@@ -220,10 +220,10 @@ class Shard:
 
 
 class DrawnForAll(TorchFunctionMode):
-    """Random numbers for the rows of a share are drawn for all rows of the batch, and cut.
+    """Random numbers for the samples of a share are drawn for all samples of the batch, and cut.
 
-    So each row gets the same noise whatever the number of processes, and generators stay the same in all of them.
-    A tensor that `torch.rand`, `randn` or `randint` draw is one of rows if its last dimension but one, or its first,
+    So each sample gets the same noise whatever the number of processes, and generators stay the same in all of them.
+    A tensor that `torch.rand`, `randn` or `randint` draw is one of samples if its last dimension but one, or its first,
     is as long as the share.
     """
 
@@ -272,14 +272,14 @@ class _Sum(torch.autograd.Function):
 
 
 def mean_of_batch(values):
-    """Mean over the rows of a batch, of which there may be a share: (n, k) -> (k,)."""
+    """Mean over the samples of a batch, of which there may be a share: (n, k) -> (k,)."""
     if _share is None:
         return values.mean(dim=0)
     return _Sum.apply(values.sum(dim=0)) / (_share.n * _share.copies)
 
 
 def any_of_batch(values):
-    """Whether something holds for any row: (n, k) -> (k,)."""
+    """Whether something holds for any sample: (n, k) -> (k,)."""
     found = values.any(dim=0)
     if _share is None:
         return found
@@ -289,7 +289,7 @@ def any_of_batch(values):
 
 
 def least_of_greatest(values, n_a_row):
-    """The least of the greatest `n_a_row` values a row of a batch, none of which is negative: (n, k) -> ()."""
+    """The least of the greatest `n_a_row` values a sample of a batch, none of which is negative: (n, k) -> ()."""
     if _share is None or _share.copies > 1:
         return values.flatten().topk(n_a_row * len(values)).values[-1]
     wanted = n_a_row * _share.n

@@ -194,7 +194,7 @@ class AutoencoderNet(NeuralNet):
         self.stops_, self.held_out_, self.cooling_, self.cycle_ = False, dataset.held_out, None, None
         losses, params = [module.losses for module in self.ensemble_.trained], self.get_params_for("compile")
         self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
-        self.processes_.equalise(self.ensemble_.tensors.values())
+        self.processes_.equalize(self.ensemble_.tensors.values())
         self.ensemble_.draw_from(self.generators_)
         try:
             if dataset.held_out is None:
@@ -284,7 +284,7 @@ class AutoencoderNet(NeuralNet):
         if training:
             self.ensemble_.share_buffers()
             self.processes_.add_up(sums.values())
-            self.processes_.equalise(self.ensemble_.tensors.values())
+            self.processes_.equalize(self.ensemble_.tensors.values())
             if self.limit_ is None:
                 limit = self.start_ + FAR * (self.start_.abs() + self.blank_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
@@ -361,7 +361,7 @@ class AutoencoderNet(NeuralNet):
             if not adds:
                 for weight in weights:
                     weight.grad = None  # makes room, after what a step computes first: small tensors would tear it
-            _total(means).backward(inputs=weights)  # not by the rows
+            _total(means).backward(inputs=weights)  # not by the samples
         except RuntimeError as error:
             if not self.compile or self.steps_done_:
                 raise
@@ -384,14 +384,14 @@ class AutoencoderNet(NeuralNet):
         return rows if target is None or self.module_.is_supervised else target
 
     def _count_towards_limit(self, rows, loss):
-        """Note the loss at the start, and that of the mean over the first epoch: a batch may lack the largest rows."""
+        """Note the loss at the start, and that of the mean over the first epoch: a batch may lack the largest samples."""
         if self.start_ is None:
             self.start_, self.blank_ = loss.detach().clone(), torch.zeros_like(loss)
             self.processes_.add_up([self.start_])
         self.blank_.add_(self.ensemble_.blank_losses(rows), alpha=rows.shape[1])
 
     def validation_step(self, batch, **fit_params):
-        """Return the named terms of the loss of held-out rows."""
+        """Return the named terms of the loss of held-out samples."""
         rows, target = batch
         with torch.no_grad():
             return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, target, self.sizes)

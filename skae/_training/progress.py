@@ -46,8 +46,8 @@ class FitProgress(OwnCallback):
         From a module to the attributes of an estimator that is fitted with it.
     """
 
-    total = None  # mean square of the rows that judge the epochs, if one minus the loss over it is R²
-    start = None  # mean loss of these rows at epoch 0
+    total = None  # mean square of the samples that judge the epochs, if one minus the loss over it is R²
+    start = None  # mean loss of these samples at epoch 0
 
     def __init__(self, estimator, X, y, n_epochs, attributes_of):
         self.estimator, self.n_epochs, self.attributes_of = estimator, n_epochs, attributes_of
@@ -69,11 +69,11 @@ class FitProgress(OwnCallback):
             self.bar.write(f"{self.name}: {what}")
 
     def judges(self, total):
-        """Say what R² is measured by: the mean square of the rows that judge the epochs."""
+        """Say what R² is measured by: the mean square of the samples that judge the epochs."""
         self.total = total
 
     def _shown(self, loss):
-        """A mean loss of the rows that judge the epochs, as who watches wants it."""
+        """A mean loss of the samples that judge the epochs, as who watches wants it."""
         return f"R² {1 - loss / self.total:.3f}" if self.total else f"loss {loss:.4g}"
 
     def selected(self, epoch, n_epochs, loss, start, name):

@@ -17,9 +17,9 @@ fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
 def significant_improvement(start, losses, *, by_rival=False, clusters=None):
-    """Mean gain of `losses` over `start`, both of the same rows, if it surely is one.
+    """Mean gain of `losses` over `start`, both of the same samples, if it surely is one.
 
-    The best epoch on few held-out rows is often good by luck. So luck is ruled out first, and the best is chosen of
+    The best epoch on few held-out samples is often good by luck. So luck is ruled out first, and the best is chosen of
     what is left.
 
     Parameters
@@ -31,7 +31,7 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
         Whether the losses are a rival's, which is one more to be lucky.
 
     clusters : ndarray of int of shape (n,), default=None
-        Rows of one cluster are not independent. None: all rows are.
+        Samples of one cluster are not independent. None: all samples are.
 
     Returns
     -------
@@ -47,8 +47,8 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
 def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
     """Mean over the first axis, minus two standard errors of it, or three where there are several to be right.
 
-    A single row proves nothing, and no more does a single cluster. The standard error of clusters is that of the sums
-    of their residuals (Liang and Zeger, 1986), and of few of them it is Student's t that says how many it takes.
+    A single sample proves nothing, and no more does a single cluster. The standard error of clusters is that of the
+    sums of their residuals (Liang and Zeger, 1986), and of few of them it is Student's t that says how many it takes.
     """
     n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
     mean, n = gain.mean(axis=0), len(gain)
@@ -69,7 +69,7 @@ def least_size(start, losses, sizes, most, clusters=None):
     Parameters
     ----------
     start, losses : ndarray of shape (n, n_sizes)
-        Of the same held-out rows.
+        Of the same held-out samples.
 
     sizes : sequence of int
         Of the columns; in between, a straight line is above the curve of losses.

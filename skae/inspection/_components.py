@@ -35,10 +35,10 @@ class ComponentsDisplay:
     Parameters
     ----------
     components : ndarray of shape (n_components, n_features)
-        What each component adds to a row, per unit.
+        What each component adds to a sample, per unit.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
+        Of a sample, with channels last. None draws bars, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
         Names below the bars.
@@ -56,7 +56,7 @@ class ComponentsDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : Rows above their reconstructions.
+    ReconstructionDisplay : Samples above their reconstructions.
     LatentGridDisplay : What two components do to an image together.
     skae.Autoencoder.loadings : What is drawn of an autoencoder without atoms.
 
@@ -109,14 +109,14 @@ class ComponentsDisplay:
             Data. They are for `estimator.loadings(X)`: without them, or without that method, `components_` is drawn.
 
         n_components : int, default=None
-            How many to draw, of the first. None is as many as there are, up to 50 images or 8 rows of bars.
+            How many to draw, of the first. None is as many as there are, up to 50 images or 8 samples of bars.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of grey images. Zero is in its middle.
+            Of gray images. Zero is in its middle.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -169,7 +169,7 @@ class ComponentsDisplay:
             Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of grey images. Zero is in its middle. Where images have three channels, zero is grey.
+            Of gray images. Zero is in its middle. Where images have three channels, zero is gray.
 
         Returns
         -------

@@ -111,13 +111,13 @@ class ExplainedVarianceDisplay:
         Raises
         ------
         ValueError
-            If X has fewer than two rows: they have no variance.
+            If X has fewer than two samples: they have no variance.
         """
         check_is_fitted(estimator)
         codes, rows = encode(estimator, X), dense(X)
         n_components = codes.shape[1]
         if len(rows) < 2:
-            raise ValueError(f"X has {len(rows)} row, and R² needs two or more. Give more rows.")
+            raise ValueError(f"X has {len(rows)} sample, and R² needs two or more. Give more samples.")
         sizes = np.array([n_components])
         if hasattr(innermost(estimator), "explained_variance_ratio_"):
             sizes = np.unique(np.linspace(1, n_components, min(n_components, MAX_SIZES)).round().astype(int))

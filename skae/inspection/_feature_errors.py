@@ -1,4 +1,4 @@
-"""Which features make rows anomalous."""
+"""Which features make samples anomalous."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -26,20 +26,20 @@ PANEL = 2.6, 0.24  # inches: width of a panel, and height of a bar
 
 
 class FeatureErrorsDisplay:
-    """What each feature adds to the anomaly of rows: as images below the rows, or as bars of the greatest.
+    """What each feature adds to the anomaly of samples: as images below the samples, or as bars of the greatest.
 
     The errors of an image are shown as shares of its greatest. It is made by `from_estimator`.
 
     Parameters
     ----------
     errors : ndarray of shape (n_samples, n_features)
-        By how much less anomalous each row would be if that feature had another value.
+        By how much less anomalous each sample would be if that feature had another value.
 
     X : ndarray of shape (n_samples, n_features), default=None
         Data. They are drawn above the errors if they are images.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row, with channels last. None draws bars.
+        Of a sample, with channels last. None draws bars.
 
     feature_names : list of str, default=None
         Names below the bars. Here they are beside them.
@@ -53,14 +53,14 @@ class FeatureErrorsDisplay:
         The first of `axes_`.
 
     axes_ : ndarray of matplotlib Axes of shape (n_axes,)
-        One for all images, or one for the bars of each row.
+        One for all images, or one for the bars of each sample.
 
     figure_ : matplotlib Figure
         The figure they are in.
 
     See Also
     --------
-    ReconstructionDisplay : Rows above their reconstructions.
+    ReconstructionDisplay : Samples above their reconstructions.
     skae.AutoencoderOutlierDetector : Its `feature_errors` are what is drawn.
 
     Examples
@@ -106,7 +106,7 @@ class FeatureErrorsDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Compute the errors of the features of rows and draw them.
+        """Compute the errors of the features of samples and draw them.
 
         Parameters
         ----------
@@ -114,17 +114,17 @@ class FeatureErrorsDisplay:
             Fitted, with `feature_errors`, such as `AutoencoderOutlierDetector`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Give the few rows that are to be explained.
+            Data. Give the few samples that are to be explained.
 
         n_features : int, default=8
             How many bars to draw, of the greatest errors.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -149,7 +149,7 @@ class FeatureErrorsDisplay:
                 f"AutoencoderOutlierDetector({type(estimator).__name__}(...)), which has one."
             )
         if n_features < 1:
-            raise ValueError(f"n_features={n_features!r} must be 1 or more: it is the number of bars of a row.")
+            raise ValueError(f"n_features={n_features!r} must be 1 or more: it is the number of bars of a sample.")
         errors = dense(estimator.feature_errors(X))
         shape = shape_of_images(errors.shape[1], image_shape, getattr(estimator, "autoencoder_", None))
         rows, names = None if shape is None else dense(X), names_of_features(estimator, X)
@@ -165,7 +165,7 @@ class FeatureErrorsDisplay:
             Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         Returns
         -------
@@ -175,7 +175,7 @@ class FeatureErrorsDisplay:
         plt = import_pyplot(self)
         finite = self.errors[np.isfinite(self.errors)]
         most = finite.max(initial=0.0) or 1.0
-        errors = np.where(np.isfinite(self.errors), self.errors, most)  # of a row that can't be reconstructed
+        errors = np.where(np.isfinite(self.errors), self.errors, most)  # of a sample that can't be reconstructed
         if self.image_shape is None:
             self.axes_ = self._draw_bars(ax, errors, most)
         else:
@@ -185,7 +185,7 @@ class FeatureErrorsDisplay:
             rows = pictures(self.X, self.image_shape, low, high, plt.get_cmap(cmap))
             parts = errors.reshape(n, *self.image_shape[:2], -1).mean(axis=-1)  # over channels
             parts = parts.reshape(n, -1)
-            highest = parts.max(axis=1, keepdims=True)  # each row has errors of its own size
+            highest = parts.max(axis=1, keepdims=True)  # each sample has errors of its own size
             of_errors = pictures(parts, self.image_shape[:2], 0.0, highest, plt.get_cmap("magma"))
             draw_images(ax, np.concatenate([rows, of_errors]), n, ["rows", "feature errors"])
             self.axes_ = np.array([ax])
@@ -193,7 +193,7 @@ class FeatureErrorsDisplay:
         return self
 
     def _draw_bars(self, ax, errors, most):
-        """A panel of bars for each row, the greatest on top."""
+        """A panel of bars for each sample, the greatest on top."""
         n, n_bars = len(errors), min(self.n_features, errors.shape[1])
         names = np.arange(errors.shape[1]).astype(str) if self.feature_names is None else np.array(self.feature_names)
         room = 0.4 + 0.08 * max(map(len, names))  # for the names

@@ -25,7 +25,7 @@ from skae.inspection._plotting import (
 )
 
 INCHES, MIN_INCHES = 5.0, 1.8
-GREYS = (1, 99)  # percentiles that are black and white: a corner may go far
+GRAYS = (1, 99)  # percentiles that are black and white: a corner may go far
 MAX_ROWS = 1000  # whose percentiles are taken
 
 
@@ -43,7 +43,7 @@ class LatentGridDisplay:
         Values of the two components.
 
     image_shape : (height, width) or (height, width, 3)
-        Of a row, with channels last.
+        Of a sample, with channels last.
 
     limits : (float, float), default=None
         Values that are black and white. None takes the 1st and the 99th percentile of the images.
@@ -61,7 +61,7 @@ class LatentGridDisplay:
 
     See Also
     --------
-    LatentSpaceDisplay : Where the codes of rows lie in such a plane.
+    LatentSpaceDisplay : Where the codes of samples lie in such a plane.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class LatentGridDisplay:
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Data. Their codes say where the plane lies, and their 1st and 99th percentiles are black and white. None
-            takes a mean of zero and the variance the estimator knows, if its codes are centred.
+            takes a mean of zero and the variance the estimator knows, if its codes are centered.
 
         components : (int, int), default=(0, 1)
             Columns of the codes, counted from zero. The labels of the axes count from one. Other components stay at
@@ -132,11 +132,11 @@ class LatentGridDisplay:
             How far from the mean they go, in standard deviations.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure.
@@ -149,7 +149,7 @@ class LatentGridDisplay:
         Raises
         ------
         ValueError
-            If rows are no images, or X is needed to know where codes lie, or a parameter is not as it should be.
+            If samples are no images, or X is needed to know where codes lie, or a parameter is not as it should be.
         """
         check_is_fitted(estimator)
         if not isinstance(n_steps, numbers.Integral) or n_steps < 2:
@@ -166,14 +166,14 @@ class LatentGridDisplay:
         shape = shape_of_images(images.shape[1], image_shape, estimator)
         if shape is None:
             raise ValueError(
-                f"image_shape={image_shape!r}: rows of {images.shape[1]} features are no images. If they are, give "
+                f"image_shape={image_shape!r}: samples of {images.shape[1]} features are no images. If they are, give "
                 "image_shape=(height, width); if not, see ComponentsDisplay."
             )
         labels = {name: label_of(i, len(mean)) for name, i in (("xlabel", first), ("ylabel", second))}
         images = images.reshape(n_steps, n_steps, -1)
         limits = None
         if X is not None:
-            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MAX_ROWS))), GREYS)
+            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MAX_ROWS))), GRAYS)
         return cls(images, x, y, image_shape=shape, limits=limits, **labels).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
@@ -185,7 +185,7 @@ class LatentGridDisplay:
             Where to draw. None makes a figure.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class LatentGridDisplay:
         height, width = self.image_shape[:2]
         gap = max(1, round(width / 28))
         rows = self.images[::-1].reshape(-1, self.images.shape[2])  # the first line is the highest
-        limits = np.percentile(rows, GREYS) if self.limits is None else self.limits
+        limits = np.percentile(rows, GRAYS) if self.limits is None else self.limits
         images = pictures(rows, self.image_shape, *limits, plt.get_cmap(cmap))
         canvas = tiles(images, self.images.shape[1], gap)
         side = canvas.shape[0] / canvas.shape[1]  # the height of the whole, of width 1
@@ -216,10 +216,10 @@ def _where_codes_lie(estimator, X):
         codes = encode(estimator, X)
         return codes.mean(axis=0), codes.std(axis=0)
     inner = innermost(estimator)
-    # TruncatedSVD has no mean; those of ours that have one of these don't centre their codes
-    centred = hasattr(inner, "mean_") and not hasattr(inner, "sparsity") and not hasattr(inner, "layers")
-    centred = centred and getattr(inner, "code_activation", "identity") == "identity"
-    if not centred or not hasattr(inner, "explained_variance_"):
+    # TruncatedSVD has no mean; those of ours that have one of these don't center their codes
+    centered = hasattr(inner, "mean_") and not hasattr(inner, "sparsity") and not hasattr(inner, "layers")
+    centered = centered and getattr(inner, "code_activation", "identity") == "identity"
+    if not centered or not hasattr(inner, "explained_variance_"):
         name = type(inner).__name__
         raise ValueError(f"X=None, and {name} does not say where its codes lie. Give X, such as the training data.")
     variance = np.asarray(inner.explained_variance_, dtype=float)
@@ -227,7 +227,7 @@ def _where_codes_lie(estimator, X):
 
 
 def _edges(values, share):
-    """Outer edges of images that are centred at these values and fill a share of the way from one to the next."""
+    """Outer edges of images that are centered at these values and fill a share of the way from one to the next."""
     step = (values[-1] - values[0]) / (len(values) - 1) or 1.0  # a component that never moves has some width too
     half = share * step / 2
     return values[0] - half, values[-1] + half

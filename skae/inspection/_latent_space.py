@@ -29,7 +29,7 @@ FEW_POINTS = 1000  # more are drawn as pixels, also in a vector format
 
 
 class LatentSpaceDisplay:
-    """Codes as points in a plane, coloured by labels, beside PCA's.
+    """Codes as points in a plane, colored by labels, beside PCA's.
 
     It is made by `from_estimator` or `from_predictions`.
 
@@ -39,7 +39,7 @@ class LatentSpaceDisplay:
         Codes.
 
     y : array-like of shape (n_samples,), default=None
-        Labels: up to 20 classes, with a legend, or numbers, with a colour bar.
+        Labels: up to 20 classes, with a legend, or numbers, with a color bar.
 
     components : (int, int), default=(0, 1)
         Columns of the codes, counted from zero. The labels of the axes count from one.
@@ -54,7 +54,7 @@ class LatentSpaceDisplay:
         Title of the panel of the codes.
 
     y_name : str, default=None
-        Title of the legend or the colour bar.
+        Title of the legend or the color bar.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class LatentSpaceDisplay:
         with_pca: bool = True,
         ax: Axes | None = None,
     ) -> Self:
-        """Encode rows and draw their codes.
+        """Encode samples and draw their codes.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class LatentSpaceDisplay:
             Data.
 
         y : array-like of shape (n_samples,), default=None
-            Labels: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some aren't whole,
+            Labels: up to 20 classes, with a legend, or numbers, with a color bar. Numbers of which some aren't whole,
             or more than 20 differ, are no classes.
 
         components : (int, int), default=(0, 1)
@@ -136,7 +136,7 @@ class LatentSpaceDisplay:
 
         with_pca : bool, default=True
             Whether to draw PCA's codes of X beside them, behind the same transformers if the estimator is a Pipeline.
-            They are left out where there are too few rows or features, or the estimator is a PCA.
+            They are left out where there are too few samples or features, or the estimator is a PCA.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Two panels divide them up.
@@ -149,7 +149,7 @@ class LatentSpaceDisplay:
         Raises
         ------
         ValueError
-            If the code has no two such columns, or y has not as many labels as there are rows, or more than 20
+            If the code has no two such columns, or y has not as many labels as there are samples, or more than 20
             classes that are no numbers.
         """
         check_is_fitted(estimator)
@@ -179,7 +179,7 @@ class LatentSpaceDisplay:
             Codes.
 
         y : array-like of shape (n_samples,), default=None
-            Labels: up to 20 classes, with a legend, or numbers, with a colour bar. Numbers of which some aren't whole,
+            Labels: up to 20 classes, with a legend, or numbers, with a color bar. Numbers of which some aren't whole,
             or more than 20 differ, are no classes.
 
         components : (int, int), default=(0, 1)
@@ -199,7 +199,7 @@ class LatentSpaceDisplay:
         Raises
         ------
         ValueError
-            If the code has no two such columns, or y has not as many labels as there are rows, or more than 20
+            If the code has no two such columns, or y has not as many labels as there are samples, or more than 20
             classes that are no numbers.
         """
         return cls._of(codes, y, components, name).plot(ax)
@@ -211,7 +211,9 @@ class LatentSpaceDisplay:
         if y is not None:
             y = column_or_1d(y)
             if len(y) != len(codes):
-                raise ValueError(f"y has {len(y)} labels, but there are {len(codes)} rows. Give one for each row.")
+                raise ValueError(
+                    f"y has {len(y)} labels, but there are {len(codes)} samples. Give one for each sample."
+                )
         return cls(codes, y, components=components, name=name, y_name=y_name, **pca)
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -234,10 +236,10 @@ class LatentSpaceDisplay:
         """
         plt = import_pyplot(self)
         panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [(self.pca_name, self.pca_codes)])
-        colours, handles = self._colours(plt)
+        colors, handles = self._colours(plt)
         n_columns = 1 if not handles or len(handles) <= len(TEN_COLOURS) else 2
         longest = max((len(handle.get_label()) for handle in handles or ()), default=5)
-        room = 0 if self.y is None else (0.4 + 0.08 * longest) * n_columns  # for the legend, or the colour bar
+        room = 0 if self.y is None else (0.4 + 0.08 * longest) * n_columns  # for the legend, or the color bar
         ax = axes_for(self, ax, (3.3 * len(panels) + room, 3.3))
         self.axes_ = subdivide(ax, 1, len(panels))[0] if len(panels) > 1 else np.array([ax])
         n = len(self.codes)
@@ -245,9 +247,9 @@ class LatentSpaceDisplay:
         order = np.random.default_rng(0).permutation(n)
         look = {"s": np.clip(400 / np.sqrt(n), 3, 30), "alpha": np.clip(30 / np.sqrt(n), 0.4, 0.9), "linewidths": 0}
         for panel, (name, codes) in zip(self.axes_, panels, strict=True):
-            colour = colours if isinstance(colours, str) else colours[order]
+            color = colors if isinstance(colors, str) else colors[order]
             points = bare(panel).scatter(
-                *codes[order][:, self.components].T, c=colour, rasterized=n > FEW_POINTS, **look
+                *codes[order][:, self.components].T, c=color, rasterized=n > FEW_POINTS, **look
             )
             labels = [label_of(component, self.codes.shape[1]) for component in self.components]
             panel.set(title=name, xlabel=labels[0], ylabel=labels[1])
@@ -262,7 +264,7 @@ class LatentSpaceDisplay:
         return self
 
     def _colours(self, plt):
-        """Colours of the points, or numbers for a colour bar; and the handles of a legend."""
+        """Colors of the points, or numbers for a color bar; and the handles of a legend."""
         from matplotlib.lines import Line2D
 
         if self.y is None:
@@ -274,14 +276,14 @@ class LatentSpaceDisplay:
             return y.astype(float), None
         if len(classes) > MAX_CLASSES:
             raise ValueError(
-                f"y has {len(classes)} classes, more than {MAX_CLASSES} colours that can be told apart. Group them, "
-                "or give numbers, which have a colour bar."
+                f"y has {len(classes)} classes, more than {MAX_CLASSES} colors that can be told apart. Group them, "
+                "or give numbers, which have a color bar."
             )
         few = len(classes) <= len(TEN_COLOURS)
         palette = TEN_COLOURS if few else [plt.get_cmap("tab20")(i) for i in range(MAX_CLASSES)]
         look = {"marker": "o", "linestyle": "", "markersize": 5}
         handles = [
-            Line2D([], [], color=colour, label=f"{label:g}" if numeric else str(label), **look)
-            for label, colour in zip(classes, palette, strict=False)
+            Line2D([], [], color=color, label=f"{label:g}" if numeric else str(label), **look)
+            for label, color in zip(classes, palette, strict=False)
         ]
         return np.array(palette)[which], handles

@@ -16,20 +16,20 @@ LOG_RANGE = 10  # the greatest loss over the least, above which the axis is loga
 
 
 class LossCurveDisplay:
-    """Each term of the loss against the epoch: of training rows, and of those held out.
+    """Each term of the loss against the epoch: of training samples, and of those held out.
 
     It is made by `from_estimator`, or by hand of any curves.
 
     Parameters
     ----------
     train, valid : dict of str to array-like of shape (n_epochs,)
-        Mean of each named term after each epoch, of training and of held-out rows. The latter may be empty.
+        Mean of each named term after each epoch, of training and of held-out samples. The latter may be empty.
 
     best_epoch : int, default=None
         The epoch that was kept, counted from 1; 0 is the start.
 
     start : float, default=None
-        Mean loss of held-out rows before the first epoch, which is drawn as a level.
+        Mean loss of held-out samples before the first epoch, which is drawn as a level.
 
     start_name : str, default="start"
         What that is called, such as "PCA".
@@ -108,7 +108,7 @@ class LossCurveDisplay:
         if not len(history):
             raise ValueError(
                 f"{type(inner).__name__} was not trained in epochs: it has no loss curve. Only autoencoders have one, "
-                "and not those that are solved in closed form, as with hidden_layer_sizes=() or very few rows."
+                "and not those that are solved in closed form, as with hidden_layer_sizes=() or very few samples."
             )
         keys = [key for key in history[0] if not NO_TERMS.search(key)]
         train, valid = (
@@ -140,14 +140,14 @@ class LossCurveDisplay:
 
         ax = bare(axes_for(self, ax, (5.4, 3.2)))
         handles = []
-        for term, colour in zip(self.train, ("black", *TEN_COLOURS), strict=False):
+        for term, color in zip(self.train, ("black", *TEN_COLOURS), strict=False):
             for curves, style in ((self.train, "-"), (self.valid, "--")):
                 if term in curves:
                     epochs = np.arange(1, len(curves[term]) + 1)
                     # a single epoch is a point
                     marker = "o" if len(epochs) == 1 else None
-                    ax.plot(epochs, curves[term], style, color=colour, linewidth=1.5, marker=marker, markersize=4)
-            handles.append(Line2D([], [], color=colour, label=term))
+                    ax.plot(epochs, curves[term], style, color=color, linewidth=1.5, marker=marker, markersize=4)
+            handles.append(Line2D([], [], color=color, label=term))
         handles = handles if len(handles) > 1 else []
         handles += [Line2D([], [], color="0.4", label="training")]
         if self.valid:

@@ -11,8 +11,8 @@ from sklearn.utils.validation import _num_samples
 
 from skae._data.readers import with_nan
 
-OURS, PCAS, GREY = "#2a63b0", "#d1662a", "#a0a0a0"
-# ten colours that readers with any colour vision tell apart: M. A. Petroff, arXiv:2107.02270
+OURS, PCAS, GRAY = "#2a63b0", "#d1662a", "#a0a0a0"
+# ten colors that readers with any color vision tell apart: M. A. Petroff, arXiv:2107.02270
 TEN_COLOURS = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
@@ -48,7 +48,7 @@ def innermost(estimator):
 
 
 def dense(X):
-    """Return rows as a dense array of floats, whatever they come in; NaN where a cell is missing."""
+    """Return samples as a dense array of floats, whatever they come in; NaN where a cell is missing."""
     if hasattr(X, "columns"):  # a frame has numbers that NumPy has not, or none
         return check_array(with_nan(X), dtype=float, ensure_all_finite=False, ensure_min_samples=0)
     return X.toarray().astype(float) if issparse(X) else np.asarray(with_nan(X), dtype=float)
@@ -76,10 +76,10 @@ def decode(estimator, codes):
 
 
 def spread_evenly(X, n_samples):
-    """Return indices of so many rows of X, or of all, the first and the last among them."""
+    """Return indices of so many samples of X, or of all, the first and the last among them."""
     n = _num_samples(X)
     if n_samples < 1:
-        raise ValueError(f"n_samples={n_samples!r} must be 1 or more: it is the number of rows to show.")
+        raise ValueError(f"n_samples={n_samples!r} must be 1 or more: it is the number of samples to show.")
     return np.linspace(0, n - 1, min(n, n_samples)).round().astype(int)
 
 
@@ -90,14 +90,14 @@ def names_of_features(estimator, X):
 
 
 def shape_of_images(n_features, image_shape=None, estimator=None):
-    """Shape of the images that rows are, or None if they are no images.
+    """Shape of the images that samples are, or None if they are no images.
 
     Parameters
     ----------
     n_features : int
 
     image_shape : sequence of int or None
-        What the user says. `()` is no image. None is the estimator's own shape, or a grey square.
+        What the user says. `()` is no image. None is the estimator's own shape, or a gray square.
 
     estimator : object
         Which may have an `image_shape`, or an architecture that has one.
@@ -123,8 +123,8 @@ def shape_of_images(n_features, image_shape=None, estimator=None):
     fits = len(image_shape) >= 2 and math.prod(image_shape) == n_features
     if not fits or tuple(image_shape[2:]) not in CHANNELS:
         raise ValueError(
-            f"image_shape={image_shape!r} does not fit rows of {n_features} features. Give (height, width) or (height, "
-            "width, 3) whose product is that number, or () if rows are no images."
+            f"image_shape={image_shape!r} does not fit samples of {n_features} features. Give (height, width) or (height, "
+            "width, 3) whose product is that number, or () if samples are no images."
         )
     return _without_one_channel(image_shape)
 
@@ -206,14 +206,15 @@ def bare(ax):
     return ax
 
 
-# Rows as images ------------------------------------------------------------------------------------------------------
+# Samples as images
+# ------------------------------------------------------------------------------------------------------
 
 
 def pictures(rows, shape, low, high, cmap):
-    """Return rows as images, (n, height, width, 4): the numbers from low to high are those of the colour map."""
+    """Return samples as images, (n, height, width, 4): the numbers from low to high are those of the color map."""
     span = np.where(np.greater(high, low), np.subtract(high, low), 1.0)
     images = ((rows - low) / span).clip(0, 1).reshape(-1, *shape)
-    if images.ndim == 4:  # they have colours of their own
+    if images.ndim == 4:  # they have colors of their own
         there = ~np.isnan(images).any(axis=-1, keepdims=True)  # others are clear, as a map's are
         return np.concatenate([np.where(there, images, 0.0), there], axis=-1)
     return cmap(images)
@@ -255,7 +256,8 @@ def size_of_images(shape, n_lines, n_columns, room=0.0):
     return (n_columns * (1 + gap) - gap) * inches + room, (n_lines * (height + gap) - gap) * inches + 0.1
 
 
-# Rows as panels of features ------------------------------------------------------------------------------------------
+# Samples as panels of features
+# ------------------------------------------------------------------------------------------
 
 
 def feature_panels(display, ax, n_panels, n_features, names):
@@ -278,11 +280,11 @@ def feature_panels(display, ax, n_panels, n_features, names):
 
 
 def draw_features(ax, series):
-    """Draw rows as bars side by side, or as lines if there are many features; `series` holds (label, row, colour)."""
+    """Draw samples as bars side by side, or as lines if there are many features; `series` holds (label, sample, color)."""
     width = 0.8 / len(series)
-    for i, (label, row, colour) in enumerate(series):
+    for i, (label, row, color) in enumerate(series):
         places = np.arange(len(row))
         if len(row) <= MAX_BARS:
-            ax.bar(places + (i - (len(series) - 1) / 2) * width, row, width, color=colour, label=label)
+            ax.bar(places + (i - (len(series) - 1) / 2) * width, row, width, color=color, label=label)
         else:
-            ax.plot(places, row, color=colour, linewidth=1, label=label)
+            ax.plot(places, row, color=color, linewidth=1, label=label)

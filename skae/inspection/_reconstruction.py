@@ -13,7 +13,7 @@ from skae._data.readers import FLOATS, ArrayReader
 from skae._data.statistics import FeatureStatistics
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    GREY,
+    GRAY,
     OURS,
     PCAS,
     TEN_COLOURS,
@@ -58,7 +58,7 @@ class ReconstructionDisplay:
         What X and the reconstructions are called. None is "original" and "reconstruction".
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
+        Of a sample, with channels last. None draws bars, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
         Names below the bars.
@@ -72,7 +72,7 @@ class ReconstructionDisplay:
         The first of `axes_`.
 
     axes_ : ndarray of matplotlib Axes of shape (n_axes,)
-        One for all images, or one for the bars of each row.
+        One for all images, or one for the bars of each sample.
 
     figure_ : matplotlib Figure
         The figure they are in.
@@ -80,7 +80,7 @@ class ReconstructionDisplay:
     See Also
     --------
     ComponentsDisplay : What each component of the code does to the features.
-    LatentGridDisplay : What codes that no row has are decoded to.
+    LatentGridDisplay : What codes that no sample has are decoded to.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Reconstruct some rows and draw them.
+        """Reconstruct some samples and draw them.
 
         Parameters
         ----------
@@ -138,17 +138,17 @@ class ReconstructionDisplay:
             Data.
 
         n_samples : int, default=10
-            How many rows to show, spread evenly over X.
+            How many samples to show, spread evenly over X.
 
         labels : sequence of str, default=None
             What X and the reconstructions are called. None is "original" and "reconstruction".
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images. All have the range of the originals that are shown.
+            Of gray images. All have the range of the originals that are shown.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -183,7 +183,7 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Reconstruct some rows by several estimators and draw them below each other.
+        """Reconstruct some samples by several estimators and draw them below each other.
 
         Parameters
         ----------
@@ -194,18 +194,18 @@ class ReconstructionDisplay:
             Data.
 
         n_samples : int, default=10
-            How many rows to show, spread evenly over X.
+            How many samples to show, spread evenly over X.
 
         labels : sequence of str, default=None
             What X and the reconstructions are called. None is "original" and the class of each estimator, or of the
             last step of a pipeline.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images. All have the range of the originals that are shown.
+            Of gray images. All have the range of the originals that are shown.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -251,7 +251,7 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw some rows and their reconstructions.
+        """Draw some samples and their reconstructions.
 
         Parameters
         ----------
@@ -259,21 +259,21 @@ class ReconstructionDisplay:
             Data.
 
         X_hat : {array-like, sparse matrix} of shape (n_samples, n_features), or a list of such
-            Their reconstructions. A list has what is drawn below each other, such as noisy rows and denoised ones.
+            Their reconstructions. A list has what is drawn below each other, such as noisy samples and denoised ones.
 
         n_samples : int, default=10
-            How many rows to show, spread evenly over X.
+            How many samples to show, spread evenly over X.
 
         labels : sequence of str, default=None
             What X and the reconstructions are called. None is "original" and "reconstruction". An example is
             `["clean", "noisy", "denoised"]`.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is a grey square if the number of features is the square of 8 or more.
+            Of a sample, with channels last. None is a gray square if the number of features is the square of 8 or more.
             `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -294,7 +294,7 @@ class ReconstructionDisplay:
         for line in lines:
             if np.shape(X) != np.shape(line):
                 raise ValueError(
-                    f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Give the reconstruction of each row."
+                    f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Give the reconstruction of each sample."
                 )
         index = spread_evenly(X, n_samples)
         shape, names = shape_of_images(np.shape(X)[1], image_shape), names_of_features(None, X)
@@ -323,7 +323,7 @@ class ReconstructionDisplay:
         return cls(rows, X_hat, labels=labels, image_shape=shape, feature_names=names, unit=unit)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
-        """Draw the rows and their reconstructions.
+        """Draw the samples and their reconstructions.
 
         Parameters
         ----------
@@ -331,7 +331,7 @@ class ReconstructionDisplay:
             Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         Returns
         -------
@@ -344,9 +344,9 @@ class ReconstructionDisplay:
         labels = ["original", *["reconstruction"] * len(made)] if self.labels is None else list(self.labels)
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, *self.X.shape, self.feature_names)
-            colours = [GREY, OURS] if len(made) == 1 else [GREY, *_colours(labels[1:])]
+            colors = [GRAY, OURS] if len(made) == 1 else [GRAY, *_colours(labels[1:])]
             for i, panel in enumerate(self.axes_):
-                draw_features(panel, list(zip(labels, lines[:, i], colours, strict=True)))
+                draw_features(panel, list(zip(labels, lines[:, i], colors, strict=True)))
             where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "alignment": "left"}
             look = {"fontsize": "small", "title_fontsize": "small", "frameon": False, "handlelength": 1}
             self.axes_[0].legend(title=self.unit, ncols=len(lines), **look, **where)

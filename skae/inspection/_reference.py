@@ -7,10 +7,10 @@ from skae.inspection._plotting import dense, taken_apart
 
 
 class PCAReference:
-    """PCA of rows as they come to the estimator that makes the code: scaled, if a Pipeline scales them.
+    """PCA of samples as they come to the estimator that makes the code: scaled, if a Pipeline scales them.
 
     The transformers before it are those of the estimator, as they are fitted. An autoencoder with `scale="standard"`
-    standardises by itself, and so PCA has a StandardScaler before it. Missing cells hold the mean.
+    standardizes by itself, and so PCA has a StandardScaler before it. Missing cells hold the mean.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class PCAReference:
         self.name = " + ".join([*names, "PCA"])
 
     def codes(self, n_components):
-        """PCA's codes of the rows, (n_samples, n_components)."""
+        """PCA's codes of the samples, (n_samples, n_components)."""
         return dense(pca_of(self.rows, n_components, 0).transform(self.rows))
 
     def curve(self, X, most, at_most):
@@ -57,7 +57,7 @@ class PCAReference:
         X : ndarray of shape (n_samples, n_features)
 
         most : int
-            Components, if the rows have so many.
+            Components, if the samples have so many.
 
         at_most : int
             Sizes, where each has to be decoded: they are spread evenly then.

@@ -27,11 +27,11 @@ from skae.inspection._plotting import (
 )
 
 IMAGES_A_LINE = 10
-GREYS = (1, 99)  # percentiles that are black and white: a row may go far
+GRAYS = (1, 99)  # percentiles that are black and white: a sample may go far
 
 
 class SamplesDisplay:
-    """Rows side by side: drawn from a model, or on the way from one row to another.
+    """Rows side by side: drawn from a model, or on the way from one sample to another.
 
     It is made by `from_estimator` or `from_interpolation`.
 
@@ -41,7 +41,7 @@ class SamplesDisplay:
         Data. They are drawn as they are.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a row, with channels last. None draws bars, or lines if there are more than 40 features.
+        Of a sample, with channels last. None draws bars, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
         Names below the bars.
@@ -52,7 +52,7 @@ class SamplesDisplay:
         The first of `axes_`.
 
     axes_ : ndarray of matplotlib Axes of shape (n_axes,)
-        One for all images, or one for the bars of each row.
+        One for all images, or one for the bars of each sample.
 
     figure_ : matplotlib Figure
         The figure they are in.
@@ -60,7 +60,7 @@ class SamplesDisplay:
     See Also
     --------
     LatentGridDisplay : Codes on a plane, decoded.
-    ReconstructionDisplay : Rows above their reconstructions.
+    ReconstructionDisplay : Samples above their reconstructions.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class SamplesDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw rows from a model and show them.
+        """Draw samples from a model and show them.
 
         Parameters
         ----------
@@ -109,17 +109,17 @@ class SamplesDisplay:
             Fitted, with `sample`, such as `LatentSampler` or `VariationalAutoencoder`.
 
         n_samples : int, default=20
-            How many rows to show, all of them drawn anew.
+            How many samples to show, all of them drawn anew.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same rows at each call.
+            Pass an int for the same samples at each call.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -132,7 +132,7 @@ class SamplesDisplay:
         Raises
         ------
         TypeError
-            If the estimator can't draw rows.
+            If the estimator can't draw samples.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "sample"):
@@ -157,7 +157,7 @@ class SamplesDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Decode codes on the straight line between those of two rows and show them.
+        """Decode codes on the straight line between those of two samples and show them.
 
         Parameters
         ----------
@@ -165,17 +165,17 @@ class SamplesDisplay:
             Fitted, with `transform` and `inverse_transform`.
 
         a, b : array-like of shape (n_features,)
-            The two rows. The first and the last that are shown are their reconstructions.
+            The two samples. The first and the last that are shown are their reconstructions.
 
         n_steps : int, default=10
-            How many rows to show. It is 2 or more.
+            How many samples to show. It is 2 or more.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a row, with channels last. None is the estimator's own `image_shape` if it has one, or else a grey
+            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
             square if the number of features is the square of 8 or more. `()` is no image.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         ax : matplotlib Axes, default=None
             Where to draw. None makes a figure. Bars divide them up.
@@ -202,7 +202,7 @@ class SamplesDisplay:
         return cls(X, image_shape=shape, feature_names=names_of_features(estimator, None)).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
-        """Draw the rows, on one scale.
+        """Draw the samples, on one scale.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class SamplesDisplay:
             Where to draw. None makes a figure. Bars divide them up.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of grey images.
+            Of gray images.
 
         Returns
         -------
@@ -228,7 +228,7 @@ class SamplesDisplay:
             n_columns = min(len(self.X), IMAGES_A_LINE)
             n_lines = math.ceil(len(self.X) / n_columns)
             ax = axes_for(self, ax, size_of_images(self.image_shape, n_lines, n_columns, room=0.2))
-            images = pictures(self.X, self.image_shape, *np.percentile(self.X, GREYS), plt.get_cmap(cmap))
+            images = pictures(self.X, self.image_shape, *np.percentile(self.X, GRAYS), plt.get_cmap(cmap))
             draw_images(ax, images, n_columns, [])
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure

@@ -8,7 +8,7 @@ from skae.nn._layers import Scaler
 
 
 class Bounds(nn.Module):
-    """Keeps rows within bounds of the data, unless they are switched off.
+    """Keeps samples within bounds of the data, unless they are switched off.
 
     In training the gradient passes as if there were none. So it is that of a convex loss, the matching loss of the
     bounds (Auer, Herbster and Warmuth, 1996): the squared error within them, and linear beyond, where a value at the
@@ -33,7 +33,7 @@ class Bounds(nn.Module):
         self.register_buffer("is_on", torch.tensor(1.0, dtype=dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled rows within the bounds: (n, d) -> (n, d)."""
+        """Scaled samples within the bounds: (n, d) -> (n, d)."""
         return self._within(x, self.low, self.high)
 
     def of_data(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Convolutional halves of a network: from rows that are images to a last map of features, and back."""
+"""Convolutional halves of a network: from samples that are images to a last map of features, and back."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from skae.nn.functional import ACTIVATIONS
 LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
 # in those of the large images that are computed at once: more take longer, not only more memory
 MAX_NUMBERS = 3 * 2**18
-ON_ACCELERATORS = 64  # times as many rows: they want large products
+ON_ACCELERATORS = 64  # times as many samples: they want large products
 
 
 def convolution(
@@ -29,7 +29,7 @@ def convolution(
     Parameters
     ----------
     image_shape : (height, width, n_channels)
-        Of a row, with channels last.
+        Of a sample, with channels last.
 
     channels : sequence of int
         Channels of each layer.
@@ -54,7 +54,7 @@ def convolution(
 
     See Also
     --------
-    dense : Layers for rows of any kind.
+    dense : Layers for samples of any kind.
     skae.architectures.Convolutional : Both halves, for the `architecture` parameter.
 
     Examples
@@ -114,7 +114,7 @@ LAYERS = {"stride": (_strided, _transposed), "max_pool": (_pooled, _upsampled)} 
 
 
 class ImageLayers(nn.Sequential):
-    """Layers that take a few rows at a time where images are large and nothing is to be differentiated.
+    """Layers that take a few samples at a time where images are large and nothing is to be differentiated.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ class ImageLayers(nn.Sequential):
 
 
 def rows_at_once(module: nn.Module, device: torch.device) -> int | None:
-    """How many rows the layers of a module are to be given at once, where they make large maps of each; None is all."""
+    """How many samples the layers of a module are to be given at once, where they make large maps of each; None is all."""
     sizes = [layer.rows_at_once for layer in module.modules() if isinstance(layer, ImageLayers) and layer.rows_at_once]
     return min(sizes) * (1 if device.type == "cpu" else ON_ACCELERATORS) if sizes else None
 
@@ -142,7 +142,7 @@ def rows_at_once(module: nn.Module, device: torch.device) -> int | None:
 class _OfPixels(nn.Module):
     """An activation of maps with channels last, which sees them as they lie in memory.
 
-    So PyTorch takes a kernel of one long row: GELU is 1.6 times as fast on a CPU.
+    So PyTorch takes a kernel of one long sample: GELU is 1.6 times as fast on a CPU.
     """
 
     def __init__(self, activation):

@@ -124,14 +124,14 @@ class ModuleEnsemble:
         Parameters
         ----------
         rows : torch.Tensor of shape (m, n, d)
-            Scaled rows for each of the first m members.
+            Scaled samples for each of the first m members.
 
         sizes : sequence of int, default=None
-            Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
+            Sizes of code by which samples are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
         target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), default=None
-            Scaled rows that these are to become, or what is learned of y.
+            Scaled samples that these are to become, or what is learned of y.
 
         Returns
         -------
@@ -152,17 +152,17 @@ class ModuleEnsemble:
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
     def blank_losses(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return what reconstruction loses in the mean if it is the rows' mean, which is zero, whatever the row.
+        """Return what reconstruction loses in the mean if it is the rows' mean, which is zero, whatever the sample.
 
         Parameters
         ----------
         rows : torch.Tensor of shape (m, n, d)
-            Scaled rows for each of the members.
+            Scaled samples for each of the members.
 
         Returns
         -------
         losses : torch.Tensor of shape (m,)
-            Mean loss of the rows of each member.
+            Mean loss of the samples of each member.
         """
         pairs = zip(self.trained, [rows] if self.is_batched else rows, strict=True)
         with torch.no_grad():

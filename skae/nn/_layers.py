@@ -15,7 +15,7 @@ class Linear(nn.Linear):
     """A linear map, or several at once.
 
     As it is made it is PyTorch's. Its weight may be replaced by one of shape (m, d_out, d_in), and its bias by one of
-    shape (m, d_out): rows are then of shape (m, n, d_in), and each of the m maps has its own.
+    shape (m, d_out): samples are then of shape (m, n, d_in), and each of the m maps has its own.
 
     Parameters
     ----------
@@ -61,17 +61,17 @@ class Linear(nn.Linear):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map rows.
+        """Map samples.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d_in) or (m, n, d_in)
-            Rows; for several maps, those of each.
+            Samples; for several maps, those of each.
 
         Returns
         -------
         y : torch.Tensor of shape (n, d_out) or (m, n, d_out)
-            The rows mapped.
+            The samples mapped.
         """
         if self.weight.dim() == 2:
             return F.linear(x, self.weight, self.bias)
@@ -118,7 +118,7 @@ class LinearSkip(nn.Module):
     """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
 
     Both are trained on what lies within `limit` of the mean. What goes beyond passes through `far`, the linear map as
-    it was at first, which is not trained: however far out a row is, it lands within a bounded distance of where that
+    it was at first, which is not trained: however far out a sample is, it lands within a bounded distance of where that
     map puts it.
 
     Parameters
@@ -131,8 +131,8 @@ class LinearSkip(nn.Module):
         then. None leaves it out, and the limit with it.
 
     limit : torch.Tensor of shape (d_in,) or None
-        Greatest distance of each feature from the mean that reaches the branches. None: rows come in two parts, within
-        the limit and beyond, (n, 2 d_in), or all within.
+        Greatest distance of each feature from the mean that reaches the branches. None: samples come in two parts,
+        within the limit and beyond, (n, 2 d_in), or all within.
 
     See Also
     --------
@@ -173,7 +173,7 @@ class LinearSkip(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d_in)
-            Rows, centred.
+            Samples, centered.
 
         Returns
         -------
@@ -207,7 +207,7 @@ def _layers_with_weights(module):
 
 
 class Scaler(nn.Module):
-    """Centre and scale rows of data: (x - mean) / scale.
+    """Center and scale samples of data: (x - mean) / scale.
 
     A float32 can't hold a mean of 1e6 closely enough for data that vary by 1. What `dtype` loses of the mean is
     therefore kept in `mean_rest` and subtracted as well. A feature whose scale is 0 is constant: it is ignored on the
@@ -257,12 +257,12 @@ class Scaler(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
 
         Returns
         -------
         scaled : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
         """
         return (x - self.mean - self.mean_rest) * self.per_unit
 
@@ -272,12 +272,12 @@ class Scaler(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         Returns
         -------
         data : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
         """
         return x * self.scale + self.mean_rest + self.mean
 
@@ -286,7 +286,7 @@ class LatentTransform(nn.Module):
     """The coordinates in which codes are shown: z = rotation @ (scale * u - mean) / deviation.
 
     Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores,
-    are centred and uncorrelated, and are sorted by variance: an isometry of the scaled code, unless it is whitened.
+    are centered and uncorrelated, and are sorted by variance: an isometry of the scaled code, unless it is whitened.
     The inverse undoes it, so that no reconstruction changes.
 
     Parameters
@@ -351,8 +351,8 @@ class LatentTransform(nn.Module):
         shown : torch.Tensor of shape (n, k)
             Codes as they are shown.
         """
-        centred = code * self.scale - self.mean
-        return (centred if self.rotation is None else centred @ self.rotation.T) / self.deviation
+        centered = code * self.scale - self.mean
+        return (centered if self.rotation is None else centered @ self.rotation.T) / self.deviation
 
     def inverse(self, shown: torch.Tensor) -> torch.Tensor:
         """Undo the showing.

@@ -105,10 +105,10 @@ class Link(nn.Module):
             What the decoder gives.
 
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         scaler : Scaler
-            Takes data to scaled rows and back.
+            Takes data to scaled samples and back.
 
         Returns
         -------
@@ -128,7 +128,7 @@ class MixedLink(Link):
     ----------
     categories : sequence of (int, int)
         First cell of each column of categories, and the one behind its last. They follow each other to the end of the
-        row, behind all numbers.
+        sample, behind all numbers.
 
     offset, gain : ndarray of shape (n_features,)
         As of `Link`: of numbers they are mean and scale.

@@ -21,7 +21,7 @@ class AutoencoderModule(nn.Module):
         loss = reconstruction(x_hat, clean x) + penalty
 
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `supervision`,
-    `after_step`) and nothing else. The hooks see scaled rows, of shape (n, d), encodings, of shape
+    `after_step`) and nothing else. The hooks see scaled samples, of shape (n, d), encodings, of shape
     (n, n_statistics * k), and inner codes, of shape (n, k). Where `supports_batching` is true they may have a dimension
     more in front, for each network of a `ModuleEnsemble` that is trained as one, and so may weights. What they draw
     comes from `generator`, and what they keep from step to step is in buffers.
@@ -29,22 +29,22 @@ class AutoencoderModule(nn.Module):
     Parameters
     ----------
     encoder, decoder : torch.nn.Module
-        From scaled rows to encodings, (n, d) -> (n, n_statistics * k), and from codes to outputs, (n, k) -> (n, d).
+        From scaled samples to encodings, (n, d) -> (n, n_statistics * k), and from codes to outputs, (n, k) -> (n, d).
 
     loss : callable
         One of `skae.nn.functional.LOSSES`.
 
     scaler : Scaler
-        Takes data to scaled rows and back.
+        Takes data to scaled samples and back.
 
     axes : LatentTransform or None, default=None
         Coordinates in which codes are shown. None shows them as they are inside.
 
     link : Link or None, default=None
-        Takes outputs to means of the data. None takes outputs for scaled rows.
+        Takes outputs to means of the data. None takes outputs for scaled samples.
 
     ordered : bool, default=False
-        Whether the first j components of a code are to be the best code of size j. A third of the rows then keep a
+        Whether the first j components of a code are to be the best code of size j. A third of the samples then keep a
         random prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
 
     Attributes
@@ -63,11 +63,11 @@ class AutoencoderModule(nn.Module):
         What hooks draw from in training. None is torch's own.
 
     share : slice or None
-        Rows of a batch whose losses are computed, where several processes share it; all rows are corrupted. None is
-        all of them.
+        Samples of a batch whose losses are computed, where several processes share it; all samples are corrupted. None
+        is all of them.
 
     penalizes_rows : bool
-        Whether a row's penalty depends on that row alone. If so, or if there is none, a batch of large images is
+        Whether a row's penalty depends on that sample alone. If so, or if there is none, a batch of large images is
         differentiated in parts.
 
     n_statistics : int
@@ -110,8 +110,8 @@ class AutoencoderModule(nn.Module):
     linear_rate: float = 0.1
     undecayed_weights: tuple[str, ...] = ()  # other weights that are not pulled to zero
     generator: torch.Generator | None = None  # that hooks draw from in training; None is torch's own
-    share: slice | None = None  # of the rows of a batch, where several processes share it
-    penalizes_rows: bool = False  # whether a row's penalty depends on that row alone
+    share: slice | None = None  # of the samples of a batch, where several processes share it
+    penalizes_rows: bool = False  # whether a row's penalty depends on that sample alone
     n_statistics: int = 1  # numbers that an encoding has for each component of the code
     supports_batching: bool = True  # whether the hooks see to a dimension in front
     has_holes: bool = False  # whether cells may be missing
@@ -139,17 +139,17 @@ class AutoencoderModule(nn.Module):
     # The hooks -------------------------------------------------------------------------------------------------------
 
     def corrupt(self, x: torch.Tensor) -> torch.Tensor:
-        """Make of rows what the encoder sees of them in training.
+        """Make of samples what the encoder sees of them in training.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         Returns
         -------
         corrupted : torch.Tensor of shape (n, d)
-            Here the rows themselves.
+            Here the samples themselves.
         """
         return x
 
@@ -189,7 +189,7 @@ class AutoencoderModule(nn.Module):
         x: torch.Tensor,
         corrupted: torch.Tensor,  # noqa: ARG002 - denoising weighs the corrupted cells
     ) -> torch.Tensor:
-        """Return the loss of each row's output against the clean row.
+        """Return the loss of each row's output against the clean sample.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class AutoencoderModule(nn.Module):
             What the decoder gives.
 
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         corrupted : torch.Tensor of shape (n, d)
             What the encoder saw of them.
@@ -221,7 +221,7 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         seen : torch.Tensor of shape (n, d)
-            What the encoder saw of the rows.
+            What the encoder saw of the samples.
 
         encoding : torch.Tensor of shape (n, n_statistics * k)
             What the encoder gives.
@@ -261,12 +261,12 @@ class AutoencoderModule(nn.Module):
 
     @property
     def separable(self) -> bool:
-        """Whether the loss of a batch is the mean of what its rows lose, each by itself."""
+        """Whether the loss of a batch is the mean of what its samples lose, each by itself."""
         depends = type(self).penalty is not AutoencoderModule.penalty or self.is_supervised
         return self.penalizes_rows or not depends
 
     def after_step(self, progress: float) -> None:
-        """Do what is due after each step of the optimiser, without gradients: here nothing.
+        """Do what is due after each step of the optimizer, without gradients: here nothing.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ class AutoencoderModule(nn.Module):
     # What the hooks make up ------------------------------------------------------------------------------------------
 
     def cell_losses(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each cell of the output against the clean rows.
+        """Return the loss of each cell of the output against the clean samples.
 
         Parameters
         ----------
@@ -285,7 +285,7 @@ class AutoencoderModule(nn.Module):
             What the decoder gives.
 
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         Returns
         -------
@@ -305,20 +305,20 @@ class AutoencoderModule(nn.Module):
     def losses(
         self, x: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """Return named terms of the loss of scaled rows; the loss is the sum of their means.
+        """Return named terms of the loss of scaled samples; the loss is the sum of their means.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Scaled rows.
+            Scaled samples.
 
         sizes : sequence of int, default=None
-            Sizes of code by which rows are judged: by the reconstruction from the first so many components. None is
+            Sizes of code by which samples are judged: by the reconstruction from the first so many components. None is
             the whole code.
 
         target : torch.Tensor of shape (n, d) or (n, n_targets), default=None
-            Scaled rows that x is to become; or, if the module `is_supervised`, what is learned of y. None is x, and no
-            y.
+            Scaled samples that x is to become; or, if the module `is_supervised`, what is learned of y. None is x, and
+            no y.
 
         Returns
         -------
@@ -356,7 +356,7 @@ class AutoencoderModule(nn.Module):
         return {"numbers": reconstruction - losses.sum(dim=-1), "categories": losses.sum(dim=-1)}
 
     def decoded(self, code: torch.Tensor) -> torch.Tensor:
-        """Return what the loss compares with scaled rows.
+        """Return what the loss compares with scaled samples.
 
         Parameters
         ----------
@@ -377,7 +377,7 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
 
         Returns
         -------
@@ -410,7 +410,7 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 import torch
 
-WHOLE = 2 / 3  # share of the rows that keep all of an ordered code in training
+WHOLE = 2 / 3  # share of the samples that keep all of an ordered code in training
 
 
 def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
@@ -14,7 +14,7 @@ def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
         Codes.
 
     size : int or torch.Tensor of shape (n, 1)
-        How many components are kept: of all rows, or of each.
+        How many components are kept: of all samples, or of each.
 
     Returns
     -------
@@ -37,10 +37,10 @@ def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
 
 
 def random_sizes(shape, generator=None):
-    """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the rows.
+    """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the samples.
 
     For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
-    would else be seen once in 3 k rows. Drawn on the CPU, so that a seed means the same on every device.
+    would else be seen once in 3 k samples. Drawn on the CPU, so that a seed means the same on every device.
     """
     *n, k = shape
     whole, uniform, size = torch.rand(3, *n, 1, generator=generator)

@@ -1,4 +1,4 @@
-"""Data in coordinates along some orthonormal axes: what a module of wide rows is trained on."""
+"""Data in coordinates along some orthonormal axes: what a module of wide samples is trained on."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from skae.nn._layers import Scaler
 
 
 class Projection(nn.Module):
-    """Takes data to the coordinates of scaled rows along some axes, and back: in the place of a `Scaler`.
+    """Takes data to the coordinates of scaled samples along some axes, and back: in the place of a `Scaler`.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Projection(nn.Module):
         coordinates are (n, 2 r): those of what lies within, and of what lies beyond.
 
     left_out : (float, float)
-        Mean squared length of what the axes leave out of a scaled row: of held-out rows, and of those trained on.
+        Mean squared length of what the axes leave out of a scaled sample: of held-out samples, and of those trained on.
 
     dtype : torch.dtype
         Precision of the arithmetic.
@@ -55,12 +55,12 @@ class Projection(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
 
         Returns
         -------
         coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
-            Of scaled rows.
+            Of scaled samples.
         """
         scaled = self.scaler(x)
         if self.limit is None:
@@ -69,17 +69,17 @@ class Projection(nn.Module):
         return torch.cat([near @ self.axes.mT, (scaled - near) @ self.axes.mT], dim=-1)
 
     def inverse(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Return the rows of some coordinates, without what the axes leave out.
+        """Return the samples of some coordinates, without what the axes leave out.
 
         Parameters
         ----------
         coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
-            Of scaled rows.
+            Of scaled samples.
 
         Returns
         -------
         x : torch.Tensor of shape (n, d)
-            Rows of data.
+            Samples of data.
         """
         r = len(self.axes)
         whole = coordinates if coordinates.shape[-1] == r else coordinates[..., :r] + coordinates[..., r:]

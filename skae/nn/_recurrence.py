@@ -1,4 +1,4 @@
-"""Recurrent halves of a network: from rows that are sequences to a summary, and back."""
+"""Recurrent halves of a network: from samples that are sequences to a summary, and back."""
 
 import functools
 from collections.abc import Sequence
@@ -32,20 +32,20 @@ def read(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any
 
 
 class SequenceEncoder(nn.Module):
-    """Read a row step by step; what is remembered at the end, in both directions, is its summary.
+    """Read a sample step by step; what is remembered at the end, in both directions, is its summary.
 
     The width of a summary, `width`, is that of a direction times their number.
 
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
-        Of a row.
+        Of a sample.
 
     hidden_size : int
         Units. In each direction, if there are two.
 
     bidirectional : bool
-        Whether a row is read in both directions.
+        Whether a sample is read in both directions.
 
     cell : str
         A key of `CELLS`.
@@ -74,12 +74,12 @@ class SequenceEncoder(nn.Module):
         self.width = hidden_size * (1 + bidirectional)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Read rows.
+        """Read samples.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Rows, the features of one step after those of another.
+            Samples, the features of one step after those of another.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class SequenceEncoder(nn.Module):
 
 
 class SequenceDecoder(nn.Module):
-    """Write a row step by step, while reading a linear draft of it.
+    """Write a sample step by step, while reading a linear draft of it.
 
     The draft gives each step its own view of the summary. A cell that reads the whole summary at each step instead has
     to learn to count the steps first: on Fashion-MNIST its error was a third greater.
@@ -100,7 +100,7 @@ class SequenceDecoder(nn.Module):
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
-        Of a row.
+        Of a sample.
 
     width : int
         Of the summary.
@@ -138,12 +138,12 @@ class SequenceDecoder(nn.Module):
         self.output = nn.Linear(hidden_size, n_step_features)
 
     def forward(self, summary: torch.Tensor) -> torch.Tensor:
-        """Write rows.
+        """Write samples.
 
         Parameters
         ----------
         summary : torch.Tensor of shape (n, width)
-            Of each row.
+            Of each sample.
 
         Returns
         -------

@@ -40,7 +40,7 @@ def squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         What the decoder gives.
 
     target : torch.Tensor of shape (n, d)
-        Scaled rows.
+        Scaled samples.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def absolute_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         What the decoder gives.
 
     target : torch.Tensor of shape (n, d)
-        Scaled rows.
+        Scaled samples.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def huber(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         What the decoder gives.
 
     target : torch.Tensor of shape (n, d)
-        Scaled rows.
+        Scaled samples.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def binary_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Te
         Logits of the probability that a cell is 1.
 
     target : torch.Tensor of shape (n, d)
-        Rows of data, unscaled.
+        Samples of data, unscaled.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def poisson(log_rate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         Logarithms of the rates.
 
     target : torch.Tensor of shape (n, d)
-        Rows of data, unscaled.
+        Samples of data, unscaled.
 
     Returns
     -------

@@ -290,7 +290,7 @@ OTHER_MEANINGS = {
     ("skae.TabularAutoencoder.fit", "X"): "training data",
     ("skae.TabularAutoencoder.partial_fit", "X"): "training data",
     ("skae.TabularAutoencoder.inverse_transform", "X"): "codes",
-    ("skae.Autoencoder.fit", "y"): "clean rows, of a denoiser",
+    ("skae.Autoencoder.fit", "y"): "clean samples, of a denoiser",
     ("skae.DenoisingAutoencoder.score", "y"): "clean rows",
     ("skae.Autoencoder.inverse_transform", "X"): "codes",
     ("skae.Autoencoder.module_params", "scale"): "that of the features",
@@ -328,7 +328,7 @@ def test_the_first_sentence_on_a_parameter_is_the_same(family):
     first = {}
     for where, (kind, text) in words_of(members).items():
         if kind.startswith("torch.Tensor"):
-            continue  # each module says what its rows are
+            continue  # each module says what its samples are
         if " of shape " in kind:
             kind = "array"  # lists and sparse matrices may do in one place and not in another
         first[where] = kind, re.split(r"(?<=\.) ", text)[0]

@@ -1,4 +1,4 @@
-"""The code of each page of the documentation runs, and the guide has a row for every estimator."""
+"""The code of each page of the documentation runs, and the guide has a sample for every estimator."""
 
 import contextlib
 import io

@@ -137,7 +137,7 @@ def mode(browser, name):
 
 
 def luminance(rgb):
-    """Relative luminance of a colour, as WCAG has it, of a string "rgb(1, 2, 3)"."""
+    """Relative luminance of a color, as WCAG has it, of a string "rgb(1, 2, 3)"."""
     values = [float(value) / 255 for value in rgb[rgb.index("(") + 1 : -1].split(",")[:3]]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -75,7 +75,7 @@ assert_type(autoencoder.explained_variance_ratio_, NDArray[np.floating])
 assert_type(autoencoder.loss_curve_, list[float])
 assert_type(autoencoder.encoder_.eval().state_dict(), dict[str, Any])
 
-# Rows of every kind
+# Samples of every kind
 for rows in (X.tolist(), X.astype(np.float32), csr_matrix(X), csr_array(X), pd.DataFrame(X), pl.DataFrame(X)):
     Autoencoder().fit(rows)
 

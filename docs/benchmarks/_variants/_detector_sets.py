@@ -1,7 +1,7 @@
 """Rows and outliers for detectors: clusters, curved surfaces, tables with wrong cells, noisy images, one class of many.
 
-A set is a function of a generator that returns typical rows and odd ones, each of shape (n, d). They are shuffled, and
-split into what detectors are fitted to and what they score, by `split`.
+A set is a function of a generator that returns typical samples and odd ones, each of shape (n, d). They are shuffled,
+and split into what detectors are fitted to and what they score, by `split`.
 """
 
 import functools
@@ -24,19 +24,19 @@ def _in_the_box(X, n, rng):
 
 
 def five_clusters(rng):
-    """In ten dimensions; odd rows are uniform between them."""
+    """In ten dimensions; odd samples are uniform between them."""
     X = _around(rng.uniform(-6, 6, size=(5, 10)), 1400, rng)
     return X, _in_the_box(X, 600, rng)
 
 
 def three_clusters(rng):
-    """In two dimensions, each as wide as it is; few rows."""
+    """In two dimensions, each as wide as it is; few samples."""
     X = np.concatenate([_around(rng.uniform(-8, 8, size=(1, 2)), 150, rng, spread) for spread in (0.3, 0.8, 1.5)])
     return X, _in_the_box(X, 300, rng)
 
 
 def stretched_clusters(rng):
-    """Eight in twenty dimensions, each along three directions of its own; odd rows are means of two rows."""
+    """Eight in twenty dimensions, each along three directions of its own; odd samples are means of two samples."""
     X = [rng.standard_normal((250, 3)) @ rng.standard_normal((3, 20)) + 3 * rng.standard_normal(20) for _ in range(8)]
     X = np.concatenate(X) + 0.3 * rng.standard_normal((2000, 20))
     one, two = (X[rng.permutation(len(X))[:600]] for _ in range(2))
@@ -44,14 +44,14 @@ def stretched_clusters(rng):
 
 
 def ring(rng):
-    """In two dimensions; odd rows are uniform in the box around it."""
+    """In two dimensions; odd samples are uniform in the box around it."""
     angle, radius = rng.uniform(0, 2 * np.pi, size=900), 1 + 0.05 * rng.standard_normal(900)
     X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     return X, _in_the_box(X, 400, rng)
 
 
 def ring_in_fifty(rng):
-    """In a plane of fifty dimensions, with noise; odd rows are inside the ring."""
+    """In a plane of fifty dimensions, with noise; odd samples are inside the ring."""
     plane = np.linalg.qr(rng.standard_normal((50, 2)))[0].T
     angle = rng.uniform(0, 2 * np.pi, size=1300)
     radius = np.r_[np.ones(900), np.sqrt(rng.uniform(0, 0.6, size=400))]
@@ -61,13 +61,13 @@ def ring_in_fifty(rng):
 
 
 def two_moons(rng):
-    """In two dimensions; odd rows are uniform in the box around them."""
+    """In two dimensions; odd samples are uniform in the box around them."""
     X = datasets.make_moons(700, noise=0.05, random_state=int(rng.integers(1000)))[0]
     return X, _in_the_box(X, 400, rng)
 
 
 def sphere(rng):
-    """A sphere of three dimensions in twenty; odd rows are within it."""
+    """A sphere of three dimensions in twenty; odd samples are within it."""
     X = rng.standard_normal((3400, 3))
     X *= (np.r_[np.ones(3000), rng.uniform(0, 0.8, size=400)] / np.linalg.norm(X, axis=1))[:, None]
     X = 4 * X @ np.linalg.qr(rng.standard_normal((20, 3)))[0].T + 0.2 * rng.standard_normal((3400, 20))
@@ -75,7 +75,7 @@ def sphere(rng):
 
 
 def curved_surface(rng):
-    """Of three dimensions in fifteen; odd rows lie near it."""
+    """Of three dimensions in fifteen; odd samples lie near it."""
     X = np.tanh(2 * rng.standard_normal((2000, 3))) @ rng.standard_normal((3, 40))
     X = np.sin(X) @ rng.standard_normal((40, 15)) / 3 + 0.1 * rng.standard_normal((2000, 15))
     odd = X[:500] + 0.7 * rng.standard_normal((500, 15))
@@ -87,7 +87,7 @@ def _correlated(rng, n, d, k, noise):
 
 
 def _with_wrong_cells(X, rng, n_cells=1):
-    """Rows of which some cells hold the value of another row."""
+    """Rows of which some cells hold the value of another sample."""
     wrong = X.copy()
     for i, row in enumerate(wrong):
         columns = rng.permutation(X.shape[1])[:n_cells]
@@ -97,19 +97,19 @@ def _with_wrong_cells(X, rng, n_cells=1):
 
 
 def wrong_cells(rng):
-    """One in each odd row of a correlated table of twelve columns."""
+    """One in each odd sample of a correlated table of twelve columns."""
     X = _correlated(rng, 1500, 12, 4, 0.3)
     return X[:1000], _with_wrong_cells(X[1000:], rng)
 
 
 def wrong_cells_of_units(rng):
-    """One in each odd row, whose columns have units between a thousandth and a thousand."""
+    """One in each odd sample, whose columns have units between a thousandth and a thousand."""
     X = _correlated(rng, 900, 16, 4, 0.3) * 10 ** rng.uniform(-3, 3, size=16) + 5
     return X[:500], _with_wrong_cells(X[500:], rng)
 
 
 def shifted_of_units(rng):
-    """Clusters whose columns have units between a hundredth and a hundred; odd rows are uniform between them."""
+    """Clusters whose columns have units between a hundredth and a hundred; odd samples are uniform between them."""
     X = _around(rng.uniform(-5, 5, size=(4, 8)), 1100, rng)
     odd = _in_the_box(X, 400, rng)
     units = 10 ** rng.uniform(-2, 2, size=8)
@@ -124,20 +124,20 @@ def far_rows(rng):
 
 
 def far_rows_of_few(rng):
-    """Two hundred rows to fit to; odd ones lie in the directions in which the others vary least."""
+    """Two hundred samples to fit to; odd ones lie in the directions in which the others vary least."""
     X = _correlated(rng, 600, 20, 20, 0.1) * np.linspace(0.2, 3, 20)
     odd = X[:250] + np.linalg.svd(X)[2][-4:].T[:, rng.integers(4, size=250)].T * 3
     return X[250:], odd
 
 
 def heavy_tails(rng):
-    """Correlated, with Student's t of three degrees of freedom; odd rows are permuted column by column."""
+    """Correlated, with Student's t of three degrees of freedom; odd samples are permuted column by column."""
     X = (rng.standard_t(3, size=(1700, 4)) @ rng.standard_normal((4, 15))) + 0.3 * rng.standard_t(3, size=(1700, 15))
     return X[:1300], rng.permuted(X[1300:], axis=0)
 
 
 def skewed(rng):
-    """Lognormal columns in two groups; odd rows mix the groups of two rows."""
+    """Lognormal columns in two groups; odd samples mix the groups of two samples."""
     X = np.exp(0.7 * _correlated(rng, 1600, 12, 3, 0.3))
     odd = np.column_stack([X[1200:, :6], rng.permutation(X[1200:, 6:])])
     return X[:1200], odd
@@ -232,12 +232,12 @@ SETS = (
 
 
 def split(made, contamination, rng):
-    """Rows to fit to, of which a share is odd, rows to score, and which of those are odd.
+    """Rows to fit to, of which a share is odd, samples to score, and which of those are odd.
 
     Parameters
     ----------
     made : tuple of ndarray
-        Typical rows and odd ones.
+        Typical samples and odd ones.
 
     contamination : float
 

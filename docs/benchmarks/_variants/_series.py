@@ -1,4 +1,4 @@
-"""Long series made up, and windows of them: each window a row of its steps, one after the other."""
+"""Long series made up, and windows of them: each window a sample of its steps, one after the other."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view

@@ -1,8 +1,8 @@
-"""Codes that hold still: what small steps of test rows do to codes, and what noise does to a classifier on them.
+"""Codes that hold still: what small steps of test samples do to codes, and what noise does to a classifier on them.
 
 Sensitivity is what noise of variance one a feature, in units of the features' mean square deviation, adds to the codes
-of test rows by finite differences through `transform`, as a share of the variance of these codes. Then come test R²,
-and the accuracy of a linear classifier on standardized codes of rows as they are, and with noise of half a deviation
+of test samples by finite differences through `transform`, as a share of the variance of these codes. Then come test R²,
+and the accuracy of a linear classifier on standardized codes of samples as they are, and with noise of half a deviation
 and of one. The rival has a layer of sigmoids and tied weights, and as many seconds as ours at `alpha=1`.
 """
 
@@ -33,7 +33,7 @@ class Rival:
         self.k, self.alpha, self.images, self.seconds, self.seed = k, alpha, images, seconds, seed
 
     def fit(self, X):
-        """Train it on four fifths of the rows, scaled as its textbook has it."""
+        """Train it on four fifths of the samples, scaled as its textbook has it."""
         self.mean, self.scale = (0.0, X.max()) if self.images else (X.mean(axis=0), X.std(axis=0))
         rows = np.random.default_rng(self.seed).permutation(((X - self.mean) / self.scale).astype(np.float32))
         n = len(rows) // 5
@@ -46,7 +46,7 @@ class Rival:
         return self
 
     def transform(self, X):
-        """Codes of rows."""
+        """Codes of samples."""
         with torch.no_grad():
             return self.module.encoder(torch.as_tensor((X - self.mean) / self.scale)).numpy()
 
@@ -57,7 +57,7 @@ class Rival:
 
 
 def sensitivity(model, X, unit, seed=0):
-    """What small steps add to the codes of rows, as a share of their variance."""
+    """What small steps add to the codes of samples, as a share of their variance."""
     rng, codes, h = np.random.default_rng(seed), model.transform(X), 1e-4
     steps = (model.transform(X + h * unit * rng.standard_normal(X.shape)) - codes for _ in range(4))
     return np.mean([np.square(step / h).sum(axis=1).mean() for step in steps]) / codes.var(axis=0).sum()
@@ -82,7 +82,7 @@ def rolled_sheet(n, d, rng):
 
 
 def sets(seed):
-    """Yield names, train and test rows and labels, sizes of code, and whether rows are images."""
+    """Yield names, train and test samples and labels, sizes of code, and whether samples are images."""
     rng = np.random.default_rng(seed)
     (X, y), (X_test, y_test) = load("train", labels=True), load("t10k", labels=True)
     some = rng.permutation(len(X))[:3000]

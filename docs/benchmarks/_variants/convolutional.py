@@ -64,7 +64,7 @@ def small_digits(n, seed):
     return X[np.random.default_rng(seed).permutation(len(X))[:n]]
 
 
-SETS = {  # side, components, rows that are fitted, what draws them
+SETS = {  # side, components, samples that are fitted, what draws them
     "Fashion-MNIST, 2,500": (28, 16, 2500, fashion),
     "Fashion-MNIST, 10,000": (28, 16, 10_000, fashion),
     "digits, 1,300": (8, 8, 1300, small_digits),

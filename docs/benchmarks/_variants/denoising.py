@@ -1,9 +1,9 @@
-"""Denoising: R² of what is made of test rows against the clean ones, at levels of noise from none to more than trained.
+"""Denoising: R² of what is made of test samples against the clean ones, at levels of noise from none to more than trained.
 
-Both are trained at level .3: ours with default parameters but for the noise, the rival on the same rows, less those
-that it holds out, with the same noise, for as many seconds. Rows are 10,000 images of Fashion-MNIST, 3,000 made-up
-images of spots on black, and 3,000 rows of a made-up table, standardized. Normal noise is in units of each feature's
-standard deviation; "clipped" rows were cut to the range of the data afterwards, as a camera does, and nobody was
+Both are trained at level .3: ours with default parameters but for the noise, the rival on the same samples, less those
+that it holds out, with the same noise, for as many seconds. Samples are 10,000 images of Fashion-MNIST, 3,000 made-up
+images of spots on black, and 3,000 samples of a made-up table, standardized. Normal noise is in units of each feature's
+standard deviation; "clipped" samples were cut to the range of the data afterwards, as a camera does, and nobody was
 trained on such. Medians over seeds.
 """
 
@@ -45,7 +45,7 @@ def table(n, d=30):
 
 
 def sets():
-    """Name, rows to train on, rows to test on, whether they are images."""
+    """Name, samples to train on, samples to test on, whether they are images."""
     yield "Fashion-MNIST", load("train")[:ROWS], load("t10k")[:2000], True
     for name, X in {"spots": spots(4000), "table": table(4000)}.items():
         yield name, X[:3000], X[3000:], name == "spots"
@@ -59,7 +59,7 @@ def strike(X, noise, level, deviation, generator=None):
 
 
 def curves(reconstruct, noise, test, deviation, limits):
-    """R² at each level, for normal noise with the struck rows clipped or not: by name."""
+    """R² at each level, for normal noise with the struck samples clipped or not: by name."""
     found = {"noisy": [], "clipped": []}
     for level in LEVELS:
         noisy = strike(torch.tensor(test), noise, level, deviation, torch.Generator().manual_seed(0)).numpy()
@@ -70,13 +70,13 @@ def curves(reconstruct, noise, test, deviation, limits):
 
 
 def by_rival(module, rows):
-    """What the rival makes of rows."""
+    """What the rival makes of samples."""
     with torch.no_grad():
         return module(torch.tensor(rows)).numpy()
 
 
 def main(seeds):
-    """Print a line for each set, noise, denoiser and kind of noisy rows."""
+    """Print a line for each set, noise, denoiser and kind of noisy samples."""
     print(f"R² at levels {LEVELS}")
     for name, X, test, images in sets():
         deviation, limits = torch.tensor(X.std(axis=0)), (X.min(), X.max())

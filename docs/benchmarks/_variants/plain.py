@@ -1,7 +1,7 @@
-"""`Autoencoder` and `StackedAutoencoder` against the textbook net: R² of test rows, medians over seeds.
+"""`Autoencoder` and `StackedAutoencoder` against the textbook net: R² of test samples, medians over seeds.
 
 Tables and manifolds are standardized; images are in [0, 1]. The rival has as many seconds as `Autoencoder`, and holds
-out a fifth of the rows.
+out a fifth of the samples.
 """
 
 import functools
@@ -53,7 +53,7 @@ def roll(rng, n=2000):
     return make_swiss_roll(n, noise=0.1, random_state=int(rng.integers(1000)))[0]
 
 
-# name: rows, components
+# name: samples, components
 MADE_UP = {
     "sphere": (sphere, 2),
     "circle": (circle, 2),
@@ -65,7 +65,7 @@ SETS = [*MADE_UP, "digits", "breast cancer", "images"]
 
 
 def rows_of(name, seed):
-    """Training rows, test rows and the number of components."""
+    """Training samples, test samples and the number of components."""
     rng = np.random.default_rng(seed)
     if name == "images":
         order = rng.permutation(60_000)[:5000]

@@ -1,10 +1,11 @@
 """Planted dictionaries: how many atoms are found, how many units are active, and how many are dead.
 
-Rows are sums of a few atoms and noise. An atom, of unit length, counts as found if the absolute cosine between it and
-the unit that is nearest is above 0.9: of signed coefficients, a code that is never negative needs two units an atom,
-and one of them is enough to count. Noise is a share of the root mean square of the features. All have as many units
-as `SparseAutoencoder()` chooses: the textbook's net, with the best of three weights of its penalty, chosen by the atoms
-that it finds, and scikit-learn's `MiniBatchDictionaryLearning` with its default parameters. R² is that of other rows.
+Samples are sums of a few atoms and noise. An atom, of unit length, counts as found if the absolute cosine between it
+and the unit that is nearest is above 0.9: of signed coefficients, a code that is never negative needs two units an
+atom, and one of them is enough to count. Noise is a share of the root mean square of the features. All have as many
+units as `SparseAutoencoder()` chooses: the textbook's net, with the best of three weights of its penalty, chosen by the
+atoms that it finds, and scikit-learn's `MiniBatchDictionaryLearning` with its default parameters. R² is that of other
+samples.
 """
 
 import time
@@ -20,13 +21,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skae import SparseAutoencoder
 
 FOUND = 0.9
-ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a row
+ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a sample
 MAX_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A kind of data: rows that are sums of `n_nonzero` of `n_atoms` atoms."""
+    """A kind of data: samples that are sums of `n_nonzero` of `n_atoms` atoms."""
 
     n_rows: int
     n_features: int
@@ -57,10 +58,10 @@ SETS = {
     "100 atoms of 64 features, 5 a row": Planted(5000, 64, 100, 5),
     "the same, times 1000": Planted(5000, 64, 100, 5, unit=1000.0),
     "12 of 10, 3 a row": Planted(5000, 10, 12, 3),
-    "20 of 100, 3 a row, 1,000 rows": Planted(1000, 100, 20, 3, noise=0.1),
-    "60 of 60, 10 a row, 20,000 rows": Planted(20_000, 60, 60, 10, noise=0.0),
+    "20 of 100, 3 a sample, 1,000 rows": Planted(1000, 100, 20, 3, noise=0.1),
+    "60 of 60, 10 a sample, 20,000 rows": Planted(20_000, 60, 60, 10, noise=0.0),
     "150 of 784, 6 a row": Planted(5000, 784, 150, 6, noise=0.1),
-    "80 of 64, 4 a row, signed": Planted(10_000, 64, 80, 4, signed=True),
+    "80 of 64, 4 a sample, signed": Planted(10_000, 64, 80, 4, signed=True),
 }
 
 
@@ -76,14 +77,14 @@ def r2(X, X_hat):
 
 
 def ours(X, X_test, seed):
-    """Units, codes of other rows, their reconstructions."""
+    """Units, codes of other samples, their reconstructions."""
     sparse = SparseAutoencoder(random_state=seed).fit(X)
     codes = sparse.transform(X_test)
     return sparse.components_, codes, sparse.inverse_transform(codes)
 
 
 def by_hand(X, X_test, seed, k, alpha, seconds):
-    """The same of the textbook's network, on centered rows in one unit."""
+    """The same of the textbook's network, on centered samples in one unit."""
     mean, unit = X.mean(axis=0), X.std()
     rows = ((X - mean) / unit).astype(np.float32)
     n = len(rows) // 5

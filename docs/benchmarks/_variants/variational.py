@@ -1,10 +1,10 @@
-"""VariationalAutoencoder by default against the textbook network, in nats of test rows.
+"""VariationalAutoencoder by default against the textbook network, in nats of test samples.
 
 The sets are images on black (Fashion-MNIST, scikit-learn's digits, strokes that are drawn here), standardized tables
 and curved surfaces in rotated spaces. The rival has a sigmoid output on images and a linear one elsewhere, the same
-size of code, the same rows, a fifth of which it holds out, and at each of its rates the seconds that ours took. "bound"
-is the evidence lower bound by one draw, "weighted" the importance-weighted one of 20 draws, "active" the number of
-components whose posterior means have a variance above .01 on training rows.
+size of code, the same samples, a fifth of which it holds out, and at each of its rates the seconds that ours took.
+"bound" is the evidence lower bound by one draw, "weighted" the importance-weighted one of 20 draws, "active" the number
+of components whose posterior means have a variance above .01 on training samples.
 """
 
 import math
