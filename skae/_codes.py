@@ -57,12 +57,14 @@ def shown_axes(module, rows, *, whiten):
     return (scale * np.ones_like(mean), mean, rotation, deviation_of(variance, whiten)), variance
 
 
-def match_scale(module, rows):
-    """Let the codes of a trained module vary by as much, in all, as those its axes were made for: of unit variance."""
-    variance = principal_axes(inner_codes(module, rows), rotate=False)[2]
-    scale = module.axes.scale.cpu().double().numpy()
-    if variance.any():
-        module.axes.scale.mul_(np.sqrt(np.square(scale).sum() / (np.square(scale) * variance).sum()))
+def match_scale(axes, variance, *, whiten):
+    """Axes of `shown_axes` and the variance of the codes, rescaled so that the total variance is what PCA's would be."""
+    scale, mean, rotation, deviation = axes
+    if not variance.any():
+        return axes, variance
+    factor = np.sqrt(np.square(scale).sum() / variance.sum())
+    variance = variance * factor**2
+    return (scale * factor, mean * factor, rotation, deviation_of(variance, whiten)), variance
 
 
 def code_variance(module, rows):

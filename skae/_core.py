@@ -277,15 +277,14 @@ class AutoencoderCore(
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
                     progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
                     level = float(losses[1]), "PCA" if self._is_plain(spec) else "start"
-                if self._has_free_scale(spec) and weights is None:
-                    match_scale(result.module, rows)
                 if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # makes room
                     start = self._common_start(rows, spec, seed)  # of all samples, the held-out ones included
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
-                    attributes = self._trained(*common, result, validation)
+                    matches = self._has_free_scale(spec) and weights is None
+                    attributes = self._trained(*common, result, validation, matches_scale=matches)
             vars(self).update(attributes, validation_=validation.report, _level_of_start=level)
             if statistics.factors is not None and not rows.are_pairs:
                 self._share_of_network = share_of_network(self, rows, validation, of_folds, seed)
@@ -347,13 +346,20 @@ class AutoencoderCore(
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
         return self._state(rows, statistics, spec, settings, *kept, **more)
 
-    def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None):
-        """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated."""
+    def _trained(
+        self, rows, statistics, spec, settings, outcome, validation=None, axes=None, *, matches_scale=False
+    ):
+        """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated.
+
+        With `matches_scale` the codes are rescaled to the total variance of PCA's scores.
+        """
         weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one sample has no variance
             variance = self.explained_variance_
         elif axes is None:
             axes, variance = self._shown_axes(outcome.module, rows)
+            if matches_scale and axes is not None:
+                axes, variance = match_scale(axes, variance, whiten=self._asked("whiten"))
         else:
             variance = code_variance(outcome.module, rows)
         spec = replace(spec, axes=axes)

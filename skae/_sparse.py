@@ -381,20 +381,20 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         vars(self).pop("_n_at_first", None)  # of an earlier fit
         return super()._new_spec(*args, **kwargs)
 
-    def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None):
+    def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None, **options):
         """In a new fit, "auto" leaves out units of no use; a stream and a warm start keep those that there are."""
         goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
         is_fixed = spec.architecture is not None and not spec.architecture.dense_code
         if goes_on or is_fixed or self.n_components != "auto":
-            return super()._trained(rows, statistics, spec, settings, outcome, validation, axes)
+            return super()._trained(rows, statistics, spec, settings, outcome, validation, axes, **options)
         n_at_first, used = spec.n_components, broadcast_from_main(self._used(outcome.module, rows))
         if len(used) == n_at_first:
-            return super()._trained(rows, statistics, spec, settings, outcome, validation, axes)
+            return super()._trained(rows, statistics, spec, settings, outcome, validation, axes, **options)
         spec, weights = replace(spec, axes=None).cut(self.module_class, read_weights(outcome.module), used)
         spec = replace(spec, axes=self._axes(len(used), rows))
         module = spec.build(self.module_class, weights).to(settings["device"])
         outcome = replace(outcome, module=module)
-        kept = super()._trained(rows, statistics, spec, settings, outcome, validation, axes)
+        kept = super()._trained(rows, statistics, spec, settings, outcome, validation, axes, **options)
         return kept | {"_n_at_first": n_at_first}
 
     def _used(self, module, rows):
