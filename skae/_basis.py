@@ -55,7 +55,9 @@ class RowsInBasis(ScaledReader):
             squares += np.square(batch).sum() - np.square(near[part] + far[part], dtype=np.float64).sum()
             start += len(batch)
         super().__init__(near + far, np.zeros(r), np.ones(r))
-        self.rows, self.left_out, self.has_far = rows, max(squares, 0.0) / n, bool(far.any())
+        self.rows, self.has_far, self.missing = rows, bool(far.any()), rows.missing
+        # where values are missing, the loss is computed in all features: there is nothing to add
+        self.left_out = 0.0 if rows.missing is not None else max(squares, 0.0) / n
         self.parts = near, far if self.has_far else None
 
     @property
@@ -64,13 +66,18 @@ class RowsInBasis(ScaledReader):
         return self.rows
 
     def on_device(self, device):
-        """All samples as a tensor of float32, (n, r); with what lies within the limit and beyond, (n, 2 r), before it."""
-        whole = super().on_device(device)
-        if not self.has_far:
-            return whole
-        near, far = self.parts
-        parts = np.hstack([near, np.zeros_like(near) if far is None else far])
-        return Pair(torch.tensor(parts, device=device), whole)
+        """All samples as a tensor of float32, (n, r), or a pair of what is encoded and what it is compared with.
+
+        With values beyond the limit, what lies within it and beyond is encoded, (n, 2 r). Where values are missing,
+        reconstructions are compared with all features of the samples, (n, d), which are NaN there.
+        """
+        seen = whole = self._alone_on(device)
+        if self.has_far:
+            near, far = self.parts
+            seen = torch.tensor(np.hstack([near, np.zeros_like(near) if far is None else far]), device=device)
+        if self.missing is not None:
+            return Pair(seen, self.rows.there._alone_on(device))
+        return Pair(seen, whole) if self.has_far else whole
 
 
 class Space:

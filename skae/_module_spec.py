@@ -204,7 +204,7 @@ class ModuleSpecMixin:
     def _takes_basis(self, rows, spec):
         """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
         is_plain = spec.loss == "squared_error" and not (self._asks_more or spec.is_linear)
-        of_features = rows.are_pairs or rows.missing is not None or spec.bounds is not None or spec.categories
+        of_features = rows.are_pairs or spec.bounds is not None or spec.categories
         needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 

@@ -113,6 +113,28 @@ def test_losses_are_those_of_all_features(table):
     np.testing.assert_allclose(last, np.square(missed).sum(axis=1).mean(), rtol=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.3])
+@pytest.mark.parametrize("far_out", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_losses_of_incomplete_samples_are_those_of_observed_values(table, far_out, share):
+    rows = {"few rows": wide(220), "many rows": smooth(800)}[table]
+    if far_out:
+        rows[3, 5] = 50 * rows[:, 5].std()
+    incomplete = np.where(np.random.default_rng(0).random(rows.shape) < share, np.nan, rows)
+    incomplete[3, 5] = rows[3, 5]
+    X, X_val = incomplete[:-100], incomplete[-100:]
+    keep = Keep()
+    autoencoder = Autoencoder(3, max_iter=10, random_state=0, callbacks=[("keep", keep)]).fit(X, X_val=X_val)
+    module = dict(autoencoder.net_.callbacks_)["keep"].module_
+    assert isinstance(module.scaler, Projection)
+    assert len(module.scaler.axes) < X.shape[1]
+    assert autoencoder.best_epoch_ > 0
+    scaler = ScaledReader(X_val, autoencoder._spec.mean, autoencoder._spec.scale)
+    missed = (autoencoder.reconstruct(X_val) - X_val) * scaler.per_unit
+    last = autoencoder.validation_loss_curve_[autoencoder.best_epoch_ - 1]
+    np.testing.assert_allclose(last, np.nansum(np.square(missed), axis=1).mean(), rtol=1e-3)
+
+
 @pytest.mark.parametrize(("table", "most"), [("few rows", 1e-6), ("many rows", 0.05)])
 def test_nothing_is_left_out_of_few_rows_and_little_of_many(table, most):
     rows = scaled(TABLES[table])

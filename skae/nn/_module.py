@@ -293,8 +293,10 @@ class AutoencoderModule(nn.Module):
             Where there is a link, those of the data themselves. Zero where a cell of `x` is missing.
         """
         if self.has_holes:
-            missing = x.isnan()
-            return self._losses_of_all(output, x.masked_fill(missing, 0.0)).masked_fill(missing, 0.0)
+            if output.shape[-1] < x.shape[-1]:  # coordinates along the axes of a `Projection`
+                output = output @ self.scaler.axes
+            # several times as fast as masked_fill on a CPU
+            return self._losses_of_all(output, x.nan_to_num(nan=0.0)) * (x == x)
         return self._losses_of_all(output, x)
 
     def _losses_of_all(self, output, x):
