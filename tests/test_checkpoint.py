@@ -31,9 +31,9 @@ def breaking(monkeypatch):
     def after(n_writes):
         real, n = Checkpoint._write, 0
 
-        def write(self, stand):
+        def write(self, state):
             nonlocal n
-            real(self, stand)
+            real(self, state)
             n += 1
             if n == n_writes:
                 monkeypatch.setattr(Checkpoint, "_write", real)

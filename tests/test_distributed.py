@@ -205,9 +205,9 @@ def fit_all(rank, folder, found):
 
     writes, write = [], Checkpoint._write
 
-    def write_once(self, stand):
-        writes.append(stand)
-        write(self, stand)
+    def write_once(self, state):
+        writes.append(state)
+        write(self, state)
         if len(writes) == 2:
             raise OSError("The disk is full")
 

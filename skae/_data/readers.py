@@ -247,7 +247,7 @@ class ScaledReader(ArrayReader):
     clean : what `ArrayReader` takes, default=None
         The samples that those of X are to become, which are scaled alike. None is X.
 
-    limit : ndarray of shape (n_features,), default=None
+    clip_at : ndarray of shape (n_features,), default=None
         Scaled cells beyond count as if they were there; None limits none.
 
     target : ndarray of shape (n_samples, n_targets), default=None
@@ -263,21 +263,21 @@ class ScaledReader(ArrayReader):
         These, or the samples themselves.
     """
 
-    def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None, missing=None):
+    def __init__(self, X, mean, scale, index=None, clean=None, clip_at=None, target=None, missing=None):
         super().__init__(X, index)
-        self.mean, self.scale, self.limit, self.target, self.missing = mean, scale, limit, target, missing
+        self.mean, self.scale, self.clip_at, self.target, self.missing = mean, scale, clip_at, target, missing
         self.clean = self if clean is None else ScaledReader(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
         """Read samples, given as a slice or an array of int, in the order given."""
         scaled = (super().read(rows) - self.mean) * self.per_unit
-        return scaled if self.limit is None else np.clip(scaled, -self.limit, self.limit)
+        return scaled if self.clip_at is None else np.clip(scaled, -self.clip_at, self.clip_at)
 
     def take(self, index):
         """The samples of these indices."""
         clean = self.clean.X if self.are_pairs else None
-        return ScaledReader(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
+        return ScaledReader(self.X, self.mean, self.scale, index, clean, self.clip_at, self.target, self.missing)
 
     @property
     def there(self):

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from skae._defaults import LIMIT
+from skae._defaults import CLIP_AT
 from skae._solvers import update_scaler
 from skae.nn.functional import LIKELIHOODS
 
@@ -272,6 +272,6 @@ def usual_range(rows, before, *, one_unit):
     if one_unit:
         spreads = [np.maximum(of_one, np.sqrt(np.square(of_one).mean())) for of_one in spreads]
     known = np.max(spreads, axis=0) > 0
-    low = np.min([c - LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
-    high = np.max([c + LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    low = np.min([c - CLIP_AT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    high = np.max([c + CLIP_AT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
     return np.where(known, low, -np.inf), np.where(known, high, np.inf)

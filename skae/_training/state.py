@@ -16,7 +16,7 @@ def training_state(net):
     """
     return {
         "tensors": _arrays(net.ensemble_.tensors),
-        "optimizers": [_moments(*pair) for pair in zip(net.optimizers_, net.ensemble_.weights, strict=True)],
+        "optimizers": [_optimizer_state(*pair) for pair in zip(net.optimizers_, net.ensemble_.weights, strict=True)],
         "rates": [{name: group[name] for name in RATES if name in group} for group in net.optimizer_.param_groups],
         "limit": net.limit_,
         "curves": read_curves(net),
@@ -32,7 +32,7 @@ def load_training_state(net, state):
     """Let a net go on from there, before its callbacks begin; `load_rates` is for after that."""
     write_tensors(net, _tensors(state["tensors"]))
     for optimizer, weights, moments in zip(net.optimizers_, net.ensemble_.weights, state["optimizers"], strict=True):
-        _load_moments(optimizer, weights, moments)
+        _load_optimizer_state(optimizer, weights, moments)
     load_rates(net, state)
     net.limit_, net.held_out_losses_ = state["limit"], state["held_out_losses"]
     write_curves(net, state["curves"])
@@ -82,7 +82,7 @@ def read_stream(net):
     """Copy what a stream goes on from into arrays: the weights as they are, the optimizer's moments, the steps done."""
     return {
         "weights": _arrays(net.module_.state_dict()),
-        "optimizer": _moments(net.optimizer_, net.ensemble_.weights[-1]),
+        "optimizer": _optimizer_state(net.optimizer_, net.ensemble_.weights[-1]),
         "steps_done": net.steps_done_,
     }
 
@@ -93,16 +93,16 @@ def load_stream(net, stream):
     weights = net.ensemble_.weights[-1]
     average = StreamAverage([weight.detach().clone() for weight in weights.values()])
     net.module_.load_state_dict(_tensors(stream["weights"]))
-    _load_moments(net.optimizer_, weights, stream["optimizer"])
+    _load_optimizer_state(net.optimizer_, weights, stream["optimizer"])
     return average
 
 
-def _moments(optimizer, weights):
+def _optimizer_state(optimizer, weights):
     """What an optimizer keeps of each weight, by the weight's name."""
     return {name: _arrays(optimizer.state[weight]) for name, weight in weights.items() if weight in optimizer.state}
 
 
-def _load_moments(optimizer, weights, moments):
+def _load_optimizer_state(optimizer, weights, moments):
     """Let an optimizer go on from such moments; what earlier releases kept, under other names, is left out."""
     names = {id(weight): name for name, weight in weights.items()}
     in_order = [weight for group in optimizer.param_groups for weight in group["params"]]
