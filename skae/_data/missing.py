@@ -190,7 +190,7 @@ class FactorModel:
 
 
 def _standardized(rows, mean, unit):
-    """Return standardized samples, clipped, with 0 for missing values, and a float mask of observed values: (n, d) each."""
+    """Return clipped, standardized samples, 0 where missing, and a float mask of observed values: (n, d) each."""
     there = ~np.isnan(rows)
     x = np.where(there, (rows - mean) / unit, 0.0)
     return x.clip(-FARTHEST, FARTHEST), there.astype(np.float64)
