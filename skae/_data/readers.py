@@ -351,7 +351,7 @@ class Pair:
 
 
 def _room_on(device):
-    """Return the number of bytes for samples on a device: on a GPU half of the free memory, to leave room for the network."""
+    """Return the number of bytes available for samples: on a GPU half of the free memory, for networks need some."""
     if device.type != "cuda":
         return RESIDENT_BYTES
     return max(RESIDENT_BYTES, torch.cuda.mem_get_info(device)[0] // 2)

@@ -138,8 +138,7 @@ class FeatureStatistics:
         Parameters
         ----------
         kind : {"global", "standard"} or None
-            "global" is the root of the mean variance, for all features; "standard" is the standard deviation of each
-            feature; None is 1.
+            The root of the mean variance for all features, the standard deviation of each feature, or 1.
         """
         if self.constant.all():
             return np.zeros(len(self.constant))
@@ -187,8 +186,8 @@ class FeatureStatistics:
     def link(self, loss, scale):
         """Return offset and gain of the `Link` of a likelihood or of categories; None for other losses.
 
-        The offset is the link at the mean of the feature, at least half a count away from where it would be infinite. The gain
-        is the minimum slope of the link: 4 for the logit, 1 / max x for the logarithm. For categories it is the slope
+        The offset is the link at the mean of the feature, at least half a count away from where it would be infinite.
+        The gain is the minimum slope of the link: 4 for the logit, 1 / max x for the logarithm. For categories it is the slope
         of the logarithm at the mean, bounded, so that probabilities start at those of PCA.
 
         Raises
@@ -235,7 +234,7 @@ class FeatureStatisticsAbout(FeatureStatistics):
 
 
 def usual_range(rows, before, *, one_unit):
-    """Return the usual range of values: `CLIP_AT` spreads around the median of a chunk or the mean of earlier samples.
+    """Return the usual range: `CLIP_AT` spreads around the median of a chunk or the mean of earlier samples.
 
     The spread of a chunk ignores the 5 % of values that are farthest from the median. So a single outlier has a bounded
     effect, and a chunk whose samples all lie elsewhere is not clipped.
