@@ -356,7 +356,7 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(
-        ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Leave 'compile' out\."
+        ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Remove 'compile'\."
     ):
         Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)
 

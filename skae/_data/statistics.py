@@ -187,8 +187,8 @@ class FeatureStatistics:
         """Return offset and gain of the `Link` of a likelihood or of categories; None for other losses.
 
         The offset is the link at the mean of the feature, at least half a count away from where it would be infinite.
-        The gain is the minimum slope of the link: 4 for the logit, 1 / max x for the logarithm. For categories it is the slope
-        of the logarithm at the mean, bounded, so that probabilities start at those of PCA.
+        The gain is the minimum slope of the link: 4 for the logit, 1 / max x for the logarithm. For categories it is
+        the slope of the logarithm at the mean, bounded, so that probabilities start at those of PCA.
 
         Raises
         ------
