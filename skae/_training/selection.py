@@ -11,8 +11,8 @@ MIN_EPOCHS_TO_TELL = 8
 LAST = 0.9  # fraction of epochs, after which the best epoch is one of the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
 
-# Code that needs the networks of the folds sets a WeakKeyDictionary around a fit, which stores (n_rows, folds, weights of
-# each fold's network) with the fitted autoencoder as key. Otherwise these networks are released.
+# Code that needs the networks of the folds sets a WeakKeyDictionary around a fit, which stores (n_rows, folds, weights
+# of each fold's network) with the fitted autoencoder as key. Otherwise these networks are released.
 fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
@@ -48,8 +48,8 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
 def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
     """Return the mean over the first axis minus two standard errors, or three for multiple comparisons.
 
-    A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of their
-    residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
+    A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of
+    their residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
     """
     n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
     mean, n = gain.mean(axis=0), len(gain)
@@ -65,7 +65,7 @@ def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
 
 
 def least_size(start, losses, sizes, most, clusters=None):
-    """Return the smallest prefix of an ordered code with a loss of at most `most` that is significantly below the start.
+    """Return the smallest prefix of a code whose loss is at most `most`, and significantly no larger than at the start.
 
     Parameters
     ----------
