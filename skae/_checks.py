@@ -58,8 +58,8 @@ class ChecksMixin:
             return y
         if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
             warnings.warn(
-                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean samples from noisy "
-                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean samples from "
+                "noisy ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
                 stacklevel=4,
             )
         return y
@@ -101,8 +101,8 @@ class ChecksMixin:
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
         if self._by_share and self.loss != "squared_error":
             raise ValueError(
-                f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', got "
-                f"loss={self.loss!r}. Set n_components to an int."
+                f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', "
+                f"got loss={self.loss!r}. Set n_components to an int."
             )
         if self._asked("whiten") and self._asked("code_activation") != "identity":
             raise ValueError(
@@ -112,7 +112,7 @@ class ChecksMixin:
         for size in self._given_layers or ():
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must contain ints of 1 or more, got {size!r}. "
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
                     "Use () for a linear autoencoder."
                 )
 

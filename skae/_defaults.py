@@ -78,7 +78,7 @@ def prefix_sizes(n_components):
 
 
 def affordable(n_rows, n_epochs, work, n_weights=0):
-    """Return numbers of folds and epochs for data with more features than samples, at `work` multiply-adds per sample.
+    """Return the numbers of folds and epochs of a wide table, with `work` multiply-adds per sample.
 
     Training on few samples is fast, unless each takes millions of products. In addition, the total number of weights of
     all networks, with `n_weights` each, is bounded.

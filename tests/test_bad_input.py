@@ -29,7 +29,7 @@ BAD_PARAMETERS = [
     ({"n_components": float("nan")}, "n_components"),
     (
         {"n_components": 0.9, "loss": "huber"},
-        r"n_components=0\.9 is a share of the variance, which needs loss='squared",
+        r"n_components=0\.9 is a fraction of the variance, which needs loss='squared",
     ),
     ({"whiten": True, "code_activation": "tanh"}, "whiten=True needs code_activation='identity'"),
     ({"ordered": "yes"}, "ordered"),

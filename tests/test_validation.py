@@ -194,7 +194,7 @@ def test_noisy_copies_of_a_clean_row_are_not_split(digits):
     noisy = clean + np.random.RandomState(0).standard_normal(clean.shape)
     fitted = DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean)
     assert fitted.validation_["strategy"] == "copies"
-    with pytest.raises(ValueError, match="X_val has no y beside it"):
+    with pytest.raises(ValueError, match="X_val has no y, which the validation loss needs"):
         DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean, X_val=noisy)
 
 

@@ -63,10 +63,7 @@ class Rivalry(OwnCallback):
         for state in net.optimizer_.state.values():  # of each weight, (m, ...), except for the number of steps
             for name, value in state.items():
                 state[name] = value[sources] if torch.is_tensor(value) and value.dim() else value
-        for per_network in (
-            net.iterator_train__generators,
-            self.dataset.indices,
-        ):  # in place, since loaders refer to these lists
+        for per_network in (net.iterator_train__generators, self.dataset.indices):  # in place: loaders use them
             per_network[:] = [per_network[place] for place in places]
         held_out.indices[:] = [held_out.indices[place] for place in places if place < judged]
         held_out.shown = np.concatenate(held_out.indices)

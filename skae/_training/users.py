@@ -28,7 +28,7 @@ def check_callbacks(callbacks):
         if not (is_class or isinstance(callback, Callback) or (named and callback is None)):
             raise TypeError(
                 f"callbacks={callbacks!r} must contain skorch callbacks, classes of them, or pairs (name, callback), "
-                f"got {item!r}. Derive custom ones from skorch.callbacks.Callback; pass scikit-learn's to set_callbacks."
+                f"got {item!r}. Derive yours from skorch.callbacks.Callback; pass scikit-learn's to set_callbacks."
             )
 
 
