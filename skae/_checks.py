@@ -132,7 +132,7 @@ class ChecksMixin:
         return self._asked(name) if layers is None else layers
 
     @contextlib.contextmanager
-    def _or_as_before(self):
+    def _restored_on_error(self):
         """Restore the previous attributes after an error or Ctrl-C, so that no fit is incomplete."""
         before = dict(vars(self))
         try:
@@ -187,7 +187,7 @@ class ChecksMixin:
         return isolated_rng(seed) if self._uses_user_code else contextlib.nullcontext()
 
 
-def takes_chunks(estimator):
+def has_partial_fit(estimator):
     """Whether `partial_fit` is available: for `available_if`."""
     if estimator._is_supervised:
         raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit does not support. Call fit.")

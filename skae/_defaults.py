@@ -73,7 +73,7 @@ def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
 
 
 def prefix_sizes(n_components):
-    """Return code sizes that are evaluated for an ordered autoencoder: all small ones, then increasingly sparse ones."""
+    """Return code sizes at which an ordered autoencoder is evaluated: all up to a dozen, then ever fewer."""
     return tuple(np.unique(np.geomspace(1, max(n_components, 1), MAX_PREFIXES).round().astype(int)).tolist())
 
 

@@ -52,7 +52,7 @@ BAD_PARAMETERS = [
     ({"weight_decay": -1.0}, "weight_decay"),
     ({"validation_fraction": 0.0}, "validation_fraction"),
     ({"validation_fraction": 1.0}, "validation_fraction"),
-    ({"validation_fraction": 1e-4}, r"validation_fraction=0.0001 of n_samples=240 holds out 0 rows"),
+    ({"validation_fraction": 1e-4}, r"validation_fraction=0.0001 of n_samples=240 gives 0 validation samples"),
     ({"validation_fraction": 0.999}, r"1 training samples"),
     ({"device": "cuda:99"}, r"device='cuda:99' can't be used on this machine"),
     ({"device": "toaster"}, "device='toaster'"),

@@ -15,7 +15,7 @@ MAX_RATIO = 0.6  # of squared distances: nearest adjacent sample over nearest ra
 MAX_MISMATCH = 0.2  # of differences after the shift of overlapping windows, relative to those before it
 SILL = 0.9  # fraction of the mean squared distance of random pairs, from which samples count as independent
 MAX_DIPS = 5  # number of shifts to try
-LONGEST_REACH = 0.1  # fraction of samples
+MAX_REACH = 0.1  # fraction of samples
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
 
 
@@ -105,7 +105,7 @@ def reach_of_dependence(rows, seed):
         is_near = np.mean(near < far) > MIN_SHARE and np.median(near) < MAX_RATIO * np.median(far)
     if not (is_near or overlap):
         return 0
-    longest = max(1, int(LONGEST_REACH * n))
+    longest = max(1, int(MAX_REACH * n))
     sill = SILL * np.nanmean(to_others)
     lag = 1
     while lag < longest:

@@ -18,11 +18,11 @@ MAX_KEPT = 512  # samples of a stream: fewer determine the factors too poorly to
 MAX_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which EM has converged
 MIN_NOISE = 1e-3  # fraction of a feature's variance: EM converges ever more slowly towards zero noise
-FARTHEST = 20.0  # standard deviations, at which values are clipped
+CLIP_AT = 20.0  # standard deviations, at which values are clipped
 RIDGE, ROWS_PER_RIDGE = 5.0, 10.0  # prior weight of zero loadings, in samples: minimum, and samples per unit of weight
 
 
-def missing_cells(rows):
+def missing_mask(rows):
     """Return a mask of missing values, (n, d); None if no value is missing.
 
     Parameters
@@ -193,7 +193,7 @@ def _standardized(rows, mean, unit):
     """Return clipped, standardized samples, 0 where missing, and a float mask of observed values: (n, d) each."""
     there = ~np.isnan(rows)
     x = np.where(there, (rows - mean) / unit, 0.0)
-    return x.clip(-FARTHEST, FARTHEST), there.astype(np.float64)
+    return x.clip(-CLIP_AT, CLIP_AT), there.astype(np.float64)
 
 
 def _expected(x, there, loadings, noise):

@@ -34,7 +34,7 @@ def stays_in_place(X):
     return slices and len(X.shape) == 2 and not issparse(X) and not hasattr(X, "__dask_graph__")
 
 
-def refuse_false_numbers(X, name="X"):
+def check_numeric(X, name="X"):
     """Raise an error for input that numpy would convert to wrong numbers, or to none.
 
     Parameters
@@ -121,7 +121,7 @@ def validated(estimator, X, *, may_miss=False, **how):
     """
     with reading(X), saying_how_to_flatten(estimator, X):
         X = as_numpy(X)
-        refuse_false_numbers(X)
+        check_numeric(X)
         X = with_nan(X)
         finite = "allow-nan" if may_miss and not issparse(X) else True
         if may_miss and issparse(X) and X.dtype.kind == "f" and np.isnan(X.tocsr().data).any():
@@ -213,7 +213,7 @@ class ArrayReader:
             else:  # files require unique, ascending indices
                 rows, place = np.unique(rows, return_inverse=True)
                 found = np.asanyarray(self.X[rows])[place]
-            refuse_false_numbers(found, self.name)  # some return a masked array
+            check_numeric(found, self.name)  # some return a masked array
             finite = "allow-nan" if self.may_miss else True
             return check_array(found, dtype=FLOATS, input_name=self.name, ensure_all_finite=finite)
 

@@ -13,7 +13,7 @@ MIN_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of a smaller number 
 LARGEST = 1e35  # leaves a margin below the largest float32
 FEW = 5  # samples: fewer do not determine the usual range
 TRIMMED = 0.05  # fraction of a chunk that may be outlying, at least one sample
-STEEPEST = 8.0  # largest gain of a logit of a category
+MAX_GAIN = 8.0  # largest gain of a logit of a category
 ROUNDING = 1e-6  # tolerance for MinMaxScaler: its rounding is 1e-16 in float64, 1e-7 in float32
 
 
@@ -197,7 +197,7 @@ class FeatureStatistics:
         """
         if self.categories:
             rate = np.clip(self.mean, 0.5 / self.n_rows, 1.0)
-            return np.log(rate), np.minimum(1 / rate, STEEPEST) * scale  # for numbers: mean and scale
+            return np.log(rate), np.minimum(1 / rate, MAX_GAIN) * scale  # for numbers: mean and scale
         if loss not in LIKELIHOODS:
             return None
         low, high = self.low, self.high

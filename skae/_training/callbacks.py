@@ -232,25 +232,25 @@ class BestEpoch(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Evaluate the epoch; without improvement for long, decay the learning rate to zero and stop."""
         epoch = len(net.history)
-        self.update(epoch, net.held_out_losses_, self.left_behind(net))
+        self.update(epoch, net.held_out_losses_, self.excess_losses(net))
         if self.n_iter_no_change is None:
             return
         if self.epoch == epoch:
             self.tensors = {name: tensor.detach().clone() for name, tensor in net.ensemble_.tensors.items()}
         if self.cooling is None and epoch == self.first_cycle:
-            self._go_on(net)
+            self._begin_second_cycle(net)
         elif self.cooling is None and net.processes_.any(self.has_stalled):
-            self._cool(net, epoch)
+            self._begin_final_decay(net, epoch)
         net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
 
-    def _go_on(self, net):
+    def _begin_second_cycle(self, net):
         """Begin a second learning rate cycle if the loss still decreased clearly in the first; otherwise stop."""
-        if net.processes_.any(self.epoch and _is_ours(net) and self.gained_to_the_end):
+        if net.processes_.any(self.epoch and _is_ours(net) and self.still_gains):
             self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
         else:
             net.stops_ = True
 
-    def _cool(self, net, epoch):
+    def _begin_final_decay(self, net, epoch):
         """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
         n_steps = net.steps_done_ // epoch * COOLING
         if not self.epoch or not _is_ours(net):
@@ -264,7 +264,7 @@ class BestEpoch(OwnCallback):
         """Load the weights of the best epoch, of the network or of its rival."""
         load_weights(net.module_, self.weights)
 
-    def left_behind(self, net):
+    def excess_losses(self, net):
         """Return by how much the training loss on all samples exceeds twice that of the folds, by label.
 
         Validation losses do not show that the network of all samples is stuck while those of the folds are not.
@@ -278,7 +278,7 @@ class BestEpoch(OwnCallback):
                     behind[label] = float(np.fmax(0.0, losses[label] - BEHIND * np.mean(of_folds[label])))
         return behind
 
-    def update(self, epoch, held_out_losses, left_behind=None):
+    def update(self, epoch, held_out_losses, excess_losses=None):
         """Process the validation losses, (n_folds * n_modules, n_max, n_sizes), of an epoch."""
         folds, clusters = self.validation.folds, self.validation.clusters
         by_fold = held_out_losses.reshape(len(folds), len(self.modules), *held_out_losses.shape[1:])
@@ -291,8 +291,8 @@ class BestEpoch(OwnCallback):
             label: significant_improvement(self.start, losses, by_rival=self.is_rival or label != "", clusters=clusters)
             for label, losses in of_each.items()
         }
-        if left_behind is not None and is_an_error(self.modules[""]):
-            gains = {label: gain - left_behind[label] for label, gain in gains.items()}
+        if excess_losses is not None and is_error_measure(self.modules[""]):
+            gains = {label: gain - excess_losses[label] for label, gain in gains.items()}
         best = max(gains, key=gains.get)
         if epoch == 0 or gains[best] > self.gain:
             self.gain, self.epoch, self.label, self.losses = gains[best], epoch, best, of_each[best]
@@ -300,9 +300,9 @@ class BestEpoch(OwnCallback):
             self.fold_weights = [read_weights(module) for module in self.fold_modules.get(best, ())]
 
     @property
-    def gained_to_the_end(self):
+    def still_gains(self):
         """Whether the gain in the second half of the epochs is large, relative to the loss and to PCA's loss."""
-        if not is_an_error(self.modules[""]):
+        if not is_error_measure(self.modules[""]):
             return False
         curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its rival
         gain = curve[: len(curve) // 2 + 1].min() - curve.min()
@@ -350,7 +350,7 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        is_hopeless = since[-1] > (HOPELESS * start if is_an_error(self.modules[""]) else math.inf)
+        is_hopeless = since[-1] > (HOPELESS * start if is_error_measure(self.modules[""]) else math.inf)
         return bool(has_ended[-1] and (has_ended | is_hopeless).all())
 
     def state_dict(self):
@@ -399,7 +399,7 @@ def _is_ours(net):
     return any(isinstance(each, OneCycle) for _, each in net.callbacks_)
 
 
-def is_an_error(module):
+def is_error_measure(module):
     """Whether the loss is zero for a perfect reconstruction, unlike likelihoods, so that ratios are meaningful."""
     is_likelihood = module.link is not None and not isinstance(module.link, MixedLink)
     return not is_likelihood and type(module).reconstruction is AutoencoderModule.reconstruction

@@ -16,7 +16,7 @@ from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, 
 from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
-from skae._training.users import ELEMENTWISE, hears, is_a, is_raised_by_code, named_callbacks, refuse_monitors
+from skae._training.users import ELEMENTWISE, check_monitors, hears, is_a, is_raised_by_code, named_callbacks
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
@@ -199,7 +199,7 @@ class AutoencoderNet(NeuralNet):
         self.ensemble_.draw_from(self.generators_)
         try:
             if dataset.held_out is None:
-                refuse_monitors(self._users)
+                check_monitors(self._users)
             if resume is not None:
                 load_training_state(self, resume)
             n_done, self.n_steps_ = len(self.history), None

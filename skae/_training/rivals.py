@@ -45,7 +45,7 @@ class Rivalry(OwnCallback):
             return
         if net.processes_.any(not is_sound(net)):
             return
-        behind = self.best.left_behind(net)
+        behind = self.best.excess_losses(net)
         loss, of_rival = (net.history[-1][f"valid_loss{label}"] + behind[label] for label in ("", RIVAL))
         if net.processes_.any(of_rival < loss):
             self.decide(net, RIVAL)

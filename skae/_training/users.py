@@ -37,7 +37,7 @@ def copy_callbacks(callbacks):
     return None if callbacks is None else copy.deepcopy(list(callbacks))
 
 
-def refuse_monitors(callbacks):
+def check_monitors(callbacks):
     """Raise the error that skorch raises after one epoch if callbacks monitor a validation set that does not exist."""
     kinds = {Checkpoint: SkorchException, LRScheduler: ValueError, Callback: KeyError}
     for callback in callbacks:
