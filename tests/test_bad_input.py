@@ -232,7 +232,7 @@ def test_the_judge_sees_what_is_wrong():
 
 DANGEROUS = {
     "infinity": (np.where(TABLE > 0.9, np.inf, TABLE), "Input X contains infinity"),
-    "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked cells"),
+    "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked values"),
     "dates": (TABLE.astype("datetime64[D]"), "X has dates or durations, of dtype datetime64"),
     "a tensor that wants a gradient": (torch.tensor(TABLE, requires_grad=True), r"X, a Tensor, can't.*detach\(\)"),
     "an int beyond float64": ([[10**400] * TABLE.shape[1]] * 2, "X, a list, can't be read as a table of numbers"),
@@ -260,7 +260,7 @@ def test_what_overflows_is_not_returned(name):
     with pytest.raises(ValueError, match=r"variance of X, with a range of 1e\+200, is too large for float64"):
         fitted.score(OVERFLOWING)
     with pytest.raises(
-        ValueError, match=r"row with a value of 1e\+200, which is too large: the answer overflows float64"
+        ValueError, match=r"sample with a value of 1e\+200, which is too large: the answer overflows float64"
     ):
         fitted.score_samples(OVERFLOWING)
     with pytest.raises(ValueError, match=r"a value of 1\.7e\+308, which is too large"):

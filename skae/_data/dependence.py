@@ -46,7 +46,7 @@ def copies_of(rows):
     _, first, groups = np.unique(hashes, return_index=True, return_inverse=True)
     if len(first) == len(hashes):
         return None
-    return first.argsort().argsort()[groups]  # in order of their first samples, whatever the values
+    return first.argsort().argsort()[groups]  # numbered by first occurrence, independently of values
 
 
 def _mixed(values):

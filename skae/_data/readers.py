@@ -50,13 +50,13 @@ def check_numeric(X, name="X"):
         If X, or an array in a list, has masked values, dates or durations, or if X is lazy.
     """
     if hasattr(X, "collect"):
-        raise ValueError(f"{name} is a {type(X).__name__}, which holds no samples yet. Pass {name}.collect().")
+        raise ValueError(f"{name} is a {type(X).__name__}, which is lazy. Pass {name}.collect().")
     rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
     n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
     if n_masked:
         raise ValueError(
-            f"{name} has {n_masked} masked cells, and the numbers below the mask would count. Put others in their "
-            f"place: {name}.filled(value), or SimpleImputer().fit_transform({name}.filled(np.nan))."
+            f"{name} has {n_masked} masked values, which numpy would replace by the numbers below the mask. Fill them: "
+            f"{name}.filled(value), or SimpleImputer().fit_transform({name}.filled(np.nan))."
         )
     for dtype in (dtype for row in rows for dtype in _dtypes(row)):
         # numbers depend on the unit, and NaT becomes a number; dtypes of polars have no kind

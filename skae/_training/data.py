@@ -131,7 +131,7 @@ class HeldOutLoader(BatchLoader):
 
 
 def _ordered(index, n, generator):
-    """Return n of the indices, shuffled if there is a generator, and repeated if there are fewer."""
+    """Return n indices, shuffled if there is a generator, and repeated if there are fewer."""
     passes = math.ceil(n / len(index))
     if generator is None:
         return index.repeat(passes)[:n]
