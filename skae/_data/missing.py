@@ -53,7 +53,7 @@ def check_columns(n_each, n_rows):
     empty = np.flatnonzero(n_each == 0)
     if len(empty):
         raise ValueError(
-            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} rows"
+            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} samples"
             f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or impute it, "
             "such as with SimpleImputer(keep_empty_features=True).fit_transform(X)."
         )
