@@ -54,8 +54,7 @@ class AutoencoderNet(NeuralNet):
         Code sizes for which validation losses are computed: several for ordered codes.
 
     seed : int, default=0
-        Seed of the order of samples and of random numbers in hooks, which are the same for validation samples in each
-        epoch.
+        Seed of the order of samples and of random numbers in hooks; validation uses the same ones in each epoch.
 
     mixed_precision : bool, default=False
         Whether the training loss is computed in bfloat16 where that is safe.
