@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.extmath import svd_flip
 
 from skae._data.readers import RESIDENT_BYTES, Pair, ScaledReader
-from skae._defaults import LIMIT
+from skae._defaults import CLIP_AT
 from skae._pca import covariance_of
 from skae._solvers import neighbors_of
 from skae._spec import Basis, read_weights
@@ -31,7 +31,7 @@ class RowsInBasis(ScaledReader):
     axes : ndarray of shape (r, d)
         In float32, as the coordinates.
 
-    limit : ndarray of shape (d,) or None
+    clip_at : ndarray of shape (d,) or None
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class RowsInBasis(ScaledReader):
         Whether cells of some samples lie beyond the limit.
     """
 
-    def __init__(self, rows, axes, limit):
+    def __init__(self, rows, axes, clip_at):
         (n, _), r = rows.shape, len(axes)
         near, far = np.empty((n, r), dtype=np.float32), np.zeros((n, r), dtype=np.float32)
         start, squares = 0, 0.0
         for batch in rows.batches():
-            within = batch if limit is None else batch.clip(-limit, limit)
+            within = batch if clip_at is None else batch.clip(-clip_at, clip_at)
             is_far = (within != batch).any(axis=1)
             part = slice(start, start + len(batch))
             near[part] = within.astype(np.float32) @ axes.T
@@ -104,13 +104,13 @@ class Space:
         self.features, self.spec, self.rows, self.judged, self.axes = spec, spec, rows, judged, axes
         if axes is None:
             return
-        limit = LIMIT * spec.spread if spec.linear else None
-        self.rows = RowsInBasis(rows, axes, limit)
-        self.judged = None if judged is None else RowsInBasis(judged, axes, limit)
+        clip_at = CLIP_AT * spec.spread if spec.linear else None
+        self.rows = RowsInBasis(rows, axes, clip_at)
+        self.judged = None if judged is None else RowsInBasis(judged, axes, clip_at)
         both = self.rows, self.judged or self.rows
         for each in both:
             each.has_far = any(of_one.has_far for of_one in both)
-        basis = Basis(axes, limit if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))
+        basis = Basis(axes, clip_at if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))
         self.spec = replace(spec, sizes=(len(axes), *spec.sizes[1:]), basis=basis)
 
     def whole(self, module):

@@ -1,4 +1,4 @@
-"""What a fit checks before it begins: parameters, data, and that it is the same run in a file or in all processes."""
+"""Checks before a fit: parameters, data, and that a checkpoint and all processes describe the same run."""
 
 import contextlib
 import warnings
@@ -15,12 +15,12 @@ from skae._training.selection import fold_networks
 from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
 
-# what `warm_start` and `partial_fit` go on from can't have changed
+# parameters that must not change between fits with `warm_start` or calls of `partial_fit`
 SHAPING = (
     *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
     *("whiten", "loss", "scale"),
 )
-UNCOUNTED = ("callbacks", "random_state", "verbose")  # a run is the same whatever they are
+UNCOUNTED = ("callbacks", "random_state", "verbose")  # parameters that do not identify a run
 OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
 SEEDED_PACKAGES = (
     "builtins",
@@ -30,14 +30,14 @@ SEEDED_PACKAGES = (
     "sklearn",
     "skorch",
     "torch",
-)  # whose code leaves global generators alone
+)  # packages whose code does not use global generators
 
 
 class ChecksMixin:
-    """The part of `AutoencoderCore` that refuses what can't be fitted."""
+    """Mixin of `AutoencoderCore` that validates input."""
 
     def _encoded(self, X, y):
-        """What is learned of y, (n_samples, n_targets), or None."""
+        """Return the target learned from y, (n_samples, n_targets), or None."""
         if not self._is_supervised:
             return None
         target = check_array(
@@ -47,7 +47,7 @@ class ChecksMixin:
         return target.reshape(len(target), -1)
 
     def _checked_target(self, X, y):
-        """Let y pass, which is ignored, and say so if it looks like clean samples; X has been checked."""
+        """Return y, which is ignored, and warn if it looks like clean samples; X has been checked."""
         if self._is_supervised:
             if y is None:
                 raise ValueError(
@@ -58,27 +58,27 @@ class ChecksMixin:
             return y
         if shape_of(y) == X.shape and X.shape[1] > 1 and not are_same(X, y):
             warnings.warn(
-                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean samples from noisy "
-                "ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
+                f"y has X's shape, {X.shape}, but {type(self).__name__}.fit ignores y. To learn clean samples from "
+                "noisy ones, use DenoisingAutoencoder.fit(X_noisy, X_clean).",
                 stacklevel=4,
             )
         return y
 
     def _checked_validation(self, X, y, X_val, groups):
-        """Check what judges the epochs."""
+        """Check the parameters of the validation set."""
         if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
             other = "X_val" if X_val is not None else f"cv={self.cv!r}"
             raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both say which samples "
-                "judge the epochs. Set validation_fraction='auto', or leave the other out."
+                f"validation_fraction={self.validation_fraction!r} and {other} exclude each other: both determine the "
+                "validation set. Set validation_fraction='auto', or remove the other."
             )
         if X_val is not None and (groups is not None or self.cv is not None):
             other = "groups" if groups is not None else f"cv={self.cv!r}"
             raise ValueError(
-                f"X_val and {other} exclude each other: with X_val all of X is trained on. Leave one of them out."
+                f"X_val and {other} exclude each other: with X_val, all of X is used for training. Remove one of them."
             )
         if X_val is not None and (self._clean_rows(y) is not None or self._is_supervised):
-            raise ValueError("X_val has no y beside it, by which epochs are judged too. Leave X_val out, or set cv.")
+            raise ValueError("X_val has no y, which the validation loss needs. Remove X_val, or set cv.")
         if X_val is not None:
             try:
                 X_val = self._checked(X_val, reset=False)
@@ -87,9 +87,9 @@ class ChecksMixin:
         return X_val, checked_groups(groups, X)
 
     def check_parameters(self) -> None:
-        """Refuse parameters that don't go together, which constraints can't express: a hook of a variant.
+        """Raise an error for parameters that exclude each other, which constraints can't express: a hook of variants.
 
-        A variant that overrides it calls that of the base first.
+        A variant that overrides it calls the method of the base class first.
 
         Raises
         ------
@@ -101,13 +101,13 @@ class ChecksMixin:
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
         if self._by_share and self.loss != "squared_error":
             raise ValueError(
-                f"n_components={self._code_size!r} is a share of the variance, which needs loss='squared_error', got "
-                f"loss={self.loss!r}. Set n_components to an int."
+                f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', "
+                f"got loss={self.loss!r}. Set n_components to an int."
             )
         if self._asked("whiten") and self._asked("code_activation") != "identity":
             raise ValueError(
-                f"whiten=True needs code_activation='identity', got {self.code_activation!r}, whose codes keep its "
-                "range. Set whiten=False, or put a StandardScaler behind."
+                f"whiten=True needs code_activation='identity', got {self.code_activation!r}, which bounds the "
+                "codes. Set whiten=False, or append a StandardScaler."
             )
         for size in self._given_layers or ():
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
@@ -121,8 +121,8 @@ class ChecksMixin:
             now = self._shaping_parameter(name)
             if now != value:
                 raise ValueError(
-                    f"{who} goes on from the last fit, in which {name} was {value!r}; now it is {now!r}. "
-                    f"Set {name} back, or call fit with warm_start=False to start anew."
+                    f"{who} continues the last fit, in which {name} was {value!r}; now it is {now!r}. "
+                    f"Restore {name}, or call fit with warm_start=False to start again."
                 )
 
     def _shaping_parameter(self, name):
@@ -132,29 +132,29 @@ class ChecksMixin:
         return self._asked(name) if layers is None else layers
 
     @contextlib.contextmanager
-    def _or_as_before(self):
-        """An estimator is fitted, or as it was: an error or Ctrl-C leaves nothing half done."""
+    def _restored_on_error(self):
+        """Restore the previous attributes after an error or Ctrl-C, so that no fit is incomplete."""
         before = dict(vars(self))
         try:
             yield
         except BaseException:
-            self.__dict__ = before  # in one go, which Ctrl-C can't divide
+            self.__dict__ = before  # atomic, so that Ctrl-C can't interrupt it
             raise
 
     def _draw_seed(self):
         return int(local_rng(self.random_state).randint(2**31 - 1))
 
     def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
-        """Let a checkpoint read where the fit of the same run stands, and return the run's seed."""
+        """Let a checkpoint read the state of the same run, and return the seed of the run."""
         counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
         with consistent_across_ranks():
-            if is_main_process():  # the others need no folder
+            if is_main_process():  # other processes need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
                 if others:
                     counts["callbacks"] = [
                         (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
                     ]
-                if fold_networks.get() is not None:  # which another run's file lacks
+                if fold_networks.get() is not None:  # which the file of another run lacks
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "target": self._encoded(X, y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
@@ -164,7 +164,7 @@ class ChecksMixin:
         return checkpoint.seed_
 
     def _state_facts(self, facts, X, y, seed, goes_on, **more):
-        """Say what has to be the same in all processes of a group."""
+        """Collect facts that must be equal in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
@@ -176,19 +176,19 @@ class ChecksMixin:
 
     @property
     def _uses_user_code(self):
-        """Whether code from elsewhere takes part in a fit, which may draw from global generators."""
+        """Whether a fit uses code of other packages, which may use global random number generators."""
         parts = [type(self), self.module_class, *self.get_params().values(), *(self.net_params or {}).values()]
         parts += [callback for _, callback in named_callbacks(self.callbacks)]
         owners = [part if callable(part) else type(part) for part in parts]
-        # what `exec` made may have no module
+        # objects that `exec` created may have no module
         return any((owner.__module__ or "").split(".")[0] not in SEEDED_PACKAGES for owner in owners)
 
     def _isolated(self, seed):
         return isolated_rng(seed) if self._uses_user_code else contextlib.nullcontext()
 
 
-def takes_chunks(estimator):
-    """Whether there is a `partial_fit`: for `available_if`."""
+def has_partial_fit(estimator):
+    """Whether `partial_fit` is available: for `available_if`."""
     if estimator._is_supervised:
-        raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit doesn't. Call fit.")
+        raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit does not support. Call fit.")
     return True

@@ -70,9 +70,9 @@ class Chunk:
         """Which cells of X are missing, (n_samples, n_features); None if all are there."""
         return self.rows.missing
 
-    def scaled(self, mean, scale, index=None, limit=None):
+    def scaled(self, mean, scale, index=None, clip_at=None):
         """The samples, or those of some indices, that are scaled so: see `ScaledReader`."""
-        return ScaledReader(self.X, mean, scale, index, limit=limit, missing=self.missing)
+        return ScaledReader(self.X, mean, scale, index, clip_at=clip_at, missing=self.missing)
 
     def part(self, index, mean, scale):
         """The samples of some indices by themselves, as if there were no others."""

@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from skae._basis import Space
-from skae._checks import SHAPING, ChecksMixin, takes_chunks
+from skae._checks import SHAPING, ChecksMixin, has_partial_fit
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
-from skae._data.missing import FactorModel, check_columns, missing_cells
+from skae._data.missing import FactorModel, check_columns, missing_mask
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_learning_rate, prefix_sizes
@@ -78,7 +78,7 @@ class AutoencoderCore(
         )
         check_columns(statistics.seen.n_each, statistics.n_rows)
         may_miss = [statistics.seen.is_incomplete, True]
-        missing = [missing_cells(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
+        missing = [missing_mask(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
             statistics.factors = broadcast_from_main(FactorModel.of(given[0], statistics.seen, seed))
         if any(cells is not None for cells in missing):
@@ -139,7 +139,7 @@ class AutoencoderCore(
             If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
             `validation_fraction` exclude each other, or `device` is not on this machine.
         """
-        with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -158,7 +158,7 @@ class AutoencoderCore(
                 self._fit(X, y, X_val, groups, resolve_device(self.device), seed, warm, callbacks)
         return self
 
-    @typed(available_if(takes_chunks))
+    @typed(available_if(has_partial_fit))
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Go on training with a chunk of samples: one pass over it, in batches of `batch_size`.
@@ -191,7 +191,7 @@ class AutoencoderCore(
         ValueError
             If X or y is not as it should be, or a parameter was changed that shapes the network.
         """
-        with self._or_as_before(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)

@@ -1,32 +1,32 @@
-"""What "auto" means."""
+"""Default values for "auto"."""
 
 import numpy as np
 
 LEARNING_RATE = 1e-2
-FULL_RATE, MANY_ROWS, MIN_RATE = 64, 10_000, 0.3  # features and samples that learn at it; the least share of it
+FULL_RATE, MANY_ROWS, MIN_RATE = 64, 10_000, 0.3  # features and samples with the full rate; minimum fraction of it
 MAX_WIDTH_LAYER = 512
 LARGEST_BATCH = 256
-LIMIT = 10.0  # standard deviations, beyond which the networks don't follow a sample
-EPOCHS_OF_PATIENCE = 100  # of more, the patience is in proportion
+CLIP_AT = 10.0  # standard deviations, at which the input of networks is clipped
+EPOCHS_OF_PATIENCE = 100  # with more epochs, the patience is proportional
 MIN_EPOCHS, EPOCHS, MAX_EPOCHS = 9, 40, 200
-ROWS_SHOWN = 12_800  # over all epochs, where there are few
-MAX_STEPS = 400  # of the optimizer, unless the least epochs take more
-NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 1600  # up to so many features, steps are cheap
-LONGER = 3  # times as long as the epochs of a narrow table is the cycle that follows where they gained to their end
+ROWS_SHOWN = 12_800  # over all epochs, if there are few samples
+MAX_STEPS = 400  # of the optimizer, unless the minimum number of epochs takes more
+NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 1600  # up to this number of features, steps are cheap
+LONGER = 3  # length of the second cycle of a narrow table, relative to the first, if that still improved
 MAX_PREFIXES = 16
 MAX_WORK_OF_FOLDS = 2**35  # multiply-adds x samples x epochs, over the networks of all folds of a wide table
 MAX_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
-MAX_WORK = 2**36  # of one network, unless so few epochs take more:
+MAX_WORK = 2**36  # of one network, unless this number of epochs takes more:
 MIN_AFFORDABLE_EPOCHS = 5
-MAX_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: up to there, a step of them takes the time of its calls
-MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL = 2**16, 2**30  # beside a network by itself: weights, samples x weights
+MAX_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: below, the time of a step is dominated by calls
+MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL = 2**16, 2**30  # of a single network: weights, samples x weights
 
 
 def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=False):
-    """Two layers: four times as wide as the data or half as wide as they are long, from 64 to 512 units; half of it.
+    """Return two layer sizes: four times the features or half the samples, from 64 to 512 units; and half of that.
 
-    Where the reconstruction alone is asked for, the least is 96 from 1,536 samples on, and 128 from 2,048 on. The most
-    may be another number, which the architecture says.
+    If only the reconstruction matters, the minimum is 96 from 1,536 samples on, and 128 from 2,048 on. An architecture
+    may set another maximum.
     """
     most = MAX_WIDTH_LAYER if architecture is None else architecture.widest_layer
     least = int(np.clip(n_rows // 512 * 32, 64, 128)) if is_plain else 64
@@ -35,21 +35,22 @@ def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=Fals
 
 
 def auto_batch_size(n_rows, architecture=None):
-    """An eighth of the samples, from 64 to 256, or to what the architecture asks for."""
+    """Return an eighth of the samples, from 64 to 256 or to the maximum of the architecture."""
     most = LARGEST_BATCH if architecture is None else architecture.largest_batch
     return int(np.clip(n_rows // 8, min(64, most), most))
 
 
 def auto_stream_batch_size(n_rows):
-    """About 40 batches of a chunk, of 32 to 256 samples: a stream passes over each chunk once."""
+    """Return the size of about 40 batches per chunk, from 32 to 256 samples: a stream reads each chunk once."""
     return int(np.clip(n_rows // 40, 32, 256))
 
 
 def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
-    """What the architecture asks for; 0.01 for dense layers, and less for wide samples of which there are few.
+    """Return the learning rate of the architecture; 0.01 for dense layers, and less for few samples of many features.
 
-    There it falls with the root of the number of features above 64, to 0.003, but not below what the share of 10,000
-    samples says. Tables wider than long take so few steps that it stays 0.01.
+    In that case it decreases with the root of the number of features above 64, to at least 0.003 and at least in
+    proportion to the number of samples below 10,000. With more features than samples, there are so few steps that it
+    stays 0.01.
     """
     if architecture is not None:
         return architecture.learning_rate
@@ -59,10 +60,10 @@ def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
 
 
 def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
-    """40 epochs; of few samples as many as show 12,800 samples, of many as few as make 400 steps, but 9 at least.
+    """Return 40 epochs; more for few samples, to process 12,800, and fewer for many, to take 400 steps, but at least 9.
 
-    128 at 100 samples, 40 from 320 to 2,560 samples, and 9 from 11,000 samples on. An architecture may ask for more
-    steps. Of narrow tables it is 60 epochs, or as many as make 1600 steps.
+    The result is 128 for 100 samples, 40 from 320 to 2,560 samples, and 9 from 11,000 samples on. An architecture may
+    allow more steps. For few features, it is 60 epochs, and at most 1,600 steps.
     """
     epochs, most_steps = EPOCHS, MAX_STEPS if architecture is None else architecture.most_steps
     if is_narrow:
@@ -72,15 +73,15 @@ def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
 
 
 def prefix_sizes(n_components):
-    """Sizes of code by which an ordered autoencoder is judged: all up to a dozen, then ever fewer."""
+    """Return code sizes at which an ordered autoencoder is evaluated: all up to a dozen, then ever fewer."""
     return tuple(np.unique(np.geomspace(1, max(n_components, 1), MAX_PREFIXES).round().astype(int)).tolist())
 
 
 def affordable(n_rows, n_epochs, work, n_weights=0):
-    """Folds and epochs of a training on a table with more features than samples, where a sample takes so many multiply-adds.
+    """Return the numbers of folds and epochs of a wide table, with `work` multiply-adds per sample.
 
-    A network on few samples is soon trained, unless they are so wide that each takes millions of products. Nor may all
-    networks together have too many weights, of `n_weights` each.
+    Training on few samples is fast, unless each takes millions of products. In addition, the total number of weights of
+    all networks, with `n_weights` each, is bounded.
     """
     n_epochs = min(n_epochs, max(MIN_AFFORDABLE_EPOCHS, MAX_WORK // (n_rows * work)))
     most = min(MAX_WORK_OF_FOLDS // (n_rows * work * n_epochs), MAX_WEIGHTS_OF_FOLDS // max(n_weights, 1))

@@ -15,8 +15,8 @@ from skae._data.readers import (
     FLOATS,
     ArrayReader,
     are_same,
+    check_numeric,
     reading,
-    refuse_false_numbers,
     shape_of,
     stays_in_place,
 )
@@ -380,7 +380,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         if stays_in_place(y):
             return y
         with reading(y, "y"):
-            refuse_false_numbers(y, "y")
+            check_numeric(y, "y")
             return check_array(y, dtype=FLOATS, accept_sparse="csr", input_name="y")
 
     def _clean_rows(self, y):

@@ -1,4 +1,4 @@
-"""An array with more than two dimensions: scikit-learn's error, with the way to flatten that very array."""
+"""Errors for arrays with more than two dimensions: scikit-learn's message, and how to flatten the array."""
 
 import contextlib
 import math
@@ -11,12 +11,12 @@ CHANNELS = (1, 3, 4)
 
 @contextlib.contextmanager
 def saying_how_to_flatten(estimator, X):
-    """Let scikit-learn's error for an array of more than two dimensions say how to make samples of it.
+    """Add to scikit-learn's error for arrays of more than two dimensions how to flatten them.
 
     Parameters
     ----------
     estimator : estimator
-        Whose parameters are named, if it or a part of it has a shape of samples.
+        Estimator whose shape parameters, or those of its parts, are named.
 
     X : object
     """
@@ -33,11 +33,11 @@ def _cure(estimator, X, shape):
     channels_first = len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
     array = "X" if hasattr(X, "reshape") else "np.asarray(X)"
     flat = f"{array}.reshape(len(X), -1)"
-    image, how = shape[1:], f"Pass {flat}, with one flattened sample a sample"
+    image, how = shape[1:], f"Pass {flat}, with one flattened sample per row"
     if channels_first:
         image = (*shape[2:], shape[1])
         flat = f"{array}.transpose(0, 2, 3, 1).reshape(len(X), -1)"
-        how = f"Pass {flat}, with one flattened sample a sample and channels last"
+        how = f"Pass {flat}, with one flattened sample per row and channels last"
     shapes = {"sequence_shape": (shape[1], math.prod(shape[2:]))}
     if len(image) <= 3:
         shapes["image_shape"] = image
@@ -45,7 +45,7 @@ def _cure(estimator, X, shape):
     if not found:
         classes = {"image_shape": "ConvolutionalAutoencoder", "sequence_shape": "LSTMAutoencoder"}
         known = [f"{classes[name]}({name}={shapes[name]})" for name in classes if name in shapes]
-        return f"{how}. Those that know of neighbors are {' and '.join(known)}."
+        return f"{how}. Estimators that use neighborhoods are {' and '.join(known)}."
     unset = {name: shapes[name.split("__")[-1]] for name in found}
     unset = {name: value for name, value in unset.items() if found[name] is None or tuple(found[name]) != value}
     if not unset:

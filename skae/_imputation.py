@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skae._data.missing import FactorModel, check_columns, missing_cells
+from skae._data.missing import FactorModel, check_columns, missing_mask
 from skae._data.readers import ArrayReader
 from skae._inference import lets_overflow
 from skae._training.distributed import broadcast_from_main
@@ -91,7 +91,7 @@ def filled_chunk(estimator, rows, statistics, seed):
     if estimator._takes_missing and not rows.sparse:
         before = None if statistics.n_rows == len(rows) else estimator._statistics
         statistics.factors = broadcast_from_main(FactorModel.of_stream(rows, before, statistics, seed))
-    missing = missing_cells(rows)
+    missing = missing_mask(rows)
     if missing is None:
         return rows.X, None
     return np.concatenate([statistics.factors.fill(x) for x in rows.batches()]), missing

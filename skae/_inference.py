@@ -19,8 +19,8 @@ from skae._data.readers import (
     BYTES_AT_ONCE,
     FLOATS,
     ArrayReader,
+    check_numeric,
     reading,
-    refuse_false_numbers,
     stays_in_place,
     validated,
 )
@@ -108,7 +108,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         check_is_fitted(self)
         with reading(X):
             X = as_numpy(X)
-            refuse_false_numbers(X)
+            check_numeric(X)
             X = check_array(X, dtype=FLOATS, input_name="X", ensure_min_features=min(1, self.n_components_))
         missing = self.n_components_ - X.shape[1]
         ordered, may_be = self._spec.ordered, "ordered" in self.get_params(deep=False)
@@ -300,7 +300,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset, may_miss=may_miss)
         with reading(X), saying_how_to_flatten(self, X):
-            refuse_false_numbers(X)
+            check_numeric(X)
             finite = "allow-nan" if may_miss else True
             check_array(
                 X[:least],

@@ -1,4 +1,4 @@
-"""Shapes of samples that were guessed, where the samples look as if the guess were wrong, and pixels that nobody sees."""
+"""Checks of guessed shapes of samples, and of convolutions that skip pixels."""
 
 import math
 import warnings
@@ -7,22 +7,22 @@ import numpy as np
 
 from skae.architectures import Convolutional, Recurrent
 
-MIN_SIDE = 4  # below that there are too few neighbors to tell by
+MIN_SIDE = 4  # smaller images have too few neighbors to decide
 MIN_ROWS, MAX_ROWS = 10, 256
-FAR = 3.0  # a cell below differs by so many times as much as the next one: no image
-ALIKE = 2.0  # ratios of differences within that factor count as equal
-CORRELATED = 0.5  # differences below that share of those of unrelated cells
+FAR = 3.0  # ratio of vertical to horizontal differences, above which samples are not images
+ALIKE = 2.0  # differences within this factor count as equal
+CORRELATED = 0.5  # maximum difference of correlated values, relative to unrelated ones
 
 
 def warn_of_doubtful_shape(architecture, rows):
-    """Warn if a guessed shape is doubtful: if neighbors in it are less alike than neighbors in another shape.
+    """Warn if neighbors in a guessed shape are less similar than neighbors in another shape.
 
     Parameters
     ----------
     architecture : Architecture or None
 
     rows : ArrayReader of shape (n, d)
-        As they are given.
+        Samples in units of the data.
     """
     name = {Convolutional: "image_shape", Recurrent: "sequence_shape"}.get(type(architecture))
     if name is None or getattr(architecture, name) is not None or len(rows) < MIN_ROWS:
@@ -42,7 +42,7 @@ def warn_of_doubtful_shape(architecture, rows):
 
 
 def check_that_pixels_are_seen(architecture):
-    """Refuse convolutions that skip pixels: their gradients write beyond their memory in PyTorch's kernels, besides.
+    """Raise an error for convolutions that skip pixels, whose gradients also write out of bounds in PyTorch's kernels.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ def check_that_pixels_are_seen(architecture):
     Raises
     ------
     ValueError
-        If a kernel of one pixel moves by two.
+        If a kernel of one pixel has a stride of two.
     """
     if isinstance(architecture, Convolutional) and (architecture.kernel_size, architecture.downsampling) == (
         1,
         "stride",
     ):
         raise ValueError(
-            "kernel_size=1 must be 3 or more with downsampling='stride': convolutions of one pixel that move by two "
-            "skip pixels. Set kernel_size=3, or downsampling='max_pool'."
+            "kernel_size=1 must be 3 or more with downsampling='stride': convolutions of one pixel with a stride of "
+            "two skip pixels. Set kernel_size=3, or downsampling='max_pool'."
         )
 
 
 def _doubt(X, name):
-    """What samples are taken for, what they look like, and the shape of that; None if there is no doubt."""
+    """Return the assumed kind of samples, the likely kind, and its shape; None if the guess is plausible."""
     d = X.shape[1]
     side, is_image = math.isqrt(d), name == "image_shape"
     if side**2 == d and side >= MIN_SIDE:
@@ -81,33 +81,33 @@ def _doubt(X, name):
 
 
 def _is_series(X, side):
-    """Whether cells along a sample are much more alike than cells below each other, across the ends of lines as well."""
+    """Whether adjacent values of a sample are much more similar than those a line apart, also across ends of lines."""
     across, within = _at_ends(X, 1, side)
     below = _difference(X, side)
     return below > FAR * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
 
 
 def _has_channels(X, side, n_channels):
-    """Whether pixels have channels: cells of one channel, of neighbors and of lines below, are alike.
+    """Whether pixels have channels: values of a channel are similar in adjacent pixels and lines.
 
-    Cells half a line or so away, which would be a line below if there were no channels, are not; and neither are those
-    where a line ends and the next one begins, as they would be in a series with a period.
+    Values about half a line apart, which would be a line apart without channels, must not be similar, nor those across
+    the end of a line, which would be similar in a periodic series.
     """
     line = side * n_channels
     across, within = _at_ends(X, n_channels, line)
     other = 2 * side if n_channels == 4 else side
-    mixed = n_channels == 3 or within < _difference(X, 1) / ALIKE  # colors of a pixel may be more alike than pixels
+    mixed = n_channels == 3 or within < _difference(X, 1) / ALIKE  # colors of a pixel may be more similar than pixels
     below = _difference(X, line)
     return mixed and below < _difference(X, other) / ALIKE and below < CORRELATED and across > ALIKE * within
 
 
 def _difference(X, lag):
-    """Mean square of the difference of cells so far apart, as a share of that of unrelated cells."""
+    """Return the mean squared difference of values at a lag, relative to that of unrelated values."""
     return np.square(X[:, lag:] - X[:, :-lag]).mean() / (2 * X.var())
 
 
 def _at_ends(X, lag, line):
-    """The same, of pairs of which one is in the next line, and of the others."""
+    """Return the same for pairs across the end of a line, and for the others."""
     by_place = np.square(X[:, lag:] - X[:, :-lag]).mean(axis=0) / (2 * X.var())
     ends = np.arange(len(by_place)) % line >= line - lag
     return by_place[ends].mean(), by_place[~ends].mean()

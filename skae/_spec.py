@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._defaults import LIMIT
+from skae._defaults import CLIP_AT
 from skae._seeds import isolated_rng
 from skae.architectures import Architecture
 from skae.nn import LatentTransform, Linear, LinearSkip, Link, Scaler, dense
@@ -27,7 +27,7 @@ class Basis:
     axes : ndarray of shape (r, d)
         Orthonormal, in float32.
 
-    limit : ndarray of shape (d,) or None
+    clip_at : ndarray of shape (d,) or None
         As of `Projection`.
 
     left_out : (float, float)
@@ -35,12 +35,12 @@ class Basis:
     """
 
     axes: np.ndarray
-    limit: np.ndarray | None
+    clip_at: np.ndarray | None
     left_out: tuple[float, float]
 
     def layer(self, scaler, dtype):
         """The layer that takes the place of a scaler."""
-        return Projection(scaler, self.axes, self.limit, self.left_out, dtype)
+        return Projection(scaler, self.axes, self.clip_at, self.left_out, dtype)
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,8 @@ class ModuleSpec:
     def _beside_linear(self, network, width_in, width_out, spread):
         if not self.linear:
             return network
-        limit = None if spread is None else torch.tensor(LIMIT * spread, dtype=torch.float32)
-        return LinearSkip(Linear(width_in, width_out), network, limit)
+        clip_at = None if spread is None else torch.tensor(CLIP_AT * spread, dtype=torch.float32)
+        return LinearSkip(Linear(width_in, width_out), network, clip_at)
 
 
 def _cut(values, shape, kept):

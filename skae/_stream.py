@@ -17,7 +17,7 @@ from skae._chunk import Chunk, check_cells, hold_out_of
 from skae._data.bounds import still_bounds
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
-from skae._defaults import LIMIT, auto_stream_batch_size
+from skae._defaults import CLIP_AT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
 from skae._pca import LinearInit, in_other_units, linear_init, turn_towards, updated_start
@@ -114,7 +114,7 @@ class StreamMixin:
         usual.check_float32(rows.scale)
         anew = first or self._starts_anew(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
-        farthest = LIMIT**2 * (usual.variance * np.square(rows.per_unit)).sum()
+        farthest = CLIP_AT**2 * (usual.variance * np.square(rows.per_unit)).sum()
         held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
         chunk = Chunk(X, statistics, usual, rows, held_out, trained_on, near, seed, first)
         spec = self._spec_in(chunk, anew)
@@ -195,7 +195,7 @@ class StreamMixin:
         return {
             "mean": mean,
             "scale": scale,
-            "spread": (np.sqrt(statistics.variance) + np.abs(statistics.mean - mean) / LIMIT) * per_unit,
+            "spread": (np.sqrt(statistics.variance) + np.abs(statistics.mean - mean) / CLIP_AT) * per_unit,
             "link": statistics.link(self.loss, scale),
             "formula": self.module_params(FeatureStatisticsAbout(statistics, mean), scale),
             "bounds": still_bounds(before and before.bounds, statistics.low, statistics.high),
@@ -278,8 +278,8 @@ class StreamMixin:
         if starts is not None:
             own, of_all = starts
         elif self._has_start(spec):
-            limit = LIMIT * spec.spread
-            near = chunk.scaled(spec.mean, spec.scale, chunk.trained_on, limit=limit)
+            clip_at = CLIP_AT * spec.spread
+            near = chunk.scaled(spec.mean, spec.scale, chunk.trained_on, clip_at=clip_at)
             own = self._common_start(near, spec, chunk.seed)
         if own is None:
             return Candidate(replace(spec, axes=None), None, UNTRAINED)
@@ -307,7 +307,7 @@ class StreamMixin:
         net = make_net([module], **of_stream | {"callbacks": copy_callbacks(self.callbacks)})
         average = StreamAverage() if state["weights"] is None else load_stream(net, state)
         rows = chunk.scaled(spec.mean, spec.scale)
-        near = chunk.scaled(spec.mean, spec.scale, limit=LIMIT * spec.spread)
+        near = chunk.scaled(spec.mean, spec.scale, clip_at=CLIP_AT * spec.spread)
         dataset = IndexedDataset(near.on_device(device), [chunk.trained_on], near)
         curves = {} if chunk.first else self._curves
 

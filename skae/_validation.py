@@ -1,4 +1,4 @@
-"""Which samples judge the epochs of a training: held-out ones that do not depend on those that are trained on."""
+"""Choice of validation samples, which do not depend on the training samples."""
 
 import math
 from collections.abc import Sequence
@@ -11,34 +11,35 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from skae._data.dependence import copies_of, reach_of_dependence
 from skae._data.readers import ArrayReader, ScaledReader
 
-MIN_ROWS = 20  # below, there is nothing to learn beyond PCA
-FOLDED_ROWS = 2000  # enough held-out trials, over all folds, to tell epochs apart
+MIN_ROWS = 20  # with fewer, nothing can be learned beyond PCA
+FOLDED_ROWS = 2000  # enough validation samples, over all folds, to compare epochs
 MAX_HELD_OUT = 1000
 ENOUGH_GROUPS = 20  # in one fold
 MAX_BLOCKS = 10  # in one fold
-MAX_LOST = 0.1  # share of the samples that the gaps around the blocks of a fold may take
+MAX_LOST = 0.1  # fraction of samples in gaps around the blocks of a fold
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Rows that judge the epochs of a training.
+    """Validation samples of a training.
 
     Attributes
     ----------
     strategy : {"random", "copies", "blocks", "groups", "cv", "X_val"} or None
-        How they were chosen; None where no epoch is judged.
+        How samples were chosen; None if there is no validation set.
 
     folds : sequence of (train, held_out)
-        Indices of samples.
+        Indices of training and validation samples.
 
     rows : ScaledReader or None
-        What `held_out` counts in, where it is not the training data.
+        Samples to which `held_out` refers, if they are not the training data.
 
     clusters : ndarray of int or None
-        Of each held-out sample, fold after fold: losses of one cluster are not independent. None where all are.
+        Cluster of each validation sample, fold after fold: losses within a cluster are dependent. None if all losses
+        are independent.
 
     block_size, gap : int
-        Samples of a contiguous block, and samples on either side of it that are not trained on; 0 without blocks.
+        Number of samples of a contiguous block, and of excluded samples on either side of it; 0 without blocks.
     """
 
     strategy: str | None = None
@@ -50,7 +51,7 @@ class Validation:
 
     @property
     def report(self):
-        """What the attribute `validation_` says, as plain values."""
+        """Value of the attribute `validation_`, as plain values."""
         judged = [held_out for _, held_out in self.folds]
         return {
             "strategy": self.strategy,
@@ -61,7 +62,7 @@ class Validation:
         }
 
     def cut(self, n_folds):
-        """The same with the first so many folds; None is all."""
+        """Return the same with the first `n_folds` folds; None for all."""
         folds = self.folds[:n_folds]
         n_judged = sum(len(held_out) for _, held_out in folds)
         return replace(
@@ -69,34 +70,34 @@ class Validation:
         )
 
     def __str__(self):
-        """A sentence for who watches."""
+        """Return a sentence for verbose output."""
         if self.strategy is None:
-            return "No samples are held out."
+            return "There is no validation set."
         how = {
             "random": "chosen at random",
-            "copies": "chosen at random, copies of a sample together",
-            "blocks": f"in blocks of {self.block_size}, with gaps of {self.gap}, since samples depend on their neighbors",
+            "copies": "chosen at random, with copies of a sample in the same set",
+            "blocks": f"in blocks of {self.block_size}, with gaps of {self.gap}, since neighbors are dependent",
             "groups": "in whole groups",
             "cv": "as cv splits them",
-            "X_val": "those of X_val",
+            "X_val": "from X_val",
         }[self.strategy]
         folds = "one fold" if len(self.folds) == 1 else f"{len(self.folds)} folds"
-        return f"{self.report['n_validation']} samples judge the epochs, {how} ({folds})."
+        return f"{self.report['n_validation']} validation samples, {how} ({folds})."
 
 
 def choose_validation(rows, *, fraction, cv, groups, y, seed):
-    """Choose which of the training samples are held out.
+    """Choose the validation samples.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     fraction : float or "auto"
-        Share of the samples that is held out; "auto" is a fifth, and 1,000 samples at most.
+        Fraction of samples for validation; "auto" is 0.2, but at most 1,000 samples.
 
     cv : int, splitter, iterable or None
-        None chooses here: whole groups if there are any, else samples at random, but copies of a sample together, and
-        blocks of a series.
+        If None, whole groups are held out if there are any. Otherwise, blocks of a series, or random samples, with
+        copies of a sample in the same set.
 
     groups : ndarray of shape (n,) or None
         As `checked_groups` returns them.
@@ -113,13 +114,13 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
     Raises
     ------
     ValueError
-        If no sample would be held out, or fewer than two would be trained on.
+        If there would be no validation sample, or fewer than two training samples.
     """
     n = len(rows)
     if cv is not None:
         folds = _splits(cv, n, y, groups)
         judged = np.concatenate([held_out for _, held_out in folds])
-        clusters = judged if groups is None else groups[judged]  # what is held out more than once counts once
+        clusters = judged if groups is None else groups[judged]  # samples that are held out repeatedly count once
         return Validation("cv", folds, clusters=_numbered(clusters))
 
     n_held_out = _n_held_out(n, fraction)
@@ -128,7 +129,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         least = min(len(np.unique(groups)) // 5, ENOUGH_GROUPS)
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
-    clean = rows.clean  # which many noisy ones may share
+    clean = rows.clean  # which several noisy samples may share
     reach, copies = reach_of_dependence(clean, seed), copies_of(ArrayReader(clean.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
@@ -150,12 +151,12 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
 
 
 def given_validation(n_rows, rows):
-    """A user's own validation set, which judges a network that is trained on all samples.
+    """Return a validation set that the user passed, for a network that is trained on all samples.
 
     Parameters
     ----------
     n_rows : int
-        Of the training data.
+        Number of training samples.
 
     rows : ScaledReader
 
@@ -178,12 +179,12 @@ def checked_groups(groups, X):
     Returns
     -------
     groups : ndarray of int of shape (n,) or None
-        Numbers of the groups.
+        Labels of the groups, from 0.
 
     Raises
     ------
     ValueError
-        If there is not one for each sample, or only one in all.
+        If there is not one label per sample, or only one distinct label.
     """
     if groups is None:
         return None
@@ -192,11 +193,11 @@ def checked_groups(groups, X):
     try:
         labels, numbers = np.unique(groups, return_inverse=True)
     except TypeError as error:
-        raise ValueError(f"groups holds labels of several types, which can't be compared: {error}.") from error
+        raise ValueError(f"groups contains labels of several types, which can't be compared: {error}.") from error
     if len(labels) < 2:
         raise ValueError(
-            f"groups holds one label, {labels[0]}, for all samples: no group can be held out from the others. Pass 2 or "
-            "more groups, or groups=None."
+            f"groups contains one label, {labels[0]}, for all samples: no group can be held out. Pass 2 or more "
+            "groups, or groups=None."
         )
     return numbers
 
@@ -205,14 +206,14 @@ def _n_held_out(n_rows, fraction):
     n_held_out = min(n_rows // 5, MAX_HELD_OUT) if fraction == "auto" else int(fraction * n_rows)
     if n_held_out < 1 or n_rows - n_held_out < 2:
         raise ValueError(
-            f"validation_fraction={fraction!r} of n_samples={n_rows} holds out {n_held_out} samples and leaves "
-            f"{n_rows - n_held_out} to train on. Choose it so that at least 1 is held out and 2 are left."
+            f"validation_fraction={fraction!r} of n_samples={n_rows} gives {n_held_out} validation samples and "
+            f"{n_rows - n_held_out} training samples. Set it so that there are at least 1 and 2."
         )
     return n_held_out
 
 
 def _splits(cv, n_rows, y, groups):
-    """Folds of a scikit-learn splitter, or of whatever gives pairs of indices."""
+    """Return the folds of a scikit-learn splitter, or of an iterable of pairs of indices."""
     folds = []
     for train, held_out in check_cv(cv).split(np.zeros((n_rows, 1)), y, groups):
         fold = [np.arange(n_rows)[np.asarray(part)] for part in (train, held_out)]  # masks, lists, negative indices
@@ -223,7 +224,7 @@ def _splits(cv, n_rows, y, groups):
             )
         if np.intersect1d(*fold).size:
             raise ValueError(
-                f"cv={cv!r} has a split that holds out samples on which it trains. Take them out of either."
+                f"cv={cv!r} has a split that has the same samples in both sets. Remove them from one of them."
             )
         folds.append(tuple(fold))
     if not folds:
@@ -232,9 +233,9 @@ def _splits(cv, n_rows, y, groups):
 
 
 def _whole_groups(groups, share, n_folds, seed, *, largest, least):
-    """Hold out groups, in random order, until there are about so many samples, and so many groups, in a fold.
+    """Hold out random groups, until a fold has about a fraction `share` of the samples, and `least` groups.
 
-    Groups of more samples than `largest` are always trained on, and the share is of the others.
+    Groups of more samples than `largest` are only used for training, and are not counted in the fraction.
     """
     n, sizes = len(groups), np.bincount(groups)
     rng, may_be = np.random.RandomState(seed), sizes <= min(largest, n - 2)
@@ -252,7 +253,7 @@ def _whole_groups(groups, share, n_folds, seed, *, largest, least):
 
 
 def _blocks(n_rows, n_held_out, n_folds, gap, seed):
-    """Hold out contiguous blocks, and train on no sample within the gap of one."""
+    """Hold out contiguous blocks, and exclude samples within the gap of a block from training."""
     rng = np.random.RandomState(seed)
     n_blocks = int(np.clip(min(MAX_LOST * n_rows / (2 * gap), n_held_out / gap), 1, MAX_BLOCKS))  # in a fold
     size = n_held_out // n_blocks
@@ -271,7 +272,7 @@ def _blocks(n_rows, n_held_out, n_folds, gap, seed):
 
 
 def _clusters(folds, groups):
-    """The number of the group of each held-out sample, fold after fold."""
+    """Return the group of each validation sample, fold after fold."""
     return _numbered(np.concatenate([groups[held_out] for _, held_out in folds]))
 
 

@@ -29,7 +29,7 @@ BAD_PARAMETERS = [
     ({"n_components": float("nan")}, "n_components"),
     (
         {"n_components": 0.9, "loss": "huber"},
-        r"n_components=0\.9 is a share of the variance, which needs loss='squared",
+        r"n_components=0\.9 is a fraction of the variance, which needs loss='squared",
     ),
     ({"whiten": True, "code_activation": "tanh"}, "whiten=True needs code_activation='identity'"),
     ({"ordered": "yes"}, "ordered"),
@@ -52,8 +52,8 @@ BAD_PARAMETERS = [
     ({"weight_decay": -1.0}, "weight_decay"),
     ({"validation_fraction": 0.0}, "validation_fraction"),
     ({"validation_fraction": 1.0}, "validation_fraction"),
-    ({"validation_fraction": 1e-4}, r"validation_fraction=0.0001 of n_samples=240 holds out 0 rows"),
-    ({"validation_fraction": 0.999}, r"leaves 1 to train on"),
+    ({"validation_fraction": 1e-4}, r"validation_fraction=0.0001 of n_samples=240 gives 0 validation samples"),
+    ({"validation_fraction": 0.999}, r"1 training samples"),
     ({"device": "cuda:99"}, r"device='cuda:99' can't be used on this machine"),
     ({"device": "toaster"}, "device='toaster'"),
     ({"device": "meta"}, "device='meta'"),
@@ -232,7 +232,7 @@ def test_the_judge_sees_what_is_wrong():
 
 DANGEROUS = {
     "infinity": (np.where(TABLE > 0.9, np.inf, TABLE), "Input X contains infinity"),
-    "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked cells"),
+    "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked values"),
     "dates": (TABLE.astype("datetime64[D]"), "X has dates or durations, of dtype datetime64"),
     "a tensor that wants a gradient": (torch.tensor(TABLE, requires_grad=True), r"X, a Tensor, can't.*detach\(\)"),
     "an int beyond float64": ([[10**400] * TABLE.shape[1]] * 2, "X, a list, can't be read as a table of numbers"),
@@ -260,7 +260,7 @@ def test_what_overflows_is_not_returned(name):
     with pytest.raises(ValueError, match=r"variance of X, with a range of 1e\+200, is too large for float64"):
         fitted.score(OVERFLOWING)
     with pytest.raises(
-        ValueError, match=r"row with a value of 1e\+200, which is too large: the answer overflows float64"
+        ValueError, match=r"sample with a value of 1e\+200, which is too large: the answer overflows float64"
     ):
         fitted.score_samples(OVERFLOWING)
     with pytest.raises(ValueError, match=r"a value of 1\.7e\+308, which is too large"):
@@ -335,9 +335,7 @@ def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_r
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
-    with pytest.warns(
-        ConvergenceWarning, match=r"diverged in epoch 1: .* at 0\.1 times the rate\. What is kept is epoch"
-    ):
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 1: .* multiplied by 0\.1\. The result is epoch"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
     assert not np.isfinite(fitted.loss_curve_[0])
@@ -361,7 +359,7 @@ def test_a_loss_that_is_never_finite_ends_at_the_start(digits, monkeypatch, esti
         fitted = estimator(4, hidden_layer_sizes=16, max_iter=20, validation_fraction=0.6, random_state=0).fit(digits)
     (message,) = [str(warning.message) for warning in warned]
     assert "diverged in epochs 1, 2, 3 and 4" in message
-    assert "after 3 such steps it was given up. What is kept is the start. Lower learning_rate." in message
+    assert "training was stopped after 3 attempts. The result is the initial network. Lower learning_rate." in message
     assert fitted.n_iter_ == 4
     assert fitted.best_epoch_ == 0
     np.testing.assert_allclose(fitted.score(digits), PCA(4).fit(digits).explained_variance_ratio_.sum(), atol=0.05)
@@ -391,7 +389,7 @@ def test_a_loss_far_above_the_start_is_a_divergence_too(digits, monkeypatch):
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", thrown)
-    with pytest.warns(ConvergenceWarning, match="diverged in epoch 2: the loss was not finite, or far above the start"):
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 2: the loss was not finite, or far above"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(digits)
     assert np.isfinite(fitted.loss_curve_).all()
     assert fitted.best_epoch_ > 2

@@ -94,7 +94,7 @@ def test_cells_far_out_pass_through_as_they_do_in_training(table):
     X = TABLES[table].copy()
     X[3, 5], X[10, 7] = 50 * X[:, 5].std(), -80 * X[:, 7].std()
     autoencoder, module = fitted(X, n_components=3, max_iter=10, random_state=0)
-    assert module.scaler.limit is not None
+    assert module.scaler.clip_at is not None
     inside = module.scaler(module.scaler.mean.new_tensor(X))
     assert inside.shape[1] == 2 * len(module.scaler.axes)
     assert autoencoder.best_epoch_ > 0

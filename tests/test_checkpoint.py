@@ -31,9 +31,9 @@ def breaking(monkeypatch):
     def after(n_writes):
         real, n = Checkpoint._write, 0
 
-        def write(self, stand):
+        def write(self, state):
             nonlocal n
-            real(self, stand)
+            real(self, state)
             n += 1
             if n == n_writes:
                 monkeypatch.setattr(Checkpoint, "_write", real)
@@ -156,7 +156,7 @@ def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
 @pytest.mark.parametrize(
     ("parameters", "difference"),
     [
-        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Set that back to go on from there, or choose another folder\."),
+        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Restore these to resume, or choose another folder\."),
         ({"hidden_layer_sizes": (8, 8)}, r"hidden_layer_sizes was 8, and is \(8, 8\)"),
         ({"random_state": 1}, "random_state was .*, and is"),
         (
@@ -237,7 +237,7 @@ def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", fails)
         with pytest.raises(
-            OSError, match=r"Checkpoint\('.*'\) can't be written: .* What was there is as it was"
+            OSError, match=r"Checkpoint\('.*'\) can't be written: .* The previous file is unchanged"
         ) as raised:
             estimator.fit(digits)
     assert raised.value.errno == code

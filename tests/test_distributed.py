@@ -205,9 +205,9 @@ def fit_all(rank, folder, found):
 
     writes, write = [], Checkpoint._write
 
-    def write_once(self, stand):
-        writes.append(stand)
-        write(self, stand)
+    def write_once(self, state):
+        writes.append(state)
+        write(self, state)
         if len(writes) == 2:
             raise OSError("The disk is full")
 
@@ -305,9 +305,7 @@ def test_processes_that_were_given_different_things_refuse(both, name, what):
 
 
 def test_what_fails_in_one_process_fails_in_all(both):
-    assert (
-        "Process 1 of the group failed, and all with it: ValueError: Input X contains infinity" in both[0]["bad rows"]
-    )
+    assert "Process 1 of the group failed, so all fail: ValueError: Input X contains infinity" in both[0]["bad rows"]
     assert both[1]["bad rows"].startswith("Input X contains infinity")
 
 

@@ -130,7 +130,7 @@ def test_an_estimator_is_as_it_was_or_done(fails):
     for n in range(10_000):
         estimator, interrupted = Autoencoder(3), InterruptedAt(n)
         estimator.fitted_ = "before"
-        with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), interrupted, estimator._or_as_before():
+        with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), interrupted, estimator._restored_on_error():
             estimator.fitted_ = "after"
             estimator.more_ = "after"
             if fails:

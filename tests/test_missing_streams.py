@@ -92,7 +92,7 @@ def test_a_column_that_the_first_chunk_lacks_is_refused_and_a_later_one_may(digi
     X, _ = with_holes(digits)
     X[:60, 20] = np.nan
     estimator = Autoencoder(4, **FEW)
-    with pytest.raises(ValueError, match="Column 20 of X is missing altogether: it is NaN in all 60 rows"):
+    with pytest.raises(ValueError, match="Column 20 of X is missing altogether: it is NaN in all 60 samples"):
         estimator.partial_fit(X[:60])
     assert not hasattr(estimator, "n_components_")
     estimator.partial_fit(X[60:120]).partial_fit(X[:60])

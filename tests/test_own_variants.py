@@ -418,7 +418,7 @@ def test_y_is_required_and_checked(digits, labels):
         model.fit(digits, labels[:-1])
     with pytest.raises(ValueError, match="NaN"):
         TellingAutoencoder(2).fit(digits, np.where(labels == 0, np.nan, labels))
-    with pytest.raises(ValueError, match="X_val has no y beside it"):
+    with pytest.raises(ValueError, match="X_val has no y, which the validation loss needs"):
         model.fit(digits, labels, X_val=digits)
     with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
         model.partial_fit(digits, labels)

@@ -231,7 +231,7 @@ def test_bad_pairs(pairs):
             DenoisingAutoencoder().fit(noisy, bad)
         with pytest.raises(ValueError, match=message):
             DenoisingAutoencoder().partial_fit(noisy, bad)
-    with pytest.raises(ValueError, match="y has 1 masked cells"):
+    with pytest.raises(ValueError, match="y has 1 masked values"):
         DenoisingAutoencoder().fit(noisy, _masked(clean))
     for labels in (None, np.arange(240), ["a"] * 240):
         with pytest.raises(ValueError, match=r"corruption=None draws no noise.*fit\(X_noisy, X_clean\)"):

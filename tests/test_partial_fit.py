@@ -296,6 +296,6 @@ def test_few_huge_rows_are_no_divergence(init, seed):
 
 
 def test_scaled_rows_within_a_limit():
-    rows = ScaledReader(np.array([[1.0, 9.0], [-7.0, 2.0]]), np.ones(2), np.full(2, 2.0), limit=np.array([1.0, 3.0]))
+    rows = ScaledReader(np.array([[1.0, 9.0], [-7.0, 2.0]]), np.ones(2), np.full(2, 2.0), clip_at=np.array([1.0, 3.0]))
     np.testing.assert_array_equal(rows.read(slice(None)), [[0, 3], [-1, 0.5]])
     np.testing.assert_array_equal(rows.take(np.array([1])).read(slice(None)), [[-1, 0.5]])

@@ -147,9 +147,9 @@ def test_networks_of_folds_do_not_vouch_for_one_that_isleft_behind():
     best = BestEpoch({RIVAL: None, "": None}, {}, None, None, 0.0)
     labels = (f"_fold0{RIVAL}", "_fold0", f"_fold1{RIVAL}", "_fold1", RIVAL, "")
     net = SimpleNamespace(labels=labels, train_losses_=np.array([0.3, 0.1, 0.3, 0.3, 0.5, 4.0]))
-    assert best.left_behind(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
+    assert best.excess_losses(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
     one = SimpleNamespace(labels=(RIVAL, ""), train_losses_=np.array([0.3, 4.0]))
-    assert best.left_behind(one) == {RIVAL: 0.0, "": 0.0}  # held-out samples judge that very network
+    assert best.excess_losses(one) == {RIVAL: 0.0, "": 0.0}  # held-out samples judge that very network
 
 
 # A second cycle ------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ ARRAYS = {
     "set": (
         LSTMAutoencoder(2, sequence_shape=(6, 2), **TINY),
         WINDOWS,
-        FLAT + r", with one flattened sample a sample\.$",
+        FLAT + r", with one flattened sample per row\.$",
     ),
     "gray": (ConvolutionalAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set image_shape=\(6, 2\)\."),
     "color": (ConvolutionalAutoencoder(2, **TINY), IMAGES, FLAT + r".* image_shape=\(4, 5, 3\)"),

@@ -441,7 +441,7 @@ def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_si
 
 @pytest.mark.parametrize("callbacks", [[1], [("a", 1)], ["EarlyStopping"], [torch.nn.Linear]])
 def test_what_is_no_callback_is_an_error(digits, callbacks):
-    with pytest.raises(TypeError, match="must hold callbacks of skorch's"):
+    with pytest.raises(TypeError, match="must contain skorch callbacks"):
         clone(SMALL).set_params(callbacks=callbacks).fit(digits)
 
 

@@ -356,7 +356,7 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(
-        ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Leave 'compile' out\."
+        ValueError, match=r"'compile': True\} can't .*: No working C\+\+ compiler found\. Remove 'compile'\."
     ):
         Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)
 
@@ -366,4 +366,4 @@ def test_losses_that_are_infinite_leave_nothing_behind():
     best = BestEpoch({"": None}, {}, Validation(), None, 0.0)
     for own, of_folds, wanted in ((np.inf, np.inf, 0.0), (1.0, np.inf, 0.0), (np.nan, 1.0, 0.0), (5.0, 1.0, 3.0)):
         net = SimpleNamespace(labels=("_fold0", "_fold1", ""), train_losses_=np.array([of_folds, of_folds, own]))
-        assert best.left_behind(net) == {"": wanted}
+        assert best.excess_losses(net) == {"": wanted}

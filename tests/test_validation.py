@@ -194,7 +194,7 @@ def test_noisy_copies_of_a_clean_row_are_not_split(digits):
     noisy = clean + np.random.RandomState(0).standard_normal(clean.shape)
     fitted = DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean)
     assert fitted.validation_["strategy"] == "copies"
-    with pytest.raises(ValueError, match="X_val has no y beside it"):
+    with pytest.raises(ValueError, match="X_val has no y, which the validation loss needs"):
         DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean, X_val=noisy)
 
 
@@ -277,12 +277,12 @@ def test_a_validation_set_is_taken_as_any_table(digits):
         ({}, {"X_val": np.full((5, 64), np.inf)}, "X_val can't be used: Input X contains infinity"),
         ({}, {"X_val": np.ones((0, 64))}, "X_val can't be used: Found array with 0 sample"),
         ({}, {"groups": [0, 1]}, "inconsistent numbers of samples"),
-        ({}, {"groups": np.zeros(240)}, "groups holds one label, 0.0, for all rows"),
+        ({}, {"groups": np.zeros(240)}, "groups contains one label, 0.0, for all samples"),
         ({}, {"groups": np.ones((240, 2))}, "y should be a 1d array"),
         ({"cv": GroupKFold(3)}, {}, "The 'groups' parameter should not be None"),
         ({"cv": []}, {}, r"cv=\[\] has no splits"),
         ({"cv": [([0], [1])]}, {}, "trains on 1 samples and holds out 1"),
-        ({"cv": [([0, 1, 2], [1])]}, {}, "holds out samples on which it trains"),
+        ({"cv": [([0, 1, 2], [1])]}, {}, "has the same samples in both sets"),
         ({"cv": 1}, {}, "cv"),
         ({"cv": 1000}, {}, "n_splits=1000 greater than the number of samples"),
     ],
@@ -341,7 +341,7 @@ def test_it_says_what_it_did(digits, capsys):
     assert capsys.readouterr().out == ""
     loud.fit(np.repeat(digits, 2, axis=0))
     said = capsys.readouterr().out
-    assert re.search(r"\d+ samples judge the epochs, .*copies of a sample together", said)
+    assert re.search(r"\d+ validation samples, .*copies of a sample in the same set", said)
     assert re.search(r"selected epoch \d of 2: R² 0\.\d{3} on the validation set \(PCA: R² 0\.\d{3}\)", said)
     loud.fit(cut(series(0.9, 200, 1), 30))
     assert "blocks of 34, with gaps of 17" in capsys.readouterr().out

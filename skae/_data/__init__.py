@@ -1,1 +1,1 @@
-"""Samples: how they are read, what is known of them all, and which depend on one another. It knows no networks."""
+"""Reading of samples, their statistics, and dependence between samples. Nothing here uses a network."""

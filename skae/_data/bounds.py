@@ -1,27 +1,27 @@
-"""Values that a feature takes again and again at an end of its range, as pixels that are black do."""
+"""Bounds of features: extreme values that many samples share, such as black pixels."""
 
 import numpy as np
 
-MIN_SHARE, MIN_ROWS = 0.05, 5  # of the samples, that have the value
+MIN_SHARE, MIN_ROWS = 0.05, 5  # of samples that have the extreme value
 
 
 def bounds_of(rows, low, high):
-    """Bounds of each feature: its least and greatest values, where a twentieth of the samples and at least five have them.
+    """Return bounds of each feature: its minimum or maximum, if 5 % of the samples and at least five samples have it.
 
-    A feature of which no two values are equal has none, and so have most that are measured. Those that are 0 or 1,
-    counts with many zeros, and pixels on black do have them.
+    Features without equal values, such as most measurements, have no bounds. Binary features, counts with many zeros,
+    and pixels on a black background have bounds.
 
     Parameters
     ----------
     rows : ArrayReader of shape (n, d)
 
     low, high : ndarray of shape (d,)
-        Least and greatest value of each feature.
+        Minimum and maximum of each feature.
 
     Returns
     -------
     bounds : (low, high) of shape (d,), or None
-        Infinite where there is none. None if no feature has any.
+        Infinite where a feature has no bound. None if no feature has a bound.
     """
     at_low = at_high = 0
     for batch in rows.batches():
@@ -32,7 +32,7 @@ def bounds_of(rows, low, high):
 
 
 def still_bounds(bounds, low, high):
-    """The bounds that are none the less some once samples from `low` to `high` have been seen."""
+    """Return the bounds that still hold after samples between `low` and `high` have been seen."""
     if bounds is None:
         return None
     return np.where(low >= bounds[0], bounds[0], -np.inf), np.where(high <= bounds[1], bounds[1], np.inf)

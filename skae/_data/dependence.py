@@ -1,29 +1,29 @@
-"""Which samples depend on each other: exact copies, and neighbors in order, as in a series or its overlapping windows.
+"""Dependence between samples: exact copies, and neighbors in a time series or in its overlapping windows.
 
-A sample that depends on held-out ones gives their answer away in training, so that an epoch looks better than it is.
+Training on samples that depend on validation samples leaks information, so that an epoch looks better than it is.
 """
 
 import math
 
 import numpy as np
 
-MAX_ANCHORS = 100  # samples whose neighbors are looked at
-MAX_REFERENCES = 1000  # samples from elsewhere
-MAX_NEIGHBORS = 5  # on each side, so that up to five interleaved series are noticed
-MIN_SHARE = 0.5  # of anchors that have their nearest sample next to them; sorted by ten classes, a third has
-MAX_RATIO = 0.6  # of the squared distances of the nearest sample next to them and elsewhere
-MAX_MISMATCH = 0.2  # of shifted cells of overlapping windows, against cells that are not shifted
-SILL = 0.9  # share of the mean squared distance of any two samples, from which samples count as independent
-MAX_DIPS = 5  # shifts that are tried
-LONGEST_REACH = 0.1  # share of the samples
+MAX_ANCHORS = 100  # samples whose neighbors are examined
+MAX_REFERENCES = 1000  # random samples to compare with
+MAX_NEIGHBORS = 5  # on each side, so that up to five interleaved series are detected
+MIN_SHARE = 0.5  # of anchors whose nearest sample is adjacent; if samples are sorted by ten classes, a third has
+MAX_RATIO = 0.6  # of squared distances: nearest adjacent sample over nearest random sample
+MAX_MISMATCH = 0.2  # of differences after the shift of overlapping windows, relative to those before it
+SILL = 0.9  # fraction of the mean squared distance of random pairs, from which samples count as independent
+MAX_DIPS = 5  # number of shifts to try
+MAX_REACH = 0.1  # fraction of samples
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
 
 
 def copies_of(rows):
-    """Group exact copies of a sample.
+    """Group exact copies of samples.
 
-    Samples are compared by a hash of 64 bits: the sum over their cells of a mixed bit pattern, times an odd number for
-    each feature. Cells of zero add nothing, so that sparse samples need not be made dense.
+    Samples are compared by a hash of 64 bits: the sum over features of a mixed bit pattern times an odd number for each
+    feature. Zeros add nothing, so that sparse matrices stay sparse.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def copies_of(rows):
     Returns
     -------
     groups : ndarray of shape (n,) or None
-        The same number for copies; None if there are none.
+        Group label of each sample, equal for copies; None if there are no copies.
     """
     factors = np.random.RandomState(0).randint(0, 2**64, rows.shape[1], dtype=np.uint64) | np.uint64(1)
     if rows.sparse:
@@ -46,44 +46,43 @@ def copies_of(rows):
     _, first, groups = np.unique(hashes, return_index=True, return_inverse=True)
     if len(first) == len(hashes):
         return None
-    return first.argsort().argsort()[groups]  # in order of their first samples, whatever the values
+    return first.argsort().argsort()[groups]  # numbered by first occurrence, independently of values
 
 
 def _mixed(values):
-    """Bit patterns of floats in which each bit depends on those above it, so that round numbers differ too."""
+    """Return bit patterns of floats in which each bit depends on higher bits, so that round numbers differ too."""
     bits = (values + 0.0).astype(np.float64).view(np.uint64)  # -0.0 is 0.0
     bits = (bits ^ (bits >> np.uint64(32))) * MULTIPLIER
     return bits ^ (bits >> np.uint64(29))
 
 
 def reach_of_dependence(rows, seed):
-    """How many samples further on a sample still depends on another: 0 where order says nothing.
+    """Return the largest lag at which samples depend on each other: 0 if the order carries no information.
 
-    Two things are taken for a series. Either the nearest sample lies next to a sample in order, for most of a sample of
-    samples, and is much nearer than the nearest of samples from elsewhere. Or a sample is the one before it, shifted,
-    as overlapping windows are. Samples that are sorted by class are neither: the nearest sample lies anywhere in the
-    class.
+    Samples are considered a series in two cases: for most of a subsample, the nearest sample is adjacent in order and
+    much nearer than the nearest of random samples; or each sample is the previous one, shifted, as in overlapping
+    windows. Samples sorted by class satisfy neither: the nearest sample lies anywhere in the class.
 
-    The reach is where the mean squared distance comes close to that of any two samples, the range of a variogram
-    (Matheron, 1963), or where windows cease to overlap, whichever is further.
+    The reach is the lag at which the mean squared distance approaches that of random pairs, the range of a variogram
+    (Matheron, 1963), or at which windows no longer overlap, whichever is larger.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     seed : int
-        Of the sample.
+        Seed of the subsample.
 
     Returns
     -------
     reach : int
-        A tenth of the samples at most.
+        At most a tenth of the number of samples.
     """
     n = len(rows)
     n_neighbors = int(np.clip(n // 100, 1, MAX_NEIGHBORS))
     rng = np.random.RandomState(seed)
-    anchors = np.sort(rng.permutation(n)[: min(MAX_ANCHORS, rows.at_once)])
-    elsewhere = np.sort(rng.permutation(n)[: min(MAX_REFERENCES, rows.at_once)])
+    anchors = np.sort(rng.permutation(n)[: min(MAX_ANCHORS, rows.max_rows)])
+    elsewhere = np.sort(rng.permutation(n)[: min(MAX_REFERENCES, rows.max_rows)])
     x = rows.read(anchors)  # (m, d)
     to_others = _squared_distances(x, rows.read(elsewhere))
     apart = np.abs(anchors[:, None] - elsewhere) > max(2 * n_neighbors, n // 50)
@@ -99,14 +98,14 @@ def reach_of_dependence(rows, seed):
             there = (others >= 0) & (others < n)
             y = rows.read(others.clip(0, n - 1))
             near = np.where(there, np.fmin(near, _unless_copies(np.square(x - y).sum(axis=1))), near)
-        if not overlap:  # y is further on in order
+        if not overlap:  # y comes later in order
             overlap = lag * _steps_of_overlap(x[there], y[there])
     far = np.nanmin(_unless_copies(to_others), axis=1, initial=np.inf)
     with np.errstate(invalid="ignore"):
         is_near = np.mean(near < far) > MIN_SHARE and np.median(near) < MAX_RATIO * np.median(far)
     if not (is_near or overlap):
         return 0
-    longest = max(1, int(LONGEST_REACH * n))
+    longest = max(1, int(MAX_REACH * n))
     sill = SILL * np.nanmean(to_others)
     lag = 1
     while lag < longest:
@@ -126,17 +125,17 @@ def _squared_distances(x, y):
 
 
 def _unless_copies(squares):
-    """Squared distances, but of copies, which are dealt with elsewhere, infinity."""
+    """Replace squared distances of 0 by infinity, since copies are handled separately."""
     return np.where(squares > 0, squares, np.inf)
 
 
 def _steps_of_overlap(x, y):
-    """After how many steps windows cease to overlap, if each y is the x before it, shifted; else 0.
+    """Return the number of steps after which windows no longer overlap, if each y is the previous x, shifted; else 0.
 
     Parameters
     ----------
     x, y : ndarray of shape (m, d)
-        Samples and those after them.
+        Samples and the samples that follow them.
 
     Returns
     -------
@@ -152,14 +151,14 @@ def _steps_of_overlap(x, y):
         for shift in dips[distances[dips].argsort()[:MAX_DIPS]]:
             mismatch = np.abs(before[:, shift:] - after[:, :-shift]).mean(axis=0)  # (d - shift,)
             if np.median(mismatch) <= MAX_MISMATCH * unshifted:
-                # channel after channel, each channel but the last has as many cells that don't match as the shift
+                # with channels one after another, each but the last has as many mismatching values as the shift
                 n_channels = 1 + round((mismatch > MAX_MISMATCH * unshifted).sum() / shift)
                 return math.ceil(d / (n_channels * shift))
     return 0
 
 
 def _shifted_distances(x, y):
-    """Mean square of x[:, j + s] - y[:, j] over samples and all j there are, for s = 0, ..., d // 2 + 1."""
+    """Return the mean square of x[:, j + s] - y[:, j] over samples and all valid j, for s = 0, ..., d // 2 + 1."""
     d = x.shape[1]
     spectrum = (np.fft.rfft(x, 2 * d) * np.fft.rfft(y, 2 * d).conj()).sum(axis=0)
     products = np.fft.irfft(spectrum, 2 * d)[:d]  # correlation at each shift

@@ -1,4 +1,4 @@
-"""Missing cells: what is to be expected of them, given the cells of a sample that are there."""
+"""Factor model of missing values: their expectation, given the observed values of a sample."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,28 +9,26 @@ from sklearn.utils.extmath import randomized_svd
 
 from skae._data.readers import ArrayReader
 
-MAX_FACTORS = 24  # with 30 features and half of their cells missing, 12 do as well
+MAX_FACTORS = 24  # with 30 features and half of the values missing, 12 suffice
 ROWS_PER_FACTOR = 5
-MAX_ROWS, MAX_CELLS = 5000, 2**21  # that a model is fitted to, in some seconds: 2,675 samples of 784 features
-MAX_COMPLETE = (
-    1000  # samples, where none has a missing value: then they take little of the time of a fit in closed form
-)
+MAX_ROWS, MAX_CELLS = 5000, 2**21  # used to fit the model, in some seconds: 2,675 samples of 784 features
+MAX_COMPLETE = 1000  # samples, if no value is missing: they take a small part of the time of a fit in closed form
 MAX_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
-MAX_KEPT = 512  # samples of a stream: fewer say too little of the factors to go on from
+MAX_KEPT = 512  # samples of a stream: fewer determine the factors too poorly to update them
 MAX_ROUNDS = 100
-TOLERANCE = 1e-3  # relative change of the noise in a round, below which the model stays
-MIN_NOISE = 1e-3  # share of a feature's variance: EM takes ever longer towards none
-FARTHEST = 20.0  # standard deviations: what is farther out counts as if it were there
-RIDGE, ROWS_PER_RIDGE = 5.0, 10.0  # samples' worth of evidence that loadings are zero: at least, and one of so many
+TOLERANCE = 1e-3  # relative change of the noise in a round, below which EM has converged
+MIN_NOISE = 1e-3  # fraction of a feature's variance: EM converges ever more slowly towards zero noise
+CLIP_AT = 20.0  # standard deviations, at which values are clipped
+RIDGE, ROWS_PER_RIDGE = 5.0, 10.0  # prior weight of zero loadings, in samples: minimum, and samples per unit of weight
 
 
-def missing_cells(rows):
-    """Which cells are missing, (n, d) of bool; None if all are there.
+def missing_mask(rows):
+    """Return a mask of missing values, (n, d); None if no value is missing.
 
     Parameters
     ----------
     rows : ArrayReader of shape (n, d)
-        NaN where a cell is missing.
+        NaN where a value is missing.
     """
     if rows.sparse or not rows.may_miss or not any(np.isnan(batch).any() for batch in rows.batches()):
         return None
@@ -38,48 +36,48 @@ def missing_cells(rows):
 
 
 def check_columns(n_each, n_rows):
-    """Refuse a column without any number.
+    """Raise an error if a column has no observed value.
 
     Parameters
     ----------
     n_each : ndarray of shape (d,)
-        Cells of each column that are there.
+        Number of observed values of each column.
 
     n_rows : int
 
     Raises
     ------
     ValueError
-        If a column is missing altogether.
+        If all values of a column are missing.
     """
     empty = np.flatnonzero(n_each == 0)
     if len(empty):
         raise ValueError(
-            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} rows"
-            f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or put a number in "
-            "its place, such as SimpleImputer(keep_empty_features=True).fit_transform(X)."
+            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} samples"
+            f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or impute it, "
+            "such as with SimpleImputer(keep_empty_features=True).fit_transform(X)."
         )
 
 
 @dataclass(frozen=True)
 class FactorModel:
-    r"""Factor analysis of incomplete samples: :math:`x = \mu + W z + \epsilon`, with noise of each feature's own.
+    r"""Factor analysis of incomplete samples: :math:`x = \mu + W z + \epsilon`, with a noise variance per feature.
 
-    It is the same whatever the units of the features.
+    The model does not depend on the units of the features.
 
     Attributes
     ----------
     mean, unit : ndarray of shape (d,)
-        Of each feature: its mean, and its standard deviation over the cells that are there.
+        Mean and standard deviation of the observed values of each feature.
 
     loadings : ndarray of shape (d, q)
-        W, in these units.
+        Matrix W, in these units.
 
     noise : ndarray of shape (d,)
         Variance of the noise, in these units.
 
     kept : ndarray of shape (n, d), or None
-        All samples of a stream, while they are few.
+        All samples of a stream, as long as there are few.
     """
 
     mean: np.ndarray
@@ -90,18 +88,18 @@ class FactorModel:
 
     @classmethod
     def of(cls, rows, statistics, seed):
-        """Fit the model by EM (Rubin and Thayer, 1982) to the cells that are there; of many samples, to some of them.
+        """Fit the model by EM (Rubin and Thayer, 1982) to the observed values of at most `MAX_ROWS` samples.
 
         Parameters
         ----------
         rows : ArrayReader of shape (n, d)
-            NaN where a cell is missing. No column is missing altogether.
+            NaN where a value is missing. No column is missing altogether.
 
         statistics : FeatureStatistics
-            Of the cells that are there.
+            Statistics of the observed values.
 
         seed : int
-            Of the choice of samples, and of the directions that EM starts at.
+            Seed of the choice of samples and of the initial directions of EM.
 
         Returns
         -------
@@ -119,23 +117,23 @@ class FactorModel:
 
     @classmethod
     def of_stream(cls, rows, before, statistics, seed):
-        """Fit the model to a chunk of a stream, beside which the last model stands for the samples seen before.
+        """Fit the model to a chunk of a stream; the last model represents the samples seen before.
 
-        The first samples are kept, and it is fitted anew to all of them, until they are enough to go on from.
+        The first samples are stored, and the model is refitted to all of them, until there are enough to update it.
 
         Parameters
         ----------
         rows : ArrayReader of shape (n, d)
-            NaN where a cell is missing.
+            NaN where a value is missing.
 
         before : FeatureStatistics or None
-            Of the samples seen before, with the last model, if there is one.
+            Statistics of the samples seen before, with the last model, if there is one.
 
         statistics : FeatureStatistics
-            Of all samples.
+            Statistics of all samples.
 
         seed : int
-            As of `of`.
+            As for `of`.
 
         Returns
         -------
@@ -153,7 +151,7 @@ class FactorModel:
         return cls.of(rows, statistics, seed) if last is None else last._updated(rows, before, statistics, seed)
 
     def _updated(self, rows, before, statistics, seed):
-        n_each = np.where(before.variance > 0, before.n_each, 0)  # of what was constant nothing was learned
+        n_each = np.where(before.variance > 0, before.n_each, 0)  # constant features carry no information
         mean = np.where(n_each > 0, self.mean, statistics.mean)
         unit = np.where(n_each > 0, self.unit, np.sqrt(np.where(statistics.variance > 0, statistics.variance, 1.0)))
         x, there = _standardized(rows.sample().astype(np.float64), mean, unit)
@@ -162,24 +160,24 @@ class FactorModel:
         return FactorModel(mean + off * unit, unit, loadings, noise)
 
     def fits(self, n_features):
-        """Whether its parts are of so many features."""
+        """Whether the arrays have `n_features` features."""
         d, q = self.loadings.shape if self.loadings.ndim == 2 else (-1, 0)
         shapes = {d, *(len(values) if values.ndim == 1 else -1 for values in (self.mean, self.unit, self.noise))}
         kept = () if self.kept is None else self.kept.shape
         return shapes == {n_features} and q <= MAX_FACTORS and kept[1:] in ((), (n_features,))
 
     def fill(self, rows):
-        """Put what is expected in the place of missing cells: E[x | the cells that are there].
+        """Replace missing values by their expectation given the observed values of the sample.
 
         Parameters
         ----------
         rows : ndarray of shape (n, d)
-            NaN where a cell is missing.
+            NaN where a value is missing.
 
         Returns
         -------
         filled : ndarray of shape (n, d)
-            Of the rows' own dtype, and the samples themselves where nothing is missing.
+            Samples of the same dtype; the same array if no value is missing.
         """
         which = np.isnan(rows).any(axis=1)
         if not which.any():
@@ -192,16 +190,16 @@ class FactorModel:
 
 
 def _standardized(rows, mean, unit):
-    """Rows in which missing cells are zero, and none is far out, and 1.0 where cells are there: both (n, d)."""
+    """Return clipped, standardized samples, 0 where missing, and a float mask of observed values: (n, d) each."""
     there = ~np.isnan(rows)
     x = np.where(there, (rows - mean) / unit, 0.0)
-    return x.clip(-FARTHEST, FARTHEST), there.astype(np.float64)
+    return x.clip(-CLIP_AT, CLIP_AT), there.astype(np.float64)
 
 
 def _expected(x, there, loadings, noise):
-    """Mean, (n, q), and covariance, (n, q, q), of the factors of samples whose missing cells are zero.
+    """Return the mean, (n, q), and covariance, (n, q, q), of the factors of samples whose missing values are zero.
 
-    Where all cells are there, one covariance is that of all samples: (1, q, q).
+    If no value is missing, all samples have the same covariance: (1, q, q).
     """
     d, q = loadings.shape
     weighed = loadings / noise[:, None]
@@ -214,9 +212,9 @@ def _expected(x, there, loadings, noise):
 
 
 def _fitted(x, there, q, seed, before=None):
-    """Mean, loadings and noise of standardized samples, in which missing cells are zero.
+    """Return mean, loadings and noise of standardized samples, in which missing values are zero.
 
-    Beside them count, from `before`, so many cells of each feature that have such loadings and noise.
+    `before` is the number of earlier observed values of each feature, with their loadings and noise.
     """
     n, d = x.shape
     squares, n_each = np.square(x).sum(axis=0), there.sum(axis=0)
@@ -236,11 +234,11 @@ def _fitted(x, there, q, seed, before=None):
         loadings, noise = axes.T * np.sqrt(np.maximum(along - rest, MIN_NOISE * rest)), np.full(d, rest)
     else:
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
-    least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # a constant feature tells nothing
+    least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # constant features carry no information
     ridge = np.diag([max(RIDGE, n / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these samples
     for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
-        # regression of each feature on the factors and a constant, over the samples where it is there
+        # regression of each feature on the factors and a constant, over the samples where it is observed
         known = np.column_stack([factors, np.ones(n)])  # (n, q + 1)
         if len(covariance) < n:  # the same samples for all features
             sums = (known.T @ known)[None]

@@ -1,4 +1,4 @@
-"""Rows of X, read some at a time, whatever holds them: an array, a memory map, a sparse matrix, a dataset in a file."""
+"""Readers that read samples of X in batches: from an array, a memory map, a sparse matrix, or a dataset in a file."""
 
 import contextlib
 import mmap
@@ -15,15 +15,15 @@ from skae._array_api import as_numpy
 from skae._dimensions import saying_how_to_flatten
 
 FLOATS = (np.float64, np.float32)
-MAX_AT_ONCE = 4096  # samples read at once
-BYTES_AT_ONCE = 2**25  # or fewer, if they are wide: 32 MiB of float64
-RESIDENT_BYTES = 2**28  # what may be made a tensor of float32 as a whole: 256 MiB
+MAX_AT_ONCE = 4096  # samples of a batch
+BYTES_AT_ONCE = 2**25  # upper bound for wide samples: 32 MiB of float64
+RESIDENT_BYTES = 2**28  # largest float32 tensor of all samples: 256 MiB
 
 
 def stays_in_place(X):
-    """Whether X is checked and read bit by bit where it is: a memory map, or an array that isn't numpy's but slices.
+    """Whether X is checked and read in batches: a memory map, or another array that isn't numpy's but supports slices.
 
-    Datasets of h5py and zarr are such arrays. One of dask is not: each slice would compute its graph again.
+    Datasets of h5py and zarr are such arrays. Arrays of dask are not: each slice would recompute the graph.
     """
     if isinstance(X, np.ndarray):
         base = X
@@ -34,32 +34,32 @@ def stays_in_place(X):
     return slices and len(X.shape) == 2 and not issparse(X) and not hasattr(X, "__dask_graph__")
 
 
-def refuse_false_numbers(X, name="X"):
-    """Refuse what numpy would make other numbers of than are meant, or none.
+def check_numeric(X, name="X"):
+    """Raise an error for input that numpy would convert to wrong numbers, or to none.
 
     Parameters
     ----------
     X : object
 
     name : str
-        What errors call it.
+        Name of X in errors.
 
     Raises
     ------
     ValueError
-        If X, or a sample in a list of arrays, has masked cells, dates or durations, or if X is to be computed yet.
+        If X, or an array in a list, has masked values, dates or durations, or if X is lazy.
     """
     if hasattr(X, "collect"):
-        raise ValueError(f"{name} is a {type(X).__name__}, which holds no samples yet. Pass {name}.collect().")
+        raise ValueError(f"{name} is a {type(X).__name__}, which is lazy. Pass {name}.collect().")
     rows = [row for row in X if isinstance(row, np.ndarray)] if isinstance(X, list | tuple) else [X]
     n_masked = sum(np.ma.count_masked(row) for row in rows if isinstance(row, np.ma.MaskedArray))
     if n_masked:
         raise ValueError(
-            f"{name} has {n_masked} masked cells, and the numbers below the mask would count. Put others in their "
-            f"place: {name}.filled(value), or SimpleImputer().fit_transform({name}.filled(np.nan))."
+            f"{name} has {n_masked} masked values, which numpy would replace by the numbers below the mask. Fill them: "
+            f"{name}.filled(value), or SimpleImputer().fit_transform({name}.filled(np.nan))."
         )
     for dtype in (dtype for row in rows for dtype in _dtypes(row)):
-        # the numbers depend on the unit, and NaT is one as well; polars has no kinds
+        # numbers depend on the unit, and NaT becomes a number; dtypes of polars have no kind
         if getattr(dtype, "kind", "") in ("M", "m") or getattr(dtype, "is_temporal", bool)():
             raise ValueError(
                 f"{name} has dates or durations, of dtype {dtype}, which aren't numbers before a unit is chosen. "
@@ -76,8 +76,8 @@ def _dtypes(X):
 
 
 def with_nan(X):
-    """Objects in which pandas.NA, which is no number, is NaN."""
-    pandas = sys.modules.get("pandas")  # without which there is none
+    """Replace pandas.NA by NaN in arrays or data frames of objects."""
+    pandas = sys.modules.get("pandas")  # if it is not imported, there is no pandas.NA
     if pandas is None or not isinstance(X, np.ndarray | pandas.DataFrame) or object not in _dtypes(X):
         return X
     missing = pandas.isna(X)
@@ -86,9 +86,9 @@ def with_nan(X):
 
 @contextlib.contextmanager
 def reading(X, name="X"):
-    """Let an error that comes of reading X say so: a tensor that requires a gradient raises a bare RuntimeError.
+    """Convert errors from reading X: a tensor that requires a gradient raises a bare RuntimeError.
 
-    That a number is too large is an error afterwards, and no warning before.
+    Warnings of overflow are suppressed, since numbers that are too large raise an error later.
     """
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -100,7 +100,7 @@ def reading(X, name="X"):
 
 
 def validated(estimator, X, *, may_miss=False, **how):
-    """Check X as scikit-learn's `validate_data` does, and refuse what it would misread.
+    """Check X as scikit-learn's `validate_data` does, and raise an error for input that it would misread.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def validated(estimator, X, *, may_miss=False, **how):
     X : object
 
     may_miss : bool, default=False
-        Whether cells may be missing, NaN, unless X is sparse.
+        Whether values may be missing (NaN), unless X is sparse.
 
     **how : dict
         As for `validate_data`.
@@ -117,32 +117,32 @@ def validated(estimator, X, *, may_miss=False, **how):
     Returns
     -------
     X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Of float64 or float32.
+        Samples in float64 or float32.
     """
     with reading(X), saying_how_to_flatten(estimator, X):
         X = as_numpy(X)
-        refuse_false_numbers(X)
+        check_numeric(X)
         X = with_nan(X)
         finite = "allow-nan" if may_miss and not issparse(X) else True
         if may_miss and issparse(X) and X.dtype.kind == "f" and np.isnan(X.tocsr().data).any():
             raise ValueError(
-                f"Input X contains NaN. {type(estimator).__name__} takes missing cells of dense samples, not of sparse "
-                "ones. Pass X.toarray(), or put numbers in their place."
+                f"Input X contains NaN. {type(estimator).__name__} accepts missing values in dense samples, not in "
+                "sparse ones. Pass X.toarray(), or impute them."
             )
         return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
 
 
 def shape_of(y):
-    """Shape of a target, of whatever kind: () of what has none."""
+    """Return the shape of a target of any type: () if it has none."""
     try:
         return tuple(np.shape(y))
-    except Exception:  # lists of different lengths, or numbers that are not there yet
+    except Exception:  # lists of different lengths, or lazy arrays
         return ()
 
 
 def are_same(X, y):
-    """Whether a target is X itself, or has its numbers."""
-    if X is y or stays_in_place(X) or stays_in_place(y):  # which is not read as a whole
+    """Whether a target is X itself, or has equal values."""
+    if X is y or stays_in_place(X) or stays_in_place(y):  # these are not read as a whole
         return X is y
     try:
         if issparse(X) or issparse(y):
@@ -153,29 +153,29 @@ def are_same(X, y):
 
 
 def rows_at_once(n_columns):
-    """As many samples as are read at once, to bound the memory."""
+    """Return the number of samples of a batch, which bounds the memory."""
     return max(1, min(MAX_AT_ONCE, BYTES_AT_ONCE // (8 * max(n_columns, 1))))
 
 
 class ArrayReader:
-    """Rows of X as dense arrays of floats, some at a time.
+    """Reader of samples of X as dense arrays of floats, in batches.
 
     Parameters
     ----------
     X : ndarray, CSR matrix or array of shape (n_samples, n_features)
-        What `stays_in_place` is checked when it is read; anything else has been checked.
+        Arrays for which `stays_in_place` holds are checked when they are read; others have been checked.
 
     index : ndarray of int, default=None
-        The samples that count; None for all.
+        Indices of the samples to read; None for all.
 
     name : str, default="X"
-        What errors call it.
+        Name of X in errors.
 
     may_miss : bool, default=False
-        Whether cells that are read may be missing: NaN.
+        Whether values may be missing (NaN).
 
     fill : callable, default=None
-        What puts numbers in their place, (m, d) -> (m, d). None leaves them missing.
+        Function that imputes missing values, (m, d) -> (m, d). If None, they stay missing.
     """
 
     def __init__(self, X, index=None, name="X", *, may_miss=False, fill=None):
@@ -195,7 +195,7 @@ class ArrayReader:
         Raises
         ------
         ValueError
-            If a memory map or the like holds NaN or infinity there, or can't be read.
+            If an array that is checked here holds NaN or infinity, or can't be read.
         """
         found = self._as_they_are(rows)
         return found if self.fill is None or not np.isnan(found).any() else self.fill(found)
@@ -206,82 +206,81 @@ class ArrayReader:
         if self.sparse:
             return self.X[rows].toarray()
         if not self.unchecked:
-            return np.ascontiguousarray(self.X[rows])  # torch takes no negative strides
+            return np.ascontiguousarray(self.X[rows])  # torch does not support negative strides
         with reading(self.X, self.name):
             if isinstance(rows, slice):
                 found = self.X[rows]
-            else:  # files want each sample once and in ascending order
+            else:  # files require unique, ascending indices
                 rows, place = np.unique(rows, return_inverse=True)
                 found = np.asanyarray(self.X[rows])[place]
-            refuse_false_numbers(found, self.name)  # some give a masked array
+            check_numeric(found, self.name)  # some return a masked array
             finite = "allow-nan" if self.may_miss else True
             return check_array(found, dtype=FLOATS, input_name=self.name, ensure_all_finite=finite)
 
     @property
-    def at_once(self):
-        """As many samples as are read at once, to bound the memory."""
+    def max_rows(self):
+        """Return the number of samples of a batch, which bounds the memory."""
         return rows_at_once(self.shape[1])
 
     def sample(self):
-        """Read some samples, spread evenly: as many as are read at once."""
-        return self.read(np.unique(np.linspace(0, len(self) - 1, min(len(self), self.at_once)).astype(int)))
+        """Read evenly spaced samples: at most one batch."""
+        return self.read(np.unique(np.linspace(0, len(self) - 1, min(len(self), self.max_rows)).astype(int)))
 
     def batches(self, at_least=1):
-        """Read all samples in their order, as many at a time as bound the memory, but `at_least` so many if there are."""
-        size = max(at_least, self.at_once)
+        """Yield all samples in order, in batches that bound the memory but have `at_least` samples if possible."""
+        size = max(at_least, self.max_rows)
         starts = range(0, max(len(self) - at_least, 0) + 1, size)
         for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
             yield self.read(slice(start, stop))
 
 
 class ScaledReader(ArrayReader):
-    """Rows of X in float64, centered and scaled; constant features, of scale 0, are zero.
+    """Reader of samples in float64, centered and scaled; constant features, which have scale 0, are zero.
 
     Parameters
     ----------
     X, index
-        As of `ArrayReader`.
+        As for `ArrayReader`.
 
     mean, scale : ndarray of shape (n_features,)
 
     clean : what `ArrayReader` takes, default=None
-        The samples that those of X are to become, which are scaled alike. None is X.
+        Clean samples to reconstruct from those of X, scaled in the same way. If None, X is reconstructed.
 
-    limit : ndarray of shape (n_features,), default=None
-        Scaled cells beyond count as if they were there; None limits none.
+    clip_at : ndarray of shape (n_features,), default=None
+        Scaled values are clipped at this absolute value. If None, they are not clipped.
 
     target : ndarray of shape (n_samples, n_targets), default=None
-        What is learned of y, where clean samples are not.
+        Target learned from y, if there are no clean samples.
 
     missing : ndarray of bool of shape (n_samples, n_features), default=None
-        Cells of which X holds what is expected, for they are missing: nothing is learned of them. None if all are
-        there.
+        Mask of missing values, which are imputed in X and do not count in the loss. None if no value is missing.
 
     Attributes
     ----------
     clean : ScaledReader
-        These, or the samples themselves.
+        The clean samples, or the samples themselves.
     """
 
-    def __init__(self, X, mean, scale, index=None, clean=None, limit=None, target=None, missing=None):
+    def __init__(self, X, mean, scale, index=None, clean=None, clip_at=None, target=None, missing=None):
         super().__init__(X, index)
-        self.mean, self.scale, self.limit, self.target, self.missing = mean, scale, limit, target, missing
+        self.mean, self.scale, self.clip_at, self.target, self.missing = mean, scale, clip_at, target, missing
         self.clean = self if clean is None else ScaledReader(clean, mean, scale, index)
         self.per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
     def read(self, rows):
         """Read samples, given as a slice or an array of int, in the order given."""
         scaled = (super().read(rows) - self.mean) * self.per_unit
-        return scaled if self.limit is None else np.clip(scaled, -self.limit, self.limit)
+        return scaled if self.clip_at is None else np.clip(scaled, -self.clip_at, self.clip_at)
 
     def take(self, index):
-        """The samples of these indices."""
+        """Return a reader of the samples with these indices."""
         clean = self.clean.X if self.are_pairs else None
-        return ScaledReader(self.X, self.mean, self.scale, index, clean, self.limit, self.target, self.missing)
+        return ScaledReader(self.X, self.mean, self.scale, index, clean, self.clip_at, self.target, self.missing)
 
     @property
     def there(self):
-        """The same samples, with NaN where cells are missing."""
+        """The same samples, with NaN for missing values."""
         return self if self.missing is None else _WithHoles(self)
 
     @property
@@ -291,22 +290,22 @@ class ScaledReader(ArrayReader):
 
     @property
     def are_pairs(self):
-        """Whether there are clean samples beside them."""
+        """Whether there are clean samples."""
         return self.clean is not self
 
     @property
     def fits(self):
-        """Whether all samples may be held at once."""
+        """Whether all samples fit into memory at once."""
         return self._fit_into(RESIDENT_BYTES)
 
     def _fit_into(self, n_bytes):
         return not self.sparse and 4 * len(self) * self.shape[1] <= n_bytes
 
     def on_device(self, device):
-        """All samples as a tensor of float32, or as something that gives the tensor of the samples of some indices.
+        """Return all samples as a float32 tensor, or as an object that is indexed like a tensor.
 
-        With clean samples, or a target, it is a pair of these. Where cells are missing, samples become those that are
-        there.
+        With clean samples or a target, return a `Pair`. With missing values, the target of the pair are the samples
+        with NaN for missing values.
         """
         if self.missing is not None:
             return Pair(self._alone_on(device), self.there._alone_on(device))
@@ -328,7 +327,7 @@ class ScaledReader(ArrayReader):
 
 
 class _WithHoles(ScaledReader):
-    """Scaled samples in which missing cells are NaN."""
+    """Scaled samples in which missing values are NaN."""
 
     def __init__(self, rows):
         vars(self).update(vars(rows))
@@ -342,7 +341,7 @@ class _WithHoles(ScaledReader):
 
 @dataclass(frozen=True)
 class Pair:
-    """Rows and what they are to become, or what is learned of their y, on a device."""
+    """Samples and their targets, clean samples or values of y, on a device."""
 
     rows: object
     target: object
@@ -352,14 +351,14 @@ class Pair:
 
 
 def _room_on(device):
-    """Bytes that samples may take there: on a GPU half of what is free, for the network wants some too."""
+    """Return the number of bytes available for samples: on a GPU half of the free memory, for networks need some."""
     if device.type != "cuda":
         return RESIDENT_BYTES
     return max(RESIDENT_BYTES, torch.cuda.mem_get_info(device)[0] // 2)
 
 
 class _TensorOfRows:
-    """Looks like a tensor that is indexed by samples, and reads them when they are asked for."""
+    """Object that is indexed like a tensor of samples, and reads them on access."""
 
     def __init__(self, rows, device):
         self.rows, self.device, self.shape = rows, device, rows.shape

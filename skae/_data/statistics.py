@@ -1,43 +1,43 @@
-"""How data are scaled before the first layer and after the last one, worked out in float64."""
+"""Statistics for scaling data before the first layer and after the last one, in float64."""
 
 import copy
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from skae._defaults import LIMIT
+from skae._defaults import CLIP_AT
 from skae._solvers import update_scaler
 from skae.nn.functional import LIKELIHOODS
 
-MIN_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of less has lost its digits, or is zero
-LARGEST = 1e35  # which leaves room below the largest float32
-FEW = 5  # samples: fewer don't say where cells usually are
-TRIMMED = 0.05  # share of a chunk that may be anywhere, one sample at least
-STEEPEST = 8.0  # gain of a logit for a share of the samples
-ROUNDING = 1e-6  # what MinMaxScaler may be beyond its range: in float64 1e-16, in float32 1e-7
+MIN_SPAN = np.sqrt(np.finfo(np.float64).tiny)  # the square of a smaller number underflows
+LARGEST = 1e35  # leaves a margin below the largest float32
+FEW = 5  # samples: fewer do not determine the usual range
+TRIMMED = 0.05  # fraction of a chunk that may be outlying, at least one sample
+MAX_GAIN = 8.0  # largest gain of a logit of a category
+ROUNDING = 1e-6  # tolerance for MinMaxScaler: its rounding is 1e-16 in float64, 1e-7 in float32
 
 
 def within_unit(low, high):
-    """Whether values from low to high are in [0, 1], but for a scaler's rounding: one rule wherever it is asked."""
+    """Whether the range from low to high is within [0, 1], up to a scaler's rounding."""
     return low >= -ROUNDING and high <= 1 + ROUNDING
 
 
 class FeatureStatistics:
-    """Mean, variance and range of each feature of the samples seen so far.
+    """Mean, variance and range of each feature over the samples seen so far.
 
     Attributes
     ----------
     noisy : FeatureStatistics or None
-        Of the noisy samples, where samples come in pairs and the moments are those of the clean ones.
+        Statistics of the noisy samples, if there are clean samples, which the other statistics describe.
 
     n_rows : int
-        Samples seen.
+        Number of samples seen.
 
     factors : FactorModel or None
-        What is expected of cells that are missing, if some were.
+        Model of missing values, if there were any.
 
     categories : tuple of (int, int)
-        Cells of each column of categories, behind all numbers: their means are shares of the samples.
+        Range of features of each categorical column, after all numeric features: their means are frequencies.
     """
 
     noisy = None
@@ -47,21 +47,21 @@ class FeatureStatistics:
     def __init__(self, categories=()):
         if categories:
             self.categories = categories
-        self.scaler = StandardScaler(with_mean=False)  # which counts chunk after chunk
+        self.scaler = StandardScaler(with_mean=False)  # supports `partial_fit`
         self.low, self.high, self.n_rows = np.inf, -np.inf, 0
 
     def update(self, rows, clean=None, within=None):
-        """Count more samples.
+        """Update the statistics with more samples.
 
         Parameters
         ----------
         rows : ArrayReader
 
         clean : ArrayReader, default=None
-            What they are to become, which are counted in their place; None is the samples.
+            Clean samples, which are counted instead. If None, the samples are counted.
 
         within : (low, high), default=None
-            Of each feature, of shape (d,): cells beyond count as if they were there.
+            Bounds of each feature, of shape (d,), at which values are clipped.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class FeatureStatistics:
                 if within is not None:
                     batch = np.clip(batch, *within)
                 update_scaler(self.scaler, batch)
-                self.low = np.fmin(self.low, np.fmin.reduce(batch, axis=0))  # without those that are missing
+                self.low = np.fmin(self.low, np.fmin.reduce(batch, axis=0))  # ignores missing values
                 self.high = np.fmax(self.high, np.fmax.reduce(batch, axis=0))
             squares = self.n_rows * self.variance.sum()
             span = (self.high - self.low).max()
@@ -99,27 +99,27 @@ class FeatureStatistics:
 
     @property
     def n_each(self):
-        """Cells of each feature that were there, (d,)."""
+        """Number of observed values of each feature, (d,)."""
         return np.zeros(len(self.low)) + self.scaler.n_samples_seen_
 
     @property
     def is_incomplete(self):
-        """Whether cells were missing."""
+        """Whether values were missing."""
         return bool((self.n_each < self.n_rows).any())
 
     @property
     def seen(self):
-        """Moments of what encoders are given: of noisy samples, where samples come in pairs."""
+        """Statistics of the input of encoders: of noisy samples, if there are clean ones."""
         return self if self.noisy is None else self.noisy
 
     @property
     def spread(self):
-        """Root mean square of what encoders are given, less the mean, (d,)."""
+        """Root mean square of the input of encoders minus the mean, (d,)."""
         return np.sqrt(self.seen.variance + np.square(self.seen.mean - self.mean))
 
     @property
     def constant(self):
-        """Which features have not varied, to the last bit."""
+        """Which features are exactly constant."""
         return self.low == self.high
 
     @property
@@ -133,12 +133,12 @@ class FeatureStatistics:
         return np.where(self.constant, 0.0, self.scaler.var_)
 
     def scale(self, kind):
-        """Scale of each feature, (d,): 0 if it is constant.
+        """Return the scale of each feature, (d,): 0 if it is constant.
 
         Parameters
         ----------
         kind : {"global", "standard"} or None
-            One scale for all features, the root of their mean variance; each its own standard deviation; or 1.
+            The root of the mean variance for all features, the standard deviation of each feature, or 1.
         """
         if self.constant.all():
             return np.zeros(len(self.constant))
@@ -157,17 +157,17 @@ class FeatureStatistics:
         return np.arange(len(self.low)) >= self.categories[0][0]
 
     def check_float32(self, scale):
-        """Refuse what networks, which are of float32, can't hold.
+        """Raise an error if values are out of the range of float32, which networks use.
 
         Parameters
         ----------
         scale : ndarray of shape (d,)
-            That samples are divided by.
+            Scale by which samples are divided.
 
         Raises
         ------
         ValueError
-            If X is too large or too small, as it is or scaled.
+            If values of X are too large or too small, with or without scaling.
         """
         span, largest = (self.high - self.low).max(), np.maximum(np.abs(self.low), np.abs(self.high)).max()
         if largest > LARGEST or 0 < span < 1 / LARGEST:
@@ -177,27 +177,27 @@ class FeatureStatistics:
             )
         varying = scale > 0
         scaled = ((self.high - self.low)[varying] / scale[varying]).max(initial=0.0)
-        if scaled**2 > LARGEST or 0 < scaled**2 < 1 / LARGEST:  # the loss is a square
+        if scaled**2 > LARGEST or 0 < scaled**2 < 1 / LARGEST:  # the loss is quadratic
             raise ValueError(
                 f"X has a range of {span:g}, too {'large' if scaled > 1 else 'small'} to be trained on as it is. "
                 "Set scale='global'."
             )
 
     def link(self, loss, scale):
-        """Offset and gain of the `Link` of a loss that is a likelihood, or of categories; None for the others.
+        """Return offset and gain of the `Link` of a likelihood or of categories; None for other losses.
 
-        The offset is the link at the mean of the feature, half a count away from where it would be infinite. The gain
-        is the link's least slope: 4 for the logit, 1 / max x for the logarithm. Of categories it is the logarithm's
-        slope at the mean, so that probabilities start at those of PCA, but never a steep one.
+        The offset is the link at the mean of the feature, at least half a count away from where it would be infinite.
+        The gain is the minimum slope of the link: 4 for the logit, 1 / max x for the logarithm. For categories it is
+        the slope of the logarithm at the mean, bounded, so that probabilities start at those of PCA.
 
         Raises
         ------
         ValueError
-            If X is not in the likelihood's range.
+            If X is out of the range of the likelihood.
         """
         if self.categories:
             rate = np.clip(self.mean, 0.5 / self.n_rows, 1.0)
-            return np.log(rate), np.minimum(1 / rate, STEEPEST) * scale  # those of numbers are mean and scale
+            return np.log(rate), np.minimum(1 / rate, MAX_GAIN) * scale  # for numbers: mean and scale
         if loss not in LIKELIHOODS:
             return None
         low, high = self.low, self.high
@@ -221,7 +221,7 @@ class FeatureStatistics:
 
 
 class FeatureStatisticsAbout(FeatureStatistics):
-    """Moments of which another center is the mean: that of a network which was scaled before these samples came."""
+    """Statistics with another mean: that of a network that was scaled before these samples were seen."""
 
     def __init__(self, statistics, mean):
         vars(self).update(vars(statistics))
@@ -234,25 +234,25 @@ class FeatureStatisticsAbout(FeatureStatistics):
 
 
 def usual_range(rows, before, *, one_unit):
-    """Where the cells of a chunk usually are: within some spreads of its middle, or of the mean of earlier samples.
+    """Return the usual range: `CLIP_AT` spreads around the median of a chunk or the mean of earlier samples.
 
-    The spread of a chunk leaves out the twentieth of its cells that is farthest from the median. So one sample, however
-    far out, has a bounded effect, and a chunk whose samples are all elsewhere is taken as it is.
+    The spread of a chunk ignores the 5 % of values that are farthest from the median. So a single outlier has a bounded
+    effect, and a chunk whose samples all lie elsewhere is not clipped.
 
     Parameters
     ----------
     rows : ArrayReader
 
     before : FeatureStatistics or None
-        Of earlier samples.
+        Statistics of earlier samples.
 
     one_unit : bool
-        Whether all features have the same unit, so that none of them is held to less than their common spread.
+        Whether all features have the same unit, so that the spread of each is at least the common spread.
 
     Returns
     -------
     low, high : ndarray of shape (d,)
-        Infinite where neither has a spread.
+        Infinite where both spreads are zero.
     """
     n = len(rows)
     centers, spreads = [], []
@@ -272,6 +272,6 @@ def usual_range(rows, before, *, one_unit):
     if one_unit:
         spreads = [np.maximum(of_one, np.sqrt(np.square(of_one).mean())) for of_one in spreads]
     known = np.max(spreads, axis=0) > 0
-    low = np.min([c - LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
-    high = np.max([c + LIMIT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    low = np.min([c - CLIP_AT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
+    high = np.max([c + CLIP_AT * s for c, s in zip(centers, spreads, strict=True)], axis=0)
     return np.where(known, low, -np.inf), np.where(known, high, np.inf)

@@ -1,4 +1,4 @@
-"""What happens in a training, each as a callback of skorch's: the schedule, clipping, divergence, the best epoch."""
+"""skorch callbacks for training: learning rate schedule, gradient clipping, divergence, best epoch."""
 
 import math
 import warnings
@@ -16,48 +16,48 @@ from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
 from skae.nn._link import MixedLink
 
-GRADIENT_NORM = 1.0  # the gradient is clipped at this norm: a net that starts at PCA is fragile without it
-LOWER_RATE = 0.1  # of a training that diverged, against the rate before: with a half, most don't come back
+GRADIENT_NORM = 1.0  # gradients are clipped at this norm, without which training that starts from PCA is unstable
+LOWER_RATE = 0.1  # factor of the learning rate after divergence: with 0.5, most trainings diverge again
 MAX_STEPS_BACK = 3
-COOLING = 5  # epochs in which the rate falls to zero where a training no longer gains
-WARM_UP = 0.1  # share of the steps in which the learning rate rises
-GAINED = 0.1, 0.02  # of what is left and of PCA's loss, by the second half of the epochs: more may follow
-MUCH_LEFT = 0.05  # of PCA's loss: below, there is little to gain
-BEHIND = 2.0  # times the loss of the networks of the folds: that of one with more samples is larger, but not so large
-STREAM_RATE = 0.2  # constant learning rate of a stream, whose end nobody knows, against the highest of a cycle
-HOPELESS = 10.0  # times the loss at PCA: more than the mean loses where PCA leaves a tenth, so it stops nothing there
-STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, in place of a rate that falls
+COOLING = 5  # epochs in which the learning rate falls to zero after early stopping
+WARM_UP = 0.1  # fraction of steps in which the learning rate rises
+GAINED = 0.1, 0.02  # fractions of the loss and of PCA's loss: with this gain in the second half, training continues
+MUCH_LEFT = 0.05  # fraction of PCA's loss, below which little can be gained
+BEHIND = 2.0  # times the loss of the networks of folds: with more samples it is larger, but not this much
+STREAM_RATE = 0.2  # constant learning rate of a stream of unknown length, as a fraction of the maximum of a cycle
+HOPELESS = 10.0  # times the loss of PCA: if PCA leaves a tenth of the variance, this is the loss of the mean
+STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, instead of a decaying learning rate
 
 
 class OwnCallback(Callback):
-    """A callback of ours, which sees the trained modules and not batches in units of the data.
+    """Base class of internal callbacks, which use the trained modules and no batches in units of the data.
 
-    What it has to know to go on after a checkpoint is in its `state_dict`.
+    `state_dict` holds the state that is needed to resume from a checkpoint.
     """
 
     def state_dict(self):
-        """Copy what it goes on from, as plain values and arrays."""
+        """Return a copy of the state, as plain values and arrays."""
         return {}
 
     def load_state_dict(self, state):
-        """Go on from there."""
+        """Restore the state."""
 
 
-# What is ours unless a user's callback replaces it --------------------------------------------------------------------
+# Defaults that callbacks of the user can replace ----------------------------------------------------------------------
 
 
 class OneCycle(OwnCallback):
-    """The learning rate of each step: a linear rise to the highest, then half a cosine down to zero (Smith, 2018)."""
+    """Learning rate of each step: a linear increase to the maximum, then a cosine decay to zero (Smith, 2018)."""
 
     def rate_at(self, step, n_steps):
-        """Learning rate of a step, as a share of the highest."""
-        progress = (step + 1) / (n_steps + 1)  # never 0 or 1: no step is wasted
+        """Return the learning rate of a step, as a fraction of the maximum."""
+        progress = (step + 1) / (n_steps + 1)  # never 0 or 1, so that no step has a rate of zero
         if progress < WARM_UP:
             return progress / WARM_UP
         return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
 
     def on_batch_begin(self, net, training=False, **kwargs):
-        """Set the rate of the step."""
+        """Set the learning rate of the step."""
         if not training:
             return
         begin, length = net.cycle_ or (0, net.n_steps_)
@@ -69,53 +69,53 @@ class OneCycle(OwnCallback):
             group["lr"] = group["initial_lr"] * rate
 
     def on_train_end(self, net, **kwargs):
-        """Leave the highest rates to a training that may come."""
+        """Restore the maximum learning rates for later training."""
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"]
 
 
 class ConstantRate(OneCycle):
-    """The learning rate of a stream, whose end nobody knows."""
+    """Constant learning rate for a stream of unknown length."""
 
     def rate_at(self, step, n_steps):
-        """Learning rate of a step, as a share of the highest of a cycle."""
+        """Return the learning rate of a step, as a fraction of the maximum of a cycle."""
         return STREAM_RATE
 
 
 class ClipGradients(OwnCallback):
-    """Shortens the gradient of each network at a norm of 1."""
+    """Clips the gradient of each network at a norm of 1."""
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
-        """Clip the gradients of one network, or of all that are one module in training."""
+        """Clip the gradients of one network, or of all networks of a batched module."""
         gradients = [weight.grad for _, weight in named_parameters if weight.grad is not None]
         clip_gradients(gradients, GRADIENT_NORM, len(net.ensemble_.members) // len(net.ensemble_.trained))
 
 
-# What each training has -----------------------------------------------------------------------------------------------
+# Callbacks of every training ------------------------------------------------------------------------------------------
 
 
 class Rollback(OwnCallback):
-    """Steps back to the epoch before, and on at a lower rate, where the loss is not finite, or far above the start.
+    """Restores the previous epoch and lowers the learning rate if the loss is not finite or far above the initial one.
 
     Attributes
     ----------
     diverged : list of int
-        Epochs.
+        Epochs that diverged.
     """
 
     def __init__(self):
         self.diverged, self.good, self.held_out_losses = [], None, None
 
     def on_train_begin(self, net, **kwargs):
-        """Note where to step back to."""
+        """Store the initial tensors."""
         self._note(net)
 
     def on_epoch_begin(self, net, **kwargs):
-        """Note how held-out samples are judged there."""
+        """Store the validation losses of the previous epoch."""
         self.held_out_losses = net.held_out_losses_
 
     def on_epoch_end(self, net, **kwargs):
-        """Step back if the epoch diverged."""
+        """Restore the previous epoch if this one diverged."""
         if not net.processes_.any(not is_sound(net)):
             self._note(net)
             return
@@ -130,11 +130,11 @@ class Rollback(OwnCallback):
 
     @property
     def has_given_up(self):
-        """Whether training diverged again after the last step back."""
+        """Whether training diverged more than `MAX_STEPS_BACK` times."""
         return len(self.diverged) > MAX_STEPS_BACK
 
     def _note(self, net):
-        """Copy the tensors that training alters: into the memory of the copy before, if there is one."""
+        """Copy the tensors that training changes, into the memory of the previous copy if possible."""
         tensors = net.ensemble_.tensors
         if self.good is None or any(self.good[name].shape != tensor.shape for name, tensor in tensors.items()):
             self.good = {name: tensor.detach().clone() for name, tensor in tensors.items()}
@@ -148,68 +148,68 @@ class Rollback(OwnCallback):
         self.diverged = list(state["diverged"])
 
     def warn(self, kept):
-        """Warn if training diverged, and say what it did and what is kept."""
+        """Warn if training diverged, with what was done and what is kept."""
         if not self.diverged:
             return
         *others, last = map(str, self.diverged)
         where = f"epochs {', '.join(others)} and {last}" if others else f"epoch {last}"
-        then = f"{'each time ' if others else ''}it went back to the epoch before, and on at {LOWER_RATE:g} times the "
-        then += "rate"
+        then = f"{'each time ' if others else ''}the previous epoch was restored, and the learning rate "
+        then += f"multiplied by {LOWER_RATE:g}"
         if self.has_given_up:
-            then += f"; after {MAX_STEPS_BACK} such steps it was given up"
-        warn_of_divergence(f"{where}: the loss was not finite, or far above the start; {then}. {kept}")
+            then += f"; training was stopped after {MAX_STEPS_BACK} attempts"
+        warn_of_divergence(f"{where}: the loss was not finite, or far above the initial loss; {then}. {kept}")
 
 
 class BestEpoch(OwnCallback):
-    """Selects the epoch that gains most on held-out samples, of those that significantly improve on the start.
+    """Selects the epoch with the best validation loss of those that significantly improve on the initial network.
 
-    With one fold, the network that was trained on the rest is the result. With several, it is the network trained on
-    all samples, as it was at the epoch that was best over all folds. A second network that starts elsewhere, a rival,
-    wins where it gains more over the other's start.
+    With one fold, the result is the network trained on the remaining samples. With several folds, it is the network
+    trained on all samples, as it was after the best epoch over all folds. A rival, a second network with another
+    initialization, is selected if its gain over the start of the first is larger.
 
     Parameters
     ----------
     modules : dict of str to AutoencoderModule
-        The network, and its rival if it has one, by label; the network is the last.
+        The network and its rival, if there is one, by label; the network is the last.
 
     fold_modules : dict of str to list of AutoencoderModule
-        The same in each fold, if their weights are wanted.
+        The networks of each fold, if their weights are needed.
 
     validation : Validation
 
     n_iter_no_change : int or None
-        Epochs without a gain after which training goes back to the best, and on from there for a few epochs in which
-        the rate falls to zero; None never ends it.
+        Epochs without improvement after which the best epoch is restored, and trained for a few more epochs in which
+        the learning rate falls to zero. If None, there is no early stopping.
 
     tol : float
-        Least gain in mean held-out loss that counts, as a share of the start's.
+        Minimum improvement of the mean validation loss, as a fraction of the initial loss.
 
     first_cycle : int or None
-        Epochs of a first cycle of the rate, after which another one takes all that are left where the first gained much
-        to its end, and training ends elsewhere. None is one cycle.
+        Epochs of the first learning rate cycle. If the loss still decreased clearly at its end, a second cycle takes
+        the remaining epochs; otherwise training ends. If None, there is one cycle.
 
     Attributes
     ----------
     cycle : (int, int) or None
-        The step at which a second cycle began, and its steps.
+        First step and number of steps of the second cycle.
 
     cooling : (int, int) or None
-        The step at which the rate began to fall, and the steps until it is zero.
+        First step and number of steps of the final decay of the learning rate.
 
     tensors : dict of str to torch.Tensor
-        What training alters, as it was at the best epoch.
+        Tensors that training changes, as they were after the best epoch.
 
     epoch : int or None
-        The best; 0 is the start.
+        The best epoch; 0 is the initial network.
 
     label : str
-        Of the best of the networks.
+        Label of the best network.
 
     start, losses : ndarray of shape (n, n_sizes)
-        Of all held-out samples, fold after fold: at epoch 0, and at the best.
+        Validation losses at epoch 0 and at the best epoch, fold after fold.
 
-    weights, fold_weights : dict of str to ndarray, and a list of such
-        At the best epoch.
+    weights, fold_weights : dict of str to ndarray, and list of dict
+        Weights at the best epoch.
     """
 
     def __init__(self, modules, fold_modules, validation, n_iter_no_change, tol, first_cycle=None):
@@ -221,7 +221,7 @@ class BestEpoch(OwnCallback):
         self.fold_weights, self.cooling, self.tensors, self.is_rival = [], None, {}, False
 
     def on_train_begin(self, net, X=None, **kwargs):
-        """Judge the start."""
+        """Evaluate the initial network."""
         net.cooling_, net.cycle_ = self.cooling, self.cycle
         if self.first_cycle and not self.cycle:
             net.cycle_ = 0, net.iterator_train.count(len(X), net.batch_size) * self.first_cycle
@@ -230,28 +230,28 @@ class BestEpoch(OwnCallback):
             self.update(0, net.held_out_losses_)
 
     def on_epoch_end(self, net, **kwargs):
-        """Judge the epoch, and let the rate fall to zero, and stop, where there has been no gain for long."""
+        """Evaluate the epoch; without improvement for long, decay the learning rate to zero and stop."""
         epoch = len(net.history)
-        self.update(epoch, net.held_out_losses_, self.left_behind(net))
+        self.update(epoch, net.held_out_losses_, self.excess_losses(net))
         if self.n_iter_no_change is None:
             return
         if self.epoch == epoch:
             self.tensors = {name: tensor.detach().clone() for name, tensor in net.ensemble_.tensors.items()}
         if self.cooling is None and epoch == self.first_cycle:
-            self._go_on(net)
+            self._begin_second_cycle(net)
         elif self.cooling is None and net.processes_.any(self.has_stalled):
-            self._cool(net, epoch)
+            self._begin_final_decay(net, epoch)
         net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
 
-    def _go_on(self, net):
-        """Begin another cycle of the rate where the first one gained much to its end, or stop."""
-        if net.processes_.any(self.epoch and _is_ours(net) and self.gained_to_the_end):
+    def _begin_second_cycle(self, net):
+        """Begin a second learning rate cycle if the loss still decreased clearly in the first; otherwise stop."""
+        if net.processes_.any(self.epoch and _is_ours(net) and self.still_gains):
             self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
         else:
             net.stops_ = True
 
-    def _cool(self, net, epoch):
-        """Go back to the best epoch, from where the rate falls; stop where there is none, or no rate of ours."""
+    def _begin_final_decay(self, net, epoch):
+        """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
         n_steps = net.steps_done_ // epoch * COOLING
         if not self.epoch or not _is_ours(net):
             n_steps = 0
@@ -261,25 +261,25 @@ class BestEpoch(OwnCallback):
         self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, begin + length - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
-        """Let the network be as it was at the best epoch, or as its rival was."""
+        """Load the weights of the best epoch, of the network or of its rival."""
         load_weights(net.module_, self.weights)
 
-    def left_behind(self, net):
-        """What the network of all samples loses beyond twice what those of the folds do, each on its own: by label.
+    def excess_losses(self, net):
+        """Return by how much the training loss on all samples exceeds twice that of the folds, by label.
 
-        Held-out samples tell nothing of a network that PCA led nowhere, and those of the folds elsewhere.
+        Validation losses do not show that the network of all samples is stuck while those of the folds are not.
         """
         losses = dict(zip(net.labels, net.train_losses_, strict=True))
         of_folds = {label: [losses[each] for each in losses if each != represented(each) == label] for label in losses}
         behind = dict.fromkeys(self.modules, 0.0)
         for label in behind:
             if of_folds[label]:
-                with np.errstate(over="ignore", invalid="ignore"):  # of trainings that diverge
+                with np.errstate(over="ignore", invalid="ignore"):  # if training diverged
                     behind[label] = float(np.fmax(0.0, losses[label] - BEHIND * np.mean(of_folds[label])))
         return behind
 
-    def update(self, epoch, held_out_losses, left_behind=None):
-        """Take note of the losses of held-out samples, (n_folds * n_modules, n_most, n_sizes), after an epoch."""
+    def update(self, epoch, held_out_losses, excess_losses=None):
+        """Process the validation losses, (n_folds * n_modules, n_max, n_sizes), of an epoch."""
         folds, clusters = self.validation.folds, self.validation.clusters
         by_fold = held_out_losses.reshape(len(folds), len(self.modules), *held_out_losses.shape[1:])
         each = [of_fold[:, : len(held_out)] for of_fold, (_, held_out) in zip(by_fold, folds, strict=True)]
@@ -291,8 +291,8 @@ class BestEpoch(OwnCallback):
             label: significant_improvement(self.start, losses, by_rival=self.is_rival or label != "", clusters=clusters)
             for label, losses in of_each.items()
         }
-        if left_behind is not None and is_an_error(self.modules[""]):
-            gains = {label: gain - left_behind[label] for label, gain in gains.items()}
+        if excess_losses is not None and is_error_measure(self.modules[""]):
+            gains = {label: gain - excess_losses[label] for label, gain in gains.items()}
         best = max(gains, key=gains.get)
         if epoch == 0 or gains[best] > self.gain:
             self.gain, self.epoch, self.label, self.losses = gains[best], epoch, best, of_each[best]
@@ -300,9 +300,9 @@ class BestEpoch(OwnCallback):
             self.fold_weights = [read_weights(module) for module in self.fold_modules.get(best, ())]
 
     @property
-    def gained_to_the_end(self):
-        """Whether the second half of the epochs gained much, of what is left and of what PCA leaves."""
-        if not is_an_error(self.modules[""]):
+    def still_gains(self):
+        """Whether the gain in the second half of the epochs is large, relative to the loss and to PCA's loss."""
+        if not is_error_measure(self.modules[""]):
             return False
         curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its rival
         gain = curve[: len(curve) // 2 + 1].min() - curve.min()
@@ -310,17 +310,17 @@ class BestEpoch(OwnCallback):
         return bool(gain > of_left * left and gain > of_start * start and left > MUCH_LEFT * start)
 
     def keep(self, label, sources, tensors):
-        """Go on with the networks of this label alone, in the place of those that have none.
+        """Continue with the networks of this label only, which replace those without a label.
 
         Parameters
         ----------
         label : str
 
         sources : list of int
-            Where they were among all that trained.
+            Previous positions of the networks.
 
         tensors : dict of str to torch.Tensor
-            What training alters from now on.
+            Tensors that training changes from now on.
         """
         place = list(self.modules).index(label)
         self.means = [means[place : place + 1] for means in self.means]
@@ -334,15 +334,15 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether neither the network nor its rival has gained for so many epochs, or the rival is far behind PCA.
+        """Whether the network has stopped improving, and the rival has too or is far worse than PCA.
 
-        Where PCA is nearly all that there is, a rival is still on its way there when the network has stalled: on iris
-        that took five sixths of the fit.
+        Where PCA is nearly optimal, a rival still approaches it when the network has converged: on iris, waiting for it
+        took five sixths of the fit.
         """
         n_epochs, means = self.n_iter_no_change, self.means
         if n_epochs is None:
             return False
-        if self.cycle is not None:  # a rate that is high again loses at first, and patience goes with the length
+        if self.cycle is not None:  # the loss first rises in a new cycle, and patience scales with its length
             n_epochs *= LONGER
             means = means[1 + round(self.first_cycle * (1 + WARM_UP * LONGER)) :]
         if len(means) <= n_epochs:
@@ -350,7 +350,7 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        is_hopeless = since[-1] > (HOPELESS * start if is_an_error(self.modules[""]) else math.inf)
+        is_hopeless = since[-1] > (HOPELESS * start if is_error_measure(self.modules[""]) else math.inf)
         return bool(has_ended[-1] and (has_ended | is_hopeless).all())
 
     def state_dict(self):
@@ -364,54 +364,54 @@ class BestEpoch(OwnCallback):
 
 
 class StreamAverage(OwnCallback):
-    """Averages the weights of a stream, over all steps while they are few: in place of a rate that falls.
+    """Averages the weights of a stream, at first over all steps, instead of a decaying learning rate.
 
     Parameters
     ----------
     average : list of torch.Tensor or None
-        From the chunks before.
+        Average after the previous chunks.
     """
 
     def __init__(self, average=None):
         self.average = average
 
     def on_train_begin(self, net, **kwargs):
-        """Begin with the weights."""
+        """Initialize the average."""
         if self.average is None:
             self.average = [weight.detach().clone() for weight in net.ensemble_.weights[-1].values()]
 
     def on_batch_end(self, net, training=False, **kwargs):
-        """Move the average towards the weights."""
+        """Update the average."""
         share = max(1 / STREAM_MEMORY, 9 / (10 + net.steps_done_))
         with torch.no_grad():
             for mean, weight in zip(self.average, net.ensemble_.weights[-1].values(), strict=True):
                 mean.lerp_(weight, share)
 
     def load(self, net):
-        """Put the average in the place of the weights."""
+        """Replace the weights by the average."""
         with torch.no_grad():
             for mean, weight in zip(self.average, net.ensemble_.weights[-1].values(), strict=True):
                 weight.copy_(mean)
 
 
 def _is_ours(net):
-    """Whether the schedule of the learning rate is, which can be changed."""
+    """Whether the learning rate schedule is the internal one, which can be changed."""
     return any(isinstance(each, OneCycle) for _, each in net.callbacks_)
 
 
-def is_an_error(module):
-    """Whether a loss is zero where nothing is lost, as no likelihood's is, so that shares of it mean something."""
+def is_error_measure(module):
+    """Whether the loss is zero for a perfect reconstruction, unlike likelihoods, so that ratios are meaningful."""
     is_likelihood = module.link is not None and not isinstance(module.link, MixedLink)
     return not is_likelihood and type(module).reconstruction is AutoencoderModule.reconstruction
 
 
 def is_sound(net):
-    """Whether the last epoch's losses and the weights are finite, and the loss is not far above the start."""
+    """Whether weights and losses of the last epoch are finite, and the loss is not far above the initial one."""
     return net.is_finite_ and bool((net.train_losses_ <= net.limit_).all())
 
 
 def write_tensors(net, tensors):
-    """Set the tensors that training alters."""
+    """Set the tensors that training changes."""
     with torch.no_grad():
         for name, tensor in net.ensemble_.tensors.items():
             tensor.copy_(tensors[name])

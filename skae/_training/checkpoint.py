@@ -1,4 +1,4 @@
-"""Where a training stands, in a file: a fit of the same run goes on from there, to the same bit."""
+"""Checkpoints of training, from which the same fit resumes with bit-identical results."""
 
 import contextlib
 import hashlib
@@ -20,22 +20,22 @@ FILE = "checkpoint.safetensors"
 
 
 class Checkpoint(Callback):
-    """Writes where a fit stands to a file, from which the same fit goes on if it was broken off, to the same bits.
+    """Saves the state of a fit to a file, from which an interrupted fit resumes with bit-identical results.
 
-    A fit of the same parameters to the same data, after Ctrl-C, a crash or a power failure, goes on from the file; one
-    that was finished is there at once. The file is replaced in one step. It holds nothing that is run when it is read.
-    With `random_state=None` it goes on with the seed of the file.
+    After Ctrl-C, a crash or a power failure, a fit with the same parameters and the same data resumes from the file. If
+    that fit was finished, its result is loaded. The file is replaced atomically, and loading it executes no code. With
+    `random_state=None`, the fit resumes with the seed of the file.
 
-    It is not skorch's callback of this name, which keeps the weights of the best epoch.
+    It differs from skorch's callback of the same name, which saves the weights of the best epoch.
 
     Parameters
     ----------
     folder : str or path-like
-        Where the file is. It is made if it is not there. Each fit needs a folder of its own; the layers of a
-        :class:`~skae.StackedAutoencoder` have some below it.
+        Folder of the file, which is created if it does not exist. Each fit needs a separate folder; the layers of a
+        :class:`~skae.StackedAutoencoder` use subfolders.
 
     interval : int, default=1
-        Epochs from one writing to the next.
+        Number of epochs between two checkpoints.
 
     See Also
     --------
@@ -66,29 +66,29 @@ class Checkpoint(Callback):
         self.interval: int = interval
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"folder": os.fspath(self.folder)}  # a path of another system could not be unpickled
+        return vars(self) | {"folder": os.fspath(self.folder)}  # paths of another operating system cannot be unpickled
 
     def _below(self, name):
-        """The same in a folder below."""
+        """Return the same callback with a subfolder."""
         return type(self)(Path(self.folder) / name, self.interval)
 
     def _open(self, run, seed, *, may_change_seed):
-        """Read the file, or make it.
+        """Read the file, or create it.
 
         Parameters
         ----------
         run : dict of str to str
-            What the run is: its parameters, its data. A file of another run is refused.
+            Description of the run: its parameters and data. The file of another run raises an error.
 
         seed : int
 
         may_change_seed : bool
-            Whether any seed will do, so that the file's is taken.
+            Whether the seed of the file may replace `seed`.
 
         Raises
         ------
         ValueError
-            If the file is of another run, or damaged.
+            If the file belongs to another run, or is damaged.
 
         OSError
             If the folder can't be written to.
@@ -102,7 +102,7 @@ class Checkpoint(Callback):
             for part in self.path_.parent.glob(f".{FILE}.*.part"):  # of a process that was killed while it wrote
                 part.unlink(missing_ok=True)
         if not self.path_.exists():
-            self._write(None)  # at once, so that what can't be written is known before anything is trained
+            self._write(None)  # now, so that an unwritable folder raises an error before training
             return
         found = self._read()
         self._check(found, may_change_seed)
@@ -110,11 +110,11 @@ class Checkpoint(Callback):
 
     @property
     def _is_finished(self):
-        """Whether the fit of the file had trained to its end."""
+        """Whether the training of the file was finished."""
         return bool(getattr(self, "state_", None)) and self.state_["finished"]
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write where the training stands; the last epoch is written at the end.
+        """Save the state of training; the last epoch is saved at the end.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class Checkpoint(Callback):
             self._write_training(net, finished=False)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Write that the training is finished.
+        """Save the final state of training.
 
         Parameters
         ----------
@@ -145,7 +145,7 @@ class Checkpoint(Callback):
 
     def _write_training(self, net, *, finished):
         if not hasattr(self, "path_"):
-            return  # a net that was trained by itself is no fit
+            return  # the net was trained without an estimator
         with consistent_across_ranks():
             if is_main_process():
                 self._write({"finished": finished, "training": training_state(net)})
@@ -173,12 +173,12 @@ class Checkpoint(Callback):
         ]
         if changed:
             raise ValueError(
-                f"Checkpoint({str(self.folder)!r}) holds another run: {'; '.join(changed)}. Set that back to go on "
-                "from there, or choose another folder."
+                f"Checkpoint({str(self.folder)!r}) holds another run: {'; '.join(changed)}. Restore these to resume, "
+                "or choose another folder."
             )
 
     def _write(self, state):
-        """Put where the run stands in the place of what the file said before."""
+        """Replace the file by the current state of the run."""
         with self._named():
             write_file(self.path_, {"run": self.run_, "seed": self.seed_, "state": state})
 
@@ -189,30 +189,30 @@ class Checkpoint(Callback):
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"Checkpoint({str(self.folder)!r}) can't be written: {error.strerror}. What was there is as it was",
+                f"Checkpoint({str(self.folder)!r}) can't be written: {error.strerror}. The previous file is unchanged",
             ) from error
 
 
 def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, X_val=None, groups=None):
-    """Describe what a run is, as texts that can be compared.
+    """Describe a run by strings that can be compared.
 
     Parameters
     ----------
     estimator : estimator
 
     parameters : dict
-        Those that count.
+        Parameters that identify the run.
 
     X : what `ArrayReader` takes
 
     weights : dict of str to ndarray, or None
-        Where it starts, if it goes on from another fit.
+        Initial weights, if the run continues another fit.
 
     clean : what `ArrayReader` takes, or None
-        What X is to become.
+        Clean samples to reconstruct from X.
 
     target : ndarray of shape (n, n_targets) or None
-        What is learned of y.
+        Target learned from y.
 
     X_val : what `ArrayReader` takes, or None
 
@@ -223,7 +223,7 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, 
     run : dict of str to str
     """
     rows = ArrayReader(X)
-    tables = {"the clean rows": clean, "X_val": X_val}
+    tables = {"the clean samples": clean, "X_val": X_val}
     more = {
         f"the digest of {name}": _digest(ArrayReader(of).batches()) for name, of in tables.items() if of is not None
     }

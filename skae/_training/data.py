@@ -1,4 +1,4 @@
-"""Batches by index: which samples a step of each network sees."""
+"""Data sets and loaders that index batches of samples for each network."""
 
 import math
 
@@ -9,34 +9,35 @@ from skorch.dataset import Dataset
 from skae._data.readers import ArrayReader, Pair, ScaledReader, rows_at_once
 from skae.nn._module import placed
 
-JUDGED_AT_ONCE = 1024  # held-out samples, or fewer if they are wide
+JUDGED_AT_ONCE = 1024  # validation samples, fewer if they are wide
 
 
 class IndexedDataset(Dataset):
-    """Which samples each of some networks is shown, of a tensor or of whatever gives a tensor for a tensor of indices.
+    """Samples of each network, from a tensor or an object that is indexed like a tensor.
 
     Parameters
     ----------
     rows : torch.Tensor of shape (n, d), or the like, or a Pair of them
-        Scaled samples on the net's device.
+        Scaled samples on the device of the net.
 
     indices : list of ndarray of int
-        The samples of each network. One that has fewer than another is shown some of them twice in a pass.
+        Indices of the samples of each network. Networks with fewer samples than another see some of them twice in an
+        epoch.
 
     source : ScaledReader, default=None
-        The same samples where they come from, for scores of callbacks.
+        Reader of the same samples, for scoring callbacks.
 
     held_out : IndexedDataset, default=None
-        Samples by which the first of the networks are judged.
+        Validation samples of the first networks.
 
     Attributes
     ----------
     X, y : ndarray of shape (n_shown, d)
-        For skorch's scores: the samples of the last network, or all held-out ones, in units of the data, and what
-        they are to become, or what is learned of y.
+        Samples of the last network, or all validation samples, in units of the data, and their targets: clean samples
+        or values of y. They are used by scoring callbacks of skorch.
     """
 
-    def __init__(self, rows, indices, source=None, held_out=None):  # what skorch's does with X and y is done when read
+    def __init__(self, rows, indices, source=None, held_out=None):  # X and y are computed on access
         self.rows, self.target = (rows.rows, rows.target) if isinstance(rows, Pair) else (rows, None)
         self.indices = [torch.as_tensor(index) for index in indices]
         self.source, self.held_out = source, held_out
@@ -55,7 +56,7 @@ class IndexedDataset(Dataset):
 
     @property
     def y(self):
-        """What they are to become, or what is learned of y."""
+        """Clean samples, or targets learned from y."""
         if self.source.target is not None:
             return self.source.target[self.shown]
         return self._unscaled(self.source.clean)
@@ -65,7 +66,7 @@ class IndexedDataset(Dataset):
 
 
 def dataset_of(X, y, module, device):
-    """Return all samples of X, in units of the data, as a network scales them; `y` is what they are to become."""
+    """Return a data set of samples of X, which are in units of the data; `y` holds their targets."""
     scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
     source = ScaledReader(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
@@ -73,25 +74,25 @@ def dataset_of(X, y, module, device):
 
 
 class BatchLoader:
-    """Batches of samples that are indexed whole: no sample is touched alone, as a `DataLoader` would.
+    """Loader that indexes whole batches, unlike `DataLoader`, which reads each sample separately.
 
     Parameters
     ----------
     dataset : IndexedDataset
 
     batch_size : int
-        Batches have about this many samples for each network, and differ by one at most.
+        Approximate number of samples of each network per batch; batch sizes differ by at most one.
 
     generators : list of torch.Generator or None
-        They shuffle the samples of each network anew at each pass. None keeps their order.
+        Generators that shuffle the samples of each network in each epoch. If None, samples are not shuffled.
 
     Yields
     ------
     rows : torch.Tensor of shape (m, n, d)
-        For each of the m networks.
+        Samples of each of the m networks.
 
     target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), or None
-        What they are to become, or what is learned of y; None is the samples.
+        Clean samples, or targets learned from y. None if the samples are the target.
     """
 
     def __init__(self, dataset, batch_size, generators=None):
@@ -101,7 +102,7 @@ class BatchLoader:
 
     @staticmethod
     def count(n_rows, batch_size):
-        """Batches in one pass over `n_rows` samples."""
+        """Return the number of batches of `n_rows` samples."""
         return max(1, round(n_rows / batch_size))
 
     def __len__(self):
@@ -109,7 +110,7 @@ class BatchLoader:
 
     def __iter__(self):
         n = len(self.dataset)
-        indices = self.dataset.indices  # of fewer networks, once a rival is dropped
+        indices = self.dataset.indices  # fewer networks, once a rival is dropped
         each = zip(indices, self.generators or [None] * len(indices), strict=True)
         chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
         rows, target = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.target))
@@ -123,24 +124,24 @@ class BatchLoader:
 
 
 class HeldOutLoader(BatchLoader):
-    """Larger batches of held-out samples, in their order: the same wherever they are, for noise is drawn for each."""
+    """Loader of validation samples in larger batches: the same on each device, since noise is drawn per batch."""
 
     def __init__(self, dataset, batch_size):
         super().__init__(dataset, max(batch_size, min(JUDGED_AT_ONCE, rows_at_once(dataset.rows.shape[1]))))
 
 
 def _ordered(index, n, generator):
-    """So many of the indices, shuffled if there is a generator, and again from the first one if they are fewer."""
+    """Return n indices, shuffled if there is a generator, and repeated if there are fewer."""
     passes = math.ceil(n / len(index))
     if generator is None:
         return index.repeat(passes)[:n]
-    # drawn on the CPU, so that a seed means the same order on every device
+    # drawn on the CPU, so that the order does not depend on the device
     drawn = [index[torch.randperm(len(index), generator=generator)] for _ in range(passes)]
     return (torch.cat(drawn) if passes > 1 else drawn[0])[:n]
 
 
 def parts_of(rows, target, n_parts):
-    """Yield about so many parts of a batch, (m, n, d): (samples, targets, share of the batch)."""
+    """Split a batch, (m, n, d), into at most `n_parts` parts; yield (samples, targets, fraction of the batch)."""
     n = rows.shape[1]
     n_parts = min(n, n_parts)
     targets = [None] * n_parts if target is None else target.tensor_split(n_parts, dim=1)
@@ -149,10 +150,10 @@ def parts_of(rows, target, n_parts):
 
 
 def by_member(term):
-    """A term of any shape (m, ...) in two dimensions."""
+    """Reshape a term of any shape (m, ...) to two dimensions."""
     return term.reshape(len(term), -1)
 
 
 def by_row(term, m, n):
-    """A term of shape (m, n, n_sizes), (m, n) or (m,) in three dimensions."""
+    """Reshape a term of shape (m, n, n_sizes), (m, n) or (m,) to three dimensions."""
     return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]

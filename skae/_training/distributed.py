@@ -1,11 +1,11 @@
-"""One training in many processes, started by torchrun: each answers for its share of every batch.
+"""Distributed training with torchrun: each process computes a shard of every batch.
 
-All processes see the same samples and draw the same numbers. A process computes the loss of its share of a batch, the
-gradients are added up, and all take the same step. Nothing here is done where `torch.distributed` has no group.
+All processes have the same samples and random numbers. Each computes the loss of its shard of a batch, gradients are
+summed, and all take the same step. Without a group of `torch.distributed`, nothing here has an effect.
 
-These are torch's collectives, and neither its DistributedDataParallel nor Hugging Face's accelerate, which wraps that:
-both average gradients of equal shares at the end of `Module.forward`, where here a step trains several networks at
-once through their losses, shares differ in length, and formulas of a whole batch need sums within the loss.
+It uses torch's collectives instead of DistributedDataParallel or Hugging Face's accelerate, which wraps that. Both
+average gradients of equal shards at the end of `Module.forward`. Here, a step trains several networks through their
+losses, shards differ in length, and statistics of a whole batch need sums within the loss.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from torch.overrides import TorchFunctionMode
 
 
 def in_group():
-    """Whether there are other processes that train the same."""
+    """Whether other processes train the same model."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def is_main_process():
-    """Whether this process is the one that prints and writes."""
+    """Whether this process prints and writes files."""
     return not in_group() or distributed.get_rank() == 0
 
 
 def own_cuda():
-    """The GPU that is this process's own: the one that torchrun names."""
+    """Return the GPU of this process, which torchrun assigns."""
     local_rank = os.environ.get("LOCAL_RANK")
     return f"cuda:{local_rank}" if in_group() and local_rank else "cuda"
 
 
 def broadcast_from_main(value):
-    """Return what the first process has, in all of them."""
+    """Return the value of the first process in all processes."""
     if not in_group():
         return value
     box = [value]
@@ -44,17 +44,17 @@ def broadcast_from_main(value):
 
 @contextlib.contextmanager
 def consistent_across_ranks():
-    """What fails in one process fails in all: none is left waiting for another.
+    """Raise an error in all processes if one fails, so that none waits for another.
 
     Yields
     ------
     facts : dict of str to str, or None
-        For what has to be the same in all processes, by name. None if there are no others.
+        Filled with facts that must be equal in all processes, by name. None if there is one process.
 
     Raises
     ------
     ValueError
-        If another process failed, or has other facts.
+        If another process failed, or has different facts.
     """
     if not in_group():
         yield None
@@ -71,7 +71,7 @@ def consistent_across_ranks():
     first = said[0][0]
     for rank, (_, failure) in enumerate(said):
         if failure:
-            raise ValueError(f"Process {rank} of the group failed, and all with it: {failure}")
+            raise ValueError(f"Process {rank} of the group failed, so all fail: {failure}")
     for rank, (others, _) in enumerate(said):
         changed = [
             f"{name} is {first.get(name)} in process 0, and {others.get(name)} in process {rank}"
@@ -86,36 +86,36 @@ def consistent_across_ranks():
 
 
 class SingleProcess:
-    """The one process there is, which answers for all samples."""
+    """The only process, which computes all samples."""
 
     size = 1
 
     def shared(self, losses, modules, rows, target):
-        """Return named terms of the loss of samples, (m, n, d), whose means are this process's part of the loss."""
+        """Return named terms of the loss of samples, (m, n, d), whose means are the part of this process."""
         return losses(rows, None, target)
 
     def whole(self, losses, modules, rows, target, sizes):
-        """Return named terms of the loss of all of the samples."""
+        """Return named terms of the loss of all samples."""
         return losses(rows, sizes, target)
 
     def add_up(self, tensors):
-        """Put the sum over all processes in the place of each tensor."""
+        """Replace each tensor by its sum over all processes."""
 
     def equalize(self, tensors):
-        """Put the first process's values in the place of all others'."""
+        """Replace the values of all processes by those of the first."""
 
     def any(self, condition):
-        """Whether something holds in any process."""
+        """Return whether a condition holds in any process."""
         return bool(condition)
 
 
 class ProcessGroup(SingleProcess):
-    """The processes that train together, seen from one of them.
+    """The group of processes of a distributed training.
 
     Parameters
     ----------
     device : torch.device
-        Where what is sent lies.
+        Device of tensors to communicate.
     """
 
     def __init__(self, device):
@@ -150,7 +150,7 @@ class ProcessGroup(SingleProcess):
 
     @contextlib.contextmanager
     def _sharing(self, modules, n):
-        """Let modules compute the losses of this process's share of n samples."""
+        """Let modules compute the losses of this process's shard of n samples."""
         global _share
         _share = Shard.of(n, self.rank, self.size)
         try:
@@ -165,26 +165,26 @@ class ProcessGroup(SingleProcess):
 
 
 def processes(device):
-    """Return the group of processes that this one is in, or the one that is alone."""
+    """Return the group of processes, or the single process."""
     return ProcessGroup(device) if in_group() else SingleProcess()
 
 
-_share = None  # of a batch, while its losses are computed
+_share = None  # shard of a batch, while its losses are computed
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The samples of a batch that a process answers for.
+    """Samples of a batch that a process computes.
 
     Attributes
     ----------
     rows : slice
 
     n : int
-        Samples of the whole batch.
+        Number of samples of the whole batch.
 
     copies : int
-        Processes that have the same share: all of them, where there are fewer samples than processes.
+        Number of processes with the same shard: all, if there are fewer samples than processes.
 
     size : int
         Number of processes.
@@ -197,7 +197,7 @@ class Shard:
 
     @classmethod
     def of(cls, n, rank, size):
-        """Shares of n samples differ by one sample at most."""
+        """Return a shard of n samples; sizes of shards differ by at most one."""
         if n < size:
             return cls(slice(0, n), n, size, size)
         return cls(slice(rank * n // size, (rank + 1) * n // size), n, 1, size)
@@ -207,11 +207,11 @@ class Shard:
 
     @property
     def fraction(self):
-        """What the mean over this share counts in the mean over the batch."""
+        """Weight of the mean over this shard in the mean over the batch."""
         return len(self) / (self.n * self.copies)
 
     def spread(self, term):
-        """What, added up over all processes, is a term, (m, n_own, ...) or (m,), of the whole batch."""
+        """Return a tensor whose sum over processes is the term, (m, n_own, ...) or (m,), of the whole batch."""
         if term.dim() == 1:
             return self.fraction * term
         whole = term.new_zeros(len(term), self.n, *term.shape[2:])
@@ -220,11 +220,11 @@ class Shard:
 
 
 class DrawnForAll(TorchFunctionMode):
-    """Random numbers for the samples of a share are drawn for all samples of the batch, and cut.
+    """Draws random numbers for all samples of the batch, and returns those of the shard.
 
-    So each sample gets the same noise whatever the number of processes, and generators stay the same in all of them.
-    A tensor that `torch.rand`, `randn` or `randint` draw is one of samples if its last dimension but one, or its first,
-    is as long as the share.
+    So noise does not depend on the number of processes, and generators stay equal in all of them. A tensor of
+    `torch.rand`, `randn` or `randint` is assumed to hold samples if its second-to-last or first dimension is as long as
+    the shard.
     """
 
     SIZED = (torch.rand, torch.randn, torch.randint)
@@ -252,11 +252,11 @@ class DrawnForAll(TorchFunctionMode):
         return func(*before, size, **kwargs)
 
 
-# Statistics of a whole batch, for formulas that need them -------------------------------------------------------------
+# Statistics of a whole batch, for losses that need them --------------------------------------------------------------
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, each of which counts its own part of the loss."""
+    """Sum over all processes, each of which differentiates its part of the loss."""
 
     @staticmethod
     def forward(ctx, values):  # noqa: ARG004 - torch's signature
@@ -272,14 +272,14 @@ class _Sum(torch.autograd.Function):
 
 
 def mean_of_batch(values):
-    """Mean over the samples of a batch, of which there may be a share: (n, k) -> (k,)."""
+    """Return the mean over the samples of a batch, of which this may be a shard: (n, k) -> (k,)."""
     if _share is None:
         return values.mean(dim=0)
     return _Sum.apply(values.sum(dim=0)) / (_share.n * _share.copies)
 
 
 def any_of_batch(values):
-    """Whether something holds for any sample: (n, k) -> (k,)."""
+    """Return whether a condition holds for any sample of the batch: (n, k) -> (k,)."""
     found = values.any(dim=0)
     if _share is None:
         return found
@@ -289,11 +289,11 @@ def any_of_batch(values):
 
 
 def least_of_greatest(values, n_a_row):
-    """The least of the greatest `n_a_row` values a sample of a batch, none of which is negative: (n, k) -> ()."""
+    """Return the smallest of the `n_a_row` x n largest values of a batch, which are nonnegative: (n, k) -> ()."""
     if _share is None or _share.copies > 1:
         return values.flatten().topk(n_a_row * len(values)).values[-1]
     wanted = n_a_row * _share.n
-    most = min(wanted, -(-_share.n // _share.size) * values.shape[1])  # shares differ in length: zeros fill them up
+    most = min(wanted, -(-_share.n // _share.size) * values.shape[1])  # shards differ in length: padded with zeros
     own = values.new_zeros(most)
     greatest = values.flatten().topk(min(wanted, values.numel())).values
     own[: len(greatest)] = greatest

@@ -1,4 +1,4 @@
-"""Make the net of an autoencoder, and leave it as it is kept."""
+"""Create the net of an autoencoder, and reduce it after training."""
 
 import torch
 from skorch.callbacks import PrintLog
@@ -8,7 +8,7 @@ from skae._training.data import BatchLoader, HeldOutLoader
 from skae._training.net import AutoencoderNet
 from skae._training.users import is_a, named_callbacks
 
-BY_PARAMETERS = {  # what the estimator's parameters set in a net
+BY_PARAMETERS = {  # parameters of the net, and the estimator's parameters that set them
     "lr": "learning_rate",
     "max_epochs": "max_iter",
     "batch_size": "batch_size",
@@ -42,24 +42,24 @@ def make_net(
     callbacks=None,
     net_params=None,
 ):
-    """Make a net that is ready to train.
+    """Return an initialized net.
 
-    The linear branches, which start at their optimum, learn more slowly and aren't pulled to zero.
+    The linear branches, which start at their optimum, have a lower learning rate and no weight decay.
 
     Parameters
     ----------
     members : list of AutoencoderModule
-        The last is the one that is kept.
+        Networks to train; the last is the result.
 
     labels : sequence of str
 
     max_iter : int or None
-        Epochs; None for a stream.
+        Number of epochs; None for a stream.
 
     batch_size : int
 
     learning_rate, weight_decay : float
-        The decay is that of AdamW; another optimizer of the user's has its own.
+        The weight decay applies to AdamW; custom optimizers have their own.
 
     device : torch.device
 
@@ -72,15 +72,15 @@ def make_net(
     isolates : bool
 
     callbacks : list or None
-        Of the user's, which are not copied.
+        Callbacks of the user, which are not copied.
 
     net_params : dict or None
-        Of the user's.
+        Parameters of the net, set by the user.
 
     Returns
     -------
     net : AutoencoderNet
-        Initialized.
+        Initialized net.
     """
     net_params = dict(net_params or {})
     for name in net_params:
@@ -97,8 +97,8 @@ def make_net(
     parameters = {
         "optimizer": torch.optim.AdamW,
         **decayed,
-        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # it has none
-        "criterion": torch.nn.MSELoss,  # of `get_loss` alone: in training the module gives its own loss
+        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # no groups
+        "criterion": torch.nn.MSELoss,  # for `get_loss` only: in training the module computes the loss
         "iterator_train": BatchLoader,
         "iterator_valid": HeldOutLoader,
         **net_params,
@@ -128,23 +128,23 @@ def make_net(
 
 
 def release(net):
-    """Let go of the other networks that trained, and of what optimizers keep."""
+    """Release the other networks and the state of optimizers."""
     net.members = net.ensemble_ = None
     for optimizer in net.optimizers_:
         optimizer.state.clear()
 
 
 def settle(net, module):
-    """Let a net that has trained hold what a module of its class holds; its `module_` stays the same object.
+    """Replace the content of `module_` by that of another module of its class; it stays the same object.
 
-    The networks of folds, and what an optimizer keeps, are dropped.
+    The networks of folds and the state of the optimizer are released.
     """
     vars(net.module_).clear()
     vars(net.module_).update(vars(module))
     release(net)
     net.labels = ("",)
     net.iterator_train__generators = net.iterator_train__generators[-1:]
-    net.initialized_ = False  # or skorch says that it makes an optimizer
+    net.initialized_ = False  # otherwise skorch prints that it re-initializes the optimizer
     with what_torch_sets_undone():
         net._initialize_optimizer()
     net.initialized_ = True

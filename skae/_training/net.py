@@ -1,4 +1,4 @@
-"""The skorch net that trains an autoencoder, and with it the networks of the folds."""
+"""The skorch net that trains an autoencoder, together with the networks of the folds."""
 
 import contextlib
 import functools
@@ -16,51 +16,51 @@ from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, 
 from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
-from skae._training.users import ELEMENTWISE, hears, is_a, is_raised_by_code, named_callbacks, refuse_monitors
+from skae._training.users import ELEMENTWISE, check_monitors, hears, is_a, is_raised_by_code, named_callbacks
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
-FAR = 10.0  # times the loss at the start and that of the mean: a loss so far above the start has diverged
+FAR = 10.0  # times the initial loss and that of the mean: a loss this far above the initial loss has diverged
 PREDICTED_AT_ONCE = 1024  # samples
-ANOTHER_STREAM = 2**32  # what hooks draw is not what samples are ordered by
-HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # that a schedule may change
+ANOTHER_STREAM = 2**32  # offset of the seed of hooks, whose random numbers differ from those that shuffle samples
+HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # which a schedule may change
 
 
-class TrainingEnd(Exception):  # noqa: N818 - it is no error
-    """A callback asked to end the training."""
+class TrainingEnd(Exception):  # noqa: N818 - it is not an error
+    """Raised when a callback ends the training."""
 
 
 class AutoencoderNet(NeuralNet):
-    """The skorch net of an autoencoder, with nothing done per sample and as little as can be per batch.
+    """The skorch net of an autoencoder, with no overhead per sample and little overhead per batch.
 
-    `module_` is the network that is kept; with it, those of the folds are trained. They give their own loss as named
-    terms. The mean of each, over all samples, is recorded once an epoch as `train_<term>` and `valid_<term>`, beside
-    their sums `train_loss` and `valid_loss`.
+    `module_` is the resulting network; the networks of the folds are trained with it. Modules return their loss as
+    named terms. The mean of each term over all samples is recorded every epoch as `train_<term>` and `valid_<term>`, as
+    are their sums `train_loss` and `valid_loss`.
 
     Parameters
     ----------
     module : AutoencoderModule
 
     members : list of AutoencoderModule, default=None
-        The networks that are trained side by side, on one device; the last is `module`. None is `module` alone.
+        Networks that are trained together, on one device; the last is `module`. If None, only `module` is trained.
 
     labels : sequence of str, default=("",)
-        What their records end with, in the history: see `skae._training.labels`.
+        Suffixes of their records in the history: see `skae._training.labels`.
 
     is_stream : bool, default=False
-        Whether more data come after these.
+        Whether more data will follow.
 
     sizes : sequence of int, default=None
-        Sizes of code that held-out samples are judged by: several for ordered codes.
+        Code sizes for which validation losses are computed: several for ordered codes.
 
     seed : int, default=0
-        Of the order of the samples and of what hooks draw: for held-out samples the same at each epoch.
+        Seed of the order of samples and of random numbers in hooks; validation uses the same ones in each epoch.
 
     mixed_precision : bool, default=False
-        Whether the loss of a step is computed in bfloat16 where that is safe.
+        Whether the training loss is computed in bfloat16 where that is safe.
 
     isolates : bool, default=False
-        Whether what is trained may draw from global generators.
+        Whether the modules may use global random number generators.
 
     **kwargs
         As for `skorch.NeuralNet`.
@@ -88,10 +88,10 @@ class AutoencoderNet(NeuralNet):
         self.mixed_precision = mixed_precision
         self.isolates = isolates
 
-    # As skorch makes a net ready -------------------------------------------------------------------------------------
+    # Initialization, as in skorch ------------------------------------------------------------------------------------
 
     def get_default_callbacks(self):
-        """Return the schedule and the clipping, but for those that a user's own ones replace."""
+        """Return the learning rate schedule and gradient clipping, unless callbacks of the user replace them."""
         names, users = zip(*named_callbacks(self.callbacks), strict=True) if self.callbacks else ((), ())
         schedule = ConstantRate() if self.is_stream else OneCycle()
         return [
@@ -104,13 +104,13 @@ class AutoencoderNet(NeuralNet):
         ]
 
     def torch_compile(self, module, name):
-        """Leave the module as it is: it is the losses that are compiled."""
+        """Return the module unchanged: losses are compiled instead."""
         return module
 
     def initialize_optimizer(self, triggered_directly=None):
-        """Make an optimizer for each of the trained modules; `optimizer_` is that of the network that is kept.
+        """Create an optimizer for each trained module; `optimizer_` is that of the resulting network.
 
-        The networks are one module in training only if each takes the steps that it would take by itself.
+        The networks are trained as one batched module only if each takes the same steps as if trained alone.
         """
         alone = self._users_hear("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
         is_batched = self.optimizer in ELEMENTWISE and not alone
@@ -120,12 +120,12 @@ class AutoencoderNet(NeuralNet):
             (groups,), kwargs = self.get_params_for_optimizer("optimizer", weights.items())
             self.optimizers_.append(self.optimizer(_merged(groups), **kwargs))
         self.optimizer_ = self.optimizers_[-1]
-        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the network that is kept draws as it would alone
+        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the result draws as if alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
         self.processes_ = processes(torch.device(self.device))
         self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
-        self.limit_ = self.start_ = None  # of the loss, for each network
-        self.found_ = {}  # what an epoch leaves on the device until it is read
+        self.limit_ = self.start_ = None  # maximum loss and initial loss of each network
+        self.found_ = {}  # results of an epoch that are still on the device
         self.listening_, self.shows_batches_ = {}, False
         return self
 
@@ -138,21 +138,21 @@ class AutoencoderNet(NeuralNet):
         with what_torch_sets_undone():
             self._initialize_optimizer()
 
-    # What skorch reads -----------------------------------------------------------------------------------------------
+    # Data, as in skorch ----------------------------------------------------------------------------------------------
 
     def get_split_datasets(self, X, y=None, **fit_params):
-        """Return samples that are trained on, and held-out ones, or None."""
+        """Return the training samples, and the validation samples or None."""
         dataset = self.get_dataset(X, y)
         return dataset, dataset.held_out
 
     def get_iterator(self, dataset, training=False):
-        """Iterate over samples by index, and over what `predict` and `forward` are given as skorch does."""
+        """Return a loader of indexed samples; for input of `predict` and `forward`, return that of skorch."""
         if isinstance(dataset, IndexedDataset):
             return super().get_iterator(dataset, training)
         return DataLoader(dataset, batch_size=max(self.batch_size, PREDICTED_AT_ONCE))
 
     def forward_iter(self, X, training=False, device="cpu"):
-        """Reconstruct batch by batch; of samples by index, those of the network that is kept."""
+        """Reconstruct samples in batches; of indexed samples, those of the resulting network."""
         return super().forward_iter(X.X if isinstance(X, IndexedDataset) else X, training, device)
 
     def infer(self, x, **fit_params):
@@ -163,30 +163,30 @@ class AutoencoderNet(NeuralNet):
     # The loop --------------------------------------------------------------------------------------------------------
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
-        """Train for `max_epochs` epochs more, on samples in units of the data; y is what they are to become or tell."""
+        """Train for `max_epochs` more epochs on samples in units of the data, with targets y."""
         if not self.initialized_:
             self.initialize()
         dataset = dataset_of(X, y, self.module_, torch.device(self.device))
         return self.train(dataset, epochs=len(self.history) + self.max_epochs)
 
     def train(self, dataset, own=(), *, epochs, resume=None):
-        """Train: skorch's `partial_fit`, in which Ctrl-C is no end of a training, but a KeyboardInterrupt.
+        """Train like skorch's `partial_fit`, except that Ctrl-C raises a KeyboardInterrupt.
 
         Parameters
         ----------
         dataset : IndexedDataset
 
         own : sequence of (str, Callback), default=()
-            Callbacks of this training alone. They are called first.
+            Callbacks of this training only, which are called first.
 
         epochs : int
-            How many there are in all.
+            Total number of epochs.
 
         resume : dict, default=None
-            What `training_state` gave after some of these epochs.
+            Result of `training_state` after some of these epochs.
         """
         others, last = self.callbacks_, lambda pair: getattr(pair[1], "_is_last", False)
-        self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint is of all that others have done
+        self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint includes the effects of other callbacks
         self.listening_ = {}
         self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")
         first = self.ensemble_.members[0]
@@ -198,13 +198,13 @@ class AutoencoderNet(NeuralNet):
         self.ensemble_.draw_from(self.generators_)
         try:
             if dataset.held_out is None:
-                refuse_monitors(self._users)
+                check_monitors(self._users)
             if resume is not None:
                 load_training_state(self, resume)
             n_done, self.n_steps_ = len(self.history), None
             if not self.is_stream:
                 n_batches = BatchLoader.count(len(dataset), self.batch_size)
-                n_skipped = 0 if resume else n_done  # a training by itself has a cycle of its own
+                n_skipped = 0 if resume else n_done  # further training has a separate cycle
                 self.steps_done_, self.n_steps_ = (n_done - n_skipped) * n_batches, (epochs - n_skipped) * n_batches
             for group in self.optimizer_.param_groups:
                 group["initial_lr"] = group.get("initial_lr" if resume else "lr")
@@ -215,14 +215,14 @@ class AutoencoderNet(NeuralNet):
                 self.fit_loop(dataset, epochs=epochs - n_done)
             except TrainingEnd:
                 if self.history and "train_loss" not in self.history[-1]:
-                    del self.history[-1]  # an epoch that was not ended
+                    del self.history[-1]  # an unfinished epoch
             self.notify("on_train_end", X=dataset, y=None)
         finally:
             self.callbacks_, self.held_out_, self.listening_ = others, None, {}
         return self
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks that listen, and end the training if one of them asks for it."""
+        """Call the callbacks that handle an event, and end the training if one of them requests it."""
         if method_name not in self.listening_:
             self.listening_[method_name] = [each for _, each in self.callbacks_ if hears(each, method_name)]
         getattr(self, method_name)(self, **cb_kwargs)
@@ -237,27 +237,27 @@ class AutoencoderNet(NeuralNet):
             raise TrainingEnd
 
     def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        """Begin a record of the batch, if somebody may look at it."""
+        """Begin a record of the batch, if a callback may use it."""
         if self.shows_batches_:
             super().on_batch_begin(net, batch, training, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        """Pass once over the samples and record the mean of each term of the loss.
+        """Run one epoch over the samples and record the mean of each term of the loss.
 
-        What is found out about samples that are trained on is read with what is found out about held-out ones, which
-        come after them: a device is waited for once an epoch.
+        Results of training and validation are read together, after validation, so that the device is synchronized once
+        per epoch.
         """
         if iterator is not None:
             self.pass_over(iterator, training, prefix, step_fn, **fit_params)
         if iterator is None or not training:
             if self._users and not self.shows_batches_:
-                self.history.new_batch()  # where some of skorch's callbacks look, such as Checkpoint
+                self.history.new_batch()  # required by some callbacks of skorch, such as Checkpoint
             n_each = [len(index) for index in self.held_out_.indices] if self.held_out_ is not None else []
             self.train_losses_, are_finite = record_epoch(self.history, self.read_found(), self.labels, n_each)
             self.is_finite_ = bool(self.is_finite_) and are_finite
 
     def pass_over(self, iterator, training, prefix, step_fn, *, tells=True, **fit_params):
-        """Pass once over the samples, and leave what is found out on the device; callbacks may be told of batches."""
+        """Run one epoch, and store the results on the device; `tells` is whether callbacks are notified."""
         self.ensemble_.train(training)
         for weights in self.ensemble_.weights[:-1]:
             for name, kept in self.ensemble_.weights[-1].items():
@@ -270,7 +270,7 @@ class AutoencoderNet(NeuralNet):
                     self.notify("on_batch_begin", batch=shown, training=training)
                 terms = step_fn((rows, target), shown=shown, **fit_params)
                 if training:
-                    # nothing of a batch is kept: small tensors between large freed ones would tear the heap
+                    # no tensor of a batch is stored: small ones between large freed ones would fragment the heap
                     for name, mean in terms.items():
                         sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=rows.shape[1])
                     n_rows += rows.shape[1]
@@ -296,13 +296,13 @@ class AutoencoderNet(NeuralNet):
             self.found_["held_out_losses"] = torch.cat(judged, dim=1)  # (m, n, n_sizes)
 
     def read_found(self):
-        """Read what an epoch left on the device, all at once."""
+        """Read the results of an epoch from the device, in one transfer."""
         found, self.found_ = read_together(self.found_), {}
         self.held_out_losses_, self.is_finite_ = found.pop("held_out_losses", None), found.pop("finite", True)
         return found
 
     def validate(self, held_out):
-        """Compute the losses of held-out samples, `held_out_losses_`, as they are now."""
+        """Compute the current losses of validation samples, `held_out_losses_`."""
         iterator = self.get_iterator(held_out)
         self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, tells=False)
         self.read_found()
@@ -336,7 +336,7 @@ class AutoencoderNet(NeuralNet):
     def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
         weights, means, n_parts = self.ensemble_.weights[place], {}, 1
-        if self.at_once_ is not None:  # what is kept to go back by is that of one part
+        if self.at_once_ is not None:  # activations for the backward pass are those of one part
             n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once_ * self.processes_.size))
         for part, of_part, share in parts_of(rows, target, n_parts):
             for name, mean in self._differentiate(place, part, of_part, share, adds=bool(means)).items():
@@ -347,7 +347,7 @@ class AutoencoderNet(NeuralNet):
         return _total(means)
 
     def _differentiate(self, place, rows, target, share, adds):
-        """Set, or add to, the gradients by a share of a batch; return the mean of each named term, times the share."""
+        """Set or accumulate the gradients of part of a batch; return weighted means of the named terms."""
         kind, is_mixed = rows.device.type, self.mixed_precision
         precision = torch.autocast(kind, torch.bfloat16) if is_mixed else contextlib.nullcontext()
         weights = [weight for weight in self.ensemble_.weights[place].values() if weight.requires_grad]
@@ -360,63 +360,63 @@ class AutoencoderNet(NeuralNet):
                     means = {name: share * mean for name, mean in means.items()}
             if not adds:
                 for weight in weights:
-                    weight.grad = None  # makes room, after what a step computes first: small tensors would tear it
-            _total(means).backward(inputs=weights)  # not by the samples
+                    weight.grad = None  # frees memory, after the forward pass to avoid fragmentation by small tensors
+            _total(means).backward(inputs=weights)  # not for the samples
         except RuntimeError as error:
             if not self.compile or self.steps_done_:
                 raise
             what = str(error).strip().splitlines()[0].rstrip(".")
             raise ValueError(
-                f"net_params={{'compile': True}} can't be used with this estimator on this machine: {what}. Leave "
-                "'compile' out."
+                f"net_params={{'compile': True}} can't be used with this estimator on this machine: {what}. Remove "
+                "'compile'."
             ) from error
         return {name: mean.detach() for name, mean in means.items()}
 
     def _losses(self, place, rows, sizes, target):
-        """Named terms of one trained module, with the networks in front."""
+        """Return named terms of one trained module, with networks as the first dimension."""
         if self.ensemble_.is_batched:
             return self.losses_[place](rows, sizes, target)
         terms = self.losses_[place](rows[0], sizes, None if target is None else target[0])
         return {name: term[None] for name, term in terms.items()}
 
     def _wanted(self, rows, target):
-        """What reconstructions are compared with."""
+        """Return the target of reconstructions."""
         return rows if target is None or self.module_.is_supervised else target
 
     def _count_towards_limit(self, rows, loss):
-        """Note the loss at the start, and that of the mean over the first epoch: a batch may lack the largest samples."""
+        """Accumulate the loss of the mean over the first epoch, since a batch may lack the largest samples."""
         if self.start_ is None:
             self.start_, self.blank_ = loss.detach().clone(), torch.zeros_like(loss)
             self.processes_.add_up([self.start_])
         self.blank_.add_(self.ensemble_.blank_losses(rows), alpha=rows.shape[1])
 
     def validation_step(self, batch, **fit_params):
-        """Return the named terms of the loss of held-out samples."""
+        """Return the named terms of the loss of validation samples."""
         rows, target = batch
         with torch.no_grad():
             return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, target, self.sizes)
 
     @contextlib.contextmanager
     def _judging(self):
-        """Draw the same for held-out samples at each epoch, and nothing of what training draws."""
+        """Use the same random numbers for validation in each epoch, independent of those of training."""
         generator = torch.Generator().manual_seed(self.seed)
         self.ensemble_.draw_from([generator] * len(self.generators_))
         with isolated_rng(self.seed) if self.isolates else contextlib.nullcontext():
             yield
         self.ensemble_.draw_from(self.generators_)
 
-    # What callbacks see ----------------------------------------------------------------------------------------------
+    # Data for callbacks ----------------------------------------------------------------------------------------------
 
     @property
     def _users(self):
-        """The callbacks that are not ours."""
+        """Callbacks that are not internal."""
         return [callback for _, callback in self.callbacks_ if not isinstance(callback, OwnCallback)]
 
     def _users_hear(self, *events):
         return any(hears(callback, event) for callback in self._users for event in events)
 
     def _shown(self, rows, target, training):
-        """A batch of the network that is kept, or of all that is held out, in units of the data."""
+        """Return a batch of the resulting network, or of validation samples, in units of the data."""
         x, y = (of[-1] if training else of.flatten(0, 1) for of in (rows, rows if target is None else target))
         inverse = self.module_.scaler.inverse
         return inverse(x), y if target is not None and self.module_.is_supervised else inverse(y)
@@ -434,7 +434,7 @@ class AutoencoderNet(NeuralNet):
 
 
 def _total(means):
-    """The loss of all networks, (): operators on small tensors take as long as those on large ones."""
+    """Return the total loss of all networks, with few operators, which are slow even on small tensors."""
     total, *others = means.values()
     for other in others:
         total = total + other
@@ -442,7 +442,7 @@ def _total(means):
 
 
 def _merged(groups):
-    """Parameter groups, those of the same options as one: each takes time at each step."""
+    """Merge parameter groups with the same options, since each group adds overhead to a step."""
     by_options = {}
     for group in groups:
         options = {name: value for name, value in group.items() if name != "params"}

@@ -1,4 +1,4 @@
-"""Epochs as scikit-learn's callbacks and the progress bar see them."""
+"""Reports of epochs to scikit-learn's callbacks and the progress bar."""
 
 import time
 
@@ -14,40 +14,40 @@ try:
 except ImportError:  # scikit-learn before 1.9 has no callbacks
 
     class CallbackSupportMixin:
-        """Nothing to support."""
+        """Fallback without callbacks."""
 
     def with_callbacks(method):
-        """Return the method as it is."""
+        """Return the method unchanged."""
         return method
 
 
 __all__ = ["CallbackSupportMixin", "with_callbacks"]
 
 
-LONG = 5.0  # seconds
+LONG = 5.0  # seconds between updates within an epoch
 
 
 class FitProgress(OwnCallback):
-    """Reports a fit to scikit-learn's callbacks, and its epochs to them and to a progress bar if it is verbose.
+    """Reports a fit and its epochs to scikit-learn's callbacks, and to a progress bar if the fit is verbose.
 
-    A context: it begins with the fit and ends when the estimator is fitted.
+    It is used as a context manager around the fit.
 
     Parameters
     ----------
     estimator : estimator
 
     X, y : object
-        What it is fitted to. Callbacks that score want a y: without one it is X, which an autoencoder is to give back.
+        Training data. Scoring callbacks need a y: if it is None, they get X, which an autoencoder reconstructs.
 
     n_epochs : int
-        The most there will be, over all trainings.
+        Maximum number of epochs, over all trainings.
 
     attributes_of : callable
-        From a module to the attributes of an estimator that is fitted with it.
+        Function that returns the fitted attributes of the estimator for a module.
     """
 
-    total = None  # mean square of the samples that judge the epochs, if one minus the loss over it is R²
-    start = None  # mean loss of these samples at epoch 0
+    total = None  # mean square of the validation samples, if R² is one minus the loss divided by it
+    start = None  # mean validation loss at epoch 0
 
     def __init__(self, estimator, X, y, n_epochs, attributes_of):
         self.estimator, self.n_epochs, self.attributes_of = estimator, n_epochs, attributes_of
@@ -64,31 +64,31 @@ class FitProgress(OwnCallback):
         return self
 
     def say(self, what):
-        """Print something, if the fit is verbose."""
+        """Print a message, if the fit is verbose."""
         if self.speaks:
             self.bar.write(f"{self.name}: {what}")
 
     def judges(self, total):
-        """Say what R² is measured by: the mean square of the samples that judge the epochs."""
+        """Set the reference of R²: the mean square of the validation samples."""
         self.total = total
 
     def _shown(self, loss):
-        """A mean loss of the samples that judge the epochs, as who watches wants it."""
+        """Format a mean validation loss, as R² if possible."""
         return f"R² {1 - loss / self.total:.3f}" if self.total else f"loss {loss:.4g}"
 
     def selected(self, epoch, n_epochs, loss, start, name):
-        """Say what a training came to.
+        """Print the result of a training.
 
         Parameters
         ----------
         epoch, n_epochs : int
-            That was selected, 0 for the start, and how many were run.
+            Selected epoch, 0 for the initial network, and number of epochs.
 
         loss, start : float
-            Mean losses of the validation set after that epoch, and before the first.
+            Mean validation losses after that epoch, and before the first epoch.
 
         name : str
-            Of what training starts at.
+            Name of the initial solution.
         """
         if epoch:
             text = f"selected epoch {epoch} of {n_epochs}: {self._shown(loss)} on the validation set ({name}: "
@@ -98,7 +98,7 @@ class FitProgress(OwnCallback):
             self.say(f"{text}{self._shown(start)} on the validation set.")
 
     def on_train_begin(self, net, **kwargs):
-        """Count epochs that were run before."""
+        """Count epochs of an earlier run."""
         self.bar.update(len(net.history) - self.bar.n)
         if self.speaks and net.held_out_losses_ is not None:
             losses = zip(net.labels, net.held_out_losses_[..., -1], strict=False)
@@ -107,12 +107,12 @@ class FitProgress(OwnCallback):
     def on_epoch_begin(self, net, **kwargs):
         """Begin an epoch."""
         if self.bar.n == 0:
-            self.bar.unpause()  # what torch does before its first step is no part of an epoch
+            self.bar.unpause()  # the initialization of torch does not count as an epoch
         if self.context is not None:
             self.epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
 
     def on_batch_end(self, net, training=False, **kwargs):
-        """Say how far an epoch is that takes long."""
+        """Show the progress of long epochs."""
         if self.speaks and training and time.monotonic() > self.told + LONG:
             self.told = time.monotonic()
             self.bar.set_postfix_str(f"{net.steps_done_} of {net.n_steps_} steps")

@@ -1,4 +1,4 @@
-"""What an epoch found out, read from the device and recorded in the history."""
+"""Results of an epoch: reading them from the device, and recording them in the history."""
 
 import numpy as np
 import torch
@@ -7,27 +7,27 @@ from skae._training.labels import represented
 
 
 def read_together(tensors):
-    """Read tensors from a device, which is waited for once: arrays of float64, by the same keys."""
+    """Read tensors from a device with one synchronization; return float64 arrays with the same keys."""
     every = torch.cat([tensor.flatten() for tensor in tensors.values()]).cpu().double()
     parts = every.split([tensor.numel() for tensor in tensors.values()])
     return {key: part.reshape(tensors[key].shape).numpy() for key, part in zip(tensors, parts, strict=True)}
 
 
 def record_epoch(history, found, labels, n_each):
-    """Record the mean of each term of the loss; of folds the mean loss alone.
+    """Record the mean of each term of the loss; for networks of folds, only the mean loss.
 
     Parameters
     ----------
     history : skorch.history.History
 
     found : dict of (str, str) to ndarray
-        ("train", term), of shape (m,), and ("valid", term), of shape (m', n), if samples are held out.
+        ("train", term), of shape (m,), and ("valid", term), of shape (m', n), with a validation set.
 
     labels : sequence of str
-        Of the m networks.
+        Labels of the m networks.
 
     n_each : list of int
-        Held-out samples of each of the first m' networks, beyond which some are there twice.
+        Number of validation samples of each of the first m' networks; further columns are duplicates.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def record_epoch(history, found, labels, n_each):
         Mean loss of each network.
 
     are_finite : bool
-        Whether these and the mean losses of held-out samples are.
+        Whether these and the mean validation losses are finite.
     """
     train = {name: mean for (prefix, name), mean in found.items() if prefix == "train"}
     train["loss"] = sum(train.values())
@@ -62,6 +62,6 @@ def _record(history, prefix, name, of_each):
     for label, mean in of_each.items():
         if name == "loss" or represented(label) == label:
             history.record(f"{prefix}_{name}{label}", float(mean))
-    if name == "loss":  # as skorch's default callbacks have it, which others monitor
+    if name == "loss":  # as skorch's default callbacks record it, for callbacks that monitor it
         *earlier, last = history[:, f"{prefix}_loss"]
         history.record(f"{prefix}_loss_best", all(last < loss for loss in earlier))

@@ -1,4 +1,4 @@
-"""When a network and its rival have shown which of them leads, that one trains on alone."""
+"""Early decision between a network and its rival: only the better one continues to train."""
 
 import numpy as np
 import torch
@@ -7,31 +7,31 @@ from skae._training.callbacks import OwnCallback, is_sound
 from skae._training.labels import RIVAL, keep_records
 from skae.nn._ensemble import keep_members
 
-DECIDES = 1 / 6  # of the epochs: by then networks that PCA leads nowhere are behind, and two cost a tenth more than one
-LEFT_PCA = 0.05  # share of PCA's loss that a network gains which is not stuck there
-ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has so few steps that it tells nothing
+DECIDES = 1 / 6  # of the epochs: by then networks that are stuck at PCA are worse, and two networks take 10 % more time
+LEFT_PCA = 0.05  # fraction of PCA's loss, with a gain of which a network is not stuck at PCA
+ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has too few steps to decide
 
 
 class Rivalry(OwnCallback):
-    """Drops the network or its rival, whichever loses more on held-out samples after a sixth of the epochs.
+    """Drops the network or its rival, whichever has the larger validation loss after a sixth of the epochs.
 
-    A network that has gained nothing yet may be stuck where it began, and proves nothing against a rival that is still
-    on its way: both go on until one of them leads. The one that stays is in the place of the network from then on, so
-    that only rivals are dropped. It is called before the callbacks that look at all networks.
+    A network that has not improved yet may be stuck at its initialization, and cannot be compared with a rival that
+    still converges: both continue until one is better. The selected one replaces the network, so that only rivals are
+    dropped. This callback is called before those that use all networks.
 
     Parameters
     ----------
     best : BestEpoch
 
     dataset : IndexedDataset
-        The samples that are trained on.
+        Training samples.
 
     max_iter : int
 
     Attributes
     ----------
     winner : str or None
-        Label of the one that stayed; None as long as both are there.
+        Label of the selected network; None as long as both are trained.
     """
 
     def __init__(self, best, dataset, max_iter):
@@ -39,13 +39,13 @@ class Rivalry(OwnCallback):
         self.winner = None
 
     def on_epoch_end(self, net, **kwargs):
-        """Drop one when it is time, unless the epoch will be undone."""
+        """Drop one of them when it is time, unless the epoch will be undone."""
         is_time = len(net.history) >= DECIDES * self.max_iter and net.cooling_ is None
         if self.winner is not None or not is_time or not net.ensemble_.is_batched:
             return
         if net.processes_.any(not is_sound(net)):
             return
-        behind = self.best.left_behind(net)
+        behind = self.best.excess_losses(net)
         loss, of_rival = (net.history[-1][f"valid_loss{label}"] + behind[label] for label in ("", RIVAL))
         if net.processes_.any(of_rival < loss):
             self.decide(net, RIVAL)
@@ -53,17 +53,17 @@ class Rivalry(OwnCallback):
             self.decide(net, "")
 
     def decide(self, net, winner):
-        """Let the networks of this label, one for each fold and the one of all samples, train on alone."""
+        """Continue with the networks of this label only, one for each fold and the one of all samples."""
         places = [i for i, label in enumerate(net.labels) if not label.endswith(RIVAL)]
         sources = [net.labels.index(f"{net.labels[i]}{winner}") for i in places]
         held_out = self.dataset.held_out
-        judged = len(held_out.indices)  # the first of the networks
+        judged = len(held_out.indices)  # the first networks
         of_judged = [i for i in sources if i < judged]
         keep_members(net.ensemble_, places, sources)
-        for state in net.optimizer_.state.values():  # of each weight, (m, ...), but for the number of steps
+        for state in net.optimizer_.state.values():  # of each weight, (m, ...), except for the number of steps
             for name, value in state.items():
                 state[name] = value[sources] if torch.is_tensor(value) and value.dim() else value
-        for per_network in (net.iterator_train__generators, self.dataset.indices):  # of which loaders hold the lists
+        for per_network in (net.iterator_train__generators, self.dataset.indices):  # in place: loaders use them
             per_network[:] = [per_network[place] for place in places]
         held_out.indices[:] = [held_out.indices[place] for place in places if place < judged]
         held_out.shown = np.concatenate(held_out.indices)

@@ -1,4 +1,4 @@
-"""Which epoch is kept: the best of those that are a significant improvement over the start on held-out samples."""
+"""Selection of the best epoch of those that significantly improve the validation loss of the initial network."""
 
 import math
 from contextvars import ContextVar
@@ -8,47 +8,48 @@ from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
 MIN_EPOCHS_TO_TELL = 8
-LAST = 0.9  # the best epoch is one of the last if it is not before this share of them
-STILL_GAINS = 0.15, 0.05  # of the loss that is left, and of the start's: a rate that falls gains less by itself
+LAST = 0.9  # fraction of epochs, after which the best epoch is one of the last
+STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
 
-# Who wants the networks of the folds sets a WeakKeyDictionary around a fit, which puts (n_rows, folds, weights of each
-# fold's network) there by the autoencoder that was fitted. Otherwise these networks are dropped.
+# Code that needs the networks of the folds sets a WeakKeyDictionary around a fit, which stores (n_rows, folds, weights
+# of each fold's network) with the fitted autoencoder as key. Otherwise these networks are released.
 fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
 def significant_improvement(start, losses, *, by_rival=False, clusters=None):
-    """Mean gain of `losses` over `start`, both of the same samples, if it surely is one.
+    """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
-    The best epoch on few held-out samples is often good by luck. So luck is ruled out first, and the best is chosen of
-    what is left.
+    With few validation samples, the best epoch is often best by chance. So epochs without a significant improvement are
+    excluded before the best is selected.
 
     Parameters
     ----------
     start, losses : ndarray of shape (n, n_sizes)
-        One column, or for ordered codes one for each size of prefix.
+        One column, or for ordered codes one column per prefix size.
 
     by_rival : bool
-        Whether the losses are a rival's, which is one more to be lucky.
+        Whether the losses are those of a rival, which requires a multiple comparison.
 
     clusters : ndarray of int of shape (n,), default=None
-        Samples of one cluster are not independent. None: all samples are.
+        Labels of clusters, within which samples are dependent. If None, all samples are independent.
 
     Returns
     -------
     gain : float
-        At the size where it is least; 0 for the start itself, minus infinity where the gain is not sure.
+        Improvement at the prefix size where it is smallest; 0 for the initial network, minus infinity if it is not
+        significant.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         gain = start - losses  # paired
-        sure = lower_confidence_bound(gain, clusters, by_rival=by_rival).min() >= 0  # not if it is not a number
-    return float(gain.mean(axis=0).min()) if sure else -math.inf
+        is_significant = lower_confidence_bound(gain, clusters, by_rival=by_rival).min() >= 0  # False for NaN
+    return float(gain.mean(axis=0).min()) if is_significant else -math.inf
 
 
 def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
-    """Mean over the first axis, minus two standard errors of it, or three where there are several to be right.
+    """Return the mean over the first axis minus two standard errors, or three for multiple comparisons.
 
-    A single sample proves nothing, and no more does a single cluster. The standard error of clusters is that of the
-    sums of their residuals (Liang and Zeger, 1986), and of few of them it is Student's t that says how many it takes.
+    A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of
+    their residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
     """
     n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
     mean, n = gain.mean(axis=0), len(gain)
@@ -64,18 +65,18 @@ def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
 
 
 def least_size(start, losses, sizes, most, clusters=None):
-    """The smallest prefix of an ordered code that loses no more than `most` and surely no more than the whole start.
+    """Return the smallest prefix of a code whose loss is at most `most`, and significantly no larger than at the start.
 
     Parameters
     ----------
     start, losses : ndarray of shape (n, n_sizes)
-        Of the same held-out samples.
+        Losses of the same validation samples.
 
     sizes : sequence of int
-        Of the columns; in between, a straight line is above the curve of losses.
+        Prefix sizes of the columns. In between, linear interpolation is an upper bound of the convex loss curve.
 
     most : float
-        Greatest mean loss.
+        Maximum mean loss.
 
     clusters : ndarray of int of shape (n,), default=None
         As for `significant_improvement`.
@@ -83,7 +84,7 @@ def least_size(start, losses, sizes, most, clusters=None):
     Returns
     -------
     size : int
-        The last of `sizes` if no other will do.
+        Prefix size; the last of `sizes` if no other is sufficient.
     """
     every = np.arange(1, sizes[-1] + 1)
     right = np.searchsorted(sizes, every).clip(min=1, max=max(len(sizes) - 1, 1))
@@ -96,17 +97,17 @@ def least_size(start, losses, sizes, most, clusters=None):
 
 
 def still_improves(start, curve):
-    """Whether a training gained much over the second half of its epochs, and the best is one of the last.
+    """Whether the loss decreased clearly in the second half of the epochs, and the best epoch is one of the last.
 
-    The rate falls to zero, so the last epochs alone gain little in any training.
+    The learning rate decays to zero, so the last epochs alone gain little in any training.
 
     Parameters
     ----------
     start : float
-        Mean held-out loss at epoch 0.
+        Mean validation loss at epoch 0.
 
     curve : ndarray of shape (n_epochs,)
-        Mean held-out loss after each epoch.
+        Mean validation loss after each epoch.
 
     Returns
     -------

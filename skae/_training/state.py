@@ -1,4 +1,4 @@
-"""What a training goes on from, to the same bit: in a checkpoint, and from chunk to chunk of a stream."""
+"""State of training, from which checkpoints and streams resume with bit-identical results."""
 
 import numpy as np
 import torch
@@ -10,13 +10,13 @@ RATES = ("lr", "initial_lr")
 
 
 def training_state(net):
-    """Copy all that a training goes on from, as plain values and arrays.
+    """Return a copy of the state of training, as plain values and arrays.
 
-    Generators of a GPU, which no hook here draws from, are left out.
+    Random number generators of a GPU, which no hook here uses, are not included.
     """
     return {
         "tensors": _arrays(net.ensemble_.tensors),
-        "optimizers": [_moments(*pair) for pair in zip(net.optimizers_, net.ensemble_.weights, strict=True)],
+        "optimizers": [_optimizer_state(*pair) for pair in zip(net.optimizers_, net.ensemble_.weights, strict=True)],
         "rates": [{name: group[name] for name in RATES if name in group} for group in net.optimizer_.param_groups],
         "limit": net.limit_,
         "curves": read_curves(net),
@@ -29,10 +29,12 @@ def training_state(net):
 
 
 def load_training_state(net, state):
-    """Let a net go on from there, before its callbacks begin; `load_rates` is for after that."""
+    """Restore the state of a net, before `on_train_begin` of its callbacks; call `load_rates` after it."""
     write_tensors(net, _tensors(state["tensors"]))
-    for optimizer, weights, moments in zip(net.optimizers_, net.ensemble_.weights, state["optimizers"], strict=True):
-        _load_moments(optimizer, weights, moments)
+    for optimizer, weights, optimizer_state in zip(
+        net.optimizers_, net.ensemble_.weights, state["optimizers"], strict=True
+    ):
+        _load_optimizer_state(optimizer, weights, optimizer_state)
     load_rates(net, state)
     net.limit_, net.held_out_losses_ = state["limit"], state["held_out_losses"]
     write_curves(net, state["curves"])
@@ -47,16 +49,16 @@ def load_training_state(net, state):
 
 
 def load_rates(net, state):
-    """Set the learning rates of the next step: a schedule that begins takes a step by itself."""
+    """Set the learning rates of the next step, since a schedule that begins takes a step."""
     for group, rates in zip(net.optimizer_.param_groups, state["rates"], strict=True):
         group.update(rates)
     for _, callback in net.callbacks_:
-        if getattr(callback, "lr_scheduler_", None) is not None:  # what skorch records
+        if getattr(callback, "lr_scheduler_", None) is not None:  # recorded by skorch
             callback.lr_scheduler_._last_lr = [group["lr"] for group in net.optimizer_.param_groups]
 
 
 def read_curves(net):
-    """Read the numbers that a net recorded at each epoch: {"train_loss": (n_epochs,), "valid_loss": ..., ...}."""
+    """Return the numbers that a net recorded in each epoch: {"train_loss": (n_epochs,), "valid_loss": ..., ...}."""
     if not net.history:
         return {}
     rows = list(net.history)
@@ -69,7 +71,7 @@ def read_curves(net):
 
 
 def write_curves(net, curves):
-    """Make a net's history of such curves."""
+    """Write curves of `read_curves` to the history of a net."""
     net.history.clear()
     for values in zip(*curves.values(), strict=True):
         net.history.new_epoch()
@@ -79,43 +81,43 @@ def write_curves(net, curves):
 
 
 def read_stream(net):
-    """Copy what a stream goes on from into arrays: the weights as they are, the optimizer's moments, the steps done."""
+    """Return a copy of the state of a stream: the current weights, the state of the optimizer, the number of steps."""
     return {
         "weights": _arrays(net.module_.state_dict()),
-        "optimizer": _moments(net.optimizer_, net.ensemble_.weights[-1]),
+        "optimizer": _optimizer_state(net.optimizer_, net.ensemble_.weights[-1]),
         "steps_done": net.steps_done_,
     }
 
 
 def load_stream(net, stream):
-    """Let a net for a stream, whose module holds the average, go on from there; return the callback that averages."""
+    """Restore the state of a stream in a net, whose module holds the average; return the callback that averages."""
     net.steps_done_ = stream["steps_done"]
     weights = net.ensemble_.weights[-1]
     average = StreamAverage([weight.detach().clone() for weight in weights.values()])
     net.module_.load_state_dict(_tensors(stream["weights"]))
-    _load_moments(net.optimizer_, weights, stream["optimizer"])
+    _load_optimizer_state(net.optimizer_, weights, stream["optimizer"])
     return average
 
 
-def _moments(optimizer, weights):
-    """What an optimizer keeps of each weight, by the weight's name."""
+def _optimizer_state(optimizer, weights):
+    """Return the optimizer's state of each weight, by the name of the weight."""
     return {name: _arrays(optimizer.state[weight]) for name, weight in weights.items() if weight in optimizer.state}
 
 
-def _load_moments(optimizer, weights, moments):
-    """Let an optimizer go on from such moments; what earlier releases kept, under other names, is left out."""
+def _load_optimizer_state(optimizer, weights, optimizer_state):
+    """Restore the state of an optimizer; entries of earlier releases with other names are ignored."""
     names = {id(weight): name for name, weight in weights.items()}
     in_order = [weight for group in optimizer.param_groups for weight in group["params"]]
     state = {
-        place: {name: _laid_out_as(weight, value) for name, value in moments[names[id(weight)]].items()}
+        place: {name: _laid_out_as(weight, value) for name, value in optimizer_state[names[id(weight)]].items()}
         for place, weight in enumerate(in_order)
-        if names[id(weight)] in moments
+        if names[id(weight)] in optimizer_state
     }
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def _laid_out_as(weight, value):
-    """A tensor with the strides of a weight, which fused optimizers take for granted; or a plain value."""
+    """Return a tensor with the strides of a weight, which fused optimizers require, or a plain value."""
     if not isinstance(value, np.ndarray):
         return value
     tensor = torch.tensor(value)

@@ -1,4 +1,4 @@
-"""Train a network, and those of the folds beside it, as far as that is a significant improvement."""
+"""Training of a network, together with those of the folds, and selection of a significant improvement."""
 
 from dataclasses import dataclass, field
 
@@ -19,29 +19,29 @@ from skae.nn import AutoencoderModule
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to.
+    """Result of a training.
 
     Attributes
     ----------
     module : AutoencoderModule
 
     epoch : int or None
-        The epoch at which the module is as it is, 0 for the start; None if training is not over.
+        Epoch of the weights of the module, 0 for the initial network; None if training is not finished.
 
     curves : dict of str to ndarray of shape (n_epochs,)
-        What was recorded once an epoch (`train_loss`, `valid_loss`, ...).
+        Values recorded once per epoch (`train_loss`, `valid_loss`, ...).
 
     start, losses : ndarray of shape (n, n_sizes) or None
-        Of all held-out samples, fold after fold: at epoch 0, and at that epoch.
+        Validation losses at epoch 0 and at the selected epoch, fold after fold.
 
     fold_weights : list of dict of str to ndarray
-        Weights of the network of each fold at that epoch; empty unless there are several folds and somebody asked.
+        Weights of the network of each fold at that epoch; empty unless there are several folds and they are needed.
 
     weights : dict of str to ndarray
-        Weights of the module that are known more closely than it has them.
+        Weights of the module in higher precision.
 
     net : AutoencoderNet or None
-        What trained it.
+        The net that trained the module.
     """
 
     module: AutoencoderModule
@@ -55,33 +55,33 @@ class TrainingResult:
 
 
 def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_cycle=None, **settings):
-    """Train, and select the epoch that gains most on held-out samples, of those that are a significant improvement.
+    """Train, and select the epoch with the best validation loss of those that are a significant improvement.
 
-    With one fold, that epoch's weights are the result. With several, one network is trained for each of them and one
-    more, side by side with them, on all samples: the epoch is selected on the held-out samples of all folds, and the
-    result is what that network was then. With no fold, all samples are trained on for all epochs.
+    With one fold, the weights of that epoch are the result. With several folds, one network is trained per fold, and
+    one on all samples: the epoch is selected by the validation losses of all folds, and the result is the network
+    trained on all samples as it was after that epoch. Without folds, all epochs are trained on all samples.
 
     Parameters
     ----------
     members : dict of str to (AutoencoderModule, ndarray of int)
-        Networks by label, and the samples that each is trained on; those of the folds first, the one that is kept last.
+        Networks by label, with the indices of their training samples; the result is the last, after those of the folds.
 
     rows : ScaledReader
 
     validation : Validation
-        The samples that judge the epochs.
+        The validation samples.
 
     progress : Callback
-        Where each epoch is reported.
+        Callback that reports each epoch.
 
     n_iter_no_change : int or None
-        Epochs without a gain after which training stops; None never stops it.
+        Epochs without improvement after which training stops. If None, there is no early stopping.
 
     tol : float
-        Least gain in mean held-out loss that counts, as a share of the start's.
+        Minimum improvement of the mean validation loss, as a fraction of the initial loss.
 
     first_cycle : int, default=None
-        Epochs after which the training goes on only where it gained much to their end. None is all.
+        Epochs after which training continues only if the loss still decreased clearly. If None, it continues.
 
     **settings : dict
         As for `make_net`.
@@ -119,12 +119,12 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
     if best is not None:
-        best.on_train_end(net)  # whatever a user's callback has loaded
+        best.on_train_end(net)  # restores the weights if a user's callback loaded others
     release(net)
     if best is None:
-        rollback.warn("What is kept is the last epoch that did not.")
+        rollback.warn("The result is the last epoch that did not diverge.")
         return TrainingResult(net.module_, len(net.history), read_curves(net), net=net)
-    rollback.warn(f"What is kept is {f'epoch {best.epoch}' if best.epoch else 'the start'}.")
+    rollback.warn(f"The result is {f'epoch {best.epoch}' if best.epoch else 'the initial network'}.")
     keep_records(net.history, best.label)
     curves = read_curves(net)
     return TrainingResult(net.module_, best.epoch, curves, best.start, best.losses, best.fold_weights, net=net)

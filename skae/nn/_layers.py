@@ -117,7 +117,7 @@ def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
 class LinearSkip(nn.Module):
     """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
 
-    Both are trained on what lies within `limit` of the mean. What goes beyond passes through `far`, the linear map as
+    Both are trained on what lies within `clip_at` of the mean. What goes beyond passes through `far`, the linear map as
     it was at first, which is not trained: however far out a sample is, it lands within a bounded distance of where that
     map puts it.
 
@@ -130,7 +130,7 @@ class LinearSkip(nn.Module):
         The nonlinear branch. The last of its layers that has weights is set to zero here, and so must be its output
         then. None leaves it out, and the limit with it.
 
-    limit : torch.Tensor of shape (d_in,) or None
+    clip_at : torch.Tensor of shape (d_in,) or None
         Greatest distance of each feature from the mean that reaches the branches. None: samples come in two parts,
         within the limit and beyond, (n, 2 d_in), or all within.
 
@@ -145,20 +145,20 @@ class LinearSkip(nn.Module):
     >>> import torch
     >>> from skae.nn import Linear, LinearSkip, dense
     >>> linear = Linear(3, 2)
-    >>> both = LinearSkip(linear, dense([3, 8, 2], "gelu"), limit=torch.full((3,), 10.0))
+    >>> both = LinearSkip(linear, dense([3, 8, 2], "gelu"), clip_at=torch.full((3,), 10.0))
     >>> x = torch.ones(5, 3)
     >>> bool((both(x) == linear(x)).all())
     True
     """
 
-    def __init__(self, linear: nn.Linear, nonlinear: nn.Module | None, limit: torch.Tensor | None) -> None:
+    def __init__(self, linear: nn.Linear, nonlinear: nn.Module | None, clip_at: torch.Tensor | None) -> None:
         super().__init__()
         self.linear = linear
         self.nonlinear = nonlinear
         if nonlinear is not None:
             for weight in list(_layers_with_weights(nonlinear))[-1].parameters(recurse=False):
                 nn.init.zeros_(weight)
-            self.register_buffer("limit", limit, persistent=False)
+            self.register_buffer("clip_at", clip_at, persistent=False)
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
     def start_blank(self) -> None:
@@ -188,18 +188,18 @@ class LinearSkip(nn.Module):
 
     def _parts(self, x):
         """What lies within the limit, and what beyond, or None: (n, d_in) each."""
-        if self.limit is None:
+        if self.clip_at is None:
             width = self.linear.in_features
             return (x, None) if x.shape[-1] == width else (x[..., :width], x[..., width:])
         if self._is_near(x):
             return x, None
-        near = x.clamp(-self.limit, self.limit)
+        near = x.clamp(-self.clip_at, self.clip_at)
         return near, x - near
 
     def _is_near(self, x):
         """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is traced."""
         looks = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        return looks and bool((x.detach().abs() <= self.limit).all())
+        return looks and bool((x.detach().abs() <= self.clip_at).all())
 
 
 def _layers_with_weights(module):

@@ -18,7 +18,7 @@ class Projection(nn.Module):
     axes : ndarray of shape (r, d)
         Orthonormal.
 
-    limit : ndarray of shape (d,) or None
+    clip_at : ndarray of shape (d,) or None
         Greatest distance of each scaled feature from the mean that reaches the networks. If it is not None,
         coordinates are (n, 2 r): those of what lies within, and of what lies beyond.
 
@@ -33,7 +33,7 @@ class Projection(nn.Module):
         self,
         scaler: Scaler,
         axes: np.ndarray,
-        limit: np.ndarray | None,
+        clip_at: np.ndarray | None,
         left_out: tuple[float, float],
         dtype: torch.dtype,
     ) -> None:
@@ -41,8 +41,8 @@ class Projection(nn.Module):
         self.scaler = scaler
         self.left_out = left_out
         self.register_buffer("axes", torch.as_tensor(axes, dtype=dtype), persistent=False)  # (r, d)
-        limits = None if limit is None else torch.as_tensor(limit, dtype=dtype)
-        self.register_buffer("limit", limits, persistent=False)  # (d,)
+        clip_at = None if clip_at is None else torch.as_tensor(clip_at, dtype=dtype)
+        self.register_buffer("clip_at", clip_at, persistent=False)  # (d,)
 
     @property
     def mean(self) -> torch.Tensor:
@@ -63,9 +63,9 @@ class Projection(nn.Module):
             Of scaled samples.
         """
         scaled = self.scaler(x)
-        if self.limit is None:
+        if self.clip_at is None:
             return scaled @ self.axes.mT
-        near = scaled.clamp(-self.limit, self.limit)
+        near = scaled.clamp(-self.clip_at, self.clip_at)
         return torch.cat([near @ self.axes.mT, (scaled - near) @ self.axes.mT], dim=-1)
 
     def inverse(self, coordinates: torch.Tensor) -> torch.Tensor:
