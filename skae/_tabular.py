@@ -281,8 +281,8 @@ class TabularAutoencoder(
             )
         if spans and autoencoder._by_share:
             raise ValueError(
-                f"n_components={autoencoder.n_components!r} is a fraction of the variance, which categories don't have. "
-                "Set n_components to an int."
+                f"n_components={autoencoder.n_components!r} is a fraction of the variance, which categories don't "
+                "have. Set n_components to an int."
             )
         if autoencoder.loss not in LIKELIHOODS:
             autoencoder.set_params(scale="standard")

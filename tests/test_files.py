@@ -552,7 +552,7 @@ def test_what_a_file_has_no_form_for_is_not_written(saved, kind):
     path, fitted = saved
     path.unlink()
     fitted.more_ = UNKEPT[kind]
-    with pytest.raises(TypeError, match=r"^Autoencoder\.save: .+\. Use pickle or joblib for this one\.$"):
+    with pytest.raises(TypeError, match=r"^Autoencoder\.save: .+\. Use pickle or joblib instead\.$"):
         fitted.save(path)
     assert not path.exists()
 
