@@ -193,10 +193,10 @@ class TabularAutoencoder(
             Passed to the autoencoder.
 
         X_val : frame or array-like of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. They are passed to the autoencoder.
+            Samples by which the epoch is chosen. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are passed to the autoencoder.
+            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder.
 
         Returns
         -------

@@ -164,7 +164,7 @@ def fit_with_folds(autoencoder, X, y, **parameters):
     Returns
     -------
     folds : list of (train, held_out, estimator)
-        Indices of training and held-out samples, and the fitted autoencoder with the network of that fold. Empty if
+        Indices of training and validation samples, and the fitted autoencoder with the network of that fold. Empty if
         there are no folds.
     """
     kept = WeakKeyDictionary()  # folds of each candidate of a search, as long as it exists
