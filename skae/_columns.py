@@ -233,7 +233,7 @@ class ColumnEncoder:
             try:
                 parts.append(_seconds(column) if self.kinds[j] == "date" else _floats(column))
             except (ValueError, TypeError) as error:
-                raise type(error)(f"Column {self.labels[j]!r} of X must hold numbers: {error}") from error
+                raise type(error)(f"Column {self.labels[j]!r} of X must contain numbers: {error}") from error
         numbers = np.stack(parts, axis=1) if parts else np.empty((len(X), 0))
         if numbers.shape[1]:
             numbers = check_array(

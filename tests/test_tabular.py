@@ -412,7 +412,7 @@ def test_columns_of_other_types_at_predict_time():
     model = quick().fit(X)
     with pytest.raises(ValueError, match="feature names"):
         model.transform(X[["object", "float"]])
-    with pytest.raises(ValueError, match="Column 'float' of X must hold numbers"):
+    with pytest.raises(ValueError, match="Column 'float' of X must contain numbers"):
         model.transform(X.assign(float="x"))
 
 
