@@ -1,4 +1,4 @@
-"""A chunk of a stream, and which of its samples networks don't train on."""
+"""Chunks of a stream, and the validation samples that are held out of them."""
 
 import zlib
 from dataclasses import dataclass
@@ -9,44 +9,44 @@ import numpy as np
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import LARGEST, FeatureStatistics
 
-HELD_OUT_SHARE = 0.2
+HELD_OUT_FRACTION = 0.2
 MAX_HELD_OUT = 256
 HELD_OUT_BYTES = 2**22
 HASHES = 2**32
-MIN_JUDGES = 20  # held-out samples that can tell one network from another
+MIN_VALIDATION = 20  # samples: with fewer, networks can't be compared
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of a chunk and what is known of all samples by then.
+    """Samples of a chunk, and the statistics of all samples seen so far.
 
     Attributes
     ----------
     X : ndarray, CSR matrix or array of shape (n_samples, n_features)
-        In which what is expected is in the place of missing cells.
+        Samples with missing values replaced by their expectations.
 
     statistics : FeatureStatistics
-        Of all samples.
+        Statistics of all samples.
 
     usual : FeatureStatistics
-        Of all samples, whose cells count as if they were no farther out than is usual.
+        Statistics of all samples, with outlying values clipped to the usual range.
 
     rows : ScaledReader
-        Scaled by the usual moments.
+        Samples scaled by the statistics in `usual`.
 
     held_out : dict
-        "rows" of all chunks that networks don't train on, (n, d), as they came, and the "hashes" that chose them, (n,).
+        "rows": validation samples of all chunks, (n, d), unscaled; "hashes": the hashes that selected them, (n,).
 
     trained_on : ndarray of int
-        The samples of this chunk that networks train on.
+        Indices of the samples of this chunk that networks are trained on.
 
     near : ndarray of int
-        Those that are not far out.
+        Indices of the samples of this chunk that are not outlying.
 
     seed : int
 
     first : bool
-        Whether there was none before.
+        Whether this is the first chunk.
     """
 
     X: Any
@@ -60,31 +60,37 @@ class Chunk:
     first: bool
 
     @property
-    def judges(self):
-        """Rows by which networks are compared, in X's units: None if there are too few."""
+    def validation(self):
+        """Validation samples, in the units of X; None if there are too few."""
         rows = self.held_out["rows"]
-        return rows if len(rows) >= MIN_JUDGES else None
+        return rows if len(rows) >= MIN_VALIDATION else None
 
     @property
     def missing(self):
-        """Which cells of X are missing, (n_samples, n_features); None if all are there."""
+        """Mask of the missing values of X, (n_samples, n_features); None if there are none."""
         return self.rows.missing
 
+<<<<<<< HEAD
     def scaled(self, mean, scale, index=None, clip_at=None):
         """The samples, or those of some indices, that are scaled so: see `ScaledReader`."""
         return ScaledReader(self.X, mean, scale, index, clip_at=clip_at, missing=self.missing)
+=======
+    def scaled(self, mean, scale, index=None, limit=None):
+        """Return the scaled samples, or those of given indices: see `ScaledReader`."""
+        return ScaledReader(self.X, mean, scale, index, limit=limit, missing=self.missing)
+>>>>>>> de1e5527879b019c6cfa8ed08dc600db546d7943
 
     def part(self, index, mean, scale):
-        """The samples of some indices by themselves, as if there were no others."""
+        """Return a reader of only the samples of given indices."""
         missing = None if self.missing is None else self.missing[index]
         return ScaledReader(self.X[index], mean, scale, missing=missing)
 
-    def judged(self, mean, scale):
-        """Rows by which networks are compared, which are scaled so: some of the chunk if there are no others."""
-        rows = self.judges
+    def compared(self, mean, scale):
+        """Return the scaled validation samples, or the first samples of the chunk if there are too few."""
+        rows = self.validation
         if rows is None:
-            missing = None if self.missing is None else self.missing[:MIN_JUDGES]
-            rows = ArrayReader(self.X).read(slice(0, MIN_JUDGES)).astype(np.float64)
+            missing = None if self.missing is None else self.missing[:MIN_VALIDATION]
+            rows = ArrayReader(self.X).read(slice(0, MIN_VALIDATION)).astype(np.float64)
             return ScaledReader(rows, mean, scale, missing=missing)
         missing = np.isnan(rows)
         if not missing.any():
@@ -93,40 +99,40 @@ class Chunk:
 
 
 def hold_out_of(rows, before, farthest, seed):
-    """Choose samples that networks don't train on: by hashes, so that a sample that comes again is chosen again.
+    """Select validation samples by their hashes, so that a repeated sample is always selected again.
 
-    Of all samples seen, those with the least hashes are held out, a fifth at most. Samples that are farther from the
-    mean than ten times what is usual are not among them, nor are they trained on: PCA of all samples alone sees them.
+    The samples with the smallest hashes of all samples seen are held out, at most a fifth. Samples more than ten times
+    farther from the mean than usual are neither held out nor trained on: only PCA of all samples uses them.
 
     Parameters
     ----------
     rows : ScaledReader
-        Of the chunk.
+        Samples of the chunk.
 
     before : dict or None
-        What was returned for earlier chunks.
+        The `held_out` returned for earlier chunks.
 
     farthest : float
-        Squared distance from the mean, scaled, of what is not too far out.
+        Squared scaled distance from the mean beyond which a sample is outlying.
 
     seed : int
 
     Returns
     -------
     held_out : dict
-        "rows" and "hashes" of all chunks, and the "mean" and "per_unit" by which samples are scaled for their hashes.
+        "rows" and "hashes" of all chunks, and the "mean" and "per_unit" by which samples are scaled before hashing.
 
     trained_on : ndarray of int
-        The samples of this chunk that are left; all, where that is no more than one.
+        Indices of the remaining samples of this chunk; all samples if no more than one remains.
 
     near : ndarray of int
-        Those that are not too far out.
+        Indices of the samples that are not outlying.
     """
     d, unit = rows.shape[1], rows.per_unit
-    if before is None:  # hashes are of samples in these units from now on, and so the same whatever the units of X
+    if before is None:  # all chunks are hashed in the units of the first, so that hashes don't depend on the units of X
         before = {"rows": np.empty((0, d)), "hashes": np.empty(0, dtype=np.int64)}
         before |= {"mean": rows.mean, "per_unit": np.where(unit > 0, unit, unit.max()) if unit.any() else np.ones(d)}
-    most = int(np.clip(HELD_OUT_BYTES // (8 * d), MIN_JUDGES, MAX_HELD_OUT))
+    most = int(np.clip(HELD_OUT_BYTES // (8 * d), MIN_VALIDATION, MAX_HELD_OUT))
     found = [before]
     hashes, distances = [], []
     for batch in ArrayReader(rows.X).batches():
@@ -138,7 +144,7 @@ def hold_out_of(rows, before, farthest, seed):
             single = ((as_it_came - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
         hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
         distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
-        new = (hashes[-1] < HELD_OUT_SHARE * HASHES) & (distances[-1] <= farthest)
+        new = (hashes[-1] < HELD_OUT_FRACTION * HASHES) & (distances[-1] <= farthest)
         found.append({"rows": as_it_came[new].astype(np.float64), "hashes": hashes[-1][new]})
     hashes, near = np.concatenate(hashes), np.concatenate(distances) <= farthest
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
@@ -148,26 +154,26 @@ def hold_out_of(rows, before, farthest, seed):
     return held_out, trained_on if len(trained_on) > 1 else np.arange(len(hashes)), np.flatnonzero(near)
 
 
-def check_cells(rows):
-    """Refuse cells that networks, which are of float32, can't hold.
+def check_values(rows):
+    """Check that float32 networks can represent all values.
 
-    Samples that are far out are not trained on, but they have codes, and noise is measured on them.
+    Outlying samples are not trained on, but they are encoded, and the noise variance is estimated from them too.
 
     Parameters
     ----------
     rows : ScaledReader
-        Of the chunk, in the units of what is usual.
+        Samples of the chunk, scaled by the usual statistics.
 
     Raises
     ------
     ValueError
-        If a cell is too far out.
+        If a value is too large.
     """
     for batch in rows.batches():
         i, j = np.unravel_index(np.abs(batch).argmax(), batch.shape)
         if np.abs(batch[i, j]) > np.sqrt(LARGEST):  # the loss is a square
             value = batch[i, j] * rows.scale[j] + rows.mean[j]
             raise ValueError(
-                f"X has a value of {value:g}, so far from the others that networks of float32 can't hold it. Clip X, "
-                "or leave that sample out."
+                f"X has a value of {value:g}, so far from the others that float32 networks can't represent it. Clip X, "
+                "or drop that sample."
             )

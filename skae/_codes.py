@@ -1,4 +1,4 @@
-"""The codes of a trained module: the axes they are shown in, and what each component of ordered codes adds."""
+"""Codes of a trained module: their axes, the R² of the first components of ordered codes, and feature importances."""
 
 import numpy as np
 import torch
@@ -8,17 +8,17 @@ from skae._pca import deviation_of, principal_axes
 from skae.nn import keep_prefix
 from skae.nn._convolution import rows_at_once
 
-MAX_DECODED = 2**18  # codes decoded for the curve: fewer samples where there are more components
+MAX_DECODED = 2**18  # samples times components: the more components, the fewer samples are decoded
 MIN_DECODED_ROWS = 1000
-MAX_DIFFERENTIATED = 2048  # components of codes: fewer samples where there are more components
-DIFFERENTIATED_ROWS = 16, 256  # at least and at most
-MAX_DERIVATIVES, MIN_DIFFERENTIATED_ROWS = 2**25, 4  # of components by features: fewer samples of wide data
-DIFFERENTIATED_BYTES = 2**21  # at once, at least: what a backward pass keeps is some ten times as much
-DIFFERENTIATED_PARTS = 32  # of components of codes of large images: as many as are computed at once, so often
+MAX_DIFFERENTIATED = 2048  # samples times components: the more components, the fewer samples are differentiated
+DIFFERENTIATED_ROWS = 16, 256  # minimum and maximum
+MAX_DERIVATIVES, MIN_DIFFERENTIATED_ROWS = 2**25, 4  # samples times components times features; samples
+DIFFERENTIATED_BYTES = 2**21  # minimum size of the gradients of a batch: activations take about ten times as much
+DIFFERENTIATED_PARTS = 32  # maximum number of batches for large images
 
 
 def inner_codes(module, rows):
-    """Yield (codes, samples) in float64, batch by batch: the codes as they are inside, (n, k), and the scaled samples."""
+    """Yield batches of (codes, samples): the internal codes, (n, k), in float64, and the scaled samples."""
     device = next(module.parameters()).device
     module.eval()
     for batch in rows.batches():
@@ -28,10 +28,10 @@ def inner_codes(module, rows):
 
 
 def shown_axes(module, rows, *, whiten):
-    """Axes of `LatentTransform` in which a trained module's codes look like PCA's scores.
+    """Return the axes of `LatentTransform` in which a trained module's codes are centered and uncorrelated, as in PCA.
 
-    Ordered codes are not rotated, for that would undo their order; nor are they centered, for what is left out of them
-    is zero inside.
+    Ordered codes are not rotated, since that would destroy their order. They are not centered, since omitted components
+    are zero in the internal code.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def shown_axes(module, rows, *, whiten):
     axes : (scale, mean, rotation, deviation)
 
     variance : ndarray of shape (k,)
-        Of the shown codes before whitening.
+        Variance of the transformed codes before whitening.
     """
     scale = 1.0 if module.axes is None else module.axes.scale.cpu().double().numpy()
     pairs = ((codes * scale, batch) for codes, batch in inner_codes(module, rows))
@@ -57,6 +57,7 @@ def shown_axes(module, rows, *, whiten):
     return (scale * np.ones_like(mean), mean, rotation, deviation_of(variance, whiten)), variance
 
 
+<<<<<<< HEAD
 def match_scale(axes, variance, *, whiten):
     """Axes of `shown_axes` and the variance of the codes, rescaled so that the total variance is what PCA's would be."""
     scale, mean, rotation, deviation = axes
@@ -65,10 +66,18 @@ def match_scale(axes, variance, *, whiten):
     factor = np.sqrt(np.square(scale).sum() / variance.sum())
     variance = variance * factor**2
     return (scale * factor, mean * factor, rotation, deviation_of(variance, whiten)), variance
+=======
+def match_scale(module, rows):
+    """Rescale the axes so that the codes of a trained module have the same total variance as codes of unit variance."""
+    variance = principal_axes(inner_codes(module, rows), rotate=False)[2]
+    scale = module.axes.scale.cpu().double().numpy()
+    if variance.any():
+        module.axes.scale.mul_(np.sqrt(np.square(scale).sum() / (np.square(scale) * variance).sum()))
+>>>>>>> de1e5527879b019c6cfa8ed08dc600db546d7943
 
 
 def code_variance(module, rows):
-    """Variance of each component of the shown codes before whitening, with n - 1 in the denominator, (k,)."""
+    """Return the variance of each component of the codes before whitening, with denominator n - 1, (k,)."""
 
     def shown(codes):
         if module.axes is None:
@@ -82,14 +91,14 @@ def code_variance(module, rows):
 
 
 def r2_of_prefixes(module, rows):
-    """R² of the reconstruction from the first 1, ..., k components of the code, (k,).
+    """Return the R² of the reconstruction from the first 1, ..., k components of the code, (k,).
 
-    Of so many training samples, spread evenly, as are soon decoded k times.
+    It is computed on a subset of evenly spaced training samples, to limit the cost of decoding them k times.
 
     Parameters
     ----------
     module : AutoencoderModule
-        Ordered.
+        Module with ordered codes.
 
     rows : ScaledReader
     """
@@ -112,9 +121,9 @@ def r2_of_prefixes(module, rows):
 
 
 def importances(module, rows, variance, k):
-    """Mean squared sensitivity of the codes to each feature in units of its spread, as shares of their sum, (d,).
+    """Return the importance of each feature, (d,): mean squared derivative of the codes times the feature's variance.
 
-    Of some training samples, spread evenly.
+    The importances sum to 1. They are computed on a subset of evenly spaced training samples.
 
     Parameters
     ----------
@@ -123,27 +132,27 @@ def importances(module, rows, variance, k):
     rows : ScaledReader
 
     variance : ndarray of shape (d,)
-        Of each feature.
+        Variance of each feature.
 
     k : int
-        Size of the code.
+        Number of components.
     """
     if k == 0:
         return np.zeros(len(variance))
-    like = module.scaler.mean  # its device and precision
+    like = module.scaler.mean  # has the device and the dtype
     module.eval()
-    at_once, most = rows_at_once(module, like.device), MAX_DIFFERENTIATED
-    if at_once is not None:
-        most = min(most, DIFFERENTIATED_PARTS * at_once)
+    batch_size, most = rows_at_once(module, like.device), MAX_DIFFERENTIATED
+    if batch_size is not None:
+        most = min(most, DIFFERENTIATED_PARTS * batch_size)
     n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MAX_DERIVATIVES // (k * len(variance)))
     index = np.linspace(0, len(rows) - 1, min(len(rows), max(MIN_DIFFERENTIATED_ROWS, int(n_rows))))
     index, squares = index.astype(int), np.zeros(len(variance))
-    cells = np.arange(len(index) * k)  # of the codes: each is differentiated by a sample of its own
-    own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # is read for each part
+    cells = np.arange(len(index) * k)  # entries of the codes: each is differentiated with its own copy of the sample
+    own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # read once per batch
     n_bytes = max(DIFFERENTIATED_BYTES, own / 10)
     n_parts = max(1, np.ceil(len(cells) * len(variance) * like.element_size() / n_bytes))
-    if at_once is not None:
-        n_parts = max(n_parts, np.ceil(len(cells) * like.element_size() / (4 * at_once)))
+    if batch_size is not None:
+        n_parts = max(n_parts, np.ceil(len(cells) * like.element_size() / (4 * batch_size)))
     for some in np.array_split(cells, n_parts):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]

@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and dates as arrays of numbers, and back: frames of pandas and polars, and arrays."""
+"""Encoding of tables (data frames and arrays) of numbers, categories and dates as numeric arrays, and decoding."""
 
 import re
 import sys
@@ -8,32 +8,32 @@ import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import check_array
 
-MIN_MANY = 20  # categories: fewer are never too many
+MIN_MANY = 20  # categories: columns with at most as many are always accepted
 DAY = 86400.0  # seconds
-CURE = "Drop it, or set max_categories or min_frequency, so that rare ones count as one"
+SOLUTION = "Drop it, or set max_categories or min_frequency to group rare ones"
 
 
 def is_frame(X):
-    """Whether X is a table of pandas or polars, whose columns have names and types."""
+    """Return whether X is a data frame of pandas or polars, whose columns have names and types."""
     return all(hasattr(X, name) for name in ("columns", "dtypes", "to_numpy", "shape"))
 
 
 def checked_table(X, owner):
-    """X, if it is a frame; else an array of two dimensions, maybe of objects."""
+    """Return X if it is a data frame, or else a two-dimensional array, possibly of objects."""
     if is_frame(X):
         return X
-    if isinstance(X, list | tuple) and np.asarray(X).dtype.kind in "US":  # numbers beside texts stay numbers
+    if isinstance(X, list | tuple) and np.asarray(X).dtype.kind in "US":  # keep numbers in lists with strings
         X = np.array(X, dtype=object)
     return check_array(X, dtype=None, ensure_all_finite=False, estimator=owner, input_name="X")
 
 
 def column_of(X, j):
-    """Column j of a frame or an array."""
+    """Return column j of a data frame or an array."""
     return X.iloc[:, j] if hasattr(X, "iloc") else X[:, j]
 
 
 def missing_in(column):
-    """Which cells of a column are missing, (n,) of bool."""
+    """Return the mask of the missing values of a column, (n,)."""
     if hasattr(column, "isna"):
         return column.isna().to_numpy(dtype=bool)
     if hasattr(column, "is_null"):
@@ -43,25 +43,25 @@ def missing_in(column):
         return np.isnan(column)
     if column.dtype.kind != "O":
         return np.zeros(len(column), dtype=bool)
-    pandas = sys.modules.get("pandas")  # without which there is no pandas.NA
+    pandas = sys.modules.get("pandas")  # pandas.NA exists only if pandas is imported
     return np.array([x is None or x is getattr(pandas, "NA", None) or x != x for x in column], dtype=bool)
 
 
 def _objects(column):
-    """The cells of a column as objects, (n,)."""
+    """Return the values of a column as objects, (n,)."""
     if hasattr(column, "is_null"):
         return np.array([*column.to_list(), None], dtype=object)[:-1]
     return np.asarray(column.astype(object))
 
 
 def _kind(column, name):
-    """What a column holds by its type: "number", "category" or "date"."""
+    """Return the kind of a column by its type: "number", "category" or "date"."""
     dtype = column.dtype
     if str(dtype) in ("Time", "time64[us][pyarrow]", "time64[ns][pyarrow]"):
-        raise ValueError(f"Column {name!r} of X holds times of day. Convert them to hours, or drop it.")
+        raise ValueError(f"Column {name!r} of X contains times of day. Convert them to hours, or drop it.")
     if hasattr(dtype, "is_numeric"):  # of polars
         if dtype.is_nested():
-            raise TypeError(f"Column {name!r} of X holds lists or the like, of type {dtype}. Drop it, or flatten it.")
+            raise TypeError(f"Column {name!r} of X contains nested values of type {dtype}. Drop it, or flatten it.")
         return "number" if dtype.is_numeric() else "date" if dtype.is_temporal() else "category"
     if dtype.kind == "c":
         raise ValueError(f"Complex data not supported\nColumn {name!r} of X has dtype {dtype}.")
@@ -77,25 +77,25 @@ def _kind(column, name):
     for x in there:
         if not isinstance(x, str | Number | np.bool_):
             raise TypeError(
-                f"Column {name!r} of X holds a {type(x).__name__}: a cell of a table, or a float() argument, must be a "
-                "string or a real number."
+                f"Column {name!r} of X contains a {type(x).__name__}: a value in a table, or a float() argument, must "
+                "be a string or a real number."
             )
     return "category"
 
 
 class ColumnEncoder:
-    """What makes an array of a table, and a table of an array.
+    """Encode a table as a numeric array, and decode such an array.
 
-    Numbers and dates, in seconds, come first, each as one column; behind them are the indicators of categories, which
-    scikit-learn's `OneHotEncoder` makes. A cell that is missing is NaN, and so are all indicators of a category that is
+    Numbers and dates, in seconds, come first, each as one column. They are followed by the indicators of categories
+    from scikit-learn's `OneHotEncoder`. Missing values are encoded as NaN, as are all indicators of a category that is
     missing or unknown.
 
     Parameters
     ----------
-    categorical_features, datetime_features : as of `TabularAutoencoder`
+    categorical_features, datetime_features : as in `TabularAutoencoder`
 
     **encoder_params : dict
-        Of `OneHotEncoder`.
+        Parameters of `OneHotEncoder`.
     """
 
     def __init__(self, categorical_features, datetime_features, **encoder_params):
@@ -103,7 +103,7 @@ class ColumnEncoder:
         self.encoder_params = encoder_params
 
     def fit(self, X):
-        """Find out what the columns of a table are.
+        """Determine the kinds and categories of the columns of a table.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class ColumnEncoder:
         """
         self.is_frame = is_frame(X)
         self.labels = list(X.columns) if self.is_frame else list(range(X.shape[1]))
-        self.empty = X[:0]  # it has the names and types
+        self.empty = X[:0]  # keeps the names and types
         columns = [column_of(X, j) for j in range(X.shape[1])]
         self.kinds = self._kinds(X, columns)
         places = {kind: np.flatnonzero(self.kinds == kind).tolist() for kind in ("number", "date", "category")}
@@ -127,7 +127,7 @@ class ColumnEncoder:
         return self
 
     def _kinds(self, X, columns):
-        """What each column holds, (d,) of str."""
+        """Return the kind of each column, (d,) of str."""
         dates = self._chosen(X, self.datetime_features, "datetime_features")
         if isinstance(self.categorical_features, str):  # "auto"
             kinds = [
@@ -141,24 +141,24 @@ class ColumnEncoder:
                 kinds.append("category" if is_category else "date" if is_date else _kind(column, name))
                 if kinds[-1] == "category" and not is_category:
                     raise ValueError(
-                        f"Column {name!r} of X holds no numbers, and categorical_features leaves it out. Name it "
+                        f"Column {name!r} of X doesn't contain numbers and is not in categorical_features. Add it "
                         "there, drop it, or set categorical_features='auto'."
                     )
         for column, name, kind, is_date in zip(columns, self.labels, kinds, dates, strict=True):
             if kind == "date" and not is_date:
                 raise ValueError(
-                    f"Column {name!r} of X holds dates or durations, of type {column.dtype}. Set "
-                    f"datetime_features=[{name!r}] to count them in seconds, or drop it, or put in its place what "
-                    "counts, such as the month as a category."
+                    f"Column {name!r} of X contains dates or durations, of type {column.dtype}. Set "
+                    f"datetime_features=[{name!r}] to convert them to seconds, drop it, or replace it by relevant "
+                    "features, such as the month as a category."
                 )
             if kind == "date" and _kind(column, name) != "date":
                 raise ValueError(
-                    f"datetime_features has column {name!r} of X, which is of type {column.dtype}. Convert it to dates."
+                    f"datetime_features has column {name!r} of X, which has type {column.dtype}. Convert it to dates."
                 )
         return np.array(kinds)
 
     def _chosen(self, X, features, parameter):
-        """Which columns a parameter names, (d,) of bool."""
+        """Return the mask of the columns selected by a parameter, (d,)."""
         chosen = np.zeros(len(self.labels), dtype=bool)
         features = features(X) if callable(features) else features
         if features is None or len(features) == 0:
@@ -171,7 +171,7 @@ class ColumnEncoder:
         for each in features:
             place = self.labels.index(each) if each in self.labels else each
             if isinstance(place, str) or not -len(chosen) <= place < len(chosen):
-                raise ValueError(f"{parameter} has {each!r}, which is no column of X. It has {self.labels!r}.")
+                raise ValueError(f"{parameter} has {each!r}, which is not a column of X. It has {self.labels!r}.")
             chosen[place] = True
         return chosen
 
@@ -180,16 +180,16 @@ class ColumnEncoder:
         for j in self.categories:
             objects, missing = _objects(columns[j]), missing_in(columns[j])
             if missing.all():
-                raise ValueError(f"Column {self.labels[j]!r} of X is missing altogether. Drop it.")
+                raise ValueError(f"Column {self.labels[j]!r} of X has only missing values. Drop it.")
             values, n_each = np.unique(objects[~missing].astype(str), return_counts=True)
             grouped = any(self.encoder_params[name] is not None for name in ("min_frequency", "max_categories"))
             if len(values) > max(MIN_MANY, (~missing).sum() / 2) and not grouped:
                 raise ValueError(
-                    f"Column {self.labels[j]!r} of X has {len(values)} categories in {n_rows} rows, of which nothing "
-                    f"can be learned. {CURE}."
+                    f"Column {self.labels[j]!r} of X has {len(values)} categories in {n_rows} rows, which is too many. "
+                    f"{SOLUTION}."
                 )
             counts.append(dict(zip(values, n_each, strict=True)))
-            # the most frequent one: the number of its rows alone changes
+            # replace missing values by the most frequent category, so that no other frequency changes
             usual = objects[~missing][objects[~missing].astype(str) == values[n_each.argmax()]][0]
             filled.append(np.where(missing, usual, objects))
         self.encoder = OneHotEncoder(sparse_output=False, **self.encoder_params).fit(np.stack(filled, axis=1))
@@ -206,26 +206,26 @@ class ColumnEncoder:
 
     @property
     def places(self):
-        """Where a column of the table begins in the array, (d,) of int."""
+        """First index of each column of the table in the array, (d,) of int."""
         places = np.empty(len(self.labels), dtype=int)
         places[self.numbers] = np.arange(len(self.numbers))
         places[self.categories] = [start for start, _ in self.spans]
         return places
 
     def encode(self, X, owner):
-        """Make an array of a table: (n, d) -> (n, m), NaN where a cell is missing.
+        """Encode a table as an array, (n, d) -> (n, m), with NaN for missing values.
 
         Parameters
         ----------
         X : ndarray or frame of shape (n, d)
 
         owner : estimator
-            That errors name.
+            Estimator that is named in errors.
 
         Returns
         -------
         Z : ndarray of shape (n, m)
-            In float64, or float32 if X is an array of it.
+            Array of float64, or of float32 if X is an array of float32.
         """
         parts = []
         for j in self.numbers:
@@ -233,7 +233,7 @@ class ColumnEncoder:
             try:
                 parts.append(_seconds(column) if self.kinds[j] == "date" else _floats(column))
             except (ValueError, TypeError) as error:
-                raise type(error)(f"Column {self.labels[j]!r} of X must hold numbers: {error}") from error
+                raise type(error)(f"Column {self.labels[j]!r} of X must contain numbers: {error}") from error
         numbers = np.stack(parts, axis=1) if parts else np.empty((len(X), 0))
         if numbers.shape[1]:
             numbers = check_array(
@@ -249,11 +249,11 @@ class ColumnEncoder:
         shares = self._shares(np.stack(objects, axis=1))
         for (start, stop), is_missing in zip(self.spans, missing, strict=True):
             block = shares[:, start - len(self.numbers) : stop - len(self.numbers)]
-            block[is_missing | ~block.any(axis=1)] = np.nan  # what is unknown tells nothing
+            block[is_missing | ~block.any(axis=1)] = np.nan  # unknown categories count as missing
         return np.hstack([numbers, shares])
 
     def _shares(self, objects):
-        """Indicators of categories, of objects of shape (n, n_categories)."""
+        """Return the indicators of categorical columns, given as objects, (n, number of these columns)."""
         if not len(objects):
             return np.empty((0, self.spans[-1][1] - len(self.numbers)))
         try:
@@ -264,19 +264,19 @@ class ColumnEncoder:
             raise ValueError(f"{named}. Set handle_unknown='ignore' to count them as missing.") from error
 
     def decode(self, Z, like=None):
-        """Make a table of an array, with the likeliest category of each.
+        """Decode an array to a table, with the most probable categories.
 
         Parameters
         ----------
         Z : ndarray of shape (n, m)
 
         like : frame, default=None
-            Whose index it gets, if it has one.
+            Data frame whose index is used, if it has one.
 
         Returns
         -------
         X : ndarray or frame of shape (n, d)
-            As the table that was fitted.
+            Table of the same type as in `fit`.
         """
         cells = [None] * len(self.labels)
         for place, j in enumerate(self.numbers):
@@ -307,7 +307,7 @@ class ColumnEncoder:
         return type(self.empty)(made)
 
     def fill(self, X, Z):
-        """Fill the missing cells of a table from an array, and leave the others as they are."""
+        """Replace the missing values of a table by those of an array, and leave observed values unchanged."""
         decoded = self.decode(Z, X)
         if not self.is_frame:
             missing = np.stack([missing_in(X[:, j]) for j in range(X.shape[1])], axis=1)
@@ -332,7 +332,7 @@ class ColumnEncoder:
 
 
 def _floats(column):
-    """A column of numbers in float64, NaN where a cell is missing."""
+    """Return a column of numbers in float64, with NaN for missing values."""
     if hasattr(column, "is_null"):
         return np.asarray(column.cast(sys.modules["polars"].Float64).to_numpy(), dtype=np.float64)
     missing = missing_in(column)
@@ -344,23 +344,23 @@ def _floats(column):
 
 
 def _seconds(column):
-    """A column of dates or durations in seconds, NaN where a cell is missing."""
+    """Return a column of dates or durations in seconds, with NaN for missing values."""
     if hasattr(column, "isna"):
         column = column.to_numpy(dtype="timedelta64[ns]" if column.dtype.kind == "m" else "datetime64[ns]")
     values = np.asarray(column)
     if values.dtype.kind not in "Mm":
-        raise ValueError(f"it is of type {column.dtype}, and no date.")
+        raise ValueError(f"it has type {column.dtype}, which is not a date.")
     unit = np.timedelta64(1, "ns")
     ns = (values - np.datetime64(0, "ns")) / unit if values.dtype.kind == "M" else values / unit
     return ns / 1e9
 
 
 def typed_as(column, values, index=None):
-    """Values, (n,), as a column of the type and the name of another."""
+    """Return values, (n,), as a column with the type and the name of another."""
     name = str(column.dtype).lower().partition("[")[0]  # "Int64", or "int64[pyarrow]"
     if values.dtype.kind == "f" and name.startswith(("int", "uint")):
         whole = np.iinfo(name)
-        most = np.nextafter(float(whole.max), 0) if whole.bits == 64 else whole.max  # which no float is
+        most = np.nextafter(float(whole.max), 0) if whole.bits == 64 else whole.max  # 2**63 - 1 is not a float
         values = np.round(values).clip(whole.min, most).astype(whole.dtype)
     if hasattr(column, "iloc"):
         return type(column)(values, index=index, name=column.name).astype(column.dtype)
@@ -368,7 +368,7 @@ def typed_as(column, values, index=None):
 
 
 def _dates(column, seconds, index):
-    """Seconds as a column of the type and the name of another, of dates or durations."""
+    """Return seconds as a column of dates or durations with the type and the name of another."""
     ns = np.round(seconds * 1e9).astype(np.int64)
     of_polars, dtype = not hasattr(column, "iloc"), column.dtype
     is_span = str(dtype).startswith(("timedelta", "Duration"))

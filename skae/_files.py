@@ -1,4 +1,4 @@
-"""Checkpoints: files of safetensors with JSON and a digest in their header. Any file is replaced in one step."""
+"""Checkpoint files: safetensors with JSON and a digest in the header. Files are replaced atomically."""
 
 import hashlib
 import json
@@ -11,24 +11,24 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
-FORMAT = 1  # of what the objects are made of: to be raised, and the old one still read, when that changes
+FORMAT = 1  # version of the state of saved objects: increase it when that changes, and still read earlier versions
 SKAE = version("skae")
 
 
 def write_file(path, content):
-    """Write plain values and arrays into a file, which is there as a whole or as it was before.
+    """Write plain values and arrays to a file atomically.
 
     Parameters
     ----------
     path : str or path-like
 
     content : object
-        What JSON can hold, with arrays in it.
+        JSON-serializable values and arrays.
 
     Raises
     ------
     OSError
-        If it can't be written: the disk is full, or the folder may not be written to or is not there.
+        If the file can't be written: the disk is full, or the folder is not writable or doesn't exist.
     """
     arrays = {}
 
@@ -49,7 +49,7 @@ def _digest(text, arrays):
 
 
 def replace_file(path, blob):
-    """Put bytes in the place of a file in one step, once the disk has them."""
+    """Replace a file atomically, once the new content is on the disk."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:
@@ -60,7 +60,7 @@ def replace_file(path, blob):
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the name is on the disk when the folder is
+    if os.name == "posix":  # the new name is on the disk only after fsync of the folder
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -69,7 +69,7 @@ def replace_file(path, blob):
 
 
 def read_file(path):
-    """Read what `write_file` wrote. Nothing in it is run, whatever it is.
+    """Read a file written by `write_file`, without executing anything in it.
 
     Parameters
     ----------
@@ -82,35 +82,35 @@ def read_file(path):
     Raises
     ------
     OSError
-        If it can't be opened.
+        If the file can't be opened.
 
     ValueError
-        If it is none of these files, or damaged, or written by a later release.
+        If the file was not written by `write_file`, is damaged, or was written by a later release.
     """
-    with open(path, "rb"):  # for its own error
+    with open(path, "rb"):  # raises OSError if the file can't be opened
         pass
     try:
         with safe_open(path, "numpy") as file:
             head, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _digest(head["text"], arrays) != head["sha256"]:
-            raise ValueError("its digest is not that of what is in it")
-        said = json.loads(
+            raise ValueError("its digest is not that of its content")
+        found = json.loads(
             head["text"], object_hook=lambda one: arrays[one["array"]] if one.keys() == {"array"} else one
         )
-        if said["format"] > FORMAT:
-            raise ValueError(f"skae {said['skae']} wrote it, and this is {SKAE}: update skae")
-        return said["content"]
-    except Exception as error:  # of safetensors or JSON, or of what someone hostile made a digest of
+        if found["format"] > FORMAT:
+            raise ValueError(f"it was written by skae {found['skae']}, and this is {SKAE}: update skae")
+        return found["content"]
+    except Exception as error:  # of safetensors or JSON; a malicious file may have a valid digest
         raise unreadable(path, error) from error
 
 
 def unreadable(path, error):
-    """Return the error that says which file can't be read, and why."""
+    """Return an error with the name of a file that can't be read, and the reason."""
     return ValueError(f"{os.fspath(path)!r} is damaged or can't be loaded: {reason(error)}.")
 
 
 def reason(error):
-    """What an error says, in a line."""
+    """Return the first line of an error message."""
     if isinstance(error, KeyError):
-        return f"there is no {error} in it"
+        return f"it has no {error}"
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""What is put in the place of missing cells: what is expected of them, or what the network makes of them."""
+"""Imputation of missing values: weighting of factor analysis and of the network's reconstruction."""
 
 import numpy as np
 
@@ -7,32 +7,32 @@ from skae._data.readers import ArrayReader
 from skae._inference import lets_overflow
 from skae._training.distributed import broadcast_from_main
 
-HIDDEN = 0.2  # share of the cells that are hidden, to see which of the two is nearer to them
-MAX_ROWS, MAX_COMPLETE = 1000, 200  # of each fold, if cells were missing and if none was
+HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
+MAX_ROWS, MAX_COMPLETE = 1000, 200  # samples per fold, with and without missing values
 
 
 def share_of_network(estimator, rows, validation, of_folds, seed):
-    """Weight of the reconstruction, from 0 to 1, that predicts hidden cells best; the factor model has the rest.
+    """Return the weight of the reconstruction, from 0 to 1, relative to the factor model, that best predicts values.
 
-    Of held-out samples, each by a network that was not trained on them; of all samples if none are held out, or the
-    network is its start.
+    It is determined by hiding values of validation samples, with networks that were not trained on them. All samples
+    are used if there is no validation set or if the network equals its initialization.
 
     Parameters
     ----------
     estimator : AutoencoderCore
-        Fitted.
+        Fitted autoencoder.
 
     rows : ScaledReader
         Training data.
 
     validation : Validation or None
-        None holds out no samples.
+        Validation samples, if any.
 
     of_folds : list of dict of str to ndarray
-        Weights of the networks of the folds; empty if there is one fold or none.
+        Weights of the networks of the folds; empty with fewer than two folds.
 
     seed : int
-        Of the cells that are hidden.
+        Seed of the choice of hidden values.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
             made = network._run("forward", expected)
         finally:
             lets_overflow.reset(token)
-        with np.errstate(over="ignore", invalid="ignore"):  # of a network that overflows nothing is taken
+        with np.errstate(over="ignore", invalid="ignore"):  # if the network overflows, its weight is 0
             off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
             products, squares = products + (off * step).sum(), squares + np.square(step).sum()
             share = products / squares if squares > 0 else 0.0
@@ -65,18 +65,18 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
 
 
 def filled_chunk(estimator, rows, statistics, seed):
-    """Fill missing cells of a chunk of a stream, by what was learned of those before and of this one.
+    """Impute missing values of a chunk by a factor model of this and earlier chunks.
 
     Parameters
     ----------
     estimator : AutoencoderCore
-        As it was before the chunk, if there was one.
+        Estimator before the chunk.
 
     rows : ArrayReader
-        NaN where a cell is missing.
+        Samples, with NaN for missing values.
 
     statistics : FeatureStatistics
-        Of all samples. They get the `factors`.
+        Statistics of all samples. Their `factors` are set.
 
     seed : int
 
@@ -85,7 +85,7 @@ def filled_chunk(estimator, rows, statistics, seed):
     X : ndarray, CSR matrix or array of shape (n, d)
 
     missing : ndarray of bool of shape (n, d)
-        None if all cells are there.
+        Mask of missing values; None if there are none.
     """
     check_columns(statistics.n_each, statistics.n_rows)
     if estimator._takes_missing and not rows.sparse:
@@ -98,6 +98,6 @@ def filled_chunk(estimator, rows, statistics, seed):
 
 
 def weigh_network(estimator, rows, seed):
-    """Set the share of the network of a stream, by such samples: those that are held out, if there are some."""
+    """Set the weight of the network's reconstruction in imputed values, determined on the given samples."""
     if estimator._statistics.factors is not None:
         estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

@@ -1,4 +1,4 @@
-"""What a fitted autoencoder does, whatever fitted it: encode, decode and score."""
+"""Inference with a fitted autoencoder: encoding, decoding and scoring."""
 
 import contextlib
 from contextvars import ContextVar
@@ -34,11 +34,11 @@ from skae._typing import FloatArray, MatrixLike, typed
 from skae.nn import Decoder, Encoder
 
 ROUNDS_OF_FILLING = 10
-lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite answers are no error
+lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite results are allowed
 
 
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """The part of `AutoencoderCore` that uses a module and doesn't train it."""
+    """Mixin of `AutoencoderCore` for inference with a trained module."""
 
     _share_of_network = 1.0
     n_components_: int
@@ -56,28 +56,28 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
-    if TYPE_CHECKING:  # scikit-learn's have no types
+    if TYPE_CHECKING:  # scikit-learn's methods have no type annotations
 
         def fit_transform(self, X: MatrixLike, y: object = None, **fit_params: Any) -> FloatArray:
             """Fit the autoencoder to X and transform X."""
 
         def set_fit_request(self, *, X_val: bool | str | None = None, groups: bool | str | None = None) -> Self:
-            """Say whether metadata routing passes these on to `fit`."""
+            """Set whether metadata routing passes these to `fit`."""
 
         def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
-            """Set what `transform` and `fit_transform` return."""
+            """Set the output container of `transform` and `fit_transform`."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_modules")
 
     @typed(on_device("encode"))
     def transform(self, X: MatrixLike) -> FloatArray:
-        """Encode X: the dimensionality reduction.
+        """Apply dimensionality reduction to X by encoding it.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Its dtype decides the precision: float32 in, float32 out; anything else is float64.
+            Data. For float32 data, computations and results are in float32; for any other dtype, in float64.
 
         Returns
         -------
@@ -93,7 +93,8 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes. Those of an autoencoder fitted with `ordered=True` may be narrower: the rest counts as zero.
+            Codes. If the autoencoder was fitted with `ordered=True`, the last components may be omitted: they count as
+            zero.
 
         Returns
         -------
@@ -103,7 +104,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Raises
         ------
         ValueError
-            If X has not `n_components_` columns, or more than that where codes are ordered.
+            If X doesn't have `n_components_` columns, or, for ordered codes, if it has more.
         """
         check_is_fitted(self)
         with reading(X):
@@ -116,13 +117,13 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             raise ValueError(
                 f"X has {X.shape[1]} columns, but {type(self).__name__}.inverse_transform is expecting "
                 f"n_components_={self.n_components_} of them{', or fewer' if ordered else ''}, as transform returns."
-                + (" Only with ordered=True may codes be narrower." if may_be and not ordered else "")
+                + (" Codes may have fewer columns only with ordered=True." if may_be and not ordered else "")
             )
         return self._apply("decode", ArrayReader(np.pad(X, ((0, 0), (0, missing)))), self.n_features_in_)
 
     @typed(on_device("forward"))
     def reconstruct(self, X: MatrixLike) -> FloatArray:
-        """Encode and decode X in one go.
+        """Encode and decode X.
 
         Parameters
         ----------
@@ -132,22 +133,23 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features)
-            The same as `inverse_transform(transform(X))`.
+            Reconstructions, the same as `inverse_transform(transform(X))`.
         """
         return self._apply("forward", self._rows_of(X), self.n_features_in_)
 
     @typed(in_kind)
     def impute(self, X: MatrixLike) -> FloatArray:
-        """Fill missing cells, and leave all others as they are.
+        """Impute missing values, and leave observed values unchanged.
 
-        A missing cell lies between what factor analysis expects of it, given the other cells of its sample, and what
-        the network makes of it: where hidden cells of held-out samples were predicted best. If the training data were
-        sparse, it is the reconstruction, to which cells at the mean converge.
+        An imputed value is a weighted mean of its expectation by factor analysis, given the observed values of its
+        sample, and of the network's reconstruction. The weight is the one that best predicted hidden values of the
+        validation samples. If the training data were sparse, missing values are initialized with the mean and replaced
+        by their reconstruction repeatedly.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Data. NaN is a missing cell.
+            Data. NaN marks missing values.
 
         Returns
         -------
@@ -156,7 +158,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         See Also
         --------
-        reconstruct : What the network makes of all cells.
+        reconstruct : Reconstruction of all values.
         """
         full = []
         for x in self._rows_of(X, filled=False).batches():
@@ -166,11 +168,11 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return np.concatenate(full)
 
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
-        """Return the R² of the reconstruction: the share of the variance of X that the codes carry.
+        """Return the R² of the reconstruction: the fraction of the variance of X that it explains.
 
-        It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
-        log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
-        enough: see the guide on the number of components.
+        It increases with `n_components`, like the fraction of variance that PCA explains. It is not comparable to PCA's
+        `score`, which is a log-likelihood. To search for `n_components`, use a `refit` that selects the smallest code
+        that is good enough: see the guide on the number of components.
 
         Parameters
         ----------
@@ -183,31 +185,31 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         score : float
-            `r2_score(X, reconstruct(X), multioutput="variance_weighted")`: 1 at best, 0 for the mean of X. It is summed
-            batch by batch.
+            `r2_score(X, reconstruct(X), multioutput="variance_weighted")`, computed in batches. The best value is 1;
+            reconstructing each sample as the mean of X scores 0.
         """
         return self._r2(self._rows_of(X, filled=False))
 
     def _r2(self, rows, clean=None):
-        """R² of the reconstruction of samples: against clean ones, if there are any."""
+        """Return the R² of the reconstruction, with respect to the clean samples if they are given."""
         wanted, pairs = rows, self._reconstructed(rows)
         if clean is not None:
             wanted, pairs = clean, zip(clean.batches(), (x_hat for _, x_hat in pairs), strict=True)
         if len(rows) < 2:
             ((x, x_hat),) = pairs
             x = np.where(np.isnan(x), x_hat, x)
-            return r2_score(x, x_hat, multioutput="variance_weighted")  # not a number, and says why
+            return r2_score(x, x_hat, multioutput="variance_weighted")  # NaN, with a warning that explains it
         statistics = FeatureStatistics().update(wanted)
-        variance = np.nan_to_num(statistics.variance)  # of a column that is missing altogether
+        variance = np.nan_to_num(statistics.variance)  # NaN if all values of a column are missing
         error = sum(_squares(x, x_hat).sum(axis=0) for x, x_hat in pairs)
         varying = variance > 0
-        if not varying.any():  # r2_score's answer too: each feature counts as right or wrong
+        if not varying.any():  # as in r2_score: 1 for each feature without error, 0 for the others
             return float((error == 0).mean())
         return float(1 - error[varying].sum() / (statistics.n_each * variance).sum())
 
     @typed(on_device("score_samples"))
     def score_samples(self, X: MatrixLike) -> FloatArray:
-        """Return minus the squared error of the reconstruction of each sample.
+        """Return the negative squared reconstruction error of each sample.
 
         Parameters
         ----------
@@ -217,7 +219,8 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            In squared units of X, summed over the features that are there; the lower, the odder the sample.
+            Negative squared errors, in squared units of X, summed over the observed features. The lower, the more
+            anomalous the sample.
         """
         scores = []
         for x, x_hat in self._reconstructed(self._rows_of(X, filled=False)):
@@ -228,11 +231,11 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @typed(in_kind)
     def jacobian(self, X: MatrixLike) -> FloatArray:
-        r"""Return the local loadings: how each feature of the reconstruction answers to each component of the code.
+        r"""Return the local loadings: the derivative of the reconstruction with respect to the code.
 
-        They are the derivative of the decoder :math:`g` at the code of each sample,
-        :math:`J_{ijc} = \partial g_j(z_i) / \partial z_c`. Of a linear autoencoder all samples have the same, and they
-        are the transpose of PCA's `components_` (times the components' standard deviations with `whiten=True`).
+        They are the Jacobian of the decoder :math:`g` at the code of each sample,
+        :math:`J_{ijc} = \partial g_j(z_i) / \partial z_c`. For a linear autoencoder, they are the same for all samples:
+        the transpose of PCA's `components_` (times the components' standard deviations with `whiten=True`).
 
         Parameters
         ----------
@@ -242,20 +245,19 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         J : ndarray of shape (n_samples, n_features, n_components)
-            Units of X per unit of the code.
+            Jacobians, in units of X per unit of the code.
 
         See Also
         --------
-        loadings : Their mean over the samples.
+        loadings : Mean of the local loadings over the samples.
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
     @typed(in_kind)
     def loadings(self, X: MatrixLike) -> FloatArray:
-        """Return the mean of the local loadings over the samples of X: a table of features by components, for plots.
+        """Return the mean of the local loadings over the samples of X, for example for plots.
 
-        Where a component acts on a feature one way on some samples and the other way on others, the two cancel: see
-        `jacobian` for each sample.
+        Local loadings of opposite signs cancel: see `jacobian` for those of each sample.
 
         Parameters
         ----------
@@ -265,37 +267,37 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         L : ndarray of shape (n_features, n_components)
-            `jacobian(X).mean(axis=0)`; of a linear autoencoder, the transpose of PCA's `components_`.
+            `jacobian(X).mean(axis=0)`; for a linear autoencoder, the transpose of PCA's `components_`.
         """
         rows = self._rows_of(X)
         return sum(J.sum(axis=0) for J in self._jacobians(rows)) / len(rows)
 
     @property
     def explained_variance_ratio_(self) -> FloatArray:
-        """Share of the variance that each component explains: of a linear or an ordered autoencoder.
+        """Fraction of the variance explained by each component of a linear or an ordered autoencoder.
 
         Raises
         ------
         AttributeError
-            If the components of the autoencoder explain the variance together, not one by one.
+            If the explained variance can't be attributed to single components.
         """
         check_is_fitted(self)
         if self._explained_variance_ratio is None:
             raise AttributeError(
                 "explained_variance_ratio_ is only defined for a linear autoencoder with loss='squared_error', and "
-                "after fit (not partial_fit) for an ordered one: the components of another nonlinear autoencoder "
-                "explain the variance together, not one by one. See score(X), or set ordered=True."
+                "after fit (not partial_fit) for an ordered one: for other nonlinear autoencoders, the explained "
+                "variance can't be attributed to single components. Use score(X), or set ordered=True."
             )
         return self._explained_variance_ratio
 
     def _rows_of(self, X, *, filled=True):
-        """Rows of X, in which missing cells are filled, or NaN."""
+        """Return a reader of the samples of X, with missing values imputed, or left as NaN."""
         check_is_fitted(self)
         checked = self._checked(X, reset=False)
         return ArrayReader(checked, may_miss=self._takes_missing, fill=self._filled if filled else None)
 
     def _checked(self, X, *, reset, least=1, may_miss=None):
-        """Check X as scikit-learn does; what stays in place is checked for NaN and infinity when it is read."""
+        """Validate X like scikit-learn; data that are not copied are checked for NaN and infinity when read."""
         may_miss = self._takes_missing if may_miss is None else may_miss
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset, may_miss=may_miss)
@@ -314,7 +316,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             return X
 
     def _apply(self, method, rows, n_columns):
-        """Run a method of the module of the rows' own precision over them, some thousand at a time."""
+        """Apply a method of the module of matching precision to the samples, in batches of some thousands."""
         out, start = np.empty((len(rows), n_columns), dtype=rows.dtype), 0
         for batch in rows.batches():
             out[start : start + len(batch)] = self._run(method, batch)
@@ -322,13 +324,13 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return out
 
     def _reconstructed(self, rows):
-        """Yield (samples as they are, reconstructions), batch by batch."""
+        """Yield batches of (samples, reconstructions)."""
         return ((batch, self._run("forward", self._filled(batch))) for batch in rows.batches())
 
     def _filled(self, batch):
-        """Rows in which missing cells hold what is expected of them, given the others.
+        """Return the samples with missing values replaced by their expectations, given the observed values.
 
-        Where the training data were sparse, that is what the network itself makes of them, from the mean on.
+        If the training data were sparse, missing values are reconstructed repeatedly, starting with the mean.
         """
         missing = np.isnan(batch)
         if not missing.any():
@@ -342,14 +344,14 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     @contextlib.contextmanager
     def _own_torch(self, n_rows):
-        """Within, torch is as in a fresh process, with as many threads as products of so many samples are worth."""
+        """Use PyTorch's default state, with a number of threads that suits the number of samples."""
         with usual_torch(), torch_threads(n_rows * self._work):
             yield
 
     def _run(self, method, batch):
         module = self._modules[batch.dtype.name]
         with self._own_torch(len(batch)), torch.inference_mode():
-            x = torch.tensor(batch)  # a copy, since some kernels' last bits depend on where in memory a sample begins
+            x = torch.tensor(batch)  # a copy, since rounding in some kernels depends on the alignment in memory
             y = getattr(module, method)(x.to(module.scaler.mean.device)).cpu().numpy()
         _check_finite(y, batch)
         return y
@@ -380,27 +382,27 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
 
 def _squares(x, x_hat):
-    """Squared errors in float64, for float32 ends at 1e38; zero where a cell is missing."""
+    """Return squared errors in float64, since float32 overflows above 1e38; zero for missing values."""
     squares = np.square(x - x_hat, dtype=np.float64)
     return np.where(np.isnan(x), 0.0, squares) if np.isnan(x).any() else squares
 
 
 def _check_finite(y, x):
-    """Refuse to return what has overflowed."""
+    """Raise an error if a result has overflowed."""
     finite = np.isfinite(y)
     if not finite.all() and not lets_overflow.get():
         value = np.abs(x[~finite.reshape(len(y), -1).all(axis=1)]).max()
         raise ValueError(
-            f"X has a sample with a value of {value:g}, which is too large: the answer overflows {y.dtype}. Clip X to the "
-            f"range of the training data{', or pass it as float64' if y.dtype == np.float32 else ''}."
+            f"X has a sample with a value of {value:g}, which is too large: the result overflows {y.dtype}. Clip X to "
+            f"the range of the training data{', or pass it as float64' if y.dtype == np.float32 else ''}."
         )
 
 
 def _jacobian(function, x):
-    """Derivative of a function of each sample, (n, k) -> (n, d): of shape (n, d, k).
+    """Return the Jacobian, of shape (n, d, k), of a function that maps each sample independently, (n, k) -> (n, d).
 
     The vector-Jacobian product u'J is linear in u, and its derivative along e_c is column c of J. Two backward passes
-    thus take the place of a forward-mode one, which not every layer has.
+    thus replace forward-mode differentiation, which not every layer supports.
     """
     if x.shape[1] == 0:
         return x.new_zeros((*function(x).shape, 0))

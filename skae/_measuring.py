@@ -1,4 +1,4 @@
-"""How a detector measures samples: what their autoencoder leaves of them, and where their codes are."""
+"""Scoring of samples by an outlier detector, from residuals and codes."""
 
 from functools import partial
 
@@ -23,16 +23,16 @@ from skae._wrapped import (
     takes_missing,
 )
 
-MIN_MEASURED, MAX_BYTES = 200, 2**28  # samples, and what they take
+MIN_MEASURED, MAX_BYTES = 200, 2**28  # samples, and their size
 
 
 class MeasuringMixin:
-    """The part of `AutoencoderOutlierDetector` that measures samples of numbers, which those of a table are encoded as."""
+    """Mixin of `AutoencoderOutlierDetector` for scoring numeric samples; tables are encoded as numbers."""
 
     offset_: float
 
     def _checked(self, X, autoencoder, *, reset, ensure_min_samples=1):
-        """X as an array of numbers, or as it came where a `TabularAutoencoder` is to encode it."""
+        """Return X as a numeric array, or unchanged if a `TabularAutoencoder` encodes it."""
         if is_tabular(autoencoder):
             validate_data(self, X, skip_check_array=True, reset=reset)
             return X
@@ -44,20 +44,20 @@ class MeasuringMixin:
         return self._as_numbers(X, self._checked(X, self.autoencoder_, reset=False))[1]
 
     def _as_numbers(self, X, checked):
-        """X as what is measured of it came, and its `Table`."""
+        """Return X, encoded if it is a table with categories, and its `Table`."""
         if is_tabular(self.autoencoder_):
             X = checked = self.autoencoder_._as_numbers(X)
         return X, Table(X, checked)
 
     def _errors_of(self, table):
-        """What is gained by another value of each feature, (n, d)."""
+        """Return the largest decrease of the anomaly by another value of each feature, (n, d)."""
         errors = np.empty(table.rows.shape)
         for index, fold, x, given in self._by_network(table):
-            errors[index] = gains(partial(self._oddness, fold, given), x, self._candidates, self._blocks)
+            errors[index] = gains(partial(self._anomaly, fold, given), x, self._candidates, self._blocks)
         return errors[:, self.autoencoder_._columns.places] if is_tabular(self.autoencoder_) else errors
 
     def _measured(self, X, table, folds):
-        """Measure the rows of a table, set `offset_`, and return the detector; X is the same as it came."""
+        """Fit the measures to the samples of a table, set `offset_`, and return the detector."""
         rows = table.rows
 
         def read_digests():
@@ -79,19 +79,19 @@ class MeasuringMixin:
             self.offset_ = -anomaly_fence(-scores[finite], lambda: read_digests()[finite])
         else:
             least = scores[finite].min()
-            below = least - max(1.0, abs(least))  # for percentiles, of which infinity leaves none
+            below = least - max(1.0, abs(least))  # a finite value, since quantiles with infinity may be NaN
             self.offset_ = float(np.quantile(np.where(finite, scores, below), self.contamination))
         return self
 
     def _calibrate(self, table, trained_on):
-        """Measure residuals and codes of training samples, each by a network that has not seen it if there is one.
+        """Fit the measures to training samples, each encoded by a network that was not trained on it if there is one.
 
         Parameters
         ----------
         table : Table
 
         trained_on : list of ndarray of int
-            Samples that each network was trained on.
+            Indices of the samples that each network was trained on.
         """
         rows = table.rows
         n_measured = min(len(rows), MAX_MEASURED, max(MIN_MEASURED, MAX_BYTES // (8 * rows.shape[1])))
@@ -101,7 +101,7 @@ class MeasuringMixin:
             folds.append(self._held_out.folds_of(x))
             residuals.append(np.empty_like(x, dtype=np.float64))
             for fold, codes in enumerate(of_network):
-                code, residual = self._apart(fold, x, given)
+                code, residual = self._codes_and_residuals(fold, x, given)
                 codes.append(code)
                 mine = folds[-1] == fold
                 residuals[-1][mine] = residual[mine]
@@ -120,7 +120,7 @@ class MeasuringMixin:
         return scores
 
     def _by_network(self, table):
-        """Yield (index, fold, samples, samples as they came) of the samples of a batch that one network is for."""
+        """Yield (index, fold, samples, unconverted samples), for the samples of a batch that share a network."""
         start = 0
         for x, given in table.batches():
             folds = self._held_out.folds_of(x)
@@ -129,17 +129,17 @@ class MeasuringMixin:
                 yield start + mine, fold, x[mine], take(given, mine)
             start += len(x)
 
-    def _apart(self, fold, x, given):
-        """Codes and residuals of some samples, by the network of a fold, or of all samples if that is 0."""
+    def _codes_and_residuals(self, fold, x, given):
+        """Return codes and residuals by the network of a fold; fold 0 is the network trained on all samples."""
         known = None if self._known_row is None else framed(given, self._known_row)
         codes, x_hat = reconstruct(self._autoencoders[fold], given, x.shape[1], known)
         return codes, residuals_of(x, x_hat)
 
     def _score(self, fold, x, given):
-        """Scores of samples by one network, (n,); nothing is odder than what can't be reconstructed or measured."""
-        codes, residuals = self._apart(fold, x, given)
+        """Return scores by one network, (n,); minus infinity for samples that can't be reconstructed or scored."""
+        codes, residuals = self._codes_and_residuals(fold, x, given)
         scores = self._measures.log_share(fold, codes if self.code_distance else None, residuals, np.isnan(x))
         return np.where(np.isnan(scores), -np.inf, scores)
 
-    def _oddness(self, fold, given, x):
+    def _anomaly(self, fold, given, x):
         return -self._score(fold, x, framed(given, x))

@@ -1,4 +1,4 @@
-"""Fitted autoencoders as ONNX models: by themselves, and as steps of a Pipeline that skl2onnx converts."""
+"""Export of fitted autoencoders to ONNX, alone or as steps of a Pipeline that is converted by skl2onnx."""
 
 import contextlib
 import logging
@@ -16,44 +16,45 @@ from skae._torch_state import usual_torch
 from skae._typing import ModelProto
 from skae.nn import Decoder, Encoder
 
-# what makes each part of the whole module, and what its result is called
+# for each part: the function that extracts it from the module, and the name of its output
 PARTS = {
     "encoder": (Encoder, "X_new"),
     "decoder": (Decoder, "X_original"),
     "reconstruct": (lambda module: module, "X_hat"),
 }
 
-LENGTHS = 4  # place of the lengths of sequences among the inputs of ONNX's recurrent nodes
+LENGTHS = 4  # index of the input "sequence_lens" of ONNX's recurrent nodes
 
 
 class OnnxMixin:
-    """The way of a fitted autoencoder out of Python."""
+    """Mixin of autoencoders for the export to ONNX."""
 
     def to_onnx(self, part: Literal["encoder", "decoder", "reconstruct"] = "encoder") -> ModelProto:
-        """Return the fitted autoencoder, or a half of it, as an ONNX model, which runs without Python.
+        """Return the fitted autoencoder, its encoder, or its decoder as an ONNX model, which runs without Python.
 
-        It takes any number of samples of float32, scaling included, and returns float32. An autoencoder in a Pipeline
-        needs no call of this: `skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32))` converts it with its neighbors.
+        The model includes the scaling. It takes any number of samples in float32 and returns float32. For an
+        autoencoder in a Pipeline, this method isn't needed: `skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32))`
+        converts all steps.
 
         Parameters
         ----------
         part : {"encoder", "decoder", "reconstruct"}, default="encoder"
-            Whether the model does what `transform` does, what `inverse_transform` does (of ordered codes too it takes
-            whole ones), or what `reconstruct` does.
+            Part to export. "encoder" corresponds to `transform`, "decoder" to `inverse_transform` (but ordered codes
+            need all components), and "reconstruct" to `reconstruct`.
 
         Returns
         -------
         model : onnx.ModelProto
-            Its input is "X", of shape (n_samples, n_features), of the decoder (n_samples, n_components). Its output
-            is "X_new", "X_original" or "X_hat", as the methods call it.
+            Model with an input "X", of shape (n_samples, n_features), or (n_samples, n_components) for the decoder. Its
+            output is named "X_new", "X_original" or "X_hat", as in the corresponding method.
 
         Raises
         ------
         ImportError
-            If onnx or onnxscript are not installed.
+            If onnx or onnxscript is not installed.
 
         ValueError
-            If `part` is none of the three.
+            If `part` is invalid.
 
         Examples
         --------
@@ -72,12 +73,12 @@ class OnnxMixin:
         return self._exported(part)
 
     def onnx_shape_calculator(self) -> Callable[[Any], None]:
-        """Return what tells skl2onnx the type of this step's output, for a Pipeline that it converts.
+        """Return the shape calculator that skl2onnx uses for this step of a Pipeline.
 
         Returns
         -------
         calculate : callable
-            A shape calculator, from an operator of skl2onnx to nothing: it sets the type of the operator's output.
+            Function of an operator of skl2onnx that sets the type of the operator's output and returns None.
         """
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -89,12 +90,13 @@ class OnnxMixin:
         return calculate
 
     def onnx_converter(self) -> Callable[[Any, Any, Any], None]:
-        """Return what puts this step, which does what `transform` does, into a Pipeline that skl2onnx converts.
+        """Return the converter that skl2onnx uses for this step of a Pipeline: it corresponds to `transform`.
 
         Returns
         -------
         convert : callable
-            A converter, from a scope, an operator and a container of skl2onnx to nothing: it adds nodes to the last.
+            Function of a scope, an operator and a container of skl2onnx that adds nodes to the container and returns
+            None.
         """
         check_is_fitted(self)
 
@@ -105,7 +107,7 @@ class OnnxMixin:
         return convert
 
     def _exported(self, part, opset=None):
-        """Export a part by torch's own exporter, from a copy on the CPU."""
+        """Export a part from a copy on the CPU, with PyTorch's exporter."""
         try:
             import onnx  # noqa: F401
             import onnxscript  # noqa: F401
@@ -115,7 +117,7 @@ class OnnxMixin:
                 f'{name}.to_onnx needs onnx and onnxscript. Install them with pip install "skae[onnx]".'
             ) from error
         half, output = PARTS[part]
-        with usual_torch(), _nothing_left_behind():
+        with usual_torch(), _no_side_effects():
             module = half(self._spec.build(self.module_class, self._weights)).eval()
             width = self.n_components_ if part == "decoder" else self.n_features_in_
             program = torch.onnx.export(
@@ -128,12 +130,12 @@ class OnnxMixin:
                 opset_version=opset,
                 verbose=False,
             )
-        return _without_notes(program.model_proto)
+        return _without_metadata(program.model_proto)
 
 
 @contextlib.contextmanager
-def _nothing_left_behind():
-    """Leave the state of the process as it was, and no word: the exporter warns of itself and of what it could use."""
+def _no_side_effects():
+    """Restore the state of the process, and suppress warnings of the exporter about itself and missing packages."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     with isolated_rng(0), what_torch_sets_undone():
@@ -145,8 +147,8 @@ def _nothing_left_behind():
             log.setLevel(level)
 
 
-def _without_notes(model):
-    """Take what the exporter notes in a model out of it: lines of source code, and where they lie on this machine."""
+def _without_metadata(model):
+    """Remove the exporter's metadata from a model: lines of source code and their paths on this machine."""
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del noted.metadata_props[:]
@@ -155,18 +157,18 @@ def _without_notes(model):
 
 
 def _embed(model, name, operator, container):
-    """Put a model between the inputs and the output of an operator of skl2onnx, which may be of other types."""
+    """Insert a model between the inputs and the output of an operator of skl2onnx, which may have other types."""
     from onnx import TensorProto
     from onnx.compose import add_prefix
 
     model = add_prefix(model, f"{name}_")
     graph, (codes,) = model.graph, operator.outputs
-    columns = [f"{name}_columns_{i}" for i in range(len(operator.inputs))]  # a frame has one input a column
+    columns = [f"{name}_columns_{i}" for i in range(len(operator.inputs))]  # a data frame has one input per column
     for given, column in zip(operator.inputs, columns, strict=True):
         container.add_node("Cast", [given.onnx_name], [column], to=TensorProto.FLOAT)
     container.add_node("Concat", columns, [graph.input[0].name], axis=1)
     for node in graph.node:
-        if node.op_type in ("LSTM", "GRU") and node.input[LENGTHS] == "":  # skl2onnx can't sort what is left out
+        if node.op_type in ("LSTM", "GRU") and node.input[LENGTHS] == "":  # skl2onnx can't sort omitted inputs
             node.input[LENGTHS] = _add_lengths(node, container)
     container.nodes.extend(graph.node)
     container.initializers.extend(graph.initializer)
@@ -176,7 +178,7 @@ def _embed(model, name, operator, container):
 
 
 def _add_lengths(node, container):
-    """Say the lengths of the sequences that a recurrent node reads, of shape (n_steps, n, d): n_steps, n times."""
+    """Add the sequence lengths of a recurrent node's input, of shape (n_steps, n, d): n_steps, repeated n times."""
     from onnx import TensorProto
 
     n_steps, n, length, lengths = (f"{node.name}_{what}" for what in ("n_steps", "n", "length", "lengths"))

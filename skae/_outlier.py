@@ -1,4 +1,4 @@
-"""Outliers: samples that an autoencoder can't give back, or whose codes have no others near."""
+"""Outlier detection by reconstruction errors and by distances between codes."""
 
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -37,10 +37,10 @@ def _learns_in_parts(detector):
 
 
 class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
-    r"""Outlier detection by the reconstruction of an autoencoder and by the neighbors of its codes.
+    r"""Outlier detection with an autoencoder, by reconstruction errors and by nearest neighbors of the codes.
 
-    A sample is odd if it is not given back as well as the training samples were, or if few of their codes are near its
-    own. Four measures say so:
+    A sample is anomalous if its reconstruction error is larger than those of the training samples, or if its code is
+    far from theirs. This is measured in four ways:
 
     .. math::
         a_1(x) = r^T \Psi^{-1} r, \quad a_2(x) = r^T D^{-1} r, \quad
@@ -48,15 +48,15 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         a_4(x) = \lVert V (z - z_{(5)}) \rVert \lVert V (z - z_{(10)}) \rVert
 
     with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training samples, shrunk
-    towards units of the features [1]_, the squares :math:`D` of these, the code :math:`z` of x, and the codes
-    :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training samples [2]_, once with white
-    codes (W), in which all directions count alike, and once with those that are mapped back linearly to the units of X
-    (V). Neighbors see clusters, rings and missing values, which a distance
-    from the mean of all codes does not, and samples far outside, which a linear map gives back well.
+    towards units of the features [1]_, the squares :math:`D` of these units, the code :math:`z` of x, and the codes
+    :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training samples [2]_. The codes are
+    whitened in the third measure (W), and mapped linearly to the units of X in the fourth (V). Neighbors take account
+    of clusters, rings and missing values, unlike the distance from the mean of all codes, and they reveal samples far
+    outside, which a linear map reconstructs well.
 
-    Each is turned into the logarithm of the share of typical samples that are as odd or odder, and the score is that of
-    the residual, with a quarter of that in units alone, plus the lesser of the other two, as Fisher combines
-    tests [5]_:
+    Each measure is transformed to the logarithm of the fraction of typical samples with the same or a larger value. The
+    score is the sum of that of the first, a quarter of that of the second, and the smaller one of the other two, as
+    Fisher combines tests [5]_:
 
     .. math::
         s(x) = l_1(x) + l_2(x) / 4 + \min(l_3(x), l_4(x)), \quad
@@ -64,45 +64,48 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
 
     with the normal distribution function :math:`\Phi`, and the median :math:`m_j` and the standard deviation
     :math:`\sigma_j`, from upper quantiles, of the powers :math:`p_1 = p_2 = 1/4` and :math:`p_3 = p_4 = 1/16` over
-    training samples. These are about normal [3]_, and outliers among the training samples hardly move their quantiles.
+    training samples. These powers are approximately normal [3]_, and outliers among the training samples hardly affect
+    their quantiles.
 
-    Training samples are scored by networks that have not seen them, since a network may know its own samples by heart:
-    then they have no error, and no column to blame. Below 2,000 samples the autoencoder's `fit` trains a network for
-    each fold of its validation anyway, and each sample that a fold holds out is scored by that fold's network, with the
-    neighbors among its own codes. So are the units, `offset_`, and later what `predict` and the other methods say of
-    the same values. Any other sample is scored by the network of all samples, and so are training samples where there
-    is no other: from 2,000 samples on, in a stream, with PCA, a linear autoencoder, one that is frozen or not this
-    package's, or after steps that change the number of samples. Such scores of training samples are too high where the
-    network is large for them. No sample is its own neighbor.
+    Training samples are scored by networks that were not trained on them, since a network may memorize its training
+    samples, which then have no error. With fewer than 2,000 samples, the autoencoder's `fit` trains a network for each
+    fold of its cross-validation, and each validation sample is scored by its fold's network, with neighbors among the
+    codes of that network. Units, `offset_`, and later results of `predict` and other methods for the same values are
+    computed in the same way. Any other sample is scored by the network trained on all samples. So are training samples
+    if there are no folds: with 2,000 samples or more, after `partial_fit`, with PCA, a linear autoencoder, a frozen
+    autoencoder or one of another package, or after steps that change the number of samples. Such scores of training
+    samples are too high if the network is large relative to their number. A sample is never its own neighbor.
 
-    What can't be reconstructed, since its code is NaN or infinite, is the most anomalous there is: its score is minus
-    infinity. So is that of a sample without any cell.
+    Samples that can't be reconstructed, since their codes are NaN or infinite, are the most anomalous: their score is
+    minus infinity, as is that of samples without any observed value.
 
-    Cells of other samples may be missing, NaN, if the autoencoder takes them. The residual is then that of the cells
-    that are there, with their own covariance, times the number of all over theirs, and the code is that of the filled
-    sample.
+    Samples may have missing values, NaN, if the autoencoder supports them. The residual is then that of the observed
+    features, with their own covariance, multiplied by the number of all features and divided by that of the observed
+    ones. The code is that of the imputed sample.
 
-    Columns may have different units, for a residual is measured by those of its column; but an autoencoder reconstructs
-    what varies most. Where small columns have a structure of their own, put a `StandardScaler` before it in a Pipeline.
+    Features may have different units, since residuals are scaled by feature. However, an autoencoder reconstructs
+    mainly the features with the largest variance. If features with a small variance have structure, use a
+    `StandardScaler` before the autoencoder in a Pipeline.
 
     Parameters
     ----------
     autoencoder : estimator, default=None
-        With `transform` and `inverse_transform`: one of this package's, PCA, or a Pipeline of them. It is cloned and
-        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is
-        `Autoencoder(8)`, or `Autoencoder(d)` for d < 8 features.
+        Estimator with `transform` and `inverse_transform`: one of this package, PCA, or a Pipeline of them. It is
+        cloned and fitted. To use a fitted one unchanged, wrap it in scikit-learn's `FrozenEstimator`. If None,
+        `Autoencoder(8)` is used, or `Autoencoder(d)` for d < 8 features.
 
     code_distance : bool, default=True
-        Whether the neighbors of the codes count, or the reconstruction alone.
+        Whether the score includes the distances between codes. If False, only the reconstruction error is used.
 
     contamination : "auto" or float, default="auto"
-        Share of outliers in the training data, at most 0.5, which sets `offset_`. "auto" takes the eighth root of minus
-        the scores, which is about normal, and their standard deviation from the upper quartile or the upper octile
-        [4]_, whichever gives more. Outliers are beyond what 2 % of a normal distribution exceed. If that is more than
-        5 % of the samples, equal samples count once: otherwise all that differs from most would be an outlier.
+        Fraction of outliers in the training data, at most 0.5, which determines `offset_`. With "auto", the eighth root
+        of the negative scores is used, which is approximately normal, with the larger one of the standard deviations
+        estimated from the upper quartile and the upper octile [4]_. The threshold is exceeded by 2 % of a normal
+        distribution. If more than 5 % of the samples exceed it, each distinct sample is counted once, since otherwise
+        all samples that differ from the majority would be outliers.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoder where its own is None.
+        Seed of the autoencoder, if its own `random_state` is None.
 
     Attributes
     ----------
@@ -110,7 +113,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         The fitted autoencoder.
 
     offset_ : float
-        Scores below are outliers': `decision_function` is `score_samples` minus it.
+        Threshold of the scores: `decision_function` is `score_samples` minus `offset_`.
 
     n_features_in_ : int
         Number of features seen during fit.
@@ -120,10 +123,10 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
 
     See Also
     --------
-    Autoencoder : What is inside by default.
-    LatentSampler : Draws samples that are not odd.
-    sklearn.ensemble.IsolationForest : Isolates samples by random splits.
-    sklearn.neighbors.LocalOutlierFactor : Neighbors alone, in the space of the samples.
+    Autoencoder : Default autoencoder.
+    LatentSampler : Sampling from the density of the codes.
+    sklearn.ensemble.IsolationForest : Outlier detection by random splits.
+    sklearn.neighbors.LocalOutlierFactor : Outlier detection by neighbors in the original space.
 
     References
     ----------
@@ -163,7 +166,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
 
-    if TYPE_CHECKING:  # scikit-learn's has no types
+    if TYPE_CHECKING:  # scikit-learn's method has no type annotations
 
         def fit_predict(self, X: MatrixLike, y: ArrayLike | None = None, **kwargs: Any) -> NDArray[np.int_]:
             """Fit the detector to X and predict X."""
@@ -190,21 +193,21 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         X_val: MatrixLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Fit the autoencoder to X, and what its errors and codes are measured by.
+        """Fit the autoencoder and the distribution of its errors and codes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Most of them are inliers. A frame of pandas or polars is passed on as it is.
+            Training data, mostly inliers. A data frame of pandas or polars is passed to the autoencoder unchanged.
 
         y : array-like of shape (n_samples,), default=None
-            Passed on to the autoencoder.
+            Passed to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. They are passed on to the autoencoder.
+            Samples by which the epoch is chosen. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are passed on to the autoencoder,
+            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder,
             or to the last step of a Pipeline.
 
         Returns
@@ -215,7 +218,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be, or fewer than two samples can be reconstructed.
+            If a parameter or X is invalid, or fewer than two samples can be reconstructed.
         """
         checked = self._checked(X, self.autoencoder, reset=True, ensure_min_samples=2)
         self.autoencoder_ = self._new_autoencoder(checked.shape[1])
@@ -239,30 +242,30 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            The lower, the odder; never above 0, and minus infinity for what can't be reconstructed.
+            Scores, at most 0. The lower, the more anomalous; minus infinity for samples that can't be reconstructed.
         """
         return self._scores_of(self._table_of(X))
 
     def feature_errors(self, X: MatrixLike) -> FloatArray:
-        """Return which features make a sample odd: by how much less odd it would be if that one were another.
+        """Return the contribution of each feature to a sample's anomaly.
 
-        Each feature in turn is given nine values, the octiles of the training data, while the others stay as they
-        are. What counts is how much less odd the sample is with the best of them. Not the residual of the feature, for
-        a wrong value shifts the code, and with it the reconstruction of others. Training samples are explained by a
-        network that has not seen them, as they are scored.
+        Each feature in turn is replaced by the nine octiles of the training data, from the minimum to the maximum,
+        while the other features are unchanged. Its contribution is the largest increase of the score. Residuals of
+        features are not used, since a wrong value changes the code, and thereby the reconstruction of other features.
+        As in `score_samples`, networks that were not trained on a training sample are used if there are any.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. Each sample is encoded and decoded nine times for each of its features: give those that are odd.
+            Data. Each sample is encoded and decoded nine times per feature, so pass only anomalous ones.
 
         Returns
         -------
         errors : ndarray of shape (n_samples, n_features)
-            Never below 0: by how much the score would rise; 0 for a missing cell. If X is a frame of pandas or polars,
-            so is this, with the same columns. In a sample that can't be reconstructed, a feature has infinity if
-            another value of it alone would make that possible; where no feature does, those have it that are beyond the
-            training data.
+            Largest increase of the score, at least 0; 0 for missing values. If X is a data frame of pandas or polars,
+            so is the result, with the same columns. For a sample that can't be reconstructed, the contribution of a
+            feature is infinite if another value of it would make reconstruction possible. If there is no such feature,
+            it is infinite for the features outside the range of the training data.
         """
         return named_alike(X, self._errors_of(self._table_of(X)))
 
@@ -277,12 +280,12 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Negative for outliers.
+            Shifted scores, negative for outliers.
         """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: MatrixLike) -> NDArray[np.int_]:
-        """Say which samples are outliers.
+        """Predict whether samples are outliers.
 
         Parameters
         ----------
@@ -292,25 +295,25 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         Returns
         -------
         is_inlier : ndarray of shape (n_samples,)
-            -1 for outliers, 1 for the others.
+            -1 for outliers, 1 for inliers.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     @typed(available_if(_learns_in_parts))
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
-        """Train the autoencoder further on a chunk of a stream, and measure anew what is typical.
+        """Train the autoencoder incrementally on a chunk, and update the distribution of errors and codes.
 
-        Units, neighbors and `offset_` are those of a random sample of 2,000 of the samples of all chunks since the last
-        `fit` (fewer where they would take more than 256 MiB), as the autoencoder reconstructs them now. Training
-        samples are scored by the one network there is.
+        Units, neighbors and `offset_` are computed from a random subset of 2,000 samples of all chunks since the last
+        `fit` (fewer if they would take more than 256 MiB), reconstructed by the updated autoencoder. All samples are
+        scored by the same network.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. The first chunk has two samples at least.
+            Data. The first chunk must have at least two samples.
 
         y : array-like of shape (n_samples,), default=None
-            Passed on to the autoencoder.
+            Passed to the autoencoder.
 
         Returns
         -------

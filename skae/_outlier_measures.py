@@ -1,4 +1,4 @@
-"""What makes a sample odd: a residual unlike those of the training samples, and a code far from its nearest neighbors."""
+"""Measures of the anomaly of samples: lengths of residuals, and distances of codes to their nearest neighbors."""
 
 import numpy as np
 from scipy.stats import norm
@@ -9,36 +9,36 @@ from sklearn.metrics import pairwise_distances_chunked
 from skae._outlier_scores import median_and_deviation
 
 NEAR = 5, 10  # neighbors
-SHARE_OF_UNITS = 0.25  # in the score, of residuals in units alone
+WEIGHT_OF_UNITS = 0.25  # in the score, of residuals without their covariance
 MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
 LEAST, MIN_SHARE = 1e-12, 1e-3  # of a variance
 MIN_DEVIATION = 1e-2  # in units of each measure
-POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of a residual and of two distances, which are about normal
-MAX_MIB = 64  # of distances at once
-SAME = 1e-6  # of the length of a code
-HUGE = 1e150  # has a square still
+POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of residuals and two distances: approximately normal
+MAX_MIB = 64  # of a block of distances
+SAME = 1e-6  # distance between equal codes, relative to their length
+HUGE = 1e150  # its square doesn't overflow
 
 
 class Measures:
-    """The four measures, as they are on training samples.
+    """The four measures, fitted to training samples.
 
     Parameters
     ----------
     x, residuals : ndarray of shape (n, d)
-        Training samples, NaN where a cell is missing, and their residuals by the network of each one's fold.
+        Training samples, with NaN for missing values, and their residuals by the network of each sample's fold.
 
     codes : list of ndarray of shape (n, k)
-        Of the same samples by every network.
+        Codes of the samples by each network.
 
     folds : ndarray of shape (n,)
-        Which network is each row's.
+        Index of each sample's network.
 
     trained : list of ndarray of bool
-        Which of the samples each network was trained on.
+        Masks of the samples that each network was trained on.
 
     refuse_too_few : callable
-        Raises an error where hardly any of the samples, an ndarray of bool, count.
+        Function of a mask of usable samples that raises an error if there are too few.
     """
 
     def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
@@ -67,30 +67,30 @@ class Measures:
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
     def log_share(self, fold, codes, residuals, missing):
-        """Those of the residual, one of them in part, plus the lesser of the other two, (n,); codes may be None."""
+        """Return the score, the weighted sum for the residual plus the minimum for codes, (n,); codes may be None."""
         values = self._values(fold, codes, residuals, missing).T
         shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
-        of_residual = shares[0] + SHARE_OF_UNITS * shares[1]
+        of_residual = shares[0] + WEIGHT_OF_UNITS * shares[1]
         return of_residual if codes is None else of_residual + np.minimum(*shares[2:])
 
 
 class Residuals:
-    """Squared lengths of residuals, in units of those of the training samples, with their covariance and without.
+    """Squared lengths of residuals scaled by feature, with and without the covariance of those of training samples.
 
-    With it, it is a squared Mahalanobis distance from zero, which sees what is unlike the typical residuals of a table;
-    without, what is large: of images, whose residuals are of a kind with those of others.
+    With the covariance, it is a squared Mahalanobis distance from zero, which is large for residuals unlike those of
+    typical samples. Without it, it is large for large residuals, such as those of images.
 
-    A feature's unit is its mean squared residual; at least the median of the features', and a thousandth of the
-    feature's variance. The covariance in these units is shrunk as Ledoit and Wolf have it. Beyond 1,024 features there
-    are the units alone.
+    The squared unit of a feature is its mean squared residual; at least the median over features, and a thousandth of
+    the feature's variance. The covariance in these units is shrunk by the Ledoit-Wolf method. With more than 1,024
+    features, no covariance is used.
 
     Parameters
     ----------
     residuals : ndarray of shape (n, d)
-        Finite, and zero where a cell is missing.
+        Finite residuals, zero for missing values.
 
     variance : ndarray of shape (d,)
-        Of each feature.
+        Variance of each feature.
 
     missing : ndarray of bool of shape (n, d)
     """
@@ -107,7 +107,7 @@ class Residuals:
             scaled = residuals / self.units
             shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
             covariance = empirical_covariance(scaled, assume_centered=True)
-            if not there.all():  # of two features, over the samples that have both
+            if not there.all():  # mean over the samples in which both features are observed
                 covariance *= len(scaled) / np.maximum(there.T.astype(float) @ there, 1)
                 variances, directions = np.linalg.eigh(covariance)
                 covariance = (directions * np.maximum(variances, 0)) @ directions.T
@@ -116,9 +116,9 @@ class Residuals:
             self.precision = np.linalg.inv(covariance + least * np.eye(len(covariance)))
 
     def squared_lengths(self, residuals, missing=None):
-        """Of each sample, with the covariance and without, (n, d) -> (n, 2); NaN or infinite where a residual is.
+        """Return squared lengths with and without the covariance, (n, d) -> (n, 2); NaN or infinite if a residual is.
 
-        Of the cells that are there, with their own covariance, times d over their number.
+        Observed features are used with their own covariance; the result is multiplied by d and divided by their number.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = residuals / self.units
@@ -126,16 +126,16 @@ class Residuals:
             lengths = [np.einsum("ij,ij->i", scaled, each) for each in (other, scaled)]
             lengths = np.maximum(np.column_stack(lengths), 0)
             complete = missing is None or not missing.any()
-            return lengths if complete else self._of_cells_there(lengths, scaled, other, missing)
+            return lengths if complete else self._of_observed(lengths, scaled, other, missing)
 
-    def _of_cells_there(self, lengths, scaled, other, missing):
-        holes = np.flatnonzero(missing.any(axis=1) & np.isfinite(lengths).all(axis=1))
-        if self.precision is not None and len(holes):
+    def _of_observed(self, lengths, scaled, other, missing):
+        incomplete = np.flatnonzero(missing.any(axis=1) & np.isfinite(lengths).all(axis=1))
+        if self.precision is not None and len(incomplete):
             covariance = np.linalg.inv(self.precision)
-            patterns, of_row = np.unique(missing[holes], axis=0, return_inverse=True)
+            patterns, of_row = np.unique(missing[incomplete], axis=0, return_inverse=True)
             for i, gone in enumerate(patterns):
-                rows = holes[of_row.ravel() == i]
-                if gone.mean() < 0.5:  # less what residuals of missing cells, at their likeliest, would take away
+                rows = incomplete[of_row.ravel() == i]
+                if gone.mean() < 0.5:  # minus the decrease by the most likely residuals of missing values
                     some = other[np.ix_(rows, gone)]
                     away = some @ np.linalg.solve(self.precision[np.ix_(gone, gone)], some.T)
                     lengths[rows, 0] = np.maximum(lengths[rows, 0] - np.diagonal(away), 0)
@@ -146,27 +146,27 @@ class Residuals:
 
 
 class Neighbors:
-    """Squared distances of codes from neighbors among those of training samples, in two metrics.
+    """Squared distances of codes to neighbors among the codes of training samples, in two metrics.
 
-    They are the geometric means of those of the fifth and of the tenth nearest.
+    They are the geometric means of the squared distances to the fifth and the tenth nearest neighbor.
 
-    In one the codes are white: all directions count alike. In the other, distances are those of the samples that a
-    linear map makes of the codes, in units of X: directions count by what they carry.
+    In the first metric, codes are whitened, so that all directions have equal weight. In the second one, codes are
+    mapped linearly to the units of X, so that directions are weighted by their contribution to X.
 
     Parameters
     ----------
     codes : ndarray of shape (n, k)
-        Finite.
+        Finite codes.
 
     rows : ndarray of shape (n, d)
-        What they are the codes of; NaN where a cell is missing.
+        Encoded samples; NaN marks missing values.
     """
 
     def __init__(self, codes, rows):
         self.mean = codes.mean(axis=0)
         white, self.whiten = _principal(codes - self.mean)
         centered, n_each = _about_mean(rows)
-        linear = white.T @ centered / n_each  # least squares, (k, d)
+        linear = white.T @ centered / n_each  # least-squares map, (k, d)
         squares, directions = np.linalg.eigh(linear @ linear.T)
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
@@ -174,9 +174,9 @@ class Neighbors:
         self.metrics = white, white @ self.restore  # (n, k) each
 
     def squared_distances(self, codes):
-        """Of each code, (n, k) -> (n, 2); NaN where there is none, infinite where it is too far away.
+        """Return the squared distances, (n, k) -> (n, 2); NaN for codes with NaN, infinite for codes too far away.
 
-        A neighbor at no distance is the sample itself, and is left out; one only.
+        One neighbor at distance zero, the sample itself, is ignored.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             white = (codes - self.mean) @ self.whiten
@@ -190,7 +190,7 @@ class Neighbors:
 
 
 def residuals_of(x, x_hat):
-    """What reconstructions leave of samples, (n, d): zero where a cell is missing, NaN in samples without any cell."""
+    """Return residuals, (n, d): zero for missing values, NaN for samples without observed values."""
     with np.errstate(over="ignore", invalid="ignore"):
         missing = np.isnan(x)
         found = np.where(missing, 0.0 * x_hat, x - x_hat)
@@ -199,7 +199,7 @@ def residuals_of(x, x_hat):
 
 
 def _about_mean(x):
-    """Cells less the mean of their column, zero where they are missing, and how many there are: (n, d), and (d,)."""
+    """Return centered values, (n, d), with zero for missing ones, and the number of observed values, (d,)."""
     there = ~np.isnan(x)
     if there.all():
         return x - x.mean(axis=0), len(x)
@@ -208,7 +208,7 @@ def _about_mean(x):
 
 
 def _principal(centered):
-    """Codes of variance 1 in every direction, (n, k), and the map that makes them, (k, k)."""
+    """Return whitened codes, (n, k), and the whitening map, (k, k)."""
     variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
     least = LEAST * variances.max() or 1.0
     whiten = directions / np.sqrt(np.maximum(variances, least))
@@ -216,9 +216,9 @@ def _principal(centered):
 
 
 def _of_neighbors(metric, trained, near):
-    """Squared distance of each sample, (n, k) -> (n,), from its nearest of these ranks among samples that were trained on.
+    """Return squared distances, (n, k) -> (n,), to the neighbors of given ranks among training samples.
 
-    SciPy's distances need no threads, with which a forked child would wait for ever.
+    SciPy computes distances without threads, with which a forked child could deadlock.
     """
 
     def nearest(squares, _):
@@ -236,19 +236,20 @@ def _of_neighbors(metric, trained, near):
 
 
 class Tail:
-    """How rare values of a measure are among typical samples, by the logarithm of the share of them that is greater.
+    """Log-survival function of a measure: the logarithm of the fraction of typical samples with a larger value.
 
-    A power of them is taken for normal, with the median and the deviation that `anomaly_fence` has, which one outlier
-    in ten samples moves little: of sums of squares the fourth root, of distances of neighbors, whose logarithm is about
-    normal, the sixteenth root, which is near the logarithm and finite at zero.
+    A power of the values is assumed to be normal, with the median and the standard deviation as in `anomaly_fence`,
+    which a fraction of 0.1 of outliers hardly affects. For sums of squares, it is the fourth root. For distances of
+    neighbors, whose logarithm is about normal, it is the sixteenth root, which is close to the logarithm and finite at
+    zero.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        Of training samples, finite and not negative.
+        Finite, non-negative values of training samples.
 
     unit : float
-        Of the measure: deviations are a hundredth of its power at least.
+        Unit of the measure: standard deviations are at least a hundredth of its power.
 
     power : float
     """
@@ -259,12 +260,12 @@ class Tail:
         self.deviation = max(deviation, MIN_DEVIATION * max(unit**power, self.median)) or 1.0
 
     def log_share(self, values):
-        """Logarithm of the share, never above 0; minus infinity for what is infinite, NaN for NaN."""
+        """Return the logarithm of the fraction, at most 0; minus infinity for infinite values, NaN for NaN."""
         return norm.logsf((values**self.power - self.median) / self.deviation)
 
 
 class Reservoir:
-    """A random sample of the samples of a stream, each of which is in it by the same chance.
+    """Reservoir sampling: a random subset of a stream that includes each sample with the same probability.
 
     Parameters
     ----------
@@ -278,7 +279,7 @@ class Reservoir:
         self.rows, self.n_seen = None, 0
 
     def update(self, chunk):
-        """Count the samples of a chunk, `ArrayReader` of shape (n, d)."""
+        """Update the subset with the samples of a chunk, an `ArrayReader` of shape (n, d)."""
         if self.rows is None:
             self.rows = np.empty((0, chunk.shape[1]))
         for batch in chunk.batches():

@@ -1,32 +1,32 @@
-"""Where typical scores end, and which samples were trained on."""
+"""Threshold of outlier scores, and lookup of the folds of training samples."""
 
 import hashlib
 
 import numpy as np
 from scipy.stats import norm
 
-SHARE = 0.02  # of typical samples that lie beyond the fence
+FRACTION = 0.02  # of typical samples beyond the fence
 QUANTILES = 0.75, 0.875
-MIN_WIDTH = 1e-3  # of the fence, as a share of the median on the same scale
+MIN_WIDTH = 1e-3  # of the fence, relative to the median on the same scale
 MAX_TIED = 0.05
 POWER = 1 / 8
 
 
 def anomaly_fence(anomaly, read_digests):
-    """The greatest anomaly of a typical sample.
+    """Return the largest anomaly of a typical sample.
 
-    Minus a logarithm of a share is about exponential, and its eighth root about normal. There, the distance from the
-    median to the upper quartile and that to the upper octile [1]_ both give a standard deviation; the greater one
-    counts, which is the octile's where tails are heavy. A share of 0.02 of a normal distribution lies beyond the fence.
-    Where ties leave more than 0.05 of the samples beyond it, equal samples count once.
+    The negative logarithm of a fraction is about exponential, and its eighth root about normal. On this scale, the
+    standard deviation is estimated from the upper quartile and from the upper octile [1]_; the larger estimate is used,
+    which is that from the octile for heavy tails. A fraction of 0.02 of a normal distribution lies beyond the fence. If
+    ties leave more than 0.05 of the samples beyond it, each distinct sample is counted once.
 
     Parameters
     ----------
     anomaly : ndarray of shape (n,)
-        Not negative, and finite.
+        Finite, non-negative anomalies.
 
     read_digests : callable
-        Returns the `digests` of the samples, of shape (n,). It is called if there may be ties.
+        Function that returns the `digests` of the samples, of shape (n,). It is called only if there may be ties.
 
     Returns
     -------
@@ -44,24 +44,24 @@ def anomaly_fence(anomaly, read_digests):
 
 def _fence(anomaly):
     median, deviation = median_and_deviation(anomaly**POWER)
-    return float((median + max(norm.ppf(1 - SHARE) * deviation, MIN_WIDTH * median)) ** (1 / POWER))
+    return float((median + max(norm.ppf(1 - FRACTION) * deviation, MIN_WIDTH * median)) ** (1 / POWER))
 
 
 def median_and_deviation(values):
-    """The median, and the standard deviation by the upper quartile or the upper octile, whichever gives more."""
+    """Return the median, and the larger standard deviation estimated from the upper quartile and the upper octile."""
     median, *upper = np.quantile(values, [0.5, *QUANTILES])
     return median, max((value - median) / norm.ppf(share) for value, share in zip(upper, QUANTILES, strict=True))
 
 
 def digests(x):
-    """Return a hash of the values of each sample, (n,): alike in float32 and float64, for both zeros, and for any NaN."""
+    """Return a hash of each sample, (n,), the same for float32 and float64, for both zeros, and for any NaN."""
     x = np.where(np.isnan(x), np.nan, np.ascontiguousarray(x, dtype=np.float64) + 0.0)
     each = (hashlib.blake2b(row.data, digest_size=8).digest() for row in x)
     return np.frombuffer(b"".join(each), dtype=np.uint64)
 
 
 class HeldOut:
-    """Which fold each training sample was held out in, found again by its values.
+    """Lookup of the fold in which a training sample was held out, by the sample's values.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class HeldOut:
         Digests of the training samples.
 
     folds : list of ndarray of int
-        Indices of the samples that each fold held out. They need not be as many in each, nor all samples. Of equal
-        samples, the fold of the first one counts.
+        Indices of the samples that each fold held out. Folds may differ in size, and need not contain all samples. For
+        equal samples, the fold of the first one is used.
     """
 
     def __init__(self, rows, folds):
@@ -85,7 +85,7 @@ class HeldOut:
         self.fold_of_known = fold[held_out[first]]
 
     def folds_of(self, x):
-        """Fold of each sample of x, (n,), 0 for samples that were not held out or not trained on."""
+        """Return the fold of each sample of x, (n,), or 0 if it was not held out or is not a training sample."""
         if not len(self.known):
             return np.zeros(len(x), dtype=int)
         wanted = digests(x)

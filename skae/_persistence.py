@@ -1,4 +1,4 @@
-"""What of a fitted autoencoder is kept: in a pickle, in a file, and as the torch objects that are made of it."""
+"""Persistence of fitted autoencoders: their saved state, and the PyTorch objects that are built from it."""
 
 import inspect
 import os
@@ -25,7 +25,7 @@ from skae.nn import Decoder, Encoder
 
 
 class Modules(dict):
-    """A module by its precision. That in float64, twice as large, is made when somebody asks for it."""
+    """Modules by precision. That in float64, which takes twice the memory, is built on first use."""
 
     def __init__(self, single, in_float64):
         super().__init__(float32=single)
@@ -36,21 +36,21 @@ class Modules(dict):
 
 
 class PersistenceMixin:
-    """The part of `AutoencoderCore` that is kept.
+    """Mixin of `AutoencoderCore` for saving and loading.
 
-    It is arrays and plain values, in `_spec`, `_weights`, `_curves` and `_settings`.
+    The saved state consists of arrays and plain values in `_spec`, `_weights`, `_curves` and `_settings`.
     """
 
     @usual_torch()
     def _assembled(self, kept, net=None):
-        """The attributes that are kept, in the layout that a fit, a pickle and a file share, and torch's objects."""
+        """Return the saved attributes, in the layout shared by `fit`, pickles and files, and the PyTorch objects."""
         kept = canonical(kept)
         spec, weights, settings = kept["_spec"], kept["_weights"], kept["_settings"]
         try:
             device = resolve_device(settings["device"])
-        except ValueError:  # fitted on a device that this machine doesn't have
+        except ValueError:  # fitted on a device that is not available
             device = torch.device("cpu")
-        double_device = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        double_device = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
         single = spec.build(self.module_class, weights).to(device)
 
         @usual_torch()
@@ -75,14 +75,14 @@ class PersistenceMixin:
         }
 
     def _with_network(self, weights):
-        """Return the same autoencoder with the weights of another network, trained beside its own.
+        """Return a copy of the autoencoder with the weights of another network that was trained in the same fit.
 
-        Its codes are as they are inside, without the axes that they would be shown in.
+        Its codes are the internal codes, which are not transformed to the final axes.
         """
         old = self._spec
         spec = replace(old, axes=None, sizes=(*old.sizes[:-1], self._n_trained))
         shapes = {name: value.shape for name, value in spec.build(self.module_class).state_dict().items()}
-        # an ordered code may have been cut since
+        # components of an ordered code may have been removed after training
         weights = {name: weights[name][tuple(map(slice, shape))] for name, shape in shapes.items()}
         other = type(self).__new__(type(self))
         parameters = self.get_params(deep=False)
@@ -95,10 +95,10 @@ class PersistenceMixin:
         state = super().__getstate__().copy()
         for name in ("_modules", "_work", "net_", "encoder_", "decoder_"):
             state.pop(name, None)
-        if of_file.get() and "_settings" in state:  # those that the parameters name now
+        if of_file.get() and "_settings" in state:  # the current parameters
             now = {"callbacks": self.callbacks, "net_params": self.net_params}
             state["_settings"] = state["_settings"] | now
-        if of_file.get():  # for another process or system: without who watches in this one, and its kind of paths
+        if of_file.get():  # for other processes or systems: without its callbacks, paths as strings
             state = {
                 name: os.fspath(value) if isinstance(value, PurePath) else value
                 for name, value in state.items()
@@ -112,7 +112,7 @@ class PersistenceMixin:
             raise ValueError(
                 f"This {type(self).__name__} was saved by skae {writer['skae']}, and this is {SKAE}: update skae."
             )
-        parameters = inspect.signature(type(self)).parameters.items()  # an earlier release may have had fewer
+        parameters = inspect.signature(type(self)).parameters.items()  # earlier releases may have fewer
         state = {name: parameter.default for name, parameter in parameters} | state
         super().__setstate__({name: value for name, value in state.items() if name != "_written_by"})
         if "_spec" in state:
@@ -122,23 +122,23 @@ class PersistenceMixin:
             vars(self).update(self._assembled({k: v for k, v in vars(self).items() if k not in parameters}))
 
     def save(self, path: StrPath) -> None:
-        """Save the fitted autoencoder in a file of skops, which `load` reads without running anything in it.
+        """Save the fitted autoencoder to a skops file, which `load` reads without executing anything in it.
 
-        `skops.io.load` reads it too. An existing file is replaced in one step, once the new one is on the disk. For a
+        `skops.io.load` reads it too. An existing file is replaced atomically, once the new one is on the disk. For a
         Pipeline, or an autoencoder within another estimator, use `skops.io.dump` or `pickle`.
 
         Parameters
         ----------
         path : str or path-like
-            The file. Its usual ending is ".skops".
+            Path of the file. The usual extension is ".skops".
 
         Raises
         ------
         NotFittedError
-            If it is not fitted.
+            If the autoencoder is not fitted.
 
         TypeError
-            If a parameter or attribute can't be kept without a pickle, such as a callable.
+            If a parameter or attribute, such as a callable, can't be saved without pickle.
 
         OSError
             If the file can't be written.
@@ -160,41 +160,42 @@ class PersistenceMixin:
         try:
             save_estimator(path, self)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib for this one.") from error
+            raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib instead.") from error
 
     @classmethod
     @typed(usual_torch())
     def load(cls, path: StrPath, *, trusted: Sequence[type | str] = ()) -> Self:
-        """Load an autoencoder that `save` saved.
+        """Load an autoencoder that was saved by `save`.
 
-        Nothing in the file is run or unpickled: it is safe to load one from anywhere, but what its weights do is up to
-        whoever made it. It goes to the device it was fitted on, or to the CPU.
+        Nothing in the file is executed or unpickled, so that loading a file from an untrusted source is safe. What the
+        autoencoder computes, however, depends on whoever wrote its weights. It is loaded to the device it was fitted
+        on, or to the CPU if that is not available.
 
         Parameters
         ----------
         path : str or path-like
-            The file.
+            Path of the file.
 
         trusted : sequence of type or str, default=()
-            Other classes that the file may hold objects of, such as your own `Architecture`, or their names with their
-            modules. This class and those of skae are always trusted.
+            Additional classes, or their full names, of objects that the file may contain, such as a custom
+            `Architecture`. This class and those of skae are always trusted.
 
         Returns
         -------
         autoencoder : object
-            Fitted, of this class.
+            Fitted autoencoder of this class.
 
         Raises
         ------
         ValueError
-            If the file is damaged, is none that `save` wrote, holds an autoencoder of another class or an object of a
-            class that is not trusted, or was written by a later release.
+            If the file is damaged, was not written by `save`, contains an autoencoder of another class or an object of
+            a class that is not trusted, or was written by a later release.
 
         TypeError
             If `trusted` is not a sequence of classes or names.
 
         OSError
-            If it can't be read.
+            If the file can't be read.
         """
         if not isinstance(trusted, list | tuple | set | frozenset) or not all(
             isinstance(one, type | str) for one in trusted
@@ -203,33 +204,35 @@ class PersistenceMixin:
         estimator = load_estimator(path, {cls, cls.module_class, *trusted})
         if type(estimator) is not cls:
             name = type(estimator).__name__
-            raise ValueError(f"{os.fspath(path)!r} is of class {name}: use {name}.load, not {cls.__name__}.load.")
+            raise ValueError(
+                f"{os.fspath(path)!r} contains an object of class {name}: use {name}.load, not {cls.__name__}.load."
+            )
         try:
             estimator._validate_params()
             codes = estimator._apply("encode", ArrayReader(estimator.mean_[None]), estimator.n_components_)
             estimator._apply("decode", ArrayReader(codes), estimator.n_features_in_)
-        except Exception as error:  # its parts don't agree, or it is not fitted
-            raise ValueError(f"{os.fspath(path)!r} holds a {cls.__name__} that can't be used: {error}") from error
+        except Exception as error:  # its parts are inconsistent, or it is not fitted
+            raise ValueError(f"{os.fspath(path)!r} contains an invalid {cls.__name__}: {error}") from error
         return estimator
 
     def _check_sizes(self):
-        """Refuse a state whose parts don't agree, before any memory is taken for its networks."""
+        """Raise an error if parts of the state are inconsistent, before memory is allocated for its networks."""
         spec, weights = self._spec, self._weights
         shape = (spec.sizes[0],)
         constants = self.mean_, spec.mean, spec.scale, spec.spread
         widths = self.n_features_in_, self.n_components_
         if widths != (spec.sizes[0], spec.n_components) or any(values.shape != shape for values in constants):
-            raise ValueError("its features or components are not those of its network")
+            raise ValueError("its features or components don't match its network")
         factors = self._statistics.factors
         if factors is not None and not factors.fits(*shape):
-            raise ValueError("its factors are not those of its features")
-        says = self.get_params(deep=False) if spec.architecture is None else vars(spec.architecture)
-        parts = [spec.sizes, *says.values()]
+            raise ValueError("its factors don't match its features")
+        parameters = self.get_params(deep=False) if spec.architecture is None else vars(spec.architecture)
+        parts = [spec.sizes, *parameters.values()]
         if max(len(part) for part in parts if isinstance(part, tuple | list)) > len(weights):
             raise ValueError("it has fewer weights than layers")
-        with torch.device("meta"):  # where tensors have shapes and no values
+        with torch.device("meta"):  # tensors without values
             expected = spec.build(self.module_class).state_dict()
         if {name: value.shape for name, value in expected.items()} != {
             name: value.shape for name, value in weights.items()
         }:
-            raise ValueError("its weights are not those of its network")
+            raise ValueError("its weights don't match its network")

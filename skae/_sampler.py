@@ -1,4 +1,4 @@
-"""New samples from a density of the codes."""
+"""Sampling from a density of the codes."""
 
 import copy
 import inspect
@@ -40,34 +40,34 @@ from skae._wrapped import (
 
 N_COMPONENTS = 8
 MAX_GAUSSIANS = 32
-MAX_DRAWS = 10  # times as many codes as samples are wanted, if some can't be decoded
+MAX_DRAWS = 10  # maximum number of codes drawn per sample, if some can't be decoded
 WANTED = ("fit", "sample", "score_samples")
 
 
 class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator):
-    r"""Draw new samples: codes from a density that was fitted to the codes of the training data, decoded.
+    r"""Generate samples by decoding codes drawn from a density that is fitted to the codes of the training data.
 
-    An autoencoder does not say how its codes are spread. A density :math:`q` that is fitted to them afterwards does,
-    and makes a generator of any autoencoder, without a prior for its training to keep to [1]_:
+    The distribution of an autoencoder's codes is unknown. A density :math:`q` fitted to them after training turns any
+    autoencoder into a generative model, without a prior during training [1]_:
 
     .. math:: z \sim q, \qquad x = g(z)
 
-    The codes are standardized first, so that a density's defaults suit them.
+    The codes are standardized first, so that the default parameters of a density are suitable.
 
     Parameters
     ----------
     autoencoder : estimator, default=None
-        With `transform` and `inverse_transform`: one of this package's, PCA, or a Pipeline of them. It is cloned and
-        fitted; wrap one that is fitted in scikit-learn's `FrozenEstimator` to use it as it is. None is
-        `Autoencoder(8)`, or `Autoencoder(d)` for d < 8 features.
+        Estimator with `transform` and `inverse_transform`: one of this package, PCA, or a Pipeline of them. It is
+        cloned and fitted. To use a fitted one unchanged, wrap it in scikit-learn's `FrozenEstimator`. If None,
+        `Autoencoder(8)` is used, or `Autoencoder(d)` for d < 8 features.
 
     density : estimator, default=None
-        With `sample` and `score_samples`, such as `KernelDensity`; cloned and fitted to the codes. None is a
-        `GaussianMixture`, whose number of components is doubled, up to 32, while the Bayesian information criterion
-        falls.
+        Estimator with `sample` and `score_samples`, such as `KernelDensity`. It is cloned and fitted to the codes. If
+        None, a `GaussianMixture` is used, whose number of components is doubled, up to 32, while the Bayesian
+        information criterion decreases.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoder and the density where their own is None.
+        Seed of the autoencoder and the density, if their own `random_state` is None.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         The fitted autoencoder.
 
     scaler_ : StandardScaler
-        What standardizes its codes.
+        Scaler that standardizes the codes.
 
     density_ : estimator
         The density, fitted to the standardized codes.
@@ -88,9 +88,9 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
     See Also
     --------
-    AutoencoderOutlierDetector : Says which samples are odd.
-    VariationalAutoencoder : Its `sample` draws codes from the prior.
-    skae.metrics.sample_precision_recall : How plausible drawn samples are.
+    AutoencoderOutlierDetector : Outlier detection with an autoencoder.
+    VariationalAutoencoder : Autoencoder with a prior, from which `sample` draws codes.
+    skae.metrics.sample_precision_recall : Precision and recall of generated samples.
 
     References
     ----------
@@ -149,13 +149,13 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             Training data.
 
         y : array-like of shape (n_samples,), default=None
-            Passed on to the autoencoder.
+            Passed to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. They are passed on to the autoencoder.
+            Samples by which the epoch is chosen. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are passed on to the autoencoder,
+            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder,
             or to the last step of a Pipeline.
 
         Returns
@@ -166,12 +166,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Raises
         ------
         InvalidParameterError
-            A ValueError and a TypeError: if the autoencoder can't transform back, or the density can't be sampled.
+            A ValueError and a TypeError: if the autoencoder has no inverse transform, or the density has no `sample`.
 
         ValueError
-            If X is not as it should be, or its codes hold NaN or infinity.
+            If X is invalid, or its codes contain NaN or infinity.
         """
-        n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # what is no table, fit will refuse
+        n_features = np.shape(X)[1] if len(np.shape(X)) == 2 else N_COMPONENTS  # otherwise, fit raises an error
         default = Autoencoder(max(1, min(N_COMPONENTS, n_features)))
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
         autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
@@ -180,11 +180,11 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:
             raise ValueError(
-                f"The codes of {n_bad} of {len(codes)} samples of X hold NaN or infinity, and have no density: "
-                f"autoencoder={short_repr(autoencoder)} can't encode them. Look at its transform(X), and leave these "
-                "samples out, or change the step that has no number for them."
+                f"The codes of {n_bad} of {len(codes)} samples of X contain NaN or infinity, and have no density: "
+                f"autoencoder={short_repr(autoencoder)} can't encode them. Check its transform(X), and drop these "
+                "samples, or change the step that doesn't return finite values for them."
             )
-        codes = codes[~blank_rows(X)]  # whose codes are all the same
+        codes = codes[~blank_rows(X)]  # samples without observed values all have the same code
         scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -199,7 +199,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         return self
 
     def sample(self, n_samples: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw new samples.
+        """Generate new samples.
 
         Parameters
         ----------
@@ -207,20 +207,20 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
+            Pass an int for the same result at each call. The estimator's `random_state` is used only in `fit`.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Decoded codes, in no order: means, to which no noise of a likelihood is added, and of categories the
-            likeliest. They stay in the range that the decoder has, such as [0, 1] with `loss="binary_cross_entropy"`. A
-            code that has no finite reconstruction is drawn anew. Those of a `TabularAutoencoder` are a frame, if it was
-            fitted to one.
+            Decoded codes, in random order. They are conditional means, without the noise of a likelihood, and the most
+            probable categories. Their range is that of the decoder, such as [0, 1] with `loss="binary_cross_entropy"`.
+            Codes without a finite reconstruction are drawn again. With a `TabularAutoencoder` that was fitted to a data
+            frame, the result is a data frame.
 
         Raises
         ------
         ValueError
-            If most codes have none.
+            If most codes have no finite reconstruction.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
@@ -234,22 +234,22 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 return self.autoencoder_._columns.decode(rows) if is_tabular(self.autoencoder_) else rows
         raise ValueError(
             f"{n_drawn} of {MAX_DRAWS * n_samples} codes that were drawn have a finite reconstruction by "
-            f"autoencoder={short_repr(self.autoencoder_)}, and n_samples={n_samples} are wanted: the others lie where "
-            "it has no number. Choose another density, or a step whose inverse_transform has a number for every code."
+            f"autoencoder={short_repr(self.autoencoder_)}, but n_samples={n_samples} are required. Use another "
+            "density, or a step whose inverse_transform is finite for every code."
         )
 
     def _draw(self, n_samples, rng):
-        """Codes in no order."""
+        """Return codes in random order."""
         density = self.density_
         if "random_state" in inspect.signature(density.sample).parameters:
             drawn = density.sample(n_samples, random_state=rng)
-        else:  # it draws with a generator of its own
+        else:
             drawn = copy.copy(density).set_params(random_state=rng).sample(n_samples)
-        codes = drawn[0] if isinstance(drawn, tuple) else drawn  # a mixture's come with their components, and sorted
+        codes = drawn[0] if isinstance(drawn, tuple) else drawn  # a mixture also returns components, and sorts by them
         return self.scaler_.inverse_transform(rng.permutation(codes))
 
     def score_samples(self, X: MatrixLike) -> FloatArray:
-        """Return the logarithm of the density at the code of each sample.
+        """Return the log-density of the code of each sample.
 
         Parameters
         ----------
@@ -259,12 +259,12 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            In the space of the codes, not of the samples: to compare samples, not autoencoders. Minus infinity for
-            samples that have no code: it is NaN or too large, or all cells are missing.
+            Log-densities in the space of the codes, which allow to compare samples, but not autoencoders. Minus
+            infinity if the code of a sample is NaN or too large, or if all its values are missing.
         """
         check_is_fitted(self)
         row, known = self._known_row, None
-        if row is not None and np.shape(X)[1:] == row.shape[1:]:  # else there is an error to come
+        if row is not None and np.shape(X)[1:] == row.shape[1:]:  # otherwise, encode raises an error
             known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
         scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~blank_rows(X)
@@ -277,8 +277,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     def score(self, X: MatrixLike, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
         """Return the mean of `score_samples`.
 
-        It is not PCA's `score`, the log-likelihood of samples, but that of codes. It does not compare samplers of
-        different `n_components`: with their number it changes whatever the samples are.
+        This is the mean log-density of codes, unlike PCA's `score`, the mean log-likelihood of samples. It is not
+        comparable between different `n_components`.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             raise InvalidParameterError(
                 f"The 'density' parameter of {type(self).__name__} must be an object implementing 'fit', 'sample' and "
                 f"'score_samples'. Got a {type(self.density).__name__} instead: density={short_repr(self.density)} has "
-                f"no {missing[0]}. Take GaussianMixture, KernelDensity, or the like."
+                f"no {missing[0]}. Use GaussianMixture or KernelDensity, for example."
             )
         super()._validate_params()
 
@@ -315,10 +315,10 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
 
 
 def _gaussians(codes, random_state):
-    """A mixture with as many components as the Bayesian information criterion likes best, of 1, 2, 4, ..."""
+    """Return the mixture whose number of components, 1, 2, 4, ..., has the best Bayesian information criterion."""
     best, n, rng = None, 1, local_rng(random_state)
     while n <= min(MAX_GAUSSIANS, len(codes)):
-        # its way of starting is for numpy alone; and the user didn't choose its number of iterations
+        # its initialization supports only numpy; warnings are ignored, since max_iter is not the user's choice
         with config_context(array_api_dispatch=False), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture = mixture_of(codes, GaussianMixture(n, random_state=random_state), rng)

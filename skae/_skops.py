@@ -1,4 +1,4 @@
-"""Estimators in files of skops: nothing is made but what is trusted, and nothing larger than the file that says it."""
+"""Estimators in skops files: only trusted types are loaded, and nothing larger than the file itself."""
 
 import io
 import json
@@ -31,10 +31,10 @@ SKAE_TYPES = (
     *("skae.architectures.Convolutional", "skae.architectures.Recurrent", "skae.nn._module.AutoencoderModule"),
 )
 SKLEARN_TYPES = ("sklearn.neural_network._rbm.BernoulliRBM", "sklearn.preprocessing._data.StandardScaler")
-FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # that skorch's own callbacks hold
-TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, *FUNCTIONS, "builtins.int", "builtins.str"}  # these two of keys
-# skops' nodes for plain values, and the classes that they may be of. Besides, there are objects and classes, which have
-# to be trusted. Other nodes are for what is called when it is loaded, or not needed.
+FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # attributes of skorch's own callbacks
+TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, *FUNCTIONS, "builtins.int", "builtins.str"}  # int and str are types of keys
+# skops' nodes for plain values, and their classes. Nodes for objects and classes are allowed if these are trusted. All
+# other nodes are refused: they call something when they are loaded, or are not needed.
 PLAIN = {
     "DictNode": r"builtins\.dict",
     "JsonNode": r"builtins\.str",
@@ -43,16 +43,16 @@ PLAIN = {
     "RandomStateNode": r"numpy\.random\.mtrand\.RandomState",
     "TupleNode": r"builtins\.tuple",
 }
-UNKEPT = "can't be kept without a pickle"
-KINDS = "biufU"  # of arrays: bools, integers, floats and texts
-PROTOCOL = 2  # skops' own, since 0.10: earlier ones have other nodes
-LENGTH = 624  # of a Mersenne twister's state
+UNSUPPORTED = "can't be saved without pickle"
+KINDS = "biufU"  # of arrays: bools, integers, floats and strings
+PROTOCOL = 2  # of skops since 0.10: earlier protocols have other nodes
+LENGTH = 624  # of the state of a Mersenne twister
 
-of_file: ContextVar = ContextVar("of_file", default=False)  # whether a state goes into a file, or comes from one
+of_file: ContextVar = ContextVar("of_file", default=False)  # whether a state is written to or read from a file
 
 
 def save_estimator(path, estimator):
-    """Write an estimator into a file of skops, which is there as a whole or as it was before.
+    """Write an estimator to a skops file atomically.
 
     Parameters
     ----------
@@ -63,18 +63,18 @@ def save_estimator(path, estimator):
     Raises
     ------
     TypeError
-        If it can't be kept without a pickle.
+        If it can't be saved without pickle.
 
     OSError
-        If it can't be written: the disk is full, or the folder may not be written to or is not there.
+        If the file can't be written: the disk is full, or the folder is not writable or doesn't exist.
     """
-    import skops.io  # it imports all of scikit-learn
+    import skops.io  # not above, since it imports all of scikit-learn
 
     token = of_file.set(True)
     try:
         blob = skops.io.dumps(estimator)
-        _check(io.BytesIO(blob), _can_be_made, UNKEPT)
-    except Exception as error:  # of whatever a user's object does when it is asked for its state
+        _check(io.BytesIO(blob), _can_be_made, UNSUPPORTED)
+    except Exception as error:  # custom objects may raise anything when their state is read
         raise TypeError(reason(error)) from error
     finally:
         of_file.reset(token)
@@ -82,14 +82,14 @@ def save_estimator(path, estimator):
 
 
 def load_estimator(path, trusted):
-    """Read an estimator from a file of skops. Nothing in it is run, whatever it is.
+    """Read an estimator from a skops file, without executing anything in it.
 
     Parameters
     ----------
     path : str or path-like
 
     trusted : iterable of type or str
-        Classes of which there may be objects in it, or their names, besides those that are always trusted.
+        Classes, or their names, of objects that the file may contain, in addition to those that are always trusted.
 
     Returns
     -------
@@ -98,10 +98,10 @@ def load_estimator(path, trusted):
     Raises
     ------
     OSError
-        If it can't be opened.
+        If the file can't be opened.
 
     ValueError
-        If it is none of these files, or damaged, or holds what is not trusted.
+        If the file is not a skops file, is damaged, or contains an object that is not trusted.
     """
     import skops.io
 
@@ -110,32 +110,32 @@ def load_estimator(path, trusted):
     try:
         with open(path, "rb") as file:
             try:
-                _check(file, names.__contains__, "is not trusted: if you know it, pass it to load(..., trusted=[...])")
+                _check(file, names.__contains__, "is not trusted: if you trust it, pass it to load(..., trusted=[...])")
                 return skops.io.load(file, trusted=sorted(names))
-            except Exception as error:  # of zip, JSON, numpy or skops, or of an object that can't be what it should be
+            except Exception as error:  # of zip, JSON, numpy or skops, or of an object with an invalid state
                 raise unreadable(path, error) from error
     finally:
         of_file.reset(token)
 
 
 def _can_be_made(name):
-    """Whether `load` could make a class, or an object of it, if it were trusted: with its state in its __dict__."""
+    """Return whether `load` could restore a class or its objects if it were trusted: if they have a `__dict__`."""
     module, _, of_class = name.rpartition(".")
     return name in TYPES or getattr(getattr(sys.modules.get(module), of_class, None), "__dictoffset__", 0) != 0
 
 
 def _check(file, may_be, verdict):
-    """Refuse what may not be in a file, before anything is made of it."""
+    """Raise an error if a file has invalid content, before anything is loaded."""
     size = file.seek(0, os.SEEK_END)
     with ZipFile(file) as archive:
         members = archive.infolist()
         if any(one.compress_type != ZIP_STORED or one.file_size != one.compress_size for one in members):
-            raise ValueError("it is compressed, and a small file might become a huge one: see skops.io.load")
+            raise ValueError("it is compressed, and could take far more memory than its size: see skops.io.load")
         if sum(one.file_size for one in members) > size:
             raise ValueError("its parts overlap")
         schema = json.loads(archive.read("schema.json"))
         if schema["protocol"] < PROTOCOL:
-            raise ValueError(f"it is of protocol {schema['protocol']} of skops")
+            raise ValueError(f"it has protocol {schema['protocol']} of skops, which is not supported")
         _check_nodes(schema, may_be, verdict)
         for one in members:
             if one.filename != "schema.json":
@@ -144,27 +144,27 @@ def _check(file, may_be, verdict):
 
 
 def _check_array(file, size):
-    """Refuse an array that is not as large as its part of the file, or not one of numbers."""
+    """Raise an error if an array's size differs from that of its data, or if its dtype is not supported."""
     if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("it holds an array of another version of numpy")
+        raise ValueError("it has an array of an unsupported version of numpy's format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.kind not in KINDS or (dtype.kind != "U" and dtype.itemsize > 8) or not dtype.itemsize:
-        raise ValueError(f"an array of dtype={dtype} {UNKEPT}")
+        raise ValueError(f"an array of dtype={dtype} {UNSUPPORTED}")
     if math.prod(shape) * dtype.itemsize != size - file.tell():
-        raise ValueError("an array in it is not as large as it says")
+        raise ValueError("the shape of an array doesn't match the size of its data")
 
 
 def _check_nodes(schema, may_be, verdict):
-    """Refuse nodes of kinds that aren't needed, and those of classes that may not be in a file.
+    """Raise an error for nodes of kinds that aren't needed, and of classes that are not allowed.
 
-    skops takes a node whose number it has met for the one that it met, and doesn't look at what is in it. Two nodes of
-    a number therefore have to say the same, or a few bytes that refer to each other would stand for no end of objects,
-    and what was checked here would not be what is made.
+    skops replaces a node by an earlier one with the same number, and ignores its content. Nodes with the same number
+    therefore must have equal content. Otherwise, a few bytes that refer to each other could expand to an unlimited
+    number of objects, and the loaded objects could differ from those that were checked.
     """
     forms, form_by_number, number_by_file = {}, {}, {}
 
     def form_of(item):
-        """Check what is within, and return a number for what it says, whatever its nodes and files are called."""
+        """Check an item recursively, and return a number that identifies its content without node numbers and files."""
         is_node = isinstance(item, dict) and ("__loader__" in item or "__id__" in item)
         if isinstance(item, dict):
             parts = {key: form_of(value) for key, value in item.items()}
@@ -182,14 +182,14 @@ def _check_nodes(schema, may_be, verdict):
             if not may_be(name) or (name in FUNCTIONS and loader not in ("FunctionNode", "TypeNode")):
                 raise ValueError(f"{name!r} in it {verdict}")
         elif not re.fullmatch(PLAIN.get(loader, "(?!)"), name):
-            raise ValueError(f"{name!r} in it {UNKEPT}")
+            raise ValueError(f"{name!r} in it {UNSUPPORTED}")
         if not number or form_by_number.setdefault(number, form) != form:
             raise ValueError("its parts refer to each other")
         if "file" in node and number_by_file.setdefault(node["file"], number) != number:
-            raise ValueError("its parts share an array")  # which would be read again for each
+            raise ValueError("its parts share an array")  # it would be read once for each
         if loader == "RandomStateNode":
             place = node["content"]["content"]["state"]["content"]["pos"]
             if place["__loader__"] != "JsonNode" or json.loads(place["content"]) not in range(LENGTH + 1):
-                raise ValueError("a random state in it is at no place")  # numpy would read beyond its numbers
+                raise ValueError("a random state has an invalid position")  # numpy would read out of bounds
 
     form_of(schema)

@@ -1,9 +1,9 @@
-"""Streams: how `partial_fit` goes on from chunk to chunk.
+"""Incremental training with `partial_fit`.
 
-A network is scaled once, when it starts, so that what it computes never changes with the scale of later samples. Beside
-it stands scikit-learn's `IncrementalPCA` of all samples seen. Some samples are held out from the network: on them it is
-compared with PCA, which is what users get while the network is not surely better, and where a network starts again that
-was left behind.
+The scaling of a network is fixed when it is initialized, so that later samples don't change what it computes. In
+addition, scikit-learn's `IncrementalPCA` is updated with all samples seen. Some samples are held out as a validation
+set, on which the network is compared with PCA. PCA is used while the network is not significantly better, and a network
+that is significantly worse than PCA is initialized from it again.
 """
 
 import copy
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._chunk import Chunk, check_cells, hold_out_of
+from skae._chunk import Chunk, check_values, hold_out_of
 from skae._data.bounds import still_bounds
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
@@ -35,35 +35,35 @@ from skae._training.state import load_stream, read_curves, read_stream
 from skae._training.train import TrainingResult
 from skae._training.users import copy_callbacks
 
-SETTLED = 64  # samples: while fewer have been seen, the next chunk starts the network anew
-MAX_GAIN = 5.0  # medians
-NEW_SHARE = 0.1  # of the variance, in features that a network has not seen
-TRAINED = ("weights", "optimizer", "steps_done")  # what a network goes on from, beside the average of its weights
+SETTLED = 64  # samples: while fewer have been seen, the next chunk initializes a new network
+MAX_GAIN = 5.0  # gains are clipped at this multiple of their median
+NEW_FRACTION = 0.1  # of the variance, in features that were constant when the network was initialized
+TRAINED = ("weights", "optimizer", "steps_done")  # the state from which training resumes, beside the averaged weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network that a chunk may be trained on.
+    """A network that may be trained on a chunk.
 
     Attributes
     ----------
     spec : ModuleSpec
 
     average : dict of str to ndarray
-        Its weights, averaged over the last steps.
+        Weights averaged over the last steps.
 
     state : dict
-        "weights" as they are, the "optimizer"'s moments and "steps_done"; `UNTRAINED` for a new one.
+        Current "weights", moments of the "optimizer", and "steps_done"; `UNTRAINED` for a new network.
 
     start, exact : dict of str to ndarray, or None
-        The weights of PCA in its place: of the samples that are not far out, and of all.
+        Weights with which the network equals PCA: of the samples that are not outlying, and of all samples.
 
     followed : dict of str to ndarray, or None
-        The same as it was when its linear maps last moved with PCA.
+        `start` as it was when the linear maps were last updated with PCA.
 
     unit, basis : ndarray or None
-        Units and principal axes of the inner code, (k,) and (k, d).
+        Units and principal axes of the internal code, (k,) and (k, d).
     """
 
     spec: ModuleSpec
@@ -77,21 +77,21 @@ class Candidate:
 
 
 class StreamMixin:
-    """The part of `AutoencoderCore` that trains chunk after chunk."""
+    """Mixin of `AutoencoderCore` for incremental training."""
 
     n_components_: int
 
-    def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - a variant's
-        """Where training starts, for PCA of all samples of a stream.
+    def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - for subclasses
+        """Return the initialization for PCA of all samples of a stream.
 
-        `rows` are some of them, scaled as the spec says, and `statistics` those of all.
+        `rows` are some of the samples, scaled as in the spec, and `statistics` are those of all samples.
         """
         return pca
 
-    _follows_pca = True  # whether there is such a start, with linear maps
+    _follows_pca = True  # whether such an initialization exists, with linear maps
 
     def _freedom(self, spec):
-        """By what the inner code of one start may be turned towards that of another: see `turn_towards`."""
+        """Return how the internal code of one initialization may be aligned with another's: see `turn_towards`."""
         return "sign" if spec.ordered else "rotation"
 
     @with_callbacks
@@ -99,7 +99,7 @@ class StreamMixin:
         as_it_is = ArrayReader(X, may_miss=self._takes_missing)
         before = FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)
         statistics = before.update(as_it_is)
-        statistics.link(self.loss, statistics.scale(self.scale))  # refuses what is not in the range of a likelihood
+        statistics.link(self.loss, statistics.scale(self.scale))  # raises if X is outside the range of a likelihood
         X, missing = filled_chunk(self, as_it_is, statistics, seed)
         if not first and self._spec.is_pca:
             rows = ScaledReader(X, statistics.mean, statistics.scale(self.scale), missing=missing)
@@ -123,7 +123,7 @@ class StreamMixin:
             spec = replace(spec, **self._constants(statistics, rows.mean, rows.scale))
             self._partial_fit_pca(rows, y, statistics, spec, device, seed)
             return
-        check_cells(rows)
+        check_values(rows)
         settings = self._new_settings(len(rows), device, seed_of_stream, spec.n_components)
         batch_size = auto_stream_batch_size(len(rows)) if self.batch_size == "auto" else self.batch_size
         work = self._work_of_step(spec, min(batch_size, len(rows)))
@@ -134,7 +134,7 @@ class StreamMixin:
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
     def _partial_fit_pca(self, rows, y, statistics, spec, device, seed):
-        """Go on from chunk to chunk in closed form."""
+        """Update the closed-form solution with a chunk."""
         if self.__sklearn_is_fitted__():
             seed, old = self._settings["seed"], self._spec
             start = LinearInit.of_weights(self._weights, self.explained_variance_ / self._unit(old.scale) ** 2)
@@ -146,10 +146,10 @@ class StreamMixin:
             vars(self).update(self._at_start(rows, statistics, spec, settings, start, {}, {}))
             weigh_network(self, rows, seed)
 
-    # What a chunk meets ----------------------------------------------------------------------------------------------
+    # State before a chunk --------------------------------------------------------------------------------------------
 
     def _stream_of_fit(self):
-        """What `partial_fit` goes on from after `fit`: PCA is read back from the linear map that was its start."""
+        """Return the state from which `partial_fit` continues after `fit`, with PCA recovered from the linear map."""
         spec, weights = self._spec, self._weights
         past = {"usual": self._statistics, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
         decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
@@ -161,25 +161,25 @@ class StreamMixin:
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
     def _starts_anew(self, past, usual, rows):
-        """Whether too little was seen before to have started a network: few samples, or many features that were constant.
+        """Return whether a new network is initialized: few samples were seen before, or many features were constant.
 
-        Where PCA of all samples is the start, the latter don't matter. Elsewhere a larger chunk is waited for.
+        With initialization from PCA of all samples, constant features don't matter. Otherwise a larger chunk is needed.
         """
         n_before, is_pca = past["usual"].n_rows, "pca" in past
         if past["is_fitted"] or len(rows) < 2:
             return False
         if n_before < SETTLED:
             return is_pca or len(rows) > n_before
-        share = usual.variance * np.square(rows.per_unit)
-        woken = share[self._spec.scale == 0].sum() > NEW_SHARE * share.sum()
-        return bool(woken) and not is_pca and len(rows) >= SETTLED
+        variance = usual.variance * np.square(rows.per_unit)
+        has_new = variance[self._spec.scale == 0].sum() > NEW_FRACTION * variance.sum()
+        return bool(has_new) and not is_pca and len(rows) >= SETTLED
 
     def _spec_in(self, chunk, anew):
-        """The spec of a network that is scaled as the samples of this chunk."""
+        """Return the spec of a network scaled like the samples of this chunk."""
         rows, statistics = chunk.rows, chunk.usual
         if not anew:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
-        if self._asked("init") != "pca" or not self._follows_pca:  # layers are trained now, on what is not far
+        if self._asked("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
         spec = replace(self._new_spec(rows, statistics, chunk.seed), has_holes=statistics.is_incomplete)
         keeps_size = spec.architecture is None or spec.architecture.dense_code
@@ -189,9 +189,9 @@ class StreamMixin:
         return replace(spec, sizes=self._spec.sizes, formula=self.module_params(statistics, spec.scale))
 
     def _constants(self, statistics, mean, scale):
-        """What the spec of a network holds that is scaled so, of samples with these moments."""
+        """Return the fields of a spec that depend on the scaling and on the statistics of the samples."""
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        before = getattr(self, "_spec", None)  # none in the first chunk, if that is solved
+        before = getattr(self, "_spec", None)  # None in the first chunk, if it is solved in closed form
         return {
             "mean": mean,
             "scale": scale,
@@ -202,20 +202,20 @@ class StreamMixin:
             "has_holes": statistics.is_incomplete,
         }
 
-    def _woken(self, statistics):
-        """The network's own spec, in which features that had no scale until now have one."""
+    def _with_new_scales(self, statistics):
+        """Return the network's spec with scale factors for features that were constant until now."""
         old, scale = self._spec, statistics.scale(self.scale)
         if self.scale == "global" and old.scale.any():
             scale = np.where(scale > 0, old.scale.max(), 0.0)
-        woken = (old.scale == 0) & (scale > 0)
-        new = self._constants(statistics, old.mean, np.where(woken, scale, old.scale))
-        new["spread"] = np.where(woken, new["spread"], old.spread)
+        is_new = (old.scale == 0) & (scale > 0)
+        new = self._constants(statistics, old.mean, np.where(is_new, scale, old.scale))
+        new["spread"] = np.where(is_new, new["spread"], old.spread)
         if old.link is not None:
-            new["link"] = tuple(np.where(woken, now, was) for now, was in zip(new["link"], old.link, strict=True))
+            new["link"] = tuple(np.where(is_new, now, was) for now, was in zip(new["link"], old.link, strict=True))
         return replace(old, **new)
 
     def _pcas(self, chunk, past, spec):
-        """PCA of all samples by `IncrementalPCA`, and of those not far out, by name; none where it is no start."""
+        """Return PCA of all samples, and of those that are not outlying, by name; empty if PCA is no initialization."""
         if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, spec.n_components
@@ -228,9 +228,9 @@ class StreamMixin:
         return pcas | {"near": _updated(before, rows.take(chunk.near), k, chunk.seed)}
 
     def _starts(self, chunk, spec, pcas):
-        """Where training would start now, and what is shown in the network's place: of samples not far out, and of all."""
+        """Return the initialization, from PCA without outliers, and PCA of all samples, used instead of the network."""
         rows = chunk.rows
-        some = rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale)
+        some = rows if chunk.validation is None else chunk.compared(rows.mean, rows.scale)
 
         def start_of(name, statistics):
             pca = _start_in(pcas[name], spec.n_components)
@@ -240,15 +240,15 @@ class StreamMixin:
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
 
     def _candidate(self, chunk, past, spec, pcas, anew):
-        """The network that this chunk is trained on: the one there is, maybe moved with PCA, or a new one."""
+        """Return the network to train on this chunk: the current one, possibly updated with PCA, or a new one."""
         starts = self._starts(chunk, spec, pcas) if pcas else None
         if anew:
             return self._new_candidate(chunk, spec, starts)
-        old, rows = self._woken(chunk.usual), chunk.rows
-        woken = np.flatnonzero(old.scale != self._spec.scale)
-        average, weights = (_without(past[name], woken, old) for name in ("average", "weights"))
+        old, rows = self._with_new_scales(chunk.usual), chunk.rows
+        new = np.flatnonzero(old.scale != self._spec.scale)
+        average, weights = (_without_features(past[name], new, old) for name in ("average", "weights"))
         candidates = [Candidate(old, average, {name: past[name] for name in TRAINED} | {"weights": weights})]
-        in_place, basis = None, None  # what is surely better makes the network start again: PCA, or the mean
+        in_place, basis = None, None  # the network is initialized again if PCA, or the mean, is significantly better
         if starts is not None:
             units = rows.mean, rows.scale, old.mean, old.scale
             basis, unit = past["basis"], past["unit"]
@@ -259,12 +259,12 @@ class StreamMixin:
             in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
-            if not past["is_fitted"]:  # the linear maps of a fit have been trained on all samples by then
-                candidates.append(_moved(candidates[0]))
+            if not past["is_fitted"]:  # `fit` has trained the linear maps on all samples seen by then
+                candidates.append(_updated_with_pca(candidates[0]))
         rival = self._losses(chunk, old, in_place)
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
-        best = -1 if chunk.judges is None or _surely_less(losses[-1], losses[0]) else 0
-        starts_again = chunk.judges is not None and _surely_less(rival, losses[best])
+        best = -1 if chunk.validation is None or _significantly_less(losses[-1], losses[0]) else 0
+        starts_again = chunk.validation is not None and _significantly_less(rival, losses[best])
         best, starts_again = broadcast_from_main((best, starts_again))
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
@@ -273,7 +273,7 @@ class StreamMixin:
         return self._new_candidate(chunk, spec, starts, self._spec.axes)
 
     def _new_candidate(self, chunk, spec, starts, axes=None):
-        """A network at its start. Of axes that are given, only the unit changes."""
+        """Return a newly initialized network. If `axes` are given, only their unit changes."""
         own = None
         if starts is not None:
             own, of_all = starts
@@ -296,7 +296,7 @@ class StreamMixin:
             common |= {"unit": own.unit, "basis": own.components}
         return Candidate(replace(spec, axes=new_axes), weights, UNTRAINED, **common)
 
-    # Training on it --------------------------------------------------------------------------------------------------
+    # Training on a chunk ---------------------------------------------------------------------------------------------
 
     def _train_on(self, chunk, y, past, candidate, pcas, settings, batch_size):
         spec, state, seed = candidate.spec, candidate.state, chunk.seed
@@ -327,20 +327,16 @@ class StreamMixin:
             losses = [self._losses(chunk, spec, weights) for weights in (before, after, state["weights"])]
             lost = net.processes_.any(not is_sound(net)) or not _is_sound(losses, self._losses(chunk, spec, None))
             if broadcast_from_main(lost):
-                kept = (
-                    "The network is left at its start."
-                    if chunk.first
-                    else "The estimator is as it was before the chunk."
-                )
-                warn_of_divergence(f"this chunk: the loss was not finite, or far above where it began. {kept}")
+                kept = "network stays at its initialization" if chunk.first else "estimator is as before the chunk"
+                warn_of_divergence(f"this chunk: the loss was not finite, or far above its initial value. The {kept}.")
                 if not chunk.first:
-                    return  # all is as it was before
-            if broadcast_from_main(lost or (chunk.judges is not None and _surely_less(losses[0], losses[1]))):
+                    return
+            if broadcast_from_main(lost or (chunk.validation is not None and _significantly_less(*losses[:2]))):
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
             is_network = self._is_shown(chunk, past, candidate, losses[1])
-            exact = None if is_network else candidate.exact  # the mean of an outlier's samples is beyond a float32
-            load_weights(module, after if is_network else self._blank(candidate))
+            exact = None if is_network else candidate.exact  # outliers may put the mean beyond the range of float32
+            load_weights(module, after if is_network else self._pca_weights(candidate))
             stream = {
                 **network,
                 "usual": chunk.usual,
@@ -353,25 +349,26 @@ class StreamMixin:
                 "is_network": is_network,
             }
             vars(self).update(attributes_now(module, exact, net), _stream=canonical(stream))
-            weigh_network(self, rows if chunk.judges is None else chunk.judged(rows.mean, rows.scale), seed)
+            weigh_network(self, rows if chunk.validation is None else chunk.compared(rows.mean, rows.scale), seed)
 
     def _is_shown(self, chunk, past, candidate, losses):
-        """Whether users get the network, and not PCA: only if it is surely better, or was fitted and is not worse."""
+        """Return whether the network is used, not PCA: if it is significantly better, or from `fit` and not worse."""
         if candidate.start is None:
             return True
         stays = past.get("is_fitted", False) and past["is_network"]
-        if chunk.judges is None:
+        if chunk.validation is None:
             return stays
         of_pca = self._losses(chunk, candidate.spec, candidate.exact)
-        return broadcast_from_main(_surely_less(losses, of_pca) or (stays and not _surely_less(of_pca, losses)))
+        is_worse, is_better = _significantly_less(of_pca, losses), _significantly_less(losses, of_pca)
+        return broadcast_from_main(is_better or (stays and not is_worse))
 
-    def _blank(self, candidate):
-        """Weights of the network as PCA of all samples would start it."""
+    def _pca_weights(self, candidate):
+        """Return the weights of the network when it is initialized from PCA of all samples."""
         return without_bounds(read_weights(candidate.spec.build(self.module_class, candidate.exact)))
 
     def _losses(self, chunk, spec, weights):
-        """Loss of each sample that networks are compared by, (n,); weights of None stand for the mean of the samples."""
-        rows = chunk.judged(spec.mean, spec.scale)
+        """Return the loss of each validation sample, (n,); with weights=None, that of the mean of the samples."""
+        rows = chunk.compared(spec.mean, spec.scale)
         x, wanted = (torch.tensor(some.read(slice(None))) for some in (rows, rows.there))
         module = spec.build(self.module_class, weights, torch.float64)
         module.generator = torch.Generator().manual_seed(chunk.seed)
@@ -387,7 +384,7 @@ def _start_in(pca, n_components):
 
 
 def _updated(pca, rows, n_components, seed):
-    """What is kept of the PCA of samples seen before, if any, and of more, in the units of these."""
+    """Update the PCA of samples seen before, if any, with new samples, in the units of the latter."""
     if pca is None:
         start, n_before = linear_init(rows, n_components, seed), 0
     else:
@@ -399,16 +396,16 @@ def _updated(pca, rows, n_components, seed):
 
 
 def _is_sound(losses, blank):
-    """Whether no later losses of the same samples are far above the first, and above those of their mean."""
+    """Return whether no later loss is far above the first one and above that of the mean of the samples."""
     first, *later = [of_one.mean() for of_one in losses]
     with np.errstate(invalid="ignore"):
         return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
 
 
-def _surely_less(losses, others):
-    """Whether losses of samples are surely below others of the same samples.
+def _significantly_less(losses, others):
+    """Return whether losses are significantly below others of the same samples.
 
-    A gain counts no more than some times the median one: a few samples that lie elsewhere don't decide for all.
+    Gains are clipped at a multiple of their median, so that a few outlying samples don't decide.
     """
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())
@@ -419,8 +416,8 @@ def _surely_less(losses, others):
     return bool(lower_confidence_bound(gain.clip(-most, most)[:, None])[0] > 0)
 
 
-def _without(weights, features, spec):
-    """Weights of a dense network that takes no notice of features that it has not seen yet, and gives none back."""
+def _without_features(weights, features, spec):
+    """Return the weights of a dense network that ignores features not seen yet and reconstructs them as zero."""
     if weights is None or not len(features) or spec.architecture is not None:
         return weights
     weights = {name: value.copy() for name, value in weights.items()}
@@ -435,8 +432,8 @@ def _without(weights, features, spec):
     return weights
 
 
-def _moved(candidate):
-    """The same network with linear maps that have moved as PCA has."""
+def _updated_with_pca(candidate):
+    """Return the same network with the change of PCA added to its linear maps."""
     linear = {name: now for name, now in candidate.start.items() if ".linear." in name or ".far" in name}
     moved = {name: now - candidate.followed[name] for name, now in linear.items()}
 

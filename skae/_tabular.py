@@ -1,4 +1,4 @@
-"""An autoencoder of tables as people have them: numbers, categories and dates, some of them missing."""
+"""Autoencoder for tables of numbers, categories and dates, with missing values."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -28,7 +28,7 @@ from skae._typing import FloatArray, Seed, typed
 from skae._wrapped import fit_parameters, short_repr
 from skae.nn.functional import LIKELIHOODS
 
-MIN_SHARE = 1e-9  # of a category, whose logarithm counts
+MIN_SHARE = 1e-9  # probability of a category below which the loss is constant
 
 
 def _learns_in_parts(tabular):
@@ -39,68 +39,69 @@ def _learns_in_parts(tabular):
 class TabularAutoencoder(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimator
 ):
-    r"""Autoencoder of a table with numbers, categories, booleans, texts with few values, and dates.
+    r"""Autoencoder for tables with numbers, categories, booleans, strings with few distinct values, and dates.
 
-    It takes a frame of pandas or polars, and gives back one of the same columns, types and categories. Numbers are
-    counted in standard deviations of their column. A category becomes one indicator for each of its values, by
-    scikit-learn's :class:`~sklearn.preprocessing.OneHotEncoder`. The loss of a row is
+    It takes a data frame of pandas or polars, and its reconstruction has the same columns, types and categories.
+    Numbers are standardized. Categories are encoded by scikit-learn's :class:`~sklearn.preprocessing.OneHotEncoder`.
+    The loss of a row is
 
     .. math:: \sum_{j \text{ number}} \left(\frac{x_j - \hat x_j}{\sigma_j}\right)^2
         - \sum_{j \text{ category}} \log \hat p_j(x_j)
 
     with the standard deviation :math:`\sigma_j` of a column, and the probability :math:`\hat p_j(c)` that the decoder
-    gives category c of column j. Neither kind drowns the other: one of four categories that are as frequent has a loss
-    of 1.4 if nothing is known of it, and a number one of 1. Training starts at principal components of numbers in
-    standard deviations and of indicators that are divided by the root of their share, which are those of factor
-    analysis of mixed data [1]_, and no epoch is kept that is not a significant improvement on held-out rows.
+    gives category c of column j. Both kinds have losses of similar size: without any information, a category with four
+    equally frequent values has a loss of 1.4, and a number has a loss of 1. The network is initialized with the
+    principal components of standardized numbers and of indicators divided by the square root of their frequency, which
+    are those of factor analysis of mixed data [1]_. An epoch is selected only if it is a significant improvement on the
+    validation set.
 
-    A cell that is missing, NaN, None or null, has no loss; `impute` fills it.
+    Missing values, NaN, None or null, are ignored by the loss; `impute` imputes them.
 
     Parameters
     ----------
     n_components : int or None, default=None
-        Size of the code. None keeps that of `autoencoder`, which is 2 unless set.
+        Number of components of the code. If None, that of `autoencoder` is used, which is 2 by default.
 
     autoencoder : estimator, default=None
-        One of this package's, with any objective, but for `StackedAutoencoder`. It is cloned and fitted to the encoded
-        columns. Its `scale` has no use, and its `loss` is that of numbers. None is `Autoencoder()`.
+        Any autoencoder of this package except `StackedAutoencoder`. It is cloned and fitted to the encoded columns. Its
+        `scale` is ignored, and its `loss` is used for numbers. If None, `Autoencoder()` is used.
 
     categorical_features : "auto", callable or array-like of shape (n_chosen,) or (n_features,), default="auto"
-        Columns of categories: names, indices, booleans, or a callable that is given X and returns such, as
-        :func:`~sklearn.compose.make_column_selector` makes. "auto" takes all columns that hold neither numbers nor
-        dates: categories, booleans and texts.
+        Categorical columns: names, indices, booleans, or a callable that takes X and returns one of these, such as
+        :func:`~sklearn.compose.make_column_selector`. With "auto", all columns that contain neither numbers nor dates
+        are categorical: categories, booleans and strings.
 
     datetime_features : callable or array-like of shape (n_chosen,) or (n_features,), default=None
-        Columns of dates or durations, which are counted in seconds. Others that hold dates are an error.
+        Columns of dates or durations, which are converted to seconds. Dates in other columns raise an error.
 
     handle_unknown : {"error", "ignore", "infrequent_if_exist", "warn"}, default="error"
-        What is done with a category that the training data did not have, as of
-        :class:`~sklearn.preprocessing.OneHotEncoder`. With "ignore" it counts as missing.
+        How to handle categories that the training data don't have, as in
+        :class:`~sklearn.preprocessing.OneHotEncoder`. With "ignore", they count as missing.
 
     min_frequency : int or float, default=None
-        Categories that are less frequent count as one, as of :class:`~sklearn.preprocessing.OneHotEncoder`. It is
-        decoded as the most frequent of them.
+        Frequency below which categories are grouped, as in :class:`~sklearn.preprocessing.OneHotEncoder`. The group is
+        decoded as its most frequent category.
 
     max_categories : int, default=None
-        How many categories of a column are told apart at most, as of :class:`~sklearn.preprocessing.OneHotEncoder`.
+        Maximum number of categories of a column, as in :class:`~sklearn.preprocessing.OneHotEncoder`.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds the autoencoder where its own is None.
+        Seed of the autoencoder, if its own `random_state` is None.
 
     Attributes
     ----------
     autoencoder_ : estimator
-        The fitted autoencoder, of the encoded columns. The history of its `net_` has the losses of "numbers" and
-        "categories" apart.
+        The autoencoder fitted to the encoded columns. The history of its `net_` has separate losses of "numbers" and
+        "categories".
 
     kinds_ : ndarray of shape (n_features,)
-        What each column holds: "number", "category" or "date".
+        Kind of each column: "number", "category" or "date".
 
     categories_ : list of ndarray of shape (n_categories,)
-        Categories that are told apart, of each column of them.
+        Categories of each categorical column, after grouping.
 
     n_components_ : int
-        Size of the code.
+        Number of components of the code.
 
     n_features_in_ : int
         Number of columns seen during fit.
@@ -110,9 +111,9 @@ class TabularAutoencoder(
 
     See Also
     --------
-    Autoencoder : What is inside by default; of numbers alone.
-    AutoencoderOutlierDetector : Finds odd rows of a table with this one inside.
-    LatentSampler : Draws rows of a table with this one inside.
+    Autoencoder : Default autoencoder, for numbers only.
+    AutoencoderOutlierDetector : Outlier detection, also for tables.
+    LatentSampler : Generation of samples, also for tables.
 
     References
     ----------
@@ -186,16 +187,16 @@ class TabularAutoencoder(
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            Training data. NaN, None and null are missing cells.
+            Training data. NaN, None and null mark missing values.
 
         y : array-like of shape (n_samples,), default=None
-            Passed on to the autoencoder.
+            Passed to the autoencoder.
 
         X_val : frame or array-like of shape (n_samples_val, n_features), default=None
-            Rows by which the epoch is chosen. They are passed on to the autoencoder.
+            Samples by which the epoch is chosen. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of rows that belong together, such as those of one patient. They are passed on to the autoencoder.
+            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder.
 
         Returns
         -------
@@ -205,8 +206,8 @@ class TabularAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be: a column holds dates that `datetime_features` does not name, has
-            a category in half of the rows, or is missing altogether.
+            If a parameter or X is invalid: for example, a column contains dates but is not in `datetime_features`, has
+            more categories than half the number of rows, or has only missing values.
         """
         table = checked_table(X, self)
         columns = self._new_columns(table)
@@ -220,7 +221,7 @@ class TabularAutoencoder(
     @typed(available_if(_learns_in_parts))
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def partial_fit(self, X: Any, y: object = None) -> Self:
-        """Go on training with a chunk of rows. The first one decides what columns hold, and which categories there are.
+        """Train incrementally on a chunk of rows. The kinds and categories of columns are those of the first chunk.
 
         Parameters
         ----------
@@ -238,7 +239,7 @@ class TabularAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter or X is not as it should be, such as a category that the first chunk did not have, with
+            If a parameter or X is invalid, such as a category that the first chunk doesn't have, with
             `handle_unknown="error"`.
         """
         if self.__sklearn_is_fitted__():
@@ -264,24 +265,24 @@ class TabularAutoencoder(
         return hasattr(self, "autoencoder_")
 
     def _new_autoencoder(self, spans):
-        """What is to be fitted to encoded columns, with the cells of each column of categories."""
+        """Return an unfitted autoencoder for encoded columns, with the spans of categorical columns."""
         autoencoder = cloned(Autoencoder() if self.autoencoder is None else self.autoencoder, self.random_state)
         if isinstance(autoencoder, StackedAutoencoder):
             raise ValueError(
-                f"autoencoder={short_repr(autoencoder)} trains layers that know of no categories. Take another, such "
-                "as Autoencoder(hidden_layer_sizes=(64, 32))."
+                f"autoencoder={short_repr(autoencoder)} doesn't support categories. Use another one, such as "
+                "Autoencoder(hidden_layer_sizes=(64, 32))."
             )
         if self.n_components is not None:
             autoencoder.set_params(n_components=self.n_components)
         if spans and autoencoder.loss in LIKELIHOODS:
             raise ValueError(
-                f"autoencoder={short_repr(autoencoder)} has loss={autoencoder.loss!r}, which is none for numbers in "
-                "units of their column. Set loss='squared_error', 'absolute_error' or 'huber'."
+                f"autoencoder={short_repr(autoencoder)} has loss={autoencoder.loss!r}, which doesn't "
+                "support standardized numbers. Set loss='squared_error', 'absolute_error' or 'huber'."
             )
         if spans and autoencoder._by_share:
             raise ValueError(
-                f"n_components={autoencoder.n_components!r} is a share of the variance, which categories don't have. "
-                "Set n_components to an int."
+                f"n_components={autoencoder.n_components!r} is a fraction of the variance, which categories don't "
+                "have. Set n_components to an int."
             )
         if autoencoder.loss not in LIKELIHOODS:
             autoencoder.set_params(scale="standard")
@@ -289,14 +290,14 @@ class TabularAutoencoder(
         return autoencoder
 
     def _as_numbers(self, X):
-        """A table as what the autoencoder takes."""
+        """Return a table encoded as an array of numbers."""
         check_is_fitted(self)
         table = checked_table(X, self)
         validate_data(self, X, skip_check_array=True, reset=False)
         return self._columns.encode(table, self)
 
     def transform(self, X: Any) -> FloatArray:
-        """Encode a table: the dimensionality reduction.
+        """Apply dimensionality reduction to a table by encoding it.
 
         Parameters
         ----------
@@ -322,14 +323,14 @@ class TabularAutoencoder(
         Returns
         -------
         X_original : frame or ndarray of shape (n_samples, n_features)
-            A table of the kind, columns and types of the training data. Integers are rounded, and of categories it has
-            the likeliest.
+            Table with the columns and types of the training data. Integers are rounded, and categories are the most
+            probable ones.
         """
         check_is_fitted(self)
         return self._columns.decode(np.asarray(self.autoencoder_.inverse_transform(X)), X)
 
     def reconstruct(self, X: Any) -> Any:
-        """Encode and decode a table in one go.
+        """Encode and decode a table.
 
         Parameters
         ----------
@@ -345,30 +346,30 @@ class TabularAutoencoder(
         return self._columns.decode(self.autoencoder_.reconstruct(Z), X)
 
     def impute(self, X: Any) -> Any:
-        """Fill missing cells, and leave all others as they are.
+        """Impute missing values, and leave observed values unchanged.
 
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            Data. NaN, None and null are missing cells.
+            Data. NaN, None and null mark missing values.
 
         Returns
         -------
         X_full : frame or ndarray of shape (n_samples, n_features)
-            The same without missing cells.
+            Data without missing values.
 
         See Also
         --------
-        reconstruct : What the network makes of all cells.
+        reconstruct : Reconstruction of all values.
         """
         Z = self._as_numbers(X)
         return self._columns.fill(checked_table(X, self), self.autoencoder_.impute(Z))
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's signature
-        """Return the share of the loss of X that the codes save.
+        """Return the fraction of the loss of X that is explained by the reconstruction.
 
-        For numbers alone it is R² in units of their standard deviation. The cross-entropy of categories counts beside
-        it, against that of their shares, as in :func:`~sklearn.metrics.d2_log_loss_score`.
+        Without categories, this is the R² of standardized numbers. The cross-entropy of categories is added, relative
+        to that of their frequencies, as in :func:`~sklearn.metrics.d2_log_loss_score`.
 
         Parameters
         ----------
@@ -381,7 +382,7 @@ class TabularAutoencoder(
         Returns
         -------
         score : float
-            1 at best, 0 for means and shares of the columns of X.
+            The best value is 1. Reconstructing the means and frequencies of the columns of X scores 0.
         """
         Z = self._as_numbers(X)
         there = ~np.isnan(Z)
@@ -392,7 +393,7 @@ class TabularAutoencoder(
         return float(1 - left / total) if total > 0 else float(left == 0)
 
     def score_samples(self, X: Any) -> FloatArray:
-        """Return minus the loss of the reconstruction of each row.
+        """Return the negative reconstruction loss of each row.
 
         Parameters
         ----------
@@ -402,14 +403,14 @@ class TabularAutoencoder(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Squared errors of numbers in units of their column, and cross-entropies of categories, summed over the cells
-            that are there; the lower, the odder the row.
+            Negative sums of squared errors of standardized numbers and cross-entropies of categories over the observed
+            values. The lower, the more anomalous the row.
         """
         Z = self._as_numbers(X)
         return -self._losses(Z, self.autoencoder_.reconstruct(Z)).sum(axis=1)
 
     def _losses(self, Z, Z_hat):
-        """Loss of each cell of encoded columns, (n, m); none where it is missing."""
+        """Return the loss of each value of the encoded columns, (n, m); 0 for missing values."""
         n, scale = len(self._columns.numbers), self.autoencoder_._spec.scale
         per_unit = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)[:n]
         squares = np.square((Z[:, :n] - Z_hat[:, :n]) * per_unit)

@@ -1,4 +1,4 @@
-"""What the detector and the sampler ask of the autoencoder inside them, which may be anybody's, or a Pipeline."""
+"""Helpers of meta-estimators for their autoencoder, which may be any estimator with an inverse, or a Pipeline."""
 
 import contextlib
 import copy
@@ -27,15 +27,15 @@ WANTED = ("fit", "transform", "inverse_transform")
 
 
 def check_invertible(estimator, owner):
-    """Refuse what can't transform back, and name the step that can't.
+    """Raise an error if an estimator has no inverse transform, with the name of the step that has none.
 
     Parameters
     ----------
     estimator : object
-        A class is refused elsewhere.
+        Estimator. Classes are ignored, since they are rejected by the parameter validation.
 
     owner : str
-        Name of the class whose parameter it is.
+        Name of the class of the meta-estimator.
 
     Raises
     ------
@@ -51,19 +51,19 @@ def check_invertible(estimator, owner):
         raise InvalidParameterError(
             f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
             f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no "
-            f"{missing}. Take one of skae's, PCA, or a Pipeline of such."
+            f"{missing}. Use an autoencoder of skae, PCA, or a Pipeline of these."
         )
     raise InvalidParameterError(
         f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
-        f"{type(culprit).__name__}, has no {missing}. Apply it to X beforehand, or take a step that has one, such as "
+        f"{type(culprit).__name__}, has no {missing}. Apply it to X beforehand, or use a step that has one, such as "
         "StandardScaler."
     )
 
 
 def _not_invertible(estimator):
-    """Name (None for the estimator itself), object and missing method of what can't be inverted; None thrice if none.
+    """Return name (None for the estimator itself), object and missing method of a part without inverse, or three None.
 
-    A Pipeline within a search or the like is looked into as well.
+    A Pipeline within a meta-estimator such as a search is inspected as well.
     """
     missing = next((method for method in WANTED if not hasattr(estimator, method)), None)
     if missing is None:
@@ -81,7 +81,7 @@ def _not_invertible(estimator):
 
 
 def takes_missing(estimator):
-    """Whether an autoencoder takes samples in which cells are missing: each step of a Pipeline has to."""
+    """Return whether an autoencoder supports missing values: for a Pipeline, whether each step does."""
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
         return all(takes_missing(step) for step in steps)
@@ -93,17 +93,17 @@ def takes_missing(estimator):
 
 
 def is_tabular(estimator):
-    """Whether an autoencoder is a `TabularAutoencoder`, which encodes a table as numbers for the one within."""
+    """Return whether an autoencoder is a `TabularAutoencoder`."""
     return hasattr(estimator, "_as_numbers")
 
 
 def of_numbers(estimator):
-    """The autoencoder of numbers within a fitted one of tables; of others, itself."""
+    """Return the numeric autoencoder of a fitted `TabularAutoencoder`, or any other autoencoder itself."""
     return estimator.autoencoder_ if is_tabular(estimator) else estimator
 
 
 def short_repr(estimator):
-    """Return an estimator on one line, or the name of its class where that would be a long one."""
+    """Return the representation of an estimator on one line, or the name of its class if that is too long."""
     text = " ".join(repr(estimator).split())
     return text if len(text) <= LONGEST_REPR else f"{type(estimator).__name__}(...)"
 
@@ -112,15 +112,15 @@ def short_repr(estimator):
 
 
 def fit_parameters(autoencoder, **given):
-    """Parameters of an autoencoder's `fit`, by the names that it takes them by.
+    """Return the parameters for an autoencoder's `fit`, with the prefix of a Pipeline's step if needed.
 
     Parameters
     ----------
     autoencoder : estimator
-        May be a Pipeline, whose last step they are for.
+        Autoencoder, or a Pipeline, whose last step takes the parameters.
 
     **given : dict
-        `X_val` and `groups`; what is None was not given.
+        `X_val` and `groups`; None is omitted.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def fit_parameters(autoencoder, **given):
     Raises
     ------
     ValueError
-        If it takes none of the kind, or `X_val` would not pass the earlier steps of a Pipeline.
+        If `fit` doesn't take a parameter, or `X_val` would not be transformed by the earlier steps of a Pipeline.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if isinstance(autoencoder, Pipeline):
@@ -137,37 +137,37 @@ def fit_parameters(autoencoder, **given):
             return given
         if "X_val" in given:
             raise ValueError(
-                "X_val has to pass the earlier steps of a Pipeline, which takes metadata routing: "
+                "X_val must be transformed by the earlier steps of a Pipeline, which requires metadata routing: "
                 "sklearn.set_config(enable_metadata_routing=True), Pipeline(..., transform_input=['X_val']), and "
                 "set_fit_request(X_val=True) of its last step."
             )
         name, last = autoencoder.steps[-1]
         return {f"{name}__{parameter}": value for parameter, value in fit_parameters(last, **given).items()}
-    taken = inspect.signature(getattr(autoencoder, "fit", len)).parameters.values()  # "passthrough" has none
+    taken = inspect.signature(getattr(autoencoder, "fit", len)).parameters.values()  # "passthrough" has no fit
     for name in given:
         if not any(parameter.name == name or parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
-            raise ValueError(f"autoencoder={short_repr(autoencoder)} takes no {name} in fit. Leave {name} out.")
+            raise ValueError(f"autoencoder={short_repr(autoencoder)} takes no {name} in fit. Omit {name}.")
     return given
 
 
 def fit_with_folds(autoencoder, X, y, **parameters):
-    """Fit an autoencoder, and return the networks of its folds, which have not seen all samples.
+    """Fit an autoencoder, and return the networks of its folds, which were trained on a part of the samples.
 
     Parameters
     ----------
     autoencoder : estimator
-        One of skae's, or a Pipeline that ends in one, or a search that refits one in this process. Others have no
+        Autoencoder of skae, a Pipeline that ends with one, or a search that refits one in this process. Others have no
         folds.
 
-    X, y, **parameters : as for `fit`
+    X, y, **parameters : as in `fit`
 
     Returns
     -------
     folds : list of (train, held_out, estimator)
-        Indices of samples, and the fitted autoencoder with that fold's network in the place of its own. Empty if there
-        are none.
+        Indices of training and validation samples, and the fitted autoencoder with the network of that fold. Empty if
+        there are no folds.
     """
-    kept = WeakKeyDictionary()  # of each candidate of a search, while it lives
+    kept = WeakKeyDictionary()  # folds of each candidate of a search, as long as it exists
     token = fold_networks.set(kept)
     try:
         autoencoder.fit(X, y, **parameters)
@@ -175,13 +175,13 @@ def fit_with_folds(autoencoder, X, y, **parameters):
         fold_networks.reset(token)
     path = _path_to_the_last(autoencoder)
     n_rows, folds, weights = next((found for one, found in kept.items() if one is path[-1]), (0, [], []))
-    if n_rows != np.shape(X)[0]:  # a step has left some out, or made some
+    if n_rows != np.shape(X)[0]:  # a step has removed or added samples
         return []
     return [(*fold, _replaced(path, path[-1]._with_network(w))) for fold, w in zip(folds, weights, strict=True)]
 
 
 def _path_to_the_last(estimator):
-    """The estimator, the best one or the last step within it, and so on."""
+    """Return the estimator, its best estimator or last step, and so on to the innermost one."""
     path = [estimator]
     while isinstance(path[-1], Pipeline) or hasattr(path[-1], "best_estimator_"):
         outer = path[-1]
@@ -190,7 +190,7 @@ def _path_to_the_last(estimator):
 
 
 def _replaced(path, last):
-    """What transforms as the first of the path does, with another estimator in the place of the last."""
+    """Return the first estimator of a path, with the last one replaced."""
     for outer in reversed(path[:-1]):
         if isinstance(outer, Pipeline):
             pipeline = copy.copy(outer)  # shares the other steps
@@ -203,15 +203,15 @@ def _replaced(path, last):
 
 
 class Table:
-    """Rows of X some at a time, as arrays, and as they came where X is a frame.
+    """Reader of batches of X, as arrays, and as data frames if X is one.
 
     Parameters
     ----------
     X : object
-        As it came.
+        Unconverted samples.
 
     checked : ndarray, CSR matrix or array of shape (n, d)
-        The same as numbers.
+        Validated numeric samples.
     """
 
     def __init__(self, X, checked):
@@ -219,14 +219,14 @@ class Table:
         self.rows = ArrayReader(checked, may_miss=True)
 
     def batches(self):
-        """Yield (array, frame), or the array twice."""
+        """Yield batches of (array, data frame), or of the array twice."""
         start = 0
         for batch in self.rows.batches():
             yield batch, batch if self.frame is None else take(self.frame, slice(start, start + len(batch)))
             start += len(batch)
 
     def some(self, index):
-        """Yield the same of some samples, by increasing indices."""
+        """Yield batches like `batches`, of samples given by increasing indices."""
         rows = ArrayReader(self.rows.X, index, may_miss=True)
         start = 0
         for batch in rows.batches():
@@ -236,12 +236,12 @@ class Table:
 
 
 def take(X, index):
-    """Rows of a frame or an array, by an array of int or a slice."""
+    """Return rows of a data frame or an array, given by an array of int or a slice."""
     return X.iloc[index] if hasattr(X, "iloc") else X[index]
 
 
 def first_row(X):
-    """The first sample of whatever holds samples, (1, d) in float64; None if it is not of numbers."""
+    """Return the first sample of X in float64, (1, d), or None if it is not numeric."""
     if issparse(X):
         return X.tocsr()[:1].toarray().astype(np.float64)
     try:
@@ -251,7 +251,7 @@ def first_row(X):
 
 
 def framed(frame, values):
-    """Values, (n, d), in a frame of the kind, columns and types of another; of the other's type if that is an array."""
+    """Return values, (n, d), as a data frame like another one, or as an array of its dtype."""
     if not is_frame(frame):
         return values.astype(getattr(frame, "dtype", values.dtype), copy=False)
     if hasattr(frame, "iloc"):
@@ -261,12 +261,12 @@ def framed(frame, values):
         if not other:
             return made
         return made.round({name: 0 for name in other if is_discrete(types[name])}).astype(other)
-    made = type(frame)(values, schema=list(frame.columns), orient="row").fill_nan(None)  # which is no int
+    made = type(frame)(values, schema=list(frame.columns), orient="row").fill_nan(None)  # NaN can't be cast to int
     return made.cast(dict(zip(frame.columns, frame.dtypes, strict=True)))
 
 
 def named_alike(X, values):
-    """Values, (n, d), with the names of the columns and rows of X, if that is a frame."""
+    """Return values, (n, d), as a data frame with the columns and the index of X, if that is one."""
     if not is_frame(X):
         return values
     if hasattr(X, "iloc"):
@@ -275,37 +275,37 @@ def named_alike(X, values):
 
 
 def is_discrete(dtype):
-    """Whether a column of that type, of numpy, pandas or polars, holds anything but floating numbers."""
+    """Return whether a dtype of numpy, pandas or polars is not a floating-point one."""
     return not (dtype.is_float() if hasattr(dtype, "is_float") else getattr(dtype, "kind", "") == "f")
 
 
 def finite_rows(values):
-    """Which samples have nothing but finite numbers."""
+    """Return the mask of the samples with only finite values."""
     return np.isfinite(values).all(axis=1)
 
 
 def refuse_empty(codes, autoencoder):
-    """Refuse codes of no components, which have no density."""
+    """Raise an error if codes have no components."""
     if codes.shape[1] == 0:
         raise ValueError(
-            f"The codes of autoencoder={short_repr(autoencoder)} have 0 components, of which there is no density. Set "
-            "its n_components to 1 or more."
+            f"The codes of autoencoder={short_repr(autoencoder)} have 0 components, and thus no density. Set its "
+            "n_components to 1 or more."
         )
 
 
 def refuse_few_reconstructed(autoencoder, counts):
-    """Refuse an autoencoder that can reconstruct hardly any of the samples, of which an ndarray of bool says which."""
+    """Raise an error if an autoencoder can reconstruct too few samples, given the mask of those that it can."""
     if counts.sum() < MIN_RECONSTRUCTED:
         raise ValueError(
             f"autoencoder={short_repr(autoencoder)} can reconstruct {counts.sum()} of {len(counts)} samples of X, and "
             f"at least {MIN_RECONSTRUCTED} are required: the codes or reconstructions of the others are NaN, "
-            "infinite or too large to square. Look at autoencoder.fit(X).transform(X); a step that takes a logarithm "
+            "infinite or too large to square. Check autoencoder.fit(X).transform(X); a step that takes a logarithm "
             "may need another range of X."
         )
 
 
 def blank_rows(X):
-    """Which samples have no cell, (n,) of bool: all of them are missing. None have where X is not of numbers."""
+    """Return the mask of the samples whose values are all missing, (n,); all False if X is not numeric."""
     if stays_in_place(X):
         return np.concatenate([np.isnan(batch).all(axis=1) for batch in ArrayReader(X, may_miss=True).batches()])
     try:
@@ -316,21 +316,21 @@ def blank_rows(X):
 
 
 def encode(autoencoder, X, owner=None, known=None):
-    """Codes in float64, (n, k); NaN or infinite where there are none, if it is not X that is to blame.
+    """Return codes in float64, (n, k), with NaN or infinity for samples that can't be encoded; raise if X is invalid.
 
     Parameters
     ----------
     autoencoder : estimator
-        Fitted.
+        Fitted autoencoder.
 
     X : object
-        Whatever it takes.
+        Samples, in any form that the autoencoder accepts.
 
     owner : estimator, default=None
-        Fitted on samples of the same columns.
+        Estimator fitted on samples with the same columns.
 
     known : object, default=None
-        One sample that has a code.
+        One sample that can be encoded.
 
     Returns
     -------
@@ -353,21 +353,21 @@ def encode(autoencoder, X, owner=None, known=None):
 
 
 def decode(autoencoder, codes):
-    """Reconstructions, (n, d), of finite codes; NaN or infinite where there are none."""
+    """Return reconstructions, (n, d), of finite codes, with NaN or infinity for codes that can't be decoded."""
     with _unchecked():
         return _row_by_row(lambda rows: _dense(autoencoder.inverse_transform(rows)), codes)
 
 
 def reconstruct(autoencoder, X, n_features, known=None):
-    """Codes and reconstructions of samples, both of them NaN or infinite where one can't be had.
+    """Return codes and reconstructions, NaN or infinite for samples that can't be encoded or decoded.
 
-    Neither is an error: a sample that is too far outside for one step or another is the most anomalous there is, and
-    says nothing of the others.
+    This is not an error: a sample that is too far outside for a step is the most anomalous one, and other samples are
+    not affected.
 
     Parameters
     ----------
     autoencoder : estimator
-        Fitted.
+        Fitted autoencoder.
 
     X : ndarray or frame of shape (n, d)
 
@@ -375,7 +375,7 @@ def reconstruct(autoencoder, X, n_features, known=None):
         d.
 
     known : ndarray or frame of shape (1, d), default=None
-        A sample that can be reconstructed, unless there is more amiss than some samples.
+        A sample that can be reconstructed; if it can't, the error is not specific to samples and is raised.
 
     Returns
     -------
@@ -402,7 +402,7 @@ def _dense(values):
 
 @contextlib.contextmanager
 def _unchecked():
-    """Let NaN and infinity through every step: the other samples have numbers all the same."""
+    """Allow NaN and infinity in all steps, so that the other samples are processed."""
     token = lets_overflow.set(True)
     try:
         with np.errstate(all="ignore"), config_context(assume_finite=True):
@@ -412,10 +412,10 @@ def _unchecked():
 
 
 def _row_by_row(function, X, known=None):
-    """Values of all samples, (n, m), with NaN for samples that the function refuses.
+    """Return the values of all samples, (n, m), with NaN for samples for which the function raises an error.
 
-    What refuses one sample refuses them all: they are halved until it is alone. If it refuses all, its error counts,
-    unless a known sample shows that it works.
+    An error for one sample fails a whole batch, so batches are halved until it is alone. If all samples fail, the error
+    is raised, unless the function works for a known sample.
     """
     n = np.shape(X)[0]
     parts, values, error, width = [(0, n)], [], None, None
@@ -441,7 +441,7 @@ def _row_by_row(function, X, known=None):
 
 
 def _quietly(function, rows):
-    """Call a function; that what it warns of comes to infinity or NaN is no error here, where warnings are errors."""
+    """Call a function, ignoring RuntimeWarning (of infinity or NaN) where warnings are errors."""
     try:
         return function(rows)
     except RuntimeWarning:

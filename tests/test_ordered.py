@@ -77,7 +77,7 @@ def test_narrower_codes_are_filled_up_with_zeros(ordered, images):
 
 def test_other_codes_may_not_be_narrower(images):
     linear = Autoencoder(8, hidden_layer_sizes=()).fit(images[0])
-    with pytest.raises(ValueError, match="Only with ordered=True may codes be narrower"):
+    with pytest.raises(ValueError, match="Codes may have fewer columns only with ordered=True"):
         linear.inverse_transform(np.zeros((2, 7)))
 
 

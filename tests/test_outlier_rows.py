@@ -300,7 +300,7 @@ def test_a_sampler_and_what_has_no_code():
 
 def test_a_sampler_is_not_fitted_to_codes_without_numbers():
     inner = make_pipeline(PCA(2), FunctionTransformer(np.log, np.exp, check_inverse=False))
-    with pytest.raises(ValueError, match=r"codes of \d+ of 150 samples of X hold NaN or infinity"):
+    with pytest.raises(ValueError, match=r"codes of \d+ of 150 samples of X contain NaN or infinity"):
         LatentSampler(inner).fit(POSITIVE)
 
 

@@ -213,7 +213,7 @@ def test_a_change_of_scale_does_not_change_what_a_network_computes(scale, tables
     codes, rows = ours.partial_fit(X).transform(X), ours.reconstruct(X)
     own = ours._spec.scale
     # else a bad network would start again, or one that has not seen much of the variance
-    with mock.patch("skae._stream._surely_less", return_value=False), mock.patch("skae._stream.NEW_SHARE", 2):
+    with mock.patch("skae._stream._significantly_less", return_value=False), mock.patch("skae._stream.NEW_FRACTION", 2):
         ours.partial_fit(other)
     np.testing.assert_array_equal(ours._spec.scale[own > 0], own[own > 0])
     np.testing.assert_allclose(ours.transform(X), codes, rtol=1e-6, atol=1e-9 * np.abs(codes).max())
@@ -227,8 +227,8 @@ def test_a_change_of_scale_does_not_change_what_a_network_computes(scale, tables
 def test_features_that_wake_do_not_change_it_either(scale, tables):
     X, other = tables
     ours = Autoencoder(2, hidden_layer_sizes=8, scale=scale, max_iter=2, random_state=0).fit(X)
-    woken = ours._woken(copy.deepcopy(ours._statistics).update(ArrayReader(other)))
-    module = woken.build(ours.module_class, ours._weights, ours._modules["float64"].scaler.mean.dtype)
+    spec = ours._with_new_scales(copy.deepcopy(ours._statistics).update(ArrayReader(other)))
+    module = spec.build(ours.module_class, ours._weights, ours._modules["float64"].scaler.mean.dtype)
     x = np.clip(X, X.mean(axis=0) - 3 * X.std(axis=0), X.mean(axis=0) + 3 * X.std(axis=0))
     got = module.encode(ours._modules["float64"].scaler.mean.new_tensor(x)).detach().numpy()
     np.testing.assert_allclose(got, ours.transform(x), rtol=1e-9, atol=1e-12)
@@ -264,11 +264,11 @@ def test_everything_is_put_back_when_a_chunk_is_given_up(estimator, monkeypatch)
     ours = streamed(estimator, np.array_split(CURVE, 4))
     before, codes = parts(ours), ours.transform(CURVE)
     monkeypatch.setattr(StreamAverage, "on_batch_end", _spoil)
-    with pytest.warns(ConvergenceWarning, match=r"in this chunk: .* The estimator is as it was before the chunk\."):
+    with pytest.warns(ConvergenceWarning, match=r"in this chunk: .* The estimator is as before the chunk\."):
         ours.partial_fit(5 * CURVE[:200] + 1)
     assert parts(ours) == before
     np.testing.assert_array_equal(ours.transform(CURVE), codes)
-    with pytest.warns(ConvergenceWarning, match="The network is left at its start"):
+    with pytest.warns(ConvergenceWarning, match="The network stays at its initialization"):
         first = clone(estimator).partial_fit(CURVE[:200])
     assert np.isfinite(first.transform(CURVE)).all()
     monkeypatch.undo()

@@ -139,9 +139,12 @@ def test_names_and_sparse_rows(digits):
 @pytest.mark.parametrize(
     ("sampler", "match"),
     [
-        (LatentSampler(StandardScaler(), object()), r"density=<object.*> has no fit\. Take GaussianMixture"),
-        (LatentSampler(PCA(2), PCA(2)), r"density=PCA\(n_components=2\) has no sample\. Take GaussianMixture"),
-        (LatentSampler(KNeighborsClassifier()), r"autoencoder=KNeighborsClassifier\(\) has no transform\. Take one of"),
+        (LatentSampler(StandardScaler(), object()), r"density=<object.*> has no fit\. Use GaussianMixture"),
+        (LatentSampler(PCA(2), PCA(2)), r"density=PCA\(n_components=2\) has no sample\. Use GaussianMixture"),
+        (
+            LatentSampler(KNeighborsClassifier()),
+            r"autoencoder=KNeighborsClassifier\(\) has no transform\. Use an autoencoder of",
+        ),
     ],
 )
 def test_what_can_not_sample(sampler, match):

@@ -378,18 +378,18 @@ def bad_tables():
     yield "dates", {}, draw()[["float", "date"]], r"Column 'date' .*datetime_features=\['date'\]"
     yield "spans", {}, draw()[["float", "span"]], r"Column 'span' .*datetime_features=\['span'\]"
     yield "no dates", {"datetime_features": ["object"]}, X, "column 'object'"
-    yield "left out", {"categorical_features": ["float"]}, X, "Column 'object' of X holds no numbers"
-    yield "no column", {"categorical_features": ["size"]}, X, "'size', which is no column of X"
-    yield "no index", {"categorical_features": [7]}, X, "7, which is no column of X"
+    yield "left out", {"categorical_features": ["float"]}, X, "Column 'object' of X doesn't contain numbers"
+    yield "no column", {"categorical_features": ["size"]}, X, "'size', which is not a column of X"
+    yield "no index", {"categorical_features": [7]}, X, "7, which is not a column of X"
     yield "too few booleans", {"categorical_features": [True]}, X, "1 booleans, and X has 2 columns"
-    yield "all missing", {}, X.assign(object=None, more="a").astype({"object": "str"}), "missing altogether"
+    yield "all missing", {}, X.assign(object=None, more="a").astype({"object": "str"}), "only missing values"
     yield "number all missing", {}, X.assign(float=np.nan), "missing altogether"
     yield "names", {}, X.assign(object=[f"name {i}" for i in range(N)]), "Column 'object' .* 120 categories"
     yield "infinite", {}, X.assign(float=np.inf), "infinity"
     yield "complex", {}, X.assign(float=1j), "Complex data not supported"
-    yield "lists", {}, X.assign(object=[[1]] * N), "Column 'object' of X holds a list"
+    yield "lists", {}, X.assign(object=[[1]] * N), "Column 'object' of X contains a list"
     times = pl.DataFrame({"time": [datetime.time(i % 24) for i in range(N)]})
-    yield "times", {"datetime_features": ["time"]}, times, "Column 'time' of X holds times of day"
+    yield "times", {"datetime_features": ["time"]}, times, "Column 'time' of X contains times of day"
     yield "mixed", {}, X.assign(object=["a", 1] * (N // 2)), "uniformly strings or numbers"
     yield "likelihood", {"autoencoder": Autoencoder(loss="poisson")}, X, "loss='poisson'"
     yield "share", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
@@ -412,7 +412,7 @@ def test_columns_of_other_types_at_predict_time():
     model = quick().fit(X)
     with pytest.raises(ValueError, match="feature names"):
         model.transform(X[["object", "float"]])
-    with pytest.raises(ValueError, match="Column 'float' of X must hold numbers"):
+    with pytest.raises(ValueError, match="Column 'float' of X must contain numbers"):
         model.transform(X.assign(float="x"))
 
 

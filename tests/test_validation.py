@@ -322,7 +322,9 @@ def test_detectors_and_samplers_pass_them_on(meta, digits):
             fitted = fitted[-1]
         assert fitted.validation_["strategy"] == "groups"
     assert meta(inner).fit(digits, X_val=X_val).autoencoder_.validation_["n_validation"] == 30
-    with pytest.raises(ValueError, match=r"X_val has to pass the earlier steps of a Pipeline.*transform_input"):
+    with pytest.raises(
+        ValueError, match=r"X_val must be transformed by the earlier steps of a Pipeline.*transform_input"
+    ):
         meta(make_pipeline(StandardScaler(), inner)).fit(digits, X_val=X_val)
     for other in (PCA(2), make_pipeline(StandardScaler(), PCA(2))):
         with pytest.raises(ValueError, match=r"autoencoder=PCA\(n_components=2\) takes no groups in fit"):
