@@ -182,10 +182,11 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=32
-        Size of the code. An int may exceed the number of features, and with 0 each sample is given back as the mean. A
-        float between 0 and 1 is a share of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs for it, and cut to the smallest size that reaches the share on held-out samples and is surely no worse
-        there than PCA's. "mle" is PCA's number by Minka's rule, and None the lesser of `n_samples` and `n_features`.
+        Size of the code. An int may exceed the number of features; with 0 each sample is reconstructed as the mean. A
+        float between 0 and 1 is a fraction of the variance: an ordered autoencoder is fitted with as many components as
+        PCA needs to explain it, and cut to the smallest size that explains it on the validation set, with an error that
+        is significantly no larger than PCA's. "mle" is PCA's number by Minka's method, and None the minimum of
+        `n_samples` and `n_features`.
 
     alpha : float, default=1.0
         Weight of the penalty. A tenth of it is the variance of the noise against which codes are to hold, where scaled
@@ -206,36 +207,36 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Activation function of the hidden layers.
 
     code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
-        Activation function of the code. Any but "identity" gives a classic autoencoder, without the linear maps: it
-        starts at random and its codes are shown as they are.
+        Activation function of the code. Any value but "identity" gives a classic autoencoder without linear maps: it is
+        initialized at random, and codes are returned as computed.
 
     architecture : Architecture or None, default=None
-        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
-        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+        Part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or a custom one. The hidden layers are between it and the code. With None there are hidden layers
+        only.
 
     init : {"pca", "random"}, default="pca"
-        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and no
-        promise against PCA.
+        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and the result may
+        be worse than PCA.
 
     ordered : bool, default=False
-        Whether the first j components of a code are the best code of size j, as they are of PCA, for each j at once.
-        In training a third of the samples keep only a random prefix of their code. The epoch that is kept is the one
-        that gains most over PCA at the size where it gains least. The whole code is a little worse than without.
+        Whether the first j components of a code are the best code of size j, for each j, as for PCA. In training, a
+        third of the samples keep only a random prefix of their code. The selected epoch has the largest improvement
+        over PCA at the size where it is smallest. The error of the whole code increases a little.
 
     whiten : bool, default=False
-        Whether each component of the codes is divided by its standard deviation, as in PCA.
+        Whether to divide each component of the codes by its standard deviation, as in PCA.
 
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
-        Reconstruction loss, summed over features. The first three compare scaled data, and "huber" is quadratic for
-        errors below one unit of scale. "binary_cross_entropy" takes data in [0, 1] and gives back probabilities;
-        "poisson" takes counts and gives back rates. With these two the start is PCA's reconstruction on the scale of
-        the logit or logarithm. Whatever the loss, an epoch is only kept if its gain over the start, by that loss, is
-        sure on the samples held out.
+        Reconstruction loss, summed over features. The first three compare scaled data; "huber" is quadratic for errors
+        below one unit of scale. "binary_cross_entropy" expects data in [0, 1] and reconstructs probabilities; "poisson"
+        expects counts and reconstructs rates. With these two, training starts at PCA's reconstruction on the scale of
+        the logit or logarithm. An epoch is selected only if it significantly improves this loss on the validation set.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
-        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centers: for data of unit scale.
+        How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
+        PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
+        units. None only centers, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is as many as make 800 steps of the optimizer for up to 50 features, 200 at most, since
@@ -243,25 +244,26 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         samples; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
 
     batch_size : "auto" or int, default="auto"
-        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
-        `partial_fit` a fortieth of the chunk's.
+        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
+        `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
+        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
+        linear maps learn at a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
-        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
-        error alone: elsewhere gains come late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
+        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
+        reconstruction error alone: other objectives improve late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
-        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
-        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
+        Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
+        samples. With fewer than 2,000 samples, cross-validation is used: one network is trained per fold, plus one on
+        all samples. The epoch with the best validation loss over all folds is selected, and the network trained on all
+        samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
         Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
@@ -276,8 +278,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before can't be held out.
+        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before cannot be validation samples.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -300,8 +302,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
-        in each fit. Global generators are neither used nor moved.
+        Determines the initial weights, the validation samples and the order of the samples. Pass an int for
+        reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -323,20 +325,20 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
-        feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
+        Importance of each feature, for `SelectFromModel`: the squared derivative of the code with respect to the
+        feature, times the feature's variance, averaged over samples, summed over components and normalized to sum to 1.
 
     best_epoch_ : int
-        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+        Selected epoch; 0 is the initialization. After `partial_fit`, the last epoch.
 
     n_iter_ : int
-        Number of epochs that were run, 1 where nothing had to be trained.
+        Number of epochs run; 1 if nothing had to be trained.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in scaled units. Empty where nothing was trained.
+        Mean training loss of each epoch, in scaled units. Empty if nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out samples after each epoch. Empty where none are held out.
+        Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
         Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
@@ -344,10 +346,10 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         samples.
 
     encoder_, decoder_ : torch.nn.Module
-        The two halves as plain modules, scaling included, in float32.
+        Encoder and decoder as plain modules, with the scaling, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
+        Underlying skorch net, with its `history`. Its `predict` reconstructs samples in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.

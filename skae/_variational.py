@@ -78,15 +78,17 @@ class VariationalAutoencoder(
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features or half the number of samples, whichever is less, within 64 and 512,
-        or 256 with convolutions; and half of that. With `()` there are none, and the networks are linear.
+        layers: the first has four times the number of features or half the number of samples, whichever is smaller,
+        between 64 and 512 units (256 with convolutions), and the second has half as many. With `()` there are none, and
+        the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
 
     architecture : Architecture or None, default=None
-        The part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
-        sequences, or one of your own. The hidden layers lie between it and the code. None has hidden layers only.
+        Part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
+        sequences, or a custom one. The hidden layers are between it and the code. With None there are hidden layers
+        only.
 
     init : {"pca", "random"}, default="pca"
         Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and
@@ -98,9 +100,9 @@ class VariationalAutoencoder(
         probabilities.
 
     scale : {"global", "standard"} or None, default="global"
-        How features are scaled inside. "global" divides all by one number and minimizes the same squared error as
-        PCA. "standard" gives each feature the same weight, as `StandardScaler` before PCA; codes are then in its
-        units. None only centers: for data of unit scale.
+        How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
+        PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
+        units. None only centers, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
@@ -108,8 +110,8 @@ class VariationalAutoencoder(
         has no start to offer (see Notes) for up to 256 features.
 
     batch_size : "auto" or int, default="auto"
-        Samples in a batch. "auto" is an eighth of the samples, within 64 and 256, or 64 with convolutions; in
-        `partial_fit` a fortieth of the chunk's.
+        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
+        `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
@@ -120,14 +122,15 @@ class VariationalAutoencoder(
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to end a training when the loss on held-out samples has not improved for `n_iter_no_change` epochs.
-        Samples are held out anyway. "auto" does so where training starts at PCA and the objective is the reconstruction
-        error alone: elsewhere gains come late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
+        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
+        reconstruction error alone: other objectives improve late.
 
     validation_fraction : "auto" or float, default="auto"
-        Share of the samples that is held out to choose the epoch. "auto" is a fifth, and 1,000 samples at most. Below
-        2,000 samples there are several disjoint shares, each held out from a network of its own: side by side with one
-        that is trained on all samples, which is kept as it was at the epoch that was best for all of them.
+        Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
+        samples. With fewer than 2,000 samples, cross-validation is used: one network is trained per fold, plus one on
+        all samples. The epoch with the best validation loss over all folds is selected, and the network trained on all
+        samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
         Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
@@ -142,8 +145,8 @@ class VariationalAutoencoder(
         Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before can't be held out.
+        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before cannot be validation samples.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -166,8 +169,8 @@ class VariationalAutoencoder(
         it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the first weights, the samples held out and the order of the samples. Pass an int for the same result
-        in each fit. Global generators are neither used nor moved.
+        Determines the initial weights, the validation samples and the order of the samples. Pass an int for
+        reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
         Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
@@ -192,20 +195,20 @@ class VariationalAutoencoder(
         Mean of each feature.
 
     feature_importances_ : ndarray of shape (n_features,)
-        Mean square, over training samples, of what a component of the code answers to each feature, in units of the
-        feature's standard deviation, summed over components; as shares of their sum. `SelectFromModel` reads it.
+        Importance of each feature, for `SelectFromModel`: the squared derivative of the code with respect to the
+        feature, times the feature's variance, averaged over samples, summed over components and normalized to sum to 1.
 
     best_epoch_ : int
-        The epoch that was kept; 0 means that the result is the start. After `partial_fit`, the last one.
+        Selected epoch; 0 is the initialization. After `partial_fit`, the last epoch.
 
     n_iter_ : int
-        Number of epochs that were run, 1 where nothing had to be trained.
+        Number of epochs run; 1 if nothing had to be trained.
 
     loss_curve_ : list of float
         Mean training loss of each epoch, in nats of scaled samples. Empty where nothing was trained.
 
     validation_loss_curve_ : list of float
-        Mean loss of the held-out samples after each epoch. Empty where none are held out.
+        Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
         Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
@@ -213,10 +216,10 @@ class VariationalAutoencoder(
         samples.
 
     encoder_, decoder_ : torch.nn.Module
-        The two halves as plain modules, scaling included, in float32.
+        Encoder and decoder as plain modules, with the scaling, in float32.
 
     net_ : skorch.NeuralNet
-        The net behind them, with its `history`. Its `predict` reconstructs samples, in float32.
+        Underlying skorch net, with its `history`. Its `predict` reconstructs samples in float32.
 
     n_samples_ : int
         Number of samples in the training data, over all chunks.
