@@ -70,15 +70,9 @@ class Chunk:
         """Mask of the missing values of X, (n_samples, n_features); None if there are none."""
         return self.rows.missing
 
-<<<<<<< HEAD
     def scaled(self, mean, scale, index=None, clip_at=None):
-        """The samples, or those of some indices, that are scaled so: see `ScaledReader`."""
-        return ScaledReader(self.X, mean, scale, index, clip_at=clip_at, missing=self.missing)
-=======
-    def scaled(self, mean, scale, index=None, limit=None):
         """Return the scaled samples, or those of given indices: see `ScaledReader`."""
-        return ScaledReader(self.X, mean, scale, index, limit=limit, missing=self.missing)
->>>>>>> de1e5527879b019c6cfa8ed08dc600db546d7943
+        return ScaledReader(self.X, mean, scale, index, clip_at=clip_at, missing=self.missing)
 
     def part(self, index, mean, scale):
         """Return a reader of only the samples of given indices."""

@@ -57,7 +57,6 @@ def shown_axes(module, rows, *, whiten):
     return (scale * np.ones_like(mean), mean, rotation, deviation_of(variance, whiten)), variance
 
 
-<<<<<<< HEAD
 def match_scale(axes, variance, *, whiten):
     """Axes of `shown_axes` and the variance of the codes, rescaled so that the total variance is what PCA's would be."""
     scale, mean, rotation, deviation = axes
@@ -66,14 +65,6 @@ def match_scale(axes, variance, *, whiten):
     factor = np.sqrt(np.square(scale).sum() / variance.sum())
     variance = variance * factor**2
     return (scale * factor, mean * factor, rotation, deviation_of(variance, whiten)), variance
-=======
-def match_scale(module, rows):
-    """Rescale the axes so that the codes of a trained module have the same total variance as codes of unit variance."""
-    variance = principal_axes(inner_codes(module, rows), rotate=False)[2]
-    scale = module.axes.scale.cpu().double().numpy()
-    if variance.any():
-        module.axes.scale.mul_(np.sqrt(np.square(scale).sum() / (np.square(scale) * variance).sum()))
->>>>>>> de1e5527879b019c6cfa8ed08dc600db546d7943
 
 
 def code_variance(module, rows):

@@ -260,11 +260,7 @@ def test_what_overflows_is_not_returned(name):
     with pytest.raises(ValueError, match=r"variance of X, with a range of 1e\+200, is too large for float64"):
         fitted.score(OVERFLOWING)
     with pytest.raises(
-<<<<<<< HEAD
-        ValueError, match=r"sample with a value of 1e\+200, which is too large: the answer overflows float64"
-=======
         ValueError, match=r"sample with a value of 1e\+200, which is too large: the result overflows float64"
->>>>>>> de1e5527879b019c6cfa8ed08dc600db546d7943
     ):
         fitted.score_samples(OVERFLOWING)
     with pytest.raises(ValueError, match=r"a value of 1\.7e\+308, which is too large"):
