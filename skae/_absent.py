@@ -1,25 +1,26 @@
-"""Names of PCA that an autoencoder has not: the error says what to use instead."""
+"""Parameters and attributes of PCA that an autoencoder doesn't have: the error names the alternative."""
 
 from typing import TYPE_CHECKING
 
-LINEAR = "Autoencoder(hidden_layer_sizes=()) has it after fit, and is PCA."
-SOLVER = "PCA's own svd_solver='auto' finds where training starts."
+LINEAR = "Autoencoder(hidden_layer_sizes=()), which is PCA, has it after fit."
+SOLVER = "training starts from PCA with svd_solver='auto'."
 INSTEAD = {
-    "components_": f"{LINEAR} The directions of a nonlinear one's components differ from sample to sample: loadings(X) has "
-    "their mean over samples, of a linear one the transpose of components_, and jacobian(X) those of each sample.",
-    "singular_values_": f"{LINEAR} PCA's are np.sqrt(explained_variance_ * (n_samples_ - 1)).",
-    "noise_variance_": f"{LINEAR} VariationalAutoencoder has a noise that is learned.",
-    "get_covariance": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
-    "its codes.",
-    "get_precision": f"{LINEAR} A nonlinear one is no normal distribution: explained_variance_ has the variances of "
-    "its codes.",
+    "components_": f"{LINEAR} The components of a nonlinear autoencoder have different directions for each sample: "
+    "loadings(X) returns their mean over samples, which for a linear autoencoder is the transpose of components_, and "
+    "jacobian(X) returns those of each sample.",
+    "singular_values_": f"{LINEAR} Those of PCA are np.sqrt(explained_variance_ * (n_samples_ - 1)).",
+    "noise_variance_": f"{LINEAR} VariationalAutoencoder learns a noise variance.",
+    "get_covariance": f"{LINEAR} A nonlinear autoencoder doesn't define a normal distribution: explained_variance_ "
+    "contains the variances of its codes.",
+    "get_precision": f"{LINEAR} A nonlinear autoencoder doesn't define a normal distribution: explained_variance_ "
+    "contains the variances of its codes.",
     "sample": "its codes have no prior to draw from. LatentSampler fits a density to them and draws new samples, and "
     "VariationalAutoencoder has a prior.",
-    "n_samples_seen_": "n_samples_ counts chunk after chunk.",
+    "n_samples_seen_": "n_samples_ is the number of samples of all chunks.",
     "var_": "StandardScaler has it.",
-    "batch_size_": "batch_size is a parameter, in training alone.",
-    "copy": "X is never written to.",
-    "whiten": "its codes have no axes to be scaled along. Put a StandardScaler behind.",
+    "batch_size_": "batch_size is a parameter of training.",
+    "copy": "X is never modified.",
+    "whiten": "its codes have no axes along which to scale. Append a StandardScaler.",
     "svd_solver": SOLVER,
     "iterated_power": SOLVER,
     "n_oversamples": SOLVER,
@@ -27,19 +28,19 @@ INSTEAD = {
 }
 
 
-METHODS = ("get_covariance", "get_precision")  # that some autoencoders have
+METHODS = ("get_covariance", "get_precision")  # available for some autoencoders
 
 
 class AbsentNamesMixin:
-    """What is asked for an attribute that is not there. `dir` and `hasattr` know of none of these names."""
+    """Errors for missing attributes that name an alternative. `dir` and `hasattr` don't report these names."""
 
-    _absent: dict[str, str] = {}  # noqa: RUF012 - a variant's own words
+    _absent: dict[str, str] = {}  # noqa: RUF012 - messages of a variant
 
-    if not TYPE_CHECKING:  # a type checker would take every name for one that there is
+    if not TYPE_CHECKING:  # a type checker would assume that every attribute exists
 
         def __getattr__(self, name):
             instead = {**INSTEAD, **type(self)._absent}.get(name)
-            raised = hasattr(type(self), name) and name not in METHODS  # a property: it raises again, in its words
+            raised = hasattr(type(self), name) and name not in METHODS  # a property, which raises its own error again
             if instead is None or raised:
                 return object.__getattribute__(self, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {instead}")

@@ -1,7 +1,7 @@
-"""Arrays of other libraries, such as torch's tensors, where scikit-learn's `array_api_dispatch` is set: in and out.
+"""Arrays of other libraries as input and output, such as PyTorch tensors, if `array_api_dispatch` is set.
 
-All is computed as of NumPy arrays, but for what `_tensors` leaves where it is. Without that setting such an array is
-one of the many things that NumPy can read.
+They are converted to NumPy arrays for all computations, except those that `_tensors` does on the device. Without this
+setting of scikit-learn such an array is an array-like that NumPy can convert.
 """
 
 import functools
@@ -13,19 +13,19 @@ from sklearn.utils._array_api import _convert_to_numpy, device, get_namespace
 
 
 def is_dispatched(X):
-    """Whether X is an array of another library, and scikit-learn is told to answer in kind."""
+    """Return whether X is an array of another library, and scikit-learn is configured to return arrays of its kind."""
     if not get_config()["array_api_dispatch"] or isinstance(X, np.ndarray | np.generic):
         return False
     return isinstance(X, torch.Tensor) or hasattr(X, "__array_namespace__")
 
 
 def as_numpy(X):
-    """X as a NumPy array if it is such an array, else X as it is."""
+    """Return X, converted to a NumPy array if it is an array of another library that is dispatched."""
     return _convert_to_numpy(X, get_namespace(X)[0]) if is_dispatched(X) else X
 
 
 def in_kind(method):
-    """Let a method that takes X, and returns an array or several, return them in X's library and on X's device."""
+    """Let a method that takes X and returns one or more arrays return them in X's library and on X's device."""
 
     @functools.wraps(method)
     def wrapped(self, X, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""Training in the principal axes of wide samples: networks of fewer inputs, which become those of all features."""
+"""Training in principal axes of wide data: networks with fewer inputs, which are then converted to all features."""
 
 from dataclasses import replace
 
@@ -12,34 +12,35 @@ from skae._pca import covariance_of
 from skae._solvers import neighbors_of
 from skae._spec import Basis, read_weights
 
-MIN_FEATURES = 256  # fewer are soon multiplied by
-MAX_SHARE = 0.5  # of the features: more axes save little
+MIN_FEATURES = 256  # with fewer, the products with all features are fast
+MAX_SHARE = 0.5  # maximum number of axes, as a fraction of the features: more would save little time
 MAX_WORK = 2**38  # multiply-adds of a covariance
-MAX_LEFT_OUT = 0.2  # of the variance, as a share of what the components of the code leave out
-NOTHING = 1e-4  # of the variance
-MIN_SHARE = 1e-10  # of the largest variance, below which an axis is rounding
+MAX_LEFT_OUT = 0.2  # maximum variance outside the axes, as a fraction of that outside the first n_components
+NEGLIGIBLE = 1e-4  # fraction of the variance outside the axes that isn't tested for dependence on them
+MIN_SHARE = 1e-10  # fraction of the largest variance, below which an axis is due to rounding
 SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
 
 
 class RowsInBasis(ScaledReader):
-    """Scaled samples as their coordinates along axes.
+    """Coordinates of scaled samples along axes.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     axes : ndarray of shape (r, d)
-        In float32, as the coordinates.
+        In float32, like the coordinates.
 
     clip_at : ndarray of shape (d,) or None
+        See `Projection`.
 
     Attributes
     ----------
     left_out : float
-        Mean squared length of what the axes leave out of a sample.
+        Mean squared norm of the part of a sample that is orthogonal to the axes.
 
     has_far : bool
-        Whether cells of some samples lie beyond the limit.
+        Whether some values are beyond the limit.
     """
 
     def __init__(self, rows, axes, clip_at):
@@ -62,14 +63,14 @@ class RowsInBasis(ScaledReader):
 
     @property
     def source(self):
-        """The same samples with all their features."""
+        """The samples with all features."""
         return self.rows
 
     def on_device(self, device):
-        """All samples as a tensor of float32, (n, r), or a pair of what is encoded and what it is compared with.
+        """Return all samples as a float32 tensor of shape (n, r), or a pair of the network's input and the target.
 
-        With values beyond the limit, what lies within it and beyond is encoded, (n, 2 r). Where values are missing,
-        reconstructions are compared with all features of the samples, (n, d), which are NaN there.
+        If values are beyond the limit, the input, (n, 2 r), has the coordinates of the parts within the limit and
+        beyond. If values are missing, the target has all features, (n, d), and is NaN there.
         """
         seen = whole = self._alone_on(device)
         if self.has_far:
@@ -81,23 +82,23 @@ class RowsInBasis(ScaledReader):
 
 
 class Space:
-    """What is trained on: samples as they are, or their coordinates along principal axes.
+    """The space of the training data: all features, or coordinates along principal axes.
 
     Parameters
     ----------
     spec : ModuleSpec
-        Of networks of all features.
+        Spec of networks on all features.
 
-    samples, judged : ScaledReader
-        Training data, and the samples that judge if they are others, or None.
+    rows, judged : ScaledReader
+        Training data, and separate validation data or None.
 
     axes : ndarray of shape (r, d) or None
-        None leaves all as it is.
+        If None, all features are used.
 
     Attributes
     ----------
-    spec, samples, judged
-        The same for networks in these axes.
+    spec, rows, judged
+        The parameters, converted to the axes.
     """
 
     def __init__(self, spec, rows, judged, axes=None):
@@ -114,7 +115,7 @@ class Space:
         self.spec = replace(spec, sizes=(len(axes), *spec.sizes[1:]), basis=basis)
 
     def whole(self, module):
-        """The module of all features that computes the same as one that was trained."""
+        """Return a module on all features that is equivalent to a trained module."""
         if self.axes is None:
             return module
         weights = self.whole_weights(type(module), read_weights(module))
@@ -123,14 +124,14 @@ class Space:
         return found.to(next(module.parameters()).device)
 
     def whole_weights(self, module_class, weights):
-        """Weights of the module of all features that computes the same as one of these, in the axes."""
+        """Return the weights on all features that are equivalent to weights in the axes."""
         if self.axes is None:
             return weights
         features = self.features.build(module_class).state_dict()
         return {name: self._along_features(value, features[name].shape) for name, value in weights.items()}
 
     def _along_features(self, value, shape):
-        """Turn what counts along the axes, which are fewer, into what counts along features."""
+        """Convert the dimensions of a weight that belong to the axes to dimensions of features."""
         for place, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
             if length != wanted:
                 value = np.moveaxis(np.tensordot(value, self.axes, (place, 0)), -1, place)
@@ -138,17 +139,22 @@ class Space:
 
 
 def axes_for(rows, n_components):
-    """The axes in which networks are trained, (r, d) in float32, or None where all features are as good.
+    """Return the axes in which networks are trained, or None to train on all features.
 
-    Of fewer samples than half of the features, all principal axes: nothing is left out. Of others so many that what
-    they leave out is a small share of what `n_components` would, and that samples which are alike in these axes are not
-    alike in what is left out: no network could tell it.
+    If there are at most half as many samples as features, these are all principal axes, which leave no variance out.
+    Otherwise the number of axes is chosen such that the variance that they leave out is a small fraction of that which
+    `n_components` components leave out, and can't be predicted from the axes, so that no network could learn it.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     n_components : int
+
+    Returns
+    -------
+    axes : ndarray of shape (r, d) or None
+        In float32.
     """
     n, d = rows.shape
     most = int(MAX_SHARE * d)
@@ -164,17 +170,17 @@ def axes_for(rows, n_components):
         enough = max(MAX_LEFT_OUT * left[min(n_components, len(left)) - 1], MIN_SHARE)
         r = max(n_components, 1 + int(np.argmax(left <= enough)))
         scores = rows.read(np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(int))) @ axes.T
-        while r <= min(most, len(left)) and left[r - 1] > NOTHING and _is_told(scores, r):
+        while r <= min(most, len(left)) and left[r - 1] > NEGLIGIBLE and _is_predictable(scores, r):
             r = max(r + 1, int(r * GROWTH))
         if r > most:
             return None
         axes = axes[:r]
-    _, axes = svd_flip(None, axes, u_based_decision=False)  # the same on any machine
+    _, axes = svd_flip(None, axes, u_based_decision=False)  # the same signs on any machine
     return axes.astype(np.float32)
 
 
 def _of_rows(rows):
-    """Squares of singular values and principal axes, of the largest first, by the products of samples with each other."""
+    """Return squared singular values, in descending order, and principal axes, from the Gram matrix of the samples."""
     X = np.concatenate(list(rows.batches()))
     X -= X.mean(axis=0)
     squares, scores = np.linalg.eigh(X @ X.T)
@@ -184,18 +190,18 @@ def _of_rows(rows):
 
 
 def _of_features(rows):
-    """Variances and principal axes, of the largest first, by the covariance of the features."""
+    """Return variances, in descending order, and principal axes, from the covariance of the features."""
     variance, axes = np.linalg.eigh(covariance_of(rows)[1])
     return variance[::-1].clip(min=0.0), axes.T[::-1]
 
 
-def _is_told(scores, r):
-    """Whether what lies along later axes can be told from the first r, better than by the mean: (n, d) -> bool.
+def _is_predictable(scores, r):
+    """Return whether nearest neighbors predict the later scores from the first r better than the mean does.
 
-    By the mean of the nearest samples along those; samples of either half lie between those of the other, if they have
-    an order.
+    `scores` has the shape (n, d). Every other sample is predicted from those in between, so that both halves have the
+    same distribution if the samples are ordered.
     """
-    (seen, asked), (told, wanted) = ((part[::2], part[1::2]) for part in (scores[:, :r], scores[:, r:]))
-    _, nearest = neighbors_of(seen, N_NEIGHBORS).kneighbors(asked)
-    missed = np.square(wanted - told[nearest].mean(axis=1)).sum()
-    return missed < np.square(wanted - told.mean(axis=0)).sum()
+    (train_x, test_x), (train_y, test_y) = ((part[::2], part[1::2]) for part in (scores[:, :r], scores[:, r:]))
+    _, nearest = neighbors_of(train_x, N_NEIGHBORS).kneighbors(test_x)
+    error = np.square(test_y - train_y[nearest].mean(axis=1)).sum()
+    return error < np.square(test_y - train_y.mean(axis=0)).sum()

@@ -1,4 +1,4 @@
-"""What scikit-learn says constraints of parameters in: the one place that imports its private module."""
+"""Constraints of parameters: the only module that imports scikit-learn's private module of them."""
 
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class StrOptions(UnsortedOptions):
-    """Strings that a parameter may be, which errors list in alphabetical order."""
+    """Constraint of a parameter to a set of strings, which errors list in alphabetical order."""
 
     def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"

@@ -1,4 +1,4 @@
-"""The estimator that every variant shares: its parameters, and how it is fitted."""
+"""The base of all autoencoders: the parameters of training, and fitting."""
 
 import warnings
 from abc import ABCMeta
@@ -60,16 +60,16 @@ class AutoencoderCore(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """What all autoencoders have in common: the algorithm, and the parameters of training.
+    """Base of all autoencoders: the algorithm, and the parameters of training.
 
-    A variant names its `module_class`, an `AutoencoderModule` with its formula, and adds its parameters.
+    A variant sets `module_class`, an `AutoencoderModule` that defines its objective, and adds its parameters.
     """
 
     def _counted(self, X, y, X_val, seed):
-        """Moments of samples, the samples scaled by them, and those of X_val, or None.
+        """Return the statistics of X, the scaled samples, and the scaled samples of X_val or None.
 
-        Where cells are missing, there is what is expected of them. What is to be expected is known in any case, for
-        samples that come later.
+        Missing values are replaced by their conditional expectations. The model for these is fitted even if no values
+        are missing, since samples passed later may have missing values.
         """
         clean, target = self._clean_rows(y), self._encoded(X, y)
         given = [ArrayReader(each, may_miss=self._takes_missing) for each in (X, X_val) if each is not None]
@@ -90,7 +90,7 @@ class AutoencoderCore(
                 for rows, cells in zip(given, missing, strict=True)
             ]
         if clean is not None:
-            missing = [None]  # it is the clean samples that reconstructions are compared with
+            missing = [None]  # reconstructions are compared with the clean samples
         units = statistics.mean, statistics.scale(self.scale)
         rows = ScaledReader(given[0].X, *units, clean=clean, target=target, missing=missing[0])
         return statistics, rows, None if X_val is None else ScaledReader(given[1].X, *units, missing=missing[1])
@@ -111,22 +111,22 @@ class AutoencoderCore(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse matrices and memory maps, and arrays that aren't NumPy's but slice like them, are read
-            batch by batch. Cells that are NaN are missing: nothing is learned of them, and `impute` fills them.
+            Training data. Sparse matrices, memory maps, and other array types that support slicing are read batch by
+            batch. NaN are missing values, which the loss ignores and `impute` replaces.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Of `DenoisingAutoencoder`, the clean samples that noisy ones, X, are to become. A custom variant may learn
-            from it. All other autoencoders ignore it, with a warning if it has X's shape and other values; and all
-            ignore labels, of one dimension.
+            Clean samples that correspond to noisy samples X, for `DenoisingAutoencoder`. A custom variant may use y as
+            targets. Other autoencoders ignore it, with a warning if it has the shape of X and other values. Labels
+            (one-dimensional y) are ignored, except by custom variants.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. All of X is then trained on, and they must not depend on samples of X.
-            In a Pipeline they have to pass the earlier steps as well: see `transform_input` of
-            :class:`~sklearn.pipeline.Pipeline`.
+            Validation samples, by which the epoch is selected. The networks are then trained on all of X, and these
+            samples must be independent of those of X. In a Pipeline they have to be transformed by the earlier steps as
+            well: see `transform_input` of :class:`~sklearn.pipeline.Pipeline`.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are held out as a whole, or
-            passed on to `cv`.
+            Group labels of the samples, such as the patient that they belong to. The samples of a group are either all
+            used for validation or all used for training. The labels are passed to `cv` if it is set.
 
         Returns
         -------
@@ -136,8 +136,8 @@ class AutoencoderCore(
         Raises
         ------
         ValueError
-            If a parameter, X, y, `X_val` or `groups` is not as it should be, two of `X_val`, `groups` or `cv`, and
-            `validation_fraction` exclude each other, or `device` is not on this machine.
+            If a parameter, X, y, `X_val` or `groups` is invalid, if `X_val` is combined with `groups`, `cv` or
+            `validation_fraction`, or `cv` with `validation_fraction`, or if `device` is not available.
         """
         with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -161,16 +161,17 @@ class AutoencoderCore(
     @typed(available_if(has_partial_fit))
     @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
-        """Go on training with a chunk of samples: one pass over it, in batches of `batch_size`.
+        """Continue training with a chunk of samples: one pass over it, in batches of `batch_size`.
 
-        Chunks may have any size and order. `IncrementalPCA` of all samples stands beside a network that starts at PCA,
-        and some samples are held out from the network: they decide with each chunk whether it is surely better than
-        PCA, which is what the estimator computes otherwise. A network keeps the scale that it started with, while
-        `mean_` follows all samples seen. The first chunk decides the number of components if that is not an int, and
-        the first 64 samples the axes of the codes, which stay until the next `fit`. If training diverges, the estimator
-        is left as it was. Cells may be missing, NaN, but not a whole column of the first chunk.
+        Chunks may have any size and order. `IncrementalPCA` of all samples is updated besides a network that starts
+        from PCA. Some samples are used for validation: after each chunk, the estimator uses the network if it is
+        significantly better than PCA on them, and PCA otherwise. The scaling is that of the initialization of the
+        network, while `mean_` is the mean of all samples seen. If the number of components is not an int, it is
+        determined by the first chunk. The axes of the codes are determined by the first 64 samples and don't change
+        until the next `fit`. If training diverges, the estimator is unchanged. There may be missing values (NaN), but
+        each feature must have an observed value in the first chunk.
 
-        A linear autoencoder is updated in closed form, as `IncrementalPCA` is.
+        A linear autoencoder is updated in closed form, like `IncrementalPCA`.
 
         Parameters
         ----------
@@ -178,8 +179,8 @@ class AutoencoderCore(
             Training data.
 
         y : Ignored
-            Not used, present for API consistency by convention. Clean samples, which `DenoisingAutoencoder.fit` takes,
-            are refused.
+            Not used, present for API consistency by convention. Clean samples, as in `DenoisingAutoencoder.fit`, raise
+            an error.
 
         Returns
         -------
@@ -189,7 +190,7 @@ class AutoencoderCore(
         Raises
         ------
         ValueError
-            If X or y is not as it should be, or a parameter was changed that shapes the network.
+            If X or y is invalid, or if a parameter that determines the shape of the network was changed.
         """
         with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
@@ -198,7 +199,7 @@ class AutoencoderCore(
                 y = self._checked_target(X, y)
                 if self._clean_rows(y) is not None:
                     raise ValueError(
-                        "partial_fit takes no clean samples as y: a stream draws its noise. Pass all pairs to "
+                        "partial_fit doesn't support clean samples as y: it adds noise to X itself. Pass all pairs to "
                         "fit(X_noisy, X_clean), or clean samples as X."
                     )
                 self.check_parameters()
@@ -221,8 +222,8 @@ class AutoencoderCore(
         solved, starts = self._is_solved(spec), self._has_start(spec)
         if solved and find_checkpoint(callbacks) is None and callbacks:
             warnings.warn(
-                f"callbacks={self.callbacks!r} have nothing to act on: this {type(self).__name__} is computed in "
-                "closed form, without epochs.",
+                f"callbacks={self.callbacks!r} have no effect: this {type(self).__name__} is computed in closed form, "
+                "without epochs.",
                 stacklevel=5,
             )
         if not solved:
@@ -261,14 +262,14 @@ class AutoencoderCore(
             if progress.speaks and validation.folds and spec.loss == "squared_error" and self._is_plain(spec):
                 progress.judges(self._mean_square(rows, validation))
             of_folds = []
-            if not trains:  # in closed form, or of too few samples to judge a training
+            if not trains:  # in closed form, or with too few samples to validate a trained network
                 start = self._common_start(rows, spec, seed)
                 attributes = self._at_start(*common, start, read_weights(spec.build(self.module_class)))
             else:
                 members = self._new_members(space.rows, space.spec, settings, weights, validation)
                 judges = replace(validation, rows=space.judged)
                 result = train(members, space.rows, judges, progress, **settings | stopping)
-                del members  # makes room
+                del members  # frees memory
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))
                 self._warn_if_cut_short(result, spec, settings["max_iter"], stopping.get("first_cycle"))
@@ -279,8 +280,8 @@ class AutoencoderCore(
                     level = float(losses[1]), "PCA" if self._is_plain(spec) else "start"
                 if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
-                    del result  # makes room
-                    start = self._common_start(rows, spec, seed)  # of all samples, the held-out ones included
+                    del result  # frees memory
+                    start = self._common_start(rows, spec, seed)  # of all samples, including validation samples
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     matches = self._has_free_scale(spec) and weights is None
@@ -292,16 +293,16 @@ class AutoencoderCore(
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
     def _stopping(self, spec, callbacks, max_iter):
-        """What may end a training early: of many epochs the first gain less each."""
+        """Return the parameters of early stopping: with many epochs, the gain per epoch is smaller."""
         stops_early = self._is_plain(spec) if self.early_stopping == "auto" else self.early_stopping
         patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
     def _comes_to_start(self, outcome, rows, spec, validation, seed):
-        """Whether a training comes to the start of all samples, the held-out ones included.
+        """Return whether the result of training is replaced by the initialization on all samples.
 
-        That is so where no epoch surely gains, and where a network that has seen few of the clusters, of a single fold,
-        gains over the start of these samples, but not over that of all.
+        This is the case if no epoch is a significant improvement. With clusters and a single fold, it is also the case
+        if the initialization on all samples, including the validation samples, has a smaller loss than the network.
         """
         is_of_few = validation.clusters is not None and len(validation.folds) == 1 and len(rows) < FOLDED_ROWS
         if not outcome.epoch or not (is_of_few and self._is_plain(spec)):
@@ -316,24 +317,24 @@ class AutoencoderCore(
         return loss < outcome.losses[:, -1].mean()
 
     def _validation(self, rows, y, rows_val, groups, seed, warm):
-        """The samples that judge the epochs."""
+        """Return the split into training and validation samples."""
         if rows_val is not None:
             return given_validation(len(rows), rows_val)
         if warm or (len(rows) < MIN_ROWS and self.cv is None):
-            return Validation()  # samples that the last fit was trained on can't judge this one
+            return Validation()  # the training samples of the previous fit can't be used for validation
         return choose_validation(rows, fraction=self.validation_fraction, cv=self.cv, groups=groups, y=y, seed=seed)
 
-    # What a fit comes to ---------------------------------------------------------------------------------------------
+    # Fitted attributes -----------------------------------------------------------------------------------------------
 
     def _at_start(self, rows, statistics, spec, settings, start, unused, curves=None, net=None):
-        """Attributes of an estimator that is its start; `unused` weights of its network wait for `partial_fit`."""
+        """Return the attributes of an estimator that is its initialization, with `unused` weights for `partial_fit`."""
         unit, curves = self._unit(rows.scale), curves or {}
         names = spec.build(self.module_class).state_dict()
         weights = without_bounds(unused) | {name: value for name, value in start.weights().items() if name in names}
         spec = replace(spec, axes=start.axes(unit, self._asked("whiten")))
         if not start.is_pca:
             outcome = TrainingResult(spec.build(self.module_class, weights), 0, curves, net=net)
-            del start, weights  # makes room
+            del start, weights  # frees memory
             return self._trained(rows, statistics, spec, settings, outcome, Validation())
         ratio = None
         if spec.is_pca or spec.ordered:
@@ -349,9 +350,9 @@ class AutoencoderCore(
     def _trained(
         self, rows, statistics, spec, settings, outcome, validation=None, axes=None, *, matches_scale=False
     ):
-        """Attributes of an estimator with a trained module; the axes are given in a stream, which is not validated.
+        """Return the attributes of an estimator with a trained module; `partial_fit` passes axes, but no validation.
 
-        With `matches_scale` the codes are rescaled to the total variance of PCA's scores.
+        If `matches_scale`, the codes are rescaled to the total variance of PCA's scores.
         """
         weights = read_weights(outcome.module) | outcome.weights
         if len(rows) == 1:  # a chunk of one sample has no variance
@@ -377,13 +378,13 @@ class AutoencoderCore(
         return self._state(rows, statistics, spec, settings, *kept, **more)
 
     def _mean_square(self, rows, validation):
-        """Of the samples that judge the epochs, summed over the cells that are there."""
+        """Return the mean over validation samples of their squares, summed over observed values."""
         judged = rows.clean if validation.rows is None else validation.rows
         squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()
 
     def _state(self, rows, statistics, spec, settings, weights, variance, ratio, epoch, curves, net, **more):
-        """All attributes of a fitted estimator."""
+        """Return all attributes of a fitted estimator."""
         settings = settings | {"device": str(settings["device"])}
         losses = {name: curves.get(name, np.empty(0)).tolist() for name in ("train_loss", "valid_loss")}
         kept = {
@@ -407,7 +408,7 @@ class AutoencoderCore(
             "n_iter_": max(1, len(losses["train_loss"])),
         }
         kept = self._assembled(kept, net)
-        # shares don't need the digits of float64, in which convolutions take many times as long, and wide layers room
+        # importances don't need float64, in which convolutions are many times slower, and wide layers take more memory
         is_small = spec.architecture is None and spec.n_weights < MANY_WEIGHTS
         module = kept["_modules"]["float64" if is_small else "float32"]
         return kept | {"feature_importances_": importances(module, rows, statistics.seen.variance, spec.n_components)}

@@ -1,4 +1,4 @@
-"""cuDNN's flags, which computations on a CUDA GPU go by: set for a while, and put back."""
+"""Temporary settings of cuDNN's flags for computations on a CUDA GPU."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import torch
 
 
 class _Flag:
-    """A flag of the whole process: the first Python thread that comes in sets it, the last that leaves puts it back.
+    """A flag of the process: the first Python thread that enters sets it, the last that leaves restores it.
 
     Parameters
     ----------
@@ -16,23 +16,23 @@ class _Flag:
         An attribute of `torch.backends.cudnn`.
 
     value : bool
-        What it is within.
+        Value within the block.
     """
 
     def __init__(self, name, value):
         self.name, self.value, self.before = name, value, None
         self.turns, self.holders = threading.Lock(), set()
 
-    def take(self, holder):
-        """Set the flag."""
+    def acquire(self, holder):
+        """Add a holder, and set the flag."""
         with self.turns:
             if not self.holders:
                 self.before = getattr(torch.backends.cudnn, self.name)
             self.holders.add(holder)
             setattr(torch.backends.cudnn, self.name, self.value)
 
-    def give_back(self, holder):
-        """Put it back if nobody else holds it. Calling it again does no harm."""
+    def release(self, holder):
+        """Remove a holder, and restore the flag if there is no other. Repeated calls have no effect."""
         with self.turns:
             if holder in self.holders and len(self.holders) == 1:
                 setattr(torch.backends.cudnn, self.name, self.before)
@@ -40,32 +40,32 @@ class _Flag:
 
     @contextlib.contextmanager
     def __call__(self, needed=True):
-        """Set it within, if it is needed."""
-        if not needed or not torch.backends.cudnn.is_available():  # torch was built without it
+        """Context manager that sets the flag if it is needed."""
+        if not needed or not torch.backends.cudnn.is_available():  # PyTorch was built without cuDNN
             yield
             return
         holder = object()
         try:
-            self.take(holder)
+            self.acquire(holder)
             yield
         finally:
             try:
-                self.give_back(holder)
+                self.release(holder)
             except KeyboardInterrupt:  # the first one; see `isolated_rng`
-                self.give_back(holder)
+                self.release(holder)
                 raise
 
 
-# Within, training gives the same bits again: some convolutions are up to three times as fast if they may add up in
-# another order each time, which is what a user gets who gives no seed
+# Makes training bit-identical from run to run. Without it, which is the case if no seed is set, some convolutions sum
+# in a different order each time and are up to three times as fast.
 repeatable = _Flag("deterministic", value=True)
 
-# Within, what is computed can be differentiated twice, and outside of training: cuDNN's recurrent layers can't
+# Allows differentiating twice, and in evaluation mode, which cuDNN's recurrent layers don't support.
 differentiable = _Flag("enabled", value=False)
 
 
 def _renew_turns():
-    """The threads that held a lock are not there in a forked child."""
+    """Renew the locks in a forked child, which doesn't have the threads that held them."""
     for flag in (repeatable, differentiable):
         flag.turns = threading.Lock()
 

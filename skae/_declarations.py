@@ -1,27 +1,27 @@
-"""What is refused when a class declares parameters: what would be no parameter, or one that does nothing."""
+"""Validation of the parameters that a class declares."""
 
 import inspect
 from dataclasses import MISSING
 
 
 def refuse_doubtful(a_class, owner, is_generated, inherited, declared, assigned):
-    """Refuse a class whose parameters are not what it says.
+    """Raise an error if a class declares a name that would not be a parameter, or a parameter without effect.
 
     Parameters
     ----------
     a_class : type
 
     owner : type
-        The class whose `__init__` it has.
+        The class that defines its `__init__`.
 
     is_generated : bool
-        Whether that is made of annotations.
+        Whether this `__init__` is generated from annotations.
 
     inherited, declared : dict of str to Field
-        Parameters of its bases, and those that it annotates itself.
+        Parameters of the base classes, and those that the class annotates.
 
     assigned : set of str
-        Parameters of its bases that it sets to a value.
+        Parameters of the base classes that the class sets to a value.
 
     Raises
     ------
@@ -33,12 +33,12 @@ def refuse_doubtful(a_class, owner, is_generated, inherited, declared, assigned)
         if inspect.Parameter.VAR_KEYWORD in kinds or inspect.Parameter.VAR_POSITIONAL in kinds:
             raise TypeError(
                 f"{name_of_class}.__init__ takes *args or **kwargs, whose parameters clone and searches would lose. "
-                "Spell out all parameters, or annotate those of your own in the class, without an __init__."
+                "List all parameters explicitly, or annotate the new ones in the class, without an __init__."
             )
     elif is_generated and assigned - set(declared):
         name = min(assigned - set(declared))
         raise TypeError(
-            f"{name_of_class}.{name} is set to a value, but its annotation is what sets a default. Write "
+            f"{name_of_class}.{name} is set to a value without an annotation, which doesn't set a default. Write "
             f"`{name}: ... = {vars(a_class)[name]!r}`, with its type."
         )
     for name, parameter in declared.items():
@@ -56,12 +56,12 @@ def refuse_doubtful(a_class, owner, is_generated, inherited, declared, assigned)
             )
         if parameter.default_factory is not MISSING:
             raise TypeError(
-                f"{name_of_class}.{name} has a default_factory, of which scikit-learn can't know the value. Set the "
+                f"{name_of_class}.{name} has a default_factory, whose value is unknown to scikit-learn. Set the "
                 "default to an immutable value, such as a tuple or None."
             )
         if not is_generated and owner is not a_class:
             raise TypeError(
-                f"{name_of_class}.{name} is annotated, which declares a parameter, but {owner.__name__} has an "
-                f"__init__ of its own, which lacks it. Write {name_of_class}.__init__ too, or let "
-                f"{owner.__name__} annotate its parameters in place of an __init__."
+                f"{name_of_class}.{name} is annotated, which declares a parameter, but {owner.__name__} defines an "
+                f"__init__ that doesn't have it. Define {name_of_class}.__init__ as well, or let {owner.__name__} "
+                "annotate its parameters instead of defining __init__."
             )

@@ -1,6 +1,6 @@
-"""What the package stands on, loaded first, with Python's global generator left as it was.
+"""Dependencies, imported first, with the state of Python's global random generator restored.
 
-rich, which scikit-learn loads where it is installed, draws from that generator as it is imported.
+scikit-learn imports rich if it is installed, which draws from this generator on import.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Devices by name, and what torch does to a process when it first trains."""
+"""Devices by name, and side effects of PyTorch's first optimizer."""
 
 import contextlib
 import os
@@ -11,12 +11,12 @@ from skae._training.distributed import in_group, own_cuda
 
 
 def resolve_device(name):
-    """Device that a `device` parameter means: "auto" is cuda, then mps, then cpu; in a group, cuda or cpu.
+    """Return the device of a `device` parameter: "auto" is cuda, then mps, then cpu; in a group, cuda or cpu.
 
     Raises
     ------
     ValueError
-        If torch knows no such device, or this machine has none.
+        If PyTorch has no device of this name, or it is not available on this machine.
     """
     found = name
     if name == "auto":
@@ -28,14 +28,14 @@ def resolve_device(name):
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         is_fork = "forked subprocess" in str(error)
         start = (
-            "start processes anew ('spawn', or joblib's loky)"
+            "start processes with 'spawn' or joblib's loky"
             if is_fork
-            else "set device='auto' to take the best there is"
+            else "set device='auto' to use the best available"
         )
         if name == "gpu":
             raise ValueError(
-                "device='gpu' is none of PyTorch's names. Set device='cuda' for a GPU of NVIDIA or AMD, 'mps' for one "
-                "of Apple, or 'auto' to take the best there is."
+                "device='gpu' is not a PyTorch device. Set device='cuda' for an NVIDIA or AMD GPU, 'mps' for an Apple "
+                "GPU, or 'auto' to use the best available."
             ) from error
         raise ValueError(
             f"device={name!r} can't be used {'in this process' if is_fork else 'on this machine'}: "
@@ -45,14 +45,14 @@ def resolve_device(name):
 
 
 def has_bfloat16(device):
-    """Whether a device multiplies numbers of bfloat16 in hardware, by instructions that torch uses."""
+    """Return whether a device has hardware instructions for bfloat16 products that PyTorch uses."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)
     uses_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.backends.mkldnn.is_available()
     if device.type != "cpu" or not uses_avx512:
         return False
-    if not hasattr(torch.cpu, "get_capabilities"):  # an earlier torch has no public name; later ones may lack this one
+    if not hasattr(torch.cpu, "get_capabilities"):  # earlier versions have no public name; later ones may lack this one
         return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
@@ -60,11 +60,11 @@ def has_bfloat16(device):
 
 @contextlib.contextmanager
 def what_torch_sets_undone():
-    """Leave warnings filters and the environment alone: the first optimizer of a process loads parts that set some."""
+    """Restore warnings filters and the environment, which modules loaded by the first optimizer of a process change."""
     name = "TORCHINDUCTOR_CACHE_DIR"
-    with isolated_rng(0):  # threads take turns
+    with isolated_rng(0):  # for its lock
         was_set = name in os.environ
         with warnings.catch_warnings():
             yield
         if not was_set:
-            os.environ.pop(name, None)  # torch finds it again where it needs it
+            os.environ.pop(name, None)  # PyTorch sets it again when needed

@@ -1,4 +1,4 @@
-"""Where the documentation is."""
+"""Links to the documentation."""
 
 from importlib.metadata import version
 
@@ -6,7 +6,7 @@ SITE = "https://skae.readthedocs.io/en"
 
 
 class DocLinkMixin:
-    """Estimators whose HTML representation links to their page, by scikit-learn's rules."""
+    """Estimators whose HTML representation links to their documentation, as in scikit-learn."""
 
     _doc_link_module = "skae"
     _doc_link_template = (

@@ -1,4 +1,4 @@
-"""Whether this process was forked from one that had imported this package."""
+"""Detection of a fork of the process after this package was imported."""
 
 import os
 
@@ -6,7 +6,7 @@ _forked = False
 
 
 def is_forked() -> bool:
-    """Return whether it was: OpenMP's threads are not there then, and a product that waits for them never ends."""
+    """Return whether the process was forked: it then has no OpenMP threads, and operations that need them hang."""
     return _forked
 
 

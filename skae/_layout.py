@@ -1,7 +1,7 @@
-"""One memory layout for all that a fitted estimator keeps.
+"""The memory layout of the arrays of a fitted estimator.
 
-A product's last bits depend on the strides of its factors, on some processors: other strides are another kernel. What
-a fit leaves therefore has the layout that a file gives back.
+On some processors the rounding of a matrix product depends on the strides of its factors, which determine the kernel.
+The arrays of a fitted estimator therefore have the layout that they have after loading from a file.
 """
 
 import copy
@@ -11,18 +11,19 @@ from sklearn.base import BaseEstimator
 
 
 def canonical(value):
-    """Give arrays the one layout that is kept: C-contiguous, in native byte order, writable, and of their own memory.
+    """Return arrays that are C-contiguous, in native byte order, writable, and own their memory.
 
     Parameters
     ----------
     value : object
-        An array, or what holds some: a dict, list or tuple, an estimator, or another object of this package, whose
-        items are treated likewise. A fitted autoencoder within it has done so by itself. Anything else stays as it is.
+        An array, or a container of arrays: a dict, list or tuple, an estimator, or another object of this package. The
+        items of a container are converted recursively, except fitted autoencoders, which convert their own arrays. Any
+        other object is returned unchanged.
 
     Returns
     -------
     value : object
-        Equal to the one given. Arrays that have the layout are not copied.
+        Equal to the input. Arrays that have this layout already are not copied.
     """
     if isinstance(value, np.ndarray):
         return _canonical_array(value)
@@ -33,13 +34,13 @@ def canonical(value):
     if _is_record(value):
         other = copy.copy(value)
         for name, item in vars(value).items():
-            object.__setattr__(other, name, canonical(item))  # frozen dataclasses refuse their own
+            object.__setattr__(other, name, canonical(item))  # `setattr` fails on frozen dataclasses
         return other
     return value
 
 
 def _is_record(value):
-    """Whether it is an object of ours with attributes, or an estimator, but no fitted autoencoder."""
+    """Return whether the value is an estimator or an object of this package, other than a fitted autoencoder."""
     ours = type(value).__module__.split(".")[0] == "skae" and hasattr(value, "__dict__")
     return (ours or isinstance(value, BaseEstimator)) and not hasattr(value, "_modules")
 

@@ -1,4 +1,4 @@
-"""What a linear autoencoder has of PCA: its axes, and the normal distribution of samples that they stand for."""
+"""PCA's attributes and methods of a linear autoencoder: the axes, and the normal distribution that they define."""
 
 import numpy as np
 import scipy.linalg
@@ -10,7 +10,7 @@ NAMES = ("components_", "singular_values_", "noise_variance_")
 
 
 def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
-    """Attributes of PCA, as `NAMES` has them.
+    """Return the attributes of PCA that are listed in `NAMES`.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
         Variance of the scaled samples, summed over features.
 
     unit : float
-        What a unit of the scores is worth.
+        Scale factor of the scores.
 
     dtype : dtype
-        Of X: the axes have it too, as PCA's.
+        Data type of X and, as in PCA, of the axes.
 
     scale : ndarray of shape (d,), default=None
-        What a unit of each scaled feature is worth, where they have units of their own.
+        Scale factor of each feature, if features are scaled separately.
 
     Returns
     -------
@@ -46,17 +46,18 @@ def attributes_of_pca(start, n_rows, total, unit, dtype, scale=None):
 
 
 def is_normal(estimator):
-    """Whether samples are normal by themselves, as probabilistic PCA has it: for `available_if`."""
+    """Return whether the estimator defines a normal distribution, as probabilistic PCA does: for `available_if`."""
     return estimator.__sklearn_is_fitted__() and estimator._normal() is not None
 
 
 class LinearMixin:
-    """The part of `AutoencoderCore` that only a linear one has."""
+    """The part of `AutoencoderCore` for linear autoencoders."""
 
     def _normal(self):
-        """The normal distribution of samples: axes, (k, d), the variance along each beyond the noise, (k,), and the noise.
+        """Return the parameters of the normal distribution of samples, or None if the estimator doesn't define one.
 
-        The latter is that of each feature, (d,). None is none.
+        These are the axes, of shape (k, d), the variance along each in excess of the noise, (k,), and the noise
+        variance of each feature, (d,).
         """
         if not (self._spec.is_pca and hasattr(self, "noise_variance_")):
             return None
@@ -70,14 +71,14 @@ class LinearMixin:
 
     @typed(available_if(is_normal))
     def get_covariance(self) -> FloatArray:
-        """Return the covariance of the samples by probabilistic PCA: that of the components, and the noise.
+        """Return the covariance of the probabilistic PCA model: that of the components plus the noise.
 
-        Only a linear autoencoder that was solved in closed form has one.
+        Only available for a linear autoencoder that was computed in closed form.
 
         Returns
         -------
         covariance : ndarray of shape (n_features, n_features)
-            In squared units of X, whatever `scale` and `whiten` are.
+            Estimated covariance, in squared units of X for any `scale` and `whiten`.
         """
         axes, beyond, noise = self._normal()
         covariance = (axes.T * beyond) @ axes
@@ -88,12 +89,12 @@ class LinearMixin:
     def get_precision(self) -> FloatArray:
         """Return the inverse of `get_covariance()`.
 
-        Only a linear autoencoder that was solved in closed form has one.
+        Only available for a linear autoencoder that was computed in closed form.
 
         Returns
         -------
         precision : ndarray of shape (n_features, n_features)
-            The pseudoinverse, where the covariance has none.
+            Estimated precision, or the pseudoinverse if the covariance is singular.
         """
         axes, beyond, noise = self._normal()
         axes, beyond = axes[beyond > 0], beyond[beyond > 0]
@@ -101,7 +102,7 @@ class LinearMixin:
             return scipy.linalg.pinvh(self.get_covariance())
         if not len(axes):
             return np.diag(1 / noise)
-        seen = axes / noise  # by Woodbury's formula: the inverse is of k numbers by k
+        seen = axes / noise  # by the Woodbury identity, which inverts a matrix of shape (k, k)
         inner = seen @ axes.T
         inner[np.diag_indices_from(inner)] += 1 / beyond
         precision = -seen.T @ scipy.linalg.solve(inner, seen, assume_a="pos")

@@ -1,4 +1,4 @@
-"""What is trained, and how: the shape of the networks, and what "auto" means for the data at hand."""
+"""The shape of the networks and the settings of training, with "auto" values resolved for the data."""
 
 import itertools
 import warnings
@@ -33,15 +33,16 @@ from skae._training.selection import still_improves
 from skae._training.users import show_batches
 from skae.nn.functional import LIKELIHOODS
 
-# multiply-adds of the largest product of a step: with fewer, casting takes longer (docs/benchmarks/speed.py --parts 4)
+# multiply-adds of the largest product of a step: with fewer, casting costs more than bfloat16 saves
+# (docs/benchmarks/speed.py --parts 4)
 WORTH_BFLOAT16 = 2**23
 
 
 class ModuleSpecMixin:
-    """The part of `AutoencoderCore` that makes a plan of parameters and data."""
+    """The part of `AutoencoderCore` that derives the spec and settings from parameters and data."""
 
     n_components_: int
-    _open_size = None  # what leaves it to the architecture
+    _open_size = None  # the value of n_components that leaves the size to the architecture
 
     @property
     def _by_share(self):
@@ -49,7 +50,7 @@ class ModuleSpecMixin:
 
     @property
     def _given_layers(self):
-        """The hidden layers that the user chose, or None."""
+        """The sizes of hidden layers that the user set, or None."""
         sizes = self._asked("hidden_layer_sizes")
         if isinstance(sizes, str):
             return None
@@ -61,7 +62,7 @@ class ModuleSpecMixin:
             return given
         return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
 
-    def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - of layers below
+    def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - used by stacks
         architecture, scale = self._architecture, statistics.scale(self.scale)
         check_that_pixels_are_seen(architecture)
         warn_of_doubtful_shape(architecture, ArrayReader(rows.X, rows.index))
@@ -71,8 +72,8 @@ class ModuleSpecMixin:
             hidden_layers, n_components = self._hidden_layers(*rows.shape), self._code_size
         if not isinstance(n_components, Integral):
             n_components = self._chosen_size(rows, n_components, seed)
-        self.n_components_ = int(n_components)  # `module_params` may want it
-        is_empty = n_components == 0  # a code of no numbers has no use for networks
+        self.n_components_ = int(n_components)  # `module_params` may use it
+        is_empty = n_components == 0  # an empty code needs no networks
         if is_empty:
             hidden_layers, architecture = (), None
         linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
@@ -100,7 +101,7 @@ class ModuleSpecMixin:
         )
 
     def _chosen_size(self, rows, choice, seed):
-        """What a size of the code that is no int comes to."""
+        """Return the size of the code if `n_components` is not an int."""
         return auto_n_components(rows.clean, choice, seed)
 
     def _auto_batch_size(self, n_rows):
@@ -110,27 +111,27 @@ class ModuleSpecMixin:
         return self._auto_batch_size(n_rows) if self.batch_size == "auto" else self.batch_size
 
     def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):
-        most = max(batch_size, self._auto_batch_size(n_rows))  # a small batch takes no passes away
+        most = max(batch_size, self._auto_batch_size(n_rows))  # a small batch size doesn't reduce the epochs
         return auto_max_iter(n_rows, most, self._architecture, is_narrow)
 
     def _size_of_map(self, architecture, n_features):
-        """Size of a code that is the last map of features."""
+        """Return the size of the code if it is the last feature map."""
         with isolated_rng(0):
             *_, size = architecture.checked_build(n_features, self.activation)
         if self._code_size not in (None, size):
             raise ValueError(
-                f"n_components={self._code_size!r} does not agree with the architecture, whose last map of features "
-                f"is the code: it has {size} numbers. Set n_components={self._open_size!r}, or dense_code=True."
+                f"n_components={self._code_size!r} doesn't match the architecture, whose last feature map is the code: "
+                f"it has {size} components. Set n_components={self._open_size!r}, or dense_code=True."
             )
         if self._given_layers:
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} has no place where the last map of features is the "
-                "code. Set hidden_layer_sizes='auto', or dense_code=True."
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} can't be used if the last feature map is the code. "
+                "Set hidden_layer_sizes='auto', or dense_code=True."
             )
         return size
 
     def _rescaled(self, rows, statistics):
-        """The spec that goes on with other means and scales: codes stay in X's units."""
+        """Return the fitted spec with new means and scales, such that codes keep the units of X."""
         old = self._spec
         scale = statistics.scale(self.scale)
         axes = old.axes
@@ -150,7 +151,7 @@ class ModuleSpecMixin:
         )
 
     def _unit(self, scale):
-        """What a unit of a scaled sample is worth: codes are in X's own units where all features share one scale."""
+        """Return the scale factor of the codes, which are in the units of X if all features share one scale."""
         return float(scale.max()) if self.scale == "global" and scale.any() else 1.0
 
     def _new_settings(self, n_rows, device, seed, n_components):
@@ -171,22 +172,22 @@ class ModuleSpecMixin:
         }
 
     def _in_bfloat16(self, device, work):
-        """Whether steps are taken in bfloat16 whose largest product has so many multiply-adds."""
+        """Return whether bfloat16 is used for steps whose largest product has `work` multiply-adds."""
         if self.mixed_precision != "auto":
             return bool(self.mixed_precision)
         return broadcast_from_main(work >= WORTH_BFLOAT16 and has_bfloat16(device))
 
     def _work_of_start(self, n_rows, n_features):
-        """Rows x features x components of the PCA that training starts at."""
+        """Return samples times features times components of the PCA that initializes the networks."""
         most = min(n_rows, n_features)
         return n_rows * n_features * (min(self._code_size, most) if isinstance(self._code_size, Integral) else most)
 
     def _work_of_step(self, spec, n_rows):
-        """Multiply-adds of the largest product of a step on so many samples."""
+        """Return the multiply-adds of the largest product of a step on `n_rows` samples."""
         return n_rows * work_of_a_row(spec.build(self.module_class), len(spec.mean))
 
     def _affordable(self, rows, spec, n_epochs):
-        """As many folds, None for all, and epochs as don't take too long."""
+        """Return the numbers of folds, None for all, and epochs that don't take too long."""
         if self._takes_longer(spec):
             n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
@@ -197,24 +198,24 @@ class ModuleSpecMixin:
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
     def _takes_longer(self, spec):
-        """Whether "auto" epochs are those of a narrow table: steps are cheap, and gains go on for longer."""
+        """Return whether more epochs are used because of few features: steps are fast, and convergence is slow."""
         is_narrow = len(spec.mean) <= NARROW and spec.architecture is None
         return self.max_iter == "auto" and is_narrow and self._is_plain(spec)
 
     def _takes_basis(self, rows, spec):
-        """Whether the objective is the same in any orthonormal axes, and nobody looks at features in training."""
+        """Return whether the objective is invariant to orthogonal transforms, and training uses no single features."""
         is_plain = spec.loss == "squared_error" and not (self._asks_more or spec.is_linear)
         of_features = rows.are_pairs or spec.bounds is not None or spec.categories
         needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 
     def _space(self, rows, spec, judged):
-        """What is trained on: where samples are wide, their principal components."""
+        """Return the space to train in: principal components if there are many features."""
         axes = axes_for(rows, spec.n_components) if self._takes_basis(rows, spec) else None
         return Space(spec, rows, judged, broadcast_from_main(axes))
 
     def _warn_if_cut_short(self, result, spec, max_iter, first_cycle=None):
-        """Warn where the budget ended while the reconstruction of held-out samples still improved."""
+        """Warn if training ended at `max_iter` while the reconstruction of validation samples still improved."""
         if result.start is None or not spec.is_plain or spec.loss in LIKELIHOODS:
             return
         curve = result.curves["valid_loss"]
@@ -223,30 +224,30 @@ class ModuleSpecMixin:
             max_iter = len(curve)
             asked = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
             warnings.warn(
-                f"{asked} ended while the fit still improved: over the second half of its epochs the held-out loss "
-                f"fell from {curve[: max_iter // 2].min():.3g} to {curve.min():.3g}. Set max_iter={2 * max_iter}.",
+                f"{asked} ended before the fit converged: over the second half of its epochs the validation loss fell "
+                f"from {curve[: max_iter // 2].min():.3g} to {curve.min():.3g}. Set max_iter={2 * max_iter}.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
 
     def _new_members(self, rows, spec, settings, first_weights, validation):
-        """Networks by label, and the samples that each is trained on, (module, indices); the last is kept.
+        """Return the networks and the indices of their training samples: {label: (module, indices)}.
 
-        Each starts at the solution of its samples, or where a fit ended. In cross-validation there is one for each
-        fold, and a rival of each may start at random.
+        Each starts from the solution of its samples, or from the previous fit. In cross-validation there is one network
+        per fold. Each may have a rival, which starts from a random initialization. The last one is returned by `train`.
         """
         folds = validation.folds
         trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
         trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
         seeds, members, has_rival = itertools.count(settings["seed"]), {}, None
-        for label, index in reversed(trained_on.items()):  # the network that is kept begins as it would alone
+        for label, index in reversed(trained_on.items()):  # the first seed is that of the returned network
             weights, axes, start = first_weights, spec.axes, None
             if weights is None and self._has_start(spec):
                 start = self._common_start(rows.take(np.sort(index)), spec, settings["seed"])
                 weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._asked("whiten"))
             module = replace(spec, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
-            if has_rival is None:  # the same for all
+            if has_rival is None:  # decided once, for all folds
                 has_rival = self._has_blank_rival(spec, start, len(index), len(folds))
             if has_rival:
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))

@@ -1,7 +1,7 @@
-"""Parameters of estimators: the name, the type, the default and what is allowed, each declared once.
+"""Parameters of estimators: the name, type, default and constraint of each are declared once.
 
-A variant inherits the groups of parameters that it has a use for, and its signature is made of them: first
-`n_components`, then the variant's own, whose group is the last of its bases, and then those of the bases before it.
+A variant inherits the groups of parameters that it uses, and its signature is generated from them: first
+`n_components`, then the variant's own parameters, whose group is the last base class, then those of the other bases.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from skae.nn.functional import ACTIVATIONS, LOSSES
 
 Constraints = dict[str, list[Any]]
 
-# what a variant without the parameter does
+# values that apply to a variant without the parameter
 NEUTRAL = {"code_activation": "identity", "architecture": None, "init": "pca", "ordered": False, "whiten": False}
 POSITIVE_INT = Interval(Integral, 1, None, closed="left")
 NON_NEGATIVE = Interval(Real, 0, None, closed="left")
@@ -28,9 +28,9 @@ CODE_SIZE = [
 
 
 def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) -> Any:
-    """Declare a parameter of an estimator, with its default and what is allowed.
+    """Declare a parameter of an estimator, with its default and its constraint.
 
-    It is a `dataclasses.field` with the constraint in its metadata.
+    The result is a `dataclasses.field` with the constraint in its metadata.
 
     Parameters
     ----------
@@ -38,26 +38,26 @@ def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) 
         An immutable value.
 
     constraint : sequence
-        What the parameter may be, one of several: a type such as `numbers.Real`, an :class:`Interval` of numbers,
-        :class:`StrOptions`, None, or one of the names "boolean", "array-like" or "random_state". `fit` raises
-        a ValueError if a value is none of these.
+        The allowed values, as a list of alternatives: a type such as `numbers.Real`, an :class:`Interval` of numbers,
+        :class:`StrOptions`, None, or one of the names "boolean", "array-like" or "random_state". `fit` raises a
+        ValueError if the value satisfies none of them.
 
     kw_only : bool, default=True
-        Whether the parameter can be passed by name alone.
+        Whether the parameter is keyword-only.
 
     Returns
     -------
     field : dataclasses.Field
-        What an annotation of a class is set to.
+        The value to assign to the annotated name in the class.
 
     Raises
     ------
     TypeError
-        If `constraint` is no list or tuple.
+        If `constraint` is not a list or tuple.
 
     See Also
     --------
-    BaseAutoencoder : What turns annotations into parameters.
+    BaseAutoencoder : Base class that turns annotations into parameters.
 
     Examples
     --------
@@ -69,15 +69,15 @@ def parameter(*, default: Any, constraint: Sequence[Any], kw_only: bool = True) 
     Mine(alpha=0.5, n_components=3)
     """
     if not isinstance(constraint, list | tuple):
-        raise TypeError(f"constraint={constraint!r} of a parameter must be a list of what it may be: [{constraint!r}].")
+        raise TypeError(f"constraint={constraint!r} must be a list of alternatives, such as [{constraint!r}].")
     return field(default=default, kw_only=kw_only, metadata={"constraint": list(constraint)})
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(field, parameter))
 class Parameters:
-    """Classes whose annotations are parameters of their constructor, as those of a dataclass are.
+    """Base of classes whose annotations are parameters of the constructor, as in a dataclass.
 
-    A class with an `__init__` of its own keeps it.
+    A class that defines `__init__` keeps it.
     """
 
     _parameter_constraints: ClassVar[Constraints] = {}
@@ -88,12 +88,12 @@ class Parameters:
         before = set(vars(cls)) & set(inherited)
         for name in before:
             if not inherited[name].kw_only and not isinstance(vars(cls)[name], Field):
-                setattr(cls, name, field(default=vars(cls)[name], kw_only=False))  # it stays positional
+                setattr(cls, name, field(default=vars(cls)[name], kw_only=False))  # stays positional
         owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
         is_generated = not issubclass(owner, Parameters) or hasattr(owner.__init__, "is_generated")
         doc = cls.__doc__
         dataclass(kw_only=True, eq=False, repr=False, init=is_generated)(cls)
-        cls.__doc__ = doc  # a dataclass without one would have its signature
+        cls.__doc__ = doc  # `dataclass` sets a missing docstring to the signature
         if is_generated:
             cls.__init__.is_generated = True  # type: ignore[attr-defined]
         declared = {each.name: each for each in fields(cls) if each is not inherited.get(each.name)}
@@ -106,7 +106,7 @@ class Parameters:
 
 
 class NetworkParameters(Parameters):
-    """The size of the code, and the layers before and after it."""
+    """Size of the code, and the layers before and after it."""
 
     n_components: CodeSize = parameter(default=2, constraint=CODE_SIZE, kw_only=False)
     hidden_layer_sizes: LayerSizes = parameter(
@@ -116,32 +116,32 @@ class NetworkParameters(Parameters):
 
 
 class CodeActivationParameter(Parameters):
-    """What bounds the code."""
+    """Activation function of the code."""
 
     code_activation: Activation = parameter(default="identity", constraint=[StrOptions(set(ACTIVATIONS))])
 
 
 class ArchitectureParameter(Parameters):
-    """What the layers next to the data are, if not dense."""
+    """Architecture of the layers next to the data, if they are not dense."""
 
     architecture: Architecture | None = parameter(default=None, constraint=[Architecture, None])
 
 
 class InitParameter(Parameters):
-    """Where training starts."""
+    """Initialization of the networks."""
 
     init: Init = parameter(default="pca", constraint=[StrOptions({"pca", "random"})])
 
 
 class AxesParameters(Parameters):
-    """In which axes codes are shown."""
+    """Axes and scale of the codes that `transform` returns."""
 
     ordered: bool = parameter(default=False, constraint=["boolean"])
     whiten: bool = parameter(default=False, constraint=["boolean"])
 
 
 class TrainingParameters(Parameters):
-    """What is asked of the reconstruction, and how it is trained."""
+    """Loss and scaling of the reconstruction, and the training."""
 
     loss: Loss = parameter(default="squared_error", constraint=[StrOptions(set(LOSSES))])
     scale: Scale = parameter(default="global", constraint=[StrOptions({"global", "standard"}), None])

@@ -1,4 +1,4 @@
-"""PCA's answer as numbers: where every network starts, and the axes in which codes are shown."""
+"""PCA as the initialization of networks, and the axes of the codes that `transform` returns."""
 
 from dataclasses import dataclass, replace
 
@@ -10,37 +10,37 @@ from sklearn.utils.sparsefuncs import inplace_column_scale
 
 from skae._solvers import MAX_WIDTH_COVARIANCE, merged_pca, pca_of
 
-RIDGE = 1e-6  # share of the mean variance, so that a matrix has an inverse
-MIN_RIDGE = 1e-100  # of samples that do not vary: far from where LAPACK takes numbers for zero
-MIN_UNIT = 1e-3  # a component that varies less than this share of the first isn't blown up to unit variance
+RIDGE = 1e-6  # fraction of the mean variance that is added to the diagonal, which makes a matrix invertible
+MIN_RIDGE = 1e-100  # for constant samples: far above the numbers that LAPACK treats as zero
+MIN_UNIT = 1e-3  # minimum scale factor of a component, relative to the largest standard deviation
 
 
 @dataclass(frozen=True)
 class LinearInit:
-    """PCA of scaled samples, or another linear optimum, as the weights of a linear encoder and decoder.
+    """PCA of scaled samples, or another linear optimum, as a linear encoder and decoder.
 
     Attributes
     ----------
     mean : ndarray of shape (d,)
 
     components : ndarray of shape (k, d)
-        Zero beyond the number of components that the samples have.
+        Principal axes. If there are more components than min(n, d), the others are zero.
 
     variance : ndarray of shape (k,)
-        Of the scores, with n - 1 in the denominator.
+        Variance of the scores, with n - 1 in the denominator.
 
     unit : ndarray of shape (k,)
-        What one unit of the inner code is worth in the scores: their standard deviation, or a little for those that
-        hardly vary.
+        Scale factor from the internal code to the scores: their standard deviation, or a lower limit if that is
+        smaller.
 
     filters : ndarray of shape (k, d) or None
-        What gives the scores of a sample in which `seen_mean` is the mean, where it is not the components.
+        Matrix that maps centered samples to scores. If None, it is `components`.
 
     seen_mean : ndarray of shape (d,) or None
-        None is `mean`.
+        Mean by which `filters` centers samples. If None, it is `mean`.
 
     rest : float or None
-        Variance along all other axes, in all; None if it is not known.
+        Total variance along all other axes, or None if it is unknown.
     """
 
     mean: np.ndarray
@@ -53,12 +53,12 @@ class LinearInit:
 
     @property
     def is_pca(self):
-        """Whether the scores are PCA's."""
+        """Whether the scores are those of PCA."""
         return self.filters is None
 
     @classmethod
     def of(cls, mean, components, variance, n_components, unit=None, rest=None):
-        """Fill up with components that are zero."""
+        """Create an initialization, padded with zero components."""
         missing = n_components - len(variance)
         variance = np.pad(variance, (0, missing))
         deviation = np.sqrt(variance)
@@ -69,24 +69,27 @@ class LinearInit:
 
     @classmethod
     def of_decoder(cls, weight):
-        """Read a start back from a linear decoder, (d, k), whose columns are principal axes times deviations."""
+        """Create it from a linear decoder, (d, k), whose columns are principal axes times standard deviations."""
         lengths = np.linalg.norm(weight, axis=0)
         components = np.divide(weight, lengths, out=np.zeros_like(weight), where=lengths > 0).T
         return cls.of(np.zeros(len(weight)), components, np.square(lengths), len(lengths))
 
     @classmethod
     def of_weights(cls, weights, variance):
-        """Read a start back from its own weights."""
+        """Create it from the weights that `weights` returned."""
         start = cls.of(weights["decoder.linear.bias"], weights["decoder.linear.weight"].T, variance, len(variance))
         return replace(start, components=start.components / start.unit[:, None])
 
     def axes(self, unit, whiten=False):
-        """`LatentTransform` that show the inner code as PCA's scores, when a scaled sample is worth `unit` of X's."""
+        """Return parameters of a `LatentTransform` from the internal code to PCA's scores.
+
+        `unit` is the scale factor from scaled samples to X.
+        """
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 
     def turned(self, turn, unit=None):
-        """The same map with other axes of the code, the samples of an orthogonal matrix, and maybe other units."""
+        """Return the same map with the code multiplied by an orthogonal matrix, and optionally with other units."""
         variance = np.square(turn) @ self.variance
         return replace(
             LinearInit.of(self.mean, turn @ self.components, variance, len(variance), unit),
@@ -95,7 +98,7 @@ class LinearInit:
         )
 
     def weights(self):
-        """Weights of the linear branches: the encoder's (x - mean) V' / unit and the decoder's unit V + mean."""
+        """Return the weights of the linear branches: (x - mean) V' / unit and z unit V + mean, for components V."""
         filters = self.components if self.filters is None else self.filters
         seen_mean = self.mean if self.seen_mean is None else self.seen_mean
         encoder, decoder = filters / self.unit[:, None], (self.components * self.unit[:, None]).T
@@ -110,24 +113,23 @@ class LinearInit:
 
 
 def linear_init(rows, n_components, seed, *, exact=False):
-    """PCA of `rows`, with as many components as asked for.
+    """Return PCA of `rows`, padded to `n_components`.
 
-    scikit-learn's own where it can: of sparse samples, and of samples that may be held at once. Of others the
-    covariance is summed batch by batch, or, when they are too wide for that, they are merged batch by batch, as
-    `IncrementalPCA` has it.
+    scikit-learn's PCA is used for sparse data, and for data that fit into memory. Otherwise the covariance is summed
+    batch by batch, or, if there are too many features for that, PCA is updated batch by batch, as in `IncrementalPCA`.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     n_components : int
-        May be above min(n, d): the rest is zero.
+        If larger than min(n, d), the remaining components are zero.
 
     seed : int
-        For PCA's randomized solver.
+        Seed of PCA's randomized solver.
 
     exact : bool, default=False
-        Whether to take no randomized solver.
+        Whether to avoid randomized solvers.
 
     Returns
     -------
@@ -154,22 +156,22 @@ def linear_init(rows, n_components, seed, *, exact=False):
 
 
 def _pca_of(rows, k, *args, **options):
-    """Mean, components and variances, and the variance along all other axes."""
+    """Return the mean, components and variances, and the variance along all other axes."""
     pca = pca_of(rows, k, *args, **options)
     rest = max(pca.noise_variance_, 0.0) * (min(rows.shape) - k)
     return pca.mean_, pca.components_, pca.explained_variance_, rest
 
 
 def _pca_of_sparse(rows, k, seed):
-    """PCA of sparse samples that are scaled but not centered, so that they stay sparse; the mean is shifted afterwards."""
+    """Return PCA of sparse samples, which are scaled but not centered to preserve sparsity, and shift the mean."""
     X = csr_array(rows.X if rows.index is None else rows.X[rows.index], dtype=np.float64, copy=True)
     inplace_column_scale(X, rows.per_unit)
     X.eliminate_zeros()
-    if X.nnz == 0:  # arpack has nowhere to start
+    if X.nnz == 0:  # arpack fails on zeros
         return np.zeros(X.shape[1]), np.eye(k, X.shape[1]), np.zeros(k), 0.0
     if k < min(X.shape):
         mean, *found = _pca_of(X, k, seed, solver="arpack")
-    elif len(rows) < X.shape[1]:  # as many components as samples: they are as large as the samples would be
+    elif len(rows) < X.shape[1]:  # as many components as samples: they are as large as the dense samples
         mean, *found = _pca_of(X.toarray(), k, solver="full")
     else:
         mean, *found = _pca_of(X, k, solver="covariance_eigh")
@@ -177,7 +179,7 @@ def _pca_of_sparse(rows, k, seed):
 
 
 def covariance_of(rows):
-    """Mean (d,) and covariance (d, d), summed batch by batch; samples are centered already, or nearly."""
+    """Return the mean, (d,), and covariance, (d, d), summed batch by batch. Samples must be nearly centered."""
     n, d = rows.shape
     total, products = np.zeros(d), np.zeros((d, d))
     for batch in rows.batches():
@@ -188,34 +190,34 @@ def covariance_of(rows):
 
 
 def _principal(covariance, k):
-    """The first k principal axes of a covariance as samples, (k, d), and the variance along each, (k,)."""
+    """Return the first k principal axes of a covariance, (k, d), and the variance along each, (k,)."""
     variance, vectors = np.linalg.eigh(covariance)
     _, components = svd_flip(None, vectors[:, ::-1].T[:k], u_based_decision=False)
     return components, variance[::-1][:k].clip(min=0.0)
 
 
 def auto_n_components(rows, choice, seed):
-    """PCA's number of components for a share of the variance, for "mle" or for None.
+    """Return PCA's number of components for a fraction of the variance, "mle" or None.
 
     Raises
     ------
     ValueError
-        If that takes a spectrum which is too long to work out, or "mle" has more features than samples.
+        If the required spectrum is too large to compute, or if there are more features than samples for "mle".
     """
     n, d = rows.shape
     if choice is None:
         return min(n, d)
     if (min(n, d) if rows.sparse else 0 if rows.fits else d) > MAX_WIDTH_COVARIANCE:
         raise ValueError(
-            f"n_components={choice!r} takes the whole spectrum of X, which has n_features={d}: more than the "
-            f"{MAX_WIDTH_COVARIANCE} that are possible for sparse or large data. Set n_components to an int."
+            f"n_components={choice!r} requires the whole spectrum of X, which has n_features={d}: more than "
+            f"{MAX_WIDTH_COVARIANCE}, the maximum for sparse or large data. Set n_components to an int."
         )
     if choice == "mle" and n < d:
         raise ValueError(
             f"n_components='mle' is only supported if n_samples >= n_features, got n_samples={n} and n_features={d}. "
-            "Set n_components to an int or to a share of the variance."
+            "Set n_components to an int or to a fraction of the variance."
         )
-    if choice == "mle" and (rows.fits or n < 2 * d):  # so few are no larger than two covariances
+    if choice == "mle" and (rows.fits or n < 2 * d):  # these are at most as large as two covariances
         return max(1, pca_of(rows.read(slice(None)), "mle").n_components_)
     variance = linear_init(rows, min(n, d), seed).variance
     if not variance.any():
@@ -227,9 +229,9 @@ def auto_n_components(rows, choice, seed):
 
 
 def _mle_of_spectrum(variance, n):
-    """PCA's number of components by Minka's MLE, which depends on the spectrum, (d,), and the number of samples alone.
+    """Return PCA's number of components by Minka's MLE, given the spectrum, (d,), and the number of samples.
 
-    It is that of n >= 2 d samples with this spectrum, almost all of which are zero.
+    MLE depends on these only, so it is computed from n >= 2 d samples with this spectrum, most of which are zero.
     """
     d = len(variance)
     half = np.sqrt(variance * (n - 1) / 2)
@@ -238,10 +240,10 @@ def _mle_of_spectrum(variance, n):
 
 
 def deviation_of(variance, whiten):
-    """What codes of this variance are divided by: their standard deviation if they are whitened, else 1.
+    """Return the divisor of codes of this variance: their standard deviation if they are whitened, else 1.
 
-    A spectrum is known to the rounding of its largest variance, by `np.linalg.matrix_rank`'s rule for a covariance.
-    What varies less may vary by nothing, and counts as varying by so much: it is not blown up.
+    The precision of a spectrum is limited by the rounding of its largest variance, for which the tolerance of
+    `np.linalg.matrix_rank` is used. Smaller variances are replaced by it, so that noise is not amplified.
     """
     if not whiten or not variance.any():
         return np.ones(len(variance))
@@ -249,28 +251,28 @@ def deviation_of(variance, whiten):
 
 
 def principal_axes(batches, *, rotate=True):
-    """Axes in which codes are centered, uncorrelated, sorted by variance and of a fixed sign.
+    """Return axes in which codes are centered, uncorrelated, sorted by variance, and have deterministic signs.
 
-    The sign is `sklearn.utils.extmath.svd_flip`'s rule on the loadings, the covariances of a component with the
-    features: the largest in absolute value is positive. On PCA's scores these are PCA's own signs.
+    The signs follow `sklearn.utils.extmath.svd_flip`, applied to the loadings, which are the covariances of a component
+    with the features: the largest in absolute value is positive. For PCA's scores these are PCA's signs.
 
     Parameters
     ----------
     batches : iterable of (codes, samples)
-        Of shape (n, k) and (n, d).
+        Arrays of shape (n, k) and (n, d).
 
     rotate : bool
-        False leaves the order: codes are only given their signs.
+        If False, the order of the components is preserved: only their signs may change.
 
     Returns
     -------
     mean : ndarray of shape (k,)
 
     rotation : ndarray of shape (k, k)
-        The shown codes are (codes - mean) @ rotation.T.
+        The transformed codes are (codes - mean) @ rotation.T.
 
     variance : ndarray of shape (k,)
-        Of the shown codes, with n - 1 in the denominator.
+        Variance of the transformed codes, with n - 1 in the denominator.
     """
     n, total, products, row_total, row_products = 0, 0.0, 0.0, 0.0, 0.0
     for codes, rows in batches:
@@ -291,28 +293,28 @@ def principal_axes(batches, *, rotate=True):
 
 
 def updated_start(start, n_rows, mean, scale, rows):
-    """PCA of the samples seen before and of more, as scikit-learn's `IncrementalPCA` has it.
+    """Update PCA with more samples, as scikit-learn's `IncrementalPCA` does.
 
     Parameters
     ----------
     start : LinearInit
-        Of the samples seen before, scaled as they were then.
+        PCA of the samples seen before, scaled by the previous mean and scale.
 
     n_rows : int
-        Samples seen before.
+        Number of samples seen before.
 
     mean, scale : ndarray of shape (d,)
-        That they were scaled with.
+        The previous mean and scale.
 
     rows : ScaledReader
-        The new ones, scaled with the mean and scale of all.
+        The new samples, scaled by the mean and scale of all samples.
 
     Returns
     -------
     start : LinearInit
     """
     k = min(len(start.unit), rows.shape[1])
-    components = start.components[:k] * scale * rows.per_unit  # used only times the singular values
+    components = start.components[:k] * scale * rows.per_unit  # used only multiplied by the singular values
     center = (mean + start.mean * scale - rows.mean) * rows.per_unit
     deviations, n = np.sqrt(start.variance[:k] * (n_rows - 1)), n_rows
     if not len(rows):
@@ -323,7 +325,7 @@ def updated_start(start, n_rows, mean, scale, rows):
 
 
 def turn_towards(basis, components, kind):
-    """Axes for the code of a new PCA that are as near as can be to those of an old one.
+    """Return the orthogonal matrix that best aligns the axes of a new PCA with those of an old one.
 
     Parameters
     ----------
@@ -331,12 +333,12 @@ def turn_towards(basis, components, kind):
         Old and new principal axes.
 
     kind : {"rotation", "order", "sign"}
-        What the axes may differ in: the nearest rotation (Procrustes), the nearest order and signs, or signs alone.
+        Allowed transformations: a rotation (orthogonal Procrustes), a permutation with signs, or signs only.
 
     Returns
     -------
     turn : ndarray of shape (k, k)
-        Orthogonal: `turn @ components` are the new axes.
+        Orthogonal matrix: the new axes are `turn @ components`.
     """
     across = basis @ components.T
     if kind == "rotation":
@@ -349,11 +351,11 @@ def turn_towards(basis, components, kind):
 
 
 def in_other_units(weights, mean, scale, new_mean, new_scale):
-    """Weights of a linear start for samples that are centered and scaled otherwise: it computes the same.
+    """Return equivalent weights of a linear initialization for samples that are centered and scaled differently.
 
-    Where a feature has no scale in either, it has no weight.
+    A feature whose old or new scale is zero gets zero weights.
     """
-    forth = np.divide(new_scale, scale, out=np.zeros_like(scale), where=scale > 0)  # what a new unit is in old ones
+    forth = np.divide(new_scale, scale, out=np.zeros_like(scale), where=scale > 0)  # a new unit in old units
     shift = np.divide(new_mean - mean, scale, out=np.zeros_like(scale), where=scale > 0)
     back = np.divide(scale, new_scale, out=np.zeros_like(scale), where=new_scale > 0)
     new = dict(weights)

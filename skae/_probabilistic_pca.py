@@ -1,4 +1,4 @@
-"""Probabilistic PCA as numbers: where a variational network starts."""
+"""Probabilistic PCA, the initialization of variational networks."""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from skae._pca import linear_init
 
-MIN_POSTERIOR = 1e-12  # variance of a posterior, in units of the prior's
-MIN_SIGNAL = 1.0  # variance of a component beyond the noise's, in units of it, that leads somewhere
+MIN_POSTERIOR = 1e-12  # variance of a posterior, relative to the prior's
+MIN_SIGNAL = 1.0  # minimum variance of a component in excess of the noise, relative to the noise
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class ProbabilisticStart:
     components : ndarray of shape (k, d)
 
     gain : ndarray of shape (k,)
-        Length of each column of the decoder, 0 for a component with no more variance than the noise.
+        Norm of each column of the decoder, 0 for a component with no more variance than the noise.
 
     shrinkage : ndarray of shape (k,)
-        What the posterior mean is of a row's score.
+        Ratio of the posterior mean to the score of a sample.
 
     posterior_variance : ndarray of shape (k,)
-        1 for a component that carries nothing.
+        Variance of the posterior, 1 for a component without information.
 
     noise : float
-        Variance of the noise.
+        Noise variance.
     """
 
     mean: np.ndarray
@@ -41,19 +41,19 @@ class ProbabilisticStart:
     noise: float
 
     is_pca = False
-    unit = None  # the prior's
+    unit = None  # given by the prior
 
     def is_weak(self, n_rows):
-        """Which components stand out of the noise by less than it, or than chance would make them, (k,)."""
-        return np.square(self.gain) <= least_signal(n_rows, len(self.mean)) * self.noise
+        """Return a mask of shape (k,): the components whose variance in excess of the noise may be due to chance."""
+        return np.square(self.gain) <= min_signal(n_rows, len(self.mean)) * self.noise
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
-        """Axes that show codes as they are, in units of the prior."""
+        """Return the parameters of an identity transform: codes have the units of the prior."""
         k = len(self.gain)
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
 
     def turned(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
-        """The same map with the components in another order, and other signs: a matrix with one entry a sample."""
+        """Return the same map with permuted and flipped components, by a matrix with one nonzero entry per row."""
         order, sign = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
         return replace(
             self,
@@ -64,7 +64,7 @@ class ProbabilisticStart:
         )
 
     def weights(self):
-        """Weights of the linear branches: an encoding is the posterior's means and the logarithms of its variances."""
+        """Return the weights of the linear branches: the encoder returns the posterior's means and log variances."""
         means = self.components * self.shrinkage[:, None]
         encoder = np.concatenate([means, np.zeros_like(means)])
         decoder = (self.components * self.gain[:, None]).T
@@ -79,24 +79,26 @@ class ProbabilisticStart:
         }
 
 
-def least_signal(n_rows, n_features):
-    """Variance of a component beyond the noise's, in units of it, below which it is too weak to start a training from.
+def min_signal(n_rows, n_features):
+    """Return the minimum variance of a component in excess of the noise, relative to it, to start training from.
 
-    A spectrum that is flat seems not to be: of independent normal samples its ends are at a ratio that Marchenko and
-    Pastur (1967) give.
+    The sample covariance of independent normal features doesn't have a flat spectrum: the ratio of its largest to its
+    smallest eigenvalue is given by Marchenko and Pastur (1967).
     """
     share = np.sqrt(n_features / n_rows)
     return max(MIN_SIGNAL, np.square((1 + share) / max(1 - share, 0.5)) - 1)
 
 
 def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exact=False):
-    r"""The linear optimum of the variational objective: probabilistic PCA (Tipping and Bishop, 1999) if beta is 1.
+    r"""Return the linear optimum of the variational objective.
 
-    The objective is :math:`-\mathbb{E}_q \log p(x | z) + \beta \, \mathrm{KL}(q \Vert p)`. For a noise of variance
-    :math:`\sigma^2` let :math:`s = \beta \sigma^2`. The decoder's columns are then principal axes of length
-    :math:`\sqrt{\lambda_j - s}`, those with :math:`\lambda_j > s`; the posterior has the variance :math:`s / \lambda_j`
-    along each, and the mean :math:`\sqrt{\lambda_j - s} / \lambda_j` times the score. With m such axes the best noise
-    is :math:`\sigma^2 = R / (d - \beta m)`, for R the variance along all others.
+    For beta=1 it is probabilistic PCA (Tipping and Bishop, 1999).
+
+    The objective is :math:`-\mathbb{E}_q \log p(x | z) + \beta \, \mathrm{KL}(q \Vert p)`. Let :math:`\sigma^2` be the
+    noise variance and :math:`s = \beta \sigma^2`. The columns of the decoder are the principal axes with
+    :math:`\lambda_j > s`, scaled by :math:`\sqrt{\lambda_j - s}`. Along each, the posterior has the variance
+    :math:`s / \lambda_j`, and its mean is :math:`\sqrt{\lambda_j - s} / \lambda_j` times the score. With m such axes
+    the optimal noise variance is :math:`\sigma^2 = R / (d - \beta m)`, where R is the variance along all other axes.
 
     Parameters
     ----------
@@ -109,10 +111,10 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exac
     beta : float
 
     least_noise : float
-        The noise isn't less: it would be nothing where the components reach the rank.
+        Minimum noise variance: it would be 0 if the number of components were the rank.
 
     exact : bool, default=False
-        Whether to take no randomized solver.
+        Whether to avoid randomized solvers.
 
     Returns
     -------
@@ -124,12 +126,12 @@ def probabilistic_start(rows, n_components, seed, *, beta=1.0, least_noise, exac
 
 
 def probabilistic_of(pca, total, n_rows, *, beta, least_noise):
-    """The same of PCA, a `LinearInit`, and the total variance of its samples."""
+    """Return the optimum of `probabilistic_start`, given PCA as a `LinearInit` and the total variance of samples."""
     spectrum, n_components, d = pca.variance, len(pca.variance), len(pca.mean)  # (k,)
     rest = np.maximum(total - np.append(0, np.cumsum(spectrum)), 0)  # beyond the first 0, ..., k axes
     left = d - beta * np.arange(n_components + 1)
     candidates = np.divide(rest, left, out=np.zeros_like(rest), where=left > 0)
-    few = max(0, (n_rows - 1) // 2)  # components beyond that leave too little of so few samples to tell the noise from
+    few = max(0, (n_rows - 1) // 2)  # more components leave too few degrees of freedom to estimate the noise
     if few < n_components:
         least_noise = max(least_noise, candidates[few])
     candidates = candidates.clip(min=least_noise)

@@ -1,4 +1,4 @@
-"""Where random numbers come from: seeds of estimators, and global generators that are left as they were."""
+"""Random numbers: seeds of estimators, and isolation of the global generators."""
 
 import contextlib
 import os
@@ -10,11 +10,11 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-_turns = threading.RLock()  # who has the global generators to itself
+_turns = threading.RLock()  # held by the thread that uses the global generators
 
 
 def _renew_turns():
-    global _turns  # a thread that held it is not there in a forked child
+    global _turns  # a forked child doesn't have the thread that held it
     _turns = threading.RLock()
 
 
@@ -23,20 +23,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def local_rng(random_state):
-    """Return scikit-learn's `check_random_state`, but of None a fresh generator: the global one is left alone."""
+    """Return `check_random_state(random_state)`, or a new generator instead of the global one if it is None."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 @contextlib.contextmanager
 def isolated_rng(seed):
-    """Seed the global generators of torch, numpy and Python for a while, and put them back as they were.
+    """Context manager that seeds the global generators of PyTorch, NumPy and Python, and restores their states at exit.
 
-    Layers draw their first weights from torch's global generator, and modules of a user's own from whichever they like.
-    Threads take turns.
+    Layers draw their initial weights from PyTorch's global generator, and user-defined modules may use any of the
+    three. Only one thread at a time can be within the block.
 
-    Ctrl-C raises KeyboardInterrupt between any two calls of Python, also in here. After the first one they are as they
-    were once the exception has been dealt with: it may hold this block open until then. A second one that comes while
-    they are put back may leave them in between.
+    Ctrl-C may raise KeyboardInterrupt between any two Python calls, here as well. The states are restored after a first
+    interrupt, at the latest when the exception has been handled, since it may keep this block open until then. A second
+    interrupt during the restoration may leave only some of them restored.
     """
     with _turns:
         state = read_global_rng()
@@ -54,7 +54,7 @@ def isolated_rng(seed):
 
 
 def read_global_rng():
-    """Copy the state of the global generators of torch, numpy and Python."""
+    """Return a copy of the states of the global generators of PyTorch, NumPy and Python."""
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002
@@ -63,22 +63,22 @@ def read_global_rng():
 
 
 def write_global_rng(state):
-    """Put the global generators back."""
+    """Set the states of the global generators."""
     version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))  # a file has lists
+    random.setstate((version, tuple(numbers), gauss))  # states loaded from a file are lists
     np.random.set_state(state["numpy"])  # noqa: NPY002
     torch.set_rng_state(torch.from_numpy(state["torch"]))
 
 
 def cloned(estimator, random_state):
-    """Clone an estimator, with seeds drawn where it, or one within it, has a `random_state` of None.
+    """Clone an estimator, and draw seeds for each `random_state` that is None, including nested estimators.
 
     Parameters
     ----------
     estimator : estimator
 
     random_state : int, RandomState instance or None
-        None leaves them as they are.
+        If None, no seeds are drawn.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def cloned(estimator, random_state):
 
 
 def set_seeds(estimator, rng):
-    """Draw a seed wherever an estimator, or one within it, has a `random_state` of None."""
+    """Draw a seed for each `random_state` of an estimator and its nested estimators that is None."""
     values = sorted(estimator.get_params().items())
     unset = [name for name, value in values if name.split("__")[-1] == "random_state" and value is None]
     estimator.set_params(**{name: rng.randint(np.iinfo(np.int32).max) for name in unset})

@@ -1,8 +1,8 @@
-"""scikit-learn's algorithms, without `fit` of an estimator.
+"""scikit-learn's algorithms, without calls of an estimator's `fit`.
 
-What records fits, as `mlflow.sklearn.autolog` does, wraps the methods `fit`, `fit_transform` and `fit_predict` of each
-estimator of scikit-learn. It has to record those that a user calls and none that are a part of them, so nothing here
-calls one of these: only functions, what the estimators are made of, and bases that are no estimators themselves.
+Tools that record fits, such as `mlflow.sklearn.autolog`, wrap the methods `fit`, `fit_transform` and `fit_predict` of
+each of scikit-learn's estimators. They should record the fits that a user calls, but not those nested in them.
+Therefore this module calls only functions, private methods, and methods of base classes that aren't wrapped.
 """
 
 import numpy as np
@@ -16,12 +16,12 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.extmath import _incremental_mean_and_var, svd_flip
 
-MAX_FULL = 2**27  # samples x features x the lesser of both, of a singular value decomposition of all samples at once
-MAX_WIDTH_COVARIANCE = 4096  # features: the matrix has 128 MiB
+MAX_FULL = 2**27  # n_samples * n_features * min(n_samples, n_features) of a full singular value decomposition
+MAX_WIDTH_COVARIANCE = 4096  # features: the matrix takes 128 MiB
 
 
 def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
-    """PCA of samples.
+    """Fit PCA.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
     n_components : int or "mle"
 
     seed : int, default=None
-        Of randomized solvers.
+        Seed of randomized solvers.
 
     solver : str, default="auto"
         PCA's `svd_solver`.
 
     exact : bool, default=False
-        Whether "auto" may not be randomized.
+        Whether to replace "auto" by a solver that isn't randomized.
 
     Returns
     -------
@@ -46,13 +46,13 @@ def pca_of(X, n_components, seed=None, *, solver="auto", exact=False):
     if exact and solver == "auto":
         solver = _exact_solver(*X.shape, n_components)
     pca = PCA(n_components, svd_solver=solver, random_state=seed)
-    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant samples, which isn't used
+    with np.errstate(divide="ignore", invalid="ignore"):  # the variance ratio of constant samples, which is unused
         pca._fit(X)
     return pca
 
 
 def _exact_solver(n, d, n_components):
-    """What is as exact as rounding allows where PCA's own "auto" may be randomized."""
+    """Return a deterministic solver if PCA's "auto" may be randomized, else "auto"."""
     if max(n, d) <= 500 or (d <= 1000 and n >= 10 * d) or not 1 <= n_components < 0.8 * min(n, d):
         return "auto"
     if n * d * min(n, d) <= MAX_FULL or (n <= MAX_WIDTH_COVARIANCE and d >= 8 * n):
@@ -61,7 +61,7 @@ def _exact_solver(n, d, n_components):
 
 
 def merged_pca(mean, components, singular_values, n_rows, batch):
-    """PCA of samples seen before and of more, by the singular values of both (Ross et al., 2008), as `IncrementalPCA` has.
+    """Update PCA with a batch of samples, as `IncrementalPCA` does (Ross et al., 2008).
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def merged_pca(mean, components, singular_values, n_rows, batch):
     singular_values : ndarray of shape (k,)
 
     n_rows : int
-        Samples seen before; of 0, k is how many components are wanted.
+        Number of samples seen before. If 0, k is the number of components to compute.
 
     batch : ndarray of shape (n, d)
 
     Returns
     -------
     mean, components, singular_values, n_rows
-        The same of all samples; of fewer than k, fewer components.
+        The updated values. With fewer than k samples in all, there are fewer components.
     """
     k, n = len(singular_values), n_rows + len(batch)
     own_mean = batch.mean(axis=0)
@@ -94,19 +94,19 @@ def merged_pca(mean, components, singular_values, n_rows, batch):
 
 
 def scaler_of(X):
-    """Return a `StandardScaler` that is fitted to X, (n, d)."""
+    """Return a `StandardScaler` fitted to X of shape (n, d)."""
     scaler = StandardScaler()
     update_scaler(scaler, X)
     return scaler
 
 
 def update_scaler(scaler, X):
-    """Let a `StandardScaler` count more samples, (n, d), as its `partial_fit` does: without cells that are NaN."""
+    """Update a `StandardScaler` with X of shape (n, d), ignoring NaN, as its `partial_fit` does."""
     n_before = getattr(scaler, "n_samples_seen_", 0)
     before = (scaler.mean_, scaler.var_) if np.any(n_before) else (0.0, 0.0)
     counts = np.zeros(X.shape[1], dtype=np.int64) + n_before
     missing = np.isnan(X)
-    if missing.any() and (empty := missing.all(axis=0)).any():  # of a column without a number nothing is counted
+    if missing.any() and (empty := missing.all(axis=0)).any():  # features without an observed value are unchanged
         mean, variance, _ = _incremental_mean_and_var(np.where(empty, 0.0, X), *before, counts)
         old = [np.zeros(X.shape[1]) + value for value in before]
         mean, variance = np.where(empty, old[0], mean), np.where(empty, old[1], variance)
@@ -121,22 +121,22 @@ def update_scaler(scaler, X):
 
 
 def mixture_of(X, mixture, rng):
-    """Fit a `GaussianMixture` to X, (n, d), starting from clusters of k-means, as its `fit` does.
+    """Fit a `GaussianMixture` to X of shape (n, d), starting from k-means clusters, as its `fit` does.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
 
     mixture : GaussianMixture
-        With the covariance type "full".
+        The `covariance_type` must be "full".
 
     rng : RandomState
-        For the clusters.
+        Used by k-means.
 
     Returns
     -------
     mixture : GaussianMixture or None
-        None if X has not so many clusters.
+        None if a cluster is empty.
     """
     n_clusters = mixture.n_components
     centers, _ = kmeans_plusplus(X, n_clusters, random_state=rng)
@@ -159,18 +159,18 @@ def mixture_of(X, mixture, rng):
 
 
 def r2_of(X, X_hat):
-    """R² of reconstructions, (n, d), over the cells of X that are there: features count by their variance."""
+    """Return R² of reconstructions of shape (n, d) over the observed values of X, weighting features by variance."""
     there = ~np.isnan(X)
     if there.all():
         return r2_score(X, X_hat, multioutput="variance_weighted")
     mean = np.where(there, X, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     error, total = (np.square(np.where(there, X - other, 0.0)).sum(axis=0) for other in (X_hat, mean))
     varying = total > 0
-    return 1 - error[varying].sum() / total.sum() if varying.any() else float((error == 0).mean())  # as r2_score has it
+    return 1 - error[varying].sum() / total.sum() if varying.any() else float((error == 0).mean())  # as `r2_score` does
 
 
 def neighbors_of(X, n_neighbors):
-    """Return a `NearestNeighbors` that is fitted to X, (n, d)."""
+    """Return a `NearestNeighbors` fitted to X of shape (n, d)."""
     neighbors = NearestNeighbors(n_neighbors=n_neighbors)
     neighbors._fit(X)
     return neighbors

@@ -1,4 +1,4 @@
-"""What it takes to build a fitted module again: plain values and arrays, which is all that a pickle keeps."""
+"""Specification from which a fitted module is rebuilt: plain values and arrays, which is what a pickle contains."""
 
 import itertools
 import math
@@ -25,13 +25,13 @@ class Basis:
     Attributes
     ----------
     axes : ndarray of shape (r, d)
-        Orthonormal, in float32.
+        Orthonormal axes, in float32.
 
     clip_at : ndarray of shape (d,) or None
-        As of `Projection`.
+        See `Projection`.
 
     left_out : (float, float)
-        As of `Projection`.
+        See `Projection`.
     """
 
     axes: np.ndarray
@@ -39,7 +39,7 @@ class Basis:
     left_out: tuple[float, float]
 
     def layer(self, scaler, dtype):
-        """The layer that takes the place of a scaler."""
+        """Return the layer that replaces a scaler."""
         return Projection(scaler, self.axes, self.clip_at, self.left_out, dtype)
 
 
@@ -50,15 +50,16 @@ class ModuleSpec:
     Attributes
     ----------
     sizes : tuple of int
-        Features, hidden layers of the encoder, components. The decoder is the mirror.
+        Number of features, sizes of the hidden layers of the encoder, and number of components. The decoder is the
+        mirror image.
 
     activation, code_activation, loss : str
 
     linear : bool
-        Whether linear branches stand beside the networks.
+        Whether linear branches are added to the networks.
 
     mean, scale : ndarray of shape (n_features,)
-        Of the `Scaler`.
+        Parameters of the `Scaler`.
 
     spread : ndarray of shape (n_features,)
         Standard deviation of each scaled feature.
@@ -70,25 +71,25 @@ class ModuleSpec:
     ordered : bool
 
     architecture : Architecture or None
-        What makes the part of the networks next to the data.
+        Builds the layers of the networks next to the data.
 
     formula : dict
-        What else the variant's module takes.
+        Additional parameters of the variant's module.
 
     asks_more : bool
-        Whether the objective is more than the reconstruction's loss.
+        Whether the objective has terms besides the reconstruction loss.
 
     bounds : (low, high) or None
-        Of each feature, within which reconstructions stay, in units of the data.
+        Bounds of the reconstruction of each feature, in units of the data.
 
     has_holes : bool
-        Whether cells of the training data are missing.
+        Whether the training data have missing values.
 
     categories : tuple of (int, int)
-        Cells of each column of categories, as of `MixedLink`; empty if all features are numbers.
+        Range of encoded features of each categorical column (see `MixedLink`). Empty if all features are numerical.
 
     basis : Basis or None
-        Axes of the scaled samples in which the networks are trained; `sizes` begins with their number, then.
+        Axes of the scaled samples in which the networks are trained. The first of `sizes` is then their number.
     """
 
     sizes: tuple[int, ...]
@@ -117,28 +118,28 @@ class ModuleSpec:
 
     @property
     def n_numbers(self):
-        """Features that are numbers, in front of all categories."""
+        """Number of numerical features, which precede the categorical ones."""
         return self.categories[0][0] if self.categories else len(self.mean)
 
     @property
     def n_weights(self):
-        """Weights of the dense layers, without biases and linear branches."""
+        """Number of weights of the dense layers, without biases and linear branches."""
         return 2 * sum(width_in * width_out for width_in, width_out in itertools.pairwise(self.sizes))
 
     @property
     def is_linear(self):
-        """Whether there is nothing but the linear branches."""
+        """Whether the networks consist of the linear branches only."""
         return self.linear and len(self.sizes) == 2 and self.architecture is None
 
     @property
     def is_plain(self):
-        """Whether the loss of the reconstruction is all that is asked for."""
+        """Whether the objective is the reconstruction loss only."""
         return not (self.formula or self.asks_more)
 
     @property
     def is_pca(self):
-        """Whether PCA is the optimum, so that there is nothing to train."""
-        if self.n_components == 0:  # the mean is all that there is
+        """Whether PCA is the optimum, so that no training is needed."""
+        if self.n_components == 0:  # the reconstruction is the mean
             return True
         return self.is_linear and self.loss == "squared_error" and self.is_plain and not self.categories
 
@@ -151,19 +152,19 @@ class ModuleSpec:
             `AutoencoderModule` or a variant of it.
 
         weights : dict of str to ndarray, default=None
-            Replaces the weights of these names.
+            Weights that replace those of the same names.
 
         dtype : torch.dtype
 
         seed : int
-            Of the new weights.
+            Seed of the new weights.
 
         Returns
         -------
         module : AutoencoderModule
-            On the CPU, in evaluation mode.
+            Module on the CPU, in evaluation mode.
         """
-        with isolated_rng(seed):  # building a layer draws weights, also if they are replaced
+        with isolated_rng(seed):  # building a layer draws weights, even if they are replaced
             encoder, decoder = self._networks(module_class.n_statistics)
             if self.code_activation != "identity":
                 encoder = nn.Sequential(encoder, ACTIVATIONS[self.code_activation]())
@@ -182,7 +183,7 @@ class ModuleSpec:
                 module.bounds = Bounds(module.scaler, *self.bounds)
         module.has_holes = self.has_holes
         if self.architecture is not None:
-            module.supports_batching = False  # recurrent cells can't be, and convolutions lose by it
+            module.supports_batching = False  # recurrent cells don't support it, and convolutions are slower
         if weights is not None:
             load_weights(module, weights)
         return module.eval()
@@ -195,17 +196,17 @@ class ModuleSpec:
         return Link(LIKELIHOODS[self.loss], *self.link, dtype) if self.loss in LIKELIHOODS else None
 
     def cut(self, module_class, weights, kept):
-        """The spec and the weights of the autoencoder of these components of the code, (k,) of indices."""
+        """Return the spec and weights of the autoencoder with only these components, given by indices, (k,)."""
         axes = (
             None if self.axes is None else tuple(_cut(values, (len(kept),) * values.ndim, kept) for values in self.axes)
         )
         narrow = replace(self, sizes=(*self.sizes[:-1], len(kept)), axes=axes)
         shapes = {name: value.shape for name, value in narrow.build(module_class).state_dict().items()}
-        # only the code's dimension differs
+        # only the dimension of the code differs
         return narrow, {name: _cut(weights[name], shape, kept) for name, shape in shapes.items()}
 
     def _networks(self, n_statistics):
-        """The encoder and the decoder, with the linear branches beside them."""
+        """Return the encoder and the decoder, with the linear branches added to them."""
         n_features, n_components = self.sizes[0], self.sizes[-1]
         into, back, width = None, None, n_features
         if self.architecture is not None:
@@ -215,7 +216,7 @@ class ModuleSpec:
         encoder, spread = self._encoder(into, (*sizes[:-1], width_out)), self.spread
         if self.basis is not None:
             spread = None
-            with torch.no_grad():  # weights are drawn as large as those of all features would be
+            with torch.no_grad():  # gives the weights the variance that they would have with all features
                 for weight in encoder[0].parameters():
                     weight.mul_(math.sqrt(n_features / len(self.mean)))
         encoder = self._beside_linear(encoder, n_features, width_out, spread)
@@ -242,7 +243,7 @@ class ModuleSpec:
 
 
 def _cut(values, shape, kept):
-    """The same with these places alone of each dimension that isn't as long as that."""
+    """Select the indices `kept` along each dimension whose length differs from that of `shape`."""
     for axis, (length, wanted) in enumerate(zip(values.shape, shape, strict=True)):
         if length != wanted:
             values = values.take(kept, axis=axis)
@@ -250,20 +251,20 @@ def _cut(values, shape, kept):
 
 
 def load_weights(module, weights):
-    """Set the weights of these names, in the module's own dtype, and leave the others."""
+    """Set the weights of these names, converted to the module's dtype, and keep the others."""
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     for name, value in weights.items():
         if shapes.get(name, value.shape) != value.shape:
             raise ValueError(
-                f"{name} has shape {shapes[name]} in the networks, and {value.shape} in what they start with: the last "
-                "fit or initial_solution. If a parameter or the data changed that shapes the networks, set it "
-                "back, or call fit with warm_start=False."
+                f"{name} has shape {shapes[name]} in the networks, and {value.shape} in their initialization, which is "
+                "the last fit or initial_solution. If a parameter or the data that determine the shape were changed, "
+                "restore them, or call fit with warm_start=False."
             )
     module.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()}, strict=False)  # copies
 
 
 def read_weights(module):
-    """Copy the weights of a module into arrays: those on a GPU all at once, for each copy is waited for."""
+    """Copy the weights of a module into arrays: those on a GPU in one transfer, since each transfer synchronizes."""
     state = {name: value.detach() for name, value in module.state_dict().items()}
     if all(value.device.type == "cpu" for value in state.values()):
         return {name: value.numpy().copy() for name, value in state.items()}
@@ -278,5 +279,5 @@ def read_weights(module):
 
 
 def without_bounds(weights):
-    """Weights of a module whose reconstructions may be anywhere, as PCA's."""
+    """Return weights of a module with unbounded reconstructions, as those of PCA."""
     return {name: np.zeros_like(value) if name == "bounds.is_on" else value for name, value in weights.items()}

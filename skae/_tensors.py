@@ -1,7 +1,7 @@
-"""Torch's tensors in and out, with no copy through the CPU, where scikit-learn's `array_api_dispatch` is set.
+"""PyTorch tensors as input and output, without a copy through the CPU, if scikit-learn's `array_api_dispatch` is set.
 
-The network runs over the tensor as it is, in the batches that NumPy's samples are read in. What is out of the ordinary,
-such as NaN or a wrong number of columns, goes by way of NumPy, whose checks say what is wrong.
+The network is applied to the tensor directly, in batches of the same size as those of NumPy arrays. Unusual input, such
+as NaN or a wrong number of columns, is converted to NumPy, whose validation raises the errors.
 """
 
 import functools
@@ -17,14 +17,14 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 def on_device(part):
-    """Let a method of an autoencoder run over a tensor X on the device of its network, and return a tensor where X is.
+    """Let a method of an autoencoder process a tensor X on the network's device, and return a tensor on X's device.
 
-    Arrays of other libraries are answered `in_kind`.
+    Arrays of other libraries are converted as by `in_kind`.
 
     Parameters
     ----------
     part : {"encode", "decode", "forward", "score_samples"}
-        What the method does to each sample: a method of the module, or the score of its reconstruction.
+        Computation on each sample: a method of the module, or the score of the reconstruction.
 
     Returns
     -------
@@ -45,15 +45,15 @@ def on_device(part):
 
 
 def _is_plain(X):
-    """Whether X is a table of numbers that torch's operators take as it is."""
+    """Return whether X is a dense, non-empty matrix that PyTorch's operators accept without conversion."""
     dense = X.layout == torch.strided and not X.is_nested and X.device.type != "meta"
     return dense and X.dim() == 2 and len(X) > 0 and X.dtype in DTYPES and not X.requires_grad
 
 
 def _answer(estimator, part, X):
-    """What a part of the network makes of X, on the device of X; None if a check or an error of NumPy's way is due."""
+    """Return the output of a part of the network on X's device, or None if X has to be validated as a NumPy array."""
     check_is_fitted(estimator)
-    # a class of tensors of its own may give the operators another meaning, as masked ones do
+    # other subclasses of Tensor may redefine the operators, as masked tensors do
     classes = {torch.Tensor, torch.nn.Parameter, type(estimator._modules["float32"].scaler.mean)}
     if type(X) not in classes or not _is_plain(X):
         return None
@@ -63,7 +63,7 @@ def _answer(estimator, part, X):
     if missing < 0 or (missing and not may_be_narrower):
         return None
     module = estimator._modules[DTYPES[X.dtype]]
-    # NumPy sums in another order, and a tensor on the CPU is an array of NumPy without a copy; mps has no float64
+    # NumPy sums in another order, and a CPU tensor converts to NumPy without a copy; mps has no float64
     if part == "score_samples" and (X.device.type == "cpu" or module.scaler.mean.device.type == "mps"):
         return None
     size = rows_at_once(width)
@@ -84,15 +84,15 @@ def _answer(estimator, part, X):
                 place.copy_(y)
         if not torch.stack(finite).all():
             return None
-    if part != "decode":  # that X has no names of features, where the training data had, is worth a warning
+    if part != "decode":  # warns if X has no feature names and the training data had
         validate_data(estimator, X, skip_check_array=True, reset=False)
     return answer
 
 
 def _run(module, part, rows):
-    """What a part of the network makes of some samples, on the network's device."""
-    # a copy, since some kernels' last bits depend on where in memory a sample begins
+    """Return the output of a part of the network for a batch, on the network's device."""
+    # copied because the rounding of some kernels depends on the memory alignment of a sample
     x = rows.to(module.scaler.mean.device, copy=True, memory_format=torch.contiguous_format)
     if part != "score_samples":
         return getattr(module, part)(x)
-    return -(x - module(x)).double().square().sum(dim=1)  # float32 ends at 1e38
+    return -(x - module(x)).double().square().sum(dim=1)  # float32 overflows above 1e38

@@ -1,7 +1,7 @@
-"""How many threads an operation takes: one where its products are small. Sizes decide, never the load of the machine.
+"""Number of threads of an operation: one if its matrix products are small. Only sizes decide, not the machine's load.
 
-OpenMP's threads wait for each other at each product, and spin while they wait. Where a product takes less than a
-millisecond, two idle cores save a quarter of a fit by that, and busy ones make it take ten times as long and more.
+OpenMP threads synchronize at each product, and spin while they wait. If a product takes less than a millisecond, a
+second unused core saves a quarter of the time of a fit, and busy cores make it take ten times as long or more.
 `docs/benchmarks/threads.py` has the measurements.
 """
 
@@ -26,10 +26,10 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def work_of_a_row(module, n_features):
-    """Multiply-adds of the largest product that one sample takes, in any layer of a module.
+    """Return the multiply-adds of the largest matrix product for one sample, over all layers of a module.
 
-    A weight is used once, but by a convolution, which uses it at each position. A recurrent layer has a product for
-    each step of time, which counts by itself.
+    Each weight is used once, except in a convolution, which uses it at each position. A recurrent layer computes one
+    product per time step, and each counts separately.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def work_of_a_row(module, n_features):
 
 
 def work_of_all(module, n_features):
-    """Multiply-adds of all layers of a module for one sample: each weight as often as it is used.
+    """Return the multiply-adds of all layers of a module for one sample, counting each use of a weight.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def work_of_all(module, n_features):
 
 
 def _uses(module, n_features, layers):
-    """Return (layer, how often it uses each weight) for each time that one sample passes one of some layers."""
+    """Return (layer, number of uses of each weight) for each call of one of the layers in a pass of one sample."""
     uses = []
 
     def count(layer, inputs, output):
         if isinstance(layer, TRANSPOSED + CONVOLUTIONS):
             n = (inputs[0] if isinstance(layer, TRANSPOSED) else output).shape[2:].numel()
         else:
-            n = inputs[0].shape[:-1].numel()  # steps of time
+            n = inputs[0].shape[:-1].numel()  # time steps
         uses.append((layer, n))
 
     hooks = [layer.register_forward_hook(count) for layer in layers]
@@ -89,12 +89,12 @@ def _uses(module, n_features, layers):
 
 @contextlib.contextmanager
 def torch_threads(work):
-    """Within, torch takes one thread of this Python thread's if a product is small; else it takes as many as it would.
+    """Context manager that limits PyTorch to one thread if the largest product is small.
 
-    In a forked child it always takes one.
+    In a forked child process PyTorch is always limited to one thread.
 
-    Only this Python thread's numbers are set, so that threads beside it keep theirs: OpenMP's, and that of the MKL
-    within torch, which counts where `torch.set_num_threads` was called.
+    Only the numbers of threads of the calling Python thread are set: OpenMP's, and that of the MKL within PyTorch,
+    which applies if `torch.set_num_threads` was called. Other Python threads are unaffected.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def torch_threads(work):
     if work >= SMALL_PRODUCT and not is_forked():
         yield
         return
-    torch.get_num_threads()  # sets the numbers of a Python thread that is new to torch: now, and not within
+    torch.get_num_threads()  # initializes the numbers of this Python thread now, instead of within the block
     before = [(library, library.num_threads) for library in _libraries("openmp")]
     of_mkl = []
 
@@ -118,7 +118,7 @@ def torch_threads(work):
         for library, _ in before:
             library.set_num_threads(1)
         if _mkl() is not None:
-            of_mkl.extend(map(_mkl(), [1]))  # which returns the number before: set and kept in one go
+            of_mkl.extend(map(_mkl(), [1]))  # sets the number and returns the previous one in a single call
         yield
     finally:
         try:
@@ -130,39 +130,39 @@ def torch_threads(work):
 
 @contextlib.contextmanager
 def blas_threads(work):
-    """Within, numpy's and scipy's BLAS takes one thread if what it does is small, as `threadpool_limits` does it.
+    """Context manager that limits the BLAS of NumPy and SciPy to one thread if the work is small.
 
-    BLAS has one number for the whole process. So the first Python thread that comes in sets it, and the last one that
-    leaves puts it back.
+    It does what `threadpool_limits` does. BLAS has one number of threads for the whole process: the first Python thread
+    that enters sets it, and the last one that leaves restores it.
 
     Parameters
     ----------
     work : int
-        Samples x features x components of the PCA.
+        Number of samples times features times components of the PCA.
     """
     if work >= SMALL_DECOMPOSITION:
         yield
         return
     holder = object()
     try:
-        _limit.take(holder)
+        _limit.acquire(holder)
         yield
     finally:
         try:
-            _limit.give_back(holder)
+            _limit.release(holder)
         except KeyboardInterrupt:
-            _limit.give_back(holder)
+            _limit.release(holder)
             raise
 
 
 class _Limit:
-    """The limit of BLAS, which is there while somebody holds it."""
+    """The limit of the number of BLAS threads, which applies while there are holders."""
 
     def __init__(self):
         self.turns, self.holders, self.before = threading.Lock(), set(), []
 
-    def take(self, holder):
-        """Set the limit if nobody holds it."""
+    def acquire(self, holder):
+        """Add a holder, and set the limit."""
         with self.turns:
             self.holders.add(holder)
             if not self.before:
@@ -170,8 +170,8 @@ class _Limit:
             for library, _ in self.before:
                 _set(library, 1)
 
-    def give_back(self, holder):
-        """Lift the limit if nobody else holds it. Calling it again does no harm."""
+    def release(self, holder):
+        """Remove a holder, and lift the limit if there is no other. Repeated calls have no effect."""
         with self.turns:
             self.holders.discard(holder)
             if not self.holders:
@@ -181,7 +181,7 @@ class _Limit:
 
 
 def _set(library, number):
-    """Set a number of the whole process, also where threadpoolctl lets another Python thread alone do so."""
+    """Set the number of threads of the process, even if threadpoolctl reserves that to another Python thread."""
     let_anyone = getattr(library, "clear_controlling_thread", dict)  # of threadpoolctl 3.8 and later
     let_anyone(force=True)
     library.set_num_threads(number)
@@ -192,7 +192,7 @@ _limit = _Limit()
 
 
 def _renew_limit():
-    """The threads that held the limit are not there in a forked child."""
+    """Reset the limit in a forked child, which doesn't have the threads that held it."""
     global _limit
     before, _limit = _limit.before, _Limit()
     for library, number in before:
@@ -205,13 +205,13 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _libraries(user_api):
-    """The loaded libraries of a kind, as threadpoolctl finds them."""
+    """Return the loaded libraries of a kind that threadpoolctl finds."""
     return ThreadpoolController().select(user_api=user_api).lib_controllers
 
 
 @functools.cache
 def _mkl():
-    """What sets the number of threads of the MKL that torch holds, for this Python thread; None if there is none."""
+    """Return the function that sets the number of threads of PyTorch's MKL for this Python thread, or None."""
     try:
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         return library.MKL_Set_Num_Threads_Local

@@ -1,4 +1,4 @@
-"""The state of torch that our own operations run in, whatever the one around them is, which is left as it was."""
+"""Isolation from the global state of PyTorch that the user may have set, which is restored afterwards."""
 
 import contextlib
 
@@ -15,11 +15,11 @@ OF_DTYPE_OF_DATA = frozenset({torch.tensor, torch.full, torch.as_tensor, torch.a
 
 @contextlib.contextmanager
 def usual_torch():
-    """Within, torch is as it is in a fresh process: results don't depend on what its user has set for other code.
+    """Context manager that resets PyTorch to its defaults, so that results don't depend on the user's settings.
 
-    Gradients are recorded unless we say otherwise, arithmetic has the precision of its numbers, and new tensors are of
-    float32 and on the CPU. A forked child takes one thread, for it has no others. All of that is this Python thread's
-    alone, and costs next to nothing where torch is so already.
+    Gradients are recorded, autocasting is off, and new tensors are of float32 and on the CPU. A forked child process is
+    limited to one thread, since it has no others. The settings apply only to the calling Python thread, and the cost is
+    negligible if they are the defaults already.
     """
     with contextlib.ExitStack() as stack:
         if is_forked():
@@ -41,12 +41,12 @@ def usual_torch():
 def _new_tensors_are_on_cpu():
     try:
         return torch.empty(0).device.type == "cpu"
-    except (RuntimeError, AssertionError, NotImplementedError):  # a default device that this machine doesn't have
+    except (RuntimeError, AssertionError, NotImplementedError):  # the default device is not available
         return False
 
 
 class _NewInFloat32(TorchFunctionMode):
-    """Tensors made without a dtype are of float32: `torch.set_default_dtype` would set the default of all threads."""
+    """Mode that creates tensors in float32 by default: `torch.set_default_dtype` would affect all threads."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -1,4 +1,4 @@
-"""Types that public signatures share."""
+"""Types of public signatures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from onnx import ModelProto
-else:  # they are of extras, which may not be installed
+else:  # these are optional dependencies
     Axes = Colormap = Figure = ModelProto = Any
 
 Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"]
@@ -31,12 +31,12 @@ CrossValidator: TypeAlias = int | BaseCrossValidator | BaseShuffleSplit | Iterab
 StrPath: TypeAlias = str | PathLike[str]
 
 MatrixLike: TypeAlias = ArrayLike | spmatrix | sparray
-# of float32 or float64; a frame once `set_output` was called, which is known at run time alone
+# float32 or float64; a data frame after `set_output`, which is known only at run time
 FloatArray: TypeAlias = NDArray[np.floating]
 
 T = TypeVar("T")
 
 
 def typed(decorator: Callable[..., Any]) -> Callable[[T], T]:
-    """Return a decorator as it is; type checkers take what it decorates for what it was before."""
+    """Return the decorator unchanged, typed such that decorated objects keep their types."""
     return decorator

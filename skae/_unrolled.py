@@ -1,4 +1,4 @@
-"""Trained layers unrolled: the networks of a stack, made of those of its layers."""
+"""Unrolled layers: the networks of a stack, composed of those of its trained layers."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from skae._spec import ModuleSpec
 from skae.architectures import Architecture
 from skae.nn import AutoencoderModule, Decoder, Encoder, Scaler
 
-WIDE = 1000  # features of the data, beyond which an unrolled stack learns the more slowly, the wider it is
-FASTER = 3  # than other networks, at most, below so many: each layer is a single one, and starts at a saddle
+WIDE = 1000  # the learning rate is the default divided by n_features / WIDE
+FASTER = 3  # maximum factor of the learning rate below WIDE features: shallow layers start at a saddle point
 
-# of the codes of an activation; with relu the clipped decoder is the mirror of the encoder
+# ranges of activation functions; with relu the clipped decoder mirrors the encoder
 RANGES = {
     "relu": (0.0, math.inf),
     "softplus": (0.0, math.inf),
@@ -28,15 +28,15 @@ RANGES = {
 
 
 class StackedModule(AutoencoderModule):
-    """An `AutoencoderModule` whose networks are made of those of other autoencoders, one behind the other."""
+    """An `AutoencoderModule` whose networks are composed of those of other autoencoders."""
 
     linear_weights = ("encoder.*.linear.*", "decoder.*.linear.*")
-    linear_rate = 1.0  # they are the layers themselves
+    linear_rate = 1.0  # the linear branches are the layers themselves
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A trained layer: what it takes to build it again."""
+    """A trained layer: its module class, spec and weights, from which it is rebuilt."""
 
     module_class: type[AutoencoderModule]
     spec: ModuleSpec
@@ -44,10 +44,10 @@ class Layer:
 
     @classmethod
     def of(cls, estimator):
-        """Read a fitted autoencoder or `BernoulliRBM`.
+        """Create a layer from a fitted autoencoder or `BernoulliRBM`.
 
-        A restricted Boltzmann machine gives the means of its hidden units, s(x W' + b), and those of its visible ones,
-        s(h W + c): a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
+        A restricted Boltzmann machine defines the means of its hidden units, s(x W' + b), and of its visible units,
+        s(h W + c): it is a one-layer autoencoder with a logistic code and a Bernoulli likelihood.
         """
         if isinstance(estimator, AutoencoderCore):
             return cls(estimator.module_class, estimator._spec, estimator._weights)
@@ -72,23 +72,23 @@ class Layer:
         return cls(AutoencoderModule, spec, weights)
 
     def build(self):
-        """Build the module, with the weights if there are any."""
+        """Build the module, with the trained weights if they are set."""
         return self.spec.build(self.module_class, self.weights)
 
 
 class Stack(Architecture):
-    """The networks of layers one behind the other: all encoders, and all decoders in reverse.
+    """Composition of the networks of layers: all encoders in order, and all decoders in reverse order.
 
     Parameters
     ----------
     layers : tuple of Layer
-        The first is for scaled samples.
+        The first layer takes scaled samples.
 
     natural : (mean, scale) or None
-        What takes the last decoder's output to the natural parameter that the stack's own likelihood wants.
+        Map from the output of the last decoder to the natural parameter of the stack's likelihood.
 
     back : (mean, scale) or None
-        What takes the last decoder's means, in units of X, to scaled samples.
+        Map from the means of the last decoder, in units of X, to scaled samples.
     """
 
     dense_code = False
@@ -100,7 +100,7 @@ class Stack(Architecture):
 
     @classmethod
     def of(cls, layers, mean, scale, loss, link):
-        """Stack layers, the first of which was trained on X, for samples of X that are centered and scaled.
+        """Stack layers, the first of which was trained on X, for centered and scaled samples of X.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Stack(Architecture):
         loss : str
 
         link : (offset, gain) or None
-            Of the stack.
+            Link function of the stack.
         """
         first, *others = layers
         unit = np.where(scale > 0, scale, 1.0)
@@ -120,7 +120,7 @@ class Stack(Architecture):
             return tuple((bound - mean) / unit for bound in bounds)
 
         inside = replace(first.spec, mean=(first.spec.mean - mean) / unit, scale=first.spec.scale / unit)
-        if inside.formula.get("bounds") is not None:  # of a variational layer, in units of X
+        if inside.formula.get("bounds") is not None:  # a variational layer, in units of X
             inside = replace(inside, formula=inside.formula | {"bounds": within(inside.formula["bounds"])})
         if inside.bounds is not None:
             inside = replace(inside, bounds=within(inside.bounds))
@@ -135,10 +135,10 @@ class Stack(Architecture):
 
     @property
     def learning_rate(self):
-        """The lowest that any layer's architecture asks for; less where the data are wide, more where they are narrow.
+        """The lowest learning rate of the layers' architectures, decreased for wide data and increased for narrow data.
 
-        A step of Adam moves each weight by as much, and a unit by as much times its inputs: it would carry trained
-        layers far from where they start. Layers that have hidden ones of their own are never trained faster.
+        A step of Adam changes each weight by the same amount, and a unit by that times the number of its inputs, which
+        would move trained layers far from their initialization. The rate is not increased if a layer has hidden layers.
         """
         specs = [layer.spec for layer in self.layers]
         lowest = min(auto_learning_rate(each.architecture) for each in specs)
@@ -146,11 +146,11 @@ class Stack(Architecture):
         return lowest * min(FASTER if is_shallow else 1.0, WIDE / specs[0].sizes[0])
 
     def without_weights(self):
-        """The same networks, to be built with new weights."""
+        """Return the same networks without weights, which are initialized when they are built."""
         return Stack(tuple(replace(layer, weights=None) for layer in self.layers), self.natural, self.back)
 
-    def build(self, n_features, activation):  # noqa: ARG002 - the layers have their own
-        """Make a new encoder and a new decoder: see `Architecture.build`."""
+    def build(self, n_features, activation):  # noqa: ARG002 - each layer has its own
+        """Build a new encoder and a new decoder: see `Architecture.build`."""
         modules = [layer.build() for layer in self.layers]
         encoders, decoders = [Encoder(module) for module in modules], [Decoder(module) for module in modules]
         ranges = [RANGES.get(layer.spec.code_activation) for layer in self.layers]
@@ -159,7 +159,7 @@ class Stack(Architecture):
         elif self.back is not None:
             decoders[0] = nn.Sequential(decoders[0], Scaler(*self.back, decoders[0].scaler.mean.dtype))
         width = self.layers[-1].spec.n_components
-        for place, below in enumerate(ranges[:-1], start=1):  # a code that can't be is brought back to its range
+        for place, below in enumerate(ranges[:-1], start=1):  # clips codes to their range
             if below is not None:
                 decoders[place] = nn.Sequential(decoders[place], nn.Hardtanh(*below))
         return nn.Sequential(*encoders), nn.Sequential(*decoders[::-1]), width
@@ -167,18 +167,18 @@ class Stack(Architecture):
 
 @dataclass(frozen=True)
 class StackedStart:
-    """The weights of a stack's layers as they were trained one by one."""
+    """Initialization of a stack: the weights of its layers as they were trained one by one."""
 
     stack: Stack
 
     is_pca = False
 
     def weights(self):
-        """Weights of the module, by name."""
+        """Return the weights of the module by name."""
         with isolated_rng(0):
             halves = dict(zip(("encoder", "decoder"), self.stack.build(None, None), strict=False))
         return {f"{half}.{name}": value.numpy() for half in halves for name, value in halves[half].state_dict().items()}
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
-        """Axes that show codes as the last layer does."""
+        """Return None: the codes have the axes of the last layer."""
         return

@@ -27,7 +27,7 @@ from skae._parameters import (
     parameter,
 )
 from skae._pca import principal_axes
-from skae._probabilistic_pca import MIN_SIGNAL, least_signal, probabilistic_of, probabilistic_start
+from skae._probabilistic_pca import MIN_SIGNAL, min_signal, probabilistic_of, probabilistic_start
 from skae._training.labels import RIVAL
 from skae._typing import FloatArray
 from skae._variational_module import MIN_NOISE, VariationalModule
@@ -388,7 +388,7 @@ class VariationalAutoencoder(
 
         None of few samples, which don't say: those of their components that do stand out may do so by chance.
         """
-        if least_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
+        if min_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
             return np.zeros(self.n_components_, dtype=bool)
         variance = self.explained_variance_.clip(max=1 - 1e-9)
         return self.beta * variance / (1 - variance) <= MIN_SIGNAL

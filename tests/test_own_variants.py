@@ -358,8 +358,8 @@ def test_a_solution_of_ones_own_is_trained(digits):
     assert linear.n_iter_ == 20
     assert linear.best_epoch_ > 0
     for start, problem in [
-        (None, "Bad.initial_solution must return a start, such as that of the base class, got None"),
-        (PCAStart(), r"encoder.linear.weight has shape \(2, 64\) in the networks, and \(1, 64\) in what they start"),
+        (None, "Bad.initial_solution must return an initialization like that of the base class, got None"),
+        (PCAStart(), r"encoder.linear.weight has shape \(2, 64\) in the networks, and \(1, 64\) in their init"),
     ]:
         bad = type("Bad", (BaseAutoencoder,), {"initial_solution": lambda self, rows, spec, seed, start=start: start})
         with pytest.raises((TypeError, ValueError), match=problem):

@@ -176,7 +176,7 @@ def test_streams_refuse_pairs_and_warm_starts_take_them(pairs):
     noisy, clean = pairs
     stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # whose noise is drawn
     before = stream.transform(noisy)
-    with pytest.raises(ValueError, match=r"partial_fit takes no clean samples as y.*fit\(X_noisy, X_clean\)"):
+    with pytest.raises(ValueError, match=r"partial_fit doesn't support clean samples as y.*fit\(X_noisy, X_clean\)"):
         stream.partial_fit(noisy, clean)
     np.testing.assert_array_equal(stream.transform(noisy), before)
     warm = DenoisingAutoencoder(8, **QUICK, warm_start=True).fit(noisy, clean)

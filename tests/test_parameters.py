@@ -96,7 +96,7 @@ def reference(digits):
     return Autoencoder(**values | {"learning_rate": 0.05}).fit(digits[:120])
 
 
-@pytest.mark.filterwarnings("ignore:max_iter=30 ended while:sklearn.exceptions.ConvergenceWarning")  # a random start
+@pytest.mark.filterwarnings("ignore:max_iter=30 ended before:sklearn.exceptions.ConvergenceWarning")  # a random start
 @pytest.mark.parametrize("name", [name for name, (_, other) in ALTERNATIVES.items() if other is not None])
 def test_every_parameter_alters_the_fit(name, reference, digits):
     other = clone(reference).set_params(**{name: ALTERNATIVES[name][1]}).fit(digits[:120])

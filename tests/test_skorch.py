@@ -58,7 +58,7 @@ def large(digits):
 # The net that trains --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:callbacks=.* have nothing to act on")
+@pytest.mark.filterwarnings("ignore:callbacks=.* have no effect")
 def test_the_net_that_trains_stays(small, digits):
     fitted = small.set_params(callbacks=[Recorder]).fit(digits)
     if not SEEN:  # closed form

@@ -132,7 +132,7 @@ def test_the_decoder_is_no_linear_map(pixels):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:max_iter=10 ended while:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:max_iter=10 ended before:sklearn.exceptions.ConvergenceWarning")
 def test_pre_training_helps_deep_logistic_nets(pixels):
     deep = StackedAutoencoder((48, 32, 16, 8), activation="logistic", max_iter=10, random_state=0)
     trained, random = (clone(deep).set_params(pretrain=pretrain).fit(pixels) for pretrain in (True, False))

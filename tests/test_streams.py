@@ -274,7 +274,9 @@ def test_sparse_zeros_and_constants():
 
 def test_the_spectrum_of_wide_sparse_data_is_refused(monkeypatch):
     monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", 50)
-    with pytest.raises(ValueError, match=r"n_components=0\.9 takes the whole spectrum of X, which has n_features=64"):
+    with pytest.raises(
+        ValueError, match=r"n_components=0\.9 requires the whole spectrum of X, which has n_features=64"
+    ):
         Autoencoder(0.9).fit(sparse.csr_array(DIGITS))
 
 

@@ -177,7 +177,7 @@ def test_a_fit_that_its_budget_cuts_short_says_so():
     t = np.random.RandomState(0).uniform(0, 4 * np.pi, (400, 1))
     X = np.hstack([np.cos(t), np.sin(t), 0.5 * t])
     with pytest.warns(
-        ConvergenceWarning, match=r"max_iter=10 .* still improved: .* fell from 0.\d+ to .* Set max_iter=20"
+        ConvergenceWarning, match=r"max_iter=10 .* before the fit converged: .* fell from 0.\d+ to .* Set max_iter=20"
     ):
         short = Autoencoder(1, max_iter=10, random_state=0).fit(X)
     assert short.best_epoch_ == short.n_iter_ == 10
@@ -186,7 +186,7 @@ def test_a_fit_that_its_budget_cuts_short_says_so():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:max_iter=40 ended while:sklearn.exceptions.ConvergenceWarning")  # a stack's layer
+@pytest.mark.filterwarnings("ignore:max_iter=40 ended before:sklearn.exceptions.ConvergenceWarning")  # a stack's layer
 @pytest.mark.parametrize(
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],

@@ -247,7 +247,7 @@ def forked(device):
     os.close(writer)
     said = b"".join(iter(lambda: os.read(reader, 4096), b"")).decode()
     os.waitpid(child, 0)
-    return ("it fits" in said) if device == "cpu" else ("start processes anew" in said), said
+    return ("it fits" in said) if device == "cpu" else ("start processes with" in said), said
 
 
 def check_tensors(device, short):
