@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks are called for each epoch, alone, in a Pipeline and in a search; older versions have none."""
+"""scikit-learn's callbacks are called in each epoch, alone, in a Pipeline and in a search; older versions have none."""
 
 import subprocess
 import sys

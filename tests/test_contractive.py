@@ -44,7 +44,7 @@ def drawn(name):
 
 
 def sensitivity(estimator, X, n_steps=4):
-    """Return the mean squared change of `transform` under small random steps, relative to the variance of the codes of X.
+    """Return the mean squared change of `transform` under small random steps, relative to the codes' variance.
 
     Steps have unit variance, in units of the features' root mean square deviation.
     """
@@ -55,7 +55,7 @@ def sensitivity(estimator, X, n_steps=4):
 
 
 def by_autograd(estimator, X):
-    """Return squared norms of the full Jacobian of `transform`, in scaled units, relative to the variance of the codes."""
+    """Return squared norms of the full Jacobian of `transform`, in scaled units, relative to the codes' variance."""
     encoder = estimator._modules["float64"]
     x = encoder.scaler(torch.tensor(X))
 
@@ -121,7 +121,7 @@ def test_larger_weight_reduces_the_sensitivity_at_little_cost(name):
 
 
 def folded(name, rng):
-    """Return training and test samples near a two-dimensional surface that is folded in few features, with little noise."""
+    """Return training and test samples near a surface that is folded in few features, with little noise."""
     if name == "roll":
         X = make_swiss_roll(1500, noise=0.1, random_state=rng)[0]
     elif name == "s-curve":

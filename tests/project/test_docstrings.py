@@ -206,7 +206,7 @@ def test_fitted_attributes_and_their_documentation_agree(of_class, fits):
     properties = {name for name in dir(of_class) if isinstance(getattr(of_class, name), property)}
     documented = documented_attributes(of_class)
     assert found <= documented
-    # Properties may need another kind of fit, and `feature_names_in_` a data frame: see `test_feature_names_and_data_frames`
+    # Properties may need another kind of fit; for `feature_names_in_` see `test_feature_names_and_data_frames`
     assert documented <= found | properties | {"feature_names_in_"}
 
 
