@@ -178,7 +178,7 @@ def test_work_per_sample_counts_each_use_of_a_weight():
 
 
 def rows_seen_by_convolutions(monkeypatch, estimator, X):
-    """Record the largest number of images in any convolution during a fit and after it, and whether gradients are kept."""
+    """Record the largest number of images in any convolution of a fit and after it, and whether gradients are kept."""
     seen = []
     for layer_class in (torch.nn.Conv2d, torch.nn.ConvTranspose2d):
 
