@@ -164,7 +164,7 @@ def test_validation_noise_is_the_same_in_each_epoch(digits):
 @pytest.mark.parametrize("level", [0.3, (0, 0.9)])
 @pytest.mark.slow
 def test_training_starts_at_the_optimal_linear_denoiser(corruption, level, digits):
-    rows = np.tile(digits, (200, 1))  # so many draws that the regression on them is near the optimum
+    rows = np.tile(digits, (200, 1))  # with this many draws the regression on them is near the optimum
     estimator = DenoisingAutoencoder(
         64,
         corruption=corruption,

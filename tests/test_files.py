@@ -240,7 +240,7 @@ def test_loading_with_another_class_raises(saved):
 
 
 def check_flips(fitted, path, n_flips):
-    """Flip single bits of a file, every second one in the zip's directory; no other autoencoder may be loaded."""
+    """Flip one bit at a time, every second one in the zip's directory; no other autoencoder may be loaded."""
     fitted.save(path)
     whole, blob, rng = pickle.dumps(type(fitted).load(path)), path.read_bytes(), np.random.RandomState(0)
     directory, n_errors = blob.index(b"PK\1\2"), 0

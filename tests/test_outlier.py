@@ -146,8 +146,7 @@ def test_auto_is_a_fence_on_the_eighth_root():
     assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 8))
 
 
-# Clusters and missing values
-# --------------------------------------------------------------------------------------------------
+# Clusters and gaps ---------------------------------------------------------------------------------------------------
 
 
 def _between(kind, rng):

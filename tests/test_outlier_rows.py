@@ -24,7 +24,6 @@ POSITIVE = np.exp(np.random.RandomState(0).randn(150, 4))
 
 
 # Networks that were not trained on a sample --------------------------------------------------------------------------
-# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("inner", ["alone", "pipeline", pytest.param("search", marks=pytest.mark.slow)])

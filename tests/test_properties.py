@@ -173,8 +173,7 @@ def close(actual, desired, share=ROUNDING, of=None):
     np.testing.assert_allclose(actual, desired, rtol=0, atol=share * size_of(desired if of is None else of))
 
 
-# Samples
-# ----------------------------------------------------------------------------------------------------------------
+# Samples -------------------------------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(whiten=False), st.booleans(), st.integers(0, 99))
@@ -462,8 +461,7 @@ def test_a_linear_stream_is_pca_of_all_its_rows(X, data, scale):
     close(stream.reconstruct(X), X)
 
 
-# The same samples in other shapes
-# ---------------------------------------------------------------------------------------
+# The same samples in other shapes ------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(), st.booleans())
