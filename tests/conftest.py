@@ -1,4 +1,4 @@
-"""Every public estimator, found from `skae.__all__`, and small versions of them that fit in a moment."""
+"""Shared fixtures: every public estimator, found from `skae.__all__`, and small versions that are quickly fitted."""
 
 import copy
 import inspect
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-import torch._dynamo  # torch does so at its first optimizer: a second that counts for no test
+import torch._dynamo  # imported now, as torch's first optimizer would do it within some test, which takes a second
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import BernoulliRBM
@@ -20,21 +20,21 @@ import skae
 from skae._core import AutoencoderCore
 from skae.architectures import Convolutional, Recurrent
 
-collect_ignore = ["project/typed_usage.py"]  # for a type checker: not to be imported, not even for doctests
+collect_ignore = ["project/typed_usage.py"]  # for a type checker: must not be imported, not even for doctests
 
-os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, in doctests neither
+os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, nor do they in doctests
 
-# drawn the same in each run; what hypothesis keeps for later runs is not left in the working directory
+# The same examples are drawn in each run; hypothesis's files are kept out of the working directory.
 hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "skae-hypothesis"))
 hypothesis.settings.register_profile("suite", max_examples=6, derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("suite"), max_examples=200)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
-QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # in two folds
+QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # two folds
 QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
 
-# One estimator of each kind that runs code of its own; a test fails if a public class has none. First come the eight
-# classes and three odd kinds; what tests do with the others is slow, for they are many.
+# One estimator of each kind that has code of its own; a test fails if a public class has none. The first N_QUICK are
+# the eight classes and three special cases; tests of the others are marked slow, because there are many.
 N_QUICK = 11
 SMALL = [
     skae.Autoencoder(4, **QUICK),
@@ -78,7 +78,7 @@ def public_estimators():
 
 
 def public_metas():
-    """Return the classes in `skae.__all__` that make something else of an autoencoder."""
+    """Return the classes in `skae.__all__` that take an autoencoder as a parameter."""
     return [c for c in _public() if not issubclass(c, AutoencoderCore)]
 
 
@@ -88,7 +88,7 @@ def _public():
 
 
 def short_name(estimator):
-    """Return the parameters that differ from the defaults, on one line."""
+    """Return the repr of an estimator on one line."""
     return " ".join(repr(estimator).split())
 
 
@@ -103,15 +103,15 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def small(request):
-    """Unfitted small estimator, anew for each test."""
+    """Return a new unfitted small estimator."""
     return clone(request.param)
 
 
 @pytest.fixture(scope="session")
 def fits(digits):
-    """Fit an estimator to the digits, once a session; what is returned is shared, and not to be altered.
+    """Return a function that fits an estimator to the digits, once a session; tests must not modify what it returns.
 
-    The usual kinds are fitted before any test runs: what a test patches must not stay in what others share.
+    The first kinds are fitted before any test runs, so that no test's monkeypatching affects the shared estimators.
     """
     done = {}
 
@@ -128,7 +128,7 @@ def fits(digits):
 
 @pytest.fixture
 def fitted(small, fits):
-    """Small estimator fitted to the digits: a copy, which a test may alter."""
+    """Return a copy of a small estimator fitted to the digits, which a test may modify."""
     return copy.deepcopy(fits(small))
 
 
@@ -138,16 +138,16 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
-def _same_draws():
-    """A test that draws from torch's own generator draws the same whatever ran before it: tests run in random order."""
+def _seed_torch():
+    """Seed torch's global generator, so that tests that draw from it don't depend on the order of the tests."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _as_elsewhere():
-    """What `kernels.py` asks for that no variable of a library does."""
+def _kernel_settings():
+    """Apply the settings of `kernels.py` that can't be set by a library's environment variable."""
     with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("SKAE_TEST_SIGNS"):  # an eigenvector or a singular one has no sign of its own
+        if os.environ.get("SKAE_TEST_SIGNS"):  # the sign of an eigenvector or singular vector is arbitrary
             for module, name in ((np.linalg, "eigh"), (scipy.linalg, "eigh"), (scipy.linalg, "svd")):
                 patch.setattr(module, name, _with_other_signs(getattr(module, name)))
         if os.environ.get("SKAE_TEST_FLUSH"):
@@ -157,12 +157,12 @@ def _as_elsewhere():
 
 
 def _with_other_signs(decompose):
-    """The same decomposition as another LAPACK may give it: each second vector turned round."""
+    """Return a decomposition that flips the sign of every second vector, as another LAPACK may do."""
 
     def decomposed(*args, **kwargs):
         found = decompose(*args, **kwargs)
         if not isinstance(found, tuple):
-            return found  # values alone
+            return found  # only values
         if len(found) == 2:
             values, vectors = found
             turned = vectors * _signs(values)
@@ -181,11 +181,11 @@ def _signs(values):
 
 @pytest.fixture(scope="session")
 def digits():
-    """Rows of 64 pixels, on which a network soon beats PCA."""
+    """Return images of 64 pixels, on which a network soon outperforms PCA."""
     return load_digits().data[:240]
 
 
 @pytest.fixture(scope="session")
 def iris():
-    """150 samples of 4 features."""
+    """Return 150 samples of 4 features."""
     return load_iris().data

@@ -1,8 +1,9 @@
-"""Run the tests of bits, tolerances and outcomes with the kernels that other processors take: `make test-kernels`.
+"""Run the tests marked `kernels` with the kernels that other processors would use: `make test-kernels`.
 
-Which instructions a product takes, and so its last bits, is decided by the processor, unless an environment variable
-says otherwise. Each setting below has one or more, and runs all tests that are marked `kernels` with them. First comes
-a digest of what some operations give there: equal digests are kernels that this machine can't tell apart.
+The processor decides which instructions a product uses, and so its last bits, unless an environment variable says
+otherwise. Each setting below has one or more such variables, and all tests that are marked `kernels` are run with
+them. First, a digest of the results of some operations is printed for each setting: where digests are equal, this
+machine's kernels don't differ.
 """
 
 import argparse
@@ -15,17 +16,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# only these are loaded
+# only files with such tests are loaded
 FOLDER = Path(__file__).parent
 FILES = [str(path) for path in sorted(FOLDER.glob("test_*.py")) if "pytest.mark.kernels" in path.read_text()]
 MIN_TESTS = 400
-TIMEOUT = 1200  # seconds that one setting may take
+TIMEOUT = 1200  # seconds, for one setting
 
 SETTINGS = {
-    "as it is": {},
+    "default": {},
     "ATen: no vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "ATen: AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
-    "MKL: any processor's": {"MKL_CBWR": "COMPATIBLE"},
+    "MKL: compatible": {"MKL_CBWR": "COMPATIBLE"},
     "MKL: AVX2": {"MKL_CBWR": "AVX2"},
     "oneDNN: SSE4.1, OpenBLAS: SSE3": {"ONEDNN_MAX_CPU_ISA": "SSE41", "OPENBLAS_CORETYPE": "Prescott"},
     "oneDNN and OpenBLAS: AVX2, two threads": {
@@ -33,21 +34,21 @@ SETTINGS = {
         "OPENBLAS_CORETYPE": "Haswell",
         "OMP_NUM_THREADS": "2",
         "SKAE_TEST_THREADS": "2",
-        "OMP_WAIT_POLICY": "PASSIVE",  # as another setting runs beside it
+        "OMP_WAIT_POLICY": "PASSIVE",  # because another setting runs at the same time
     },
     "numpy: no vectors; other signs, no denormals": {
         "NPY_DISABLE_CPU_FEATURES": "all",
-        "SKAE_TEST_SIGNS": "1",  # of eigenvectors and singular ones: see `conftest.py`
+        "SKAE_TEST_SIGNS": "1",  # signs of eigenvectors and singular vectors: see `conftest.py`
         "SKAE_TEST_FLUSH": "1",
     },
 }
 
 
 def environment(setting):
-    """The variables of a process that runs in a setting."""
+    """Return the environment variables of a process that runs in a setting."""
     variables = dict(SETTINGS[setting])
     if "NPY_DISABLE_CPU_FEATURES" in variables:
-        variables["NPY_DISABLE_CPU_FEATURES"] = " ".join(numpys_features())
+        variables["NPY_DISABLE_CPU_FEATURES"] = " ".join(numpy_cpu_features())
     one = {"OMP_NUM_THREADS": "1", "SCIPY_ARRAY_API": "1"}
     return {**{name: value for name, value in os.environ.items() if name not in ALL}, **one, **variables}
 
@@ -55,15 +56,15 @@ def environment(setting):
 ALL = {name for variables in SETTINGS.values() for name in variables}
 
 
-def numpys_features():
-    """What this machine has of the instructions that numpy chooses when it is loaded."""
+def numpy_cpu_features():
+    """Return the CPU features of this machine that NumPy dispatches on when it is loaded."""
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     return [name for name in __cpu_dispatch__ if __cpu_features__[name]]
 
 
 def digests():
-    """A digest of what each of some operations gives."""
+    """Return a digest of the result of each of several operations."""
     import numpy as np
     import scipy.linalg
     import torch
@@ -96,7 +97,7 @@ def digests():
 
 
 def run(setting, arguments):
-    """Run the tests in a setting; return the exit status, the number that passed, the seconds, and what was said."""
+    """Run the tests in a setting; return the exit status, the number that passed, the seconds, and the output."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "kernels and not more_kinds", *FILES, *arguments]
     start = time.perf_counter()
     try:
@@ -116,9 +117,9 @@ def run(setting, arguments):
 
 
 def main():
-    """Run all settings, two at a time, and say what came of each."""
+    """Run all settings, two at a time, and print the result of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", help="run the settings whose name holds this")
+    parser.add_argument("--only", help="run the settings whose names contain this")
     parser.add_argument("--digests", action="store_true", help="only print the digests of this process")
     options, arguments = parser.parse_known_args()
     if options.digests:

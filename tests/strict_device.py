@@ -1,8 +1,8 @@
-"""A pretend accelerator, "strict": the CPU computes, but tensors of the two must not meet, as on a GPU.
+"""A simulated accelerator, "strict", on the CPU: as with a GPU, mixing its tensors with CPU tensors is an error.
 
-Importing this registers the device in torch. A tensor left on the CPU by mistake then fails here, and not on a user's
-machine. It rests on torch's experimental registration of backends written in Python. Fused recurrent cells, generators
-on the device and pinned memory are not imitated.
+Importing this module registers the device in torch, so that a tensor that is left on the CPU by mistake is found
+without a GPU. It uses torch's experimental registration of backends written in Python. Fused recurrent cells,
+generators on the device and pinned memory are not simulated.
 """
 
 import torch
@@ -10,10 +10,10 @@ from torch.utils import backend_registration
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 NAME = "strict"
-CROSSINGS = ("aten::_to_copy", "aten::copy_")  # the operators that may take a tensor from one device to the other
-READS = ("aten::_local_scalar_dense", "aten::equal")  # these give Python numbers
+CROSSINGS = ("aten::_to_copy", "aten::copy_")  # operators that may copy a tensor from one device to the other
+READS = ("aten::_local_scalar_dense", "aten::equal")  # these return Python numbers
 
-AVAILABLE = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")  # torch 2.6 has no such backends
+AVAILABLE = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")  # not available in torch 2.6
 
 if AVAILABLE:
     backend_registration._setup_privateuseone_for_python_backend(NAME)
@@ -21,7 +21,7 @@ if AVAILABLE:
 
 
 class StrictTensor(torch.Tensor):
-    """A tensor whose device is the pretend one, around a CPU tensor that holds the values."""
+    """A tensor on the simulated device, which wraps a CPU tensor with the values."""
 
     @staticmethod
     def __new__(cls, values):
@@ -44,7 +44,7 @@ class StrictTensor(torch.Tensor):
 
 
 def dispatch(operator, *args, **kwargs):
-    """Run an operator on the CPU, if its tensors are where they should be."""
+    """Run an operator on the CPU, if its tensors are on the right device."""
     name = operator._schema.name
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     outsiders = [t for t in tensors if not isinstance(t, StrictTensor) and t.dim()]
@@ -58,7 +58,7 @@ def dispatch(operator, *args, **kwargs):
     result = operator(*args, **kwargs)
     if name in READS or target.type != NAME:
         return result
-    of_values = {id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)}  # operators in place
+    of_values = {id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)}  # in-place operators
     return tree_map_only(torch.Tensor, lambda t: of_values[id(t)] if id(t) in of_values else StrictTensor(t), result)
 
 

@@ -1,4 +1,4 @@
-"""Names of PCA that an autoencoder has not: errors that help, and nothing else that tells of them."""
+"""Names of PCA that an autoencoder lacks: helpful errors, and no other trace of these names."""
 
 import copy
 import pickle
@@ -28,14 +28,14 @@ WORDS = {
 }
 
 
-def test_all_names_of_pca_are_there_or_explained(fitted):
+def test_names_of_pca_exist_or_the_error_explains(fitted):
     for name in OF_PCA:
         if not hasattr(fitted, name):
             with pytest.raises(AttributeError, match=rf"{name}(': | is ).{{15}}"):
                 getattr(fitted, name)
 
 
-def test_the_error_says_what_to_use_instead(fitted):
+def test_error_names_the_replacement(fitted):
     for name, words in WORDS.items():
         if not hasattr(fitted, name):
             with pytest.raises(
@@ -46,7 +46,7 @@ def test_the_error_says_what_to_use_instead(fitted):
                 getattr(clone(fitted), name)
 
 
-def test_nothing_else_tells_of_them(fitted):
+def test_absent_names_leave_no_other_trace(fitted):
     absent = [name for name in INSTEAD if not hasattr(fitted, name)]
     assert "var_" in absent
     assert not set(absent) & set(dir(fitted))
@@ -56,7 +56,7 @@ def test_nothing_else_tells_of_them(fitted):
         assert getattr(other, "var_", None) is None
 
 
-def test_what_has_them_has_them(fits):
+def test_variants_that_define_the_names_keep_them(fits):
     sparse = fits(SparseAutoencoder(4, max_iter=2, random_state=0))
     assert sparse.components_.shape == (4, 64)
     with pytest.raises(AttributeError, match="has no attribute 'components_': it is there after fit"):
@@ -68,7 +68,7 @@ def test_what_has_them_has_them(fits):
         _ = VariationalAutoencoder().noise_variance_
 
 
-def test_other_errors_are_as_they_were(digits):
+def test_other_attribute_errors_are_unchanged(digits):
     network = Autoencoder(2, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(digits)
     with pytest.raises(AttributeError, match=r"^explained_variance_ratio_ is only defined for a linear"):
         _ = network.explained_variance_ratio_

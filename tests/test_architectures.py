@@ -1,4 +1,4 @@
-"""Networks next to the data: their shapes, their start, and what a user may write."""
+"""Architectures: their shapes, their initialization, and custom ones."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.3, "ra
 
 @pytest.mark.parametrize("architecture", [Convolutional(channels=(2, 3)), Recurrent(hidden_size=3)], ids=str)
 @pytest.mark.parametrize("n_features", [1, 2, 4, 7, 30, 49])
-def test_any_number_of_features(architecture, n_features):
+def test_number_of_features_is_arbitrary(architecture, n_features):
     X = np.random.RandomState(0).randn(60, n_features)
     fitted = Autoencoder(2, architecture=architecture, **QUICK).fit(X)
     assert fitted.reconstruct(X).shape == X.shape
@@ -26,7 +26,7 @@ def test_any_number_of_features(architecture, n_features):
 @pytest.mark.parametrize("channels", [(2,), (2, 3, 4), [3, 2]])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("downsampling", ["stride", "max_pool"])
-def test_images_of_any_shape(shape, channels, kernel_size, downsampling):
+def test_images_may_have_any_shape(shape, channels, kernel_size, downsampling):
     architecture = Convolutional(shape, channels, kernel_size, downsampling=downsampling)
     n_features = int(np.prod(shape))
     encoder, decoder, width = architecture.checked_build(n_features, "relu")
@@ -39,7 +39,7 @@ def test_images_of_any_shape(shape, channels, kernel_size, downsampling):
 
 @pytest.mark.parametrize("shape", [(5, 7, 1), (7, 6, 3), (1, 12, 1)])
 @pytest.mark.parametrize("kernel_size", [3, 5])
-def test_strides_skip_no_pixel(shape, kernel_size):
+def test_strided_convolutions_use_every_pixel(shape, kernel_size):
     n_features = int(np.prod(shape))
     encoder, decoder, width = Convolutional(shape, (2, 3), kernel_size).checked_build(n_features, "identity")
     read = torch.func.jacrev(lambda x: encoder(x[None]).sum())(torch.zeros(n_features))
@@ -50,7 +50,7 @@ def test_strides_skip_no_pixel(shape, kernel_size):
 
 @pytest.mark.parametrize("estimator", [ConvolutionalAutoencoder(2), Autoencoder(2, architecture=Convolutional())])
 @pytest.mark.parametrize("shape", [None, (4, 8, 2)])
-def test_convolutions_that_skip_pixels_are_refused(estimator, shape):
+def test_convolutions_that_skip_pixels_raise(estimator, shape):
     name = "" if isinstance(estimator, ConvolutionalAutoencoder) else "architecture__"
     own = {"image_shape": shape, "channels": (2,), "kernel_size": 1}
     estimator = clone(estimator).set_params(**QUICK, **{f"{name}{key}": value for key, value in own.items()})
@@ -63,8 +63,8 @@ def test_convolutions_that_skip_pixels_are_refused(estimator, shape):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
-def test_a_stride_computes_the_pixels_that_are_kept(shape):
-    """An independent oracle: a convolution of all pixels, of which every other is kept; and its transpose."""
+def test_strided_convolution_equals_a_subsampled_convolution(shape):
+    """Compare with a convolution of all pixels, of which every other one is used, and with its transpose."""
     n_features = int(np.prod(shape))
     encoder, decoder, width = Convolutional(shape, (4,)).checked_build(n_features, "identity")
     (down,) = (layer for layer in encoder if isinstance(layer, nn.Conv2d))
@@ -82,7 +82,7 @@ def test_a_stride_computes_the_pixels_that_are_kept(shape):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
-def test_pooling_takes_the_greatest_of_four_pixels(shape):
+def test_pooling_takes_the_maximum_of_four_pixels(shape):
     n_features = int(np.prod(shape))
     architecture = Convolutional(shape, (4,), downsampling="max_pool")
     encoder, decoder, width = architecture.checked_build(n_features, "identity")
@@ -98,10 +98,10 @@ def test_pooling_takes_the_greatest_of_four_pixels(shape):
     torch.testing.assert_close(decoder(features), up(large).permute(0, 2, 3, 1).flatten(1))
 
 
-def test_channels_come_last():
+def test_channels_are_the_last_dimension():
     encoder, decoder, _ = Convolutional((4, 6, 3), channels=(5,)).checked_build(72, "identity")
     image = torch.zeros(4, 6, 3)
-    image[..., 1] = 1.0  # the second channel alone
+    image[..., 1] = 1.0  # only the second channel
     seen = encoder[:2](image.reshape(1, -1))
     assert seen.shape == (1, 3, 4, 6)
     assert (seen[0, 1] == 1).all()
@@ -110,7 +110,7 @@ def test_channels_come_last():
     torch.testing.assert_close(back, image)
 
 
-def test_sequences_are_read_step_by_step():
+def test_recurrent_networks_read_sequences_step_by_step():
     encoder, decoder, width = Recurrent((5, 2), hidden_size=4, bidirectional=False).checked_build(10, "gelu")
     x = torch.randn(3, 10)
     expected, _ = encoder.cell(x.reshape(3, 5, 2))
@@ -125,15 +125,15 @@ def test_sequences_are_read_step_by_step():
     ids=str,
 )
 @pytest.mark.parametrize("ordered", [False, True])
-def test_training_starts_at_pca(architecture, ordered, digits):
+def test_training_starts_at_pca_for_each_architecture(architecture, ordered, digits):
     fitted = Autoencoder(4, architecture=architecture, learning_rate=1e-30, ordered=ordered, **QUICK).fit(digits)
     np.testing.assert_allclose(fitted.transform(digits), PCA(4).fit_transform(digits), atol=1e-4)
     trained = Autoencoder(4, architecture=architecture, warm_start=True, **QUICK).fit(digits).fit(digits)
     nonlinear = trained.net_.module_.decoder.nonlinear
-    assert nonlinear(torch.randn(5, 4)).abs().min() > 0  # and leaves it
+    assert nonlinear(torch.randn(5, 4)).abs().min() > 0  # but doesn't stay there
 
 
-def test_flat_parameters_are_those_of_the_architecture(digits):
+def test_estimator_parameters_are_passed_to_the_architecture(digits):
     own = {"channels": (2,), "kernel_size": 5, "downsampling": "max_pool"}
     flat = ConvolutionalAutoencoder(3, **own, **QUICK).fit(digits)
     nested = Autoencoder(3, architecture=Convolutional(**own), **QUICK).fit(digits)
@@ -143,7 +143,7 @@ def test_flat_parameters_are_those_of_the_architecture(digits):
     np.testing.assert_array_equal(flat.transform(digits), nested.transform(digits))
 
 
-def test_grid_search_reaches_its_parameters(digits):
+def test_grid_search_over_architecture_parameters(digits):
     estimator = Autoencoder(2, architecture=Convolutional(), **QUICK)
     search = GridSearchCV(estimator, {"architecture__channels": [(2,), (2, 3)]}, cv=2).fit(digits)
     assert search.best_params_["architecture__channels"] in [(2,), (2, 3)]
@@ -153,7 +153,7 @@ def test_grid_search_reaches_its_parameters(digits):
     assert other.architecture is not estimator.architecture
 
 
-def test_the_fit_does_not_change_with_the_object(digits):
+def test_modifying_the_architecture_after_fit_has_no_effect(digits):
     architecture = Convolutional(channels=(2,))
     fitted = Autoencoder(2, architecture=architecture, **QUICK).fit(digits)
     codes = fitted.transform(digits)
@@ -164,7 +164,7 @@ def test_the_fit_does_not_change_with_the_object(digits):
 
 
 @pytest.mark.parametrize("downsampling", ["stride", "max_pool"])
-def test_a_map_as_the_code(downsampling, digits):
+def test_code_may_be_a_feature_map(downsampling, digits):
     small = {"channels": (2, 4), "dense_code": False, "downsampling": downsampling, "max_iter": 2, "random_state": 0}
     fitted = ConvolutionalAutoencoder(None, **small).fit(digits)
     assert fitted.n_components_ == fitted.transform(digits).shape[1] == 2 * 2 * 4
@@ -177,7 +177,7 @@ def test_a_map_as_the_code(downsampling, digits):
 
 
 class Halves(Architecture):
-    """Both halves of a sample, added; a decoder that is no `Sequential`."""
+    """Adds both halves of a sample; the decoder is no `Sequential`."""
 
     def __init__(self, wrong=None):
         self.wrong = wrong
@@ -195,7 +195,7 @@ class _Added(nn.Module):
         return first + second
 
 
-def test_ones_own(digits):
+def test_custom_architecture(digits):
     fitted = Autoencoder(4, architecture=Halves(), learning_rate=1e-30, **QUICK).fit(digits)
     np.testing.assert_allclose(fitted.transform(digits), PCA(4).fit_transform(digits), atol=1e-4)
 
@@ -219,12 +219,12 @@ def test_ones_own(digits):
     ],
     ids=str,
 )
-def test_bad_architectures(architecture, message, digits):
+def test_invalid_architecture_parameters_raise(architecture, message, digits):
     with pytest.raises(ValueError, match=message):
         Autoencoder(architecture=architecture).fit(digits)
 
 
-def test_not_an_architecture(digits):
+def test_objects_without_build_raise(digits):
     with pytest.raises(ValueError, match="'architecture' parameter"):
         Autoencoder(architecture=nn.Linear(64, 8)).fit(digits)
     with pytest.raises(ValueError, match=r"image_shape=\(3, 3\) has 9 cells"):

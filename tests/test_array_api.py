@@ -1,4 +1,4 @@
-"""Tensors in, tensors out, where scikit-learn's `array_api_dispatch` is set; NumPy's arrays out elsewhere."""
+"""Tensors give tensors if scikit-learn's `array_api_dispatch` is set, and NumPy arrays otherwise."""
 
 import os
 
@@ -15,7 +15,7 @@ from skae import Autoencoder, AutoencoderOutlierDetector
 from skae._array_api import is_dispatched
 
 pytestmark = pytest.mark.skipif(
-    os.environ.get("SCIPY_ARRAY_API") != "1", reason="scipy was loaded without SCIPY_ARRAY_API=1"
+    os.environ.get("SCIPY_ARRAY_API") != "1", reason="scipy was imported without SCIPY_ARRAY_API=1"
 )
 
 
@@ -42,7 +42,7 @@ def _same(found, expected, kind):
 @pytest.mark.parametrize(("make", "kind"), SPACES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.slow
-def test_a_tensor_is_what_the_array_is(make, kind, dtype, small, digits):
+def test_tensors_give_the_same_results_as_arrays(make, kind, dtype, small, digits):
     X = digits[:120].astype(dtype)
     here = clone(small).fit(X)
     expected = {name: getattr(here, name)(X) for name in IN_KIND if hasattr(here, name)}
@@ -64,7 +64,7 @@ def test_a_tensor_is_what_the_array_is(make, kind, dtype, small, digits):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_tensor_is_what_the_array_is_in_short(dtype, digits, fits):
+def test_tensors_give_the_same_results_as_arrays_for_one_kind(dtype, digits, fits):
     here, X = fits(Autoencoder(3, hidden_layer_sizes=8, max_iter=2, random_state=0)), digits.astype(dtype)
     codes, original, score = here.transform(X), here.reconstruct(X), here.score(X)
     with config_context(array_api_dispatch=True):
@@ -75,7 +75,7 @@ def test_a_tensor_is_what_the_array_is_in_short(dtype, digits, fits):
 
 
 @pytest.mark.parametrize(("make", "kind"), SPACES)
-def test_a_pipeline_goes_as_with_pca(make, kind, digits):
+def test_pipeline_returns_tensors_as_with_pca(make, kind, digits):
     linear = make_pipeline(StandardScaler(), Autoencoder(3, hidden_layer_sizes=()))
     X = digits + np.random.RandomState(0).rand(*digits.shape)
     with config_context(array_api_dispatch=True):
@@ -88,14 +88,14 @@ def test_a_pipeline_goes_as_with_pca(make, kind, digits):
     np.testing.assert_allclose(np.asarray(codes), np.asarray(pca), atol=1e-9)
 
 
-def test_without_dispatch_a_tensor_is_read_as_any_array(digits):
+def test_without_dispatch_a_tensor_is_converted_to_numpy(digits):
     linear = Autoencoder(3, hidden_layer_sizes=()).fit(digits)
     codes, X = linear.transform(digits), torch.asarray(digits)
     _same(clone(linear).fit(X).transform(X), codes, np.ndarray)
     _same(linear.inverse_transform(torch.asarray(codes)), linear.reconstruct(digits), np.ndarray)
 
 
-def test_other_input_is_as_it_was(digits):
+def test_dispatch_does_not_affect_other_inputs(digits):
     frame = pytest.importorskip("pandas").DataFrame(digits, columns=[f"pixel{i}" for i in range(64)])
     linear = Autoencoder(3, hidden_layer_sizes=()).fit(digits)
     expected = linear.transform(digits)
@@ -110,7 +110,7 @@ def test_other_input_is_as_it_was(digits):
         np.testing.assert_array_equal(named.transform(torch.asarray(digits)), expected)
 
 
-def test_what_is_wrong_is_said_of_tensors_too(digits):
+def test_invalid_tensors_raise_the_same_errors_as_arrays(digits):
     linear = Autoencoder(3, hidden_layer_sizes=()).fit(digits)
     X = torch.asarray(digits)
     with config_context(array_api_dispatch=True):
@@ -126,7 +126,7 @@ def test_what_is_wrong_is_said_of_tensors_too(digits):
             linear.inverse_transform(X[:, :2])
 
 
-def test_a_detector_reads_tensors(digits):
+def test_outlier_detector_accepts_tensors(digits):
     detector = AutoencoderOutlierDetector(Autoencoder(3, hidden_layer_sizes=())).fit(digits)
     with config_context(array_api_dispatch=True):
         again = clone(detector).fit(torch.asarray(digits))

@@ -1,19 +1,19 @@
-"""Bad parameters and bad data: a clear error, and an estimator as it was before."""
+"""Invalid parameters and data raise clear errors, and the estimator is left unchanged."""
 
 import itertools
 import re
 
 import numpy as np
-import odd_inputs
 import pytest
 import skorch
 import torch
-from odd_inputs import KINDS, METHODS, TABLE, System, outcome
+import unusual_inputs
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import MinMaxScaler
+from unusual_inputs import KINDS, METHODS, TABLE, System, outcome
 
 from skae import Autoencoder, VariationalAutoencoder
 from skae._data.readers import stays_in_place
@@ -62,11 +62,11 @@ BAD_PARAMETERS = [
 
 
 @pytest.mark.parametrize(("parameters", "message"), BAD_PARAMETERS, ids=str)
-def test_bad_parameters(digits, parameters, message):
+def test_invalid_parameters_raise(digits, parameters, message):
     estimator = Autoencoder(4, hidden_layer_sizes=16, max_iter=2).set_params(**parameters)
     with pytest.raises(ValueError, match=message):
         estimator.fit(digits)
-    assert vars(estimator) == estimator.get_params()  # nothing half fitted
+    assert vars(estimator) == estimator.get_params()  # no attribute was set
     with pytest.raises(NotFittedError):
         estimator.transform(digits)
 
@@ -93,7 +93,7 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize("kind", BAD_DATA)
-def test_bad_data_in_fit(kind, small):
+def test_fit_with_invalid_data_raises(kind, small):
     X, message = BAD_DATA[kind]
     with pytest.raises(ValueError, match=message):
         small.fit(X)
@@ -102,14 +102,14 @@ def test_bad_data_in_fit(kind, small):
 
 @pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "score_samples"])
 @pytest.mark.parametrize("kind", [kind for kind in BAD_DATA if kind != "one row"])
-def test_bad_data_afterwards(kind, method):
+def test_methods_of_fitted_estimators_raise_for_invalid_data(kind, method):
     fitted = Autoencoder(2, hidden_layer_sizes=()).fit(ROWS)
     X, message = BAD_DATA[kind]
     with pytest.raises(ValueError, match=message):
         getattr(fitted, method)(X)
 
 
-def test_wrong_widths(digits):
+def test_wrong_number_of_features_raises(digits):
     fitted = Autoencoder(4, hidden_layer_sizes=()).fit(digits)
     with pytest.raises(ValueError, match="X has 63 features, but Autoencoder is expecting 64 features as input"):
         fitted.transform(digits[:, 1:])
@@ -121,15 +121,15 @@ def test_wrong_widths(digits):
         fitted.inverse_transform(np.full((2, 4), np.nan))
 
 
-def test_values_too_large_for_their_squares():
+def test_values_whose_squares_overflow():
     with pytest.raises(ValueError, match="too large for float64"):
         Autoencoder().fit(ROWS * 1e200)
 
 
-@pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning")  # unscaled
+@pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning")  # not scaled
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 @pytest.mark.parametrize("factor", [1e40, 1e-40])
-def test_values_that_no_float32_holds(scale, factor):
+def test_values_out_of_the_range_of_float32(scale, factor):
     estimator = Autoencoder(2, scale=scale, hidden_layer_sizes=4, max_iter=2, random_state=0)
     with pytest.raises(ValueError, match=r"networks of float32 can't hold\. Multiply X by a constant\."):
         estimator.fit(ROWS * factor)
@@ -138,7 +138,7 @@ def test_values_that_no_float32_holds(scale, factor):
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
-def test_data_outside_a_likelihoods_range(loss):
+def test_data_outside_the_range_of_a_likelihood(loss):
     X = ROWS.copy()
     X[4, 1] = -0.25
     with pytest.raises(ValueError, match=r"column 1 holds -0\.25"):
@@ -150,23 +150,23 @@ def test_data_outside_a_likelihoods_range(loss):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_scalers_rounding_is_in_range(dtype):
+def test_rounding_of_a_scaler_is_within_the_range(dtype):
     X = MinMaxScaler().fit_transform(load_breast_cancer().data.astype(dtype))
     assert X.max() > 1
     assert Autoencoder(2, loss="binary_cross_entropy", max_iter=1).fit(X).score(X) > 0
 
 
-def test_before_fit(small, digits):
+def test_methods_before_fit_raise(small, digits):
     for method in ("transform", "inverse_transform", "reconstruct", "score", "score_samples"):
         with pytest.raises(NotFittedError):
             getattr(small, method)(digits)
     assert not hasattr(small, "explained_variance_ratio_")
 
 
-# Odd tables of all kinds ---------------------------------------------------------------------------------------------
+# Unusual tables of all kinds -----------------------------------------------------------------------------------------
 
 NETWORK = Autoencoder(
-    odd_inputs.K,
+    unusual_inputs.K,
     hidden_layer_sizes=8,
     max_iter=7,
     batch_size=12,
@@ -175,20 +175,20 @@ NETWORK = Autoencoder(
     random_state=0,
 )
 SYSTEMS = {
-    "linear": System(Autoencoder(odd_inputs.K, hidden_layer_sizes=())),
+    "linear": System(Autoencoder(unusual_inputs.K, hidden_layer_sizes=())),
     "network": System(NETWORK),
 }
 
 
-# what scikit-learn and numpy say of frames after arrays and of np.matrix
+# warnings of scikit-learn and NumPy about frames after arrays and about np.matrix
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 @pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_odd_tables(kind):
+def test_unusual_tables(kind):
     for name, method in itertools.product(SYSTEMS, METHODS):
         if (name, method) == ("network", "fit") and kind.rows["fit"] is TABLE and not stays_in_place(kind.make()):
-            continue  # what is trained on is the same array as always: the linear one has shown that
+            continue  # the network is trained on the same array as always, as the linear case shows
         label, what = outcome(SYSTEMS[name], kind, method)
         seen = name, method, label, what
         if method in kind.refused:
@@ -203,13 +203,13 @@ def test_odd_tables(kind):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("seed", range(8))
-def test_the_network_that_sees_odd_tables_is_trained(seed):
-    # with any seed: then no seed's luck, nor a processor's last bits, decide whether it is
+def test_network_for_unusual_tables_improves_in_training(seed):
+    # with every seed, so that it doesn't depend on a lucky seed or on a processor's rounding
     assert clone(NETWORK).set_params(random_state=seed).fit(TABLE).best_epoch_ > 0
 
 
-def test_the_judge_sees_what_is_wrong():
-    """Estimators that do what `test_odd_tables` is to find."""
+def test_outcome_detects_faulty_estimators():
+    """Check that `outcome` finds the faults of an estimator that `test_unusual_tables` must detect."""
 
     class Reckless(Autoencoder):
         def fit(self, X, y=None):
@@ -225,7 +225,7 @@ def test_the_judge_sees_what_is_wrong():
     with np.errstate(divide="ignore"):
         assert outcome(reckless, kinds["masked array"], "fit")[0] == "WRONG"
         assert outcome(reckless, kinds["float16"], "transform")[0] == "WRONG"
-        assert outcome(reckless, kinds["infinity in a cell"], "fit")[0] == "HALF-FITTED"
+        assert outcome(reckless, kinds["one infinity"], "fit")[0] == "HALF-FITTED"
         assert outcome(reckless, kinds["values of 1e150"], "transform")[0] == "NON-FINITE"
         assert outcome(reckless, kinds["list of lists"], "fit")[0] == "ok"
 
@@ -234,7 +234,7 @@ DANGEROUS = {
     "infinity": (np.where(TABLE > 0.9, np.inf, TABLE), "Input X contains infinity"),
     "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked values"),
     "dates": (TABLE.astype("datetime64[D]"), "X has dates or durations, of dtype datetime64"),
-    "a tensor that wants a gradient": (torch.tensor(TABLE, requires_grad=True), r"X, a Tensor, can't.*detach\(\)"),
+    "a tensor that requires a gradient": (torch.tensor(TABLE, requires_grad=True), r"X, a Tensor, can't.*detach\(\)"),
     "an int beyond float64": ([[10**400] * TABLE.shape[1]] * 2, "X, a list, can't be read as a table of numbers"),
 }
 OVERFLOWING = np.where(TABLE > 0.9, 1e200, TABLE)
@@ -242,10 +242,10 @@ OVERFLOWING = np.where(TABLE > 0.9, 1e200, TABLE)
 
 @pytest.mark.parametrize("method", ["score", "score_samples", "reconstruct", "partial_fit", "inverse_transform"])
 @pytest.mark.parametrize("kind", DANGEROUS)
-def test_dangerous_tables_elsewhere(kind, method):
+def test_invalid_tables_raise_in_other_methods(kind, method):
     X, message = DANGEROUS[kind]
     if method == "inverse_transform":
-        X = [row[: odd_inputs.K] for row in X] if isinstance(X, list) else X[:, : odd_inputs.K]
+        X = [row[: unusual_inputs.K] for row in X] if isinstance(X, list) else X[:, : unusual_inputs.K]
     for name in SYSTEMS:
         fitted = SYSTEMS[name].fitted_to(TABLE)
         before = repr(vars(fitted))
@@ -255,7 +255,7 @@ def test_dangerous_tables_elsewhere(kind, method):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_what_overflows_is_not_returned(name):
+def test_overflowing_results_raise(name):
     fitted = SYSTEMS[name].fitted_to(TABLE)
     with pytest.raises(ValueError, match=r"variance of X, with a range of 1e\+200, is too large for float64"):
         fitted.score(OVERFLOWING)
@@ -264,7 +264,7 @@ def test_what_overflows_is_not_returned(name):
     ):
         fitted.score_samples(OVERFLOWING)
     with pytest.raises(ValueError, match=r"a value of 1\.7e\+308, which is too large"):
-        fitted.inverse_transform(np.full((1, odd_inputs.K), 1.7e308))
+        fitted.inverse_transform(np.full((1, unusual_inputs.K), 1.7e308))
     single = np.full((1, TABLE.shape[1]), 3e38, np.float32)
     with pytest.raises(ValueError, match=r"overflows float32\. Clip .*, or pass it as float64"):
         fitted.transform(single)
@@ -274,14 +274,14 @@ def test_what_overflows_is_not_returned(name):
     assert repr(vars(fitted)) == before
 
 
-def test_errors_of_float32_rows_are_squared_in_float64():
+def test_errors_of_float32_samples_are_squared_in_float64():
     fitted = SYSTEMS["linear"].fitted_to(TABLE)
-    far = (1e25 * TABLE).astype(np.float32)  # squares are beyond float32
+    far = (1e25 * TABLE).astype(np.float32)  # their squares overflow float32
     np.testing.assert_allclose(fitted.score_samples(far), fitted.score_samples(far.astype(float)), rtol=1e-4)
     assert fitted.score(far) == pytest.approx(fitted.score(far.astype(float)), abs=1e-6)
 
 
-def test_rows_that_are_not_scaled_must_suit_float32():
+def test_unscaled_samples_must_fit_into_float32():
     network = Autoencoder(2, hidden_layer_sizes=8, scale=None, max_iter=1, random_state=0)
     with pytest.raises(ValueError, match=r"too large to be trained on as it is\. Set scale='global'"):
         network.fit(TABLE * 1e30)
@@ -294,7 +294,7 @@ def test_rows_that_are_not_scaled_must_suit_float32():
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_ctrl_c_leaves_fit_and_the_estimator_as_it_was(digits, monkeypatch, error):
+def test_interrupted_fit_raises_and_leaves_the_estimator_unchanged(digits, monkeypatch, error):
     estimator = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0)
     fitted = clone(estimator).fit(digits[:100, :32])
     codes = fitted.transform(digits[:, :32])
@@ -312,7 +312,7 @@ def test_ctrl_c_leaves_fit_and_the_estimator_as_it_was(digits, monkeypatch, erro
     with pytest.raises(error):
         estimator.fit(digits)
     assert vars(estimator) == estimator.get_params()
-    assert n_steps == 3  # at once, not at the end of an epoch
+    assert n_steps == 3  # immediately, not at the end of the epoch
     n_steps = 0
     with pytest.raises(error):
         fitted.fit(digits)
@@ -321,7 +321,7 @@ def test_ctrl_c_leaves_fit_and_the_estimator_as_it_was(digits, monkeypatch, erro
 
 
 @pytest.mark.parametrize("n_rows", [240, 2100])
-def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_rows):
+def test_nonfinite_loss_restores_the_last_state_and_warns(digits, monkeypatch, n_rows):
     X = np.tile(digits, (9, 1))[:n_rows]
     real, n_steps = AutoencoderNet.train_step, 0
 
@@ -339,14 +339,14 @@ def test_a_loss_that_is_not_finite_steps_back_and_warns(digits, monkeypatch, n_r
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
     assert not np.isfinite(fitted.loss_curve_[0])
-    assert np.isfinite(fitted.loss_curve_[1:]).all()  # it went on
+    assert np.isfinite(fitted.loss_curve_[1:]).all()  # training continued
     assert len(fitted.loss_curve_) == 4
     assert fitted.best_epoch_ > 1
     assert fitted.score(X) > 0.4
 
 
 @pytest.mark.parametrize("estimator", [Autoencoder, VariationalAutoencoder])
-def test_a_loss_that_is_never_finite_ends_at_the_start(digits, monkeypatch, estimator):
+def test_loss_that_is_never_finite_returns_the_initialization(digits, monkeypatch, estimator):
     real = AutoencoderNet.train_step
 
     def poisoned(self, batch, **kwargs):
@@ -366,17 +366,17 @@ def test_a_loss_that_is_never_finite_ends_at_the_start(digits, monkeypatch, esti
 
 
 @pytest.mark.parametrize("learning_rate", [1.0, 1e3, 1e30])
-def test_rates_that_are_far_too_high(digits, learning_rate):
+def test_much_too_high_learning_rates_warn(digits, learning_rate):
     settings = {"hidden_layer_sizes": 16, "max_iter": 12, "random_state": 0}
     with pytest.warns(ConvergenceWarning, match="Training diverged in epoch") as warned:
         fitted = Autoencoder(4, learning_rate=learning_rate, **settings).fit(digits)
     assert len(warned) == 1
     assert fitted.score(digits) > PCA(4).fit(digits).explained_variance_ratio_.sum() - 1e-6
-    if learning_rate == 1.0:  # which a tenth of it mends
+    if learning_rate == 1.0:  # a tenth of this rate is low enough
         assert fitted.best_epoch_ > 1
 
 
-def test_a_loss_far_above_the_start_is_a_divergence_too(digits, monkeypatch):
+def test_loss_far_above_the_initial_loss_is_a_divergence(digits, monkeypatch):
     real, n_steps = AutoencoderNet.train_step, 0
 
     def thrown(self, batch, **kwargs):
@@ -385,7 +385,7 @@ def test_a_loss_far_above_the_start_is_a_divergence_too(digits, monkeypatch):
         if n_steps == 5:
             with torch.no_grad():
                 for weight in [weight for weights in self.ensemble_.weights for weight in weights.values()]:
-                    weight.mul_(1e3)  # finite, and of no use
+                    weight.mul_(1e3)  # finite, but useless
         return real(self, batch, **kwargs)
 
     monkeypatch.setattr(AutoencoderNet, "train_step", thrown)
@@ -395,8 +395,8 @@ def test_a_loss_far_above_the_start_is_a_divergence_too(digits, monkeypatch):
     assert fitted.best_epoch_ > 2
 
 
-def test_skorch_would_swallow_an_interrupt():
-    # the reason why `fit` runs the loop itself: if this changes, that code can go
+def test_skorch_itself_swallows_an_interrupt():
+    # This is why `fit` runs the training loop itself; if skorch changes, that code can be removed.
     class Interrupted(skorch.NeuralNet):
         def fit_loop(self, *args, **kwargs):  # noqa: ARG002
             raise KeyboardInterrupt

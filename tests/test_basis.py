@@ -1,4 +1,4 @@
-"""Wide samples are trained in their principal axes, and nothing else is different: networks are those of all features."""
+"""Wide samples are trained in their principal axes, with the same results as training on all features."""
 
 import copy
 
@@ -14,29 +14,29 @@ from skae._data.statistics import FeatureStatistics
 from skae.callbacks import Checkpoint
 from skae.nn._projection import Projection
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # budgets are small here
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs are trained here
 
 
 class Keep(Callback):
-    """Keeps the module as it is when training ends."""
+    """Keeps a copy of the module at the end of training."""
 
     def on_train_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
         self.module_ = copy.deepcopy(net.module_)
 
 
 def fitted(X, **parameters):
-    """An autoencoder, and its module as it was trained."""
+    """Return a fitted autoencoder, and its module as it was trained."""
     autoencoder = Autoencoder(**parameters, callbacks=[("keep", Keep())]).fit(X)
     return autoencoder, dict(autoencoder.net_.callbacks_)["keep"].module_
 
 
 def whole(module, X):
-    """What a module makes of samples."""
+    """Return the output of a module for samples."""
     return module(module.scaler.mean.new_tensor(X)).detach().numpy()
 
 
 def wide(n, d=600, seed=0):
-    """Few samples of many features, on a closed curve: (n, d)."""
+    """Return few samples of many features, on a closed curve: (n, d)."""
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi, (n, 1))
     causes = np.hstack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
@@ -44,16 +44,16 @@ def wide(n, d=600, seed=0):
 
 
 def smooth(n, d=300, seed=0):
-    """More samples than features, that are smooth: a moving bump, and noise."""
+    """Return more samples than features: a bump at a random place, with noise, (n, d)."""
     rng = np.random.default_rng(seed)
     place, width = rng.uniform(0.2, 0.8, (2, n, 1))
     return np.exp(-np.square((np.linspace(0, 1, d) - place) / (0.1 + 0.1 * width))) + 0.02 * rng.standard_normal((n, d))
 
 
-TABLES = {"few rows": wide(120), "many rows": smooth(700)}
+TABLES = {"few samples": wide(120), "many samples": smooth(700)}
 KINDS = {
     "default": {},
-    "random start": {"init": "random"},
+    "random initialization": {"init": "random"},
     "tanh code": {"code_activation": "tanh"},
     "relu": {"activation": "relu", "hidden_layer_sizes": (40,)},
     "ordered": {"ordered": True},
@@ -65,32 +65,32 @@ KINDS = {
 
 
 def scaled(X):
-    """Rows as they are inside."""
+    """Return a reader of scaled samples."""
     statistics = FeatureStatistics().update(ArrayReader(X))
     return ScaledReader(X, statistics.mean, statistics.scale("global"))
 
 
 def left_out(rows, axes):
-    """Share of the variance that axes leave out."""
+    """Return the fraction of the variance that the axes do not cover."""
     return RowsInBasis(rows, axes, None).left_out / np.square(rows.read(slice(None))).sum(axis=1).mean()
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_network_of_all_features_computes_what_was_trained(kind, table):
+def test_converted_network_equals_the_trained_one(kind, table):
     X = TABLES[table]
     given = {"n_components": 3, "max_iter": 12, "random_state": 0, "early_stopping": False} | KINDS[kind]
     autoencoder, module = fitted(X, **given)
     assert isinstance(module.scaler, Projection)
     assert len(module.scaler.axes) < X.shape[1]
     assert autoencoder.best_epoch_ > 0
-    if not autoencoder._by_share:  # whose code is cut
+    if not autoencoder._by_share:  # otherwise the code is cut
         np.testing.assert_allclose(autoencoder.reconstruct(X), whole(module, X), atol=1e-5 * np.abs(X).max())
     np.testing.assert_allclose(autoencoder.net_.predict(X.astype(np.float32)), autoencoder.reconstruct(X), atol=1e-4)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_cells_far_out_pass_through_as_they_do_in_training(table):
+def test_outlying_values_are_handled_as_in_training(table):
     X = TABLES[table].copy()
     X[3, 5], X[10, 7] = 50 * X[:, 5].std(), -80 * X[:, 7].std()
     autoencoder, module = fitted(X, n_components=3, max_iter=10, random_state=0)
@@ -102,8 +102,8 @@ def test_cells_far_out_pass_through_as_they_do_in_training(table):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_losses_are_those_of_all_features(table):
-    rows = {"few rows": wide(220), "many rows": smooth(800)}[table]
+def test_losses_equal_those_of_all_features(table):
+    rows = {"few samples": wide(220), "many samples": smooth(800)}[table]
     X, X_val = rows[:-100], rows[-100:]
     autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X, X_val=X_val)
     assert autoencoder.best_epoch_ > 0
@@ -117,7 +117,7 @@ def test_losses_are_those_of_all_features(table):
 @pytest.mark.parametrize("far_out", [False, True])
 @pytest.mark.parametrize("table", TABLES)
 def test_losses_of_incomplete_samples_are_those_of_observed_values(table, far_out, share):
-    rows = {"few rows": wide(220), "many rows": smooth(800)}[table]
+    rows = {"few samples": wide(220), "many samples": smooth(800)}[table]
     if far_out:
         rows[3, 5] = 50 * rows[:, 5].std()
     incomplete = np.where(np.random.default_rng(0).random(rows.shape) < share, np.nan, rows)
@@ -135,22 +135,22 @@ def test_losses_of_incomplete_samples_are_those_of_observed_values(table, far_ou
     np.testing.assert_allclose(last, np.nansum(np.square(missed), axis=1).mean(), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("table", "most"), [("few rows", 1e-6), ("many rows", 0.05)])
-def test_nothing_is_left_out_of_few_rows_and_little_of_many(table, most):
+@pytest.mark.parametrize(("table", "most"), [("few samples", 1e-6), ("many samples", 0.05)])
+def test_axes_cover_nearly_all_of_the_variance(table, most):
     rows = scaled(TABLES[table])
     axes = axes_for(rows, 3)
     np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-6)
     assert left_out(rows, axes) < most
 
 
-def test_the_order_of_rows_says_nothing_of_the_axes():
-    X = TABLES["many rows"]
+def test_number_of_axes_does_not_depend_on_the_order_of_samples():
+    X = TABLES["many samples"]
     axes = axes_for(scaled(X[np.argsort(X.argmax(axis=1))]), 1)
     assert len(axes) == pytest.approx(len(axes_for(scaled(X), 1)), rel=0.25)
 
 
-def test_axes_hold_what_a_network_could_tell():
-    """Later axes have a small part of the variance: a function of the first ones, or noise."""
+def test_axes_cover_what_a_network_could_learn():
+    """Check that axes are kept for a nonlinear function of the first ones, and dropped for noise."""
     rng = np.random.default_rng(0)
     causes, lines = rng.uniform(-1, 1, (900, 2)), 3 * rng.standard_normal((2, 300))
     bent = np.sin(5 * causes @ rng.standard_normal((2, 40))) @ rng.standard_normal((40, 300))
@@ -161,7 +161,7 @@ def test_axes_hold_what_a_network_could_tell():
 
 
 @pytest.mark.parametrize("form", [np.float32, scipy.sparse.csr_array, "memory map"])
-def test_any_form_of_rows_is_trained_alike(form, tmp_path):
+def test_containers_and_dtypes_give_the_same_fit(form, tmp_path):
     X = np.where(wide(120) > 0.5, 1.0, 0.0)
     expected = Autoencoder(3, max_iter=5, random_state=0).fit(X)
     if form == "memory map":
@@ -174,19 +174,19 @@ def test_any_form_of_rows_is_trained_alike(form, tmp_path):
     np.testing.assert_allclose(autoencoder.reconstruct(X), expected.reconstruct(X), atol=1e-3)
 
 
-def test_a_fit_that_was_broken_off_goes_on_to_the_same_bits(tmp_path):
-    X = TABLES["few rows"]
+def test_interrupted_fit_resumes_bit_identically(tmp_path):
+    X = TABLES["few samples"]
 
     class Stop(Callback):
         last = 4
 
         def on_epoch_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
             if len(net.history) == self.last:
-                raise RuntimeError("broken off")
+                raise RuntimeError("interrupted")
 
     expected = Autoencoder(3, max_iter=8, random_state=0).fit(X)
     autoencoder = Autoencoder(3, max_iter=8, random_state=0, callbacks=[Checkpoint(tmp_path), Stop()])
-    with pytest.raises(RuntimeError, match="broken off"):
+    with pytest.raises(RuntimeError, match="interrupted"):
         autoencoder.fit(X)
     Stop.last = None
     found = autoencoder.fit(X)
@@ -194,8 +194,8 @@ def test_a_fit_that_was_broken_off_goes_on_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_more_training_goes_on_where_the_fit_ended(table):
-    """A second fit, or a chunk, moves the function by little: it starts with the networks of all features."""
+def test_further_training_starts_from_the_fit(table):
+    """Check that a second fit or a chunk changes the function little: it starts from the networks of all features."""
     X = TABLES[table]
     autoencoder = Autoencoder(3, max_iter=10, random_state=0).fit(X)
     before = autoencoder.reconstruct(X)
@@ -207,9 +207,9 @@ def test_more_training_goes_on_where_the_fit_ended(table):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
-def test_the_result_is_no_worse_than_training_in_the_features(table, monkeypatch):
-    X, rest = (wide, smooth)[table == "many rows"](1000, seed=0), None
-    X, rest = (X[:120], X[120:]) if table == "few rows" else (X[:700], X[700:])
+def test_score_is_no_worse_than_training_on_all_features(table, monkeypatch):
+    X, rest = (wide, smooth)[table == "many samples"](1000, seed=0), None
+    X, rest = (X[:120], X[120:]) if table == "few samples" else (X[:700], X[700:])
     inside = Autoencoder(3, random_state=0).fit(X).score(rest)
     monkeypatch.setattr("skae._module_spec.axes_for", lambda *_: None)
     assert inside > Autoencoder(3, random_state=0).fit(X).score(rest) - 0.01
@@ -223,9 +223,9 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("case", WITHOUT)
-def test_what_needs_features_has_them(case, monkeypatch):
-    X = np.clip(TABLES["few rows"], 0, 1)
-    monkeypatch.setattr("skae._module_spec.axes_for", None)  # is not called
+def test_features_are_used_where_an_option_requires_them(case, monkeypatch):
+    X = np.clip(TABLES["few samples"], 0, 1)
+    monkeypatch.setattr("skae._module_spec.axes_for", None)  # must not be called
     Autoencoder(3, max_iter=2, random_state=0, **WITHOUT[case]).fit(X)
 
 
@@ -235,5 +235,5 @@ LOW_RANK = np.outer(np.arange(300.0), np.ones(400))
 @pytest.mark.parametrize(
     "X", [np.zeros((120, 600)), np.eye(300), np.ones((20, 600)) + np.eye(20, 600), LOW_RANK, np.tile(LOW_RANK, (3, 1))]
 )
-def test_rows_of_few_axes_or_none(X):
+def test_samples_with_few_axes_or_none(X):
     assert np.isfinite(Autoencoder(3, max_iter=2, random_state=0).fit(X).reconstruct(X)).all()

@@ -1,4 +1,4 @@
-"""Reconstructions of images, which stay within the range that training samples have where values are often at its end."""
+"""Reconstructions of images stay within the range of the training samples where values often reach its ends."""
 
 import pickle
 
@@ -14,7 +14,7 @@ QUICK = {"channels": (4, 8), "hidden_layer_sizes": (16,), "max_iter": 4, "cv": 2
 
 
 def blobs(n, shape, seed=0):
-    """Draw soft squares on black anywhere, in [0, 1], (n, cells of the shape)."""
+    """Draw blurred squares at random places on black, in [0, 1], (n, number of pixels)."""
     rng = np.random.RandomState(seed)
     height, width = shape[:2]
     y, x = np.mgrid[:height, :width]
@@ -44,7 +44,7 @@ def test_reconstructions_stay_within_the_range_of_bounded_pixels(shape, unit, or
     codes = images.transform(X_new)
     far = (codes + 5 * noise * codes.std(axis=0)).astype(dtype)
     for X_hat in (images.reconstruct(X_new), images.inverse_transform(far), images.reconstruct(X_new[:, ::-1])):
-        assert ((X_hat >= low) if unit > 0 else (X_hat <= high)).all()  # to the last bit
+        assert ((X_hat >= low) if unit > 0 else (X_hat <= high)).all()  # exactly
         assert (X_hat == black).any() or more.get("init") == "random"
     images.save(tmp_path / "images.skops")
     for same in (pickle.loads(pickle.dumps(images)), ConvolutionalAutoencoder.load(tmp_path / "images.skops")):
@@ -53,7 +53,7 @@ def test_reconstructions_stay_within_the_range_of_bounded_pixels(shape, unit, or
     np.testing.assert_allclose(halves, images.reconstruct(X_new), atol=1e-4 * (abs(unit) + abs(origin)))
 
 
-def test_they_are_nearer_than_without(monkeypatch):
+def test_bounds_improve_the_score(monkeypatch):
     X, X_val, X_new = (blobs(300, (8, 8), seed) for seed in range(3))
     images = ConvolutionalAutoencoder(6, **QUICK | {"max_iter": 12, "cv": None})
     bounded = images.fit(X, X_val=X_val).score(X_new)
@@ -61,14 +61,14 @@ def test_they_are_nearer_than_without(monkeypatch):
     assert bounded > images.fit(X, X_val=X_val).score(X_new) + 0.01
 
 
-def test_both_ways_to_have_convolutions_are_the_same():
+def test_convolutional_class_and_architecture_are_the_same():
     X = blobs(200, (8, 8))
     own = {name: value for name, value in QUICK.items() if name != "channels"}
     one, two = ConvolutionalAutoencoder(3, **QUICK), Autoencoder(3, architecture=Convolutional(channels=(4, 8)), **own)
     np.testing.assert_array_equal(one.fit(X).reconstruct(X), two.fit(X).reconstruct(X))
 
 
-def test_a_start_that_is_kept_is_pca(monkeypatch):
+def test_unimproved_initialization_is_pca_without_bounds(monkeypatch):
     X = blobs(200, (8, 8))
     images = ConvolutionalAutoencoder(3, **QUICK | {"learning_rate": 1e-30}).fit(X)
     pca = PCA(3).fit(X)
@@ -83,7 +83,7 @@ def test_a_start_that_is_kept_is_pca(monkeypatch):
 
 
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
-def test_a_bound_that_is_passed_is_none(how):
+def test_bounds_that_new_samples_exceed_are_dropped(how):
     X = blobs(300, (8, 8))
     images = ConvolutionalAutoencoder(3, **QUICK | {"warm_start": how == "warm_start"}).fit(X)
     assert images.reconstruct(X).min() == 0
@@ -103,17 +103,17 @@ def test_a_bound_that_is_passed_is_none(how):
         ConvolutionalAutoencoder(0),
     ],
 )
-def test_other_networks_have_none(estimator):
+def test_other_networks_have_no_bounds(estimator):
     X = blobs(100, (8, 8))
     assert estimator.fit(X)._spec.bounds is None
 
 
-def test_measured_values_have_none():
+def test_continuous_measurements_have_no_bounds():
     X = np.random.RandomState(0).standard_normal((100, 64))
     assert ConvolutionalAutoencoder(3, **QUICK).fit(X)._spec.bounds is None
 
 
-def test_a_denoiser_of_pairs_has_those_of_clean_rows():
+def test_denoiser_of_pairs_has_the_bounds_of_clean_samples():
     X = blobs(200, (8, 8))
     X_noisy = X + 0.5 * np.random.RandomState(0).standard_normal(X.shape)
     own = {name: value for name, value in QUICK.items() if name != "channels"}

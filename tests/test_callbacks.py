@@ -1,4 +1,4 @@
-"""Epochs as scikit-learn's callbacks see them, alone, in a Pipeline and through a search; and without them."""
+"""scikit-learn's callbacks are called in each epoch, alone, in a Pipeline and in a search; older versions have none."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=4, random_state=0)
 
 
 class Recorder:
-    """Writes down what it is told; asks to stop after some epochs."""
+    """Records its calls; asks to stop after a number of epochs."""
 
     max_propagation_depth = None
 
@@ -41,7 +41,7 @@ class Recorder:
         return self.events.count("end epoch") == self.stop_after
 
 
-def test_epochs_are_reported(digits):
+def test_callbacks_are_called_for_each_epoch(digits):
     recorder = Recorder()
     fitted = clone(SMALL).set_callbacks(recorder).fit(digits)
     n = recorder.events.count("end epoch")
@@ -52,14 +52,14 @@ def test_epochs_are_reported(digits):
     np.testing.assert_array_equal(fitted.transform(digits), clone(SMALL).fit(digits).transform(digits))
 
 
-def test_a_linear_fit_has_no_epochs(digits):
+def test_closed_form_fit_has_no_epochs(digits):
     recorder = Recorder()
     Autoencoder(3, hidden_layer_sizes=()).set_callbacks(recorder).fit(digits)
     assert recorder.events == ["setup", "begin fit", "end fit", "teardown"]
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_a_callback_stops_the_fit(digits, stop_after):
+def test_callback_stops_the_fit(digits, stop_after):
     recorder = Recorder(stop_after)
     fitted = clone(SMALL).set_callbacks(recorder).fit(digits)
     assert recorder.events.count("end epoch") == stop_after == fitted.n_iter_
@@ -67,7 +67,7 @@ def test_a_callback_stops_the_fit(digits, stop_after):
     assert fitted.score(digits) > 0
 
 
-def test_a_callback_that_fails_leaves_the_estimator_as_it_was(digits):
+def test_failing_callback_leaves_the_estimator_unchanged(digits):
     class Failing(Recorder):
         def on_fit_task_end(self, estimator, context):  # noqa: ARG002
             raise RuntimeError("no more")
@@ -81,14 +81,14 @@ def test_a_callback_that_fails_leaves_the_estimator_as_it_was(digits):
     assert failing.events[-1] == "teardown"
 
 
-def test_chunks_are_reported(digits):
+def test_callbacks_are_called_for_each_chunk(digits):
     recorder = Recorder()
     clone(SMALL).set_callbacks(recorder).partial_fit(digits).partial_fit(digits)
     assert recorder.events == ["setup", "begin fit", "begin epoch", "end epoch", "end fit", "teardown"] * 2
 
 
 @pytest.mark.parametrize("as_step", [False, True])
-def test_scoring_monitor(digits, as_step):
+def test_scoring_monitor_records_scores(digits, as_step):
     monitor = callback.ScoringMonitor(scoring={"r2": reconstruction_scorer})
     estimator = clone(SMALL).set_callbacks(monitor)
     fitted = Pipeline([("scale", StandardScaler()), ("reduce", estimator)]) if as_step else estimator
@@ -99,7 +99,7 @@ def test_scoring_monitor(digits, as_step):
 
 
 @pytest.mark.slow
-def test_scoring_monitor_through_a_search(digits):
+def test_scoring_monitor_in_a_search(digits):
     monitor = callback.ScoringMonitor(scoring={"r2": reconstruction_scorer})
     search = GridSearchCV(clone(SMALL).set_callbacks(monitor), {"n_components": [2, 3]}, cv=2, n_jobs=2).fit(digits)
     assert len([row for log in monitor.get_logs(select="all") for row in log.data]) > 2 * 2 * 4
@@ -108,7 +108,7 @@ def test_scoring_monitor_through_a_search(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_bar_through_a_search_in_a_pipeline(digits, n_jobs, capfd):
+def test_progress_bar_in_a_search_over_a_pipeline(digits, n_jobs, capfd):
     pytest.importorskip("rich")
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", clone(SMALL))])
     search = GridSearchCV(pipe, {"reduce__n_components": [2, 3]}, cv=2, n_jobs=n_jobs)

@@ -1,4 +1,4 @@
-"""A fit that was broken off goes on from its checkpoint, to the same bits."""
+"""An interrupted fit resumes from its checkpoint, with bit-identical results."""
 
 import errno
 import os
@@ -20,13 +20,13 @@ from skae.nn import AutoencoderModule
 PLAIN = Autoencoder(4, hidden_layer_sizes=8, max_iter=4, random_state=0)
 
 
-class BrokenOffError(Exception):
-    """A fit that was broken off."""
+class InterruptedFitError(Exception):
+    """An interruption of a fit."""
 
 
 @pytest.fixture
-def breaking(monkeypatch):
-    """Break fits off after so many writings of the checkpoint."""
+def interrupt_after(monkeypatch):
+    """Return a function that interrupts the fit after a number of writes of the checkpoint."""
 
     def after(n_writes):
         real, n = Checkpoint._write, 0
@@ -37,7 +37,7 @@ def breaking(monkeypatch):
             n += 1
             if n == n_writes:
                 monkeypatch.setattr(Checkpoint, "_write", real)
-                raise BrokenOffError
+                raise InterruptedFitError
 
         monkeypatch.setattr(Checkpoint, "_write", write)
 
@@ -52,31 +52,31 @@ def assert_equal_fits(one, other, X):
     assert one.validation_loss_curve_ == other.validation_loss_curve_
 
 
-def test_a_fit_goes_on_to_the_same_bits(small, digits, tmp_path, breaking):
+def test_interrupted_fit_resumes_bit_identically(small, digits, tmp_path, interrupt_after):
     small.set_params(max_iter=3)
     whole = clone(small).fit(digits)
     for n_writes in (2, 3):  # after the first epoch, after the second
         broken = clone(small).set_params(callbacks=[Checkpoint(tmp_path / str(n_writes))])
-        breaking(n_writes)
+        interrupt_after(n_writes)
         try:
             broken.fit(digits)
-        except BrokenOffError:
+        except InterruptedFitError:
             assert not broken.__sklearn_is_fitted__()
         else:
             assert small.hidden_layer_sizes == ()  # nothing is trained
         assert_equal_fits(broken.fit(digits), whole, digits)
 
 
-def test_a_finished_run_is_recognised(small, digits, tmp_path, monkeypatch):
-    if "below" in small.get_params():  # a named layer has its own
+def test_finished_run_is_not_repeated(small, digits, tmp_path, monkeypatch):
+    if "below" in small.get_params():  # a named layer has a checkpoint of its own
         small.set_params(below__callbacks=[Checkpoint(tmp_path / "below")])
     first = small.set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     again = clone(small)
-    monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing can be trained any more
+    monkeypatch.setattr(AutoencoderModule, "losses", None)  # no training is possible
     assert_equal_fits(again.fit(digits), first, digits)
 
 
-def test_intervals(digits, tmp_path, monkeypatch):
+def test_interval_between_checkpoints(digits, tmp_path, monkeypatch):
     whole, written = clone(PLAIN).fit(digits), []
     real = Checkpoint._write
 
@@ -85,7 +85,7 @@ def test_intervals(digits, tmp_path, monkeypatch):
         real(self, state)
 
     monkeypatch.setattr(Checkpoint, "_write", watched)
-    folder = str(tmp_path / "made" / "anew")
+    folder = str(tmp_path / "new" / "folder")
     fitted = clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval=3)]).fit(digits)
     assert written == [None, 3, 4]
     assert_equal_fits(fitted, whole, digits)
@@ -94,12 +94,12 @@ def test_intervals(digits, tmp_path, monkeypatch):
             clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval)]).fit(digits)
 
 
-def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, breaking):
+def test_resuming_before_an_early_stop_and_after_a_divergence(digits, tmp_path, interrupt_after):
     stops = clone(PLAIN).set_params(max_iter=60, learning_rate=0.1, n_iter_no_change=2, validation_fraction=0.5)
     whole = clone(stops).fit(digits)
     assert whole.n_iter_ < 60
-    breaking(whole.n_iter_)  # one before the last
-    with pytest.raises(BrokenOffError):
+    interrupt_after(whole.n_iter_)  # before the last epoch
+    with pytest.raises(InterruptedFitError):
         stops.set_params(callbacks=[Checkpoint(tmp_path / "stops")]).fit(digits)
     assert_equal_fits(stops.fit(digits), whole, digits)
     assert_equal_fits(clone(stops).fit(digits), whole, digits)
@@ -107,28 +107,28 @@ def test_an_early_stop_and_a_divergence_are_gone_on_from(digits, tmp_path, break
     diverges = clone(PLAIN).set_params(max_iter=6, learning_rate=1.0)
     with pytest.warns(match="Training diverged in epoch") as first:
         whole = clone(diverges).fit(digits)
-    breaking(3)
-    with pytest.raises(BrokenOffError):
+    interrupt_after(3)
+    with pytest.raises(InterruptedFitError):
         diverges.set_params(callbacks=[Checkpoint(tmp_path / "diverges")]).fit(digits)
     with pytest.warns(match="Training diverged in epoch") as second:
         assert_equal_fits(diverges.fit(digits), whole, digits)
     assert str(second[0].message) == str(first[0].message)
 
 
-def test_a_seed_that_nobody_chose_is_the_files(digits, tmp_path, breaking):
+def test_random_seed_is_restored_from_the_checkpoint(digits, tmp_path, interrupt_after):
     estimator = clone(PLAIN).set_params(random_state=None, callbacks=[Checkpoint(tmp_path)])
-    breaking(3)
-    with pytest.raises(BrokenOffError):
+    interrupt_after(3)
+    with pytest.raises(InterruptedFitError):
         estimator.fit(digits)
     first = estimator.fit(digits)
     assert_equal_fits(clone(estimator).fit(digits), first, digits)
 
 
-def test_code_of_ones_own_that_draws_globally(digits, tmp_path, breaking):
+def test_resuming_with_user_code_that_uses_the_global_generator(digits, tmp_path, interrupt_after):
     denoiser = DenoisingAutoencoder(4, corruption=_global_noise, hidden_layer_sizes=8, max_iter=4, random_state=0)
     whole = clone(denoiser).fit(digits)
-    breaking(3)
-    with pytest.raises(BrokenOffError):
+    interrupt_after(3)
+    with pytest.raises(InterruptedFitError):
         denoiser.set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     np.random.rand(7)  # noqa: NPY002
     assert_equal_fits(denoiser.fit(digits), whole, digits)
@@ -138,11 +138,13 @@ def _global_noise(x):
     return x + float(np.random.rand())  # noqa: NPY002
 
 
-def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
+def test_each_layer_of_a_stack_has_its_checkpoint(digits, tmp_path, interrupt_after):
     checkpoint = Checkpoint(tmp_path)
     stack = StackedAutoencoder((8, 4), activation="tanh", max_iter=3, random_state=None, callbacks=[checkpoint])
-    breaking(8)  # the stack's first; the first layer's at the start and after 3 epochs; of the second two, the last ...
-    with pytest.raises(BrokenOffError):
+    interrupt_after(
+        8
+    )  # one for the stack; at the start and after 3 epochs for the first layer; the second layer's, the last ...
+    with pytest.raises(InterruptedFitError):
         stack.fit(digits)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "layer_0", "layer_1"]
     seed = read_file(tmp_path / FILE)["seed"]
@@ -165,7 +167,7 @@ def test_layers_have_checkpoints_of_their_own(digits, tmp_path, breaking):
         ),
     ],
 )
-def test_other_parameters_are_refused(digits, tmp_path, parameters, difference):
+def test_checkpoint_of_other_parameters_raises(digits, tmp_path, parameters, difference):
     first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     before = (tmp_path / FILE).read_bytes()
     other = clone(first).set_params(**parameters)
@@ -178,7 +180,7 @@ def test_other_parameters_are_refused(digits, tmp_path, parameters, difference):
     assert (tmp_path / FILE).read_bytes() == before
 
 
-def test_other_data_are_refused(digits, tmp_path):
+def test_checkpoint_of_other_data_raises(digits, tmp_path):
     first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     with pytest.raises(ValueError, match=r"the shape of X was \(240, 64\), and is \(239, 64\)"):
         clone(first).fit(digits[1:])
@@ -196,20 +198,20 @@ def test_other_data_are_refused(digits, tmp_path):
     assert warm.__sklearn_is_fitted__()
 
 
-def test_what_does_not_count(digits, tmp_path, capfd):
+def test_folder_interval_and_verbosity_may_differ(digits, tmp_path, capfd):
     first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     shutil.move(tmp_path / FILE, tmp_path / "moved")
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "moved", tmp_path / "elsewhere" / FILE)
     again = clone(first).set_params(callbacks=[Checkpoint(tmp_path / "elsewhere", 2)], verbose=1)
     assert_equal_fits(again.fit(digits), first, digits)
-    assert "4/4" in capfd.readouterr().err  # epochs that were run before count
+    assert "4/4" in capfd.readouterr().err  # epochs of the previous run are counted
 
 
 # Faults --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
+def test_damaged_checkpoint_raises(digits, tmp_path):
     clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     blob = bytearray((tmp_path / FILE).read_bytes())
     blob[-10] ^= 1
@@ -222,14 +224,14 @@ def test_a_damaged_checkpoint_is_an_error(digits, tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
-def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
+def test_failing_write_keeps_the_previous_checkpoint(digits, tmp_path, monkeypatch, code):
     whole, n = clone(PLAIN).fit(digits), 0
     real = os.fsync
 
     def fails(descriptor):
         nonlocal n
         n += 1
-        if n > 5:  # each writing has two
+        if n > 5:  # two calls per write
             raise OSError(code, os.strerror(code))
         real(descriptor)
 
@@ -243,19 +245,19 @@ def test_a_disk_that_is_full_in_the_middle(digits, tmp_path, monkeypatch, code):
     assert raised.value.errno == code
     assert not estimator.__sklearn_is_fitted__()
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
-    assert_equal_fits(estimator.fit(digits), whole, digits)  # from the last good file
+    assert_equal_fits(estimator.fit(digits), whole, digits)  # from the last valid file
 
 
-def test_a_folder_that_cannot_be_written_to_is_known_at_once(digits, tmp_path, monkeypatch):
+def test_unwritable_folder_raises_before_training(digits, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(AutoencoderModule, "losses", None)  # nothing is trained before
+    monkeypatch.setattr(AutoencoderModule, "losses", None)  # the error is raised before training
     with pytest.raises(OSError, match=r"Checkpoint\('.*file/below'\) can't be written: Not a directory"):
         clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path / "file" / "below")]).fit(digits)
     with pytest.raises(OSError, match="can't be written: File exists"):
         clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path / "file")]).fit(digits)
 
 
-def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monkeypatch):
+def test_failing_first_write_is_reported_once(digits, tmp_path, monkeypatch):
     def fails(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -266,7 +268,7 @@ def test_a_first_file_that_cannot_be_written_is_said_once(digits, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
+def test_partial_files_of_killed_processes_are_removed(digits, tmp_path):
     (tmp_path / f".{FILE}.1234abcd.part").write_bytes(b"half a file")
     (tmp_path / "somebody's own").write_text("")
     clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
@@ -275,7 +277,7 @@ def test_leavings_of_a_killed_process_are_swept_away(digits, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
-def test_kills_at_random_statistics():
+def test_benchmark_of_random_kills():
     script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"
     arguments = [sys.executable, script, "--kills", "2", "--rows", "200", "--max-iter", "5"]
     shown = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout

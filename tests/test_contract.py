@@ -1,4 +1,4 @@
-"""What every public estimator promises beyond scikit-learn's own checks."""
+"""Guarantees of every public estimator beyond scikit-learn's own checks."""
 
 import copy
 import inspect
@@ -24,12 +24,12 @@ from skae import (
 pytestmark = pytest.mark.kernels
 
 
-def test_every_public_estimator_is_under_contract():
+def test_every_public_estimator_is_tested():
     assert {type(estimator) for estimator in SMALL} == set(public_estimators())
 
 
 @pytest.mark.parametrize("of_class", public_estimators() + public_metas())
-def test_docstrings_cite_the_references_that_they_give(of_class):
+def test_docstrings_cite_their_references(of_class):
     text = inspect.getdoc(of_class)
     cited = set(re.findall(r"\[(\d+)\]_", text))
     given = re.findall(r"(?m)^\.\. \[(\d+)\]", text)
@@ -39,23 +39,23 @@ def test_docstrings_cite_the_references_that_they_give(of_class):
 # Determinism ---------------------------------------------------------------------------------------------------------
 
 
-def test_int_seed_gives_bit_equal_refits(small, fitted, digits):
+def test_int_seed_gives_bit_identical_refits(small, fitted, digits):
     second = small.fit(digits)
     np.testing.assert_array_equal(fitted.transform(digits), second.transform(digits))
     np.testing.assert_array_equal(fitted.reconstruct(digits), second.reconstruct(digits))
 
 
-def test_refitting_the_same_object_forgets_the_first_fit(small, fitted, digits):
+def test_refit_does_not_depend_on_the_first_fit(small, fitted, digits):
     again = small.fit(digits[::-1][:100]).fit(digits).transform(digits)
     np.testing.assert_array_equal(fitted.transform(digits), again)
 
 
-def test_other_seeds_give_other_fits(digits):
+def test_different_seeds_give_different_fits(digits):
     codes = [Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=s).fit_transform(digits) for s in (0, 1)]
     assert not np.array_equal(*codes)
 
 
-def test_random_state_instance_is_drawn_from_as_sklearn_does(digits):
+def test_random_state_instance_advances_as_in_scikit_learn(digits):
     rng = np.random.RandomState(0)
     first, second = (
         Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=rng).fit(digits).transform(digits)
@@ -64,7 +64,7 @@ def test_random_state_instance_is_drawn_from_as_sklearn_does(digits):
     assert not np.array_equal(first, second)
 
 
-# Nothing global ------------------------------------------------------------------------------------------------------
+# Global state --------------------------------------------------------------------------------------------------------
 
 
 def _global_state():
@@ -83,7 +83,7 @@ def _global_state():
 
 
 @pytest.mark.parametrize("random_state", [0, None])
-def test_global_state_is_left_alone(small, digits, random_state):
+def test_global_state_is_unchanged(small, digits, random_state):
     before = _global_state()
     fitted = small.set_params(random_state=random_state).fit(digits)
     fitted.inverse_transform(fitted.transform(digits))
@@ -104,7 +104,7 @@ def test_verbose_shows_a_progress_bar(digits, capfd):
     assert "epoch" in shown
 
 
-# y is ignored, also as strings, as a step in a Pipeline is given it --------------------------------------------------
+# y is ignored, also if it consists of strings, as in a Pipeline ------------------------------------------------------
 
 
 @pytest.mark.parametrize("y", [np.array(["a", "b"] * 120), "nonsense"], ids=["strings", "nonsense"])
@@ -132,7 +132,7 @@ def test_copies_are_equal(small, fits, digits, copier, tmp_path):
     np.testing.assert_array_equal(other.fit(digits).transform(digits), original.transform(digits))
 
 
-def test_unfitted_pickles(small, digits):
+def test_unfitted_estimators_can_be_pickled(small, digits):
     other = pickle.loads(pickle.dumps(small))
     with pytest.raises(NotFittedError):
         other.transform(digits)
@@ -158,25 +158,25 @@ def test_clone_of_a_fitted_estimator_is_unfitted(fitted):
     assert not [name for name in vars(other) if name.endswith("_")]
 
 
-# dtypes and samples
+# Dtypes and samples ---------------------------------------------------------------------------------------------------
 # -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dtype_of_the_input_is_that_of_the_output(small, digits, dtype):
+def test_output_has_the_dtype_of_the_input(small, digits, dtype):
     X = digits.astype(dtype)
     small.fit(X)
     codes = small.transform(X)
     assert codes.dtype == small.inverse_transform(codes).dtype == small.reconstruct(X).dtype == dtype
 
 
-def test_both_precisions_agree(fitted, digits):
+def test_float32_and_float64_agree(fitted, digits):
     double, single = fitted.transform(digits), fitted.transform(digits.astype(np.float32))
     np.testing.assert_allclose(single, double, atol=1e-4 * np.ptp(double))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-4)])
-def test_a_row_does_not_depend_on_its_batch(fitted, digits, dtype, tolerance):
+def test_result_for_a_sample_does_not_depend_on_its_batch(fitted, digits, dtype, tolerance):
     X = digits.astype(dtype)
     codes = fitted.transform(X)
     spread = codes.std(axis=0).max()
@@ -186,12 +186,12 @@ def test_a_row_does_not_depend_on_its_batch(fitted, digits, dtype, tolerance):
     np.testing.assert_allclose(alone, codes[:40], rtol=0, atol=tolerance * spread)
 
 
-def test_many_rows_go_in_batches(fitted, digits):
-    many = np.tile(digits, (20, 1))  # more than are taken at once
+def test_many_samples_are_processed_in_batches(fitted, digits):
+    many = np.tile(digits, (20, 1))  # more samples than one batch
     np.testing.assert_allclose(fitted.transform(many), np.tile(fitted.transform(digits), (20, 1)), rtol=1e-9, atol=1e-9)
 
 
-def test_any_strides_will_do(fitted, digits):
+def test_memory_layout_does_not_matter(fitted, digits):
     codes = fitted.transform(digits)
     np.testing.assert_array_equal(fitted.transform(np.asfortranarray(digits)), codes)
     np.testing.assert_allclose(fitted.transform(digits[::-1])[::-1], codes, rtol=0, atol=1e-9 * codes.std())
@@ -203,7 +203,7 @@ def test_inverse_transform_of_transform_is_reconstruct(fitted, digits):
     )
 
 
-def test_names_and_frames(small, digits):
+def test_feature_names_and_data_frames(small, digits):
     frame = pd.DataFrame(digits, columns=[f"pixel{i}" for i in range(64)])
     codes = small.set_output(transform="pandas").fit_transform(frame)
     prefix = type(small).__name__.lower()

@@ -1,4 +1,4 @@
-"""The share of noise in the codes: against autograd's whole Jacobian and finite differences; what the weight does."""
+"""The contraction, compared with autograd's full Jacobian and finite differences, and the effect of its weight."""
 
 import numpy as np
 import pytest
@@ -23,11 +23,11 @@ KINDS = [
 ]
 
 
-NOISE = 0.1  # variance of the noise that alpha=1 stands for
+NOISE = 0.1  # variance of the noise that corresponds to alpha=1
 
 
 def drawn(name):
-    """Training and test samples on a curved surface in more dimensions, with noise."""
+    """Return training and test samples near a curved surface in a higher dimension, with noise."""
     rng = np.random.default_rng(sum(map(ord, name)))
     if name == "table":
         latent = np.tanh(rng.standard_normal((700, 5)))
@@ -36,7 +36,7 @@ def drawn(name):
         turn = 1.5 * np.pi * (1 + 2 * rng.random(700))
         flat = np.column_stack([turn * np.cos(turn), 10 * rng.random(700), turn * np.sin(turn)])
         X = flat @ np.linalg.qr(rng.standard_normal((30, 3)))[0].T, 0.3
-    else:  # a bar of light that moves over black
+    else:  # a moving bar of light on black
         place = rng.random((700, 1)) * 14 + 1, rng.random((700, 1)) * 2 + 1
         X = 255 * np.exp(-np.square((np.arange(16) - place[0]) / place[1])), 2.0
     X = X[0] + X[1] * rng.standard_normal(X[0].shape)
@@ -44,9 +44,9 @@ def drawn(name):
 
 
 def sensitivity(estimator, X, n_steps=4):
-    """What small steps of the samples add to what `transform` shows, as a share of its variance over X.
+    """Return the mean squared change of `transform` under small random steps, relative to the codes' variance.
 
-    Steps are drawn with a variance of one in units of the features' root mean square deviation.
+    Steps have unit variance, in units of the features' root mean square deviation.
     """
     rng, unit, h = np.random.default_rng(0), np.sqrt(X.var(axis=0).mean()), 1e-4
     codes = estimator.transform(X)
@@ -55,7 +55,7 @@ def sensitivity(estimator, X, n_steps=4):
 
 
 def by_autograd(estimator, X):
-    """Norms of the whole Jacobian of what `transform` shows, in scaled units, as shares of the codes' variance."""
+    """Return squared norms of the full Jacobian of `transform`, in scaled units, relative to the codes' variance."""
     encoder = estimator._modules["float64"]
     x = encoder.scaler(torch.tensor(X))
 
@@ -72,7 +72,7 @@ def by_autograd(estimator, X):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.slow
-def test_the_contraction_is_autograds(kind, digits):
+def test_contraction_agrees_with_autograd(kind, digits):
     estimator = ContractiveAutoencoder(4, **QUICK | kind).fit(digits)
     ours = estimator.contraction(digits[:20])
     np.testing.assert_allclose(ours, by_autograd(estimator, digits[:20]), rtol=1e-9)
@@ -81,7 +81,7 @@ def test_the_contraction_is_autograds(kind, digits):
 
 @pytest.mark.parametrize("kind", KINDS[3:6], ids=str)
 @pytest.mark.slow
-def test_the_penalty_is_exact_or_unbiased(kind, digits):
+def test_penalty_is_exact_or_estimated_without_bias(kind, digits):
     estimator = ContractiveAutoencoder(4, contraction_method="exact", alpha=0.3, **QUICK | kind).fit(digits)
     module = estimator._modules["float64"]
     x = module.scaler(torch.tensor(digits[:20]))
@@ -90,7 +90,7 @@ def test_the_penalty_is_exact_or_unbiased(kind, digits):
     of_batch, of_rows = codes.var(axis=0).sum(), estimator.explained_variance_.sum()
     total = (digits.var(axis=0) / np.square(np.where(module.scaler.scale > 0, module.scaler.scale, np.inf))).sum()
     formula = NOISE * 0.3 * total * estimator.contraction(digits[:20]) * of_rows / of_batch
-    np.testing.assert_allclose(exact, formula, rtol=0.02)  # there is a floor, which is less
+    np.testing.assert_allclose(exact, formula, rtol=0.02)  # the floor of the denominator has a smaller effect
     torch.manual_seed(0)
     norm = module.contraction(x, "exact").detach().numpy()
     draws = np.stack([module.contraction(x, "estimate").detach().numpy() for _ in range(2000)])
@@ -100,7 +100,7 @@ def test_the_penalty_is_exact_or_unbiased(kind, digits):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_the_penalty_has_a_gradient(kind, digits):
+def test_penalty_has_a_gradient(kind, digits):
     module = ContractiveAutoencoder(4, **QUICK | kind).fit(digits).net_.module_.train()
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
     module.losses(x)["contraction"].mean().backward()
@@ -110,23 +110,23 @@ def test_the_penalty_has_a_gradient(kind, digits):
 
 @pytest.mark.parametrize("name", ["table", "roll", "images"])
 @pytest.mark.slow
-def test_sensitivity_falls_with_the_weight_and_the_reconstruction_stays(name):
+def test_larger_weight_reduces_the_sensitivity_at_little_cost(name):
     X, X_test = drawn(name)
     settings = {"hidden_layer_sizes": 64, "max_iter": 40, "validation_fraction": 0.3, "random_state": 0}
     fits = [ContractiveAutoencoder(3, alpha=alpha, **settings).fit(X) for alpha in (1e-3, 1e-2, 1e-1, 1.0, 10.0)]
     shares = np.array([sensitivity(fit, X_test) for fit in fits])
     assert (np.diff(shares) < 0).all(), shares
-    assert shares[-1] < shares[0] / 1.5, shares  # with thousands of samples it is a third and less
+    assert shares[-1] < shares[0] / 1.5, shares  # with thousands of samples, less than a third
     assert fits[-1].score(X_test) > fits[0].score(X_test) - 0.03
 
 
 def folded(name, rng):
-    """Training and test samples on a surface of two dimensions that is folded up in few features, with a little noise."""
+    """Return training and test samples near a surface that is folded in few features, with little noise."""
     if name == "roll":
         X = make_swiss_roll(1500, noise=0.1, random_state=rng)[0]
     elif name == "s-curve":
         X = make_s_curve(1500, noise=0.02, random_state=rng)[0]
-    else:  # both joints of an arm, and what its angles are
+    else:  # positions of the two joints of an arm, and functions of its angles
         angles = rng.uniform(-1.5, 1.5, size=(1500, 2))
         first, second = angles.cumsum(axis=1).T
         elbow = np.column_stack([np.cos(first), np.sin(first)])
@@ -139,7 +139,7 @@ def folded(name, rng):
 @pytest.mark.parametrize("scale", ["global", "standard"])
 @pytest.mark.parametrize(("name", "seed"), [("roll", 0), ("roll", 1), ("s-curve", 0), ("arm", 0)])
 @pytest.mark.slow
-def test_what_is_folded_up_in_few_features_has_the_units_and_the_time_to_unfold(name, seed, scale):
+def test_defaults_suffice_to_unfold_surfaces_in_few_features(name, seed, scale):
     X, X_test = folded(name, np.random.RandomState(seed))
     if scale == "standard":
         X, X_test = (rows / X.std(axis=0) for rows in (X, X_test))
@@ -152,7 +152,7 @@ def test_what_is_folded_up_in_few_features_has_the_units_and_the_time_to_unfold(
 
 
 @pytest.mark.slow
-def test_of_few_features_more_steps_are_made_but_no_more_than_are_asked_for():
+def test_few_features_get_more_epochs_up_to_max_iter():
     rng = np.random.default_rng(0)
 
     def n_iter(n_rows, n_features, **parameters):
@@ -167,7 +167,7 @@ def test_of_few_features_more_steps_are_made_but_no_more_than_are_asked_for():
 
 
 @pytest.mark.parametrize(("n_rows", "n_features", "width"), [(90, 3, 64), (300, 3, 150), (900, 3, 256), (900, 60, 240)])
-def test_networks_for_few_features_are_no_narrower_than_what_unfolds(n_rows, n_features, width):
+def test_networks_for_few_features_have_a_minimum_width(n_rows, n_features, width):
     X = np.random.default_rng(0).standard_normal((n_rows, n_features))
     fit = ContractiveAutoencoder(2, max_iter=1, random_state=0).fit(X, X_val=X[:9])
     linear = [layer.out_features for layer in fit.encoder_.modules() if isinstance(layer, torch.nn.Linear)]
@@ -176,23 +176,23 @@ def test_networks_for_few_features_are_no_narrower_than_what_unfolds(n_rows, n_f
     assert 7 in [layer.out_features for layer in given.encoder_.modules() if isinstance(layer, torch.nn.Linear)]
 
 
-def test_what_contraction_tells_is_what_finite_differences_show():
+def test_contraction_agrees_with_finite_differences():
     X, X_test = drawn("table")
     fit = ContractiveAutoencoder(4, alpha=3.0, hidden_layer_sizes=16, **QUICK | {"max_iter": 9}).fit(X)
     assert fit.best_epoch_ > 0
-    told = fit.contraction(X_test).mean() * fit.explained_variance_.sum() / fit.transform(X_test).var(axis=0).sum()
-    told *= X_test.var(axis=0).mean() / X.var(axis=0).mean()  # steps are in units of the test samples
-    np.testing.assert_allclose(told, sensitivity(fit, X_test), rtol=0.1)
+    expected = fit.contraction(X_test).mean() * fit.explained_variance_.sum() / fit.transform(X_test).var(axis=0).sum()
+    expected *= X_test.var(axis=0).mean() / X.var(axis=0).mean()  # because steps are in units of the test samples
+    np.testing.assert_allclose(expected, sensitivity(fit, X_test), rtol=0.1)
 
 
 @pytest.mark.parametrize("by", [0.3, 3.0])
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[3], KINDS[6]], ids=str)
-def test_nothing_is_gained_by_shrinking_the_code(kind, by, digits):
+def test_penalty_does_not_depend_on_the_scale_of_the_code(kind, by, digits):
     module = ContractiveAutoencoder(4, **QUICK | kind).fit(digits).net_.module_
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
 
     def penalty():
-        torch.manual_seed(0)  # of the signs
+        torch.manual_seed(0)  # the same random signs
         return module.losses(x)["contraction"].mean().item()
 
     before = penalty()
@@ -208,12 +208,14 @@ def test_nothing_is_gained_by_shrinking_the_code(kind, by, digits):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 30.0])
-def test_training_starts_at_pca_whose_scores_are_shrunk(alpha, digits):
+def test_training_starts_at_pca_with_shrunken_scores(alpha, digits):
     start = ContractiveAutoencoder(4, alpha=alpha, hidden_layer_sizes=(), learning_rate=1e-30, **QUICK).fit(digits)
     pca = PCA(4).fit(digits)
     variance = pca.explained_variance_ / digits.var(axis=0)[digits.var(axis=0) > 0].mean()
     shrunk = variance / (variance + NOISE * alpha)
-    shrunk *= np.sqrt(variance.sum() / (np.square(shrunk) * variance).sum())  # in all, codes are as large as PCA's
+    shrunk *= np.sqrt(
+        variance.sum() / (np.square(shrunk) * variance).sum()
+    )  # in total, the codes have the variance of PCA's
     shown = start.transform(digits)
     np.testing.assert_allclose(shown, pca.transform(digits) * shrunk, atol=1e-3)
     np.testing.assert_allclose(start.inverse_transform(shown), pca.inverse_transform(pca.transform(digits)), atol=1e-3)
@@ -221,8 +223,8 @@ def test_training_starts_at_pca_whose_scores_are_shrunk(alpha, digits):
     np.testing.assert_allclose(start.contraction(digits), share, rtol=1e-4)
 
 
-def test_without_weight_it_is_the_plain_autoencoder(digits):
-    """The same start and the same loss, so the same training of a network that is the only one."""
+def test_alpha_zero_equals_the_plain_autoencoder(digits):
+    """Check the same initialization and loss, and so the same training, of a single network."""
     parameters = {"hidden_layer_sizes": 16, "ordered": True, "max_iter": 8, "random_state": 0}
     rows = {"X": digits[:160], "X_val": digits[160:]}
     ours = ContractiveAutoencoder(4, alpha=0.0, **parameters).fit(**rows)
@@ -232,22 +234,22 @@ def test_without_weight_it_is_the_plain_autoencoder(digits):
     np.testing.assert_allclose(linear.transform(digits), PCA(4).fit_transform(digits), atol=1e-3)
 
 
-def test_a_great_weight_leaves_one_smooth_component_most(digits):
-    """No linear code is less sensitive than the first principal component alone."""
+def test_large_weight_leaves_mostly_the_first_component(digits):
+    """Check that the first principal component alone, the least sensitive linear code, dominates."""
     fit = ContractiveAutoencoder(4, alpha=1e6, hidden_layer_sizes=(), **QUICK | {"max_iter": 15}).fit(digits)
     variance = PCA(4).fit(digits).explained_variance_ / digits.var(axis=0)[digits.var(axis=0) > 0].mean()
     assert 1 / variance[0] <= fit.contraction(digits).mean() * 1.001 < 1.2 / variance[0]
     assert fit.explained_variance_[0] > 0.5 * fit.explained_variance_.sum()
 
 
-def test_codes_are_as_large_as_pcas(digits):
+def test_total_variance_of_codes_is_that_of_pca(digits):
     fit = ContractiveAutoencoder(4, alpha=10.0, hidden_layer_sizes=16, **QUICK | {"max_iter": 9}).fit(digits)
     assert fit.best_epoch_ > 0
     np.testing.assert_allclose(fit.explained_variance_.sum(), PCA(4).fit(digits).explained_variance_.sum(), rtol=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
-def test_rows_that_are_alike_are_no_trouble(batch_size, digits):
+def test_duplicate_and_constant_samples(batch_size, digits):
     X = np.repeat(digits[:20], 2, axis=0)
     fit = ContractiveAutoencoder(4, hidden_layer_sizes=8, batch_size=batch_size, **QUICK).fit(X)
     fit.partial_fit(X[:1]).partial_fit(X[:2])
@@ -257,8 +259,8 @@ def test_rows_that_are_alike_are_no_trouble(batch_size, digits):
     assert (flat.contraction(np.ones((3, 3))) == 0).all()
 
 
-def test_what_starts_at_random_goes_on(digits):
-    """Its codes are shown in axes, as others are, which there are none of while `fit` trains."""
+def test_training_after_a_random_initialization_continues(digits):
+    """Check that its codes have axes after `fit`, as others do, although there are none during `fit`."""
     ours = ContractiveAutoencoder(4, hidden_layer_sizes=16, init="random", max_iter=2, random_state=0).fit(digits)
     before = ours.score(digits)
     for _ in range(5):
@@ -267,7 +269,7 @@ def test_what_starts_at_random_goes_on(digits):
     assert ours.set_params(warm_start=True, max_iter=5).fit(digits).score(digits) > before
 
 
-def test_bad_parameters(digits):
+def test_invalid_parameters_raise(digits):
     with pytest.raises(ValueError, match="'alpha' parameter"):
         ContractiveAutoencoder(alpha=-1).fit(digits)
     with pytest.raises(ValueError, match="'contraction_method' parameter"):

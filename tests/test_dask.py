@@ -1,4 +1,4 @@
-"""Beyond one process: searches on a cluster of dask, and blocks of dask, Arrow, polars and Spark."""
+"""Beyond one process: searches on a dask cluster, and blocks from dask, Arrow, polars and Spark."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
-cloudpickle = pytest.importorskip("cloudpickle")  # which comes with both
+cloudpickle = pytest.importorskip("cloudpickle")  # installed with both
 
 SMALLEST = {"hidden_layer_sizes": 8, "max_iter": 2, "random_state": 0}
 GRID = {"n_components": [1, 2, 3]}
@@ -33,7 +33,7 @@ GRID = {"n_components": [1, 2, 3]}
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two processes on this machine."""
+    """Return a client of a local cluster of two processes."""
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0", silence_logs=50
@@ -45,28 +45,28 @@ def cluster():
 
 @pytest.fixture
 def client(cluster):
-    """The cluster, with warnings as errors in its processes."""
-    cluster.wait_for_workers(2)  # a test kills one
+    """Return the client, with warnings as errors in the workers."""
+    cluster.wait_for_workers(2)  # a test kills one worker
     cluster.run(warnings.simplefilter, "error")
     return cluster
 
 
 def scores(search, X, **backend):
-    """Scores of a search on the cluster, or here if no backend is named."""
+    """Return the scores of a search on the cluster, or in this process if no backend is given."""
     with joblib.parallel_config(**backend or {"backend": "sequential"}):
         return search.fit(X).cv_results_["mean_test_score"]
 
 
-def test_a_search_on_a_cluster_has_the_same_bits(client, digits):
+def test_search_on_a_cluster_is_bit_identical(client, digits):
     search = GridSearchCV(Autoencoder(**SMALLEST), GRID, cv=2, error_score="raise")
     np.testing.assert_array_equal(scores(search, digits, backend="dask"), scores(search, digits))
-    # torch counts threads in each thread, so those that run tasks are asked
+    # torch has a number of threads per thread, so the threads that run tasks are asked
     addresses = client.scheduler_info(n_workers=-1)["workers"]
     threads = [client.submit(torch.get_num_threads, workers=[address], pure=False) for address in addresses]
     assert client.gather(threads) == [1, 1]
 
 
-def test_fits_come_back_whose_architecture_no_worker_can_import(client, digits):  # noqa: ARG001
+def test_architecture_that_workers_cannot_import(client, digits):  # noqa: ARG001
     class Narrow(Architecture):
         def __init__(self, width=4):
             self.width = width
@@ -74,7 +74,7 @@ def test_fits_come_back_whose_architecture_no_worker_can_import(client, digits):
         def build(self, n_features, activation):  # noqa: ARG002
             return nn.Linear(n_features, self.width), nn.Linear(self.width, n_features), self.width
 
-    Narrow.__module__ = "__main__"  # as in a notebook; a worker that found this file would import it
+    Narrow.__module__ = "__main__"  # as in a notebook; workers could import it from this file
     estimator = Autoencoder(2, architecture=Narrow(3), **SMALLEST)
 
     def fits(backend):
@@ -85,12 +85,12 @@ def test_fits_come_back_whose_architecture_no_worker_can_import(client, digits):
         np.testing.assert_array_equal(there.transform(digits), here.transform(digits))
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no process is killed like that here")
-def test_a_search_survives_a_worker_that_is_killed(client, digits, tmp_path):
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this platform")
+def test_search_survives_a_killed_worker(client, digits, tmp_path):
     before = set(client.run(os.getpid).values())
     marker, home = tmp_path / "killed", os.getpid()
 
-    def once_deadly(rows):
+    def kills_one_worker(rows):
         if os.getpid() != home and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -98,11 +98,14 @@ def test_a_search_survives_a_worker_that_is_killed(client, digits, tmp_path):
 
     splits = list(KFold(2).split(digits))
     search = GridSearchCV(
-        DenoisingAutoencoder(corruption=once_deadly, **SMALLEST), GRID, cv=splits, error_score="raise"
+        DenoisingAutoencoder(corruption=kills_one_worker, **SMALLEST), GRID, cv=splits, error_score="raise"
     )
     expected = scores(search, digits)
-    everything = [digits, *itertools.chain(*splits)]  # else each lies on one worker, and is lost with it
-    client.amm.stop()  # it takes copies back
+    everything = [
+        digits,
+        *itertools.chain(*splits),
+    ]  # otherwise each array is stored on one worker only, and lost with it
+    client.amm.stop()  # it would remove copies
     np.testing.assert_array_equal(scores(search, digits, backend="dask", scatter=everything), expected)
     client.wait_for_workers(2)
     assert set(client.run(os.getpid).values()) != before
@@ -111,7 +114,7 @@ def test_a_search_survives_a_worker_that_is_killed(client, digits, tmp_path):
 # Blocks --------------------------------------------------------------------------------------------------------------
 
 COLUMNS = [f"x{j}" for j in range(64)]
-SIZE = 100  # the last block has fewer
+SIZE = 100  # the last block is smaller
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def of_delayed(X):
 
 
 def of_unread(X):
-    yield from da.from_array(X, chunks=(SIZE, -1)).blocks  # the estimator computes them
+    yield from da.from_array(X, chunks=(SIZE, -1)).blocks  # computed by the estimator
 
 
 def of_parquet(X):
@@ -143,7 +146,7 @@ def of_polars(X):
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("blocks", [of_arrays, of_delayed, of_unread, of_parquet, of_polars])
-def test_a_stream_of_blocks_is_one_of_arrays(blocks, digits, parts):
+def test_stream_of_blocks_equals_a_stream_of_arrays(blocks, digits, parts):
     ours, arrays = (Autoencoder(3, hidden_layer_sizes=8, random_state=0) for _ in range(2))
     for block, part in zip(blocks(digits), parts, strict=True):
         ours.partial_fit(block)
@@ -169,7 +172,7 @@ def test_dask_transforms_block_by_block(dtype, encoder, digits, parts):
     np.testing.assert_array_equal(found, np.concatenate([encoder.transform(part.astype(dtype)) for part in parts]))
 
 
-def test_a_cluster_transforms_block_by_block(client, encoder, digits, parts):  # noqa: ARG001
+def test_cluster_transforms_block_by_block(client, encoder, digits, parts):  # noqa: ARG001
     X = da.from_array(digits, chunks=(SIZE, -1))
     codes = X.map_blocks(encoder.transform, chunks=(X.chunks[0], (3,)), meta=np.empty((0, 0))).compute()
     np.testing.assert_array_equal(codes, np.concatenate([encoder.transform(part) for part in parts]))
@@ -183,8 +186,8 @@ def test_polars_transforms_a_lazy_frame(digits):
     assert codes.equals(encoder.transform(X))
 
 
-def test_spark_is_given_a_function_of_frames(encoder, digits, parts):
-    # as the guide has it; Spark calls it in each of its processes, with frames of its own cutting
+def test_function_for_spark_transforms_frames(encoder, digits, parts):
+    # as in the guide; Spark calls it in each of its processes, with frames of any size
     def encode(frames):
         for frame in frames:
             codes = encoder.transform(frame[COLUMNS].to_numpy())
@@ -194,7 +197,7 @@ def test_spark_is_given_a_function_of_frames(encoder, digits, parts):
         pd.DataFrame(part, columns=COLUMNS).assign(row=np.arange(start, start + len(part)))
         for start, part in zip(range(0, len(digits), SIZE), parts, strict=True)
     )
-    remote = cloudpickle.loads(cloudpickle.dumps(encode))  # as Spark sends it
+    remote = cloudpickle.loads(cloudpickle.dumps(encode))  # as Spark does
     codes = pd.concat(remote(frames))
     np.testing.assert_array_equal(codes["row"], np.arange(len(digits)))
     expected = np.concatenate([encoder.transform(part) for part in parts])

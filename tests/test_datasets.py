@@ -13,7 +13,7 @@ N = {"train": 12, "t10k": 5}
 
 
 def write(folder, *, packed=True):
-    """Write four small files; return all images and labels."""
+    """Write four small files, and return all images and labels."""
     rng, images, labels = np.random.RandomState(0), [], []
     folder.mkdir(exist_ok=True)
     for part, n in N.items():
@@ -30,7 +30,7 @@ def write(folder, *, packed=True):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_from_a_folder(tmp_path, packed):
+def test_loading_from_a_folder(tmp_path, packed):
     images, labels = write(tmp_path, packed=packed)
     found = fetch_fashion_mnist(str(tmp_path))
     np.testing.assert_array_equal(found.images, images)
@@ -41,27 +41,27 @@ def test_from_a_folder(tmp_path, packed):
     assert len(found.target_names) == 10
     assert len(found.feature_names) == 784
     assert "Fashion-MNIST" in found.DESCR
-    found.data[0, 0] = 1  # it may be written to
+    found.data[0, 0] = 1  # arrays must be writable
     X, y = fetch_fashion_mnist(tmp_path, subset="test", return_X_y=True)
     np.testing.assert_array_equal(X, images[12:].reshape(5, 784))
     np.testing.assert_array_equal(y, labels[12:])
     assert len(fetch_fashion_mnist(tmp_path, subset="train").data) == 12
 
 
-def test_from_debians_package(tmp_path, monkeypatch):
+def test_loading_from_the_debian_package(tmp_path, monkeypatch):
     images, _ = write(tmp_path / "package")
     monkeypatch.setattr(datasets, "DEBIAN", tmp_path / "package")
     np.testing.assert_array_equal(fetch_fashion_mnist().images, images)
 
 
 @pytest.fixture
-def nowhere(tmp_path, monkeypatch):
-    """A machine without Debian's package."""
+def no_debian_package(tmp_path, monkeypatch):
+    """Simulate a machine without Debian's package."""
     monkeypatch.setattr(datasets, "DEBIAN", tmp_path / "missing")
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_from_openml(monkeypatch):
+@pytest.mark.usefixtures("no_debian_package")
+def test_loading_from_openml(monkeypatch):
     seen = {}
 
     def fetch(*args, **kwargs):
@@ -78,8 +78,8 @@ def test_from_openml(monkeypatch):
     assert seen["data_home"] == "here"
 
 
-@pytest.mark.usefixtures("nowhere")
-def test_nowhere(monkeypatch):
+@pytest.mark.usefixtures("no_debian_package")
+def test_error_lists_all_sources(monkeypatch):
     def fetch(*_, **__):
         raise OSError("no route to host")
 
@@ -91,7 +91,7 @@ def test_nowhere(monkeypatch):
         fetch_fashion_mnist(download_if_missing=False)
 
 
-def test_bad_folders(tmp_path):
+def test_invalid_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds neither train-images-idx3-ubyte\.gz nor train-images"):
         fetch_fashion_mnist(tmp_path)
     write(tmp_path, packed=False)

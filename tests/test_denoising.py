@@ -1,4 +1,4 @@
-"""The noise, where training starts, and what is learnt."""
+"""The noise, the initialization, and the results of denoising."""
 
 import hypothesis
 import numpy as np
@@ -16,8 +16,8 @@ QUICK = {"hidden_layer_sizes": 8, "max_iter": 2, "validation_fraction": 0.3, "ra
 X = np.random.RandomState(0).randn(400, 6) @ np.diag([3, 1, 1, 0.5, 0.1, 2]) + [0, 5, 0, -2, 0, 1e4]
 
 
-def strike(corruption, level, X=X, **parameters):
-    """What samples look like when they were struck, in their own units."""
+def corrupt(corruption, level, X=X, **parameters):
+    """Return corrupted samples, in their own units."""
     module = (
         DenoisingAutoencoder(2, corruption=corruption, corruption_level=level, **QUICK | parameters).fit(X).net_.module_
     )
@@ -25,35 +25,35 @@ def strike(corruption, level, X=X, **parameters):
     return module.scaler.inverse(module.corrupt(x)).numpy()
 
 
-def struck(seen, level, share=0.03):
-    """Which cells were struck: about as many as were meant to be."""
+def corrupted_values(seen, level, share=0.03):
+    """Return a mask of the corrupted values, after checking that their number is about as expected."""
     changed = ~np.isclose(seen, X, rtol=1e-5, atol=1e-2 * X.std(axis=0).min())
     assert abs(changed.mean() - level) < share
     return changed
 
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
-def test_masking_sets_cells_to_zero(scale):
-    seen = strike("masking", 0.3, scale=scale)
-    np.testing.assert_allclose(seen[struck(seen, 0.3)], 0, atol=0.01)
+def test_masking_sets_values_to_zero(scale):
+    seen = corrupt("masking", 0.3, scale=scale)
+    np.testing.assert_allclose(seen[corrupted_values(seen, 0.3)], 0, atol=0.01)
 
 
-def test_salt_and_pepper_are_the_extremes():
-    seen = strike("salt_and_pepper", 0.3, scale="standard")
-    changed = struck(seen, 0.3)
+def test_salt_and_pepper_sets_minimum_or_maximum():
+    seen = corrupt("salt_and_pepper", 0.3, scale="standard")
+    changed = corrupted_values(seen, 0.3)
     for column in range(6):
         values = seen[changed[:, column], column]
         low, high = X[:, column].min(), X[:, column].max()
         is_low, is_high = (np.isclose(values, extreme, atol=0.01) for extreme in (low, high))
         assert (is_low | is_high).all()
         assert 0.3 < is_low.mean() < 0.7
-    seen = strike("salt_and_pepper", 0.3, X=X[:, :5])  # one unit for all
+    seen = corrupt("salt_and_pepper", 0.3, X=X[:, :5])  # one scale for all features
     assert np.isclose(seen, X[:, :5].max(), atol=0.01).mean() > 0.1
 
 
-def test_swap_takes_cells_of_other_rows():
-    seen = strike("swap", 0.3)
-    changed = struck(seen, 0.3)
+def test_swap_takes_values_of_other_samples():
+    seen = corrupt("swap", 0.3)
+    changed = corrupted_values(seen, 0.3)
     for column in range(6):
         values = seen[changed[:, column], column]
         assert (abs(values[:, None] - X[:, column]).min(axis=1) < 0.01).all()
@@ -61,35 +61,35 @@ def test_swap_takes_cells_of_other_rows():
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 @pytest.mark.parametrize("skewed", [False, True])
-def test_gaussian_noise_is_a_share_of_each_deviation_and_moves_no_mean(scale, skewed):
+def test_gaussian_noise_scales_with_the_deviation_and_has_zero_mean(scale, skewed):
     rng = np.random.RandomState(0)
     X = (rng.rand(4000, 5) ** (8 if skewed else 1)) * [1, 10, 1, 0, 3] + [0, 0, 5, 0.5, 0]
-    seen = strike("gaussian", 0.3, X=X, scale=scale)
+    seen = corrupt("gaussian", 0.3, X=X, scale=scale)
     np.testing.assert_allclose((seen - X).std(axis=0), 0.3 * X.std(axis=0), rtol=0.05, atol=1e-6)
     np.testing.assert_allclose((seen - X).mean(axis=0) / X.std(axis=0).clip(1), 0, atol=0.03)
-    assert (seen[:, 3] == 0.5).all()  # a constant stays
-    assert seen[:, 0].min() < -0.05  # nothing is clipped
+    assert (seen[:, 3] == 0.5).all()  # constant features don't change
+    assert seen[:, 0].min() < -0.05  # without clipping
 
 
-def test_clip():
+def test_clipping_of_gaussian_noise():
     X = np.random.RandomState(0).rand(1000, 3) * [1, 2, 4]
     with_units = {
         "global": (X.min(), X.max()),
         "standard": (X.min(axis=0), X.max(axis=0)),
     }
     for scale, (low, high) in with_units.items():
-        seen = strike("gaussian", 50.0, X=X, scale=scale, clip=True)
+        seen = corrupt("gaussian", 50.0, X=X, scale=scale, clip=True)
         np.testing.assert_allclose(seen.min(axis=0), np.broadcast_to(low, 3), atol=1e-5)
         np.testing.assert_allclose(seen.max(axis=0), np.broadcast_to(high, 3), atol=1e-5)
-        seen = strike("gaussian", 50.0, X=X, scale=scale, clip=(-1, 5.5))
+        seen = corrupt("gaussian", 50.0, X=X, scale=scale, clip=(-1, 5.5))
         np.testing.assert_allclose([seen.min(axis=0), seen.max(axis=0)], [[-1] * 3, [5.5] * 3], atol=1e-5)
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 @pytest.mark.parametrize("levels", [(0, 0.6), [0.2, 0.6], (0.4, 0.4), np.array([0.1, 1.0])])
-def test_each_row_has_a_level_of_its_own(corruption, levels):
+def test_each_sample_has_its_own_noise_level(corruption, levels):
     X = np.random.RandomState(0).randn(500, 150) + 9
-    seen = strike(corruption, levels, X=X, init="random")
+    seen = corrupt(corruption, levels, X=X, init="random")
     of_rows = (seen - X).std(axis=1) if corruption == "gaussian" else (abs(seen - X) > 1e-4).mean(axis=1)
     low, high = levels
     assert of_rows.mean() == pytest.approx((low + high) / 2, abs=0.03)
@@ -124,7 +124,7 @@ def test_levels_mean_the_same_in_all_units(corruption, scale, level, clip, exact
     np.testing.assert_allclose(there, here, rtol=0, atol=0 if exact else 1e-3 * X.std())
 
 
-def test_ranges_are_kept(digits, tmp_path):
+def test_ranges_of_parameters_are_saved(digits, tmp_path):
     ours = DenoisingAutoencoder(4, corruption="gaussian", corruption_level=(0.1, 0.5), clip=(0, 16), **QUICK)
     ours.fit(digits)
     ours.save(tmp_path / "a")
@@ -136,17 +136,17 @@ def test_ranges_are_kept(digits, tmp_path):
 
 
 def shift(rows):
-    """Move each sample by one column, and add a little noise."""
+    """Shift each sample by one column, and add a little noise."""
     return rows.roll(1, dims=1) + 0.01 * torch.randn(rows.shape)
 
 
-def test_a_callable_sees_rows_in_their_own_units():
-    seen = strike(shift, 0.0)
+def test_callable_receives_unscaled_samples():
+    seen = corrupt(shift, 0.0)
     np.testing.assert_allclose(seen, np.roll(X, 1, axis=1), atol=0.1)
 
 
 @pytest.mark.parametrize("corruption", [*CORRUPTIONS, shift])
-def test_noise_is_fresh_and_a_function_of_the_seed(corruption, digits):
+def test_noise_is_redrawn_and_reproducible(corruption, digits):
     first, second = (DenoisingAutoencoder(2, corruption=corruption, **QUICK).fit(digits) for _ in range(2))
     np.testing.assert_array_equal(first.transform(digits), second.transform(digits))
     module = first.net_.module_
@@ -154,7 +154,7 @@ def test_noise_is_fresh_and_a_function_of_the_seed(corruption, digits):
     assert not torch.equal(module.corrupt(x), module.corrupt(x))
 
 
-def test_held_out_rows_are_judged_with_the_same_noise_at_each_epoch(digits):
+def test_validation_noise_is_the_same_in_each_epoch(digits):
     frozen = DenoisingAutoencoder(2, learning_rate=1e-30, hidden_layer_sizes=8, max_iter=4, random_state=0).fit(digits)
     assert np.ptp(frozen.validation_loss_curve_) < 1e-4 * frozen.validation_loss_curve_[0]
     assert np.ptp(frozen.loss_curve_) > 1e-3 * frozen.loss_curve_[0]
@@ -163,8 +163,8 @@ def test_held_out_rows_are_judged_with_the_same_noise_at_each_epoch(digits):
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 @pytest.mark.parametrize("level", [0.3, (0, 0.9)])
 @pytest.mark.slow
-def test_training_starts_at_the_best_linear_denoiser(corruption, level, digits):
-    rows = np.tile(digits, (200, 1))  # so many draws that the regression on a sample is the optimum
+def test_training_starts_at_the_optimal_linear_denoiser(corruption, level, digits):
+    rows = np.tile(digits, (200, 1))  # with this many draws the regression on them is near the optimum
     estimator = DenoisingAutoencoder(
         64,
         corruption=corruption,
@@ -184,7 +184,7 @@ def test_training_starts_at_the_best_linear_denoiser(corruption, level, digits):
     assert ours < best * 1.02
 
 
-def test_the_rank_is_reduced_as_well_as_can_be(digits):
+def test_rank_reduction_is_optimal(digits):
     def error(k):
         estimator = DenoisingAutoencoder(k, hidden_layer_sizes=(), learning_rate=1e-30, max_iter=1, random_state=0)
         estimator.fit(digits)
@@ -200,7 +200,7 @@ def test_the_rank_is_reduced_as_well_as_can_be(digits):
     assert best * (1 - 1e-6) <= error_of_8 < best * 1.01
 
 
-def test_denoises_better_than_the_start(digits):
+def test_training_improves_denoising(digits):
     noisy = np.where(np.random.RandomState(0).rand(*digits.shape) < 0.3, 0, digits)
     start, trained = (
         DenoisingAutoencoder(16, learning_rate=rate, max_iter=20, validation_fraction=0.3, random_state=0).fit(digits)
@@ -215,7 +215,7 @@ def r2(clean, denoised):
 
 
 def spots(n, side=8):
-    """Images of bright spots on black, (n, side * side)."""
+    """Return images of bright spots on black, (n, side * side)."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:side, :side]
     center, width = rng.uniform(1.5, side - 2.5, (2, n, 1, 1)), rng.uniform(0.8, 1.6, (n, 1, 1))
@@ -224,14 +224,14 @@ def spots(n, side=8):
 
 
 def waves(n, d=24):
-    """A sine of any phase in each sample, (n, d)."""
+    """Return sines of random phases, (n, d)."""
     rng = np.random.default_rng(0)
     height, speed, phase = (rng.uniform(*between, (n, 1)) for between in ((0.5, 1), (0.4, 0.6), (0, 6)))
     return height * np.sin(speed * np.arange(d) + phase)
 
 
 def curved(n, d=10):
-    """A table of four causes, (n, d)."""
+    """Return a table that depends on four latent variables, (n, d)."""
     rng = np.random.default_rng(0)
     return np.tanh(rng.standard_normal((n, 4)) @ rng.standard_normal((4, 20))) @ rng.standard_normal((20, d)) + 5
 
@@ -249,7 +249,7 @@ NOISES = {
 
 
 def clipped(rows):
-    """As a user would write it for data of these spots."""
+    """Add noise as a user would write it for data like these spots."""
     return torch.clamp(rows + 0.6 * rows.std(dim=0) * torch.randn(rows.shape), rows.min(), rows.max())
 
 
@@ -263,7 +263,7 @@ CASES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("data", "level"), [("spots", 0.3), ("spots", 0.6), ("waves", 0.6), ("curved", 0.6)])
 @pytest.mark.parametrize(("noise", "parameters"), CASES)
-def test_rows_with_less_noise_are_denoised_no_worse(data, level, noise, parameters):
+def test_less_noisy_samples_are_denoised_no_worse(data, level, noise, parameters):
     X = DATA[data](1600)
     X, X_test = X[:1200], X[1200:]
     ours = DenoisingAutoencoder(8, corruption_level=level, hidden_layer_sizes=32, random_state=0, **parameters).fit(X)
@@ -283,7 +283,7 @@ def test_clean_images_on_black_are_denoised_no_worse_than_noisy_ones(noise):
     assert ours.score(X[400:]) > max(0.7, ours.score(noisy, X[400:]))
 
 
-def test_one_denoiser_for_all_levels():
+def test_one_denoiser_suffices_for_all_levels():
     X = curved(700)
     X, X_test = X[:500], X[500:]
     of_all, of_high, of_low = (
@@ -292,13 +292,15 @@ def test_one_denoiser_for_all_levels():
     )
     for level, of_one in ((0.2, of_high), (0.4, of_high), (0.4, of_low), (0.8, of_low)):
         noisy = NOISES["masking"](X_test, level, np.random.default_rng(0))
-        least = of_one.score(noisy, X_test)  # the one of the high level has seen most of the others, too
+        least = of_one.score(
+            noisy, X_test
+        )  # the denoiser for the high level has been trained on most of the other levels, too
         assert of_all.score(noisy, X_test) > (least if of_one is of_low else least - 0.005)
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
 @pytest.mark.parametrize("data", ["spots", "curved"])
-def test_a_network_starts_at_the_best_map_for_rows_of_all_levels(corruption, data):
+def test_network_starts_at_the_best_linear_map_for_all_levels(corruption, data):
     X = DATA[data](600)
     start, linear = (
         DenoisingAutoencoder(
@@ -317,8 +319,10 @@ def test_a_network_starts_at_the_best_map_for_rows_of_all_levels(corruption, dat
 
 @pytest.mark.parametrize("corruption", list(CORRUPTIONS))
 @pytest.mark.parametrize("data", ["digits", "table"])
-def test_codes_mind_other_noise_little_more_than_those_of_pca(corruption, data, digits):
-    X = digits if data == "digits" else curved(400, 20) * np.where(np.arange(20) < 5, 1, 1e-3)  # most hardly vary
+def test_codes_are_hardly_more_sensitive_to_other_noise_than_pca(corruption, data, digits):
+    X = (
+        digits if data == "digits" else curved(400, 20) * np.where(np.arange(20) < 5, 1, 1e-3)
+    )  # most features have little variance
     ours = DenoisingAutoencoder(4, corruption=corruption, **QUICK).fit(X)
     noise = 0.1 * X.std() * np.random.default_rng(0).standard_normal(X.shape)
 
@@ -329,10 +333,10 @@ def test_codes_mind_other_noise_little_more_than_those_of_pca(corruption, data, 
     assert sensitivity(ours) < 5 * sensitivity(PCA(4).fit(X))
 
 
-def test_the_start_takes_noise_that_is_alike_in_all_features(digits):
+def test_initialization_handles_noise_of_equal_variance_in_all_features(digits):
     ours = DenoisingAutoencoder(
         64, corruption="gaussian", hidden_layer_sizes=(), learning_rate=1e-30, max_iter=1, random_state=0
-    ).fit(digits)  # of whose pixels some hardly vary
+    ).fit(digits)  # some pixels have little variance
     unit = np.sqrt(digits.var(axis=0).mean())
     noisy = digits + 0.3 * unit * np.random.default_rng(0).standard_normal(digits.shape)
     assert ours.score(noisy, digits) > 0.92
@@ -341,12 +345,12 @@ def test_the_start_takes_noise_that_is_alike_in_all_features(digits):
     assert ours.score(noisy, digits) > r2(digits, regression.predict(noisy)) - 0.02
 
 
-def test_data_that_do_not_vary_are_given_back():
+def test_constant_data_are_reconstructed_exactly():
     X = np.tile([0.0, 5.0, -2.0], (30, 1))
     np.testing.assert_array_equal(DenoisingAutoencoder(2, **QUICK).fit(X).reconstruct(X), X)
 
 
-def test_emphasis(digits):
+def test_emphasis_weights_corrupted_values(digits):
     module = DenoisingAutoencoder(2, emphasis=1.0, **QUICK).fit(digits).net_.module_
     x = torch.randn(5, 64)
     corrupted, output = x.clone(), torch.randn(5, 64)
@@ -359,8 +363,8 @@ def test_emphasis(digits):
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
-def test_emphasis_is_on_the_chosen_cells_changed_or_not(corruption):
-    X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen cells stay as they are
+def test_emphasis_is_on_chosen_values_even_if_unchanged(corruption):
+    X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen values stay the same
     module = (
         DenoisingAutoencoder(2, corruption=corruption, corruption_level=1.0, emphasis=1.0, **QUICK).fit(X).net_.module_
     )
@@ -370,7 +374,7 @@ def test_emphasis_is_on_the_chosen_cells_changed_or_not(corruption):
         vars(module).update(generator=torch.Generator().manual_seed(0), **attributes)
         return module.losses(x)["reconstruction"].detach()
 
-    torch.testing.assert_close(losses(), 2 * losses(emphasis=0.5))  # all cells are chosen
+    torch.testing.assert_close(losses(), 2 * losses(emphasis=0.5))  # all values are chosen
     torch.testing.assert_close(losses(emphasis=0.0), torch.zeros(300))
     whole = losses(emphasis=0.8, levels=(0.4, 0.4))
     torch.testing.assert_close(losses(share=slice(100, 150)), whole[100:150])
@@ -378,21 +382,21 @@ def test_emphasis_is_on_the_chosen_cells_changed_or_not(corruption):
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
-def test_shares_above_one_are_refused(corruption, digits):
+def test_corruption_level_above_one_raises(corruption, digits):
     for level in (1.5, (0, 1.5)):
         with pytest.raises(ValueError, match=r"corruption_level=.*1.5\)? is the share"):
             DenoisingAutoencoder(corruption=corruption, corruption_level=level).fit(digits)
 
 
 @pytest.mark.parametrize("pair", [(0.5, 0.2), (0.1, 0.2, 0.3), (), ("a", "b"), (0.1, np.nan), (0, np.inf), [[0, 1]]])
-def test_bad_ranges(pair, digits):
+def test_invalid_ranges_raise(pair, digits):
     with pytest.raises(ValueError, match=r"corruption_level=.*must be one number, or a range .*\(0, 0.5\)"):
         DenoisingAutoencoder(corruption_level=pair).fit(digits)
     with pytest.raises(ValueError, match=r"clip=.*must be True, False or a range .*\(0, 1\)"):
         DenoisingAutoencoder(corruption="gaussian", clip=pair).fit(digits)
 
 
-def test_bad_limits(digits):
+def test_invalid_limits_raise(digits):
     with pytest.raises(ValueError, match=r"corruption_level=\(-0.1, 0.2\) must be"):
         DenoisingAutoencoder(corruption_level=(-0.1, 0.2)).fit(digits)
     with pytest.raises(ValueError, match=r"clip=\(1, 1\) must be"):
@@ -401,14 +405,14 @@ def test_bad_limits(digits):
         DenoisingAutoencoder(corruption="gaussian", clip=0.5).fit(digits)
 
 
-def test_a_callable_without_a_module(digits):
+def test_callable_without_a_module(digits):
     names = {}
-    exec("def nothing(samples):\n    return rows", names)  # as code that is read from a page
+    exec("def nothing(samples):\n    return samples", names)  # like code that is read from a page
     assert names["nothing"].__module__ is None
     DenoisingAutoencoder(2, corruption=names["nothing"], **QUICK).fit(digits)
 
 
-def test_bad_callables(digits):
+def test_invalid_corruptions_raise(digits):
     with pytest.raises(ValueError, match=r"must return a torch.Tensor of the shape .* returned \(\d+, 63\)"):
         DenoisingAutoencoder(corruption=lambda rows: rows[:, 1:]).fit(digits)
     with pytest.raises(ValueError, match=r"returned \(\d+, 64\)|returned ndarray"):

@@ -1,6 +1,6 @@
-"""A device that is not the CPU: nothing may be left on the CPU, and a pickle loads where the device is missing.
+"""Devices other than the CPU: no tensor is left on the CPU, and a pickle loads where the device is missing.
 
-The device is a pretend one, unless there is a GPU. SKAE_TEST_DEVICE names another, such as "cuda:1".
+The device is a simulated one, unless there is a GPU. SKAE_TEST_DEVICE names another, such as "cuda:1".
 """
 
 import os
@@ -26,7 +26,7 @@ if DEVICE is None:
 IS_REAL = DEVICE != "strict"
 
 
-def test_the_device_is_strict():
+def test_simulated_device_rejects_cpu_tensors():
     there = torch.ones(3).to(DEVICE)
     with pytest.raises(RuntimeError, match=r"mixes strict with a CPU tensor|on the same device"):
         _ = there + torch.ones(3)
@@ -36,12 +36,12 @@ def test_the_device_is_strict():
 
 
 def cant_run(estimator):
-    """Whether it has fused recurrent cells, which the pretend device has not."""
+    """Return whether an estimator needs fused recurrent cells, which the simulated device lacks."""
     return not IS_REAL and ("LSTM" in repr(estimator) or "Recurrent" in repr(estimator))
 
 
 @pytest.mark.slow
-def test_everything_runs_on_a_device(small, digits):
+def test_all_methods_run_on_a_device(small, digits):
     if cant_run(small):
         pytest.skip("the pretend device has no fused recurrent cells")
     small.set_params(max_iter=2)  # the pretend device is slow
@@ -59,7 +59,7 @@ def test_everything_runs_on_a_device(small, digits):
 
 
 @pytest.mark.slow
-def test_models_load_where_their_device_is_missing(digits, tmp_path):
+def test_models_load_without_their_device(digits, tmp_path):
     kinds = [clone(kind).set_params(device=DEVICE) for kind in SMALL if not cant_run(kind)]
     fitted = [kind.set_params(max_iter=2).fit(digits) for kind in kinds]
     (tmp_path / "models.pickle").write_bytes(pickle.dumps(fitted))
@@ -78,6 +78,6 @@ def test_models_load_where_their_device_is_missing(digits, tmp_path):
     )  # fmt: skip
 
 
-def test_a_gpu_has_another_name(digits):
+def test_other_names_of_a_gpu(digits):
     with pytest.raises(ValueError, match="Set device='cuda'"):
         Autoencoder(2, device="gpu").fit(digits)

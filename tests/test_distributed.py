@@ -1,4 +1,4 @@
-"""Two processes that train one model come to what one process comes to, and to the same bits."""
+"""Training with two processes agrees with training in one, and both processes end bit-identically."""
 
 import contextlib
 import io
@@ -38,13 +38,13 @@ SPARSE = {"n_components": 16, "max_iter": 3, "random_state": 0}
 
 
 def rows(n):
-    """Digits: the gradients at the start are more than rounding, which AdamW would make steps of."""
+    """Return digits, whose initial gradients are not just rounding errors, which AdamW would turn into full steps."""
     digits = load_digits().data
     return np.concatenate([digits, digits[::-1]])[:n]
 
 
 def more_noise(x):
-    """A corruption of a user's own, which draws from the global generator."""
+    """Add noise from the global generator, as a user-defined corruption."""
     return x + 0.1 * torch.randn(x.shape)
 
 
@@ -60,8 +60,8 @@ class Normalized(Architecture):
 SHARED = {
     "siblings": (Autoencoder(4, **FEW, batch_size=37), 301),
     "one network": (Autoencoder(4, **FEW, init="random"), 2101),
-    "a rival that is dropped": (Autoencoder(4, **FEW), 2101),
-    "more processes than rows": (Autoencoder(2, **FEW, batch_size=1, init="random"), 23),
+    "a dropped rival": (Autoencoder(4, **FEW), 2101),
+    "more processes than samples": (Autoencoder(2, **FEW, batch_size=1, init="random"), 23),
     "whole batches": (DenoisingAutoencoder(4, **FEW, corruption="swap"), 301),
     "global noise": (DenoisingAutoencoder(4, **FEW, corruption=more_noise), 301),
     "noise of codes": (VariationalAutoencoder(4, **FEW), 301),
@@ -70,8 +70,8 @@ SHARED = {
     "stack": (StackedAutoencoder((8, 4), max_iter=3, random_state=0), 301),
 }
 
-# AdamW makes whole steps of gradients that are zero but for rounding, as some are at their start: a step is the rate
-# times g / (|g| + eps). In float64, with an eps far above rounding, there is nothing between two processes and one.
+# AdamW takes full steps even where a gradient is zero up to rounding, as some are initially: a step is the rate
+# times g / (|g| + eps). In float64, with eps far above the rounding, two processes and one process agree.
 EPS = 1e-4
 EXACT = {
     "siblings": Autoencoder(4, **QUICK),
@@ -79,8 +79,8 @@ EXACT = {
     "whole batches": DenoisingAutoencoder(4, **QUICK, corruption="swap"),
     "noise of signs": ContractiveAutoencoder(4, **QUICK, contraction_method="estimate"),
     "prefixes": Autoencoder(4, **QUICK, ordered=True, init="random"),
-    "greatest of rows": SparseAutoencoder(**SPARSE, sparsity="top_k", n_nonzero_coefs=3),
-    "greatest of batches": SparseAutoencoder(**SPARSE, sparsity="batch_top_k", n_nonzero_coefs=3),
+    "largest of each sample": SparseAutoencoder(**SPARSE, sparsity="top_k", n_nonzero_coefs=3),
+    "largest of each batch": SparseAutoencoder(**SPARSE, sparsity="batch_top_k", n_nonzero_coefs=3),
     "mean of batches": SparseAutoencoder(**SPARSE, sparsity="kl"),
     "noise of codes": VariationalAutoencoder(4, **QUICK),
     "convolutions": ContractiveAutoencoder(4, max_iter=4, architecture=Convolutional(channels=(2,)), random_state=0),
@@ -110,11 +110,11 @@ def stream(X):
 
 
 class EnoughError(Exception):
-    """A fit was broken off where it has shown what is asked."""
+    """A fit was stopped after the part that is tested."""
 
 
 def trained_in_float64(autoencoder, X):
-    """Weights and buffers of the networks at the end of a training in float64."""
+    """Return the networks' weights and buffers after training in float64."""
     trained, init, on_device = {}, ModuleEnsemble.__init__, ScaledReader.on_device
     train, make_net = _core.train, train_module.make_net
 
@@ -149,7 +149,7 @@ def _as_double(on_device):
 
 
 def refusal(fit):
-    """What is said of a fit that must fail."""
+    """Return the message of the error that a fit must raise."""
     with pytest.raises(ValueError) as caught:
         fit()
     return str(caught.value)
@@ -157,7 +157,7 @@ def refusal(fit):
 
 @contextlib.contextmanager
 def group_of_two(rank, folder):
-    """Join the group, and leave what was found in a file."""
+    """Join the group, and write the results to a file."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=(folder / "meeting").as_uri(), rank=rank, world_size=2)
     found = {}
@@ -167,7 +167,7 @@ def group_of_two(rank, folder):
 
 
 def found_by(part, folder):
-    """What each of two processes found."""
+    """Return the results of the two processes."""
     multiprocessing.spawn(part, (folder,), nprocs=2)
     return [pickle.loads((folder / f"{rank}.pickle").read_bytes()) for rank in (0, 1)]
 
@@ -179,7 +179,7 @@ def exact_part(rank, folder):
 
 
 def processes_part(rank, folder):
-    """Fit all that is fitted here in float32."""
+    """Run all fits in float32."""
     with group_of_two(rank, folder) as found:
         fit_all(rank, folder, found)
 
@@ -193,12 +193,12 @@ def fit_all(rank, folder, found):
     found["normalized"] = summary(Autoencoder(4, **FEW, architecture=Normalized(), init="random").fit(X), X)
     found["search"] = GridSearchCV(plain, {"n_components": [1, 4]}, cv=2).fit(X).best_params_
 
-    found["other rows"] = refusal(lambda: clone(plain).fit(X + 1e-9 * rank))
-    found["fewer rows"] = refusal(lambda: clone(plain).fit(X[rank:]))
-    found["bad rows"] = refusal(lambda: clone(plain).fit(np.where(rank, np.inf, X)))
+    found["other samples"] = refusal(lambda: clone(plain).fit(X + 1e-9 * rank))
+    found["fewer samples"] = refusal(lambda: clone(plain).fit(X[rank:]))
+    found["invalid samples"] = refusal(lambda: clone(plain).fit(np.where(rank, np.inf, X)))
     holes = np.where(np.arange(X.size).reshape(X.shape) % 7, X, np.nan)
     found["filled"] = clone(plain).fit(holes).impute(holes)
-    found["stream of holes"] = stream(holes).impute(holes)
+    found["stream with missing values"] = stream(holes).impute(holes)
     found["other parameters"] = refusal(lambda: clone(plain).set_params(learning_rate=0.01 * (1 + rank)).fit(X))
     found["other seeds"] = refusal(lambda: clone(plain).set_params(random_state=rank).fit(X))
     found["other chunks"] = refusal(lambda: clone(plain).partial_fit(X[rank:]))
@@ -216,7 +216,7 @@ def fit_all(rank, folder, found):
     with pytest.raises((OSError, ValueError), match="The disk is full"):  # in one of them, and so in both
         clone(kept).fit(X)
     found["writes"], Checkpoint._write = len(writes), write
-    found["went on"] = summary(clone(kept).fit(X), X)
+    found["resumed"] = summary(clone(kept).fit(X), X)
 
     screen = io.StringIO()
     with contextlib.redirect_stderr(screen):
@@ -227,13 +227,13 @@ def fit_all(rank, folder, found):
 
 @pytest.fixture(scope="module")
 def exact(tmp_path_factory):
-    """What each of two processes came to in float64."""
+    """Return the results of two processes in float64."""
     return found_by(exact_part, tmp_path_factory.mktemp("exact"))
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """What each of two processes came to."""
+    """Return the results of two processes."""
     folder = tmp_path_factory.mktemp("group")
     found = found_by(processes_part, folder)
     for of_one in found:
@@ -249,23 +249,23 @@ def assert_same_bits(one, other):
 
 
 def assert_the_same_model(one, other, X):
-    """See that two trainings in float32 came to the same, as far as rounding lets them: see `EPS`."""
+    """Check that two float32 trainings agree up to rounding; see `EPS`."""
     np.testing.assert_allclose(one["images"], other["images"], rtol=0, atol=3e-3 * X.std())
     np.testing.assert_allclose(one["curves"], other["curves"], rtol=1e-3)
     assert one["best"] == other["best"]
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_two_processes_come_to_what_one_comes_to(both, name):
+def test_two_processes_agree_with_one(both, name):
     autoencoder, n = SHARED[name]
     alone = summary(clone(autoencoder).fit(rows(n)), rows(n))
-    assert alone["best"] > 0  # the network is not its start
+    assert alone["best"] > 0  # training improved on the initialization
     assert_the_same_model(both[0][name], alone, rows(n))
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("name", EXACT)
-def test_in_float64_two_processes_are_one(exact, name):
+def test_two_processes_agree_with_one_in_float64(exact, name):
     alone = trained_in_float64(EXACT[name], rows(301))
     assert alone["best"] > 0
     for weight, value in alone.items():
@@ -275,65 +275,68 @@ def test_in_float64_two_processes_are_one(exact, name):
         np.testing.assert_allclose(found, value, rtol=0, atol=1e-9, err_msg=weight)
 
 
-def test_streams_are_shared(both):
+def test_streams_agree_with_one_process(both):
     assert_the_same_model(both[0]["stream"], summary(stream(rows(301)), rows(301)), rows(301))
 
 
-@pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalized", "went on"])
-def test_all_processes_end_with_the_same_bits(both, name):
+@pytest.mark.parametrize("name", [*SHARED, "stream", "unseeded", "normalized", "resumed"])
+def test_processes_end_bit_identically(both, name):
     assert_same_bits(both[0][name], both[1][name])
 
 
-def test_searches_are_shared(both):
+def test_searches_agree(both):
     assert both[0]["search"] == both[1]["search"] == {"n_components": 4}
 
 
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("other rows", "the digest of X is .* in process 0, and .* in process 1"),
-        ("fewer rows", r"the shape of X is \(301, 64\) in process 0, and \(300, 64\) in process 1"),
+        ("other samples", "the digest of X is .* in process 0, and .* in process 1"),
+        ("fewer samples", r"the shape of X is \(301, 64\) in process 0, and \(300, 64\) in process 1"),
         ("other parameters", "learning_rate is 0.01 in process 0, and 0.02 in process 1"),
         ("other seeds", "the seed of random_state is"),
         ("other chunks", "the shape of X is"),
     ],
 )
-def test_processes_that_were_given_different_things_refuse(both, name, what):
+def test_differences_between_processes_raise(both, name, what):
     for of_one in both:
         with pytest.raises(AssertionError, match=what):
             raise AssertionError(of_one[name])
 
 
-def test_what_fails_in_one_process_fails_in_all(both):
-    assert "Process 1 of the group failed, so all fail: ValueError: Input X contains infinity" in both[0]["bad rows"]
-    assert both[1]["bad rows"].startswith("Input X contains infinity")
+def test_error_in_one_process_raises_in_all(both):
+    assert (
+        "Process 1 of the group failed, so all fail: ValueError: Input X contains infinity"
+        in both[0]["invalid samples"]
+    )
+    assert both[1]["invalid samples"].startswith("Input X contains infinity")
 
 
-def test_missing_cells_are_filled_alike(both):
-    for name in ("filled", "stream of holes"):
+def test_missing_values_are_imputed_identically(both):
+    for name in ("filled", "stream with missing values"):
         np.testing.assert_array_equal(both[0][name], both[1][name])
         assert np.isfinite(both[0][name]).all()
 
 
-def test_one_process_keeps_the_checkpoint(both):
+def test_only_the_main_process_writes_the_checkpoint(both):
     assert [of_one["writes"] for of_one in both] == [2, 0]  # what is written at once, and after the first epoch
     assert both[0]["files"] == [FILE]
-    assert_same_bits(both[0]["went on"], both[0]["siblings"])
+    assert_same_bits(both[0]["resumed"], both[0]["siblings"])
 
 
-def test_one_process_shows_progress(both):
+def test_only_the_main_process_shows_progress(both):
     assert "3/3" in both[0]["screen"]
     assert both[1]["screen"] == ""
 
 
-def test_what_holds_in_one_process_holds_in_all(both):
+def test_any_is_true_in_all_processes(both):
     assert [of_one["any"] for of_one in both] == [[True, False]] * 2
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 12])
-def test_shares_make_up_the_batch(n, size):
+def test_shards_make_up_the_batch(n, size):
     shares = [Shard.of(n, rank, size) for rank in range(size)]
     batch, values = torch.arange(10.0, 10.0 + n), torch.arange(10.0, 10.0 + n)[None]
     mean = sum(share.fraction * batch[share.rows].mean() for share in shares)
@@ -358,7 +361,7 @@ def test_shares_make_up_the_batch(n, size):
     ],
     ids=["rows", "siblings", "named", "flat", "images", "integers", "a range", "sizes"],
 )
-def test_a_row_gets_the_same_noise_in_any_share(draw):
+def test_noise_of_a_sample_does_not_depend_on_the_shard(draw):
     whole, parts = draw(11, torch.Generator().manual_seed(0)), []
     for rank in (0, 1, 2):
         share = Shard.of(11, rank, 3)
@@ -368,13 +371,13 @@ def test_a_row_gets_the_same_noise_in_any_share(draw):
     assert torch.equal(torch.cat(parts, dim=place), whole)
 
 
-def test_what_is_not_drawn_for_rows_is_left_alone():
+def test_other_random_draws_are_unchanged():
     with DrawnForAll(Shard.of(11, 0, 3)):
         assert torch.rand(5, 7).shape == (5, 7)
         assert torch.rand(()).shape == ()
 
 
-def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
+def test_no_communication_without_a_group(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("something was sent")
 
@@ -388,7 +391,7 @@ def test_nothing_is_sent_where_there_is_no_group(monkeypatch):
     SparseAutoencoder(8, sparsity="kl", max_iter=1).fit(X).partial_fit(X)
 
 
-def test_a_group_of_one_is_none(tmp_path, monkeypatch):
+def test_group_of_one_process_is_ignored(tmp_path, monkeypatch):
     monkeypatch.setattr(ours, "DrawnForAll", None)
     distributed.init_process_group("gloo", init_method=(tmp_path / "meeting").as_uri(), rank=0, world_size=1)
     try:
@@ -398,7 +401,7 @@ def test_a_group_of_one_is_none(tmp_path, monkeypatch):
         distributed.destroy_process_group()
 
 
-def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+def test_each_process_uses_its_own_gpu(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert ours.own_cuda() == "cuda"
     monkeypatch.setattr(ours, "in_group", lambda: True)

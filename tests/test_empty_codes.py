@@ -1,4 +1,4 @@
-"""Codes of no components, as PCA has them: each sample is given back as the mean."""
+"""Codes without components, as PCA allows: each sample is reconstructed as the mean."""
 
 import pickle
 
@@ -42,7 +42,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: " ".join(repr(kind).split()))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_each_row_is_given_back_as_the_mean(kind, dtype, tmp_path):
+def test_each_sample_is_reconstructed_as_the_mean(kind, dtype, tmp_path):
     rows = X.astype(dtype)
     fitted = clone(kind).fit(rows)
     codes = fitted.transform(rows)
@@ -65,14 +65,14 @@ def test_each_row_is_given_back_as_the_mean(kind, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.loss != "binary_cross_entropy"], ids=str)
-def test_a_stream_counts_the_mean(kind):
+def test_stream_updates_the_mean(kind):
     stream = clone(kind)
     for chunk in np.split(X, [20, 21]):
         stream.partial_fit(chunk)
     np.testing.assert_allclose(stream.inverse_transform(np.empty((2, 0))), np.tile(X.mean(axis=0), (2, 1)), rtol=1e-6)
 
 
-def test_it_is_pca_of_no_components():
+def test_results_equal_pca_without_components():
     ours, pca = Autoencoder(0, hidden_layer_sizes=()).fit(X), PCA(0).fit(X)
     assert ours.components_.shape == pca.components_.shape == (0, 9)
     assert ours.noise_variance_ == pytest.approx(pca.noise_variance_)
@@ -81,7 +81,7 @@ def test_it_is_pca_of_no_components():
     assert ours.explained_variance_ratio_.shape == (0,)
 
 
-def test_a_search_may_ask_for_none():
+def test_search_over_zero_components():
     search = GridSearchCV(Autoencoder(hidden_layer_sizes=()), {"n_components": [0, 1, 2]}, cv=3).fit(X)
     first = search.cv_results_["split0_test_score"][0]
     train, test = X[20:], X[:20]
@@ -90,18 +90,18 @@ def test_a_search_may_ask_for_none():
     )
 
 
-def test_rows_that_are_read_some_at_a_time(monkeypatch):
+def test_samples_that_are_read_in_batches(monkeypatch):
     monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     np.testing.assert_allclose(Autoencoder(0).fit(X).inverse_transform(np.empty((1, 0)))[0], X.mean(axis=0))
 
 
 @pytest.mark.parametrize("kind", [SparseAutoencoder(0), VariationalAutoencoder(0)])
-def test_where_it_makes_no_sense_it_is_an_error(kind):
+def test_variants_that_need_components_raise(kind):
     with pytest.raises(ValueError, match=r"'n_components' parameter of .* must be .*an int in the range \[1, inf\)"):
         kind.fit(X)
 
 
-def test_no_layer_of_a_stack_is_empty():
+def test_empty_layer_of_a_stack_raises():
     with pytest.raises(ValueError, match="numbers of units of 1 or more"):
         StackedAutoencoder((4, 0)).fit(X)
 
@@ -109,12 +109,12 @@ def test_no_layer_of_a_stack_is_empty():
 @pytest.mark.parametrize(
     "meta", [LatentSampler(Autoencoder(0)), LatentSampler(PCA(0)), AutoencoderOutlierDetector(Autoencoder(0))], ids=str
 )
-def test_no_density_of_no_components(meta):
+def test_sampler_of_empty_codes_raises(meta):
     with pytest.raises(ValueError, match=r"have 0 components, .* Set its n_components to 1 or more"):
         meta.fit(X)
 
 
-def test_a_table_of_no_features_is_refused_in_scikit_learns_words():
+def test_table_without_features_raises_scikit_learns_error():
     for meta in (LatentSampler(), AutoencoderOutlierDetector(), LatentSampler(PCA(1)), Autoencoder()):
         with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(12, 0\)\) while a minimum of 1 is required"):
             meta.fit(np.empty((12, 0)))

@@ -1,4 +1,4 @@
-"""Networks that are trained side by side: each as if it were alone."""
+"""Networks that are trained together give the same results as if each were trained alone."""
 
 import copy
 
@@ -29,7 +29,7 @@ def modules(request, digits):
 
 @pytest.fixture
 def members(modules):
-    """Three modules of one shape and different weights, which a test may alter."""
+    """Return three modules of the same shape with different weights, which a test may modify."""
     return [copy.deepcopy(module).train() for module in modules]
 
 
@@ -39,14 +39,14 @@ def rows():
 
 
 def gradients_alone(member, x):
-    """Gradient of a member's loss by each of its weights, clipped at 1."""
+    """Return the gradients of a member's loss, clipped at 1."""
     sum(term.mean() for term in member.losses(x).values()).backward()
     weights = [weight for weight in member.parameters() if weight.grad is not None]
     torch.nn.utils.clip_grad_norm_(weights, 1.0)
     return {name: weight.grad for name, weight in member.named_parameters() if weight.grad is not None}
 
 
-def test_what_it_remembers_is_its_members_own(members):
+def test_buffers_are_shared_with_the_members(members):
     together = ModuleEnsemble(members)
     for module in together.trained:
         module.register_buffer("seen", torch.zeros(2))
@@ -62,7 +62,7 @@ def test_what_it_remembers_is_its_members_own(members):
     assert len({each.data_ptr() for each in far}) == len(far)  # each has another map
 
 
-def test_a_step_is_what_each_would_take_alone(members, rows):
+def test_step_equals_separate_steps(members, rows):
     alone = [gradients_alone(copy.deepcopy(member), x) for member, x in zip(members, rows, strict=True)]
     expected = [copy.deepcopy(member).losses(x) for member, x in zip(members, rows, strict=True)]
     before = [{name: weight.detach().clone() for name, weight in m.named_parameters()} for m in members]
@@ -81,7 +81,7 @@ def test_a_step_is_what_each_would_take_alone(members, rows):
             torch.testing.assert_close(weight, was[name] - 0.5 * gradients.get(name, 0.0), rtol=1e-4, atol=1e-5)
 
 
-def test_dense_networks_go_through_the_operators_at_once(members):
+def test_dense_networks_are_batched(members):
     is_batched = ModuleEnsemble(members).is_batched
     dense = not any(isinstance(module, torch.nn.Conv2d) for module in members[0].modules())
     assert is_batched == (dense and members[0].supports_batching)
@@ -89,7 +89,7 @@ def test_dense_networks_go_through_the_operators_at_once(members):
     assert not ModuleEnsemble(members, is_batched=False).is_batched
 
 
-def test_only_the_first_are_judged(members, rows):
+def test_losses_of_the_first_members_only(members, rows):
     together = ModuleEnsemble(members)
     together.train(False)
     with torch.no_grad():
@@ -99,7 +99,7 @@ def test_only_the_first_are_judged(members, rows):
 
 
 @pytest.mark.parametrize("n", [1, 3])
-def test_weights_are_the_members_parameters(members, n):
+def test_weights_are_shared_with_the_members(members, n):
     together = ModuleEnsemble(members[:n])
     assert all(set(weights) == set(dict(members[0].named_parameters())) for weights in together.weights)
     every = [weight for weights in together.weights for weight in weights.values()]
@@ -112,7 +112,7 @@ def test_weights_are_the_members_parameters(members, n):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_tied_and_frozen_weights_stay_so(digits, monkeypatch, n):
+def test_tied_and_frozen_weights_are_preserved(digits, monkeypatch, n):
     monkeypatch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: False)  # it unties
     module = Autoencoder(3, hidden_layer_sizes=(8,), **QUICK).fit(digits).net_.module_
     module.decoder.nonlinear[0].bias = module.encoder.nonlinear[0].bias
@@ -135,7 +135,7 @@ def test_tied_and_frozen_weights_stay_so(digits, monkeypatch, n):
     ],
     ids=["ordered", "denoising", "callable", "variational"],
 )
-def test_what_is_random_is_so_for_each_and_the_same_again(estimator, digits):
+def test_random_noise_is_reproducible(estimator, digits):
     estimator.set_params(hidden_layer_sizes=(16,), max_iter=8, random_state=2, learning_rate=0.02)
     codes = estimator.fit(digits).transform(digits)
     assert estimator.best_epoch_ > 0

@@ -1,4 +1,4 @@
-"""`save` and `load`: a file that is whole or refused, in which nothing is run; and what pickle and skops keep."""
+"""`save` and `load`: files are complete or rejected, and no code in them is run; also pickle and skops."""
 
 import io
 import json
@@ -45,14 +45,14 @@ def path(tmp_path):
 
 @pytest.fixture
 def saved(path, iris):
-    """A file and the autoencoder in it."""
+    """Return the path of a file and the autoencoder in it."""
     fitted = Autoencoder(2, hidden_layer_sizes=8, max_iter=3, random_state=0).fit(iris)
     fitted.save(path)
     return path, fitted
 
 
 def crafted(path, alter):
-    """Alter what the schema says, or the other parts of the file, by name."""
+    """Modify the schema, or the other parts of the file, by name."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(parts.pop("schema.json"))
@@ -63,15 +63,15 @@ def crafted(path, alter):
 
 
 def attributes_in(schema):
-    """The attributes in a schema, each a node, by name."""
+    """Return the attributes in a schema: nodes by name."""
     return schema["content"]["content"]
 
 
-# There and back ------------------------------------------------------------------------------------------------------
+# Round trips ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.kernels
-def test_a_loaded_autoencoder_is_the_same(fitted, digits, path):
+def test_loaded_autoencoder_equals_the_saved_one(fitted, digits, path):
     fitted.save(path)
     again = type(fitted).load(path)
     for method in ("transform", "reconstruct", "score_samples"):
@@ -86,7 +86,7 @@ def test_a_loaded_autoencoder_is_the_same(fitted, digits, path):
 
 
 @pytest.mark.kernels
-def test_names_seeds_and_output_are_kept(digits, path):
+def test_names_seeds_and_output_format_are_saved(digits, path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(digits, columns=[f"pixel {i}" for i in range(64)])
     rng = np.random.RandomState(3)
@@ -105,7 +105,7 @@ def test_more_epochs_than_weights(iris, path):
 
 
 @pytest.mark.kernels
-def test_a_stream_goes_on_from_a_file(digits, path):
+def test_stream_continues_after_loading(digits, path):
     fitted = Autoencoder(3, hidden_layer_sizes=8, random_state=0).partial_fit(digits[:120])
     fitted.save(path)
     again = Autoencoder.load(path).partial_fit(digits[120:])
@@ -113,7 +113,7 @@ def test_a_stream_goes_on_from_a_file(digits, path):
 
 
 class Halves(Architecture):
-    """An architecture of a user's own."""
+    """A user-defined architecture."""
 
     def build(self, n_features, activation):  # noqa: ARG002
         width = -(-n_features // 2)
@@ -132,7 +132,7 @@ class OwnAutoencoder(Autoencoder):
 
 
 @pytest.mark.kernels
-def test_classes_of_ones_own(iris, path):
+def test_user_defined_classes_must_be_trusted(iris, path):
     own = OwnAutoencoder(architecture=Halves(), random_state=0).fit(iris)
     own.save(path)
     for trusted in ([Halves], (f"{Halves.__module__}.Halves",)):
@@ -149,7 +149,7 @@ def test_classes_of_ones_own(iris, path):
 
 
 def types_in(node):
-    """Names of the classes of objects in a schema."""
+    """Return the names of the classes of objects in a schema."""
     if isinstance(node, list):
         return set().union(*map(types_in, node))
     if not isinstance(node, dict):
@@ -160,7 +160,7 @@ def types_in(node):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of fits that are too short
-def test_what_is_trusted_is_what_state_needs(iris, path, tmp_path):
+def test_trusted_types_are_exactly_those_needed(iris, path, tmp_path):
     found, layers = set(), {type(kind): kind for kind in SMALL if type(kind) is not StackedAutoencoder}
     layers["below an RBM"] = Autoencoder(3, hidden_layer_sizes=4, code_activation="logistic", max_iter=1)
     stacks = [
@@ -180,7 +180,7 @@ def test_what_is_trusted_is_what_state_needs(iris, path, tmp_path):
 
 
 def listed_types():
-    """Those that the guide tells its reader to trust."""
+    """Return the types that the guide tells users to trust."""
     listed = re.search(r"```python\n(SKAE_TYPES = .*?)```", GUIDE.read_text(), re.DOTALL)[1]
     within = {}
     exec(listed, within)
@@ -202,7 +202,7 @@ def test_skops_reads_the_file(saved, iris):
     np.testing.assert_array_equal(Autoencoder.load(path).transform(iris), fitted.transform(iris))
 
 
-def test_a_folder_and_who_watches_are_of_this_process_alone(iris, path, tmp_path):
+def test_callbacks_of_scikit_learn_are_not_saved(iris, path, tmp_path):
     callback = pytest.importorskip("sklearn.callback")  # scikit-learn 1.9
     inner = Autoencoder(2, hidden_layer_sizes=(), callbacks=[Checkpoint(tmp_path / "a")]).set_callbacks(
         callback.ProgressBar()
@@ -211,15 +211,15 @@ def test_a_folder_and_who_watches_are_of_this_process_alone(iris, path, tmp_path
     fitted.save(path)
     again = StackedAutoencoder.load(path)
     assert [each.callbacks[0].folder for each in (again, again.layers[0][1])] == [str(tmp_path), str(tmp_path / "a")]
-    again.partial_fit(iris)  # its layers are those that it was fitted with
+    again.partial_fit(iris)  # its layers are those of the fit
     assert fitted.callbacks[0].folder is tmp_path
     assert not [name for name in vars(again.layers[0][1]) if name.startswith("_skl_")]
 
 
-# Refused -------------------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_errors_before_anything_is_written(tmp_path, digits):
+def test_errors_are_raised_before_writing(tmp_path, digits):
     with pytest.raises(NotFittedError):
         Autoencoder().save(tmp_path / "a")
     denoiser = DenoisingAutoencoder(2, corruption=lambda x: x, max_iter=1, hidden_layer_sizes=4).fit(digits)
@@ -232,7 +232,7 @@ def test_errors_before_anything_is_written(tmp_path, digits):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_wrong_class_is_named(saved):
+def test_loading_with_another_class_raises(saved):
     with pytest.raises(
         ValueError,
         match=r"contains an object of class Autoencoder: use Autoencoder\.load, not DenoisingAutoencoder\.load",
@@ -241,7 +241,7 @@ def test_the_wrong_class_is_named(saved):
 
 
 def check_flips(fitted, path, n_flips):
-    """Flip one bit of a file at a time, every second one in the zip's directory: no other autoencoder is loaded."""
+    """Flip one bit at a time, every second one in the zip's directory; no other autoencoder may be loaded."""
     fitted.save(path)
     whole, blob, rng = pickle.dumps(type(fitted).load(path)), path.read_bytes(), np.random.RandomState(0)
     directory, n_errors = blob.index(b"PK\1\2"), 0
@@ -271,14 +271,14 @@ def test_a_flipped_bit_of_any_kind_loads_no_other_object(small, path, iris):
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 9, 100, 1000, -1])
-def test_truncated_files(saved, n_bytes):
+def test_truncated_files_raise(saved, n_bytes):
     path, _ = saved
     path.write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(ValueError, match="damaged"):
         Autoencoder.load(path)
 
 
-def test_foreign_files(path, digits):
+def test_other_files_raise(path, digits):
     for blob in (pickle.dumps(digits), save({"a": digits}), b"{}", b"\xff" * 100, b"PK\x03\x04" + bytes(100)):
         path.write_bytes(blob)
         with pytest.raises(ValueError, match=r"is damaged or can't be loaded: File is not a zip file\."):
@@ -351,8 +351,8 @@ def _in_array(alter):
     return altered
 
 
-def _laughs(n):
-    """A list of twice the same list, of twice the same, and so on, where each is told by its number."""
+def _nested_twice(n):
+    """Return a list with the same list twice, nested n times, where repetitions refer to it by its number."""
     node = _node("ListNode", "builtins.list", number=100, content=[])
     for i in range(n):
         content = [node, {key: value for key, value in node.items() if key != "content"}]
@@ -451,11 +451,11 @@ CRAFTED = {
         lambda schema, parts: parts.update({"schema.json": "[" * 100_000 + "]" * 100_000}),  # noqa: ARG005
         "can't be loaded",
     ),
-    "a list that is in itself": (
+    "a list that contains itself": (
         _set("more", _node("ListNode", "builtins.list", content=[_node("ListNode", "builtins.list")])),
         "its parts refer to each other",
     ),
-    "lists that double thirty times": (_set("more", _laughs(30)), "its parts refer to each other"),
+    "lists that double thirty times": (_set("more", _nested_twice(30)), "its parts refer to each other"),
     "an array that is read again and again": (_shared, "its parts share an array"),
     "a random state beyond its numbers": (_random_state(10**6), "a random state has an invalid position"),
     "a random state whose place was said before": (_place_said_before, "its parts refer to each other"),
@@ -479,7 +479,7 @@ CRAFTED = {
 
 
 @pytest.mark.parametrize("kind", CRAFTED)
-def test_a_crafted_file_is_refused(saved, kind):
+def test_crafted_file_raises(saved, kind):
     alter, message = CRAFTED[kind]
     crafted(saved[0], alter)
     with pytest.raises(ValueError, match=message):
@@ -488,17 +488,17 @@ def test_a_crafted_file_is_refused(saved, kind):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("place", [None, 3, 624])
-def test_what_is_crafted_is_otherwise_loaded(saved, iris, place):
+def test_rewritten_file_without_changes_loads(saved, iris, place):
     crafted(saved[0], _random_state(place) if place else lambda schema, parts: None)  # noqa: ARG005 - else the tests above would prove nothing
     np.testing.assert_array_equal(Autoencoder.load(saved[0]).transform(iris), saved[1].transform(iris))
 
 
-# Faults of the disk --------------------------------------------------------------------------------------------------
+# Disk errors ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_fault_leaves_the_last_good_file(saved, monkeypatch, call, iris):
+def test_failing_write_keeps_the_previous_file(saved, monkeypatch, call, iris):
     path, fitted = saved
 
     def fails(*_):
@@ -513,7 +513,7 @@ def test_a_fault_leaves_the_last_good_file(saved, monkeypatch, call, iris):
 
 
 @pytest.mark.kernels
-def test_values_there_and_back(saved):
+def test_round_trip_of_values(saved):
     path, fitted = saved
     fitted.more_ = {
         "floats": [1.5, float("inf"), float("nan"), -0.0, 1e-310],
@@ -548,7 +548,7 @@ UNKEPT = {
 
 
 @pytest.mark.parametrize("kind", UNKEPT)
-def test_what_a_file_has_no_form_for_is_not_written(saved, kind):
+def test_unsupported_values_raise(saved, kind):
     path, fitted = saved
     path.unlink()
     fitted.more_ = UNKEPT[kind]
@@ -558,7 +558,7 @@ def test_what_a_file_has_no_form_for_is_not_written(saved, kind):
 
 
 @pytest.mark.kernels
-def test_classes_of_others(path, iris):
+def test_classes_of_other_packages_must_be_trusted(path, iris):
     fitted = Autoencoder(2, hidden_layer_sizes=4, max_iter=2, cv=KFold(2), random_state=0).fit(iris)
     fitted.more_ = {"estimator": SVC(C=3), "class": torch.optim.RAdam}
     fitted.save(path)
@@ -575,7 +575,7 @@ def test_classes_of_others(path, iris):
     [EarlyStopping(monitor="train_loss"), PrintLog(sink=print), EpochScoring("r2"), LRScheduler("StepLR", step_size=2)],
     ids=lambda callback: type(callback).__name__,
 )
-def test_callbacks_of_skorch_are_kept(callback, path, iris, capsys):
+def test_skorch_callbacks_are_saved(callback, path, iris, capsys):
     fitted = Autoencoder(2, hidden_layer_sizes=4, max_iter=2, random_state=0, callbacks=[callback]).fit(iris)
     fitted.save(path)
     with pytest.raises(ValueError, match=r"is not trusted: if you trust it"):
@@ -590,7 +590,7 @@ def test_callbacks_of_skorch_are_kept(callback, path, iris, capsys):
 # Pickles and skops ---------------------------------------------------------------------------------------------------
 
 
-def test_pickles_say_who_wrote_them(iris):
+def test_pickles_store_the_version(iris):
     fitted = Autoencoder(2, hidden_layer_sizes=()).fit(iris)
     state = fitted.__getstate__()
     assert state["_written_by"] == {"format": files.FORMAT, "skae": files.SKAE}
@@ -600,7 +600,7 @@ def test_pickles_say_who_wrote_them(iris):
 
 
 @pytest.mark.kernels
-def test_skops_needs_trust_in_our_types_alone(fitted, digits):
+def test_skops_requires_trust_in_skae_types_only(fitted, digits):
     blob = skops.io.dumps(fitted)
     untrusted = skops.io.get_untrusted_types(data=blob)
     assert untrusted
@@ -614,7 +614,7 @@ def test_skops_needs_trust_in_our_types_alone(fitted, digits):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("dumps", ["pickle", "skops"])
-def test_what_holds_an_autoencoder(dumps, iris):
+def test_meta_estimators_can_be_saved(dumps, iris):
     inner = Autoencoder(2, hidden_layer_sizes=8, max_iter=2, random_state=0)
     for estimator, method in [
         (make_pipeline(StandardScaler(), inner), "transform"),

@@ -1,4 +1,4 @@
-"""Children that are forked from a process whose torch has used several threads: they have none of these."""
+"""Processes forked after torch has used several threads: the children don't inherit these threads."""
 
 import os
 import subprocess
@@ -127,7 +127,7 @@ def _run(script, *arguments, timeout=120):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_takes_one_thread_within_our_operations():
+def test_forked_child_uses_one_thread():
     number = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -150,22 +150,22 @@ def test_a_forked_child_fits_transforms_and_unpickles():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("half", ["0", "1"])
-def test_all_that_an_estimator_does_ends_in_a_forked_child(half):
+def test_all_methods_finish_in_a_forked_child(half):
     _run(OTHERS, half, timeout=500)
 
 
 @pytest.mark.slow
-def test_the_first_use_may_be_in_the_child():
+def test_first_use_in_a_forked_child():
     _run(LATE)
 
 
 @pytest.mark.slow
-def test_threads_of_a_child_and_its_number_of_them():
+def test_number_of_threads_of_a_child():
     _run(THREADS)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere OpenMP may start its threads anew")
-def test_torch_itself_hangs_there():
+def test_torch_itself_hangs_in_a_forked_child():
     # else the tests above would prove nothing
     _run(HANGS)

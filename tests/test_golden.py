@@ -1,8 +1,8 @@
-"""Files and pickles of earlier releases load, and mean what they meant.
+"""Files and pickles of earlier releases load, with the same results.
 
     python tests/test_golden.py 0.1.0
 
-writes those of a release, which stay in `tests/golden/0.1.0` for good.
+writes the files of a release, which are kept permanently in `tests/golden/0.1.0`.
 """
 
 import gzip
@@ -53,7 +53,7 @@ def write(release):
 
 
 def entries():
-    """(release, file, class) of all that is kept."""
+    """Yield (release, file, class) of all stored files."""
     for release in RELEASES:
         index = json.loads((FOLDER / release / "index.json").read_text())
         for path in sorted((FOLDER / release).iterdir()):
@@ -64,7 +64,7 @@ def entries():
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # of what is within
 @pytest.mark.filterwarnings("ignore:Training diverged in this chunk")  # of ten samples, which is then forgotten
 @pytest.mark.parametrize(("release", "file", "of_class"), list(entries()))
-def test_an_earlier_release_loads(release, file, of_class, tmp_path):
+def test_files_of_earlier_releases_load(release, file, of_class, tmp_path):
     blob, name = (FOLDER / release / file).read_bytes(), file[:2]
     if file.endswith(".pickle"):
         fitted = pickle.loads(blob)
@@ -76,10 +76,10 @@ def test_an_earlier_release_loads(release, file, of_class, tmp_path):
             wanted = expected[f"{name} {method}"]
             found = getattr(fitted, method)(expected["X"])
             np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
-        assert np.isfinite(fitted.partial_fit(expected["X"]).transform(expected["X"])).all()  # it goes on
+        assert np.isfinite(fitted.partial_fit(expected["X"]).transform(expected["X"])).all()  # training can continue
 
 
-def test_all_kinds_are_kept():
+def test_all_kinds_are_stored():
     index = json.loads((FOLDER / RELEASES[-1] / "index.json").read_text())
     assert {entry["kind"] for entry in index.values()} >= {short_name(kind) for kind in SMALL}
 

@@ -1,4 +1,4 @@
-"""What a GPU does otherwise than a CPU, imitated: recurrent weights that move, cuDNN's flags, waits for the device."""
+"""Differences between GPUs and CPUs, simulated: recurrent weights that move, cuDNN's flags, synchronization."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ RECURRENT = Recurrent(hidden_size=3, sequence_shape=(8, 8))
 
 
 class OwnGRU(Architecture):
-    """A recurrent architecture of a user's own."""
+    """A user-defined recurrent architecture."""
 
     def build(self, n_features, activation):  # noqa: ARG002 - the signature
         gru = nn.GRU(n_features, 6, batch_first=True)
@@ -55,7 +55,7 @@ class _Last(nn.Module):
     ],
     ids=["LSTM", "GRU", "denoising", "own"],
 )
-def test_recurrent_weights_are_trained_where_flattening_moves_them(estimator, digits, monkeypatch):
+def test_flattened_recurrent_weights_are_trained(estimator, digits, monkeypatch):
     expected = clone(estimator).fit(digits)
     moved = []
 
@@ -74,7 +74,7 @@ def test_recurrent_weights_are_trained_where_flattening_moves_them(estimator, di
 
 @pytest.fixture
 def with_cudnn(monkeypatch):
-    """As if torch was built with cuDNN, whose flags it has in any case."""
+    """Simulate a torch that was built with cuDNN, whose flags exist in any case."""
     monkeypatch.setattr(torch.backends.cudnn, "is_available", lambda: True)
     before = torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic
     yield
@@ -83,7 +83,7 @@ def with_cudnn(monkeypatch):
 
 @pytest.mark.usefixtures("with_cudnn")
 @pytest.mark.parametrize("random_state", [0, None])
-def test_a_seed_asks_for_repeatable_convolutions(digits, monkeypatch, random_state):
+def test_seed_enables_deterministic_convolutions(digits, monkeypatch, random_state):
     seen = set()
     monkeypatch.setattr(nn.GELU, "forward", lambda _, x: (seen.add(torch.backends.cudnn.deterministic), x.tanh())[1])
     estimator = Autoencoder(3, **QUICKER).set_params(random_state=random_state, max_iter=1)
@@ -95,7 +95,7 @@ def test_a_seed_asks_for_repeatable_convolutions(digits, monkeypatch, random_sta
 
 @pytest.mark.usefixtures("with_cudnn")
 def test_recurrent_layers_are_differentiated_without_cudnn(digits, monkeypatch):
-    """They can't be differentiated twice by it, nor outside of training."""
+    """Check that recurrent layers are differentiated without cuDNN, which can't do so twice or outside of training."""
     seen, real = [], nn.LSTM.forward
 
     def forward(layer, x, state=None):
@@ -114,7 +114,7 @@ def test_recurrent_layers_are_differentiated_without_cudnn(digits, monkeypatch):
 
 @pytest.mark.usefixtures("with_cudnn")
 @pytest.mark.parametrize("flag", [repeatable, differentiable], ids=["repeatable", "differentiable"])
-def test_the_last_thread_puts_a_flag_back(flag):
+def test_last_thread_restores_the_flag(flag):
     before = getattr(torch.backends.cudnn, flag.name)
     assert before != flag.value
 
@@ -131,7 +131,7 @@ def test_the_last_thread_puts_a_flag_back(flag):
 
 
 @pytest.mark.usefixtures("with_cudnn")
-def test_a_flag_that_was_set_stays_set():
+def test_flag_that_was_set_stays_set():
     torch.backends.cudnn.deterministic = True
     try:
         with repeatable():
@@ -142,7 +142,7 @@ def test_a_flag_that_was_set_stays_set():
 
 
 class Reads(TorchDispatchMode):
-    """How often the CPU reads a tensor, or a number, of another device: each time it waits."""
+    """Counts how often the CPU reads from another device, and so waits for it."""
 
     n = 0
 
@@ -169,7 +169,7 @@ class Reads(TorchDispatchMode):
     ids=["plain", "ordered", "denoising", "contractive", "variational"],
 )
 @pytest.mark.skipif(not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends written in Python")
-def test_the_host_waits_once_an_epoch(estimator, digits):
+def test_one_synchronization_per_epoch(estimator, digits):
     estimator.set_params(device=DEVICE, early_stopping=False)
     numbers = []
     for n_epochs in (2, 5):

@@ -1,4 +1,4 @@
-"""Which features a code depends on."""
+"""Feature importances."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,13 @@ from sklearn.feature_selection import SelectFromModel
 from skae import Autoencoder, VariationalAutoencoder
 
 
-def test_of_pca_they_are_its_loadings(digits):
+def test_importances_of_pca_follow_from_its_loadings(digits):
     ours = Autoencoder(5, hidden_layer_sizes=()).fit(digits)
     sensitivity = np.square(PCA(5).fit(digits).components_).sum(axis=0) * digits.var(axis=0)
     np.testing.assert_allclose(ours.feature_importances_, sensitivity / sensitivity.sum(), atol=1e-12)
 
 
-def test_they_are_the_mean_squares_of_derivatives(small, digits):
+def test_importances_are_mean_squared_derivatives(small, digits):
     X = digits[:30]
     fitted = small.fit(X)
     step = 1e-5
@@ -30,7 +30,7 @@ def test_they_are_the_mean_squares_of_derivatives(small, digits):
     assert fitted.feature_importances_.shape == (64,)
 
 
-def test_units_do_not_matter_to_standardised_features(digits):
+def test_importances_of_standardized_features_do_not_depend_on_units(digits):
     X = digits[:, digits.var(axis=0) > 0]
     settings = {"hidden_layer_sizes": (16,), "max_iter": 3, "scale": "standard", "random_state": 0}
     units = np.geomspace(0.01, 100, X.shape[1])
@@ -38,7 +38,7 @@ def test_units_do_not_matter_to_standardised_features(digits):
     np.testing.assert_allclose(one, two, rtol=1e-4)
 
 
-def test_features_that_say_nothing():
+def test_uninformative_features_have_low_importance():
     rng = np.random.RandomState(0)
     informative = np.repeat(rng.randn(200, 2), 3, axis=1)
     X = np.c_[informative + 0.1 * rng.randn(200, 6), 0.1 * rng.randn(200, 4), np.ones((200, 1))]
@@ -51,7 +51,7 @@ def test_features_that_say_nothing():
     assert Autoencoder(1).fit(np.ones((5, 3))).feature_importances_.tolist() == [0, 0, 0]
 
 
-def test_after_partial_fit(digits):
+def test_importances_are_updated_by_partial_fit(digits):
     vae = VariationalAutoencoder(3, hidden_layer_sizes=(8,), random_state=0)
     first = vae.partial_fit(digits[:100]).feature_importances_
     assert not np.array_equal(first, vae.partial_fit(digits[100:]).feature_importances_)

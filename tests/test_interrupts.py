@@ -1,7 +1,7 @@
-"""Ctrl-C: at whatever moment it comes, an estimator is as it was, and so is what is global.
+"""Ctrl-C: at whatever moment it comes, the estimator and global state are unchanged.
 
-Python raises KeyboardInterrupt between any two calls, also while what is global is being put back. So this is promised
-of the first one, once the exception is gone: until then its traceback may hold a block open.
+Python may raise KeyboardInterrupt between any two calls, also while global state is being restored. So this is
+guaranteed only for the first one, once the exception is gone: until then, its traceback may keep a block open.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from skae._seeds import isolated_rng, read_global_rng
 from skae._threads import blas_threads, torch_threads
 
 
-def assert_nobody_has_the_generators():
-    """See that another thread, which would have to wait, gets its turn; the thread that has it may have it again."""
+def assert_generators_are_released():
+    """Check that another thread can get the generators; the same thread might reacquire them."""
 
     def take_a_turn():
         with isolated_rng(0):
@@ -42,20 +42,20 @@ def assert_nobody_has_the_generators():
     assert not other.is_alive()
 
 
-# At every moment -----------------------------------------------------------------------------------------------------
+# At every possible moment --------------------------------------------------------------------------------------------
 
 
 @functools.cache
 def names_of(code):
-    """Names of the instructions of a function, by their place."""
+    """Return the names of a function's instructions, by offset."""
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
 class InterruptedAt:
-    """A block in which KeyboardInterrupt is raised at the n-th place where Python looks whether it is to be.
+    """A block in which KeyboardInterrupt is raised at the n-th place where Python checks for it.
 
-    It looks when a function begins or goes on, after a call, and where a loop turns back. A number beyond the last
-    such place raises nothing.
+    Python checks when a function starts or resumes, after a call, and where a loop jumps back. If n is greater than
+    the number of such places, nothing is raised.
     """
 
     def __init__(self, n):
@@ -103,7 +103,7 @@ def numbers_of_threads():
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
 @pytest.mark.parametrize("enter", [isolated_rng, torch_threads, blas_threads])
-def test_an_interrupt_at_every_moment(enter, fails):
+def test_interrupt_at_every_moment_restores_global_state(enter, fails):
     n_moments = 0
     with threadpool_limits(2):
         torch.set_num_threads(2)
@@ -118,7 +118,7 @@ def test_an_interrupt_at_every_moment(enter, fails):
                 if fails:
                     _ = 1 / 0
             assert (repr(read_global_rng()), numbers_of_threads()) == before, n
-            assert_nobody_has_the_generators()
+            assert_generators_are_released()
             if not interrupted.raised:
                 break
             n_moments += 1
@@ -126,7 +126,7 @@ def test_an_interrupt_at_every_moment(enter, fails):
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
-def test_an_estimator_is_as_it_was_or_done(fails):
+def test_interrupted_estimator_is_unchanged_or_finished(fails):
     for n in range(10_000):
         estimator, interrupted = Autoencoder(3), InterruptedAt(n)
         estimator.fitted_ = "before"
@@ -147,7 +147,7 @@ def test_an_estimator_is_as_it_was_or_done(fails):
 
 
 class Interrupted:
-    """A block that is interrupted after some seconds as Ctrl-C does it, by a signal whose handler raises."""
+    """A block that is interrupted after some seconds, as by Ctrl-C, by a signal whose handler raises."""
 
     def __init__(self, seconds):
         self.seconds = seconds
@@ -158,7 +158,7 @@ class Interrupted:
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def once_more(self, dropped):
-        """Python drops what is raised in a `__del__` or a callback of its collector, such as hypothesis has one."""
+        """Repeat an interrupt that Python dropped, as it does in `__del__` and in garbage collector callbacks."""
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
             return self.before[1](dropped)
         return signal.setitimer(signal.ITIMER_REAL, 0.001)
@@ -175,7 +175,7 @@ LONG = {"hidden_layer_sizes": 32, "max_iter": 10_000, "early_stopping": False, "
 
 @pytest.mark.slow
 @interrupts
-def test_an_interrupt_that_python_drops_comes_again():
+def test_dropped_interrupts_are_repeated():
     class Gone:
         def __del__(self):
             time.sleep(0.5)
@@ -191,7 +191,7 @@ def test_an_interrupt_that_python_drops_comes_again():
 @pytest.mark.slow
 @interrupts
 @pytest.mark.parametrize("seed", range(8))
-def test_an_interrupt_at_a_random_moment(digits, seed):
+def test_interrupt_at_a_random_moment(digits, seed):
     moment = random.Random(seed).uniform(0.001, 0.4)
     unfitted, fitted = Autoencoder(4, **LONG), clone(SMALL[0]).fit(digits[:100, :32])
     codes, generators, threads = fitted.transform(digits[:, :32]), repr(read_global_rng()), torch.get_num_threads()
@@ -205,7 +205,7 @@ def test_an_interrupt_at_a_random_moment(digits, seed):
     np.testing.assert_array_equal(fitted.transform(digits[:, :32]), codes)
     assert repr(read_global_rng()) == generators
     assert torch.get_num_threads() == threads
-    assert_nobody_has_the_generators()
+    assert_generators_are_released()
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_interrupted_warm_starts_and_streams(digits):
 
 @pytest.mark.slow
 @interrupts
-def test_an_interrupt_ends_a_search(digits):
+def test_interrupt_ends_a_search(digits):
     search = GridSearchCV(Autoencoder(**LONG), {"n_components": [2, 4]}, cv=2, error_score=0.0)
     with pytest.raises(KeyboardInterrupt), Interrupted(0.5):
         search.fit(digits)
@@ -234,7 +234,7 @@ def test_an_interrupt_ends_a_search(digits):
 
 
 @pytest.mark.slow
-def test_an_interrupted_process_says_so_and_ends():
+def test_interrupted_process_exits_with_keyboard_interrupt():
     script = (
         "import numpy; from skae import Autoencoder; X = numpy.random.RandomState(0).rand(500, 9)\n"
         "print('fits', flush=True)\n"

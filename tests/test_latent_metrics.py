@@ -1,4 +1,4 @@
-"""Metrics of the latent space, against what is known of the identity, of linear maps and of shuffled codes."""
+"""Latent-space metrics, compared with known values for the identity, linear maps and shuffled codes."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ NORMAL = np.random.RandomState(0).randn(4000, 3)
 
 
 class Map(BaseEstimator):
-    """A decoder that is any function."""
+    """A decoder that is an arbitrary function."""
 
     def __init__(self, function):
         self.function = function
@@ -24,7 +24,7 @@ class Map(BaseEstimator):
 
 
 def nearest(codes, rows):
-    """A decoder that remembers samples by their codes."""
+    """Return a decoder that looks up samples by their codes."""
     index = NearestNeighbors(n_neighbors=1).fit(codes)
     return Map(lambda X: rows[index.kneighbors(X)[1][:, 0]])
 
@@ -39,7 +39,7 @@ def test_continuity_of_a_linear_decoder_is_one(matrix):
     assert decoder_smoothness(Map(lambda X: X / scales), NORMAL * scales, random_state=0) == pytest.approx(1, abs=0.05)
 
 
-def test_continuity_of_a_sine_is_in_closed_form():
+def test_continuity_of_a_sine_agrees_with_the_closed_form():
     # Var sin(a z) = (1 - exp(-2 a²)) / 2, and E (a cos(a z))² = a² (1 + exp(-2 a²)) / 2
     for a in (0.5, 1.0, 3.0):
         expected = (1 - np.exp(-2 * a**2)) / (a**2 * (1 + np.exp(-2 * a**2)))
@@ -56,7 +56,7 @@ def test_shuffled_codes_are_not_continuous():
     assert mixed < 0.25
 
 
-def test_continuity_at_its_ends():
+def test_continuity_edge_cases():
     assert decoder_smoothness(Map(lambda X: np.ones((len(X), 2))), NORMAL) == 1
     with pytest.raises(ValueError, match="step == 0, must be > 0"):
         decoder_smoothness(Map(lambda X: X), NORMAL, step=0)
@@ -67,11 +67,11 @@ def test_continuity_at_its_ends():
 # Completeness --------------------------------------------------------------------------------------------------------
 
 
-def test_completeness_of_the_same_rows_is_whole():
+def test_completeness_of_the_same_samples_is_one():
     assert sample_precision_recall(NORMAL, NORMAL) == (1.0, 1.0)
 
 
-def test_completeness_is_that_of_its_definition():
+def test_completeness_agrees_with_its_definition():
     rng = np.random.RandomState(0)
     X, drawn = rng.randn(40, 2), rng.randn(30, 2) * 0.5
 
@@ -83,7 +83,7 @@ def test_completeness_is_that_of_its_definition():
         assert sample_precision_recall(X, drawn, n_neighbors=k) == (share(X, drawn, k), share(drawn, X, k))
 
 
-def test_too_little_and_too_much_variety():
+def test_completeness_of_too_similar_and_too_diverse_samples():
     rng = np.random.RandomState(0)
     two = np.concatenate([rng.randn(500, 2), 50 + rng.randn(500, 2)])
     precision, recall = sample_precision_recall(two, rng.randn(1000, 2))
@@ -95,7 +95,7 @@ def test_too_little_and_too_much_variety():
     assert sample_precision_recall(two, two - 1e4) == (0.0, 0.0)
 
 
-def test_bad_samples():
+def test_invalid_samples_raise():
     with pytest.raises(ValueError, match="X_drawn has 2 features, but X has 3"):
         sample_precision_recall(NORMAL, NORMAL[:, :2])
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_bad_samples():
 # Active units --------------------------------------------------------------------------------------------------------
 
 
-def test_active_units_are_those_of_the_variational_autoencoder(digits):
+def test_active_units_of_a_variational_autoencoder(digits):
     vae = VariationalAutoencoder(6, hidden_layer_sizes=(16,), max_iter=3, random_state=0)
     with pytest.warns(ConvergenceWarning, match="collapsed"):
         vae.set_params(beta=6.0).fit(digits)

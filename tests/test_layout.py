@@ -1,4 +1,4 @@
-"""What a fitted estimator keeps has one memory layout, after a fit, a pickle, a copy and a file alike."""
+"""Arrays of a fitted estimator have the same memory layout after a fit, a pickle, a copy and a file."""
 
 import copy
 import inspect
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernels
 
 
 def arrays_in(value, path="", within=()):
-    """Yield (path, array) of all arrays that are kept anywhere within an object, but for parameters of torch."""
+    """Yield (path, array) for all arrays within an object, except for parameters of torch."""
     if any(value is outer for outer in within):
         return
     within = (*within, value)
@@ -38,7 +38,7 @@ def arrays_in(value, path="", within=()):
 
 
 def copies(fitted, folder):
-    """Copies of an estimator, made in each way that there is."""
+    """Return copies of an estimator, made in every possible way."""
     fitted.save(folder / "model")
     joblib.dump(fitted, folder / "model.joblib")
     blob = skops.io.dumps(fitted)
@@ -53,7 +53,7 @@ def copies(fitted, folder):
 
 
 def assert_canonical(estimator):
-    estimator._modules["float64"]  # is made when somebody asks for it
+    estimator._modules["float64"]  # created on first access
     found = dict(arrays_in(estimator))
     assert len(found) > 10
     for path, values in found.items():
@@ -67,7 +67,7 @@ def assert_canonical(estimator):
             assert values.dtype.isnative, path
 
 
-def test_all_that_is_kept_has_one_layout(fitted, digits, tmp_path):
+def test_all_arrays_have_the_canonical_layout(fitted, digits, tmp_path):
     assert_canonical(fitted)
     for how, other in copies(fitted, tmp_path).items():
         assert_canonical(other)
@@ -79,7 +79,7 @@ def test_all_that_is_kept_has_one_layout(fitted, digits, tmp_path):
     assert_canonical(fitted.partial_fit(digits))
 
 
-def test_copies_have_the_same_bits(fitted, digits, tmp_path):
+def test_copies_are_bit_identical(fitted, digits, tmp_path):
     for how, other in copies(fitted, tmp_path).items():
         for X in (digits, digits[:7], digits.astype(np.float32)):
             for method in ("transform", "reconstruct", "score_samples"):
@@ -89,7 +89,7 @@ def test_copies_have_the_same_bits(fitted, digits, tmp_path):
 
 
 def laid_out(X):
-    """The same samples in other memory."""
+    """Return the same samples in other memory layouts."""
     buffer = np.empty(X.size + 1, X.dtype)
     unaligned = buffer[1:].reshape(X.shape)
     unaligned[:] = X
@@ -107,7 +107,7 @@ def laid_out(X):
     }
 
 
-def test_the_layout_of_the_rows_does_not_matter(small, fitted, digits):
+def test_layout_of_the_samples_does_not_matter(small, fitted, digits):
     codes = fitted.transform(digits)
     for how, X in laid_out(digits).items():
         np.testing.assert_array_equal(fitted.transform(X), codes, err_msg=how)
@@ -115,7 +115,7 @@ def test_the_layout_of_the_rows_does_not_matter(small, fitted, digits):
     np.testing.assert_array_equal(small.fit(X).transform(digits), codes)
 
 
-def test_canonical():
+def test_canonical_layout():
     table = np.arange(12.0).reshape(3, 4)
     value = {"a": [table.T, (table[:, ::-1], 3)], "b": np.arange(3, dtype=">i8"), "c": np.array(2.5), "d": Link}
     found = canonical(value)

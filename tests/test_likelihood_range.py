@@ -1,4 +1,4 @@
-"""Data in [0, 1] but for a scaler's rounding: what is fitted with such data takes them in every method."""
+"""Data in [0, 1] up to a scaler's rounding: an estimator fitted to them accepts them in every method."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ KINDS = {
 }
 
 
-def test_a_scaler_rounds_beyond_its_range():
+def test_scaler_rounding_exceeds_its_range():
     # else nothing were tested here
     assert SCALED.max() > 1
 
@@ -47,7 +47,7 @@ def test_a_scaler_rounds_beyond_its_range():
 )
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore:.* have collapsed")
-def test_what_is_fitted_takes_its_own_training_data(kind, table):
+def test_fitted_estimators_accept_their_training_data(kind, table):
     X = TABLES[table]
     fitted = clone(KINDS[kind]).fit(X)
     assert np.isfinite(fitted.score(X))
@@ -64,14 +64,14 @@ def test_what_is_fitted_takes_its_own_training_data(kind, table):
         fitted.interpolate(X[0], X[1])
 
 
-def test_the_likelihood_of_what_a_scaler_made():
+def test_likelihood_of_scaled_data():
     fitted = VariationalAutoencoder(2, max_iter=2, loss="binary_cross_entropy", random_state=0).fit(SCALED)
     assert (fitted.log_likelihood(SCALED, random_state=0) < 0).all()
 
 
 @pytest.mark.parametrize("value", [1.000002, -0.000002, 1.5, -1.0])
 @pytest.mark.filterwarnings("ignore:.* have collapsed")
-def test_beyond_rounding_each_method_says_the_value(value):
+def test_values_beyond_rounding_raise_in_each_method(value):
     X = SCALED[:120].clip(0, 1)
     wrong = X.copy()
     wrong[3, 2] = value

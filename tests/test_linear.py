@@ -1,4 +1,4 @@
-"""What a linear autoencoder has of PCA: values, conventions, and how long they last."""
+"""Linear autoencoders have PCA's attributes, conventions and values."""
 
 import copy
 import pickle
@@ -20,7 +20,7 @@ LINEAR = Autoencoder(3, hidden_layer_sizes=(), random_state=0)
 
 
 def assert_same(ours, pca, rtol=1e-7):
-    """Compare everything that PCA has, relative to the largest value of each."""
+    """Compare all attributes of PCA, relative to the largest value of each."""
     for name in (*NAMES, "mean_", "explained_variance_", "explained_variance_ratio_"):
         wanted = np.asarray(getattr(pca, name))
         tiny = np.abs(wanted).max() or pca.explained_variance_.max()
@@ -30,7 +30,7 @@ def assert_same(ours, pca, rtol=1e-7):
 
 
 def _unwhitened(pca):
-    """PCA's own covariance counts the variance of a component twice where codes are whitened."""
+    """Correct PCA's own covariance, which counts the variance of a component twice where codes are whitened."""
     pca = copy.copy(pca)
     pca.whiten = False
     return pca
@@ -66,7 +66,7 @@ def test_values_are_pcas(seed, shape, k, scale, whiten, unit, offset):
 @pytest.mark.parametrize("whiten", [False, True])
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 @pytest.mark.parametrize("shape", [(50, 6), (12, 30)])
-def test_they_agree_with_what_the_methods_do(shape, scale, whiten):
+def test_attributes_agree_with_the_methods(shape, scale, whiten):
     X = drawn(0, *shape) * np.geomspace(1, 20, shape[1]) + 5
     X[:, 2] = 7.0
     ours = clone(LINEAR).set_params(scale=scale, whiten=whiten).fit(X)
@@ -84,7 +84,7 @@ def test_they_agree_with_what_the_methods_do(shape, scale, whiten):
     np.testing.assert_allclose(whole.get_covariance(), np.cov(X.T), atol=1e-9 * np.cov(X.T).max())
 
 
-def test_standard_scale_is_pca_of_standardised_rows_in_units_of_x():
+def test_standard_scale_is_pca_of_standardized_samples_in_units_of_x():
     X = drawn(1, 80, 6) * np.geomspace(1, 50, 6)
     ours, scaler = clone(LINEAR).set_params(scale="standard").fit(X), StandardScaler().fit(X)
     pca = PCA(3).fit(scaler.transform(X))
@@ -95,7 +95,7 @@ def test_standard_scale_is_pca_of_standardised_rows_in_units_of_x():
 
 
 @pytest.mark.parametrize("kind", ["sparse", "large", "large and wide"])
-def test_whatever_holds_the_rows(kind, monkeypatch):
+def test_containers_of_samples(kind, monkeypatch):
     X = drawn(2, 60, 9)
     given_as = csr_array(X) if kind == "sparse" else X
     if kind != "sparse":
@@ -105,7 +105,7 @@ def test_whatever_holds_the_rows(kind, monkeypatch):
     assert_same(clone(LINEAR).fit(given_as), PCA(3, svd_solver="full").fit(X))
 
 
-def test_large_tables_take_no_randomized_solver():
+def test_large_tables_use_no_randomized_solver():
     X = np.random.RandomState(0).randn(520, 60)  # a flat spectrum, of which a randomized solver finds little
     assert_same(clone(LINEAR).fit(X), PCA(3, svd_solver="full").fit(X))
     X = X[:, :30]
@@ -113,7 +113,7 @@ def test_large_tables_take_no_randomized_solver():
     assert vae.noise_variance_ == pytest.approx(PCA(3, svd_solver="full").fit(X).noise_variance_, rel=1e-6)
 
 
-def test_more_components_than_the_rows_have():
+def test_more_components_than_the_rank():
     X = drawn(3, 4, 6)
     ours = clone(LINEAR).set_params(n_components=9).fit(X)
     assert ours.components_.shape == (9, 6)
@@ -125,7 +125,7 @@ def test_more_components_than_the_rows_have():
     np.testing.assert_allclose(ours.get_precision(), np.linalg.pinv(covariance, rcond=1e-9), atol=1e-6)
 
 
-def test_a_stream_and_a_warm_start_have_them():
+def test_attributes_after_a_stream_and_a_warm_start():
     X = drawn(4, 90, 6)
     stream = clone(LINEAR).set_params(n_components=6)
     for chunk in np.split(X, 3):
@@ -140,7 +140,7 @@ def test_a_stream_and_a_warm_start_have_them():
     assert_same(warm, PCA(3).fit(X))
 
 
-def test_they_are_kept(tmp_path):
+def test_attributes_are_copied_and_saved(tmp_path):
     X = drawn(5, 40, 6)
     fitted = clone(LINEAR).fit(X)
     fitted.save(tmp_path / "linear.skops")
@@ -166,7 +166,7 @@ def test_they_are_kept(tmp_path):
     ],
     ids=lambda estimator: " ".join(repr(estimator).split()),
 )
-def test_a_nonlinear_one_has_none(nonlinear):
+def test_nonlinear_autoencoders_lack_these_attributes(nonlinear):
     X = drawn(6, 60, 6)
     fitted = clone(nonlinear).fit(X)
     for name in (*NAMES, *METHODS):
@@ -179,7 +179,7 @@ def test_a_nonlinear_one_has_none(nonlinear):
                 getattr(one, name)
 
 
-def test_a_later_fit_leaves_nothing_of_an_earlier_one():
+def test_refit_removes_attributes_of_an_earlier_fit():
     X = drawn(7, 60, 6)
     changed = clone(LINEAR).fit(X).set_params(hidden_layer_sizes=8, max_iter=1).fit(X)
     assert not any(hasattr(changed, name) for name in (*NAMES, *METHODS))
@@ -190,7 +190,7 @@ def test_a_later_fit_leaves_nothing_of_an_earlier_one():
 
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_a_linear_variational_one_is_probabilistic_pca(scale):
+def test_linear_variational_autoencoder_is_probabilistic_pca(scale):
     X = drawn(8, 300, 6) * np.geomspace(1, 5, 6)
     vae = VariationalAutoencoder(2, hidden_layer_sizes=(), scale=scale).fit(X)
     ours = clone(LINEAR).set_params(n_components=2, scale=scale).fit(X)

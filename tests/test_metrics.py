@@ -1,4 +1,4 @@
-"""The scorer, with everything that transforms there and back."""
+"""The reconstruction scorer, with everything that has transform and inverse_transform."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_scores_by_definition(estimator, digits):
     assert isinstance(reconstruction_scorer(estimator, digits), float)
 
 
-def test_autoencoders_own_score_is_the_same(digits):
+def test_scorer_equals_the_score_method(digits):
     fitted = Autoencoder(3, hidden_layer_sizes=16, max_iter=3, random_state=0).fit(digits)
     assert reconstruction_scorer(fitted, digits) == pytest.approx(fitted.score(digits))
 
@@ -59,10 +59,10 @@ def test_the_search_of_the_readme(digits):
     grid = {"reduce": [PCA(), Autoencoder(max_iter=2, random_state=0)], "reduce__n_components": [2, 8]}
     searches = [GridSearchCV(pipe, grid, cv=2, n_jobs=n_jobs).fit(digits, y) for n_jobs in (1, 2)]
     scores = [search.cv_results_["mean_test_score"] for search in searches]
-    np.testing.assert_array_equal(*scores)  # the same bits under n_jobs=2
+    np.testing.assert_array_equal(*scores)  # n_jobs=2 gives bit-identical results
 
 
-def test_what_cannot_go_back(digits):
+def test_estimators_without_inverse_transform_raise(digits):
     with pytest.raises(TypeError, match="needs an estimator with inverse_transform, and KMeans"):
         reconstruction_scorer(KMeans(2).fit(digits), digits)
 

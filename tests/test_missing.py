@@ -1,4 +1,4 @@
-"""Missing cells: what is learned is learned of the cells that are there, and all others are filled."""
+"""Missing values: models are fitted to the observed values, and missing ones are imputed."""
 
 import pickle
 from dataclasses import replace
@@ -27,18 +27,18 @@ FEW = {"hidden_layer_sizes": 16, "max_iter": 8, "random_state": 0}
 
 
 def with_holes(X, share=0.3, seed=0):
-    """X with NaN in some cells, and which they are."""
+    """Return X with NaN in some entries, and their mask."""
     missing = np.random.RandomState(seed).rand(*X.shape) < share
     return np.where(missing, np.nan, X), missing
 
 
 def error(filled, X, missing):
-    """Root mean square error of missing cells."""
+    """Return the root mean squared error of imputed values."""
     return np.sqrt(np.square(filled - X)[missing].mean())
 
 
 def factors(n=600, d=12, rank=3, noise=0.0, seed=0):
-    """Rows of a few factors, whose columns have units from 0.01 to 100, far from zero."""
+    """Return samples of a factor model, whose columns have units from 0.01 to 100 and means far from zero."""
     rng = np.random.RandomState(seed)
     X = rng.randn(n, rank) @ rng.randn(rank, d) + noise * rng.randn(n, d)
     return X * np.geomspace(0.01, 100, d) + 50 * rng.randn(d)
@@ -47,7 +47,7 @@ def factors(n=600, d=12, rank=3, noise=0.0, seed=0):
 # Every kind ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_takes_missing_cells(small, digits, tmp_path):
+def test_every_kind_accepts_missing_values(small, digits, tmp_path):
     X, missing = with_holes(digits)
     fitted = small.fit(X)
     assert get_tags(fitted).input_tags.allow_nan
@@ -68,7 +68,7 @@ def test_every_kind_takes_missing_cells(small, digits, tmp_path):
     np.testing.assert_array_equal(fitted.set_params(warm_start=True).fit(X).mean_, np.nanmean(X, axis=0))
 
 
-def test_scores_are_over_the_cells_that_are_there(small, digits):
+def test_scores_use_observed_values(small, digits):
     X, missing = with_holes(digits)
     fitted = small.fit(X)
     squares = np.where(missing, 0, np.square(np.nan_to_num(X) - fitted.reconstruct(X)))
@@ -77,7 +77,7 @@ def test_scores_are_over_the_cells_that_are_there(small, digits):
     assert fitted.score(X) == pytest.approx(1 - squares.sum() / total)
 
 
-def test_a_fit_without_holes_takes_rows_with_some(small, fits, digits):
+def test_missing_values_after_a_fit_without_any(small, fits, digits):
     X, missing = with_holes(digits)
     fitted = fits(small)
     full = fitted.impute(X)
@@ -89,7 +89,7 @@ def test_a_fit_without_holes_takes_rows_with_some(small, fits, digits):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SMALL[:5] if not isinstance(kind, StackedAutoencoder)], ids=repr)
-def test_other_methods_take_them(kind, digits):
+def test_other_methods_accept_missing_values(kind, digits):
     X, _ = with_holes(digits)
     fitted = clone(kind).fit(X)
     found = [fitted.jacobian(X[:5]), fitted.loadings(X[:5]), fitted.feature_importances_, fitted.explained_variance_]
@@ -105,7 +105,7 @@ def test_other_methods_take_them(kind, digits):
 
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
-def test_statistics_are_of_the_cells_that_are_there(scale):
+def test_statistics_use_observed_values(scale):
     X, _ = with_holes(factors(noise=0.1))
     fitted = Autoencoder(2, hidden_layer_sizes=(), scale=scale).fit(X)
     np.testing.assert_allclose(fitted.mean_, np.nanmean(X, axis=0))
@@ -118,7 +118,7 @@ def test_statistics_are_of_the_cells_that_are_there(scale):
 @pytest.mark.filterwarnings("ignore:.*collapsed:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder, skae.VariationalAutoencoder])
-def test_a_missing_cell_has_no_loss_and_no_gradient(kind, loss):
+def test_missing_values_have_no_loss_and_no_gradient(kind, loss):
     if loss not in kind._parameter_constraints["loss"][0].options:
         pytest.skip("it has no such loss")
     X, missing = with_holes(np.random.RandomState(0).rand(60, 6))
@@ -135,7 +135,7 @@ def test_a_missing_cell_has_no_loss_and_no_gradient(kind, loss):
     torch.testing.assert_close(module.reconstruction(other, wanted, x), losses.detach())
 
 
-def test_exact_factors_are_found_whatever_the_units():
+def test_exact_factors_are_recovered_in_any_units():
     X = factors()
     holes, missing = with_holes(X)
     per_unit = 1 / X.std(axis=0)
@@ -158,7 +158,7 @@ def test_units_do_not_matter(power):
     np.testing.assert_allclose(there[missing], here[missing] * unit, rtol=1e-4)
 
 
-def test_it_is_better_than_the_mean_and_than_holes_filled_with_it(digits):
+def test_imputation_outperforms_mean_imputation(digits):
     X, missing = with_holes(digits)
     fitted = Autoencoder(8, random_state=0).fit(X)
     of_means = SimpleImputer().fit_transform(X)
@@ -169,8 +169,8 @@ def test_it_is_better_than_the_mean_and_than_holes_filled_with_it(digits):
     assert ours < 0.8 * error(of_means, digits, missing)
 
 
-def test_the_network_has_a_say_where_it_helps(digits):
-    """Of images the network knows more than factor analysis, of its own linear model nothing."""
+def test_network_contributes_where_it_helps(digits):
+    """Check images, where the network outperforms factor analysis, and data of its linear model, where it doesn't."""
     X, missing = with_holes(digits)
     fitted = Autoencoder(8, random_state=0).fit(X)
     expected, full, x_hat = fitted._statistics.factors.fill(X), fitted.impute(X), fitted.reconstruct(X)
@@ -185,14 +185,14 @@ def test_the_network_has_a_say_where_it_helps(digits):
     assert np.isfinite(x_hat).all()
 
 
-def test_it_is_never_worse_than_the_start(digits):
+def test_imputation_is_no_worse_than_the_initialization(digits):
     X, _ = with_holes(digits)
     for seed in range(3):
         linear = Autoencoder(4, hidden_layer_sizes=(), random_state=seed).fit(X)
         assert Autoencoder(4, **FEW | {"random_state": seed}).fit(X).score(X) > linear.score(X) - 0.005
 
 
-def test_the_likelihood_is_that_of_the_cells_that_are_there():
+def test_likelihood_is_that_of_the_observed_values():
     X, missing = with_holes(factors(n=200, d=6, rank=2, noise=0.5))
     fitted = skae.VariationalAutoencoder(2, hidden_layer_sizes=(), beta=1, scale="standard", random_state=0).fit(X)
     found = fitted.log_likelihood(X[:20], n_draws=2000, random_state=0)
@@ -206,8 +206,8 @@ def test_the_likelihood_is_that_of_the_cells_that_are_there():
 
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_rows_may_have_holes_where_the_training_data_had_none(scale):
-    """Columns whose units differ by a factor of a million: what a network makes of the small ones is no guess."""
+def test_missing_values_in_columns_that_were_complete(scale):
+    """Check columns whose units differ by a factor of a million, where the network could not predict the small ones."""
     X = load_breast_cancer().data
     later, missing = with_holes(X[300:])
     fitted = Autoencoder(2, scale=scale, random_state=0).fit(X[:300])
@@ -217,24 +217,24 @@ def test_rows_may_have_holes_where_the_training_data_had_none(scale):
     assert off < 0.1
 
 
-def test_a_fit_to_sparse_rows_takes_rows_with_holes(digits):
+def test_missing_values_after_a_fit_to_sparse_samples(digits):
     fitted = Autoencoder(8, random_state=0).fit(csr_array(digits))
     X, missing = with_holes(digits)
     mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
     assert error(fitted.impute(X), digits, missing) < 0.9 * error(mean, digits, missing)
 
 
-# Odd tables ----------------------------------------------------------------------------------------------------------
+# Unusual tables ------------------------------------------------------------------------------------------------------
 
 
-def test_a_column_that_is_missing_altogether_is_refused(iris):
+def test_entirely_missing_column_raises(iris):
     X = iris.copy()
     X[:, [1, 3]] = np.nan
     with pytest.raises(ValueError, match=r"Column 1 of X is missing altogether: it is NaN in all 150 samples, and"):
         Autoencoder(2).fit(X)
 
 
-def test_a_row_without_a_cell_is_the_mean(iris):
+def test_sample_without_observed_values_is_the_mean(iris):
     X = iris.copy()
     X[7] = np.nan
     fitted = Autoencoder(2, **FEW).fit(X)
@@ -248,7 +248,7 @@ def test_a_row_without_a_cell_is_the_mean(iris):
     assert np.isfinite(Autoencoder(2, **FEW).fit(iris).impute(blank)).all()
 
 
-def test_cells_that_were_never_missing_may_be_later(iris):
+def test_values_may_be_missing_for_the_first_time_after_fit(iris):
     X = iris.copy()
     X[::3, 0] = np.nan
     fitted = Autoencoder(2, **FEW).fit(X)
@@ -278,7 +278,7 @@ def test_constant_columns_and_blocks():
     assert np.isfinite(fitted.impute(X)).all()
 
 
-def test_a_cell_that_is_far_out_does_not_throw_the_others():
+def test_outlying_value_hardly_affects_the_imputed_ones():
     X = factors(noise=0.1)
     row = with_holes(X[:1], seed=3)[0]
     assert np.isnan(row).sum() > 2
@@ -288,7 +288,7 @@ def test_a_cell_that_is_far_out_does_not_throw_the_others():
     assert np.abs(off[np.isnan(row)]).max() < 30
 
 
-def test_a_column_that_is_rarely_there():
+def test_rarely_observed_column():
     rng = np.random.RandomState(0)
     X = rng.randn(20_000, 4)
     X[:, 3] = 1000 + rng.randn(20_000)
@@ -308,7 +308,7 @@ def test_precision_and_layout(dtype, ordering, digits):
     np.testing.assert_array_equal(full[~missing], X[~missing])
 
 
-def test_whatever_holds_the_rows(digits, tmp_path):
+def test_containers_of_samples(digits, tmp_path):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     X, missing = with_holes(digits[:, 20:30])
     expected = Autoencoder(4, **FEW).fit(X).transform(X)
@@ -329,10 +329,10 @@ def test_whatever_holds_the_rows(digits, tmp_path):
         np.testing.assert_array_equal(fitted.transform(table), expected, err_msg=name)
 
 
-# What is around a fit ------------------------------------------------------------------------------------------------
+# Pairs, pipelines, searches ------------------------------------------------------------------------------------------
 
 
-def test_pairs(digits):
+def test_pairs_with_missing_values(digits):
     noisy, _ = with_holes(digits)
     denoiser = DenoisingAutoencoder(16, max_iter=5, random_state=0).fit(noisy[:180], digits[:180])
     assert denoiser.score(noisy[180:], digits[180:]) > 0.4
@@ -340,7 +340,7 @@ def test_pairs(digits):
 
 
 @pytest.mark.parametrize("where", ["both", "X", "X_val"])
-def test_rows_that_judge(where, digits):
+def test_validation_samples_with_missing_values(where, digits):
     X, X_val = digits[:180], digits[180:]
     X = with_holes(X)[0] if where != "X_val" else X
     X_val = with_holes(X_val)[0] if where != "X" else X_val
@@ -356,7 +356,7 @@ def test_pipelines_and_searches(digits):
     assert search.best_params_ == {"autoencoder__n_components": 4}
 
 
-def test_a_share_of_the_variance(digits):
+def test_fraction_of_the_variance(digits):
     X, _ = with_holes(digits)
     fitted = Autoencoder(0.5, **FEW).fit(X)
     assert 1 < fitted.n_components_ < 20
@@ -371,14 +371,14 @@ def test_sampler(digits):
     assert np.isfinite(sampler.score_samples(X)).all()
 
 
-def test_a_stack_learns_nothing_of_missing_cells(digits):
+def test_layers_of_a_stack_ignore_missing_values(digits):
     X, _ = with_holes(digits)
     fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
     assert fitted.layers_[0]._spec.has_holes
 
 
 @pytest.mark.parametrize("name", ["mean", "unit", "noise", "loadings", "too many loadings"])
-def test_a_file_whose_factors_do_not_fit_is_refused(name, digits, tmp_path):
+def test_file_with_inconsistent_factors_raises(name, digits, tmp_path):
     fitted = Autoencoder(4, **FEW).fit(with_holes(digits)[0])
     wrong = {"loadings": np.ones((3, 5)), "too many loadings": np.ones((64, 10_000))}.get(name, np.ones(5))
     fitted._statistics.factors = replace(fitted._statistics.factors, **{name.split()[-1]: wrong})
@@ -387,10 +387,10 @@ def test_a_file_whose_factors_do_not_fit_is_refused(name, digits, tmp_path):
         Autoencoder.load(tmp_path / "kept.skops")
 
 
-# What takes none -----------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_sparse_rows_are_refused(digits):
+def test_sparse_samples_with_nan_raise(digits):
     X = csr_array(digits)
     X.data[5] = np.nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
@@ -398,7 +398,7 @@ def test_sparse_rows_are_refused(digits):
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinity_is_no_missing_cell(value, digits):
+def test_infinity_is_not_a_missing_value(value, digits):
     X, _ = with_holes(digits)
     fitted = Autoencoder(4, **FEW).fit(X)
     X[3, 3] = value
@@ -426,7 +426,7 @@ class Supervised(BaseAutoencoder):
 
 
 @pytest.mark.parametrize("kind", [Own, Supervised])
-def test_formulas_that_know_nothing_of_them_are_refused(kind, digits):
+def test_custom_losses_without_support_raise(kind, digits):
     X, _ = with_holes(digits)
     assert not get_tags(kind(2)).input_tags.allow_nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
@@ -434,8 +434,8 @@ def test_formulas_that_know_nothing_of_them_are_refused(kind, digits):
 
 
 @pytest.mark.parametrize("loss", ["poisson", "squared_error"])
-def test_a_network_that_overflows_fills_nothing(loss, monkeypatch):
-    """A fit is none the worse for what its network would make of a missing value."""
+def test_overflowing_network_does_not_affect_imputation(loss, monkeypatch):
+    """Check that a network whose output overflows does not affect imputation."""
     X = np.random.default_rng(0).poisson(2.0, (60, 5)).astype(np.float32)
     fitted = Autoencoder(2, loss=loss, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
     monkeypatch.setattr(Autoencoder, "_run", lambda self, method, x: np.full_like(x, np.inf))  # noqa: ARG005

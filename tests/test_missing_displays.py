@@ -1,4 +1,4 @@
-"""Missing cells in metrics and displays: each works over the cells that are there, or says why not."""
+"""Missing values in metrics and displays: each uses the observed values, or raises a helpful error."""
 
 import inspect
 import warnings
@@ -45,7 +45,7 @@ def fitted(request):
 
 @pytest.mark.parametrize("kind", ["random", "a blank row", "a blank column"])
 @pytest.mark.parametrize("display", DISPLAYS)
-def test_every_display_draws_rows_with_holes(display, kind, fitted):
+def test_every_display_accepts_missing_values(display, kind, fitted):
     X, _ = with_holes(DIGITS)
     X[:, 20] = np.nan if kind == "a blank column" else X[:, 20]
     X[0] = np.nan if kind == "a blank row" else X[0]
@@ -63,7 +63,7 @@ def test_every_display_draws_rows_with_holes(display, kind, fitted):
 
 @pytest.mark.parametrize("kind", ["pandas", "nullable", "None", "polars", "list", "float32"])
 @pytest.mark.parametrize("display", [display for display in DISPLAYS if display.__name__ != "LossCurveDisplay"])
-def test_whatever_holds_the_rows(display, kind):
+def test_containers_of_samples(display, kind):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     X, _ = with_holes(DIGITS)
     names = [f"p{i}" for i in range(64)]
@@ -82,7 +82,7 @@ def test_whatever_holds_the_rows(display, kind):
     assert reconstruction_scorer(fitted, table) == pytest.approx(fitted.score(table), abs=1e-6)
 
 
-def test_missing_pixels_are_clear_and_bars_left_out():
+def test_missing_pixels_are_transparent_and_bars_omitted():
     X, missing = with_holes(DIGITS)
     fitted = Autoencoder(4, **FEW).fit(X)
     (image,) = ReconstructionDisplay.from_estimator(fitted, X, n_samples=1).ax_.get_images()
@@ -99,7 +99,7 @@ def test_missing_pixels_are_clear_and_bars_left_out():
     drawn.figure_.canvas.draw()
 
 
-def test_pca_beside_it_is_of_rows_with_means_in_the_holes():
+def test_reference_pca_uses_mean_imputation():
     X, missing = with_holes(DIGITS)
     filled = np.where(missing, np.nanmean(X, axis=0), X)
     pca = PCA(8).fit(filled)
@@ -116,7 +116,7 @@ def test_pca_beside_it_is_of_rows_with_means_in_the_holes():
 
 
 @pytest.mark.parametrize("X", [DIGITS, IRIS], ids=["images", "bars"])
-def test_what_makes_a_row_with_holes_anomalous(X):
+def test_feature_errors_of_samples_with_missing_values(X):
     holes, missing = with_holes(X)
     detector = skae.AutoencoderOutlierDetector(Autoencoder(2, **FEW)).fit(holes)
     display = skae.inspection.FeatureErrorsDisplay.from_estimator(detector, holes[:3])
@@ -146,14 +146,14 @@ def test_the_scorer_where_nothing_varies():
     assert reconstruction_scorer(fitted, X) == 1.0
 
 
-def test_every_metric_is_told_of_here():
-    """One that is new says what it does with missing cells, in a test of this file."""
+def test_every_metric_is_tested_with_missing_values():
+    """Check that each metric's handling of missing values is tested in this file."""
     names = {"active_units", "decoder_smoothness", "reconstruction_scorer", "sample_precision_recall"}
     assert set(skae.metrics.__all__) == names
 
 
 @pytest.mark.parametrize("name", ["X", "X_drawn"])
-def test_what_needs_whole_rows_says_so(name):
+def test_metrics_that_need_complete_samples_raise(name):
     X, _ = with_holes(DIGITS)
     tables = {"X": DIGITS, "X_drawn": DIGITS} | {name: X}
     with pytest.raises(ValueError, match=rf"{name} has missing cells \(NaN\).*impute\({name}\)"):
@@ -162,7 +162,7 @@ def test_what_needs_whole_rows_says_so(name):
         sample_precision_recall(**tables | {name: np.where(np.isnan(X), np.inf, X)})
 
 
-def test_codes_have_no_holes():
+def test_missing_values_in_codes_raise():
     codes = np.where(np.eye(4) > 0, np.nan, 1.0)
     for metric in (active_units, lambda codes: decoder_smoothness(Autoencoder(4, **FEW).fit(DIGITS), codes)):
         with pytest.raises(ValueError, match="Input codes contains NaN"):

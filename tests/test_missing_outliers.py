@@ -1,4 +1,4 @@
-"""Missing cells in the detector and the sampler: samples are judged by the cells that are there."""
+"""Missing values in the detector and the sampler: samples are scored by their observed values."""
 
 import pickle
 
@@ -41,7 +41,7 @@ INNERS = {
 
 
 class Sliceable:
-    """Rows that are read some at a time, as in a file."""
+    """Samples that are read in batches, as from a file."""
 
     def __init__(self, X):
         self.X, self.shape, self.dtype, self.most = X, X.shape, X.dtype, 0
@@ -67,7 +67,7 @@ def test_a_sampler_reads_a_file_batch_by_batch(monkeypatch):
 
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, LatentSampler])
 @pytest.mark.parametrize("name", INNERS)
-def test_tags_say_whether_the_inner_one_takes_them(estimator, name):
+def test_tags_are_those_of_the_nested_autoencoder(estimator, name):
     assert get_tags(estimator(INNERS[name])).input_tags.allow_nan
     for inner in (PCA(2), make_pipeline(StandardScaler(), PCA(2)), FrozenEstimator(PCA(2).fit(BENIGN))):
         assert not get_tags(estimator(inner)).input_tags.allow_nan
@@ -78,7 +78,7 @@ def test_tags_say_whether_the_inner_one_takes_them(estimator, name):
             fitted.score_samples(with_holes(NEW))
 
 
-def test_another_autoencoder_may_take_what_the_last_did_not():
+def test_replacing_the_nested_autoencoder():
     detector = AutoencoderOutlierDetector(PCA(2)).fit(BENIGN)
     assert np.isfinite(detector.set_params(autoencoder=QUICKLY).fit(with_holes(BENIGN)).offset_)
     with pytest.raises(ValueError, match="Input X contains NaN"):
@@ -89,7 +89,7 @@ def test_another_autoencoder_may_take_what_the_last_did_not():
 @pytest.mark.parametrize("where", ["training", "new", "both"])
 @pytest.mark.parametrize("name", [name for name in INNERS if name != "none"])
 @pytest.mark.parametrize("code_distance", [True, False])
-def test_the_detector_takes_holes(where, name, code_distance):
+def test_detector_accepts_missing_values(where, name, code_distance):
     X = BENIGN if where == "new" else with_holes(BENIGN)
     new, odd = (rows if where == "training" else with_holes(rows, seed=1) for rows in (NEW, MALIGNANT))
     detector = AutoencoderOutlierDetector(INNERS[name], code_distance=code_distance, random_state=0).fit(X)
@@ -110,8 +110,8 @@ def test_the_detector_takes_holes(where, name, code_distance):
     np.testing.assert_array_equal(again.score_samples(odd), strange)
 
 
-def test_scores_do_not_depend_on_how_many_cells_there_are():
-    """A tenth of the cells, or nearly all: typical samples stay typical, with scores of a like distribution."""
+def test_scores_do_not_depend_on_the_number_of_observed_values():
+    """Check that typical samples have similar scores, whether a tenth or nearly all of the values are observed."""
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     whole = detector.score_samples(NEW)
     for share in (0.05, 0.3, 0.6):
@@ -121,14 +121,14 @@ def test_scores_do_not_depend_on_how_many_cells_there_are():
         assert np.corrcoef(scores, whole)[0, 1] > 0.2
 
 
-def test_what_complete_rows_score_is_not_changed_by_others_with_holes():
+def test_scores_of_complete_samples_do_not_depend_on_other_samples():
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     alone, both = detector.score_samples(NEW), np.concatenate([NEW[:50], with_holes(NEW[:40]), NEW[50:]])
     np.testing.assert_allclose(detector.score_samples(both)[np.r_[:50, 90 : len(both)]], alone, rtol=1e-9)
 
 
 @pytest.mark.parametrize("outlier", [True, False])
-def test_a_wrong_cell_is_found_among_holes(outlier):
+def test_wrong_value_is_found_despite_missing_values(outlier):
     X = with_holes(BENIGN, 0.2)
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(X)
     rows = with_holes(NEW[:20], 0.2, seed=5)
@@ -140,7 +140,7 @@ def test_a_wrong_cell_is_found_among_holes(outlier):
     assert (detector.predict(rows) == -1).mean() > 0.9 if outlier else (detector.predict(rows) == -1).mean() < 0.3
 
 
-def test_a_row_without_any_cell_is_an_outlier_and_teaches_nothing():
+def test_sample_without_values_is_an_outlier_and_ignored_in_fit():
     blank = np.full((2, 30), np.nan)
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     assert (detector.score_samples(blank) == -np.inf).all()
@@ -160,7 +160,7 @@ def test_a_row_without_any_cell_is_an_outlier_and_teaches_nothing():
 
 
 @pytest.mark.parametrize("kind", ["pandas", "nullable", "None", "polars", "memory map", "list", "float32"])
-def test_whatever_holds_the_rows(kind, tmp_path):
+def test_containers_of_samples(kind, tmp_path):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     X = np.round(with_holes(load_digits().data[:200, 20:30]))
     X[3] = np.nan
@@ -190,14 +190,14 @@ def test_whatever_holds_the_rows(kind, tmp_path):
     assert np.isneginf(scores[1]).sum() == 1
 
 
-def test_a_sampler_finds_its_rows_likelier():
+def test_sampler_assigns_higher_likelihood_to_its_data():
     X = load_digits().data
     sampler = LatentSampler(Autoencoder(8, **QUICK), random_state=0).fit(with_holes(X))
     mirrored = sampler.score_samples(with_holes(X[:, ::-1], seed=1))
     assert np.median(sampler.score_samples(with_holes(X, seed=2))) > np.median(mirrored)
 
 
-def test_a_step_that_refuses_some_rows_refuses_no_others():
+def test_step_that_raises_for_some_samples_only():
     class Positive(TransformerMixin, BaseEstimator):
         def fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
             self.fitted_ = True
@@ -225,7 +225,7 @@ def test_a_step_that_refuses_some_rows_refuses_no_others():
         np.testing.assert_array_equal(np.isneginf(fitted.score_samples(rows)), np.arange(6) == 2)
 
 
-def test_a_logarithm_that_is_none_is_no_missing_cell():
+def test_nan_from_a_logarithm_is_not_a_missing_value():
     log = FunctionTransformer(
         lambda X: np.where(X > 0, np.log(np.where(X > 0, X, 1)), np.where(np.isnan(X), X, -np.inf)),
         np.exp,
@@ -236,7 +236,7 @@ def test_a_logarithm_that_is_none_is_no_missing_cell():
     assert np.isneginf(detector.score_samples(-np.abs(X))).all()
 
 
-def test_sparse_rows_are_refused():
+def test_sparse_samples_with_nan_raise():
     X = csr_array(np.where(BENIGN > 1, BENIGN, 0))
     detector = AutoencoderOutlierDetector(QUICKLY).fit(X)
     X.data[5] = np.nan
@@ -255,7 +255,7 @@ def normal_rows(n=4000, d=6, seed=0):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.7])
-def test_squared_lengths_are_those_of_the_cells_there(share):
+def test_squared_lengths_use_observed_values(share):
     rows, covariance = normal_rows()
     measure = Residuals(rows, rows.var(axis=0), np.zeros(rows.shape, dtype=bool))
     missing = np.random.RandomState(1).rand(200, 6) < share
@@ -269,7 +269,7 @@ def test_squared_lengths_are_those_of_the_cells_there(share):
         assert found[1] == pytest.approx(np.square(some / measure.units[~gone]).mean() * 6)
 
 
-def test_the_covariance_of_residuals_is_found_through_holes():
+def test_covariance_of_residuals_is_estimated_despite_missing_values():
     rows, _ = normal_rows(20_000)
     missing = np.random.RandomState(1).rand(*rows.shape) < 0.4
     whole = Residuals(rows, rows.var(axis=0), np.zeros_like(missing))

@@ -1,4 +1,4 @@
-"""Missing cells in streams: chunks with missing values, some of them or all, before a fit and after."""
+"""Missing values in streams: chunks with some or all values missing, before and after a fit."""
 
 import pickle
 
@@ -23,7 +23,7 @@ def stream(estimator, X, size=60):
     return estimator
 
 
-def test_every_kind_learns_from_chunks_with_holes(small, digits, tmp_path):
+def test_every_kind_learns_from_chunks_with_missing_values(small, digits, tmp_path):
     X, missing = with_holes(digits)
     fitted = stream(small, X)
     codes, full = fitted.transform(X), fitted.impute(X)
@@ -44,9 +44,9 @@ def test_every_kind_learns_from_chunks_with_holes(small, digits, tmp_path):
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
 @pytest.mark.parametrize(
-    "order", ["holes first", "holes later", "after a fit", "after a fit with holes", "before a fit"]
+    "order", ["holes first", "holes later", "after a fit", "after a fit with missing values", "before a fit"]
 )
-def test_holes_may_come_at_any_time(kind, order):
+def test_missing_values_may_occur_at_any_time(kind, order):
     digits = load_digits().data
     X, missing = with_holes(digits)
     fitted = kind.__class__(**kind.get_params())
@@ -76,7 +76,7 @@ def test_many_small_chunks_come_close_to_a_fit():
     np.testing.assert_allclose(streamed.mean_, fitted.mean_)
 
 
-def test_a_chunk_that_is_refused_leaves_all_as_it_was(digits):
+def test_invalid_chunk_leaves_the_estimator_unchanged(digits):
     X, _ = with_holes(digits)
     fitted = stream(Autoencoder(4, **FEW), X)
     codes, full = fitted.transform(X), fitted.impute(X)
@@ -88,7 +88,7 @@ def test_a_chunk_that_is_refused_leaves_all_as_it_was(digits):
     np.testing.assert_array_equal(fitted.impute(X), full)
 
 
-def test_a_column_that_the_first_chunk_lacks_is_refused_and_a_later_one_may(digits):
+def test_column_may_be_missing_in_later_chunks_but_not_in_the_first(digits):
     X, _ = with_holes(digits)
     X[:60, 20] = np.nan
     estimator = Autoencoder(4, **FEW)
@@ -100,7 +100,7 @@ def test_a_column_that_the_first_chunk_lacks_is_refused_and_a_later_one_may(digi
 
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
-def test_chunks_of_a_row_and_rows_without_a_cell(kind, digits):
+def test_chunks_of_one_sample_and_samples_without_values(kind, digits):
     X, _ = with_holes(digits)
     fitted = stream(kind.__class__(**kind.get_params()), X[:100], 50)
     fitted.partial_fit(X[100:101])
@@ -111,7 +111,7 @@ def test_chunks_of_a_row_and_rows_without_a_cell(kind, digits):
 
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
-def test_sparse_chunks_among_them(kind, digits):
+def test_sparse_and_dense_chunks(kind, digits):
     X, missing = with_holes(digits)
     fitted = kind.__class__(**kind.get_params()).partial_fit(csr_array(digits[:100])).partial_fit(X[100:200])
     fitted.partial_fit(csr_array(digits[200:])).partial_fit(X[:100])
@@ -119,7 +119,7 @@ def test_sparse_chunks_among_them(kind, digits):
     assert error(fitted.impute(X), digits, missing) < error(mean, digits, missing)
 
 
-def test_a_column_that_was_constant_at_first():
+def test_initially_constant_column():
     X = factors(n=400, d=6, noise=0.1)
     X[:100, 2] = 7.0
     X[100:, 2] = 7.0 + 1000 * X[100:, 5]
@@ -130,14 +130,14 @@ def test_a_column_that_was_constant_at_first():
     assert np.sqrt(np.square(off).mean()) < 0.5 * X[200:, 2].std()
 
 
-def test_chunks_of_pairs_are_refused_still(digits):
+def test_chunks_of_pairs_raise(digits):
     X, _ = with_holes(digits)
     with pytest.raises(ValueError, match="partial_fit takes no clean rows"):
         DenoisingAutoencoder(4, **FEW).partial_fit(X, digits)
 
 
-def test_the_model_of_chunks_is_that_of_all_rows():
-    """Factor analysis that is updated comes to that of all samples, whatever the sizes of chunks."""
+def test_factor_model_of_chunks_equals_that_of_all_samples():
+    """Check that updated factor analysis agrees with that of all samples, whatever the chunk sizes."""
     X = factors(n=2000, d=12, rank=3, noise=0.3)
     holes, missing = with_holes(X)
     rows, unit = ArrayReader(holes, may_miss=True), X.std(axis=0)
@@ -156,7 +156,7 @@ def test_the_model_of_chunks_is_that_of_all_rows():
         np.testing.assert_allclose(model.mean, np.nanmean(holes, axis=0), atol=0.1 * unit.max())
 
 
-def test_a_detector():
+def test_detector_of_a_stream():
     X, y = load_breast_cancer(return_X_y=True)
     holes, _ = with_holes(X)
     typical, odd = holes[y == 1], holes[y == 0]

@@ -1,4 +1,4 @@
-"""`mixed_precision="auto"`: when it is True, and when it is False to the bit."""
+"""`mixed_precision="auto"`: when it is True, and when results are bit-identical to False."""
 
 import contextlib
 import pickle
@@ -20,7 +20,7 @@ WIDE = {"hidden_layer_sizes": (256,), "max_iter": 1, "batch_size": 128, "random_
 
 @pytest.fixture
 def hardware(monkeypatch):
-    """Set whether the device has bfloat16, whatever it has."""
+    """Return a function that sets whether the device supports bfloat16."""
 
     def set_it(has):
         monkeypatch.setattr(_module_spec, "has_bfloat16", lambda device: has)  # noqa: ARG005
@@ -69,7 +69,7 @@ def test_a_cpu_without_a_kernel_for_recurrent_layers_runs_them_in_float32(cell, 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("estimator", [Autoencoder(8, **WIDE), VariationalAutoencoder(8, **WIDE)], ids=short_name)
-def test_how_large_a_product_is_worth_it(estimator, wide_rows, hardware, monkeypatch):
+def test_minimum_size_of_products(estimator, wide_rows, hardware, monkeypatch):
     hardware(True)
     monkeypatch.setattr(_module_spec, "axes_for", lambda *_: None)  # products of all features
     wide, narrow = (
@@ -87,7 +87,7 @@ def test_how_large_a_product_is_worth_it(estimator, wide_rows, hardware, monkeyp
 
 
 @pytest.mark.parametrize("kind", [e for e in SMALL[:7] if hasattr(e, "partial_fit")], ids=short_name)
-def test_it_is_kept(kind, digits, hardware, monkeypatch, tmp_path):
+def test_choice_is_stored(kind, digits, hardware, monkeypatch, tmp_path):
     hardware(True)
     monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", 0)
     auto, mixed = (clone(kind).set_params(mixed_precision=p).partial_fit(digits) for p in ("auto", True))
@@ -104,7 +104,7 @@ def test_it_is_kept(kind, digits, hardware, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("p", ["auto", True])
-def test_held_out_rows_are_judged_in_float32(p, digits, hardware, monkeypatch):
+def test_validation_is_in_float32(p, digits, hardware, monkeypatch):
     hardware(True)
     monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", 0)
     fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=2, mixed_precision=p, init="random", random_state=0)
@@ -118,13 +118,13 @@ def test_held_out_rows_are_judged_in_float32(p, digits, hardware, monkeypatch):
     assert held_out[fitted.best_epoch_ - 1] == pytest.approx(found, rel=1e-6)  # bfloat16 has three digits
 
 
-def test_what_else_it_may_be(digits):
+def test_other_values_of_the_parameter(digits):
     for wrong in ("on", None, 2, "AUTO"):
         with pytest.raises(ValueError, match="'mixed_precision' parameter"):
             Autoencoder(2, mixed_precision=wrong).fit(digits)
 
 
-def test_the_first_process_decides(monkeypatch, hardware):
+def test_main_process_decides(monkeypatch, hardware):
     monkeypatch.setattr(_module_spec, "broadcast_from_main", lambda mine: not mine)
     hardware(True)
     assert not Autoencoder(mixed_precision="auto")._in_bfloat16(CPU, 2**30)
@@ -150,14 +150,14 @@ def _cpu(monkeypatch, **capabilities):
         ({"bf16": True, "architecture": "aarch64"}, False),
     ],
 )
-def test_of_a_processor(capabilities, has, monkeypatch):
+def test_detection_on_a_cpu(capabilities, has, monkeypatch):
     _cpu(monkeypatch, **capabilities)
     assert has_bfloat16(CPU) is has
     assert not has_bfloat16(MPS)
 
 
 @pytest.mark.parametrize("lacks", ["AVX512", "oneDNN"])
-def test_torch_has_to_use_it(lacks, monkeypatch):
+def test_bfloat16_must_be_used_by_torch(lacks, monkeypatch):
     _cpu(monkeypatch, avx512_bf16=True)
     if lacks == "AVX512":
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
@@ -166,7 +166,7 @@ def test_torch_has_to_use_it(lacks, monkeypatch):
     assert not has_bfloat16(CPU)
 
 
-def test_a_torch_without_the_public_name(monkeypatch):
+def test_torch_without_the_public_function(monkeypatch):
     _cpu(monkeypatch)
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     for answer in (False, True):
@@ -177,14 +177,14 @@ def test_a_torch_without_the_public_name(monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="needs Linux")
-def test_it_is_what_linux_says():
+def test_detection_agrees_with_linux():
     flags = set(Path("/proc/cpuinfo").read_text().split())
     expected = bool(flags & {"avx512_bf16", "amx_bf16"})
     assert has_bfloat16(CPU) == (expected and torch.backends.cpu.get_cpu_capability().startswith("AVX512"))
 
 
 @pytest.mark.parametrize("has", [False, True])
-def test_of_a_gpu(has, monkeypatch):
+def test_detection_on_a_gpu(has, monkeypatch):
     asked = []
 
     def is_supported(including_emulation=True):
@@ -197,5 +197,5 @@ def test_of_a_gpu(has, monkeypatch):
     assert asked == [False]
 
 
-def test_other_devices_have_none():
+def test_other_devices_have_no_mixed_precision():
     assert not any(has_bfloat16(torch.device(kind)) for kind in ("mps", "meta", "xpu"))

@@ -1,4 +1,4 @@
-"""The skorch net of a fitted estimator, as somebody who knows skorch would use it."""
+"""The skorch net of a fitted estimator works as skorch users expect."""
 
 import pickle
 
@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import mean_squared_error
 
 
-def test_it_predicts_what_the_estimator_reconstructs(fitted, digits):
+def test_net_predicts_the_reconstructions(fitted, digits):
     X = digits.astype(np.float32)
     expected = fitted.reconstruct(X)
     tolerance = 1e-5 * np.ptp(expected)
@@ -25,7 +25,7 @@ def test_it_predicts_what_the_estimator_reconstructs(fitted, digits):
         assert repr(net).startswith("<class")
 
 
-def test_its_parameters_go_into_files_and_back(fitted, digits, tmp_path):
+def test_parameters_of_the_net_can_be_saved_and_loaded(fitted, digits, tmp_path):
     net = fitted.net_
     net.save_params(f_params=tmp_path / "params.pt", f_optimizer=tmp_path / "optimizer.pt")
     before = net.predict(digits)

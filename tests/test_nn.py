@@ -1,4 +1,4 @@
-"""Layers and formulas, against independent oracles."""
+"""Layers and formulas, compared with independent implementations."""
 
 import numpy as np
 import pytest
@@ -36,13 +36,13 @@ def test_huber():
     np.testing.assert_allclose(functional.huber(OUTPUT, TARGET), np.where(size < 1, size**2 / 2, size - 0.5))
 
 
-def test_binary_cross_entropy_is_the_bernoullis():
+def test_binary_cross_entropy_is_the_bernoulli_likelihood():
     bits = (TARGET > 0.5).double()
     expected = -torch.distributions.Bernoulli(logits=OUTPUT).log_prob(bits)
     np.testing.assert_allclose(functional.binary_cross_entropy(OUTPUT, bits), expected)
 
 
-def test_poisson_is_scipys_but_for_a_constant():
+def test_poisson_loss_agrees_with_scipy_up_to_a_constant():
     ours = functional.poisson(OUTPUT, COUNTS) - functional.poisson(torch.zeros_like(OUTPUT), COUNTS)
     log_likelihood = stats.poisson.logpmf(COUNTS.numpy(), OUTPUT.exp().numpy()) - stats.poisson.logpmf(
         COUNTS.numpy(), 1
@@ -51,7 +51,7 @@ def test_poisson_is_scipys_but_for_a_constant():
 
 
 @pytest.mark.parametrize("name", functional.LOSSES)
-def test_losses_are_of_each_cell(name):
+def test_losses_are_elementwise(name):
     loss = functional.LOSSES[name]
     whole = loss(OUTPUT, COUNTS)
     assert whole.shape == OUTPUT.shape
@@ -64,7 +64,7 @@ def test_dense():
     assert layers(OUTPUT.float()).shape == (7, 2)
 
 
-def test_linear_plus_starts_linear():
+def test_linear_skip_is_linear_initially():
     linear = nn.Linear(5, 2)
     layer = LinearSkip(linear, dense((5, 8, 2), "gelu"), torch.full((5,), 100.0))
     torch.testing.assert_close(layer(OUTPUT.float()), linear(OUTPUT.float()), rtol=0, atol=0)
@@ -72,7 +72,7 @@ def test_linear_plus_starts_linear():
     assert layer.nonlinear[-1].weight.grad.abs().sum() > 0  # and can leave
 
 
-def test_linear_plus_is_off_the_far_map_by_a_bounded_amount():
+def test_nonlinear_part_is_bounded_far_from_the_data():
     layer = LinearSkip(nn.Linear(5, 2), dense((5, 8, 2), "gelu"), torch.full((5,), 3.0))
     with torch.no_grad():
         for weight in [*layer.parameters(), layer.far]:
@@ -84,7 +84,7 @@ def test_linear_plus_is_off_the_far_map_by_a_bounded_amount():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_scaler_there_and_back(dtype):
+def test_scaler_round_trip(dtype):
     mean, scale = np.array([1e6 + 0.123456, 0.0, -3.0]), np.array([1.0, 1e-12, 5.0])
     scaler = Scaler(mean, scale, dtype)
     X = mean + scale * np.random.RandomState(0).randn(50, 3)
@@ -95,13 +95,13 @@ def test_scaler_there_and_back(dtype):
     np.testing.assert_allclose(scaler.inverse(scaler(x)), x, rtol=1e-6, atol=0)
 
 
-def test_scaler_ignores_and_gives_back_constants():
+def test_scaler_ignores_and_restores_constants():
     scaler = Scaler(np.array([3.0]), np.array([0.0]), torch.float64)
     assert scaler(torch.tensor([[99.0]])) == 0
     assert scaler.inverse(torch.tensor([[99.0]])) == 3
 
 
-def test_code_axes_there_and_back():
+def test_latent_transform_round_trip():
     rotation, _ = np.linalg.qr(np.random.RandomState(0).randn(3, 3))
     scale, mean, deviation = np.array([2.0, 1.0, 0.1]), np.array([5.0, 0.0, 1.0]), np.array([3.0, 2.0, 1e-3])
     axes = LatentTransform(scale, mean, rotation, np.ones(3), torch.float64)

@@ -1,7 +1,6 @@
-"""ONNX models do what estimators do, for any samples, and nothing is left behind where they are made.
+"""ONNX models compute the same as the estimators, for any samples; exporting leaves no files or state behind.
 
-An export takes seconds, so what is exported here has several layers at once. All kinds and parts are in
-`docs/benchmarks/to_onnx.py`.
+An export takes seconds, so the cases here combine several layers. `docs/benchmarks/to_onnx.py` covers all kinds.
 """
 
 import contextlib
@@ -128,7 +127,7 @@ def test_ordered_codes_of_sequences(rows, nothing_left_behind):
     assert_does_the_same(model, estimator, "decoder", far_from(rows))
 
 
-def test_the_greatest_units_alone(rows):
+def test_only_the_largest_units_are_active(rows):
     estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(rows)
     model = estimator.to_onnx("reconstruct")
     assert_is_sound(model, "X_hat")

@@ -1,4 +1,4 @@
-"""Ordered codes, and the number of components as a share of the variance, "mle" or None; whitening."""
+"""Ordered codes; the number of components as a fraction of the variance, "mle" or None; whitening."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_every_prefix_beats_pca_of_its_size(ordered, images):
     assert gain.mean() > 0.02
 
 
-def test_prefixes_of_an_unordered_code_are_worth_little(images):
+def test_prefixes_of_an_unordered_code_reconstruct_badly(images):
     train, test = images
     plain = Autoencoder(8, max_iter=10, random_state=0).fit(train)
     assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.03
@@ -67,7 +67,7 @@ def test_explained_variance_ratio_is_the_curve(ordered, images):
     assert (ordered.explained_variance_ratio_.cumsum() > pca.explained_variance_ratio_.cumsum()).all()
 
 
-def test_narrower_codes_are_filled_up_with_zeros(ordered, images):
+def test_narrower_codes_are_padded_with_zeros(ordered, images):
     codes = ordered.transform(images[1])
     narrow = ordered.inverse_transform(codes[:, :3])
     np.testing.assert_array_equal(narrow, ordered.inverse_transform(codes * (np.arange(8) < 3)))
@@ -75,7 +75,7 @@ def test_narrower_codes_are_filled_up_with_zeros(ordered, images):
         ordered.inverse_transform(np.zeros((2, 9)))
 
 
-def test_other_codes_may_not_be_narrower(images):
+def test_narrower_codes_of_unordered_autoencoders_raise(images):
     linear = Autoencoder(8, hidden_layer_sizes=()).fit(images[0])
     with pytest.raises(ValueError, match="Codes may have fewer columns only with ordered=True"):
         linear.inverse_transform(np.zeros((2, 7)))
@@ -112,7 +112,7 @@ def pca_of(X, k):
     return pca.inverse_transform(pca.transform(X))
 
 
-def test_an_epoch_must_be_surely_better_at_every_size():
+def test_epoch_must_be_significantly_better_at_every_size():
     start = np.full((40, 3), [9.0, 5.0, 2.0])
     better = start - [1.0, 1.0, 0.5]
     worse_at_one_size = start - [3.0, -0.1, 0.5]
@@ -129,7 +129,7 @@ def test_prefixes_in_training():
     np.testing.assert_allclose(sizes, expected + 2 / 3 * (np.arange(6) == 5), atol=0.01)
 
 
-def test_sizes_that_are_judged():
+def test_sizes_used_in_validation():
     assert prefix_sizes(1) == (1,)
     assert prefix_sizes(5) == (1, 2, 3, 4, 5)
     assert prefix_sizes(300)[0] == 1
@@ -137,11 +137,11 @@ def test_sizes_that_are_judged():
     assert len(prefix_sizes(300)) <= 16
 
 
-# A share of the variance ---------------------------------------------------------------------------------------------
+# Fraction of the variance --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_a_share_takes_fewer_components_than_pca(images):
+def test_fraction_needs_fewer_components_than_pca(images):
     train, test = images
     ours, pca = Autoencoder(0.8, random_state=0).fit(train), PCA(0.8).fit(train)
     assert ours.n_components_ < pca.n_components_
@@ -154,7 +154,7 @@ def test_a_share_takes_fewer_components_than_pca(images):
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 0.999])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_without_training_a_share_is_pcas(share, scale):
+def test_without_training_a_fraction_gives_pcas_components(share, scale):
     X = load_breast_cancer().data
     ours = Autoencoder(share, hidden_layer_sizes=(), scale=scale).fit(X)
     pca = PCA(share).fit(X if scale == "global" else StandardScaler().fit_transform(X))
@@ -188,7 +188,7 @@ def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
             auto_n_components(rows.take(np.arange(d - 1)), "mle", seed=0)
 
 
-def test_least_size():
+def test_minimum_size():
     start = np.full((50, 3), [8.0, 4.0, 2.0])
     losses = np.full((50, 3), [6.0, 2.0, 1.0])
     sizes = (1, 3, 5)

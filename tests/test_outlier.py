@@ -1,4 +1,4 @@
-"""The outlier detector: its interface, PCA as an oracle, samples far outside, columns that are wrong."""
+"""The outlier detector: its interface, comparison with PCA, far outliers, and wrong features."""
 
 import inspect
 import pickle
@@ -44,7 +44,7 @@ def test_checks_that_check_estimator_leaves_out(check):
     getattr(estimator_checks, check)("AutoencoderOutlierDetector", AutoencoderOutlierDetector(PCA(1)))
 
 
-def test_the_interface_is_isolation_forests(digits):
+def test_interface_is_that_of_isolation_forest(digits):
     detector = AutoencoderOutlierDetector(Autoencoder(4, **QUICK), contamination=0.1).fit(digits)
     for name, method in inspect.getmembers(IsolationForest, inspect.isfunction):
         if not name.startswith("_") and "metadata" not in name and "request" not in name:
@@ -65,14 +65,14 @@ def test_the_interface_is_isolation_forests(digits):
 
 
 def _log_share(values, typical, power):
-    """Of typical samples beyond each value, by the median and upper quantiles of a power."""
+    """Return the log fraction of typical samples beyond each value, from the median and upper quantiles of a power."""
     median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
     return norm.logsf((values**power - median) / deviation)
 
 
-def test_the_score_is_made_of_the_shares_of_four_measures():
-    """By hand, with PCA: the residual, and near neighbors among white codes and among codes in units of X."""
+def test_score_combines_the_tail_fractions_of_four_measures():
+    """Check against a direct computation with PCA: residuals, and neighbor distances of whitened and unscaled codes."""
     pca, new = PCA(5).fit(BENIGN), MALIGNANT[:50]
     codes, codes_of_new = pca.transform(BENIGN), pca.transform(new)
     residuals = BENIGN - pca.inverse_transform(codes)
@@ -102,8 +102,8 @@ def test_the_score_is_made_of_the_shares_of_four_measures():
 
 
 @pytest.mark.parametrize("autoencoder", [PCA(4), Autoencoder(4, **QUICK), VariationalAutoencoder(4, **QUICK)])
-def test_rows_far_outside(digits, autoencoder):
-    """They lie on the plane that is given back: without the distance they are missed, with it they are not."""
+def test_far_outliers(digits, autoencoder):
+    """Check outliers in the plane of the components, which only the distance of codes detects."""
     plane = PCA(4).fit(digits)
     far = plane.inverse_transform(4 * plane.transform(digits[:100]))
     with_distance, without = (
@@ -118,7 +118,7 @@ def test_rows_far_outside(digits, autoencoder):
     assert area(with_distance) > area(without)
 
 
-def test_malignant_is_odd_to_benign():
+def test_malignant_samples_are_outliers_of_benign_ones():
     detector = AutoencoderOutlierDetector(random_state=0).fit(BENIGN[:250])
     is_malignant = np.repeat([0, 1], [len(BENIGN) - 250, len(MALIGNANT)])
     scores = detector.score_samples(np.concatenate([BENIGN[250:], MALIGNANT]))
@@ -128,7 +128,7 @@ def test_malignant_is_odd_to_benign():
 
 
 @pytest.mark.parametrize("contamination", [0.02, 0.25, 0.5])
-def test_contamination_is_the_share_of_the_training_rows(digits, contamination):
+def test_contamination_is_the_fraction_of_training_outliers(digits, contamination):
     detector = AutoencoderOutlierDetector(PCA(4), contamination=contamination).fit(digits)
     assert (detector.predict(digits) == -1).mean() == pytest.approx(contamination, abs=0.01)
 
@@ -146,12 +146,11 @@ def test_auto_is_a_fence_on_the_eighth_root():
     assert detector.offset_ == pytest.approx(-((median + 2.0537489 * deviation) ** 8))
 
 
-# Clusters and missing values
-# --------------------------------------------------------------------------------------------------
+# Clusters and gaps ---------------------------------------------------------------------------------------------------
 
 
 def _between(kind, rng):
-    """Rows with nothing in their middle, and odd ones that are there."""
+    """Return samples with an empty region in their middle, and outliers in it."""
     if kind == "clusters":
         centers = rng.uniform(-6, 6, size=(5, 10))
         X = centers[rng.randint(5, size=500)] + rng.randn(500, 10)
@@ -168,8 +167,8 @@ def _between(kind, rng):
 
 @pytest.mark.parametrize("share", [0, 0.1])
 @pytest.mark.parametrize("kind", ["clusters", "ring", "ring in fifty dimensions", "sphere"])
-def test_rows_between_are_odd(kind, share):
-    """Their codes are near the mean of all, where one Gaussian has its greatest density."""
+def test_samples_between_clusters_are_outliers(kind, share):
+    """Check outliers whose codes are near the mean, where a single Gaussian has its maximum density."""
     X, odd = _between(kind, np.random.RandomState(0))
     trained = np.concatenate([X[:400], odd[: int(share * 400)]])
     detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
@@ -179,8 +178,8 @@ def test_rows_between_are_odd(kind, share):
 
 
 @pytest.mark.parametrize("exponent", [0, 3])
-def test_columns_have_units_of_their_own(exponent):
-    """A wrong cell of a column of small numbers is found beside columns of large ones."""
+def test_units_of_features_do_not_matter(exponent):
+    """Check that a wrong value of a column of small numbers is found beside columns of large ones."""
     rng = np.random.RandomState(0)
     X = rng.randn(600, 3) @ rng.randn(3, 12) + 0.2 * rng.randn(600, 12)
     wrong = X[400:500].copy()
@@ -213,7 +212,7 @@ def test_a_stream_moves_the_threshold(inner):
     np.testing.assert_array_equal(other.score_samples(X), detector.partial_fit(X[:100]).score_samples(X))
 
 
-def test_a_stream_after_fit_and_what_has_none(digits):
+def test_stream_after_fit_and_estimators_without_partial_fit(digits):
     detector = AutoencoderOutlierDetector(IncrementalPCA(4)).fit(digits).partial_fit(digits[:50])
     assert detector.autoencoder_.n_samples_seen_ == len(digits) + 50
     with pytest.raises(ValueError, match="63 features"):
@@ -222,7 +221,7 @@ def test_a_stream_after_fit_and_what_has_none(digits):
     assert hasattr(AutoencoderOutlierDetector(), "partial_fit")
 
 
-def test_each_row_of_a_stream_is_kept_by_the_same_chance():
+def test_reservoir_samples_uniformly():
     kept = np.zeros(60)
     for seed in range(400):
         reservoir = Reservoir(20, np.random.RandomState(seed))
@@ -236,7 +235,7 @@ def test_each_row_of_a_stream_is_kept_by_the_same_chance():
 # Columns -------------------------------------------------------------------------------------------------------------
 
 
-def test_errors_are_what_another_value_would_mend():
+def test_feature_errors_are_improvements_by_another_value():
     X = StandardScaler().fit_transform(load_wine().data)
     detector = AutoencoderOutlierDetector(PCA(4)).fit(X)
     now, found = detector.score_samples(X[:7]), detector.feature_errors(X[:7])
@@ -250,7 +249,7 @@ def test_errors_are_what_another_value_would_mend():
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine"])
-def test_a_shifted_column_is_named(name):
+def test_shifted_feature_is_found(name):
     X = {"breast_cancer": load_breast_cancer, "wine": load_wine}[name]().data
     X = StandardScaler().fit_transform(X)
     rng = np.random.RandomState(0)
@@ -266,7 +265,7 @@ def test_a_shifted_column_is_named(name):
 
 
 @pytest.mark.slow
-def test_columns_do_not_depend_on_the_other_rows(monkeypatch):
+def test_feature_errors_do_not_depend_on_other_samples(monkeypatch):
     X = load_wine().data
     detector = AutoencoderOutlierDetector(PCA(3)).fit(X)
     whole = detector.feature_errors(X)

@@ -1,4 +1,4 @@
-"""Rows that the detector was trained on, and samples that it or the sampler can't reconstruct."""
+"""Scores of training samples, and samples that the detector or the sampler can't reconstruct."""
 
 import copy
 import pickle
@@ -23,13 +23,12 @@ WINE = StandardScaler().fit_transform(load_wine().data)
 POSITIVE = np.exp(np.random.RandomState(0).randn(150, 4))
 
 
-# Networks that have not seen a sample
-# -----------------------------------------------------------------------------------
+# Networks that were not trained on a sample --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("inner", ["alone", "pipeline", pytest.param("search", marks=pytest.mark.slow)])
-def test_a_training_row_is_scored_by_the_network_that_has_not_seen_it(inner):
-    """Checked against copies of the networks of the folds, taken where they are trained."""
+def test_training_samples_are_scored_out_of_fold(inner):
+    """Compare with copies of the networks of the folds, taken during training."""
     autoencoder = Autoencoder(3, **QUICK)
     if inner == "pipeline":
         autoencoder = make_pipeline(StandardScaler(), autoencoder)
@@ -80,7 +79,7 @@ def test_a_training_row_is_scored_by_the_network_that_has_not_seen_it(inner):
 
 
 @pytest.mark.slow
-def test_a_column_is_named_in_a_row_that_was_learned_by_heart():
+def test_wrong_feature_of_a_memorized_sample_is_found():
     detector = AutoencoderOutlierDetector(Autoencoder(4, random_state=0)).fit(WINE)
     assert load_wine().feature_names[4] == "magnesium"
     errors = detector.feature_errors(WINE[95:96])[0]
@@ -102,7 +101,7 @@ def test_every_kind_of_autoencoder(small, digits):
         np.testing.assert_array_equal(other.feature_errors(digits[:1]), detector.feature_errors(digits[:1]))
 
 
-def test_a_code_that_is_cut():
+def test_truncated_code():
     autoencoder = Autoencoder(0.7, **(QUICK | {"max_iter": 40}))
     detector = AutoencoderOutlierDetector(autoencoder, contamination=0.1).fit(WINE)
     sizes = {each.transform(WINE).shape[1] for each in detector._autoencoders}
@@ -122,7 +121,7 @@ def test_a_checkpoint_holds_the_networks_of_folds(tmp_path):
         AutoencoderOutlierDetector(clone(outside)).fit(WINE)
 
 
-def test_nothing_is_kept_where_nobody_asks():
+def test_networks_of_folds_are_kept_only_on_request():
     alone = Autoencoder(3, **QUICK).fit(WINE)
     inside = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(WINE).autoencoder_
     assert pickle.dumps(alone) == pickle.dumps(inside)
@@ -131,13 +130,13 @@ def test_nothing_is_kept_where_nobody_asks():
 
 
 @pytest.mark.parametrize("autoencoder", [PCA(3), Autoencoder(3, hidden_layer_sizes=())])
-def test_without_folds_the_one_there_is(autoencoder):
+def test_without_folds_the_single_network_is_used(autoencoder):
     detector = AutoencoderOutlierDetector(autoencoder).fit(WINE)
     assert len(detector._autoencoders) == 1
     np.testing.assert_allclose(detector.score_samples(WINE), detector.score_samples(WINE + 1e-12), rtol=1e-6)
 
 
-def test_rows_are_recognised_in_either_precision_and_container():
+def test_training_samples_are_recognized_in_any_dtype_and_container():
     X = WINE.astype(np.float32)
     detector = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(X)
     scores = detector.score_samples(X)
@@ -155,7 +154,7 @@ def test_folds_of_any_size():
     assert (detector.predict(WINE) == -1).sum() == 18
 
 
-def test_a_stacks_layers_keep_nothing():
+def test_layers_of_a_stack_keep_no_networks_of_folds():
     stack = StackedAutoencoder((6, 3), max_iter=2, random_state=0)
     detector = AutoencoderOutlierDetector(stack).fit(WINE)
     assert len(detector._autoencoders) == 6
@@ -166,7 +165,7 @@ def test_a_stacks_layers_keep_nothing():
 
 
 def _log(X):
-    """Not NaN where there is no logarithm: autoencoders take that for a missing cell."""
+    """Return logarithms, or -inf instead of NaN, which autoencoders would treat as a missing value."""
     return np.where(X > 0, np.log(np.where(X > 0, X, 1)), -np.inf)
 
 
@@ -189,7 +188,7 @@ INNERS = {
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:No epoch improved:sklearn.exceptions.ConvergenceWarning")  # four alike columns
 @pytest.mark.parametrize("name", INNERS)
-def test_what_can_not_be_reconstructed_is_an_outlier(name, dtype):
+def test_samples_that_cannot_be_reconstructed_are_outliers(name, dtype):
     X = POSITIVE.astype(dtype)
     detector = AutoencoderOutlierDetector(INNERS[name]).fit(X)
     assert np.isfinite(detector.offset_)
@@ -211,7 +210,7 @@ def test_what_can_not_be_reconstructed_is_an_outlier(name, dtype):
         assert (detector.score_samples(-X) == -np.inf).all()
 
 
-def test_the_feature_that_alone_prevents_it_is_named():
+def test_feature_that_prevents_the_reconstruction_is_found():
     detector = AutoencoderOutlierDetector(INNERS["logarithm"]).fit(POSITIVE)
     rows = POSITIVE[:3].copy()
     rows[0, 2] = rows[1, 0] = rows[2, 1] = rows[2, 3] = -1
@@ -247,7 +246,7 @@ def test_too_few_training_rows_can_be_reconstructed():
         AutoencoderOutlierDetector(FrozenEstimator(fitted)).fit(-POSITIVE)
 
 
-def test_an_error_that_is_not_of_some_rows_is_raised():
+def test_errors_that_concern_all_samples_are_raised():
     class Broken(TransformerMixin, BaseEstimator):
         broken = False
 
@@ -281,7 +280,7 @@ def test_tables_without_variance(X, dtype):
         assert (detector.predict(X + dtype(1e12)) == -1).all()
 
 
-def test_a_sampler_and_what_has_no_code():
+def test_sampler_and_samples_without_codes():
     sampler = LatentSampler(INNERS["logarithm"], random_state=0).fit(POSITIVE)
     rows = POSITIVE[:4].copy()
     rows[1, 2] = -1
@@ -298,7 +297,7 @@ def test_a_sampler_and_what_has_no_code():
         sampler.score_samples(POSITIVE[:, :3])
 
 
-def test_a_sampler_is_not_fitted_to_codes_without_numbers():
+def test_sampler_raises_for_nonfinite_codes():
     inner = make_pipeline(PCA(2), FunctionTransformer(np.log, np.exp, check_inverse=False))
     with pytest.raises(ValueError, match=r"codes of \d+ of 150 samples of X contain NaN or infinity"):
         LatentSampler(inner).fit(POSITIVE)

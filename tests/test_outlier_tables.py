@@ -1,4 +1,4 @@
-"""Detectors of tables with ties and tails, of frames, of wide samples, and around what can't be inverted."""
+"""Detectors and ties, skewed features, frames, wide samples, and steps that can't be inverted."""
 
 import tracemalloc
 
@@ -60,7 +60,7 @@ def test_auto_flags_a_few_of_ordinary_rows(n_features):
 
 
 @pytest.mark.parametrize("n", [300, 3000])
-def test_auto_bears_skewed_and_heavy_tails(n):
+def test_auto_handles_skewed_and_heavy_tails(n):
     rng = np.random.RandomState(0)
     for X in (rng.standard_t(3, size=(n, 12)), np.exp(rng.randn(n, 12)), rng.exponential(size=(n, 12))):
         assert _flagged(X) < 0.06
@@ -186,7 +186,7 @@ COLUMNS = ColumnTransformer([("scale", StandardScaler(), [0, 1])], remainder="pa
         GridSearchCV(make_pipeline(COLUMNS, Autoencoder(2)), {"autoencoder__n_components": [1, 2]}),
     ],
 )
-def test_the_step_that_can_not_be_inverted_is_named(meta, inner):
+def test_error_names_the_step_that_cannot_be_inverted(meta, inner):
     with pytest.raises((TypeError, ValueError), match=r"step 'columntransformer', a ColumnTransformer, has no") as got:
         meta(inner).fit(POSITIVE)
     message = str(got.value)
@@ -197,7 +197,7 @@ def test_the_step_that_can_not_be_inverted_is_named(meta, inner):
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
 @pytest.mark.parametrize("what", ["PCA", 3, make_pipeline(PCA(2), LogisticRegression())])
-def test_what_is_no_transformer(meta, what):
+def test_estimators_without_transform_raise(meta, what):
     with pytest.raises((TypeError, ValueError), match=rf"'autoencoder' parameter of {meta.__name__} must be") as got:
         meta(what).fit(POSITIVE)
     assert "\n" not in str(got.value)

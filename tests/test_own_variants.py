@@ -1,4 +1,4 @@
-"""Variants of a user's own, made of public names alone, are estimators like those of the package."""
+"""User-defined variants that use only public names satisfy the same checks as the package's estimators."""
 
 import copy
 import pickle
@@ -51,7 +51,7 @@ class WassersteinModule(AutoencoderModule):
 
 
 class WassersteinAutoencoder(BaseAutoencoder):
-    """Codes of the data are distributed as the prior is."""
+    """Distribution of codes is matched to the prior."""
 
     module_class = WassersteinModule
     alpha: float = parameter(default=1.0, constraint=[POSITIVE])
@@ -156,7 +156,7 @@ def test_checks_left_out(variant, check):
 
 
 @each_variant
-def test_a_variant_is_kept(variant, digits, tmp_path):
+def test_variants_can_be_copied_and_saved(variant, digits, tmp_path):
     X, y = digits[:100], np.arange(100) % 3
     fitted = clone(variant).fit(X, y)
     fitted.save(tmp_path / "variant.skops")
@@ -193,7 +193,7 @@ def test_own_parameters_are_validated(kind, value, digits):
         kind(2, alpha=value).fit(digits[:60], np.arange(60) % 2)
 
 
-def test_own_parameters_are_searched_over(digits, labels):
+def test_grid_search_over_custom_parameters(digits, labels):
     variant = SupervisedAutoencoder(2, max_iter=1, random_state=0)
     pipeline = make_pipeline(StandardScaler(), variant, LogisticRegression())
     search = GridSearchCV(pipeline, {"supervisedautoencoder__alpha": [0.0, 10.0]}, cv=2)
@@ -214,8 +214,8 @@ def test_codes_of_a_wasserstein_autoencoder_are_nearer_to_normal(digits):
 
 
 @pytest.mark.kernels
-def test_codes_of_a_supervised_autoencoder_tell_classes_apart(digits, labels):
-    def cross_entropy(alpha):  # on held-out samples; where alpha is tiny the head alone is trained by it
+def test_codes_of_a_supervised_autoencoder_separate_classes(digits, labels):
+    def cross_entropy(alpha):  # on validation samples; if alpha is tiny, it trains only the head
         common = {"hidden_layer_sizes": 32, "max_iter": 30, "random_state": 0}
         model = SupervisedAutoencoder(2, alpha=alpha, **common).fit(digits, labels)
         return model.net_.history[-1, "valid_cross_entropy"] / alpha
@@ -274,7 +274,7 @@ class ReplacingModule(BatchedRememberingModule):
 
 @pytest.mark.parametrize("module", [RememberingModule, BatchedRememberingModule, ReplacingModule])
 @pytest.mark.parametrize("n_folds", [1, 3])
-def test_what_a_module_remembers_is_kept(module, n_folds, digits):
+def test_buffers_of_modules_are_stored(module, n_folds, digits):
     kind = type("Remembering", (BaseAutoencoder,), {"module_class": module})
     model = kind(2, hidden_layer_sizes=8, max_iter=3, cv=n_folds + 1 if n_folds > 1 else None, random_state=0)
     if n_folds == 1:
@@ -286,7 +286,7 @@ def test_what_a_module_remembers_is_kept(module, n_folds, digits):
 
 
 def test_hooks_are_written_for_one_network(digits):
-    """With folds, too: weights of one's own and statistics over samples are those of each network by itself."""
+    """Check that with folds, too, custom weights and statistics over samples are those of each network."""
 
     class Module(AutoencoderModule):
         def __init__(self, *args, **kwargs):
@@ -324,7 +324,7 @@ def variant_with(**hooks):
         (lambda code: None, "penalty must return a dict of named terms of the loss, got None"),
     ],
 )
-def test_terms_that_can_not_be_meant_are_refused(term, problem, n_folds, digits):
+def test_invalid_terms_raise(term, problem, n_folds, digits):
     model = variant_with(penalty=lambda self, seen, encoding, code: term(code)).set_params(cv=n_folds)
     with pytest.raises((ValueError, TypeError), match=problem):
         model.fit(digits)
@@ -339,7 +339,7 @@ def test_a_scalar_term_counts_once(digits):
     np.testing.assert_allclose(weighed(lambda code: code.square().mean()), weighed(lambda code: code.square().mean(1)))
 
 
-def test_two_terms_of_one_name_are_refused(digits):
+def test_two_terms_of_the_same_name_raise(digits):
     hooks = {
         "penalty": lambda self, seen, encoding, code: {"mine": code[:, 0]},
         "supervision": lambda self, code, target: {"mine": code[:, 0]},
@@ -348,7 +348,7 @@ def test_two_terms_of_one_name_are_refused(digits):
         variant_with(**hooks).fit(digits, np.arange(240.0))
 
 
-def test_a_solution_of_ones_own_is_trained(digits):
+def test_custom_initial_solution_is_trained(digits):
     class Rolled(BaseAutoencoder):
         def initial_solution(self, rows, spec, seed):
             start = super().initial_solution(rows, spec, seed)
@@ -394,7 +394,7 @@ class TellingAutoencoder(BaseAutoencoder):
 
 @pytest.mark.parametrize("n", [60, 400])
 @pytest.mark.parametrize("kind", [list, np.asarray, lambda y: np.asarray(y)[:, None]])
-def test_each_sample_is_shown_with_its_own_y(n, kind, monkeypatch):
+def test_each_sample_is_paired_with_its_y(n, kind, monkeypatch):
     """However samples are held out, ordered or read: y is the first feature here."""
     X = np.random.default_rng(0).normal(size=(n, 3)) * [5.0, 1.0, 0.1]
     seen = []
@@ -495,7 +495,7 @@ def test_annotations_are_parameters():
         Own(delta=1)
 
 
-def test_the_decorator_is_not_needed_and_does_no_harm(digits):
+def test_dataclass_decorator_is_optional(digits):
     @dataclass(kw_only=True, eq=False, repr=False)
     class Own(WassersteinAutoencoder):
         beta: float = field(default=1.0, metadata={"constraint": [POSITIVE]})
@@ -510,7 +510,7 @@ def test_the_decorator_is_not_needed_and_does_no_harm(digits):
             kind(beta=-1.0).fit(digits)
 
 
-def test_an_init_of_its_own_works_as_well(digits):
+def test_custom_init_is_supported(digits):
     class Own(BaseAutoencoder):
         module_class = WassersteinModule
         _parameter_constraints = {"alpha": [POSITIVE]}  # noqa: RUF012
@@ -551,7 +551,7 @@ def test_an_init_of_its_own_works_as_well(digits):
         ("def __init__(self, *, own=1, **kwargs): ...", r"Own\.__init__ takes \*args or \*\*kwargs, whose parameters"),
     ],
 )
-def test_what_declares_no_parameter_is_refused(declared, problem):
+def test_invalid_declarations_raise(declared, problem):
     with pytest.raises(TypeError, match=problem):
         exec(f"class Own(WassersteinAutoencoder):\n    {declared}", globals().copy())
 

@@ -1,4 +1,4 @@
-"""Noisy samples with a clean sample for each: what is learnt from such pairs, and who ignores them aloud."""
+"""Pairs of noisy and clean samples: training on them, and estimators that ignore them with a warning."""
 
 import copy
 import pickle
@@ -150,7 +150,7 @@ def test_containers(pairs, of_noisy, of_clean):
     assert ours.score(of_noisy(noisy), of_clean(clean)) == pytest.approx(expected, rel=1e-3)
 
 
-def test_rows_that_stay_in_a_file(pairs, tmp_path):
+def test_samples_of_memory_maps(pairs, tmp_path):
     noisy, clean = pairs
     files = []
     for name, rows in zip("ab", pairs, strict=True):
@@ -218,7 +218,7 @@ def test_a_checkpoint_knows_the_clean_rows(pairs, tmp_path):
         ours.fit(noisy)
 
 
-def test_bad_pairs(pairs):
+def test_invalid_pairs_raise(pairs):
     noisy, clean = pairs
     with pytest.raises(ValueError, match=r"y has shape \(240, 63\) and X has shape \(240, 64\)"):
         DenoisingAutoencoder().fit(noisy, clean[:, 1:])
@@ -244,7 +244,7 @@ def _masked(rows):
     return np.ma.masked_array(rows, mask)
 
 
-def test_a_process_answers_for_its_share_of_pairs(pairs):
+def test_each_process_uses_its_fraction_of_pairs(pairs):
     noisy, clean = pairs
     module = DenoisingAutoencoder(4, emphasis=0.7, **QUICK).fit(noisy, clean).net_.module_
     x, y = (module.scaler(torch.tensor(rows, dtype=torch.float32)) for rows in pairs)
@@ -258,14 +258,14 @@ OTHERS = [kind for kind in SMALL[:11] if not isinstance(kind, DenoisingAutoencod
 
 @pytest.mark.parametrize("estimator", [OTHERS[0], pytest.param(OTHERS[4], marks=pytest.mark.slow)], ids=short_name)
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_others_ignore_pairs_aloud(pairs, estimator, method):
+def test_other_estimators_warn_about_pairs(pairs, estimator, method):
     noisy, clean = pairs
     with pytest.warns(UserWarning, match=r"y has X's shape.*ignores y.*DenoisingAutoencoder\.fit\(X_noisy, X_clean\)"):
         getattr(clone(estimator), method)(noisy, clean)
 
 
 @pytest.mark.parametrize("estimator", [Autoencoder(2, hidden_layer_sizes=())])
-def test_labels_and_x_itself_are_ignored_in_silence(pairs, estimator):
+def test_labels_and_x_itself_are_ignored_silently(pairs, estimator):
     noisy, clean = pairs
     labels = [None, np.arange(240), ["a"] * 240, noisy, noisy.copy(), pd.DataFrame(noisy), clean[:, :3], object()]
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Every parameter of every estimator does something."""
+"""Every parameter of every estimator has an effect."""
 
 import inspect
 
@@ -119,7 +119,7 @@ def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
 
 
 @pytest.mark.parametrize("estimator", public_estimators())
-def test_there_is_no_ghost_of_a_parameter(estimator):
+def test_non_parameters_are_no_attributes(estimator):
     """What is no parameter of an estimator is no attribute either."""
     own = set(inspect.signature(estimator).parameters)
     every = {name for other in public_estimators() for name in inspect.signature(other).parameters}

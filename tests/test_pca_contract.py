@@ -1,4 +1,4 @@
-"""Where `Autoencoder` meets PCA: it starts there, is not worse, shows its codes alike, and is PCA when linear."""
+"""`Autoencoder` and PCA: PCA is the initialization and a lower bound; codes are aligned; the linear model is PCA."""
 
 import numpy as np
 import pytest
@@ -126,7 +126,7 @@ def test_better_where_there_is_something_to_find(digits):
 
 
 def test_far_outside_the_data_it_stays_near_pca(digits):
-    """One stray cell of a test sample must not cost more than it costs PCA."""
+    """Check that an outlying value in a test sample costs no more than with PCA."""
     X = StandardScaler().fit_transform(digits)
     ours, pca = Autoencoder(4, random_state=0, max_iter=40).fit(X), PCA(4).fit(X)
     assert ours.best_epoch_ > 0
@@ -136,7 +136,7 @@ def test_far_outside_the_data_it_stays_near_pca(digits):
     assert difference < 60  # standard deviations, of 10,000
 
 
-def test_a_blank_rival_wins_where_pca_leads_nowhere():
+def test_random_rival_wins_where_pca_is_a_bad_initialization():
     X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA spends a whole component on which of two sexes it is
     train, test = train_test_split(X, random_state=0)
     pca, ours = PCA(4).fit(train), Autoencoder(4, random_state=0).fit(train)
@@ -155,7 +155,7 @@ def test_patience_waits_for_the_rival():
 
 
 @pytest.mark.slow
-def test_noise_falls_back_to_pca_of_all_rows():
+def test_noise_gives_pca_of_all_samples():
     tables = np.random.RandomState(0).randn(8, 60, 5)  # nothing nonlinear to find
     fits = [(Autoencoder(2, random_state=0, max_iter=40).fit(X), X) for X in tables]
     fell_back = [(ours, X) for ours, X in fits if ours.best_epoch_ == 0]
@@ -186,7 +186,7 @@ def test_training_lowers_every_loss(digits, loss):
         assert X_hat.max() <= 1
 
 
-def test_a_huge_learning_rate_does_no_harm(digits):
+def test_huge_learning_rate_is_no_worse_than_pca(digits):
     with pytest.warns(ConvergenceWarning, match="Lower learning_rate"):
         ours = Autoencoder(4, learning_rate=1e3, max_iter=5, hidden_layer_sizes=16, random_state=0).fit(digits)
     np.testing.assert_allclose(ours.transform(digits), PCA(4).fit_transform(digits), atol=1e-9 * digits.max())
@@ -288,7 +288,7 @@ def test_units_of_the_data_do_not_matter(digits, factor, shift, scale):
     assert np.isfinite(small.transform(X)).all()
 
 
-def test_a_large_mean_is_fine_in_float32(digits):
+def test_large_mean_is_handled_in_float32(digits):
     X = (digits + 1e6).astype(np.float32)
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(X)
     double, single = ours.transform(X.astype(np.float64)), ours.transform(X)
@@ -336,7 +336,7 @@ def test_score_is_sklearns_r2(digits):
     np.testing.assert_allclose(ours.score_samples(digits), -((digits - X_hat) ** 2).sum(axis=1), rtol=1e-9)
 
 
-def test_score_of_odd_inputs_is_r2_score_too(digits):
+def test_score_of_unusual_inputs_is_r2_score(digits):
     ours = Autoencoder(4, hidden_layer_sizes=(), random_state=0).fit(digits)
     shifted = digits[:50] + 1e6
     for X in (shifted, np.tile(digits[:1], (5, 1)), digits[:9].astype(np.float32)):

@@ -1,4 +1,4 @@
-"""Other processes, and fresh ones: the same bits there, and nothing that they had is moved."""
+"""Other processes give bit-identical results, and importing or using the package leaves global state unchanged."""
 
 import ast
 import importlib

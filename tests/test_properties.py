@@ -126,7 +126,7 @@ def estimators(draw, kinds=KINDS, **fixed):
 
 
 def fit(estimator, X, trained_on=False):
-    """Fit, and go on training so that networks aren't at their start."""
+    """Fit, and continue training so that networks aren't at their initialization."""
     estimator.fit(X)
     return estimator.partial_fit(X) if trained_on else estimator
 
@@ -169,12 +169,11 @@ def size_of(values):
 
 
 def close(actual, desired, share=ROUNDING, of=None):
-    """Assert that two arrays differ by no more than a share of the largest value."""
+    """Assert that two arrays differ by no more than a fraction of the largest value."""
     np.testing.assert_allclose(actual, desired, rtol=0, atol=share * size_of(desired if of is None else of))
 
 
-# Samples
-# ----------------------------------------------------------------------------------------------------------------
+# Samples -------------------------------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(whiten=False), st.booleans(), st.integers(0, 99))
@@ -196,12 +195,12 @@ SHIFTED = tuple(kind for kind in KINDS if kind is not DenoisingAutoencoder)  # m
 
 @given(doubles(exact=True), estimators(SHIFTED), st.booleans(), st.integers(-(2**20), 2**20))
 def test_a_shift_of_the_data_shifts_reconstructions_alone(X, estimator, trained_on, shift):
-    """To the bit: means of such tables are exact, so that nothing differs behind them."""
+    """Check bit-identity: means of such tables are exact, so that later computations are the same."""
     here = fit(clone(estimator), X, trained_on)
     there = fit(clone(estimator), X + shift, trained_on)
     np.testing.assert_array_equal(there.transform(X + shift), here.transform(X))
     np.testing.assert_array_equal(there.explained_variance_, here.explained_variance_)
-    # the last bits of a reconstruction are lost where the mean is added
+    # a reconstruction is rounded where the mean is added
     np.testing.assert_allclose(
         there.reconstruct(X + shift) - shift, here.reconstruct(X), rtol=0, atol=8 * EPS * (2**21 + size_of(X))
     )
@@ -209,7 +208,7 @@ def test_a_shift_of_the_data_shifts_reconstructions_alone(X, estimator, trained_
 
 @given(doubles(exact=True), estimators(), st.booleans(), st.integers(-40, 40))
 def test_the_unit_of_the_data_is_that_of_reconstructions_and_codes(X, estimator, trained_on, exponent):
-    """To the bit, for powers of two: no rounding differs."""
+    """Check bit-identity for powers of two, which don't change the rounding."""
     assume(estimator.scale is not None)
     unit = 2.0**exponent
     here, there = fit(clone(estimator), X, trained_on), fit(clone(estimator), unit * X, trained_on)
@@ -279,7 +278,7 @@ def test_halves_and_scores_agree(X, estimator, trained_on):
     close(estimator.inverse_transform(estimator.transform(X)), X_hat)
     squares = np.square(X - X_hat)
     np.testing.assert_allclose(estimator.score_samples(X), -squares.sum(axis=1), rtol=1e-12)
-    # of sums of squares around the mean, rounding is a share of the squares of the distance from zero
+    # for sums of squares around the mean, rounding is relative to the squared distance from zero
     atol = 1e-12 + EPS * len(X) * np.square(X).sum() / max(np.square(X - X.mean(axis=0)).sum(), EPS)
     assert estimator.score(X) == pytest.approx(r2_score(X, X_hat, multioutput="variance_weighted"), rel=1e-9, abs=atol)
     assert estimator.transform(X).shape == (len(X), estimator.n_components_)
@@ -462,8 +461,7 @@ def test_a_linear_stream_is_pca_of_all_its_rows(X, data, scale):
     close(stream.reconstruct(X), X)
 
 
-# The same samples in other shapes
-# ---------------------------------------------------------------------------------------
+# The same samples in other shapes ------------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(), st.booleans())

@@ -1,4 +1,4 @@
-"""What displays compare with: the same Pipeline with PCA in the autoencoder's place."""
+"""References in displays: the same Pipeline with PCA instead of the autoencoder."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""A network and the rival that starts blank: which stays, and when; and how long narrow tables are trained."""
+"""A network and its randomly initialized rival: which one is kept, and when; training lengths of narrow tables."""
 
 from types import SimpleNamespace
 
@@ -56,7 +56,7 @@ def seen(monkeypatch):
 
 @pytest.mark.parametrize("n_rows", [1200, 2100])
 @pytest.mark.parametrize("winner", SETS)
-def test_one_of_two_trains_on(winner, n_rows, seen):
+def test_only_the_better_network_continues(winner, n_rows, seen):
     rows_of, k = SETS[winner]
     fitted = Autoencoder(k, **FEW, callbacks=[Watch]).fit(rows_of(n_rows))
     n_networks, before, of_rival = zip(*seen.seen, strict=True)
@@ -73,7 +73,7 @@ def test_one_of_two_trains_on(winner, n_rows, seen):
     assert gained > 0.02
 
 
-def test_a_network_goes_on_as_it_would_alone(monkeypatch):
+def test_remaining_network_trains_as_if_alone(monkeypatch):
     rows_of, k = SETS["network"]
     together = Autoencoder(k, **FEW).fit(rows_of(2100))
     monkeypatch.setattr(Autoencoder, "_has_blank_rival", lambda *_: False)
@@ -106,27 +106,27 @@ def test_an_epoch_that_diverges_is_undone_after_one_was_dropped(seen):
     assert np.isfinite(fitted.reconstruct(closed_curve(10))).all()
 
 
-class BrokenOffError(Exception):
-    """A fit that was broken off."""
+class InterruptedFitError(Exception):
+    """An interruption of a fit."""
 
 
-class Breaks(Callback):
-    """Breaks a fit off after so many epochs."""
+class Interrupts(Callback):
+    """Interrupts a fit after a number of epochs."""
 
     after = None
 
     def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
-        if len(net.history) == Breaks.after:
-            raise BrokenOffError
+        if len(net.history) == Interrupts.after:
+            raise InterruptedFitError
 
 
 def assert_resumes(estimator, X, after, folder, monkeypatch):
     whole = clone(estimator).fit(X)
-    broken = clone(estimator).set_params(callbacks=[Breaks, Checkpoint(folder)])
-    monkeypatch.setattr(Breaks, "after", after)
-    with pytest.raises(BrokenOffError):
+    broken = clone(estimator).set_params(callbacks=[Interrupts, Checkpoint(folder)])
+    monkeypatch.setattr(Interrupts, "after", after)
+    with pytest.raises(InterruptedFitError):
         broken.fit(X)
-    monkeypatch.setattr(Breaks, "after", None)
+    monkeypatch.setattr(Interrupts, "after", None)
     for _ in range(2):  # resumed, and read when it is finished
         broken.fit(X)
         np.testing.assert_array_equal(broken.transform(X), whole.transform(X))
@@ -138,18 +138,18 @@ def assert_resumes(estimator, X, after, folder, monkeypatch):
 
 @pytest.mark.parametrize("after", [1, 3, 5])
 @pytest.mark.parametrize("winner", SETS)
-def test_a_fit_goes_on_with_who_was_left(winner, after, tmp_path, monkeypatch):
+def test_resumed_fit_continues_with_the_remaining_network(winner, after, tmp_path, monkeypatch):
     rows_of, k = SETS[winner]
     assert_resumes(Autoencoder(k, **FEW), rows_of(2100), after, tmp_path, monkeypatch)
 
 
-def test_networks_of_folds_do_not_vouch_for_one_that_isleft_behind():
+def test_networks_of_folds_do_not_count_for_a_dropped_network():
     best = BestEpoch({RIVAL: None, "": None}, {}, None, None, 0.0)
     labels = (f"_fold0{RIVAL}", "_fold0", f"_fold1{RIVAL}", "_fold1", RIVAL, "")
     net = SimpleNamespace(labels=labels, train_losses_=np.array([0.3, 0.1, 0.3, 0.3, 0.5, 4.0]))
     assert best.excess_losses(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
     one = SimpleNamespace(labels=(RIVAL, ""), train_losses_=np.array([0.3, 4.0]))
-    assert best.excess_losses(one) == {RIVAL: 0.0, "": 0.0}  # held-out samples judge that very network
+    assert best.excess_losses(one) == {RIVAL: 0.0, "": 0.0}  # this very network is validated
 
 
 # A second cycle ------------------------------------------------------------------------------------------------------
@@ -180,14 +180,14 @@ def test_epochs_that_gain_to_their_end_are_followed_by_more():
         (moons(300), {"n_components": 1, "loss": "poisson"}),  # whose zero is no more than a number
     ],
 )
-def test_no_more_epochs_follow_where_nobody_can_tell(X, params):
+def test_no_second_cycle_without_validation(X, params):
     X = X - X.min(axis=0)
     few = _defaults.auto_max_iter(len(X), 64, is_narrow=True)
     assert Autoencoder(random_state=0, **params).fit(X).n_iter_ <= few
 
 
 @pytest.mark.parametrize("after", [5, 6, 9])
-def test_a_fit_goes_on_in_the_cycle_it_was_in(after, tmp_path, monkeypatch):
+def test_resumed_fit_continues_its_cycle(after, tmp_path, monkeypatch):
     for name in ("ROWS_SHOWN", "EPOCHS_OF_NARROW", "MIN_EPOCHS"):
         monkeypatch.setattr(_defaults, name, 6)
     whole = assert_resumes(Autoencoder(2, random_state=0), bent_plane(300), after, tmp_path, monkeypatch)

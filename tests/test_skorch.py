@@ -38,7 +38,7 @@ def _nothing_seen():
 
 
 class Recorder(Callback):
-    """Writes down the events, in their order, and what it is told."""
+    """Records the events, in order, and their arguments."""
 
     def __getattribute__(self, name):
         if name.startswith("on_"):
@@ -51,7 +51,7 @@ def events():
 
 
 def large(digits):
-    """So many samples that one validation set is held out."""
+    """Return enough samples for a single validation set."""
     return np.tile(digits, (9, 1))[:2100]
 
 
@@ -300,7 +300,7 @@ def test_with_folds_the_kept_network_is_what_it_is_alone(kind, parameters, digit
     assert folds.validation_["n_folds"] > 1
     assert folds.loss_curve_ == alone.loss_curve_
     assert len(folds.loss_curve_) == 2
-    if folds.best_epoch_ == alone.best_epoch_:  # which few held-out samples choose
+    if folds.best_epoch_ == alone.best_epoch_:  # selected on few validation samples
         np.testing.assert_array_equal(folds.transform(digits), alone.transform(digits))
 
 
@@ -351,7 +351,7 @@ def test_a_checkpoint_of_skorchs_needs_no_other(digits, tmp_path):
     assert (tmp_path / "params.pt").exists()
 
 
-def test_the_selection_is_ours(digits):
+def test_selection_of_the_epoch_cannot_be_replaced(digits):
     worst = EarlyStopping(monitor="train_loss", lower_is_better=False, patience=50, load_best=True)
     estimator = clone(SMALL).set_params(max_iter=12)
     expected = estimator.fit(digits).transform(digits)
@@ -379,19 +379,19 @@ class Weights(Callback):
 
 
 def test_a_checkpoint_comes_last(digits, tmp_path):
-    class BrokenOffError(Exception):
+    class InterruptedFitError(Exception):
         pass
 
     class Breaking(Callback):
         def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
             if len(net.history) == 3 and not SEEN:
                 SEEN.append("broken off")
-                raise BrokenOffError
+                raise InterruptedFitError
 
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
     whole = clone(SMALL).set_params(callbacks=[schedule]).fit(digits)
     broken = clone(SMALL).set_params(callbacks=[Checkpoint(tmp_path), schedule, Breaking])
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(InterruptedFitError):
         broken.fit(digits)
     resumed = broken.fit(digits)
     assert resumed.loss_curve_ == whole.loss_curve_
@@ -440,7 +440,7 @@ def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_si
 
 
 @pytest.mark.parametrize("callbacks", [[1], [("a", 1)], ["EarlyStopping"], [torch.nn.Linear]])
-def test_what_is_no_callback_is_an_error(digits, callbacks):
+def test_invalid_callbacks_raise(digits, callbacks):
     with pytest.raises(TypeError, match="must contain skorch callbacks"):
         clone(SMALL).set_params(callbacks=callbacks).fit(digits)
 
@@ -481,7 +481,7 @@ def test_without_training_there_is_a_net_as_well(digits, hidden_layer_sizes, n):
     assert pickle.loads(pickle.dumps(estimator.net_)).predict(digits).shape == digits.shape
 
 
-def test_where_the_start_wins_all_events_have_fired():
+def test_all_events_fire_even_if_the_initialization_is_selected():
     noise = np.random.RandomState(0).randn(100, 8)
     fitted = clone(SMALL).set_params(callbacks=[Recorder]).fit(noise)
     assert fitted.best_epoch_ == 0

@@ -134,7 +134,7 @@ def test_sparsity_grows_with_the_weight(kind, digits):
     assert (np.diff([fit.score(digits) for fit in fits]) < 0).all()
 
 
-def test_dead_units_are_revived(digits):
+def test_dead_units_become_active_again(digits):
     module = SparseAutoencoder(20, sparsity="l1", **QUICK | {"max_iter": 1}).fit(digits).net_.module_.train()
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
     with torch.no_grad():
@@ -187,7 +187,7 @@ def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
 
 
 def share_found(atoms, fitted):
-    """Share of the atoms to which some unit is near: of signed coefficients, one of the two that an atom needs."""
+    """Return the fraction of the atoms near some unit; a signed coefficient needs two units, of which one counts."""
     return (np.abs(atoms @ normalize(fitted.components_).T).max(axis=1) > 0.9).mean()
 
 
@@ -286,7 +286,7 @@ def cut(request):
     return sparse, fixed, X
 
 
-def test_units_that_are_left_out_were_of_no_use(cut):
+def test_removed_units_were_inactive(cut):
     fitted, fixed, X = cut
     atoms, of_fixed = normalize(fitted.components_), normalize(fixed.components_)
     kept = (atoms @ of_fixed.T).argmax(axis=1)

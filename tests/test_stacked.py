@@ -50,7 +50,7 @@ STACKS = {
 
 @pytest.fixture(scope="module")
 def pixels():
-    """Rows in [0, 1] without constant features, which a stack gives back as they are and an RBM does not."""
+    """Return samples in [0, 1] without constant features, which a stack preserves and an RBM does not."""
     from sklearn.datasets import load_digits
 
     X = load_digits().data[:240] / 16
@@ -205,7 +205,7 @@ def test_sparse_rows_and_streams(pixels):
     assert scores[-1] > scores[0]
 
 
-def test_going_on_wants_the_same_layers(pixels):
+def test_continued_training_requires_the_same_layers(pixels):
     stack = StackedAutoencoder([("a", Autoencoder(8, **SHORT)), 4], warm_start=True, **QUICK).fit(pixels)
     first = stack.layers_
     assert stack.set_params(layers=(("a", Autoencoder(8, **SHORT)), np.int64(4))).fit(pixels).layers_ == first
@@ -270,7 +270,7 @@ def test_a_likelihood_wants_data_in_its_range(digits):
 def test_a_stack_of_few_layers_leaves_pca_behind(activation):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((1000, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)  # a sphere, of which PCA gives back two thirds
+    points /= np.linalg.norm(points, axis=1, keepdims=True)  # a sphere, of which PCA reconstructs two thirds
     X = points @ np.linalg.qr(rng.standard_normal((20, 20)))[0][:3] + 0.01 * rng.standard_normal((1000, 20))
     stack = StackedAutoencoder([64, 2], activation=activation, cv=2, random_state=0).fit(X[:800])
     pca = PCA(2).fit(X[:800])

@@ -343,7 +343,7 @@ def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
     "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=MORE) for kind in SMALL[N_QUICK:])], ids=str
 )
 def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator, monkeypatch):
-    """What a variant draws for held-out samples does not depend on where they are: batches are the same."""
+    """Check that random draws for validation samples don't depend on where the samples are stored."""
     X = DIGITS[:240]
     at_hand = clone(estimator).fit(X)
     monkeypatch.setattr(skae._data.readers, "_room_on", lambda device: 0)  # noqa: ARG005

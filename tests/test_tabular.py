@@ -94,7 +94,7 @@ def dates_of(X):
 
 
 def with_holes(X, seed=0, share=0.2):
-    """The same with missing cells, in the types that can have some, and which these are."""
+    """Return the table with missing values, in the types that support them, and their mask."""
     rng = np.random.default_rng(seed)
     missing = rng.random(X.shape) < share
     missing[0] = False
@@ -133,7 +133,7 @@ def test_same_columns_types_and_categories(make):
 
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
-@pytest.mark.parametrize("of_whole", [False, True], ids=["holes in fit", "whole in fit"])
+@pytest.mark.parametrize("of_whole", [False, True], ids=["missing in fit", "complete in fit"])
 def test_impute_fills_what_is_missing_alone(make, of_whole):
     X = make()
     holes, missing = with_holes(X)

@@ -1,4 +1,4 @@
-"""Tables in the detector and the sampler: errors are by column of the frame, and new rows are a frame."""
+"""Tables in the detector and the sampler: errors are per column of the frame, and generated samples are a frame."""
 
 import pickle
 
@@ -30,7 +30,7 @@ def wrong(X, name, n=30):
 
 
 @pytest.mark.parametrize("name", ["object", "category", "float"])
-def test_the_wrong_column_is_blamed(detector, X, name):
+def test_wrong_column_is_found(detector, X, name):
     odd = wrong(X, name)
     assert detector.score_samples(odd).mean() < detector.score_samples(X).mean() - 5
     errors = detector.feature_errors(odd)
@@ -41,7 +41,7 @@ def test_the_wrong_column_is_blamed(detector, X, name):
 
 
 def test_an_error_is_what_the_best_other_value_gains(detector):
-    odd = wrong(draw(1)[COLUMNS], "category", 5)  # no training rows
+    odd = wrong(draw(1)[COLUMNS], "category", 5)  # not training samples
     errors, now = detector.feature_errors(odd), detector.score_samples(odd)
     others = [detector.score_samples(odd.assign(category=[c] * len(odd))) for c in ("a", "b", "c")]
     np.testing.assert_allclose(errors["category"], np.maximum(np.max(others, axis=0) - now, 0), rtol=1e-6, atol=1e-6)
@@ -84,7 +84,7 @@ def test_stream_of_the_detector(X):
 
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
-def test_new_rows_are_a_frame(make):
+def test_generated_samples_are_a_frame(make):
     X = make(n=300)
     X = X[[name for name in X.columns if name not in ("date", "aware", "span", "day", "time")]]
     sampler = LatentSampler(quick(), random_state=0).fit(X)

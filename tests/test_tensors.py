@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(os.environ.get("SCIPY_ARRAY_API") != "1", reason="scipy was loaded without SCIPY_ARRAY_API=1"),
     pytest.mark.skipif(not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends of Python"),
 ]
-HANDFUL = 4  # numbers that may cross at once, such as an answer to "is all of it finite?"
+HANDFUL = 4  # numbers that may be copied at once, such as the result of a check for finite values
 METHODS = ["transform", "reconstruct", "inverse_transform", "score_samples"]
 
 

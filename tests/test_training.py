@@ -281,7 +281,7 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
     [
         ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
         ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
-        ([1.0, 0.9, 0.8, 0.7], [25.0, 20.0, 15.0, 11.0], False),  # the network goes on
+        ([1.0, 0.9, 0.8, 0.7], [25.0, 20.0, 15.0, 11.0], False),  # training continues
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 2.0, 2.0], True),
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 1.9, 1.8], False),
         ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it

@@ -1,4 +1,4 @@
-"""The samples that judge the epochs: no fold trains on what its held-out samples depend on."""
+"""Validation samples: no fold is trained on samples that its validation samples depend on."""
 
 import copy
 import re
@@ -253,7 +253,7 @@ def test_rows_of_its_own_judge_a_network_that_sees_all(digits):
     noise = np.random.RandomState(0).uniform(0, 16, (100, 64))
     long = {"max_iter": 30, "hidden_layer_sizes": 32, "random_state": 0}
     assert Autoencoder(4, **long).fit(digits, X_val=noise).best_epoch_ == 0  # of which there is nothing to learn
-    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # which it learns by heart
+    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # which it memorizes
     again = Autoencoder(4, **long, warm_start=True).fit(digits, X_val=noise)
     before = again.transform(digits)
     assert again.fit(digits, X_val=noise).best_epoch_ == 0
@@ -337,7 +337,7 @@ def test_detectors_and_samplers_pass_them_on(meta, digits):
         assert outer[-1].autoencoder_.validation_["strategy"] == "groups"
 
 
-def test_it_says_what_it_did(digits, capsys):
+def test_verbose_output_describes_validation(digits, capsys):
     quiet, loud = Autoencoder(2, **QUICK), Autoencoder(2, **QUICK, verbose=1)
     quiet.fit(digits)
     assert capsys.readouterr().out == ""
@@ -350,7 +350,7 @@ def test_it_says_what_it_did(digits, capsys):
 
 
 def test_what_it_says_of_the_selected_epoch_is_true(digits, capsys):
-    """R² of the held-out samples, from the losses of both."""
+    """Check R² of the validation samples against the losses of both."""
     X, X_val = digits[:120], digits[120:]
     loud = Autoencoder(2, **QUICK | {"max_iter": 8, "validation_fraction": "auto"}, verbose=1).fit(X, X_val=X_val)
     said = capsys.readouterr().out
@@ -383,7 +383,7 @@ def test_other_groups_are_another_run(digits, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("phi", "length", "layout"), [(0.8, 50, "below"), (0.5, 50, "below"), (0.9, 30, "beside")])
-def test_a_network_that_knows_its_windows_by_heart_does_not_win(phi, length, layout):
+def test_memorizing_network_is_not_selected(phi, length, layout):
     X, new = (cut(series(phi, n_steps, 3, seed), length, 1, layout) for seed, n_steps in ((0, 300), (1, 2000)))
     pca = PCA(5).fit(X)
     of_pca = r2_score(new, pca.inverse_transform(pca.transform(new)), multioutput="variance_weighted")

@@ -334,7 +334,7 @@ def test_variations_are_of_the_posterior(fitted):
 
 
 def _shrinkage(vae):
-    """What becomes of a code that is decoded and encoded: the share of the variance that isn't noise."""
+    """Return the factor by which a decoded and encoded code shrinks: the fraction of the variance that isn't noise."""
     pca = PCA(vae.n_components_).fit(GAUSSIAN)
     return 1 - pca.noise_variance_ / pca.explained_variance_
 

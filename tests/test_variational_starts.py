@@ -151,7 +151,7 @@ def test_a_new_fit_has_bounds_of_its_own(digits):
     low = vae._spec.formula["bounds"][0]
     at_low = (narrow == narrow.min(axis=0)).sum(axis=0) >= 0.05 * len(narrow)
     np.testing.assert_array_equal(low, np.where(at_low, narrow.min(axis=0), -np.inf))
-    vae.set_params(warm_start=True, max_iter=1).fit(narrow - 1)  # goes on, with samples beyond each of them
+    vae.set_params(warm_start=True, max_iter=1).fit(narrow - 1)  # training continues, with samples beyond each bound
     assert np.isinf(vae._spec.formula["bounds"][0]).all()
 
 

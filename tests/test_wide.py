@@ -1,4 +1,4 @@
-"""Tables with more features than samples: what is found in the span of the samples is what the matrices of features give."""
+"""With more features than samples, computations in the span of the samples agree with those on feature matrices."""
 
 import tracemalloc
 
@@ -32,7 +32,7 @@ from skae.nn import _convolution, convolution
 
 
 def table(n, d, rank, seed, *, n_constant=0, sparse=False):
-    """Rows of some rank with a little noise, and constant columns."""
+    """Return a table of a given rank with a little noise, and constant columns."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, rank)) @ rng.standard_normal((rank, d)) + 0.1 * rng.standard_normal((n, d))
     X[:, :n_constant] = 3.0
@@ -40,13 +40,13 @@ def table(n, d, rank, seed, *, n_constant=0, sparse=False):
 
 
 def scaled(X, kind="global"):
-    """Rows as they are inside."""
+    """Return a reader of scaled samples."""
     statistics = FeatureStatistics().update(ArrayReader(X))
     return ScaledReader(X, statistics.mean, statistics.scale(kind))
 
 
 def measured(rows, corruption, levels, quiet):
-    """What noise of one or several levels does to cells, of which the first few are left alone."""
+    """Return statistics of noise at one or several levels, which leaves the first few values unchanged."""
     x = rows.read(slice(None))
     module = DenoisingAutoencoder(1, corruption=corruption, init="random", max_iter=1).fit(x).net_.module_
     many = np.tile(x, (50, 1))
@@ -63,7 +63,7 @@ def measured(rows, corruption, levels, quiet):
 
 
 def assert_same(start, other):
-    """The same maps: what each component gives back, and the denoiser that they make up."""
+    """Check that two solutions have the same component-wise reconstructions and the same denoiser."""
     np.testing.assert_allclose(start.mean, other.mean, atol=1e-12)
     np.testing.assert_allclose(start.variance, other.variance, rtol=1e-6, atol=1e-12 * other.variance[0])
     np.testing.assert_array_equal(start.seen_mean, other.seen_mean)
@@ -113,7 +113,7 @@ CLASSES = [
 
 @pytest.mark.parametrize("estimator_class", CLASSES)
 @pytest.mark.parametrize("sparse", [False, True])
-def test_no_matrix_of_features_by_features(estimator_class, sparse):
+def test_no_feature_by_feature_matrix_is_allocated(estimator_class, sparse):
     d = 4000
     X = table(30, d, 4, 0, sparse=sparse)
     estimator = estimator_class(max_iter=1, validation_fraction=0.6, random_state=0)
@@ -124,25 +124,25 @@ def test_no_matrix_of_features_by_features(estimator_class, sparse):
     tracemalloc.start()
     try:
         estimator.fit(X)
-        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would be 128 MB
+        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would need 128 MB
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("n_components", [3, 30, 40])
-def test_pca_of_sparse_rows_is_that_of_dense_ones(n_components):
+def test_pca_of_sparse_samples_equals_that_of_dense_ones(n_components):
     X = table(30, 50, 4, 0, sparse=True)
     sparse, dense = (Autoencoder(n_components, hidden_layer_sizes=()).fit(rows) for rows in (X, X.toarray()))
     np.testing.assert_allclose(sparse.reconstruct(X), dense.reconstruct(X.toarray()), atol=1e-6)
     np.testing.assert_allclose(sparse.explained_variance_, dense.explained_variance_, atol=1e-8)
 
 
-def test_a_share_of_the_variance_of_wide_sparse_rows():
+def test_fraction_of_the_variance_of_wide_sparse_data():
     X = table(30, 5000, 4, 0, sparse=True)
     assert 1 <= Autoencoder(0.5, hidden_layer_sizes=()).fit(X).n_components_ < 30
 
 
-def test_a_wide_table_has_as_many_folds_and_epochs_as_are_affordable():
+def test_wide_tables_get_fewer_folds_and_epochs():
     n_folds, n_epochs = affordable(200, 64, 10**5)
     assert n_folds > 20
     assert n_epochs == 64
@@ -152,7 +152,7 @@ def test_a_wide_table_has_as_many_folds_and_epochs_as_are_affordable():
     assert affordable(200, 1, 10**5, n_weights=2**25) == (1, 1)
 
 
-def test_all_networks_of_a_wide_table_have_no_more_weights_than_memory_has_room_for(monkeypatch):
+def test_number_of_networks_is_limited_by_memory(monkeypatch):
     X = table(60, 70, 3, seed=0)
     short = Autoencoder(2, hidden_layer_sizes=8, max_iter=1, random_state=0)
     assert short.fit(X).validation_["n_folds"] == 5
@@ -163,7 +163,7 @@ def test_all_networks_of_a_wide_table_have_no_more_weights_than_memory_has_room_
     assert affordable(200, 64, 10**8) == (1, 5)
 
 
-def test_work_counts_each_use_of_a_weight():
+def test_work_per_sample_counts_each_use_of_a_weight():
     def of_one_row(estimator, X):
         module = estimator.set_params(max_iter=1).fit(X).net_.module_
         return work_of_all(module, X.shape[1]), sum(weight.numel() for weight in module.parameters())
@@ -178,7 +178,7 @@ def test_work_counts_each_use_of_a_weight():
 
 
 def rows_seen_by_convolutions(monkeypatch, estimator, X):
-    """The most images that any convolution takes at once in a fit and what follows, and whether gradients are kept."""
+    """Record the largest number of images in any convolution of a fit and after it, and whether gradients are kept."""
     seen = []
     for layer_class in (torch.nn.Conv2d, torch.nn.ConvTranspose2d):
 
@@ -206,16 +206,16 @@ ARCHITECTURE = Convolutional((8, 10), (4,))
     ],
     ids=["plain", "pooled", "folds", "denoising", "variational"],
 )
-def test_large_images_are_computed_a_few_at_a_time(monkeypatch, estimator):
+def test_large_images_are_processed_in_small_batches(monkeypatch, estimator):
     X = table(60, 80, 4, 0)
-    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small ones in whole batches
+    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small images in whole batches
     monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
     monkeypatch.setattr(_convolution, "MAX_NUMBERS", 5 * 80)
     assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) <= 5
 
 
 @pytest.mark.parametrize("estimator_class", [Autoencoder, ContractiveAutoencoder, SparseAutoencoder])
-def test_parts_of_a_batch_add_up_to_the_batch(monkeypatch, estimator_class):
+def test_gradients_of_partial_batches_add_up(monkeypatch, estimator_class):
     X = table(60, 80, 4, 0)
     estimator = estimator_class(5, architecture=ARCHITECTURE, **SMALL_NET)
     whole = estimator.fit(X).loss_curve_, estimator.transform(X)
@@ -226,7 +226,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(monkeypatch, estimator_class):
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_ordinary_images_are_computed_in_whole_batches():
+def test_ordinary_images_are_processed_in_whole_batches():
     for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3)):
         encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu")
         assert encoder.rows_at_once is decoder.rows_at_once is None
@@ -235,17 +235,17 @@ def test_ordinary_images_are_computed_in_whole_batches():
         assert encoder.rows_at_once == decoder.rows_at_once == 6
 
 
-def test_a_wide_stack_learns_the_more_slowly():
+def test_wide_stacks_have_a_lower_learning_rate():
     def rate(d):
         stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # of PCAs
         return stack.fit(table(30, d, 4, 0))._settings["learning_rate"]
 
-    assert rate(40) == 0.03  # three times the usual
+    assert rate(40) == 0.03  # three times the default
     assert rate(1000) == 0.01
     np.testing.assert_allclose(rate(4000), 0.0025)
 
 
-def test_layers_of_a_stack_wait_without_copies_of_their_weights(monkeypatch):
+def test_layers_of_a_stack_keep_no_copies_of_weights(monkeypatch):
     alive, members = [], StackedAutoencoder._new_members
 
     def watched(stack, *args, **kwargs):

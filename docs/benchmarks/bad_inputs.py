@@ -2,7 +2,7 @@
 
     python docs/benchmarks/bad_inputs.py [--systems PCA ...] [--limit 60]
 
-The kinds of table are those of the tests, `tests/odd_inputs.py`, which say what is right: a ValueError or TypeError is,
+The kinds of table are those of the tests, `tests/unusual_inputs.py`, which say what is right: a ValueError or TypeError is,
 and an answer that is finite and the same as for the same samples as an array of float64, if there are such samples. Of
 systems that do as PCA does, reconstructions have to be about as good as PCA's, too. What isn't right is another error,
 "WRONG", "NON-FINITE" (an answer or an attribute), "HALF-FITTED" (an error that leaves attributes behind), "HANG" or
@@ -27,7 +27,7 @@ from sklearn.neural_network import MLPRegressor
 from skae import Autoencoder, DenoisingAutoencoder, SparseAutoencoder, VariationalAutoencoder
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from odd_inputs import KINDS, METHODS, TABLE, K, System, outcome
+from unusual_inputs import KINDS, METHODS, TABLE, K, System, outcome
 
 RIGHT = ("ok", "ValueError", "TypeError")
 TRAINING = {"max_iter": 4, "batch_size": 15, "learning_rate": 0.03, "validation_fraction": 0.5, "random_state": 0}

@@ -1,4 +1,4 @@
-"""The HTML representation links to an estimator's page, and only of our own."""
+"""The HTML representation links to the documentation of an estimator, and only for estimators of skae."""
 
 import pytest
 from conftest import public_estimators
@@ -13,7 +13,7 @@ OTHERS = [AutoencoderOutlierDetector, LatentSampler]
 
 
 @pytest.mark.parametrize("estimator", [*public_estimators(), *OTHERS])
-def test_an_estimator_links_to_its_page(estimator):
+def test_estimator_links_to_its_page(estimator):
     link = estimator()._get_doc_link()
     assert link.startswith(SITE)
     assert link.endswith(f"/api/skae.{estimator.__name__}.html")
@@ -21,11 +21,11 @@ def test_an_estimator_links_to_its_page(estimator):
 
 
 @pytest.mark.parametrize("architecture", [Convolutional, Recurrent])
-def test_an_architecture_too(architecture):
+def test_architecture_links_to_its_page(architecture):
     assert architecture()._get_doc_link().endswith(f"/api/skae.architectures.{architecture.__name__}.html")
 
 
-def test_a_users_own_class_does_not():
+def test_user_defined_subclass_has_no_link():
     class Mine(Autoencoder):
         pass
 

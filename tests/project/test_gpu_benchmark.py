@@ -1,4 +1,4 @@
-"""The benchmark of GPUs runs on a CPU too, so that it is ready where there is a GPU."""
+"""The GPU benchmark also runs on a CPU."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ SCRIPT = ROOT / "docs/benchmarks/gpu.py"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["kinds", "uses", "tensors", "steps", "many"])
-def test_a_part_runs_on_a_cpu(part):
+def test_each_part_runs_on_a_cpu(part):
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--short", "--parts", part]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

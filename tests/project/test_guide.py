@@ -1,4 +1,4 @@
-"""The code of each page of the documentation runs, and the guide has a sample for every estimator."""
+"""The code of each documentation page runs, and the guide covers every estimator."""
 
 import contextlib
 import io
@@ -12,16 +12,16 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {
     str(path.relative_to(DOCS)): path.read_text()
     for path in sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")])
-    if "```python\n" in path.read_text() and path.name != "coming_from_pca.md"  # which has tests of its own
+    if "```python\n" in path.read_text() and path.name != "coming_from_pca.md"  # tested in test_coming_from_pca.py
 }
 
 
-def test_every_estimator_has_a_row():
+def test_table_of_the_guide_lists_every_estimator():
     rows = re.findall(r"^\| \[`(\w+)`\]", (DOCS / "guide" / "picture.md").read_text(), re.M)
     assert {estimator.__name__ for estimator in public_estimators()} == set(rows)
 
 
-def test_the_guide_has_code():
+def test_guide_pages_with_code_are_found():
     assert len(PAGES) > 10
 
 
@@ -29,11 +29,11 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 
 
-def shown_differently(text, printed):
-    """Say where what a page shows is not what was printed, or return None.
+def difference(text, printed):
+    """Describe the first difference between the output shown on a page and the printed output, or return None.
 
-    Words have to be the same. Numbers may differ by a tenth and by one in the last place of a fraction, for training
-    ends a little elsewhere on another processor: whole numbers up to nine must be the same.
+    Words must be equal. Numbers may differ by 10 % plus one unit in the last decimal place, because training gives
+    slightly different results on other processors; integers up to nine must be equal.
     """
     if NUMBER.sub("#", text).split() != NUMBER.sub("#", printed).split():
         return f"the page shows\n{text}\nbut this was printed:\n{printed}"
@@ -46,18 +46,18 @@ def shown_differently(text, printed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_a_page(page, monkeypatch, tmp_path):
+def test_code_of_a_page_runs(page, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
-    monkeypatch.chdir(tmp_path)  # the tutorial saves files
+    monkeypatch.chdir(tmp_path)  # the tutorial writes files
     names = {}
     for code, text in BLOCK.findall(PAGES[page]):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code, names)  # warnings are errors
         if text:
-            assert not shown_differently(text, printed.getvalue())
+            assert not difference(text, printed.getvalue())
 
 
-def test_all_text_that_a_page_shows_is_compared():
+def test_every_output_block_of_a_page_is_compared():
     shown = {page: text.count("```text\n") for page, text in PAGES.items()}
     assert shown == {page: sum(bool(text) for _, text in BLOCK.findall(whole)) for page, whole in PAGES.items()}
     assert shown["tutorial.md"] >= 10
@@ -74,6 +74,6 @@ def test_all_text_that_a_page_shows_is_compared():
         ("PCA 21", "PCA 21\nAutoencoder 17"),
     ],
 )
-def test_what_is_shown_differently_is_noticed(text, printed):
-    assert shown_differently(text, printed)
-    assert not shown_differently(text, text.replace("0.854", "0.851").replace("1035", "1021"))
+def test_differences_from_the_shown_output_are_detected(text, printed):
+    assert difference(text, printed)
+    assert not difference(text, text.replace("0.854", "0.851").replace("1035", "1021"))

@@ -1,4 +1,4 @@
-"""The project's files agree with each other: what is installed, pinned, cited and said to be supported."""
+"""The project's metadata are consistent: requirements, pins, citation and supported versions."""
 
 import re
 import tomllib
@@ -25,13 +25,13 @@ LINES = {*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line 
 REQUIREMENTS = [requirement for requirement in map(Requirement, sorted(LINES)) if requirement.name != "skae"]
 
 
-def test_the_version_stands_in_one_place():
+def test_version_is_defined_once():
     assert skae.__version__ == PROJECT["version"]
     assert str(Version(PROJECT["version"])) == PROJECT["version"]
     assert not [path for path in (TOP / "skae").rglob("*.py") if PROJECT["version"] in path.read_text()]
 
 
-def test_classifiers_are_the_versions_of_python_that_are_supported():
+def test_classifiers_list_the_supported_python_versions():
     listed = [Version(v) for v in re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))]
     assert listed == sorted(listed)
     supported = SpecifierSet(PROJECT["requires-python"])
@@ -39,7 +39,7 @@ def test_classifiers_are_the_versions_of_python_that_are_supported():
 
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=str)
-def test_every_requirement_has_a_lowest_version_and_a_pin(requirement):
+def test_every_requirement_has_a_minimum_version_and_a_pin(requirement):
     assert {s.operator for s in requirement.specifier} >= {">="}
     (pin,) = PINS[canonicalize_name(requirement.name)].specifier
     assert pin.operator == "=="
@@ -53,7 +53,7 @@ def test_errors_name_extras_that_exist():
     assert named <= set(EXTRAS)
 
 
-def test_the_citation_is_of_this_version():
+def test_citation_matches_this_version():
     cited = yaml.safe_load((TOP / "CITATION.cff").read_text())
     assert cited["version"] == PROJECT["version"]
     assert cited["title"] == PROJECT["name"]
@@ -65,13 +65,13 @@ def test_the_citation_is_of_this_version():
     assert cited["url"] == PROJECT["urls"]["Documentation"]
 
 
-def test_the_changelog_begins_with_this_version():
+def test_changelog_starts_with_this_version():
     heading = re.search(r"^## (.*)$", (TOP / "CHANGELOG.md").read_text(), re.M)[1]
     expected = "Unreleased" if Version(PROJECT["version"]).is_prerelease else PROJECT["version"]
     assert heading.split(",")[0] == expected
 
 
-def test_hooks_have_the_pinned_versions():
+def test_pre_commit_hooks_have_the_pinned_versions():
     if not (TOP / ".pre-commit-config.yaml").exists():
         pytest.skip("an sdist has no hooks")
     hooks = yaml.safe_load((TOP / ".pre-commit-config.yaml").read_text())["repos"]

@@ -1,4 +1,4 @@
-"""The README's code runs as it stands, and what it links to is there."""
+"""The README's code runs, and its links exist."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.slow
-def test_the_readmes_code():
+def test_code_of_the_readme_runs():
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names = {}
     exec(code, names)
@@ -19,7 +19,7 @@ def test_the_readmes_code():
     assert type(names["search"].best_params_["reduce"]).__name__ == "Autoencoder"
 
 
-def test_the_readmes_links():
+def test_links_of_the_readme_exist():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert len(links) > 5
     assert not [link for link in links if not link.startswith("https://") and not (ROOT / link).exists()]
@@ -29,5 +29,5 @@ def test_the_readmes_links():
     assert not [link for link in links if link.endswith(".md") and "docs/" in link]  # sources of the site
 
 
-def test_the_readme_is_one_screen():
+def test_readme_is_short():
     assert len(README.splitlines()) <= 60

@@ -1,7 +1,7 @@
-"""The site as it was built, in a browser: pages load, the search finds, pictures are drawn, on a desk and on a phone.
+"""The built site in a browser: pages load, the search works, and images are displayed, at desktop and phone sizes.
 
-`make site` builds it and runs these; without a built site or a browser (Chrome or Chromium, and its driver) they are
-skipped, unless SKAE_SITE=required.
+`make site` builds the site and runs these tests. Without a built site or a browser (Chrome or Chromium, and its
+driver) they are skipped, unless SKAE_SITE=required.
 """
 
 import os
@@ -27,7 +27,7 @@ SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
 
 def missing(what):
-    """Skip, or fail where the site is what is tested."""
+    """Skip the test, or fail if the site is required."""
     if os.environ.get("SKAE_SITE") == "required":
         pytest.fail(what)
     pytest.skip(what)
@@ -40,7 +40,7 @@ def built():
 
 
 class Page(HTMLParser):
-    """What a page links to, and what can be linked to in it."""
+    """Links and link targets of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -69,14 +69,16 @@ def test_no_internal_link_is_broken():
 
 
 def test_every_public_name_has_a_page():
-    names = [f"skae.{name}" for name in skae.__all__ if name != "BaseAutoencoder"]  # its page is that of skae.base
+    names = [
+        f"skae.{name}" for name in skae.__all__ if name != "BaseAutoencoder"
+    ]  # documented on the page of skae.base
     for module in SUBMODULES:
         names += [f"skae.{module}.{name}" for name in getattr(skae, module).__all__]
-    no_pages = {"skae.nn.CELLS", "skae.nn.functional"}  # a dict; a module whose functions have pages
+    no_pages = {"skae.nn.CELLS", "skae.nn.functional"}  # a dict; modules whose functions have pages
     assert not [name for name in names if name not in no_pages and not (SITE / "api" / f"{name}.html").exists()]
 
 
-def test_links_in_the_repr_lead_to_pages():
+def test_links_of_html_representations_lead_to_pages():
     for name in skae.__all__:
         link = getattr(skae, name)()._get_doc_link()
         assert (SITE / "api" / link.rsplit("/", 1)[-1]).exists()
@@ -85,8 +87,8 @@ def test_links_in_the_repr_lead_to_pages():
 # In a browser ------------------------------------------------------------------------------------------------------
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A request handler that logs nothing."""
 
     def log_message(self, *args):
         pass
@@ -94,7 +96,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site():
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=SITE)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -118,7 +120,7 @@ def browser():
 
 
 def resize(browser, size):
-    """Give pages a width, also one below what windows may have."""
+    """Set the size of pages, which may be narrower than windows can be."""
     width, height = size
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -137,7 +139,7 @@ def mode(browser, name):
 
 
 def luminance(rgb):
-    """Relative luminance of a color, as WCAG has it, of a string "rgb(1, 2, 3)"."""
+    """Return the relative luminance, as defined by WCAG, of a color such as "rgb(1, 2, 3)"."""
     values = [float(value) / 255 for value in rgb[rgb.index("(") + 1 : -1].split(",")[:3]]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -149,7 +151,7 @@ def test_every_page_loads_without_an_error(browser, site):
     for page in PAGES:
         browser.get(f"{site}/{page}")
         assert "skae" in browser.title, page
-        # an image that is to load lazily is made to load now
+        # lazily loaded images are loaded now
         broken = """Promise.all([...document.images].map(image => {
             image.loading = 'eager';
             return image.decode().then(() => null, () => image.src)})).then(all => all.filter(Boolean))"""
@@ -158,7 +160,7 @@ def test_every_page_loads_without_an_error(browser, site):
     assert not errors
 
 
-def test_nothing_is_fetched_from_elsewhere(browser, site):
+def test_no_resource_is_fetched_from_another_host(browser, site):
     resize(browser, DESK)
     for page in PAGES_SEEN:
         browser.get(f"{site}/{page}")
@@ -167,7 +169,7 @@ def test_nothing_is_fetched_from_elsewhere(browser, site):
         assert not [url for url in fetched if not url.startswith((site, "data:"))]
 
 
-def test_the_search_finds_a_class(browser, site):
+def test_search_finds_a_class(browser, site):
     resize(browser, DESK)
     browser.get(f"{site}/search.html?q=VariationalAutoencoder")
     wait(browser, "/found [0-9]+ pages/.test(document.querySelector('#search-results').textContent)")
@@ -177,7 +179,7 @@ def test_the_search_finds_a_class(browser, site):
     assert any("guide/variational.html" in link for link in links)
 
 
-def test_the_gallery_shows_its_pictures(browser, site):
+def test_gallery_shows_its_thumbnails(browser, site):
     resize(browser, DESK)
     browser.get(f"{site}/auto_examples/index.html")
     script = "return [...document.querySelectorAll('.sphx-glr-thumbcontainer img')].map(i => [i.src, i.naturalWidth])"
@@ -189,10 +191,10 @@ def test_the_gallery_shows_its_pictures(browser, site):
 
 
 @pytest.mark.parametrize("page", PAGES_SEEN)
-def test_a_phone_shows_the_whole_width(browser, site, page):
+def test_pages_fit_the_width_of_a_phone(browser, site, page):
     resize(browser, PHONE)
     browser.get(f"{site}/{page}")
-    # what is wider scrolls within itself
+    # wider elements have scrollbars of their own
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     size = browser.execute_script("return getComputedStyle(document.querySelector('article p')).fontSize")
     assert float(size.removesuffix("px")) >= 14
@@ -200,7 +202,7 @@ def test_a_phone_shows_the_whole_width(browser, site, page):
 
 @pytest.mark.parametrize("page", PAGES_SEEN)
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_text_stands_out(browser, site, page, name):
+def test_text_has_enough_contrast(browser, site, page, name):
     resize(browser, DESK)
     browser.get(f"{site}/{page}")
     mode(browser, name)
@@ -213,4 +215,4 @@ def test_text_stands_out(browser, site, page, name):
         if color is None:
             continue
         light, dark = sorted((luminance(color), luminance(background)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # WCAG's AA
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # level AA of WCAG

@@ -1,4 +1,4 @@
-"""The types of the public surface: all there, of use to a user, and known at run time too."""
+"""The public API is fully typed; its types work for users, and can be resolved at run time."""
 
 import inspect
 import json
@@ -17,27 +17,27 @@ from skae import architectures, datasets, inspection, metrics, nn
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-UNTYPED = ("scipy", "sklearn", "skorch")  # packages that ours are made of and that say nothing of types
+UNTYPED = ("scipy", "sklearn", "skorch")  # dependencies without type information
 
 
 pytest.importorskip("basedpyright")
 
 
 def checked(*arguments, path=()):
-    """Run the type checker and return what it answers."""
+    """Run the type checker and return its report."""
     paths = [*map(str, path), str(Path(skae.__file__).parents[1])]
     command = [sys.executable, "-m", "basedpyright", "--outputjson", *arguments]
-    # --verifytypes asks the first python on the path where packages are, whatever --pythonpath says
+    # --verifytypes uses the first python on PATH that has packages, whatever --pythonpath is
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PATH": programs}
     return json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout)
 
 
-HOOKS = (".module_params", ".initial_solution", ".check_parameters")  # their docstrings are the base's
+HOOKS = (".module_params", ".initial_solution", ".check_parameters")  # their docstrings are inherited
 
 
 def test_every_public_type_is_complete(tmp_path):
-    # the checker asks of a base class that its package has types; with the marker it reads the sources
+    # base classes must be of typed packages; with the marker file, the checker reads these packages' sources
     for name in UNTYPED:
         (tmp_path / name).mkdir()
         for part in Path(find_spec(name).origin).parent.iterdir():
@@ -56,7 +56,7 @@ def test_every_public_type_is_complete(tmp_path):
     assert report["completenessScore"] == 1.0
 
 
-def test_usage_is_understood():
+def test_typical_usage_is_accepted_and_errors_are_reported():
     report = checked(str(ROOT / "tests" / "project" / "typed_usage.py"))
     assert report["summary"]["filesAnalyzed"] == 1
     found = [(item["range"]["start"]["line"] + 1, item["message"]) for item in report["generalDiagnostics"]]
@@ -64,7 +64,7 @@ def test_usage_is_understood():
 
 
 def public_functions():
-    """Every public function, and every public method of public classes, by its name."""
+    """Yield the name and object of every public function, class, and method."""
     for module in (skae, architectures, datasets, inspection, metrics, nn, nn.functional):
         for name in module.__all__:
             value = getattr(module, name)
@@ -79,5 +79,5 @@ def public_functions():
 
 
 @pytest.mark.parametrize("part", [pytest.param(value, id=name) for name, value in public_functions()])
-def test_types_are_known_at_run_time(part):
+def test_types_resolve_at_run_time(part):
     typing.get_type_hints(part)

@@ -1,6 +1,6 @@
-"""What a user writes, for a type checker: it is not run. See `test_typing.py`.
+"""Typical code of users, for a type checker: it is not run. See `test_typing.py`.
 
-A line that must be refused says so, and the checker objects to one that says so in vain.
+Lines that must be rejected have an ignore comment, and the checker reports ignore comments that aren't needed.
 """
 
 from numbers import Real
@@ -55,7 +55,7 @@ from skae.metrics import active_units, decoder_smoothness, reconstruction_scorer
 
 X = np.zeros((100, 64))
 
-# There and back
+# Encoding and decoding
 autoencoder = Autoencoder(n_components=2, random_state=0)
 assert_type(autoencoder.fit(X), Autoencoder)
 assert_type(autoencoder.partial_fit(X), Autoencoder)
@@ -69,17 +69,17 @@ assert_type(autoencoder.set_output(transform="pandas"), Autoencoder)
 assert_type(Autoencoder.load(Path("a.skops"), trusted=["my.Own"]), Autoencoder)
 assert_type(autoencoder.to_onnx("decoder"), ModelProto)
 
-# What was learned
+# Fitted attributes
 assert_type(autoencoder.n_components_, int)
 assert_type(autoencoder.explained_variance_ratio_, NDArray[np.floating])
 assert_type(autoencoder.loss_curve_, list[float])
 assert_type(autoencoder.encoder_.eval().state_dict(), dict[str, Any])
 
-# Samples of every kind
+# Containers of samples
 for rows in (X.tolist(), X.astype(np.float32), csr_matrix(X), csr_array(X), pd.DataFrame(X), pl.DataFrame(X)):
     Autoencoder().fit(rows)
 
-# Every variant, and parameters of every kind
+# Variants and types of parameters
 random = np.random.RandomState(0)
 Autoencoder(
     0.9,
@@ -107,7 +107,7 @@ assert_type(variational.posterior(X), tuple[NDArray[np.floating], NDArray[np.flo
 assert_type(variational.sample(3), NDArray[np.floating])
 assert_type(variational.active_units_, NDArray[np.bool_])
 
-# Inside scikit-learn
+# In scikit-learn's meta-estimators
 pipeline = Pipeline([("scale", StandardScaler()), ("reduce", Autoencoder(2))]).fit(X)
 make_pipeline(StandardScaler(), Autoencoder(2)).fit_transform(X)
 clone(autoencoder)
@@ -146,7 +146,7 @@ assert_type(LossCurveDisplay({"loss": X[0]}, {}), LossCurveDisplay)
 
 
 class Pairs(Architecture):
-    """An architecture of one's own."""
+    """A custom architecture."""
 
     def __init__(self, slope: float = 0.1) -> None:
         self.slope = slope
@@ -161,7 +161,7 @@ assert_type(Autoencoder(4, architecture=Pairs()).fit(X), Autoencoder)
 
 
 class Noisy(skae.nn.AutoencoderModule):
-    """A module of one's own."""
+    """A custom module."""
 
     def corrupt(self, x: torch.Tensor) -> torch.Tensor:
         return self.scaler(x) + torch.randn(x.shape, generator=self.generator)
@@ -177,7 +177,7 @@ class NoisyAutoencoder(skae.BaseAutoencoder):
 assert_type(NoisyAutoencoder(3, level=0.2, learning_rate=0.01).fit(X), NoisyAutoencoder)
 assert_type(NoisyAutoencoder().level, float)
 
-# What must be refused
+# Errors
 NoisyAutoencoder(level="a")  # pyright: ignore[reportArgumentType]
 NoisyAutoencoder(lvl=0.1)  # pyright: ignore[reportCallIssue]
 Autoencoder(loss="squred_error")  # pyright: ignore[reportArgumentType]

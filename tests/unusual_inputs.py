@@ -1,6 +1,6 @@
-"""Bad and odd tables, what each should come to, and what an estimator makes of it.
+"""Invalid and unusual tables, the expected result for each, and a function that judges an estimator's result.
 
-The tests run all of them with estimators of skae, `docs/benchmarks/bad_inputs.py` with others too.
+The tests use them with estimators of skae, and `docs/benchmarks/bad_inputs.py` with others, too.
 """
 
 import array
@@ -23,15 +23,15 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils.fixes import parse_version
 
-K = 2  # components
-WORSE = 0.05  # share of the variance that a reconstruction may lose against its reference
-WORSE_ELSEWHERE = 0.2  # the same, of samples that are unlike the training samples
+K = 2  # number of components
+WORSE = 0.05  # fraction of the variance by which a reconstruction may be worse than its reference
+WORSE_ELSEWHERE = 0.2  # the same for samples that are unlike the training samples
 NAMES = list("abcde")
 METHODS = ("fit", "transform")
 
 
 def _curve():
-    """Rows around a curve, on which a network beats PCA."""
+    """Return samples near a curve, on which a network outperforms PCA."""
     rng = np.random.RandomState(0)
     t = rng.uniform(-1, 1, 60)
     X = np.column_stack([t, t**2, np.sin(3 * t), np.cos(2 * t), t**3])
@@ -56,23 +56,23 @@ class Kind:
     name : str
 
     make : callable
-        Makes the table anew.
+        Makes a new copy of the table.
 
     rows : dict of str to ndarray or None
-        For "fit" and for "transform": the samples as plain numbers, which have to have the same answer; None where none
-        is right.
+        For "fit" and for "transform": the samples as an ordinary array, for which the result must be the same; None if
+        no result is correct.
 
     refused : tuple of str
-        Where skae refuses to answer.
+        Methods in which skae must raise an error.
 
     says : str
-        Pattern in its message.
+        Pattern that the error message must match.
 
     before : ndarray or DataFrame
-        What the estimator was fitted to before `transform`.
+        Data that the estimator was fitted to before `transform`.
 
     beyond_float32 : bool
-        Whether networks refuse to be fitted to it, and a linear autoencoder doesn't.
+        Whether networks can't be fitted to it, although a linear autoencoder can.
     """
 
     name: str
@@ -88,27 +88,27 @@ KINDS = []
 
 
 def same(name, make, rows=TABLE, before=TABLE, beyond_float32=False):
-    """What is read as these samples."""
+    """Register a table that must be read as these samples."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), before=before, beyond_float32=beyond_float32))
 
 
 def refused(name, make, says, before=TABLE, rows=None):
-    """What is no table of numbers, or of none that can be calculated with."""
+    """Register a table that must be refused, because it isn't numeric or computing with its values is impossible."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), METHODS, says, before))
 
 
 def only_fit(name, make, says, rows=TABLE, before=TABLE):
-    """What may be fitted, but has other columns than what the estimator was fitted to before `transform`."""
+    """Register a table that may be fitted, but has other columns than the data fitted before `transform`."""
     KINDS.append(Kind(name, make, {"fit": rows, "transform": None}, ("transform",), says, before))
 
 
 def only_transform(name, make, says, rows):
-    """What may be encoded, but has too little in it to be fitted."""
+    """Register a table that may be encoded, but doesn't suffice for a fit."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), ("fit",), says, TABLE))
 
 
 def number(name, X, says=None, beyond_float32=False):
-    """An ordinary array of odd numbers: refused if there is something to say."""
+    """Register an ordinary array of unusual numbers, which must be refused if a message is given."""
     if says is not None:
         refused(name, lambda: X.copy(), says, rows=X if X.size and np.isfinite(X).all() else None)
     elif X.shape[1] != D:
@@ -125,11 +125,11 @@ def _with(value, at=(3, 1), table=TABLE):
 
 # Numbers -------------------------------------------------------------------------------------------------------------
 
-WITH_HOLE, LAST_HOLE, BLANK = _with(np.nan), _with(np.nan, (-1, -1)), np.full((N, D), np.nan)
-same("NaN in a cell", lambda: WITH_HOLE.copy(), WITH_HOLE)
+WITH_NAN, LAST_NAN, BLANK = _with(np.nan), _with(np.nan, (-1, -1)), np.full((N, D), np.nan)
+same("one NaN", lambda: WITH_NAN.copy(), WITH_NAN)
 only_transform("NaN everywhere", lambda: BLANK.copy(), "Column 0 of X is missing altogether", BLANK)
-number("infinity in a cell", _with(np.inf), "Input X contains infinity")
-number("minus infinity in a cell", _with(-np.inf), "Input X contains infinity")
+number("one infinity", _with(np.inf), "Input X contains infinity")
+number("one minus infinity", _with(-np.inf), "Input X contains infinity")
 number("values of 1e12", TABLE * 2.0**40)
 number("values of 1e-12", TABLE * 2.0**-40)
 number("values of 1e150", TABLE * 2.0**498, beyond_float32=True)
@@ -139,31 +139,31 @@ number("values of 1e308", TABLE / np.abs(TABLE).max() * 1.7e308, "too large")
 only_transform("values of 1e-200", lambda: TABLE * 1e-200, "too small for float64", TABLE * 1e-200)
 only_transform("values of 1e-300", lambda: TABLE * 1e-300, "too small for float64", TABLE * 1e-300)
 only_transform("subnormal values", lambda: TABLE * 1e-315, "too small for float64", TABLE * 1e-315)
-number("a column of 1e12 beside one of 1e-12", TABLE * [1e12, 1e-12, 1, 1, 1])
-number("a column of 1e150 beside one of 1e-150", TABLE * [1e150, 1e-150, 1, 1, 1], beyond_float32=True)
-number("columns of 1e-200 beside others", TABLE * [1, 1e-200, 1, 1e-200, 1])
+number("columns of 1e12 and 1e-12", TABLE * [1e12, 1e-12, 1, 1, 1])
+number("columns of 1e150 and 1e-150", TABLE * [1e150, 1e-150, 1, 1, 1], beyond_float32=True)
+number("columns of 1e-200 and others", TABLE * [1, 1e-200, 1, 1e-200, 1])
 number("a constant column", _with(7.0, np.s_[:, 2]))
 number("a constant column of 1e300", _with(1e300, np.s_[:, 2]), beyond_float32=True)
 number("all columns constant", np.full((N, D), 7.0))
 number("all columns constant, of 1e300", np.full((N, D), 1e300), beyond_float32=True)
 number("all zeros", np.zeros((N, D)))
 number("all zeros, some negative", np.where(TABLE > 0, 0.0, -0.0))
-number("zeros that are negative here and there", np.where(TABLE < 0.1, -0.0, TABLE))
-number("one sample many times", np.tile(TABLE[:1], (N, 1)))
-number("two samples many times", np.tile(TABLE[:2], (N // 2, 1)))
+number("some zeros negative", np.where(TABLE < 0.1, -0.0, TABLE))
+number("one sample repeated", np.tile(TABLE[:1], (N, 1)))
+number("two samples repeated", np.tile(TABLE[:2], (N // 2, 1)))
 number(
     "columns that are sums of others", np.column_stack([TABLE[:, :2], TABLE[:, :3] @ [[1, 2, 0], [1, 0, 3], [1, 1, 1]]])
 )
 number("columns that are copies", TABLE[:, [0, 0, 0, 1, 1]])
-number("one cell of 1e10", _with(1e10))
-number("one cell of 1e150", _with(1e150), beyond_float32=True)
+number("one value of 1e10", _with(1e10))
+number("one value of 1e150", _with(1e150), beyond_float32=True)
 number("an offset of 1e8", TABLE + 1e8)
-number("an offset of 1e8, a spread of 1e-4", TABLE * 1e-4 + 1e8)
+number("an offset of 1e8, standard deviation 1e-4", TABLE * 1e-4 + 1e8)
 number("an offset of 1e15", TABLE + 1e15)
 number("an offset of 1e300", TABLE + 1e300, beyond_float32=True)
 number("one column", TABLE[:, :1])
 number("two columns, as many as components", TABLE[:, :2])
-number("more columns than rows", np.tile(TABLE[:5], (1, 4)))
+number("more features than samples", np.tile(TABLE[:5], (1, 4)))
 number("two rows", TABLE[:2])
 number("three rows", TABLE[:3])
 only_transform("one row", lambda: TABLE[:1], "minimum of 2 is required", TABLE[:1])
@@ -202,9 +202,9 @@ same(
     SMALL_INTS,
 )
 same("Decimals", lambda: np.vectorize(Decimal, otypes=[object])(TABLE))
-refused("objects, one a word", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
-same("objects, one None", lambda: _with(None, table=TABLE.astype(object)), WITH_HOLE)
-same("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), WITH_HOLE)
+refused("objects, one a string", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
+same("objects, one None", lambda: _with(None, table=TABLE.astype(object)), WITH_NAN)
+same("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), WITH_NAN)
 refused("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
 refused("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
 same("strings of numbers", lambda: TABLE.astype("U32"))
@@ -233,7 +233,7 @@ refused("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
 refused("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
 refused("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
 same("list of masked samples, nothing masked", lambda: list(np.ma.masked_array(TABLE, np.zeros(TABLE.shape, bool))))
-refused("list of masked rows", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
+refused("list of masked samples, one value masked", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
 only_fit("transposed", lambda: TABLE.T, "60 features", TABLE.T.copy())
 same("Fortran order", lambda: np.asfortranarray(TABLE))
 same("negative strides", lambda: TABLE[::-1, ::-1], TABLE[::-1, ::-1].copy())
@@ -292,11 +292,11 @@ refused("numpy.matrix", lambda: np.asmatrix(TABLE), "np.matrix is not supported"
 same("masked array, nothing masked", lambda: np.ma.masked_array(TABLE, mask=np.zeros(TABLE.shape, bool)))
 same("masked array without a mask", lambda: np.ma.masked_array(TABLE))
 refused("masked array", lambda: np.ma.masked_greater(TABLE, 0.9), "masked")
-refused("masked array, all masked", lambda: np.ma.masked_all((N, D)), "masked")
+refused("masked array, all values masked", lambda: np.ma.masked_all((N, D)), "masked")
 
 
 def _mapped(X):
-    """A memory map of a file that is gone when the map is."""
+    """Return a memory map of a file that is deleted with the map."""
     with tempfile.TemporaryFile() as file:
         memmap = np.memmap(file, X.dtype, "w+", shape=X.shape)
     memmap[:] = X
@@ -306,7 +306,7 @@ def _mapped(X):
 same("memory map", lambda: _mapped(TABLE))
 same("memory map of int8", lambda: _mapped(SMALL_INTS.astype(np.int8)), SMALL_INTS)
 same("memory map in Fortran order", lambda: _mapped(TABLE.T.copy()).T)
-same("memory map with NaN in its last row", lambda: _mapped(LAST_HOLE), LAST_HOLE)
+same("memory map with NaN in its last row", lambda: _mapped(LAST_NAN), LAST_NAN)
 refused("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
 refused("memory map of dates", lambda: _mapped(DATES), "datetime64")
 refused("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
@@ -349,7 +349,7 @@ def _twice():
 same("CSR with int64 indices", _int64_indices, HOLES)
 same("CSR with explicit zeros", _explicit_zeros, HOLES)
 same("CSR with unsorted indices", _unsorted, HOLES)
-same("COO with each cell in two halves", _twice, HOLES)
+same("COO with duplicate entries", _twice, HOLES)
 same(
     "CSR of int8",
     lambda: sparse.csr_array(np.where(HOLES, SMALL_INTS, 0).astype(np.int8)),
@@ -363,26 +363,26 @@ refused("CSR with NaN", lambda: sparse.csr_array(_with(np.nan, table=HOLES)), "N
 refused("CSR with infinity", lambda: sparse.csr_array(_with(np.inf, table=HOLES)), "infinity")
 refused("COO with infinity", lambda: sparse.coo_array(_with(np.inf, table=HOLES)), "infinity")
 refused("CSR, complex", lambda: sparse.csr_array(HOLES + 0j), "Complex data not supported")
-refused("CSR without rows", lambda: sparse.csr_array((0, D)), "0 sample")
+refused("CSR without samples", lambda: sparse.csr_array((0, D)), "0 sample")
 refused("CSR without columns", lambda: sparse.csr_array((N, 0)), "0 feature")
 refused("COO, 1-D", lambda: sparse.coo_array(HOLES[:, 0]), "1D|2D|dim")
-only_fit("CSR of other width", lambda: sparse.csr_array(HOLES[:, 1:]), "5 features", HOLES[:, 1:])
+only_fit("CSR with another number of features", lambda: sparse.csr_array(HOLES[:, 1:]), "5 features", HOLES[:, 1:])
 
 # Frames --------------------------------------------------------------------------------------------------------------
 
 
 def frame(name, make, rows=TABLE):
-    """A frame that is as the one before."""
+    """Register a frame that must be read like the frame fitted before."""
     same(name, make, rows, FRAME)
 
 
 def other_frame(name, make, says, rows=TABLE):
-    """A frame that may be fitted, but is not as the one before."""
+    """Register a frame that may be fitted, but doesn't match the frame fitted before."""
     only_fit(name, make, says, rows, FRAME)
 
 
 def bad_frame(name, make, says):
-    """A frame that is not all numbers."""
+    """Register a frame that is not all numeric."""
     refused(name, make, says, FRAME)
 
 
@@ -395,26 +395,28 @@ def _cell(value, dtype):
 INT_COLUMN = np.column_stack([TABLE[:, 0], SMALL_INTS[:, 1], TABLE[:, 2:]])
 frame("frame", lambda: FRAME.copy())
 frame("frame with an index of dates", lambda: FRAME.set_axis(pd.date_range("2024", periods=N)))
-other_frame("frame with other names", lambda: FRAME.set_axis(list("vwxyz"), axis=1), "feature names should match")
+other_frame(
+    "frame with other column names", lambda: FRAME.set_axis(list("vwxyz"), axis=1), "feature names should match"
+)
 other_frame("frame with its columns reordered", lambda: FRAME[NAMES[::-1]], "same order", TABLE[:, ::-1].copy())
 other_frame(
     "frame without a column", lambda: FRAME.drop(columns="c"), "feature names should match", TABLE[:, [0, 1, 3, 4]]
 )
 other_frame(
-    "frame with one column more",
+    "frame with an extra column",
     lambda: FRAME.assign(f=TABLE[:, 0]),
     "feature names should match",
     np.column_stack([TABLE, TABLE[:, 0]]),
 )
-if parse_version(sklearn.__version__) >= parse_version("1.9"):  # 1.6 has nothing against it
-    bad_frame("frame with a name twice", lambda: FRAME.set_axis(list("abcdd"), axis=1), "unique")
+if parse_version(sklearn.__version__) >= parse_version("1.9"):  # scikit-learn 1.6 accepts it
+    bad_frame("frame with duplicate column names", lambda: FRAME.set_axis(list("abcdd"), axis=1), "unique")
 bad_frame(
-    "frame with names of several types",
+    "frame with column names of several types",
     lambda: FRAME.set_axis(["a", 1, "c", 2.0, "e"], axis=1),
     "all input features have string names",
 )
-frame("frame with ints for names", lambda: FRAME.set_axis(range(D), axis=1))
-frame("frame with a MultiIndex for names", lambda: FRAME.set_axis(pd.MultiIndex.from_product([["x"], NAMES]), axis=1))
+frame("frame with ints as column names", lambda: FRAME.set_axis(range(D), axis=1))
+frame("frame with MultiIndex columns", lambda: FRAME.set_axis(pd.MultiIndex.from_product([["x"], NAMES]), axis=1))
 bad_frame("empty frame", pd.DataFrame, "0 sample|0 feature|at least one array")
 bad_frame("frame without rows", lambda: FRAME[:0], "0 sample")
 bad_frame("Series", lambda: FRAME["a"], "Expected a 2-dim|Expected 2D array")
@@ -442,18 +444,20 @@ frame(
 )
 frame("frame of Arrow floats", lambda: FRAME.astype("float64[pyarrow]"))
 frame("frame with a null among Arrow floats", lambda: _cell(None, "float64[pyarrow]"), INT_HOLE)
-frame("frame with a category of numbers", lambda: FRAME.assign(b=pd.Categorical(SMALL_INTS[:, 1])), INT_COLUMN)
+frame(
+    "frame with a categorical column of numbers", lambda: FRAME.assign(b=pd.Categorical(SMALL_INTS[:, 1])), INT_COLUMN
+)
 bad_frame(
-    "frame with a category of words",
+    "frame with a categorical column of strings",
     lambda: FRAME.assign(b=pd.Categorical(["x", "y"] * (N // 2))),
     "could not convert string",
 )
-bad_frame("frame with words", lambda: FRAME.assign(b="x"), "could not convert string")
+bad_frame("frame with strings", lambda: FRAME.assign(b="x"), "could not convert string")
 frame("frame with strings of numbers", lambda: FRAME.assign(b=SMALL_INTS[:, 1].astype(str)), INT_COLUMN)
 bad_frame("frame with a column of dates", lambda: FRAME.assign(b=DATES[:, 1]), "dates or durations")
 bad_frame("frame of dates", lambda: pd.DataFrame(DATES, columns=NAMES), "dates or durations")
 bad_frame(
-    "frame of dates with a zone",
+    "frame of dates with a time zone",
     lambda: pd.DataFrame(DATES, columns=NAMES).apply(lambda c: c.dt.tz_localize("UTC")),
     "dates or durations",
 )
@@ -465,7 +469,7 @@ frame("frame with sparse columns", lambda: pd.DataFrame(HOLES, columns=NAMES).as
 frame("polars frame", lambda: POLARS.clone())
 FIRST_HOLE = _with(np.nan, (0, 1))
 frame("polars frame with a null", lambda: POLARS.with_columns(b=pl.Series([None, *TABLE[1:, 1]])), FIRST_HOLE)
-bad_frame("polars frame with words", lambda: POLARS.with_columns(b=pl.lit("x")), "could not convert string")
+bad_frame("polars frame with strings", lambda: POLARS.with_columns(b=pl.lit("x")), "could not convert string")
 bad_frame(
     "polars frame of dates", lambda: pl.DataFrame(DATES.astype("datetime64[us]"), schema=NAMES), "dates or durations"
 )
@@ -484,11 +488,11 @@ frame(
     _with(np.nan, (0, slice(None))),
 )
 
-# What looks like an array ---------------------------------------------------------------------------------------------
+# Array-likes ----------------------------------------------------------------------------------------------------------
 
 
 class Lookalike:
-    """Not numpy's, but numpy can make an array of it."""
+    """An object that isn't a NumPy array, but can be converted to one."""
 
     def __init__(self, X, error=None):
         self.X, self.shape, self.dtype, self.ndim, self.error = X, X.shape, X.dtype, X.ndim, error
@@ -503,7 +507,7 @@ class Lookalike:
 
 
 class OfDask(Lookalike):
-    """Slices, but would be computed at each."""
+    """An array that can be sliced, but where each slice would be computed anew."""
 
     __dask_graph__ = None
 
@@ -512,7 +516,7 @@ class OfDask(Lookalike):
 
 
 class OfNamespace(Lookalike):
-    """Of the array API."""
+    """An array of an array API namespace."""
 
     device = "cpu"
 
@@ -521,14 +525,14 @@ class OfNamespace(Lookalike):
 
 
 class Sliceable(Lookalike):
-    """Slices, as a dataset of a file does."""
+    """An array that can be sliced, like a dataset of a file."""
 
     def __getitem__(self, rows):
         return self.X[rows]
 
 
 class Unreadable(Sliceable):
-    """Slices, but not beyond its first samples."""
+    """An array of which only the first samples can be read."""
 
     def __getitem__(self, rows):
         if isinstance(rows, slice) and rows.stop is not None and rows.stop <= 2:
@@ -539,7 +543,7 @@ class Unreadable(Sliceable):
 same("torch tensor", lambda: torch.tensor(TABLE))
 same("torch tensor of float16", lambda: torch.tensor(HALF), HALF.astype(float))
 same("torch tensor, transposed view", lambda: torch.tensor(TABLE.T.copy()).T)
-same("torch tensor with NaN", lambda: torch.tensor(WITH_HOLE), WITH_HOLE)
+same("torch tensor with NaN", lambda: torch.tensor(WITH_NAN), WITH_NAN)
 refused("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
 refused("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
 refused("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
@@ -556,30 +560,30 @@ refused(
     lambda: Lookalike(TABLE, TypeError("not on this device")),
     "not on this device",
 )
-same("an object whose __array__ has NaN", lambda: Lookalike(WITH_HOLE), WITH_HOLE)
-same("an array of the array API", lambda: OfNamespace(TABLE))
-same("an array as dask's", lambda: OfDask(TABLE))
+same("an object whose __array__ has NaN", lambda: Lookalike(WITH_NAN), WITH_NAN)
+same("an array of an array API namespace", lambda: OfNamespace(TABLE))
+same("an array like dask's", lambda: OfDask(TABLE))
 same("a dataset that slices", lambda: Sliceable(TABLE))
 same("a dataset of int8", lambda: Sliceable(SMALL_INTS.astype(np.int8)), SMALL_INTS)
-same("a dataset with NaN in its last row", lambda: Sliceable(LAST_HOLE), LAST_HOLE)
+same("a dataset with NaN in its last row", lambda: Sliceable(LAST_NAN), LAST_NAN)
 refused(
-    "a dataset with a cell masked in its last row",
+    "a dataset with one value masked in its last row",
     lambda: Sliceable(np.ma.masked_array(TABLE, np.arange(N * D).reshape(N, D) == N * D - 1)),
     "masked",
 )
 refused("a dataset of dates", lambda: Sliceable(DATES), "datetime64")
 refused("a dataset, complex", lambda: Sliceable(TABLE + 0j), "Complex data")
 refused("a dataset, 3-D", lambda: Lookalike(TABLE.reshape(5, 12, 5)), "dim 3")
-refused("a dataset without rows", lambda: Sliceable(TABLE[:0]), "0 sample")
+refused("a dataset without samples", lambda: Sliceable(TABLE[:0]), "0 sample")
 refused("a dataset that can't be read to its end", lambda: Unreadable(TABLE), "damaged", rows=TABLE)
-only_fit("a dataset of other width", lambda: Sliceable(TABLE[:, :4]), "5 features", TABLE[:, :4])
+only_fit("a dataset with another number of features", lambda: Sliceable(TABLE[:, :4]), "5 features", TABLE[:, :4])
 
 
-# What a system makes of them ------------------------------------------------------------------------------------------
+# Results of a system --------------------------------------------------------------------------------------------------
 
 
 class System:
-    """An estimator that encodes and decodes; another kind of estimator overrides the methods.
+    """An estimator that encodes and decodes; subclasses adapt other kinds of estimators.
 
     Parameters
     ----------
@@ -587,7 +591,7 @@ class System:
         Unfitted.
 
     like_pca : bool
-        Whether its reconstructions have to be as good as PCA's, and of samples unlike the training samples nearly so.
+        Whether its reconstructions must be as good as PCA's, and nearly so for samples unlike the training samples.
     """
 
     def __init__(self, estimator, like_pca=True):
@@ -599,33 +603,33 @@ class System:
         return estimator.fit(X)
 
     def answer(self, fitted, X):
-        """What is asked of a fitted one."""
+        """Return the result of a fitted estimator that is judged."""
         return fitted.transform(X)
 
     def reconstruct(self, fitted, rows):
-        """Reconstructions of plain samples."""
+        """Return reconstructions of samples in an ordinary array."""
         return fitted.inverse_transform(fitted.transform(rows))
 
     def fitted_to(self, X):
-        """One that was fitted to this table, which is an array or a frame that is never changed."""
+        """Return an estimator that was fitted to this table, an array or a frame that is never modified."""
         if id(X) not in self.fitted:
             self.fitted[id(X)] = self.fit(clone(self.estimator), X)
         return self.fitted[id(X)]
 
     @functools.cached_property
-    def own_share(self):
-        """Share of the variance that it explains of an ordinary table."""
+    def reference_share(self):
+        """Fraction of the variance of an ordinary table that it explains."""
         return share(TABLE, self.reconstruct(self.fitted_to(TABLE), TABLE), TABLE.mean(axis=0))
 
     def answer_before(self, X):
-        """Its answer for the table it was fitted to, as it was at first."""
+        """Return its first result for the table that it was fitted to."""
         if id(X) not in self.answers:
             self.answers[id(X)] = self.answer(self.fitted_to(X), X)
         return self.answers[id(X)]
 
 
 def outcome(system, kind, method):
-    """Fit or transform, and judge the answer.
+    """Fit or transform, and judge the result.
 
     Returns
     -------
@@ -642,8 +646,8 @@ def outcome(system, kind, method):
         return error.label, str(error)
 
 
-class Wrong(Exception):  # noqa: N818 - the verdict, not a fault
-    """An answer that is not right."""
+class Wrong(Exception):  # noqa: N818 - a verdict, not an error
+    """A result that is not correct."""
 
     def __init__(self, label, what):
         super().__init__(what)
@@ -660,7 +664,7 @@ def _fitted_right(system, kind, rows):
             return "HALF-FITTED", repr(error)
         return _class_of(error), str(error)
     if rows is None:
-        return "WRONG", "no answer is right"
+        return "WRONG", "no result is correct"
     for name in dir(fitted):
         if name.endswith("_") and not name.startswith("_") and hasattr(fitted, name):
             values = getattr(fitted, name)
@@ -672,7 +676,7 @@ def _fitted_right(system, kind, rows):
     _check_same(kind, X_hat, system.reconstruct(system.fitted_to(rows), rows))
     if system.like_pca and not np.isnan(rows).any():
         mean = _mean(rows)
-        least = min(system.own_share, share(rows, _by_pca(rows, rows), mean)) - WORSE
+        least = min(system.reference_share, share(rows, _by_pca(rows, rows), mean)) - WORSE
         _check_share(share(rows, X_hat, mean), least)
     return "ok", ""
 
@@ -691,7 +695,7 @@ def _transformed_right(system, kind, rows):
             return "HALF-FITTED", repr(error)
         return _class_of(error), str(error)
     if rows is None:
-        return "WRONG", "no answer is right"
+        return "WRONG", "no result is correct"
     _check_finite("answer", answer)
     plain = system.fitted_to(TABLE)
     _check_same(kind, answer, system.answer(plain, rows))
@@ -704,7 +708,7 @@ def _transformed_right(system, kind, rows):
 
 def _check_share(share, least):
     if not share >= least:
-        raise Wrong("WRONG", f"R² {share:.3f}, not {least:.3f}")
+        raise Wrong("WRONG", f"R² {share:.3f}, below {least:.3f}")
 
 
 def _check_finite(name, values):
@@ -713,12 +717,12 @@ def _check_finite(name, values):
 
 
 def _check_same(kind, answer, expected):
-    """Check an answer against that for plain samples."""
+    """Check that a result agrees with that for an ordinary array."""
     tolerance = 1e-2 if "float32" in kind.name else 1e-6
     largest = np.abs(expected).max()
     if not np.allclose(answer, expected, rtol=0, atol=tolerance * largest):
         off = np.abs(answer - expected).max() / largest
-        raise Wrong("WRONG", f"{off:.2g} of the largest away from the answer for plain rows")
+        raise Wrong("WRONG", f"off by {off:.2g} of the largest value from the result for plain samples")
 
 
 def _exponent(X):
@@ -726,12 +730,12 @@ def _exponent(X):
 
 
 def _mean(X):
-    """Mean of samples whose sum may overflow; of constant ones exactly."""
+    """Return the mean of samples whose sum may overflow; the mean of constant samples is exact."""
     return X[0] + ((X - X[0]) / len(X)).sum(axis=0)
 
 
 def share(X, X_hat, mean):
-    """Share of the squares about a mean that a reconstruction explains, whatever the units."""
+    """Return the fraction of the squared deviations from a mean that a reconstruction explains, in any units."""
     exponent = _exponent(X - mean)
     error, total = (np.square(np.ldexp(a, -exponent)).sum() for a in (X - X_hat, X - mean))
     if total == 0:
@@ -740,10 +744,10 @@ def share(X, X_hat, mean):
 
 
 def _by_pca(fitted_to, rows):
-    """PCA's reconstruction, whatever the units."""
+    """Return PCA's reconstruction, in any units."""
     mean = _mean(fitted_to)
     exponents = _exponent(fitted_to - mean), _exponent(rows - mean)
     pca = PCA(min(K, *fitted_to.shape), svd_solver="full")
-    with np.errstate(all="ignore"):  # the variance ratio of constant samples
+    with np.errstate(all="ignore"):  # the explained variance ratio of constant samples
         axes = pca.fit(np.ldexp(fitted_to - mean, -exponents[0])).components_
     return np.ldexp(np.ldexp(rows - mean, -exponents[1]) @ axes.T @ axes, exponents[1]) + mean

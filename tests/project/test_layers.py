@@ -1,4 +1,4 @@
-"""Who may import whom: an import goes down, never up or sideways, and only one folder knows skorch."""
+"""Layers of the package: modules import only from lower layers, and only one folder imports skorch."""
 
 import ast
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "skae"
 
-# From the ground up. A module may import from the floors below its own; variants do not import each other.
-FLOORS = [
+# From the lowest to the highest layer. A module may import only from lower layers; variants don't import each other.
+LAYERS = [
     {
         "skae._absent",
         "skae._columns",
@@ -46,7 +46,7 @@ FLOORS = [
     },
     {"skae._basis", "skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
-    {"skae._training.callbacks"},  # an epoch is in these: what happens, and the net that trains
+    {"skae._training.callbacks"},  # an epoch consists of these: its events and the skorch net
     {"skae._training.progress", "skae._training.rivals", "skae._training.state"},
     {"skae._training.checkpoint", "skae._training.net"},
     {"skae._training.make"},
@@ -90,41 +90,41 @@ FLOORS = [
     {"skae.inspection"},
     {"skae"},
 ]
-FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+LAYER_OF = {module: layer for layer, modules in enumerate(LAYERS) for module in modules}
 
 
 def name_of(path):
-    """Dotted name of a module's file."""
+    """Return the dotted name of a module's file."""
     parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_of(path):
-    """Dotted names that a file imports, wherever in it."""
+    """Return the dotted names that a file imports anywhere."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
+            assert node.level == 0, f"{path} has a relative import"
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {name if name in FLOOR_OF else node.module for name in submodules}
+            names |= {name if name in LAYER_OF else node.module for name in submodules}
     return names
 
 
 FILES = {name_of(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def test_every_file_has_a_floor():
-    assert set(FILES) == set(FLOOR_OF)
+def test_every_file_has_a_layer():
+    assert set(FILES) == set(LAYER_OF)
 
 
 @pytest.mark.parametrize("module", FILES)
-def test_imports_go_down(module):
+def test_imports_are_from_lower_layers(module):
     ours = {name for name in imports_of(FILES[module]) if name.split(".")[0] == "skae"}
-    if FLOOR_OF[module] >= FLOOR_OF["skae._seeds"]:
+    if LAYER_OF[module] >= LAYER_OF["skae._seeds"]:
         ours = {"skae.nn" if name.startswith("skae.nn") else name for name in ours}
-    assert not {name for name in ours if FLOOR_OF[name] >= FLOOR_OF[module]}
+    assert not {name for name in ours if LAYER_OF[name] >= LAYER_OF[module]}
 
 
 def test_only_one_folder_imports_skorch():
@@ -145,7 +145,7 @@ def test_nn_is_torch_only():
 
 
 @pytest.mark.slow
-def test_works_without_the_extras():
+def test_imports_without_optional_dependencies():
     extras = ["matplotlib", "onnx", "onnxscript", "pandas", "polars", "skl2onnx"]
     without = f"sys.modules.update(dict.fromkeys({extras}))"
     script = f"import sys; {without}; import skae.inspection, skae.metrics; from skae import *"
@@ -153,7 +153,7 @@ def test_works_without_the_extras():
 
 
 @pytest.mark.slow
-def test_torch_is_not_loaded_before_it_is_needed():
+def test_torch_is_imported_lazily():
     script = (
         "import sys, skae; names = dir(skae)\n"
         "assert 'Autoencoder' in names and 'metrics' in names\n"
