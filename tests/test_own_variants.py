@@ -344,7 +344,7 @@ def test_two_terms_of_one_name_are_refused(digits):
         "penalty": lambda self, seen, encoding, code: {"mine": code[:, 0]},
         "supervision": lambda self, code, target: {"mine": code[:, 0]},
     }
-    with pytest.raises(ValueError, match="supervision returns a term 'mine', which is the name of another one"):
+    with pytest.raises(ValueError, match="supervision returns a term 'mine', but this name is already in use"):
         variant_with(**hooks).fit(digits, np.arange(240.0))
 
 
