@@ -8,7 +8,7 @@ To write one, subclass `Architecture`: a scikit-learn estimator whose parameters
 returns two torch modules.
 """
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 import math
 from abc import ABC, abstractmethod

@@ -1,6 +1,6 @@
 """Data sets that examples and benchmarks want and scikit-learn does not have."""
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 import gzip
 from importlib.util import find_spec

@@ -1,6 +1,6 @@
 """Metrics and scorers for anything that has `transform` and `inverse_transform`."""
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 from numbers import Integral, Real
 from typing import Any

@@ -319,8 +319,8 @@ def variant_with(**hooks):
         (lambda code: {"mine": code[:, :1]}, r"a term 'mine' of shape \(\d+, 1\)"),
         (lambda code: {"mine": code[1:, 0]}, r"a term 'mine' of shape \(\d+,\), which"),
         (lambda code: {"mine": 1.0}, "a term 'mine' of shape float"),
-        (lambda code: {"reconstruction": code[:, 0]}, "a term 'reconstruction', which is the name of another"),
-        (lambda code: {"loss_fold0": code[:, 0]}, "a term 'loss_fold0', which is the name of another"),
+        (lambda code: {"reconstruction": code[:, 0]}, "a term 'reconstruction', but this name is already in use"),
+        (lambda code: {"loss_fold0": code[:, 0]}, "a term 'loss_fold0', but this name is already in use"),
         (lambda code: None, "penalty must return a dict of named terms of the loss, got None"),
     ],
 )
