@@ -1,4 +1,4 @@
-"""Callbacks for the parameter `callbacks`, beside skorch's."""
+"""Callbacks for the parameter `callbacks`, in addition to those of skorch."""
 
 import skae._dependencies  # noqa: F401 - must be imported first
 

@@ -238,7 +238,7 @@ class TestReconstruction:
     def test_bad_input(self, plain):
         with pytest.raises(ValueError, match=r"X_hat has shape \(199, 64\), but X has \(200, 64\)"):
             ReconstructionDisplay.from_predictions(X, X[1:])
-        with pytest.raises(ValueError, match="n_samples=0 must be 1 or more"):
+        with pytest.raises(ValueError, match="n_samples=0 must be at least 1"):
             ReconstructionDisplay.from_estimator(plain, X, n_samples=0)
         with pytest.raises(TypeError, match=r"LinearDiscriminantAnalysis has no inverse_transform.* Use an estimator"):
             ReconstructionDisplay.from_estimator(LinearDiscriminantAnalysis().fit(X[:, 20:22], Y), X[:, 20:22])
@@ -361,7 +361,7 @@ class TestLatentGrid:
         ):
             LatentGridDisplay.from_estimator(of_iris)
         for n_steps in (1, 2.5):
-            with pytest.raises(ValueError, match=f"n_steps={n_steps} must be an int of 2 or more"):
+            with pytest.raises(ValueError, match=f"n_steps={n_steps} must be an int of at least 2"):
                 LatentGridDisplay.from_estimator(plain, n_steps=n_steps)
         with pytest.raises(ValueError, match="spread=-1 must be above 0"):
             LatentGridDisplay.from_estimator(plain, spread=-1)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Figure
-from skae.inspection._plotting import PCAS, PALETTE, axes_for, bare, import_pyplot, innermost
+from skae.inspection._plotting import PALETTE, PCAS, axes_for, bare, import_pyplot, innermost
 
 NO_TERMS = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # entries that are not terms of the loss
 LOG_RANGE = 10  # ratio of the maximum and minimum loss above which the axis is logarithmic

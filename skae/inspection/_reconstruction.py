@@ -15,8 +15,8 @@ from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
     GRAY,
     OURS,
-    PCAS,
     PALETTE,
+    PCAS,
     axes_for,
     decode,
     dense,
