@@ -111,7 +111,7 @@ def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, r
         Step size h, in standard deviations of each component.
 
     random_state : int, RandomState instance or None, default=None
-        Determines the random diagonals. Pass an int for reproducible results across multiple function calls.
+        Pass an int for reproducible results across multiple function calls. It determines the random diagonals.
 
     Returns
     -------

@@ -297,7 +297,7 @@ class TestLatentSpace:
         assert not few.get_rasterized()
 
     def test_bad_input(self, plain):
-        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Give one for each"):
+        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Pass one label for each"):
             LatentSpaceDisplay.from_estimator(plain, X, Y[1:])
         with pytest.raises(ValueError, match="y has 25 classes, more than 20 colors"):
             LatentSpaceDisplay.from_estimator(plain, X, [f"kind {i % 25}" for i in range(200)])
@@ -489,7 +489,7 @@ class TestComponents:
         assert [bar.get_height() for bar in display.axes_[1].patches] == list(display.components[1])
 
     def test_bad_input(self, plain):
-        with pytest.raises(ValueError, match=r"X=None, and .* has no components_. Give X"):
+        with pytest.raises(ValueError, match=r"X=None, and .* has no components_. Pass X"):
             ComponentsDisplay.from_estimator(plain)
         with pytest.raises(ValueError, match="It has no loadings either"):
             ComponentsDisplay.from_estimator(StandardScaler().fit(X))

@@ -156,7 +156,7 @@ def test_every_metric_is_told_of_here():
 def test_what_needs_whole_rows_says_so(name):
     X, _ = with_holes(DIGITS)
     tables = {"X": DIGITS, "X_drawn": DIGITS} | {name: X}
-    with pytest.raises(ValueError, match=rf"{name} has missing cells \(NaN\).*impute\({name}\)"):
+    with pytest.raises(ValueError, match=rf"{name} has missing values \(NaN\).*impute\({name}\)"):
         sample_precision_recall(**tables)
     with pytest.raises(ValueError, match="infinity"):
         sample_precision_recall(**tables | {name: np.where(np.isnan(X), np.inf, X)})

@@ -10,20 +10,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    OURS,
-    axes_for,
+    SKAE_COLOR,
     draw_features,
     draw_images,
     feature_panels,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    image_figsize,
     import_pyplot,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
     split_pipeline,
+    to_rgba,
 )
 
-MAX_IMAGES, IMAGES_A_LINE = 50, 10
+MAX_IMAGES, IMAGES_PER_LINE = 50, 10
 MAX_PANELS = 8
 
 
@@ -56,7 +56,7 @@ class ComponentsDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : Samples above their reconstructions.
+    ReconstructionDisplay : Samples and their reconstructions.
     LatentGridDisplay : Joint effect of two components on an image.
     skae.Autoencoder.loadings : The values that are plotted for an autoencoder without atoms.
 
@@ -113,12 +113,12 @@ class ComponentsDisplay:
             Number of components to plot. If None, all of them, up to 50 images or 8 panels of bars.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Colormap of gray images, centered at zero.
+            Colormap of gray images. It is centered at zero.
 
         ax : matplotlib Axes, default=None
             Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
@@ -136,7 +136,7 @@ class ComponentsDisplay:
         """
         check_is_fitted(estimator)
         before, inner = split_pipeline(estimator)
-        names = names_of_features(estimator, X)
+        names = get_feature_names(estimator, X)
         for step in before:
             names = (
                 step.get_feature_names_out(names)
@@ -150,11 +150,11 @@ class ComponentsDisplay:
         elif hasattr(inner, "components_"):
             components = np.asarray(inner.components_)
         else:
-            cure = (
-                "Give X, for its mean local loadings." if hasattr(inner, "loadings") else "It has no loadings either."
+            advice = (
+                "Pass X to plot its local loadings." if hasattr(inner, "loadings") else "It has no loadings either."
             )
-            raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {cure}")
-        shape = shape_of_images(components.shape[1], image_shape, inner)
+            raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {advice}")
+        shape = get_image_shape(components.shape[1], image_shape, inner)
         if n_components is None:
             n_components = min(len(components), MAX_PANELS if shape is None else MAX_IMAGES)
         if not 1 <= n_components <= len(components):
@@ -172,7 +172,7 @@ class ComponentsDisplay:
             Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Colormap of gray images, centered at zero. In images with three channels, zero is gray.
+            Colormap of gray images. It is centered at zero. In images with three channels, zero is gray.
 
         Returns
         -------
@@ -185,16 +185,16 @@ class ComponentsDisplay:
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, n, n_features, self.feature_names)
             for i, (panel, row) in enumerate(zip(self.axes_, self.components, strict=True)):
-                draw_features(panel, [(f"component {i + 1}", row, OURS)])
+                draw_features(panel, [(f"component {i + 1}", row, SKAE_COLOR)])
                 panel.set_ylim(-1.05 * most, 1.05 * most)
                 panel.set_ylabel(f"{i + 1}", rotation=0, ha="right", va="center")
             self.axes_[0].set_title("component", loc="left", fontsize="small")
         else:
             is_gray = len(self.image_shape) == 2
-            n_columns = min(n, IMAGES_A_LINE)
+            n_columns = min(n, IMAGES_PER_LINE)
             n_lines = math.ceil(n / n_columns)
-            ax = axes_for(self, ax, size_of_images(self.image_shape, n_lines, n_columns, room=1.9 if is_gray else 0.9))
-            images = pictures(self.components, self.image_shape, -most, most, plt.get_cmap(cmap))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, n_lines, n_columns, room=1.9 if is_gray else 0.9))
+            images = to_rgba(self.components, self.image_shape, -most, most, plt.get_cmap(cmap))
             ends = [(i * n_columns + 1, min((i + 1) * n_columns, n)) for i in range(n_lines)]
             labels = [f"{first} to {last}" if last > first else str(first) for first, last in ends]
             draw_images(ax, images, n_columns, labels)

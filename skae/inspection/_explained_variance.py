@@ -8,7 +8,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._solvers import r2_of
 from skae._typing import Axes, Figure, MatrixLike
-from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
+from skae.inspection._plotting import (
+    PCA_COLOR,
+    SKAE_COLOR,
+    decode,
+    dense,
+    encode,
+    final_estimator,
+    get_axes,
+    hide_spines,
+)
 from skae.inspection._reference import PCAReference
 
 MAX_SIZES = 32  # points of the curve; each requires decoding all samples
@@ -117,15 +126,15 @@ class ExplainedVarianceDisplay:
         codes, rows = encode(estimator, X), dense(X)
         n_components = codes.shape[1]
         if len(rows) < 2:
-            raise ValueError(f"X has {len(rows)} sample, and R² needs two or more. Give more samples.")
+            raise ValueError(f"X has {len(rows)} sample, and R² needs two or more. Pass more samples.")
         sizes = np.array([n_components])
-        if hasattr(innermost(estimator), "explained_variance_ratio_"):
+        if hasattr(final_estimator(estimator), "explained_variance_ratio_"):
             sizes = np.unique(np.linspace(1, n_components, min(n_components, MAX_SIZES)).round().astype(int))
         r2 = []
         for size in sizes:
             X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
             r2.append(r2_of(rows, X_hat))
-        reference, name = PCAReference(estimator, X), type(innermost(estimator)).__name__
+        reference, name = PCAReference(estimator, X), type(final_estimator(estimator)).__name__
         pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MAX_SIZES)
         pca = {"pca_sizes": pca_sizes, "pca_r2": pca_r2, "pca_name": reference.name}
         return cls(sizes, np.array(r2), name=name, **pca).plot(ax)
@@ -143,12 +152,12 @@ class ExplainedVarianceDisplay:
         self : ExplainedVarianceDisplay
             The display.
         """
-        ax = bare(axes_for(self, ax, (4.6, 3.2)))
+        ax = hide_spines(get_axes(self, ax, (4.6, 3.2)))
         look = {"linewidth": 1.5, "clip_on": False}
         if self.pca_sizes is not None:
-            ax.plot(self.pca_sizes, self.pca_r2, color=PCAS, label=self.pca_name, **look)
+            ax.plot(self.pca_sizes, self.pca_r2, color=PCA_COLOR, label=self.pca_name, **look)
         line = {"linestyle": "", "markersize": 6} if len(self.sizes) == 1 else {"markersize": 3}
-        ax.plot(self.sizes, self.r2, color=OURS, label=self.name, marker="o", **line, **look)
+        ax.plot(self.sizes, self.r2, color=SKAE_COLOR, label=self.name, marker="o", **line, **look)
         # an R² of 0 is that of the mean; lower values remain visible
         ax.set(xlabel="number of components", ylabel="R²", ylim=(min(0.0, 1.1 * np.min(self.r2)), 1))
         ax.xaxis.get_major_locator().set_params(integer=True)

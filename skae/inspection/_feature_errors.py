@@ -9,17 +9,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    OURS,
-    axes_for,
-    bare,
+    SKAE_COLOR,
     dense,
     draw_images,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    hide_spines,
+    image_figsize,
     import_pyplot,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
     subdivide,
+    to_rgba,
 )
 
 PANEL = 2.6, 0.24  # inches: width of a panel, and height of a bar
@@ -61,7 +61,7 @@ class FeatureErrorsDisplay:
 
     See Also
     --------
-    ReconstructionDisplay : Samples above their reconstructions.
+    ReconstructionDisplay : Samples and their reconstructions.
     skae.AutoencoderOutlierDetector : Its `feature_errors` are plotted.
 
     Examples
@@ -121,9 +121,9 @@ class FeatureErrorsDisplay:
             Number of bars to draw, for the features with the largest errors.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images.
@@ -153,8 +153,8 @@ class FeatureErrorsDisplay:
         if n_features < 1:
             raise ValueError(f"n_features={n_features!r} must be at least 1: it is the number of bars per sample.")
         errors = dense(estimator.feature_errors(X))
-        shape = shape_of_images(errors.shape[1], image_shape, getattr(estimator, "autoencoder_", None))
-        rows, names = None if shape is None else dense(X), names_of_features(estimator, X)
+        shape = get_image_shape(errors.shape[1], image_shape, getattr(estimator, "autoencoder_", None))
+        rows, names = None if shape is None else dense(X), get_feature_names(estimator, X)
         made = cls(errors, rows, image_shape=shape, feature_names=names, n_features=n_features)
         return made.plot(ax, cmap=cmap)
 
@@ -182,13 +182,13 @@ class FeatureErrorsDisplay:
             self.axes_ = self._draw_bars(ax, errors, most)
         else:
             n = len(errors)
-            ax = axes_for(self, ax, size_of_images(self.image_shape, 2, n, room=1.3))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, 2, n, room=1.3))
             low, high = np.nanmin(self.X), np.nanmax(self.X)
-            rows = pictures(self.X, self.image_shape, low, high, plt.get_cmap(cmap))
+            rows = to_rgba(self.X, self.image_shape, low, high, plt.get_cmap(cmap))
             parts = errors.reshape(n, *self.image_shape[:2], -1).mean(axis=-1)  # over channels
             parts = parts.reshape(n, -1)
             highest = parts.max(axis=1, keepdims=True)  # errors are relative to those of the same sample
-            of_errors = pictures(parts, self.image_shape[:2], 0.0, highest, plt.get_cmap("magma"))
+            of_errors = to_rgba(parts, self.image_shape[:2], 0.0, highest, plt.get_cmap("magma"))
             draw_images(ax, np.concatenate([rows, of_errors]), n, ["samples", "feature errors"])
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
@@ -199,11 +199,11 @@ class FeatureErrorsDisplay:
         n, n_bars = len(errors), min(self.n_features, errors.shape[1])
         names = np.arange(errors.shape[1]).astype(str) if self.feature_names is None else np.array(self.feature_names)
         room = 0.4 + 0.08 * max(map(len, names))  # for the names
-        ax = axes_for(self, ax, (n * (PANEL[0] + room), n_bars * PANEL[1] + 0.8))
+        ax = get_axes(self, ax, (n * (PANEL[0] + room), n_bars * PANEL[1] + 0.8))
         axes = subdivide(ax, 1, n)[0]
         for panel, row in zip(axes, errors, strict=True):
             greatest = np.argsort(-row, kind="stable")[:n_bars][::-1]
-            bare(panel).barh(names[greatest], row[greatest], color=OURS)
+            hide_spines(panel).barh(names[greatest], row[greatest], color=SKAE_COLOR)
             panel.set(xlim=(0, 1.05 * most), xlabel="feature error")
             panel.tick_params(labelsize="small")
         return axes

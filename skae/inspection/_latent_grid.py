@@ -10,23 +10,23 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    axes_for,
     check_components,
+    component_label,
     decode,
     dense,
     encode,
+    evenly_spaced_indices,
+    final_estimator,
+    get_axes,
+    get_image_shape,
     import_pyplot,
-    innermost,
-    label_of,
-    pictures,
-    shape_of_images,
-    spread_evenly,
-    tiles,
+    tile_images,
+    to_rgba,
 )
 
 INCHES, MIN_INCHES = 5.0, 1.8
 GRAYS = (1, 99)  # percentiles shown as black and white, since the corners may have extreme values
-MAX_ROWS = 1000  # samples used for percentiles
+MAX_SAMPLES = 1000  # samples used for percentiles
 
 
 class LatentGridDisplay:
@@ -133,8 +133,8 @@ class LatentGridDisplay:
             Maximum distance of the values from the mean, in standard deviations.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images.
@@ -164,17 +164,17 @@ class LatentGridDisplay:
         codes = np.tile(mean, (n_steps, n_steps, 1))
         codes[..., first], codes[..., second] = x[None, :], y[:, None]
         images = decode(estimator, codes.reshape(-1, len(mean)))
-        shape = shape_of_images(images.shape[1], image_shape, estimator)
+        shape = get_image_shape(images.shape[1], image_shape, estimator)
         if shape is None:
             raise ValueError(
                 f"image_shape={image_shape!r}: samples with {images.shape[1]} features are not drawn as images. If "
                 "they are images, set image_shape=(height, width); if not, use ComponentsDisplay."
             )
-        labels = {name: label_of(i, len(mean)) for name, i in (("xlabel", first), ("ylabel", second))}
+        labels = {name: component_label(i, len(mean)) for name, i in (("xlabel", first), ("ylabel", second))}
         images = images.reshape(n_steps, n_steps, -1)
         limits = None
         if X is not None:
-            limits = np.nanpercentile(dense(_safe_indexing(X, spread_evenly(X, MAX_ROWS))), GRAYS)
+            limits = np.nanpercentile(dense(_safe_indexing(X, evenly_spaced_indices(X, MAX_SAMPLES))), GRAYS)
         return cls(images, x, y, image_shape=shape, limits=limits, **labels).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
@@ -198,11 +198,11 @@ class LatentGridDisplay:
         gap = max(1, round(width / 28))
         rows = self.images[::-1].reshape(-1, self.images.shape[2])  # images are drawn from top to bottom
         limits = np.percentile(rows, GRAYS) if self.limits is None else self.limits
-        images = pictures(rows, self.image_shape, *limits, plt.get_cmap(cmap))
-        canvas = tiles(images, self.images.shape[1], gap)
+        images = to_rgba(rows, self.image_shape, *limits, plt.get_cmap(cmap))
+        canvas = tile_images(images, self.images.shape[1], gap)
         side = canvas.shape[0] / canvas.shape[1]  # aspect ratio
         inches = min(INCHES, INCHES / side)
-        ax = axes_for(self, ax, (max(inches + 0.2, MIN_INCHES), max(inches * side, MIN_INCHES)))
+        ax = get_axes(self, ax, (max(inches + 0.2, MIN_INCHES), max(inches * side, MIN_INCHES)))
         extent = (*_edges(self.x, width / (width + gap)), *_edges(self.y, height / (height + gap)))
         ax.imshow(canvas, extent=extent, aspect="auto")
         ax.set(xlabel=self.xlabel, ylabel=self.ylabel, box_aspect=side, anchor="SW")
@@ -216,7 +216,7 @@ def _code_distribution(estimator, X):
     if X is not None:
         codes = encode(estimator, X)
         return codes.mean(axis=0), codes.std(axis=0)
-    inner = innermost(estimator)
+    inner = final_estimator(estimator)
     # TruncatedSVD has no mean, and estimators of skae with these attributes have codes that are not centered
     centered = hasattr(inner, "mean_") and not hasattr(inner, "sparsity") and not hasattr(inner, "layers")
     centered = centered and getattr(inner, "code_activation", "identity") == "identity"

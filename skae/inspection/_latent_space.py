@@ -11,15 +11,15 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import (
-    OURS,
     PALETTE,
-    axes_for,
-    bare,
+    SKAE_COLOR,
     check_components,
+    component_label,
     encode,
+    final_estimator,
+    get_axes,
+    hide_spines,
     import_pyplot,
-    innermost,
-    label_of,
     subdivide,
 )
 from skae.inspection._reference import PCAReference
@@ -153,13 +153,13 @@ class LatentSpaceDisplay:
             than 20 classes that are not numbers.
         """
         check_is_fitted(estimator)
-        codes, inner, pca = encode(estimator, X), innermost(estimator), {}
+        codes, inner, pca = encode(estimator, X), final_estimator(estimator), {}
         n_shown = max(check_components(components, codes.shape[1])) + 1
         if with_pca and not isinstance(inner, PCA):
             reference = PCAReference(estimator, X)
             if min(reference.rows.shape) >= n_shown:
                 pca = {"pca_codes": reference.codes(n_shown), "pca_name": reference.name}
-        return cls._of(codes, y, components, type(inner).__name__, **pca).plot(ax)
+        return cls._create(codes, y, components, type(inner).__name__, **pca).plot(ax)
 
     @classmethod
     def from_predictions(
@@ -202,10 +202,10 @@ class LatentSpaceDisplay:
             If `components` does not fit the codes, the number of labels is not the number of samples, or y has more
             than 20 classes that are not numbers.
         """
-        return cls._of(codes, y, components, name).plot(ax)
+        return cls._create(codes, y, components, name).plot(ax)
 
     @classmethod
-    def _of(cls, codes, y, components, name, **pca):
+    def _create(cls, codes, y, components, name, **pca):
         codes, y_name = check_array(codes, dtype=float, input_name="codes"), getattr(y, "name", None)
         components = check_components(components, codes.shape[1])
         if y is not None:
@@ -240,7 +240,7 @@ class LatentSpaceDisplay:
         n_columns = 1 if not handles or len(handles) <= len(PALETTE) else 2
         longest = max((len(handle.get_label()) for handle in handles or ()), default=5)
         room = 0 if self.y is None else (0.4 + 0.08 * longest) * n_columns  # for the legend, or the color bar
-        ax = axes_for(self, ax, (3.3 * len(panels) + room, 3.3))
+        ax = get_axes(self, ax, (3.3 * len(panels) + room, 3.3))
         self.axes_ = subdivide(ax, 1, len(panels))[0] if len(panels) > 1 else np.array([ax])
         n = len(self.codes)
         # in random order, so that no class hides the others
@@ -248,10 +248,10 @@ class LatentSpaceDisplay:
         look = {"s": np.clip(400 / np.sqrt(n), 3, 30), "alpha": np.clip(30 / np.sqrt(n), 0.4, 0.9), "linewidths": 0}
         for panel, (name, codes) in zip(self.axes_, panels, strict=True):
             color = colors if isinstance(colors, str) else colors[order]
-            points = bare(panel).scatter(
+            points = hide_spines(panel).scatter(
                 *codes[order][:, self.components].T, c=color, rasterized=n > FEW_POINTS, **look
             )
-            labels = [label_of(component, self.codes.shape[1]) for component in self.components]
+            labels = [component_label(component, self.codes.shape[1]) for component in self.components]
             panel.set(title=name, xlabel=labels[0], ylabel=labels[1])
         self.ax_, self.figure_ = self.axes_[0], ax.figure
         if handles:
@@ -268,7 +268,7 @@ class LatentSpaceDisplay:
         from matplotlib.lines import Line2D
 
         if self.y is None:
-            return OURS, None
+            return SKAE_COLOR, None
         y = np.asarray(self.y)
         classes, which = np.unique(y, return_inverse=True)
         numeric = y.dtype.kind in "iuf"

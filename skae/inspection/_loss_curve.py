@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Figure
-from skae.inspection._plotting import PALETTE, PCAS, axes_for, bare, import_pyplot, innermost
+from skae.inspection._plotting import PALETTE, PCA_COLOR, final_estimator, get_axes, hide_spines, import_pyplot
 
-NO_TERMS = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # entries that are not terms of the loss
+OTHER_ENTRIES = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # entries that are not terms of the loss
 LOG_RANGE = 10  # ratio of the maximum and minimum loss above which the axis is logarithmic
 
 
@@ -102,7 +102,7 @@ class LossCurveDisplay:
             If the estimator was not trained iteratively.
         """
         check_is_fitted(estimator)
-        inner = innermost(estimator)
+        inner = final_estimator(estimator)
         inner = getattr(inner, "autoencoder_", inner)  # of a TabularAutoencoder
         history = getattr(getattr(inner, "net_", None), "history", ())
         if not len(history):
@@ -110,7 +110,7 @@ class LossCurveDisplay:
                 f"{type(inner).__name__} was not trained in epochs: it has no loss curve. Only autoencoders have one, "
                 "unless they have a closed-form solution, as with hidden_layer_sizes=() or very few samples."
             )
-        keys = [key for key in history[0] if not NO_TERMS.search(key)]
+        keys = [key for key in history[0] if not OTHER_ENTRIES.search(key)]
         train, valid = (
             {key.removeprefix(part): np.array(history[:, key]) for key in keys if key.startswith(part)}
             for part in ("train_", "valid_")
@@ -138,7 +138,7 @@ class LossCurveDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.ticker import LogLocator, NullLocator
 
-        ax = bare(axes_for(self, ax, (5.4, 3.2)))
+        ax = hide_spines(get_axes(self, ax, (5.4, 3.2)))
         handles = []
         for term, color in zip(self.train, ("black", *PALETTE), strict=False):
             for curves, style in ((self.train, "-"), (self.valid, "--")):
@@ -155,7 +155,7 @@ class LossCurveDisplay:
         if self.best_epoch is not None:
             handles += [ax.axvline(self.best_epoch, color="0.6", linewidth=0.8, zorder=0, label="best epoch")]
         if self.start is not None:
-            look = {"color": PCAS, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
+            look = {"color": PCA_COLOR, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
             handles += [ax.axhline(self.start, label=f"{self.start_name}, validation", **look)]
         values = [*map(np.ravel, self.train.values()), *map(np.ravel, self.valid.values())]
         values = np.concatenate([*values, [] if self.start is None else [self.start]])

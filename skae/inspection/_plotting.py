@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples
 
 from skae._data.readers import with_nan
 
-OURS, PCAS, GRAY = "#2a63b0", "#d1662a", "#a0a0a0"
+SKAE_COLOR, PCA_COLOR, GRAY_COLOR = "#2a63b0", "#d1662a", "#a0a0a0"
 # ten colors that can be distinguished with any type of color vision: M. A. Petroff, arXiv:2107.02270
 PALETTE = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
@@ -45,7 +45,7 @@ def split_pipeline(estimator):
             return before, estimator
 
 
-def innermost(estimator):
+def final_estimator(estimator):
     """Return the final estimator: the last step of a pipeline, or the best estimator of a search."""
     return split_pipeline(estimator)[1]
 
@@ -78,7 +78,7 @@ def decode(estimator, codes):
     return dense(estimator.inverse_transform(codes))
 
 
-def spread_evenly(X, n_samples):
+def evenly_spaced_indices(X, n_samples):
     """Return evenly spaced indices of at most `n_samples` samples of X, including the first and the last."""
     n = _num_samples(X)
     if n_samples < 1:
@@ -86,13 +86,13 @@ def spread_evenly(X, n_samples):
     return np.linspace(0, n - 1, min(n, n_samples)).round().astype(int)
 
 
-def names_of_features(estimator, X):
+def get_feature_names(estimator, X):
     """Return the feature names of the estimator or of the data frame X, or None."""
     names = getattr(estimator, "feature_names_in_", getattr(X, "columns", None))
     return None if names is None or not all(isinstance(name, str) for name in names) else list(names)
 
 
-def shape_of_images(n_features, image_shape=None, estimator=None):
+def get_image_shape(n_features, image_shape=None, estimator=None):
     """Return the shape of the images, or None if samples are not images.
 
     Parameters
@@ -118,10 +118,10 @@ def shape_of_images(n_features, image_shape=None, estimator=None):
         If `image_shape` doesn't fit the number of features.
     """
     if image_shape is None:
-        inner = innermost(estimator)
+        inner = final_estimator(estimator)
         own = getattr(inner, "image_shape", getattr(getattr(inner, "architecture", None), "image_shape", None))
         if own is not None and math.prod(own) == n_features and tuple(own[2:]) in CHANNELS:
-            return _without_one_channel(own)
+            return _drop_single_channel(own)
         side = math.isqrt(n_features)
         return (side, side) if side**2 == n_features and side >= MIN_SIDE else None
     if len(image_shape) == 0:
@@ -132,10 +132,10 @@ def shape_of_images(n_features, image_shape=None, estimator=None):
             f"image_shape={image_shape!r} does not fit samples with {n_features} features. Set it to (height, width) "
             "or (height, width, 3) whose product is this number, or to () if samples are not images."
         )
-    return _without_one_channel(image_shape)
+    return _drop_single_channel(image_shape)
 
 
-def _without_one_channel(shape):
+def _drop_single_channel(shape):
     return tuple(shape[:2]) if tuple(shape[2:]) == (1,) else tuple(shape)
 
 
@@ -161,7 +161,7 @@ def check_components(components, n_components):
     return components
 
 
-def label_of(component, n_components):
+def component_label(component, n_components):
     """Return the label of an axis, starting at 1, with the number of components if there are more than two."""
     return f"component {component + 1}" + (f" of {n_components}" if n_components > 2 else "")
 
@@ -185,7 +185,7 @@ def import_pyplot(display):
     return plt
 
 
-def axes_for(display, ax, figsize):
+def get_axes(display, ax, figsize):
     """Return `ax`, or the axes of a new figure with a size in inches if it is None."""
     plt = import_pyplot(display)
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
@@ -206,7 +206,7 @@ def subdivide(ax, n_rows, n_columns):
     return np.array([[ax.figure.add_subplot(place) for place in row] for row in places])
 
 
-def bare(ax):
+def hide_spines(ax):
     """Hide the top and right spines of axes."""
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -215,7 +215,7 @@ def bare(ax):
 # Samples as images ---------------------------------------------------------------------------------------------------
 
 
-def pictures(rows, shape, low, high, cmap):
+def to_rgba(rows, shape, low, high, cmap):
     """Return samples as RGBA images, (n, height, width, 4), where the colormap ranges from `low` to `high`."""
     span = np.where(np.greater(high, low), np.subtract(high, low), 1.0)
     images = ((rows - low) / span).clip(0, 1).reshape(-1, *shape)
@@ -225,7 +225,7 @@ def pictures(rows, shape, low, high, cmap):
     return cmap(images)
 
 
-def tiles(images, n_columns, gap=0):
+def tile_images(images, n_columns, gap=0):
     """Arrange images of shape (n, h, w, 4) in lines, as a single image with transparent gaps."""
     n, height, width, _ = images.shape
     n_lines = math.ceil(n / n_columns)
@@ -237,7 +237,7 @@ def tiles(images, n_columns, gap=0):
     return canvas
 
 
-def gap_between(width):
+def image_gap(width):
     """Return the number of pixels between images of this width."""
     return max(1, round(width / 14))
 
@@ -245,8 +245,8 @@ def gap_between(width):
 def draw_images(ax, images, n_columns, labels):
     """Draw images of shape (n, h, w, 4) in lines, with a label for each line."""
     height, width = images.shape[1:3]
-    gap = gap_between(width)
-    ax.imshow(tiles(images, n_columns, gap))
+    gap = image_gap(width)
+    ax.imshow(tile_images(images, n_columns, gap))
     ax.set_yticks(np.arange(len(labels)) * (height + gap) + (height - 1) / 2, labels)
     ax.set_xticks([])
     ax.tick_params(length=0)
@@ -254,9 +254,9 @@ def draw_images(ax, images, n_columns, labels):
     ax.set_anchor("W")  # keeps the labels next to the images, where layout engines expect them
 
 
-def size_of_images(shape, n_lines, n_columns, room=0.0):
+def image_figsize(shape, n_lines, n_columns, room=0.0):
     """Return width and height of a figure of images, with some room to the left of them."""
-    inches, gap = min(IMAGE_INCHES, 12 / n_columns), gap_between(shape[1]) / shape[1]
+    inches, gap = min(IMAGE_INCHES, 12 / n_columns), image_gap(shape[1]) / shape[1]
     height = min(shape[0] / shape[1], 3)
     return (n_columns * (1 + gap) - gap) * inches + room, (n_lines * (height + gap) - gap) * inches + 0.1
 
@@ -268,10 +268,10 @@ def feature_panels(display, ax, n_panels, n_features, names):
     """Return vertically stacked panels, with the names of the features below the last one."""
     named = names is not None and n_features <= MAX_BARS
     room = 0.5 + (0.07 * max(map(len, names)) if named else 0)
-    ax = axes_for(display, ax, (min(max(0.25 * n_features, 5), 9), n_panels * PANEL_INCHES + room))
+    ax = get_axes(display, ax, (min(max(0.25 * n_features, 5), 9), n_panels * PANEL_INCHES + room))
     axes = subdivide(ax, n_panels, 1)[:, 0]
     for panel in axes:
-        bare(panel).tick_params(labelbottom=panel is axes[-1], labelsize="small")
+        hide_spines(panel).tick_params(labelbottom=panel is axes[-1], labelsize="small")
         panel.margins(x=0.01)
         panel.axhline(0, color="black", linewidth=0.5)
         if named:

@@ -13,32 +13,32 @@ from skae._data.readers import FLOATS, ArrayReader
 from skae._data.statistics import FeatureStatistics
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    GRAY,
-    OURS,
+    GRAY_COLOR,
     PALETTE,
-    PCAS,
-    axes_for,
+    PCA_COLOR,
+    SKAE_COLOR,
     decode,
     dense,
     draw_features,
     draw_images,
+    evenly_spaced_indices,
     feature_panels,
+    final_estimator,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    image_figsize,
     import_pyplot,
-    innermost,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
-    spread_evenly,
+    to_rgba,
 )
 
-MAX_UNEQUAL = 10  # ratio of the maximum and minimum standard deviation above which features are standardized
+MAX_SCALE_RATIO = 10  # ratio of the maximum and minimum standard deviation above which features are standardized
 
 
 def _colors(labels):
     """Return a color for each reconstruction: a fixed one for PCA, and the main color for the first of the others."""
-    others = iter((OURS, *PALETTE))
-    return [PCAS if label == "PCA" else next(others) for label in labels]
+    others = iter((SKAE_COLOR, *PALETTE))
+    return [PCA_COLOR if label == "PCA" else next(others) for label in labels]
 
 
 class ReconstructionDisplay:
@@ -144,9 +144,9 @@ class ReconstructionDisplay:
             Labels of X and of the reconstructions. If None, "original" and "reconstruction".
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images. Its range is that of the original samples that are shown.
@@ -202,9 +202,9 @@ class ReconstructionDisplay:
             step of a pipeline.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images. Its range is that of the original samples that are shown.
@@ -231,15 +231,15 @@ class ReconstructionDisplay:
             raise ValueError("estimators=[] must contain at least one estimator, such as [pca, autoencoder].")
         for estimator in estimators:
             check_is_fitted(estimator)
-        index = spread_evenly(X, n_samples)
+        index = evenly_spaced_indices(X, n_samples)
         rows = _safe_indexing(X, index)
         X_hat = [decode(estimator, estimator.transform(rows)) for estimator in estimators]
-        shapes = [shape_of_images(len(X_hat[0][0]), image_shape, estimator) for estimator in estimators]
+        shapes = [get_image_shape(len(X_hat[0][0]), image_shape, estimator) for estimator in estimators]
         shape = next((each for each in reversed(shapes) if each is not None), None)
-        names = names_of_features(estimators[-1], X)
+        names = get_feature_names(estimators[-1], X)
         if labels is None:
-            labels = ["original", *(type(innermost(estimator)).__name__ for estimator in estimators)]
-        return cls._of(X, index, X_hat, shape, names, labels).plot(ax, cmap=cmap)
+            labels = ["original", *(type(final_estimator(estimator)).__name__ for estimator in estimators)]
+        return cls._create(X, index, X_hat, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
     def from_predictions(
@@ -298,13 +298,13 @@ class ReconstructionDisplay:
                 raise ValueError(
                     f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Pass a reconstruction of each sample."
                 )
-        index = spread_evenly(X, n_samples)
-        shape, names = shape_of_images(np.shape(X)[1], image_shape), names_of_features(None, X)
+        index = evenly_spaced_indices(X, n_samples)
+        shape, names = get_image_shape(np.shape(X)[1], image_shape), get_feature_names(None, X)
         lines = [dense(_safe_indexing(line, index)) for line in lines]
-        return cls._of(X, index, lines, shape, names, labels).plot(ax, cmap=cmap)
+        return cls._create(X, index, lines, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
-    def _of(cls, X, index, X_hat, shape, names, labels):
+    def _create(cls, X, index, X_hat, shape, names, labels):
         if labels is None:
             labels = ["original", *["reconstruction"] * len(X_hat)]
         labels = list(labels)
@@ -320,7 +320,7 @@ class ReconstructionDisplay:
             statistics = FeatureStatistics().update(ArrayReader(checked))
             deviations = np.sqrt(np.nan_to_num(statistics.variance))  # NaN if all values of a column are missing
             varying = deviations[deviations > 0]
-            if varying.size and varying.max() > MAX_UNEQUAL * varying.min():
+            if varying.size and varying.max() > MAX_SCALE_RATIO * varying.min():
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
                 rows, X_hat = (rows - statistics.mean) / unit_of_each, (X_hat - statistics.mean) / unit_of_each
                 unit = "standard deviations from the mean"
@@ -348,7 +348,7 @@ class ReconstructionDisplay:
         labels = ["original", *["reconstruction"] * len(made)] if self.labels is None else list(self.labels)
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, *self.X.shape, self.feature_names)
-            colors = [GRAY, OURS] if len(made) == 1 else [GRAY, *_colors(labels[1:])]
+            colors = [GRAY_COLOR, SKAE_COLOR] if len(made) == 1 else [GRAY_COLOR, *_colors(labels[1:])]
             for i, panel in enumerate(self.axes_):
                 draw_features(panel, list(zip(labels, lines[:, i], colors, strict=True)))
             where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "alignment": "left"}
@@ -357,10 +357,10 @@ class ReconstructionDisplay:
         else:
             n = len(self.X)
             room = 0.2 + 0.09 * max(map(len, labels))
-            ax = axes_for(self, ax, size_of_images(self.image_shape, len(lines), n, room=room))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, len(lines), n, room=room))
             known = self.X if not np.isnan(self.X).all() else lines
             low, high = np.nanmin(known), np.nanmax(known)  # a common scale, so that faint images look faint
-            draw_images(ax, pictures(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
+            draw_images(ax, to_rgba(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         return self

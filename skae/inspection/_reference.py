@@ -37,7 +37,7 @@ class PCAReference:
         if getattr(inner, "scale", None) == "standard":
             scaler = scaler_of(self.rows)
             self.before, self.rows = [*self.before, scaler], dense(scaler.transform(self.rows))
-        names, missing = [_name_of(step) for step in self.before], np.isnan(self.rows)
+        names, missing = [_name(step) for step in self.before], np.isnan(self.rows)
         self.is_filled = bool(missing.any())
         if self.is_filled:
             means = np.where(missing, 0.0, self.rows).sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
@@ -82,8 +82,8 @@ class PCAReference:
         return sizes, np.array(r2)
 
 
-def _name_of(step):
+def _name(step):
     """Return the class name of a transformer, or the names of the steps of a Pipeline."""
     before, inner = split_pipeline(step)
-    names = [_name_of(one) for one in before]
+    names = [_name(one) for one in before]
     return " + ".join([*names, "passthrough" if inner in (None, "passthrough") else type(inner).__name__])

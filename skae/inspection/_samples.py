@@ -11,22 +11,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Colormap, Figure, Seed
 from skae.inspection._plotting import (
-    OURS,
-    axes_for,
+    SKAE_COLOR,
     decode,
     dense,
     draw_features,
     draw_images,
     encode,
     feature_panels,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    image_figsize,
     import_pyplot,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
+    to_rgba,
 )
 
-IMAGES_A_LINE = 10
+IMAGES_PER_LINE = 10
 GRAYS = (1, 99)  # percentiles shown as black and white, since generated samples may have extreme values
 
 
@@ -115,9 +115,9 @@ class SamplesDisplay:
             Pass an int for reproducible samples across multiple calls.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images.
@@ -143,8 +143,8 @@ class SamplesDisplay:
             )
         X = dense(estimator.sample(n_samples, random_state=random_state))
         inner = getattr(estimator, "autoencoder_", estimator)
-        shape = shape_of_images(X.shape[1], image_shape, inner)
-        return cls(X, image_shape=shape, feature_names=names_of_features(estimator, None)).plot(ax, cmap=cmap)
+        shape = get_image_shape(X.shape[1], image_shape, inner)
+        return cls(X, image_shape=shape, feature_names=get_feature_names(estimator, None)).plot(ax, cmap=cmap)
 
     @classmethod
     def from_interpolation(
@@ -172,9 +172,9 @@ class SamplesDisplay:
             Number of samples to plot, at least 2.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else, if
-            the number of features is the square of 8 or more, that of a square gray image. If `()`, samples are not
-            drawn as images.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap of gray images.
@@ -202,8 +202,8 @@ class SamplesDisplay:
             )
         start, end = encode(estimator, np.stack([dense(a), dense(b)]))
         X = decode(estimator, np.linspace(start, end, n_steps))
-        shape = shape_of_images(X.shape[1], image_shape, estimator)
-        return cls(X, image_shape=shape, feature_names=names_of_features(estimator, None)).plot(ax, cmap=cmap)
+        shape = get_image_shape(X.shape[1], image_shape, estimator)
+        return cls(X, image_shape=shape, feature_names=get_feature_names(estimator, None)).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
         """Plot the samples on a common scale.
@@ -226,13 +226,13 @@ class SamplesDisplay:
             self.axes_ = feature_panels(self, ax, *self.X.shape, self.feature_names)
             low, high = self.X.min(), self.X.max()
             for panel, row in zip(self.axes_, self.X, strict=True):
-                draw_features(panel, [("sample", row, OURS)])
+                draw_features(panel, [("sample", row, SKAE_COLOR)])
                 panel.set_ylim(min(low, 0), max(high, 0) or 1)
         else:
-            n_columns = min(len(self.X), IMAGES_A_LINE)
+            n_columns = min(len(self.X), IMAGES_PER_LINE)
             n_lines = math.ceil(len(self.X) / n_columns)
-            ax = axes_for(self, ax, size_of_images(self.image_shape, n_lines, n_columns, room=0.2))
-            images = pictures(self.X, self.image_shape, *np.percentile(self.X, GRAYS), plt.get_cmap(cmap))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, n_lines, n_columns, room=0.2))
+            images = to_rgba(self.X, self.image_shape, *np.percentile(self.X, GRAYS), plt.get_cmap(cmap))
             draw_images(ax, images, n_columns, [])
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
