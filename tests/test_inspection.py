@@ -299,7 +299,7 @@ class TestLatentSpace:
     def test_bad_input(self, plain):
         with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Pass one label for each"):
             LatentSpaceDisplay.from_estimator(plain, X, Y[1:])
-        with pytest.raises(ValueError, match="y has 25 classes, more than 20 colors"):
+        with pytest.raises(ValueError, match="y has 25 classes, but at most 20 colors"):
             LatentSpaceDisplay.from_estimator(plain, X, [f"kind {i % 25}" for i in range(200)])
         with pytest.raises(ValueError, match="dim 3"):
             LatentSpaceDisplay.from_predictions(np.zeros((5, 2, 2)))
