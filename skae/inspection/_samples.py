@@ -139,7 +139,7 @@ class SamplesDisplay:
         if not hasattr(estimator, "sample"):
             raise TypeError(
                 f"{type(estimator).__name__} has no method sample. Fit LatentSampler({type(estimator).__name__}(...)), "
-                "which draws codes and decodes them."
+                "which generates samples by drawing codes."
             )
         X = dense(estimator.sample(n_samples, random_state=random_state))
         inner = getattr(estimator, "autoencoder_", estimator)

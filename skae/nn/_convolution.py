@@ -86,7 +86,7 @@ def convolution(
     up = [nn.Unflatten(1, (widths[-1], *sizes[-1])), *itertools.chain(*outward), *to_samples]
     # the memory format of the images, channels last, makes convolutions 1.6 times as fast on a CPU
     encoder, decoder = (ImageLayers(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
-    largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # of the maps of each layer
+    largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # size of the largest feature maps of each layer
     n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], largest, strict=True))
     if n_numbers >= LARGE_MAPS:
         encoder.rows_at_once = decoder.rows_at_once = max(2, MAX_NUMBERS // n_numbers)

@@ -23,7 +23,7 @@ def lstm_takes_bfloat16() -> bool:
     return True
 
 
-def read(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
+def apply_cell(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
     """Apply a cell to sequences, (n, n_steps, d), in float32 where autocast is not supported on the CPU."""
     if steps.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or lstm_takes_bfloat16():
         return cell(steps)
@@ -86,7 +86,7 @@ class SequenceEncoder(nn.Module):
         summary : torch.Tensor of shape (n, width)
             Final hidden state of each sequence.
         """
-        _, state = read(self.cell, x.unflatten(1, self.sequence_shape))
+        _, state = apply_cell(self.cell, x.unflatten(1, self.sequence_shape))
         hidden = state[0] if isinstance(state, tuple) else state  # (n_directions, n, hidden_size)
         return hidden.transpose(0, 1).flatten(1)
 
@@ -151,5 +151,5 @@ class SequenceDecoder(nn.Module):
             Flattened sequences: the features of the first step, then those of the second, and so on.
         """
         draft = self.draft(summary).unflatten(1, self.sequence_shape)  # (n, n_steps, n_step_features)
-        hidden, _ = read(self.cell, draft)  # (n, n_steps, hidden_size)
+        hidden, _ = apply_cell(self.cell, draft)  # (n, n_steps, hidden_size)
         return self.output(hidden).flatten(1)
