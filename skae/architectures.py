@@ -1,14 +1,15 @@
-"""Networks for the `architecture` parameter: convolutional, recurrent, or of one's own.
+"""Networks for the `architecture` parameter: convolutional, recurrent, or custom.
 
-An architecture is the part of the networks next to the data, the *trunk*: an encoder from samples to features and a
-decoder back. The dense layers of `hidden_layer_sizes` lie between it and the code. The objective, whichever estimator
-states it, and the linear maps beside the networks, which make training start at PCA, stay the same.
+An architecture is the *trunk* of the networks, next to the data: an encoder from samples to features, and a decoder
+from features to samples. The dense layers of `hidden_layer_sizes` are between the trunk and the code. The architecture
+does not affect the objective of the estimator, or the linear maps that are added to the networks to initialize them at
+PCA.
 
-To write one, subclass `Architecture`: a scikit-learn estimator whose parameters are set in `__init__` and whose `build`
-returns two torch modules.
+To write a custom architecture, subclass `Architecture`: a scikit-learn estimator whose parameters are set in `__init__`
+and whose `build` returns two PyTorch modules.
 """
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 import math
 from abc import ABC, abstractmethod
@@ -30,39 +31,39 @@ __all__ = ["Architecture", "Convolutional", "Recurrent"]
 
 
 class Architecture(DocLinkMixin, BaseEstimator, ABC):
-    """Base of all architectures: subclass it to write your own.
+    """Base class of all architectures, and of custom ones.
 
-    A subclass stores its parameters in `__init__`, as any scikit-learn estimator, and has a method `build`.
+    A subclass stores its parameters in `__init__`, as any scikit-learn estimator, and implements `build`.
 
     Attributes
     ----------
     dense_code : bool
-        Whether dense layers lie between the trunk and the code. If not, the code is the trunk's output.
+        Whether there are dense layers between the trunk and the code. If not, the code is the output of the trunk.
 
     learning_rate : float
-        Highest learning rate of networks with this trunk, where the estimator's is "auto".
+        Maximum learning rate if the estimator's `learning_rate` is "auto".
 
     widest_layer : int
-        Most units of a hidden layer, where the estimator's `hidden_layer_sizes` is "auto".
+        Maximum width of hidden layers if the estimator's `hidden_layer_sizes` is "auto".
 
     largest_batch : int
-        Most samples in a batch, where the estimator's `batch_size` is "auto".
+        Maximum batch size if the estimator's `batch_size` is "auto".
 
     most_steps : int
-        Of the optimizer, where the estimator's `max_iter` is "auto", unless nine epochs take more.
+        Maximum number of optimizer steps if the estimator's `max_iter` is "auto", unless nine epochs take more.
 
     has_bounds : bool
-        Whether reconstructions stay within the range of a feature where training samples often have a value at its end,
-        as pixels that are black do.
+        Whether reconstructions are clipped to the range of a feature if many training samples have a value at a limit
+        of this range, such as black pixels.
 
     See Also
     --------
-    Convolutional : For samples that are images.
-    Recurrent : For samples that are sequences.
+    Convolutional : Architecture for images.
+    Recurrent : Architecture for sequences.
 
     Examples
     --------
-    A trunk that averages pairs of neighboring features:
+    An architecture that averages pairs of neighboring features:
 
     >>> from sklearn.datasets import load_digits
     >>> from skae import Autoencoder
@@ -82,7 +83,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
     (200, 4)
     """
 
-    _parameter_constraints: dict = {}  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {}  # noqa: RUF012 - as in scikit-learn
 
     dense_code: bool = True
     learning_rate: float = LEARNING_RATE
@@ -98,7 +99,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         activation : str
             The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
@@ -106,23 +107,23 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Returns
         -------
         encoder : torch.nn.Module
-            From samples to features, (n, n_features) -> (n, width).
+            Maps samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
-            Back, (n, width) -> (n, n_features). Its last layer that has weights must be linear in them, for training
-            starts where they are zero. No sample may depend on the others in its batch.
+            Maps features to samples, (n, width) -> (n, n_features). Its output must be linear in the weights of its
+            last layer, which are initialized to zero. The output for a sample must not depend on other samples.
 
         width : int
-            Number of features.
+            Number of features between encoder and decoder.
         """
 
     def checked_build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:
-        """Check the parameters, build, and see whether both halves do what they should.
+        """Check the parameters, build the networks, and check the shapes of their outputs.
 
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         activation : str
             The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
@@ -130,18 +131,18 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
         Returns
         -------
         encoder : torch.nn.Module
-            From samples to features, (n, n_features) -> (n, width).
+            Maps samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
-            Back, (n, width) -> (n, n_features).
+            Maps features to samples, (n, width) -> (n, n_features).
 
         width : int
-            Number of features.
+            Number of features between encoder and decoder.
 
         Raises
         ------
         ValueError
-            If a parameter is not as it should be, or the shapes of what the halves make are not.
+            If a parameter is invalid, or an output has the wrong shape.
         """
         if self._parameter_constraints:
             self._validate_params()
@@ -151,52 +152,54 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
             features = encoder.eval()(x)
             if features.shape != (2, width):
                 raise ValueError(
-                    f"{self!r}.build(n_features={n_features}) says that the width is {width}, but its encoder makes "
-                    f"{tuple(features.shape)} of (2, {n_features}). It must return (n, width)."
+                    f"{self!r}.build(n_features={n_features}) returns width={width}, but its encoder maps shape (2, "
+                    f"{n_features}) to {tuple(features.shape)}. It must return shape (n, width)."
                 )
             output = decoder.eval()(features)
         if output.shape != x.shape:
             raise ValueError(
-                f"The decoder of {self!r}.build(n_features={n_features}) makes {tuple(output.shape)} of (2, {width}). "
-                f"It must return (n, n_features), here (2, {n_features})."
+                f"The decoder of {self!r}.build(n_features={n_features}) maps shape (2, {width}) to "
+                f"{tuple(output.shape)}. It must return shape (n, n_features), here (2, {n_features})."
             )
         return encoder, decoder, width
 
 
 class Convolutional(Architecture):
-    """Convolutions for samples that are images, of strides or with pooling, and their mirror.
+    """Convolutional networks for images, with strides or pooling.
 
-    Maps of the encoder shrink by half from layer to layer, and those of the decoder grow to the same sizes, to the
-    pixel. Reconstructions keep within values that a pixel takes again and again at an end of its range, such as black:
-    see the notes of `skae.ConvolutionalAutoencoder`.
+    Each layer of the encoder halves the size of the feature maps, and each layer of the decoder restores it exactly.
+    Reconstructions are clipped to the range of a pixel if many training samples have a value at a limit of this range,
+    such as black: see the notes of `skae.ConvolutionalAutoencoder`.
 
     Parameters
     ----------
     image_shape : (height, width) or (height, width, n_channels), default=None
-        Of a sample, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a
-        gray image and any other for one sample of pixels, and warns where samples look otherwise: like a series, or
-        images with channels. Any size will do.
+        Shape of one sample, with channels last, as flattened by `image.ravel()`. Any size is supported. If None, a
+        square number of features is interpreted as a square gray image, and any other number as a single line of
+        pixels. A warning is issued if the samples look different: like a series, or like images with channels.
 
     channels : sequence of int, default=(32, 64)
-        Channels of each layer. Each halves height and width, rounded up.
+        Number of channels of each layer. Each layer halves height and width, rounded up.
 
     kernel_size : int, default=3
-        Height and width of the convolutions in pixels. Odd, and 3 or more with strides: a kernel of one pixel that
-        moves by two skips pixels.
+        Height and width of the convolution kernels in pixels. It is an odd number, and at least 3 with strides, since
+        a kernel of one pixel with stride 2 skips pixels.
 
     dense_code : bool, default=True
-        Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
-        as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
+        Whether there are dense layers between the last feature maps and the code. If False, the flattened feature maps
+        are the code, as in the classic denoising network: `n_components=None` is then their size, and there are no
+        hidden layers.
 
     downsampling : {"stride", "max_pool"}, default="stride"
-        What halves height and width. "stride" is a convolution that moves by two pixels, and back a transposed one.
-        "max_pool" is pooling of 2 x 2 after each convolution, and back upsampling before it: some three times as slow.
+        How height and width are halved. "stride" uses convolutions with stride 2, and transposed convolutions in the
+        decoder. "max_pool" uses 2 x 2 max pooling after each convolution, and upsampling before each convolution in the
+        decoder; it is about three times as slow.
 
     See Also
     --------
-    Recurrent : For samples that are sequences.
-    Architecture : The base, to write your own.
-    skae.ConvolutionalAutoencoder : Has these parameters flat.
+    Recurrent : Architecture for sequences.
+    Architecture : Base class, also of custom architectures.
+    skae.ConvolutionalAutoencoder : Autoencoder with these parameters in its constructor.
 
     Examples
     --------
@@ -209,12 +212,12 @@ class Convolutional(Architecture):
     (200, 64)
     """
 
-    learning_rate: float = 3e-3  # at 1e-2 a denoiser of Fashion-MNIST loses 1 dB
-    widest_layer: int = 256  # next to thousands of features of maps; with 512, half of a step's time is theirs
-    # images whose content moves take many steps: test R² of 2,500 strokes is .939 after 620 and .943 after 1,240
+    learning_rate: float = 3e-3  # with 1e-2, the PSNR of a denoiser of Fashion-MNIST is 1 dB lower
+    widest_layer: int = 256  # feature maps have thousands of values: with 512, dense layers take half of the time
+    # images with moving content need many steps: test R² for 2,500 strokes is .939 after 620 and .943 after 1,240
     largest_batch: int = 64
     most_steps: int = 1600
-    has_bounds: bool = True  # what is black in many images costs nothing
+    has_bounds: bool = True  # the loss of pixels that are black in many images becomes zero
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "image_shape": ["array-like", None],
@@ -244,7 +247,7 @@ class Convolutional(Architecture):
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         activation : str
             The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`.
@@ -252,75 +255,78 @@ class Convolutional(Architecture):
         Returns
         -------
         encoder : torch.nn.Module
-            From samples to features, (n, n_features) -> (n, width).
+            Maps samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
-            Back, (n, width) -> (n, n_features).
+            Maps features to samples, (n, width) -> (n, n_features).
 
         width : int
-            Number of features.
+            Number of features between encoder and decoder.
 
         Raises
         ------
         ValueError
-            If `kernel_size` is even, or `channels` or `image_shape` hold other than ints of 1 or more, or samples of
-            `image_shape` have not `n_features`.
+            If `kernel_size` is even, `channels` or `image_shape` contain other values than positive ints, or
+            `image_shape` does not fit `n_features`.
         """
         if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={self.kernel_size} must be odd, so that a convolution keeps the size.")
+            raise ValueError(
+                f"kernel_size={self.kernel_size} must be an odd number, so that convolutions preserve the size."
+            )
         if not len(self.channels):
-            raise ValueError("channels=() must hold at least one int of 1 or more.")
+            raise ValueError("channels=() must contain at least one positive int.")
         channels = _sizes("channels", self.channels)
         shape = (*self.shape_of_row(n_features), 1)[:3]
         return convolution(shape, channels, self.kernel_size, activation, self.downsampling)
 
     def shape_of_row(self, n_features: int) -> tuple[int, ...]:
-        """Return `image_shape`, or what it is taken for if it is None.
+        """Return `image_shape`, or the shape that is used if it is None.
 
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         Returns
         -------
         shape : (height, width) or (height, width, n_channels)
-            Of a sample.
+            Shape of one sample.
 
         Raises
         ------
         ValueError
-            If samples of `image_shape` have not `n_features`.
+            If `image_shape` does not fit `n_features`.
         """
         return _shape("image_shape", self.image_shape, n_features, (2, 3)) or _square(n_features)
 
 
 class Recurrent(Architecture):
-    """A recurrent net for samples that are sequences, which reads them step by step and writes them step by step.
+    """Recurrent networks for sequences.
 
-    Samples are of one length: shorter sequences are padded with NaN, which counts as missing. The decoder reads a
-    linear draft of the sample, made of the code, while it writes.
+    All samples have the same length: pad shorter sequences with NaN, which is treated as missing values. The input of
+    the decoder is a linear draft of the sequence, computed from the code.
 
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features), default=None
-        Of a sample. None takes a square number of features for as many steps as each has features, so that an image is
-        read line by line, and warns where samples look like series; any other is steps of one feature.
+        Shape of one sample. If None, a square number of features is interpreted as equal numbers of steps and of
+        features per step, so that images are read line by line, with a warning if samples look like series. Any other
+        number is interpreted as steps of one feature.
 
     hidden_size : int, default=64
-        Units of the encoder, in each direction, and of the decoder.
+        Number of units of the encoder, in each direction, and of the decoder.
 
     bidirectional : bool, default=True
-        Whether the encoder reads in both directions.
+        Whether the encoder reads sequences in both directions.
 
     cell : {"lstm", "gru"}, default="lstm"
         Long short-term memory [1]_ or gated recurrent unit [2]_.
 
     See Also
     --------
-    Convolutional : For samples that are images.
-    Architecture : The base, to write your own.
-    skae.LSTMAutoencoder : Has these parameters flat.
+    Convolutional : Architecture for images.
+    Architecture : Base class, also of custom architectures.
+    skae.LSTMAutoencoder : Autoencoder with these parameters in its constructor.
 
     References
     ----------
@@ -360,62 +366,62 @@ class Recurrent(Architecture):
     def build(
         self,
         n_features: int,
-        activation: Activation,  # noqa: ARG002 - a recurrent cell has its own
+        activation: Activation,  # noqa: ARG002 - recurrent cells have fixed activations
     ) -> tuple[nn.Module, nn.Module, int]:
         """Make a new encoder and a new decoder.
 
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         activation : str
-            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`. A recurrent
-            cell has its own and takes no notice.
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`. It is ignored, since recurrent
+            cells have fixed activations.
 
         Returns
         -------
         encoder : torch.nn.Module
-            From samples to features, (n, n_features) -> (n, width).
+            Maps samples to features, (n, n_features) -> (n, width).
 
         decoder : torch.nn.Module
-            Back, (n, width) -> (n, n_features).
+            Maps features to samples, (n, width) -> (n, n_features).
 
         width : int
-            Number of features.
+            Number of features between encoder and decoder.
 
         Raises
         ------
         ValueError
-            If samples of `sequence_shape` have not `n_features`.
+            If `sequence_shape` does not fit `n_features`.
         """
         shape = self.shape_of_row(n_features)
         encoder = SequenceEncoder(shape, self.hidden_size, bool(self.bidirectional), self.cell)
         return encoder, SequenceDecoder(shape, encoder.width, self.hidden_size, self.cell), encoder.width
 
     def shape_of_row(self, n_features: int) -> tuple[int, ...]:
-        """Return `sequence_shape`, or what it is taken for if it is None.
+        """Return `sequence_shape`, or the shape that is used if it is None.
 
         Parameters
         ----------
         n_features : int
-            Of the data.
+            Number of features of the data.
 
         Returns
         -------
         shape : (n_steps, n_step_features)
-            Of a sample.
+            Shape of one sample.
 
         Raises
         ------
         ValueError
-            If samples of `sequence_shape` have not `n_features`.
+            If `sequence_shape` does not fit `n_features`.
         """
         return _shape("sequence_shape", self.sequence_shape, n_features, (2,)) or _square(n_features)[::-1]
 
 
 def _square(n_features):
-    """(side, side) of a square number, else one sample: (1, n_features)."""
+    """Return (side, side) for a square number of features, else (1, n_features)."""
     side = math.isqrt(n_features)
     return (side, side) if side * side == n_features else (1, n_features)
 
@@ -423,7 +429,7 @@ def _square(n_features):
 def _sizes(name, sizes):
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name}={sizes!r} must hold ints of 1 or more, got {size!r}.")
+            raise ValueError(f"{name}={sizes!r} must contain positive ints, got {size!r}.")
     return tuple(map(int, sizes))
 
 
@@ -435,7 +441,7 @@ def _shape(name, shape, n_features, lengths):
         raise ValueError(f"{name}={shape!r} must have {' or '.join(map(str, lengths))} numbers, got {len(sizes)}.")
     if math.prod(sizes) != n_features:
         raise ValueError(
-            f"{name}={shape!r} has {math.prod(sizes)} cells, but X has {n_features} features. Set {name} to the shape "
-            "of a sample of X, or to None."
+            f"{name}={shape!r} has {math.prod(sizes)} values, but X has {n_features} features. Set {name} to the shape "
+            "of one sample of X, or to None."
         )
     return sizes

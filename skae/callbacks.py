@@ -1,6 +1,6 @@
-"""Callbacks for the parameter `callbacks`, beside skorch's."""
+"""Callbacks for the parameter `callbacks`, in addition to those of skorch."""
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 from skae._training.checkpoint import Checkpoint
 

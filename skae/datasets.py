@@ -1,6 +1,6 @@
-"""Data sets that examples and benchmarks want and scikit-learn does not have."""
+"""Data sets for examples and benchmarks that are not in scikit-learn."""
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 import gzip
 from importlib.util import find_spec
@@ -21,9 +21,9 @@ Subset: TypeAlias = Literal["train", "test", "all"]
 PARTS = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
 N_TRAIN = 60_000
 NAMES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-DESCRIPTION = """Fashion-MNIST: 70,000 gray images of clothes, 28 x 28 pixels of 0 to 255, 7,000 of each of 10 kinds.
+DESCRIPTION = """Fashion-MNIST: 70,000 gray images of clothes, 28 x 28 pixels (0 to 255), 7,000 in each of 10 classes.
 
-The first 60,000 are for training, the last 10,000 for testing.
+The first 60,000 images are for training, the last 10,000 for testing.
 
 Source: H. Xiao, K. Rasul, R. Vollgraf (2017). "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
 Algorithms". arXiv:1708.07747. MIT license.
@@ -66,7 +66,7 @@ def fetch_fashion_mnist(
     download_if_missing: bool = True,
     return_X_y: bool = False,
 ) -> Bunch | tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Load Fashion-MNIST [1]_: 70,000 gray images of clothes, of 10 kinds.
+    """Load Fashion-MNIST [1]_: 70,000 gray images of clothes in 10 classes.
 
     ==============   ==============
     Classes                      10
@@ -75,26 +75,26 @@ def fetch_fashion_mnist(
     Features          int, 0 to 255
     ==============   ==============
 
-    From `folder` if it is given; else from Debian's package `dataset-fashion-mnist` if it is installed; else from
-    OpenML, by scikit-learn's `fetch_openml`, which keeps a copy.
+    The images are loaded from `folder` if it is given; else from Debian's package `dataset-fashion-mnist` if it is
+    installed; else from OpenML, with scikit-learn's `fetch_openml`, which caches them.
 
     Parameters
     ----------
     folder : str or pathlib.Path, default=None
-        Where the original files are: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two of `t10k`,
-        packed (`.gz`) or not.
+        Folder with the original files: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k` files,
+        compressed (`.gz`) or not.
 
     subset : {"train", "test", "all"}, default="all"
         The first 60,000 images, the last 10,000, or all.
 
     data_home : str or pathlib.Path, default=None
-        Where `fetch_openml` keeps its copy.
+        Cache folder of `fetch_openml`.
 
     download_if_missing : bool, default=True
-        Whether OpenML is asked at all, if it has to be.
+        If False, raise an error instead of downloading the images from OpenML.
 
     return_X_y : bool, default=False
-        Whether `(data, target)` is returned in place of a Bunch.
+        If True, return `(data, target)` instead of a Bunch.
 
     Returns
     -------
@@ -102,33 +102,33 @@ def fetch_fashion_mnist(
         Dictionary-like object with:
 
         data : ndarray of shape (n_samples, 784), uint8
-            A sample for each image, line by line from the upper left; 0 is the background.
+            Flattened images, in row-major order; 0 is the background.
         images : ndarray of shape (n_samples, 28, 28), uint8
-            The same.
+            The images.
         target : ndarray of shape (n_samples,), int64
-            Kind of each, 0 to 9.
+            Class of each image, 0 to 9.
         target_names : list of str
-            Names of the kinds.
+            Names of the classes.
         feature_names : list of str
-            "pixel_0_0" to "pixel_27_27", line and column.
+            "pixel_0_0" to "pixel_27_27": row and column.
         DESCR : str
             Description and source.
 
     (data, target) : tuple if `return_X_y` is True
-        The two arrays alone.
+        The two arrays.
 
     Raises
     ------
     FileNotFoundError
-        If it is in none of these places, or a file is missing in `folder`.
+        If the data set is not found, or a file is missing in `folder`.
 
     ValueError
-        If a parameter is not as it should be, or a file in `folder` is damaged.
+        If a parameter is invalid, or a file in `folder` is damaged.
 
     See Also
     --------
-    sklearn.datasets.fetch_openml : Fetches any data set of OpenML.
-    sklearn.datasets.load_digits : Smaller images, which need no fetching.
+    sklearn.datasets.fetch_openml : Fetch any data set of OpenML.
+    sklearn.datasets.load_digits : Load smaller images that are part of scikit-learn.
 
     References
     ----------
@@ -142,7 +142,7 @@ def fetch_fashion_mnist(
     >>> X.shape  # doctest: +SKIP
     (10000, 784)
 
-    A folder may hold other images in the same format, such as those of MNIST, or here two black ones:
+    The folder may contain other images in the same format, such as those of MNIST, or here two black images:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -178,36 +178,36 @@ def _read_folder(folder, parts):
 
 
 def _read_idx(path):
-    """Read an array of bytes: 2 zeros, the type (8), the number of dimensions, each of them in 4 bytes, the values."""
+    """Read an idx file: 2 zeros, the type (8), the number of dimensions, each dimension in 4 bytes, the values."""
     packed = path.with_name(f"{path.name}.gz")
     if packed.is_file():
         content = gzip.decompress(packed.read_bytes())
     elif path.is_file():
         content = path.read_bytes()
     else:
-        raise FileNotFoundError(f"folder={str(path.parent)!r} holds neither {packed.name} nor {path.name}.")
+        raise FileNotFoundError(f"folder={str(path.parent)!r} contains neither {packed.name} nor {path.name}.")
     n_dimensions = content[3] if len(content) > 3 else 0
     start = 4 + 4 * n_dimensions
     shape = np.frombuffer(content[4:start], ">u4")
     if content[:3] != b"\0\0\x08" or len(content) != start + shape.prod(dtype=np.int64):
-        raise ValueError(f"{path.name} in folder={str(path.parent)!r} is no whole file of bytes in the idx format.")
+        raise ValueError(f"{path.name} in folder={str(path.parent)!r} is not a complete file of bytes in idx format.")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _read_openml(subset, data_home, download_if_missing):
     if not download_if_missing:
-        raise FileNotFoundError(_nowhere("download_if_missing=False keeps it from asking OpenML."))
-    parser = "pandas" if find_spec("pandas") else "liac-arff"  # which is slow
+        raise FileNotFoundError(_not_found("OpenML is not accessed since download_if_missing=False."))
+    parser = "pandas" if find_spec("pandas") else "liac-arff"  # the latter is slow
     try:
         found = fetch_openml("Fashion-MNIST", version=1, as_frame=False, parser=parser, data_home=data_home)
-    except OSError as error:  # no network, or not there
-        raise FileNotFoundError(_nowhere(f"OpenML could not be asked: {error}.")) from error
+    except OSError as error:  # no network, or not on OpenML
+        raise FileNotFoundError(_not_found(f"OpenML could not be accessed: {error}.")) from error
     rows = {"train": slice(N_TRAIN), "test": slice(N_TRAIN, None), "all": slice(None)}[subset]
     return found.data[rows].astype(np.uint8), found.target[rows].astype(np.int64)
 
 
-def _nowhere(why):
+def _not_found(why):
     return (
-        "Fashion-MNIST is in none of three places. Give folder= where its four files are; or install Debian's package "
-        f"dataset-fashion-mnist; or let scikit-learn fetch it from OpenML, which takes a network. {why}"
+        "Fashion-MNIST was not found. Set folder= to the folder with its four files, or install Debian's package "
+        f"dataset-fashion-mnist, or let scikit-learn download it from OpenML. {why}"
     )

@@ -1,6 +1,6 @@
-"""Metrics and scorers for anything that has `transform` and `inverse_transform`."""
+"""Metrics and scorers for estimators with `transform` and `inverse_transform`."""
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 from numbers import Integral, Real
 from typing import Any
@@ -18,16 +18,16 @@ from skae._typing import Seed
 __all__ = ["active_units", "decoder_smoothness", "reconstruction_scorer", "sample_precision_recall"]
 
 
-def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> float:  # noqa: ARG001 - scikit-learn's signature
-    """R² of the reconstruction of X: a scorer for any estimator that transforms there and back.
+def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> float:  # noqa: ARG001 - scorer API
+    """Compute R² of the reconstruction of X: a scorer for any estimator with `inverse_transform`.
 
-    It is given as `scoring` to `GridSearchCV`, `cross_val_score` and the like, so that one search compares PCA, NMF,
-    KernelPCA with its inverse, a Pipeline of them and autoencoders.
+    Pass it as `scoring` to `GridSearchCV`, `cross_val_score` and similar functions, to compare PCA, NMF, KernelPCA with
+    its inverse, pipelines of them and autoencoders in a single search.
 
     Parameters
     ----------
     estimator : object
-        Fitted, with `transform` and `inverse_transform`.
+        Fitted estimator with `transform` and `inverse_transform`.
 
     X : array-like of shape (n_samples, n_features)
         Data.
@@ -39,19 +39,19 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
     -------
     score : float
         `r2_score(X, X_hat, multioutput="variance_weighted")` of `X_hat = inverse_transform(transform(X))`: 1 minus
-        the squared error of the reconstruction over the variance of X, summed over features. 1 at best, 0 for the
-        mean of X. Where X has missing cells, which the estimator takes, it is that of the others.
+        the ratio of the squared error of the reconstruction to the variance of X, both summed over features. The best
+        value is 1; the mean of X scores 0. Missing values of X, if the estimator supports them, are ignored.
 
     Raises
     ------
     TypeError
-        If the estimator can't transform back.
+        If the estimator has no `inverse_transform`.
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close samples.
-    sample_precision_recall : Whether drawn samples are plausible.
-    sklearn.metrics.r2_score : The score itself.
+    decoder_smoothness : Compute whether similar codes are decoded to similar samples.
+    sample_precision_recall : Compute precision and recall of generated samples.
+    sklearn.metrics.r2_score : Compute R² from samples and reconstructions.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
     """
     if not hasattr(estimator, "inverse_transform"):
         raise TypeError(
-            f"reconstruction_scorer needs an estimator with inverse_transform, and {estimator!r} has none. "
+            f"reconstruction_scorer requires an estimator with inverse_transform, but {estimator!r} has none. "
             "For KernelPCA set fit_inverse_transform=True."
         )
     X_hat = estimator.inverse_transform(estimator.transform(X))
@@ -82,46 +82,47 @@ def reconstruction_scorer(estimator: Any, X: ArrayLike, y: object = None) -> flo
 
 
 def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, random_state: Seed = None) -> float:
-    r"""Whether close codes are decoded to close samples: the variance of decoded samples over what the decoder stretches.
+    r"""Compute the smoothness of a decoder: the variance of decoded samples over the squared stretch of the decoder.
 
-    Each code :math:`z` is decoded beside a neighbor, which is a small step away along a random diagonal:
+    It measures whether similar codes are decoded to similar samples. Each code :math:`z` is compared with a neighbor at
+    a small distance along a random diagonal:
 
     .. math::
         c = \frac{\operatorname{tr} \operatorname{Var} g(z)}
                  {\operatorname{E} \lVert g(z + h \Sigma^{1/2} u) - g(z) \rVert^2 / h^2},
         \quad u_j = \pm 1,
 
-    with the decoder :math:`g` (`inverse_transform`) and the diagonal matrix :math:`\Sigma` of the codes' variances. The
-    denominator is the squared local stretch of the decoder, in units of the data over units of the codes' own
-    spread. By Poincaré's inequality [1]_ it is no less than the variance if the codes are drawn from a normal
-    distribution: c is 1 for a linear decoder, and near 0 for one that jumps between samples that have little to do with
-    each other. Values near 1 indicate a smooth decoder, suited to interpolation.
+    with the decoder :math:`g` (`inverse_transform`) and the diagonal matrix :math:`\Sigma` of the variances of the
+    codes. The denominator is the squared local stretch of the decoder, in units of the data per standard deviation of
+    the codes. If the codes are drawn from a normal distribution, it is at least as large as the variance, by Poincaré's
+    inequality [1]_: c is 1 for a linear decoder, and near 0 for a decoder that jumps between unrelated samples. Values
+    near 1 indicate a smooth decoder, suited to interpolation.
 
     Parameters
     ----------
     estimator : object
-        Fitted, with `inverse_transform`.
+        Fitted estimator with `inverse_transform`.
 
     codes : array-like of shape (n_samples, n_components)
-        Codes. They say where to look: draws from a standard normal if codes are drawn from it, as a variational
-        autoencoder's are.
+        Codes. For models whose codes are drawn from a standard normal distribution, such as variational autoencoders,
+        pass draws from it.
 
     step : float, default=0.1
-        Length h of a step, in standard deviations of each component.
+        Step size h, in standard deviations of each component.
 
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same result at each call. It draws the diagonals.
+        Pass an int for reproducible results across multiple function calls. It determines the random diagonals.
 
     Returns
     -------
     smoothness : float
-        Above 0; 1 at best where codes are normal. 1 also of a decoder whose samples are all the same.
+        A positive number, at most 1 for normally distributed codes. It is also 1 if all decoded samples are equal.
 
     See Also
     --------
-    sample_precision_recall : Whether codes are decoded to plausible samples.
-    active_units : Which components of a code carry something.
-    sklearn.manifold.trustworthiness : Whether close codes are of close samples, for given samples and their codes.
+    sample_precision_recall : Compute precision and recall of generated samples.
+    active_units : Find the components of a code that vary.
+    sklearn.manifold.trustworthiness : Compute to what extent codes preserve the neighborhoods of samples.
 
     References
     ----------
@@ -149,39 +150,39 @@ def decoder_smoothness(estimator: Any, codes: ArrayLike, *, step: float = 0.1, r
 
 
 def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: int = 3) -> tuple[float, float]:
-    r"""Whether drawn samples are plausible, and whether all that is plausible is drawn: precision and recall [1]_.
+    r"""Compute precision and recall of generated samples [1]_: whether they are plausible and cover the data.
 
-    A sample is plausible by a sample if it lies in the ball around one of the sample's samples that reaches to that
-    row's `n_neighbors`-th nearest neighbor within the sample. Precision is the share of the drawn samples that are
-    plausible by X; recall is the share of the samples of X that are plausible by those drawn.
+    The support of a data set is estimated by the union of balls around its samples, with a radius of the distance to
+    the `n_neighbors`-th nearest neighbor in the data set. Precision is the fraction of the generated samples in the
+    support of X; recall is the fraction of the samples of X in the support of the generated samples.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Data. Nothing was fitted to them. Distances are Euclidean: give samples for which they mean something, or embed
-        both samples before.
+        Data. They should not have been used to fit the model. Distances are Euclidean: if they are not meaningful for
+        the data, embed both X and X_drawn.
 
     X_drawn : array-like of shape (n_drawn, n_features)
-        What was drawn. Take as many as there are samples of X: the balls are the smaller the larger a sample is.
+        Generated samples. Their number should be that of X, since the radius depends on the number of samples.
 
     n_neighbors : int, default=3
-        Size of the neighbourhoods.
+        Number of neighbors that determines the radius.
 
     Returns
     -------
     precision, recall : float
-        Between 0 and 1; of two samples of one distribution they are alike, and below 1.
+        Between 0 and 1. For two data sets from the same distribution, they are similar, and below 1.
 
     Raises
     ------
     ValueError
-        If the samples differ in their number of features, or cells are missing, or the smaller has no more than
+        If X and X_drawn differ in the number of features, or have missing values, or one of them has at most
         `n_neighbors` samples.
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close samples.
-    skae.LatentSampler : Draws samples.
+    decoder_smoothness : Compute whether similar codes are decoded to similar samples.
+    skae.LatentSampler : Generate samples.
 
     References
     ----------
@@ -199,64 +200,64 @@ def sample_precision_recall(X: ArrayLike, X_drawn: ArrayLike, *, n_neighbors: in
     >>> precision, recall = sample_precision_recall(X[:800], X_drawn)
     >>> precision > 0.6 and recall > 0.6
     True
-    >>> zeros = X_drawn[y[800:] == 0]  # plausible, but not all there is
+    >>> zeros = X_drawn[y[800:] == 0]  # plausible, but a single class
     >>> precision, recall = sample_precision_recall(X[:800], zeros)
     >>> precision > 0.6 and recall < 0.1
     True
     """
-    X, X_drawn = _checked_rows(X, "X"), _checked_rows(X_drawn, "X_drawn")
+    X, X_drawn = _check_samples(X, "X"), _check_samples(X_drawn, "X_drawn")
     if X.shape[1] != X_drawn.shape[1]:
         raise ValueError(f"X_drawn has {X_drawn.shape[1]} features, but X has {X.shape[1]}.")
     most = min(len(X), len(X_drawn)) - 1
     check_scalar(n_neighbors, "n_neighbors", Integral, min_val=1)
     if n_neighbors > most:
         raise ValueError(
-            f"n_neighbors={n_neighbors} needs more than {n_neighbors} samples in each sample, and the smaller has "
-            f"{most + 1}. Draw more, or lower n_neighbors."
+            f"n_neighbors={n_neighbors} requires more than {n_neighbors} samples, but X or X_drawn has {most + 1}. "
+            "Pass more samples, or decrease n_neighbors."
         )
-    return _share_within(X, X_drawn, n_neighbors), _share_within(X_drawn, X, n_neighbors)
+    return _fraction_within(X, X_drawn, n_neighbors), _fraction_within(X_drawn, X, n_neighbors)
 
 
-def _checked_rows(X, name):
+def _check_samples(X, name):
     X = check_array(with_nan(X), ensure_all_finite="allow-nan", input_name=name)
     if np.isnan(X).any():
         raise ValueError(
-            f"{name} has missing cells (NaN), and distances are between whole samples. Fill them, such as by "
-            f"impute({name}) of an autoencoder."
+            f"{name} has missing values (NaN), which distances do not support. Impute them, for example with "
+            f"the method impute({name}) of an autoencoder."
         )
     return X
 
 
-def _share_within(X, others, n_neighbors):
-    """Share of the other samples that lie in the neighbourhood of one of X."""
-    radii = neighbors_of(X, n_neighbors).kneighbors()[0][:, -1]  # a sample is no neighbor of its own
+def _fraction_within(X, others, n_neighbors):
+    """Return the fraction of the other samples in the union of the balls around the samples of X."""
+    radii = neighbors_of(X, n_neighbors).kneighbors()[0][:, -1]  # samples are not their own neighbors
     distances = pairwise_distances_chunked(others, X)
     return float(np.mean(np.concatenate([(some <= radii).any(axis=1) for some in distances])))
 
 
 def active_units(codes: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
-    r"""Which components of a code carry something: those that vary by more than a threshold [1]_.
+    r"""Find the active components of a code: those whose variance exceeds a threshold [1]_.
 
     .. math:: \operatorname{Var}_x \operatorname{E}[z_c \mid x] > \text{threshold}
 
     Parameters
     ----------
     codes : array-like of shape (n_samples, n_components)
-        Codes. They are posterior means of samples, as a variational autoencoder's `transform` gives them: in units of
-        its prior's standard deviation.
+        Codes. For a variational autoencoder, they are the posterior means that `transform` returns, in units of the
+        standard deviation of the prior.
 
     threshold : float, default=0.01
-        Least variance.
+        Minimum variance.
 
     Returns
     -------
     active : ndarray of bool of shape (n_components,)
-        True for a component that varies by more.
+        True for components whose variance exceeds the threshold.
 
     See Also
     --------
-    decoder_smoothness : Whether close codes are decoded to close samples.
-    skae.VariationalAutoencoder : Its `active_units_` are those of the training data.
+    decoder_smoothness : Compute whether similar codes are decoded to similar samples.
+    skae.VariationalAutoencoder : Its `active_units_` are the active components for the training data.
 
     References
     ----------

@@ -203,17 +203,17 @@ def test_custom_architecture(digits):
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        (Halves("width"), r"the width is 33, but its encoder makes \(2, 32\)"),
-        (Halves("decoder"), r"makes \(2, 65\) of \(2, 32\)"),
-        (Convolutional((8, 9)), r"image_shape=\(8, 9\) has 72 cells, but X has 64 features"),
+        (Halves("width"), r"width=33, but its encoder maps shape \(2, 64\) to \(2, 32\)"),
+        (Halves("decoder"), r"maps shape \(2, 32\) to \(2, 65\)"),
+        (Convolutional((8, 9)), r"image_shape=\(8, 9\) has 72 values, but X has 64 features"),
         (Convolutional((64,)), r"image_shape=\(64,\) must have 2 or 3 numbers, got 1"),
-        (Convolutional((8, 8.0)), r"must hold ints of 1 or more, got 8.0"),
-        (Convolutional(kernel_size=4), r"kernel_size=4 must be odd"),
+        (Convolutional((8, 8.0)), r"must contain positive ints, got 8.0"),
+        (Convolutional(kernel_size=4), r"kernel_size=4 must be an odd number"),
         (Convolutional(kernel_size=0), r"'kernel_size' parameter"),
         (Convolutional(downsampling="pool"), r"'downsampling' parameter of Convolutional must be a str among"),
-        (Convolutional(channels=()), r"channels=\(\) must hold at least one"),
-        (Convolutional(channels=(4, True)), r"channels=\(4, True\) must hold ints"),
-        (Recurrent((7, 9)), r"sequence_shape=\(7, 9\) has 63 cells, but X has 64 features"),
+        (Convolutional(channels=()), r"channels=\(\) must contain at least one"),
+        (Convolutional(channels=(4, True)), r"channels=\(4, True\) must contain positive ints"),
+        (Recurrent((7, 9)), r"sequence_shape=\(7, 9\) has 63 values, but X has 64 features"),
         (Recurrent(cell="rnn"), r"'cell' parameter"),
         (Recurrent(hidden_size=0), r"'hidden_size' parameter"),
     ],
@@ -227,5 +227,5 @@ def test_invalid_architecture_parameters_raise(architecture, message, digits):
 def test_objects_without_build_raise(digits):
     with pytest.raises(ValueError, match="'architecture' parameter"):
         Autoencoder(architecture=nn.Linear(64, 8)).fit(digits)
-    with pytest.raises(ValueError, match=r"image_shape=\(3, 3\) has 9 cells"):
+    with pytest.raises(ValueError, match=r"image_shape=\(3, 3\) has 9 values"):
         ConvolutionalAutoencoder(image_shape=(3, 3)).fit(digits)

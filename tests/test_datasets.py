@@ -92,12 +92,12 @@ def test_error_lists_all_sources(monkeypatch):
 
 
 def test_invalid_folders_raise(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"holds neither train-images-idx3-ubyte\.gz nor train-images"):
+    with pytest.raises(FileNotFoundError, match=r"contains neither train-images-idx3-ubyte\.gz nor train-images"):
         fetch_fashion_mnist(tmp_path)
     write(tmp_path, packed=False)
     path = tmp_path / "t10k-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte in folder=.* is no whole file"):
+    with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte in folder=.* is not a complete file"):
         fetch_fashion_mnist(tmp_path)
     with pytest.raises(ValueError, match="'subset' parameter of fetch_fashion_mnist must be a str among"):
         fetch_fashion_mnist(tmp_path, subset="valid")

@@ -103,7 +103,7 @@ class TestEvery:
 
     def test_needs_matplotlib(self, make, plain, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)
-        with pytest.raises(ImportError, match=r'Display.plot needs matplotlib. .* pip install "skae\[plot\]"'):
+        with pytest.raises(ImportError, match=r'Display.plot requires matplotlib. .* pip install "skae\[plot\]"'):
             make(plain, X)
 
     def test_needs_a_fit(self, make):
@@ -175,7 +175,7 @@ class TestReconstruction:
         assert labels == ["original", "PCA", "Autoencoder"]
         bars = ReconstructionDisplay.from_estimators([pca, plain], X, n_samples=2, image_shape=())
         assert [text.get_text() for text in bars.axes_[0].get_legend().get_texts()] == labels
-        with pytest.raises(ValueError, match=r"estimators=\[\] must hold one or more"):
+        with pytest.raises(ValueError, match=r"estimators=\[\] must contain at least one estimator"):
             ReconstructionDisplay.from_estimators([], X)
 
     def test_clean_noisy_and_denoised(self, plain):
@@ -184,7 +184,7 @@ class TestReconstruction:
         display = ReconstructionDisplay.from_predictions(X, [noisy, plain.reconstruct(noisy)], labels=names)
         assert [text.get_text() for text in display.ax_.get_yticklabels()] == names
         assert picture(display.ax_).shape[0] == 3 * 9 - 1
-        with pytest.raises(ValueError, match="must have one for X and one for each of 2 reconstructions"):
+        with pytest.raises(ValueError, match="must have one label for X and one for each of 2 reconstructions"):
             ReconstructionDisplay.from_predictions(X, [noisy, noisy], labels=["clean", "noisy"])
 
     @pytest.mark.parametrize("shape", [(4, 16), (64, 1), (8, 8, 1)])
@@ -212,7 +212,7 @@ class TestReconstruction:
     @pytest.mark.parametrize("display", [ReconstructionDisplay, LatentGridDisplay, ComponentsDisplay])
     def test_shape_that_does_not_fit(self, plain, display, shape):
         with pytest.raises(
-            ValueError, match=r"image_shape=\(.* does not fit samples of 64 features. Give \(height, wi"
+            ValueError, match=r"image_shape=\(.* does not fit samples with 64 features. Set it to \(height, wi"
         ):
             OF_EACH[display](plain, X, image_shape=shape)
 
@@ -238,7 +238,7 @@ class TestReconstruction:
     def test_bad_input(self, plain):
         with pytest.raises(ValueError, match=r"X_hat has shape \(199, 64\), but X has \(200, 64\)"):
             ReconstructionDisplay.from_predictions(X, X[1:])
-        with pytest.raises(ValueError, match="n_samples=0 must be 1 or more"):
+        with pytest.raises(ValueError, match="n_samples=0 must be at least 1"):
             ReconstructionDisplay.from_estimator(plain, X, n_samples=0)
         with pytest.raises(TypeError, match=r"LinearDiscriminantAnalysis has no inverse_transform.* Use an estimator"):
             ReconstructionDisplay.from_estimator(LinearDiscriminantAnalysis().fit(X[:, 20:22], Y), X[:, 20:22])
@@ -297,9 +297,9 @@ class TestLatentSpace:
         assert not few.get_rasterized()
 
     def test_bad_input(self, plain):
-        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Give one for each"):
+        with pytest.raises(ValueError, match=r"y has 199 labels, but there are 200 samples. Pass one label for each"):
             LatentSpaceDisplay.from_estimator(plain, X, Y[1:])
-        with pytest.raises(ValueError, match="y has 25 classes, more than 20 colors"):
+        with pytest.raises(ValueError, match="y has 25 classes, but at most 20 colors"):
             LatentSpaceDisplay.from_estimator(plain, X, [f"kind {i % 25}" for i in range(200)])
         with pytest.raises(ValueError, match="dim 3"):
             LatentSpaceDisplay.from_predictions(np.zeros((5, 2, 2)))
@@ -307,7 +307,7 @@ class TestLatentSpace:
     @pytest.mark.parametrize("display", [LatentSpaceDisplay, LatentGridDisplay])
     def test_bad_components(self, plain, display):
         one = Autoencoder(1, **TINY).fit(X)
-        with pytest.raises(ValueError, match=r"n_components=1, and a plane needs two. Fit an estimator with n_comp"):
+        with pytest.raises(ValueError, match=r"n_components=1, but the plot requires two. Fit an estimator with at"):
             display.from_estimator(one, X)
         for components in [(0, 0), (0, 3), (-1, 0), (0, 1, 2)]:
             with pytest.raises(ValueError, match=r"components=\(.*must be two different columns .* from 0 to 2"):
@@ -347,7 +347,7 @@ class TestLatentGrid:
         ids=lambda estimator: type(estimator).__name__,
     )
     def test_codes_that_are_not_centred_need_rows(self, estimator):
-        with pytest.raises(ValueError, match=r"X=None, and .* does not say where its codes lie. Give X"):
+        with pytest.raises(ValueError, match=r"X=None, and .* has no attributes for the range of its codes. Pass X"):
             LatentGridDisplay.from_estimator(estimator.fit(X))
 
     def test_wide_images(self, plain):
@@ -357,11 +357,11 @@ class TestLatentGrid:
 
     def test_bad_input(self, plain, of_iris):
         with pytest.raises(
-            ValueError, match=r"image_shape=None: samples of 4 features are no images.*=\(height, width\)"
+            ValueError, match=r"image_shape=None: samples with 4 features are not drawn as images.*=\(height, width\)"
         ):
             LatentGridDisplay.from_estimator(of_iris)
         for n_steps in (1, 2.5):
-            with pytest.raises(ValueError, match=f"n_steps={n_steps} must be an int of 2 or more"):
+            with pytest.raises(ValueError, match=f"n_steps={n_steps} must be an int of at least 2"):
                 LatentGridDisplay.from_estimator(plain, n_steps=n_steps)
         with pytest.raises(ValueError, match="spread=-1 must be above 0"):
             LatentGridDisplay.from_estimator(plain, spread=-1)
@@ -489,7 +489,7 @@ class TestComponents:
         assert [bar.get_height() for bar in display.axes_[1].patches] == list(display.components[1])
 
     def test_bad_input(self, plain):
-        with pytest.raises(ValueError, match=r"X=None, and .* has no components_. Give X"):
+        with pytest.raises(ValueError, match=r"X=None, and .* has no components_. Pass X"):
             ComponentsDisplay.from_estimator(plain)
         with pytest.raises(ValueError, match="It has no loadings either"):
             ComponentsDisplay.from_estimator(StandardScaler().fit(X))

@@ -55,7 +55,7 @@ class TestSamples:
     def test_bad_input(self, plain):
         with pytest.raises(TypeError, match=r"Autoencoder has no method sample. Fit LatentSampler"):
             SamplesDisplay.from_estimator(plain)
-        with pytest.raises(ValueError, match="n_steps=1 must be an int of 2 or more"):
+        with pytest.raises(ValueError, match="n_steps=1 must be an int of at least 2"):
             SamplesDisplay.from_interpolation(plain, X[0], X[1], n_steps=1)
 
 
@@ -83,5 +83,5 @@ class TestFeatureErrors:
         with pytest.raises(TypeError, match="Autoencoder has no method feature_errors"):
             FeatureErrorsDisplay.from_estimator(plain, X)
         detector = skae.AutoencoderOutlierDetector(FrozenEstimator(of_iris)).fit(IRIS.data)
-        with pytest.raises(ValueError, match="n_features=0 must be 1 or more"):
+        with pytest.raises(ValueError, match="n_features=0 must be at least 1"):
             FeatureErrorsDisplay.from_estimator(detector, IRIS.data, n_features=0)

@@ -63,7 +63,7 @@ def test_the_search_of_the_readme(digits):
 
 
 def test_estimators_without_inverse_transform_raise(digits):
-    with pytest.raises(TypeError, match="needs an estimator with inverse_transform, and KMeans"):
+    with pytest.raises(TypeError, match="requires an estimator with inverse_transform, but KMeans"):
         reconstruction_scorer(KMeans(2).fit(digits), digits)
 
 

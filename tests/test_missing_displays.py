@@ -156,7 +156,7 @@ def test_every_metric_is_tested_with_missing_values():
 def test_metrics_that_need_complete_samples_raise(name):
     X, _ = with_holes(DIGITS)
     tables = {"X": DIGITS, "X_drawn": DIGITS} | {name: X}
-    with pytest.raises(ValueError, match=rf"{name} has missing cells \(NaN\).*impute\({name}\)"):
+    with pytest.raises(ValueError, match=rf"{name} has missing values \(NaN\).*impute\({name}\)"):
         sample_precision_recall(**tables)
     with pytest.raises(ValueError, match="infinity"):
         sample_precision_recall(**tables | {name: np.where(np.isnan(X), np.inf, X)})

@@ -319,8 +319,8 @@ def variant_with(**hooks):
         (lambda code: {"mine": code[:, :1]}, r"a term 'mine' of shape \(\d+, 1\)"),
         (lambda code: {"mine": code[1:, 0]}, r"a term 'mine' of shape \(\d+,\), which"),
         (lambda code: {"mine": 1.0}, "a term 'mine' of shape float"),
-        (lambda code: {"reconstruction": code[:, 0]}, "a term 'reconstruction', which is the name of another"),
-        (lambda code: {"loss_fold0": code[:, 0]}, "a term 'loss_fold0', which is the name of another"),
+        (lambda code: {"reconstruction": code[:, 0]}, "a term 'reconstruction', but this name is already in use"),
+        (lambda code: {"loss_fold0": code[:, 0]}, "a term 'loss_fold0', but this name is already in use"),
         (lambda code: None, "penalty must return a dict of named terms of the loss, got None"),
     ],
 )
@@ -344,7 +344,7 @@ def test_two_terms_of_the_same_name_raise(digits):
         "penalty": lambda self, seen, encoding, code: {"mine": code[:, 0]},
         "supervision": lambda self, code, target: {"mine": code[:, 0]},
     }
-    with pytest.raises(ValueError, match="supervision returns a term 'mine', which is the name of another one"):
+    with pytest.raises(ValueError, match="supervision returns a term 'mine', but this name is already in use"):
         variant_with(**hooks).fit(digits, np.arange(240.0))
 
 

@@ -1,10 +1,10 @@
-"""Plots of fitted autoencoders, and of anything else that transforms there and back: scikit-learn's Displays.
+"""Displays in the style of scikit-learn, for autoencoders and other estimators with `inverse_transform`.
 
-`from_estimator` computes and draws, `plot` draws once more, and `ax_`, `axes_` and `figure_` are matplotlib's, to go on
-with. Only drawing needs matplotlib.
+`from_estimator` computes and plots, `plot` plots again, and `ax_`, `axes_` and `figure_` are matplotlib objects for
+further customization. Only plotting requires matplotlib.
 """
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 from skae.inspection._components import ComponentsDisplay
 from skae.inspection._explained_variance import ExplainedVarianceDisplay

@@ -1,4 +1,4 @@
-"""What each component of the code does to the features."""
+"""Display of the effect of each component of the code on the features."""
 
 import math
 from collections.abc import Sequence
@@ -10,55 +10,55 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    OURS,
-    axes_for,
+    SKAE_COLOR,
     draw_features,
     draw_images,
     feature_panels,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    image_figsize,
     import_pyplot,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
-    taken_apart,
+    split_pipeline,
+    to_rgba,
 )
 
-MAX_IMAGES, IMAGES_A_LINE = 50, 10
+MAX_IMAGES, IMAGES_PER_LINE = 50, 10
 MAX_PANELS = 8
 
 
 class ComponentsDisplay:
-    """Atoms or loadings, one for each component of the code: as images, or as bars of the features.
+    """Atoms or loadings of each component of the code, as images or as bars for the features.
 
-    It is made by `from_estimator`.
+    Create it with `from_estimator`.
 
     Parameters
     ----------
     components : ndarray of shape (n_components, n_features)
-        What each component adds to a sample, per unit.
+        Change of a sample per unit of each component.
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a sample, with channels last. None draws bars, or lines if there are more than 40 features.
+        Shape of one image, with channels last. If None, bars are drawn, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
-        Names below the bars.
+        Names of the features, shown next to the bars.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The first of `axes_`.
+        The first axes of `axes_`.
 
     axes_ : ndarray of matplotlib Axes of shape (n_axes,)
-        One for all images, or one for the bars of each component.
+        One axes for all images, or one for the bars of each component.
 
     figure_ : matplotlib Figure
-        The figure they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    ReconstructionDisplay : Samples above their reconstructions.
-    LatentGridDisplay : What two components do to an image together.
-    skae.Autoencoder.loadings : What is drawn of an autoencoder without atoms.
+    ReconstructionDisplay : Samples and their reconstructions.
+    LatentGridDisplay : Joint effect of two components on an image.
+    skae.Autoencoder.loadings : The values that are plotted for an autoencoder without atoms.
 
     Examples
     --------
@@ -97,43 +97,46 @@ class ComponentsDisplay:
         cmap: str | Colormap = "RdBu_r",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw the atoms of an estimator, or its mean local loadings on X.
+        """Plot the atoms of an estimator, or its mean local loadings on X.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `loadings` or `components_`. Of a pipeline it is the last step, and the features are those
-            that this step sees.
+            Fitted estimator with `loadings` or `components_`. For a pipeline, the components of its last step are
+            plotted, for the features that this step sees.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Data. They are for `estimator.loadings(X)`: without them, or without that method, `components_` is drawn.
+            Input data. They are passed to `estimator.loadings`. If None, or without this method, `components_` is
+            plotted.
 
         n_components : int, default=None
-            How many to draw, of the first. None is as many as there are, up to 50 images or 8 samples of bars.
+            Number of components to plot. If None, all of them, up to 50 images or 8 panels of bars.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
-            square if the number of features is the square of 8 or more. `()` is no image.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of gray images. Zero is in its middle.
+            Colormap of gray images. It is centered at zero.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         Returns
         -------
         display : ComponentsDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If X is needed, or there are not so many components, or `image_shape` does not fit the features.
+            If X is required, `n_components` exceeds the number of components, or `image_shape` does not fit the number
+            of features.
         """
         check_is_fitted(estimator)
-        before, inner = taken_apart(estimator)
-        names = names_of_features(estimator, X)
+        before, inner = split_pipeline(estimator)
+        names = get_feature_names(estimator, X)
         for step in before:
             names = (
                 step.get_feature_names_out(names)
@@ -147,34 +150,34 @@ class ComponentsDisplay:
         elif hasattr(inner, "components_"):
             components = np.asarray(inner.components_)
         else:
-            cure = (
-                "Give X, for its mean local loadings." if hasattr(inner, "loadings") else "It has no loadings either."
+            advice = (
+                "Pass X to plot its local loadings." if hasattr(inner, "loadings") else "It has no loadings either."
             )
-            raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {cure}")
-        shape = shape_of_images(components.shape[1], image_shape, inner)
+            raise ValueError(f"X=None, and {type(inner).__name__} has no components_. {advice}")
+        shape = get_image_shape(components.shape[1], image_shape, inner)
         if n_components is None:
             n_components = min(len(components), MAX_PANELS if shape is None else MAX_IMAGES)
         if not 1 <= n_components <= len(components):
             raise ValueError(
-                f"n_components={n_components!r} must be between 1 and {len(components)}: there are no more."
+                f"n_components={n_components!r} must be between 1 and {len(components)}, the number of components."
             )
         return cls(components[:n_components], image_shape=shape, feature_names=names).plot(ax, cmap=cmap)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "RdBu_r") -> Self:
-        """Draw the components, on one scale.
+        """Plot the components on a common scale.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         cmap : str or matplotlib Colormap, default="RdBu_r"
-            Of gray images. Zero is in its middle. Where images have three channels, zero is gray.
+            Colormap of gray images. It is centered at zero. In images with three channels, zero is gray.
 
         Returns
         -------
         self : ComponentsDisplay
-            The same display, drawn.
+            The display.
         """
         plt = import_pyplot(self)
         n, n_features = self.components.shape
@@ -182,22 +185,22 @@ class ComponentsDisplay:
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, n, n_features, self.feature_names)
             for i, (panel, row) in enumerate(zip(self.axes_, self.components, strict=True)):
-                draw_features(panel, [(f"component {i + 1}", row, OURS)])
+                draw_features(panel, [(f"component {i + 1}", row, SKAE_COLOR)])
                 panel.set_ylim(-1.05 * most, 1.05 * most)
                 panel.set_ylabel(f"{i + 1}", rotation=0, ha="right", va="center")
             self.axes_[0].set_title("component", loc="left", fontsize="small")
         else:
-            in_grey = len(self.image_shape) == 2
-            n_columns = min(n, IMAGES_A_LINE)
+            is_gray = len(self.image_shape) == 2
+            n_columns = min(n, IMAGES_PER_LINE)
             n_lines = math.ceil(n / n_columns)
-            ax = axes_for(self, ax, size_of_images(self.image_shape, n_lines, n_columns, room=1.9 if in_grey else 0.9))
-            images = pictures(self.components, self.image_shape, -most, most, plt.get_cmap(cmap))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, n_lines, n_columns, room=1.9 if is_gray else 0.9))
+            images = to_rgba(self.components, self.image_shape, -most, most, plt.get_cmap(cmap))
             ends = [(i * n_columns + 1, min((i + 1) * n_columns, n)) for i in range(n_lines)]
             labels = [f"{first} to {last}" if last > first else str(first) for first, last in ends]
             draw_images(ax, images, n_columns, labels)
-            if in_grey:
+            if is_gray:
                 scale = plt.cm.ScalarMappable(plt.Normalize(-most, most), cmap)
-                # beside the images themselves, however wide the axes are
+                # placed next to the images, whatever the width of the axes
                 bar = ax.figure.colorbar(scale, cax=ax.inset_axes((1 + 0.1 / n_columns, 0, 0.15 / n_columns, 1)))
                 bar.outline.set_visible(False)
                 bar.ax.tick_params(labelsize="small")

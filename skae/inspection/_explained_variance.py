@@ -1,4 +1,4 @@
-"""How much of the variance so many components carry."""
+"""Display of the explained variance as a function of the number of components."""
 
 from typing import Any, Self
 
@@ -8,16 +8,25 @@ from sklearn.utils.validation import check_is_fitted
 
 from skae._solvers import r2_of
 from skae._typing import Axes, Figure, MatrixLike
-from skae.inspection._plotting import OURS, PCAS, axes_for, bare, decode, dense, encode, innermost
+from skae.inspection._plotting import (
+    PCA_COLOR,
+    SKAE_COLOR,
+    decode,
+    dense,
+    encode,
+    final_estimator,
+    get_axes,
+    hide_spines,
+)
 from skae.inspection._reference import PCAReference
 
-MAX_SIZES = 32  # of codes that are decoded for the curve
+MAX_SIZES = 32  # points of the curve; each requires decoding all samples
 
 
 class ExplainedVarianceDisplay:
-    """R² of the reconstruction against the number of components, beside PCA's.
+    """R² of the reconstruction as a function of the number of components, compared with PCA.
 
-    It is made by `from_estimator`, or by hand of any curve.
+    Create it with `from_estimator`, or from any curve.
 
     Parameters
     ----------
@@ -25,16 +34,16 @@ class ExplainedVarianceDisplay:
         Numbers of components.
 
     r2 : array-like of float of shape (n_sizes,)
-        R² of the reconstruction from so many of them.
+        R² of the reconstruction from these numbers of components.
 
     pca_sizes, pca_r2 : array-like of shape (n_pca_sizes,), default=None
-        The same of PCA.
+        Numbers of components and R² of PCA.
 
     pca_name : str, default="PCA"
-        What PCA's curve is called in the legend.
+        Label of PCA's curve in the legend.
 
     name : str, default=None
-        What the curve is called in the legend.
+        Label of the curve in the legend.
 
     Attributes
     ----------
@@ -42,12 +51,12 @@ class ExplainedVarianceDisplay:
         Axes with the curves.
 
     figure_ : matplotlib Figure
-        The figure they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    LossCurveDisplay : How the training went.
-    skae.metrics.reconstruction_scorer : R² of the whole code.
+    LossCurveDisplay : Loss in the course of training.
+    skae.metrics.reconstruction_scorer : R² of the reconstruction from whole codes.
 
     Examples
     --------
@@ -85,71 +94,71 @@ class ExplainedVarianceDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: MatrixLike, *, ax: Axes | None = None) -> Self:
-        """Compute R² on X and draw it.
+        """Compute R² on X and plot it.
 
-        Where components explain the variance one by one (PCA's, or those of an ordered or a linear autoencoder) there
-        is a curve, of the first 1, 2, ... components with the others at zero. Of any other there is a point: the
+        For estimators with ordered components (PCA, or an ordered or linear autoencoder), a curve is plotted for the
+        first 1, 2, ... components, with the others set to zero. For other estimators, a single point is plotted for the
         whole code.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `transform` and `inverse_transform`.
+            Fitted estimator with `transform` and `inverse_transform`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data. PCA is fitted to them, so its curve is the best that linear codes can do on them: behind the same
-            transformers, if the estimator is a Pipeline. Both are judged in the units of X.
+            Input data. PCA is fitted to them, so its curve is the best possible for linear codes. If the estimator is a
+            Pipeline, PCA is fitted after the same transformers. R² is computed in the units of X.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : ExplainedVarianceDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If X has fewer than two samples: they have no variance.
+            If X has fewer than two samples, whose variance is zero.
         """
         check_is_fitted(estimator)
         codes, rows = encode(estimator, X), dense(X)
         n_components = codes.shape[1]
         if len(rows) < 2:
-            raise ValueError(f"X has {len(rows)} sample, and R² needs two or more. Give more samples.")
+            raise ValueError(f"X has {len(rows)} sample, and R² needs two or more. Pass more samples.")
         sizes = np.array([n_components])
-        if hasattr(innermost(estimator), "explained_variance_ratio_"):
+        if hasattr(final_estimator(estimator), "explained_variance_ratio_"):
             sizes = np.unique(np.linspace(1, n_components, min(n_components, MAX_SIZES)).round().astype(int))
         r2 = []
         for size in sizes:
             X_hat = decode(estimator, np.where(np.arange(n_components) < size, codes, 0.0))
             r2.append(r2_of(rows, X_hat))
-        reference, name = PCAReference(estimator, X), type(innermost(estimator)).__name__
+        reference, name = PCAReference(estimator, X), type(final_estimator(estimator)).__name__
         pca_sizes, pca_r2 = reference.curve(rows, 2 * n_components, MAX_SIZES)
         pca = {"pca_sizes": pca_sizes, "pca_r2": pca_r2, "pca_name": reference.name}
         return cls(sizes, np.array(r2), name=name, **pca).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         self : ExplainedVarianceDisplay
-            The same display, drawn.
+            The display.
         """
-        ax = bare(axes_for(self, ax, (4.6, 3.2)))
+        ax = hide_spines(get_axes(self, ax, (4.6, 3.2)))
         look = {"linewidth": 1.5, "clip_on": False}
         if self.pca_sizes is not None:
-            ax.plot(self.pca_sizes, self.pca_r2, color=PCAS, label=self.pca_name, **look)
+            ax.plot(self.pca_sizes, self.pca_r2, color=PCA_COLOR, label=self.pca_name, **look)
         line = {"linestyle": "", "markersize": 6} if len(self.sizes) == 1 else {"markersize": 3}
-        ax.plot(self.sizes, self.r2, color=OURS, label=self.name, marker="o", **line, **look)
-        # an R² of 0 is the mean; what is below stays in sight
+        ax.plot(self.sizes, self.r2, color=SKAE_COLOR, label=self.name, marker="o", **line, **look)
+        # an R² of 0 is that of the mean; lower values remain visible
         ax.set(xlabel="number of components", ylabel="R²", ylim=(min(0.0, 1.1 * np.min(self.r2)), 1))
         ax.xaxis.get_major_locator().set_params(integer=True)
         if self.name is not None or self.pca_sizes is not None:

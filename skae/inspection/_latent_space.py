@@ -1,4 +1,4 @@
-"""Codes as points in a plane, beside PCA's."""
+"""Display of codes as a scatter plot, compared with PCA."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -11,47 +11,47 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skae._typing import Axes, Figure, MatrixLike
 from skae.inspection._plotting import (
-    OURS,
-    TEN_COLOURS,
-    axes_for,
-    bare,
+    PALETTE,
+    SKAE_COLOR,
     check_components,
+    component_label,
     encode,
+    final_estimator,
+    get_axes,
+    hide_spines,
     import_pyplot,
-    innermost,
-    label_of,
     subdivide,
 )
 from skae.inspection._reference import PCAReference
 
 MAX_CLASSES = 20
-FEW_POINTS = 1000  # more are drawn as pixels, also in a vector format
+FEW_POINTS = 1000  # more points are rasterized in vector formats
 
 
 class LatentSpaceDisplay:
-    """Codes as points in a plane, colored by labels, beside PCA's.
+    """Scatter plot of codes, colored by labels, next to PCA's.
 
-    It is made by `from_estimator` or `from_predictions`.
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples, n_components)
-        Codes.
+        Codes of the samples.
 
     y : array-like of shape (n_samples,), default=None
-        Labels: up to 20 classes, with a legend, or numbers, with a color bar.
+        Labels: up to 20 classes, shown in a legend, or numbers, shown in a color bar.
 
     components : (int, int), default=(0, 1)
-        Columns of the codes, counted from zero. The labels of the axes count from one.
+        Indices of the components to plot, starting at 0. The labels of the axes start at 1.
 
     pca_codes : ndarray of shape (n_samples, n_pca_components), default=None
-        PCA's codes, for a panel of their own.
+        Codes of PCA, plotted in a second panel.
 
     pca_name : str, default="PCA"
-        Title of that panel.
+        Title of the panel with PCA's codes.
 
     name : str, default=None
-        Title of the panel of the codes.
+        Title of the panel with the codes.
 
     y_name : str, default=None
         Title of the legend or the color bar.
@@ -65,11 +65,11 @@ class LatentSpaceDisplay:
         The panels.
 
     figure_ : matplotlib Figure
-        The figure they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    LatentGridDisplay : What the points of such a plane are decoded to.
+    LatentGridDisplay : Images decoded from a two-dimensional grid of codes.
 
     Examples
     --------
@@ -117,49 +117,49 @@ class LatentSpaceDisplay:
         with_pca: bool = True,
         ax: Axes | None = None,
     ) -> Self:
-        """Encode samples and draw their codes.
+        """Encode samples and plot their codes.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `transform`.
+            Fitted estimator with `transform`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
+            Input data.
 
         y : array-like of shape (n_samples,), default=None
-            Labels: up to 20 classes, with a legend, or numbers, with a color bar. Numbers of which some aren't whole,
-            or more than 20 differ, are no classes.
+            Labels: up to 20 classes, shown in a legend, or numbers, shown in a color bar. Numbers are classes if they
+            are integers with at most 20 distinct values.
 
         components : (int, int), default=(0, 1)
-            Columns of the codes, counted from zero. The labels of the axes count from one.
+            Indices of the components to plot, starting at 0. The labels of the axes start at 1.
 
         with_pca : bool, default=True
-            Whether to draw PCA's codes of X beside them, behind the same transformers if the estimator is a Pipeline.
-            They are left out where there are too few samples or features, or the estimator is a PCA.
+            Whether to plot PCA's codes of X as well, after the same transformers if the estimator is a Pipeline. They
+            are not plotted if there are too few samples or features, or the estimator is a PCA.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Two panels divide them up.
+            Axes to plot on. If None, a new figure is created. They are split if there are two panels.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If the code has no two such columns, or y has not as many labels as there are samples, or more than 20
-            classes that are no numbers.
+            If `components` does not fit the codes, the number of labels is not the number of samples, or y has more
+            than 20 classes that are not numbers.
         """
         check_is_fitted(estimator)
-        codes, inner, pca = encode(estimator, X), innermost(estimator), {}
+        codes, inner, pca = encode(estimator, X), final_estimator(estimator), {}
         n_shown = max(check_components(components, codes.shape[1])) + 1
         if with_pca and not isinstance(inner, PCA):
             reference = PCAReference(estimator, X)
             if min(reference.rows.shape) >= n_shown:
                 pca = {"pca_codes": reference.codes(n_shown), "pca_name": reference.name}
-        return cls._of(codes, y, components, type(inner).__name__, **pca).plot(ax)
+        return cls._create(codes, y, components, type(inner).__name__, **pca).plot(ax)
 
     @classmethod
     def from_predictions(
@@ -171,87 +171,87 @@ class LatentSpaceDisplay:
         name: str | None = None,
         ax: Axes | None = None,
     ) -> Self:
-        """Draw codes.
+        """Plot given codes.
 
         Parameters
         ----------
         codes : array-like of shape (n_samples, n_components)
-            Codes.
+            Codes of the samples.
 
         y : array-like of shape (n_samples,), default=None
-            Labels: up to 20 classes, with a legend, or numbers, with a color bar. Numbers of which some aren't whole,
-            or more than 20 differ, are no classes.
+            Labels: up to 20 classes, shown in a legend, or numbers, shown in a color bar. Numbers are classes if they
+            are integers with at most 20 distinct values.
 
         components : (int, int), default=(0, 1)
-            Columns of the codes, counted from zero. The labels of the axes count from one.
+            Indices of the components to plot, starting at 0. The labels of the axes start at 1.
 
         name : str, default=None
-            Title of the panel of the codes.
+            Title of the panel with the codes.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : LatentSpaceDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If the code has no two such columns, or y has not as many labels as there are samples, or more than 20
-            classes that are no numbers.
+            If `components` does not fit the codes, the number of labels is not the number of samples, or y has more
+            than 20 classes that are not numbers.
         """
-        return cls._of(codes, y, components, name).plot(ax)
+        return cls._create(codes, y, components, name).plot(ax)
 
     @classmethod
-    def _of(cls, codes, y, components, name, **pca):
+    def _create(cls, codes, y, components, name, **pca):
         codes, y_name = check_array(codes, dtype=float, input_name="codes"), getattr(y, "name", None)
         components = check_components(components, codes.shape[1])
         if y is not None:
             y = column_or_1d(y)
             if len(y) != len(codes):
                 raise ValueError(
-                    f"y has {len(y)} labels, but there are {len(codes)} samples. Give one for each sample."
+                    f"y has {len(y)} labels, but there are {len(codes)} samples. Pass one label for each sample."
                 )
         return cls(codes, y, components=components, name=name, y_name=y_name, **pca)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the codes.
+        """Plot the codes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Two panels divide them up.
+            Axes to plot on. If None, a new figure is created. They are split if there are two panels.
 
         Returns
         -------
         self : LatentSpaceDisplay
-            The same display, drawn.
+            The display.
 
         Raises
         ------
         ValueError
-            If y has more than 20 classes that are no numbers.
+            If y has more than 20 classes that are not numbers.
         """
         plt = import_pyplot(self)
         panels = [(self.name, self.codes)] + ([] if self.pca_codes is None else [(self.pca_name, self.pca_codes)])
-        colors, handles = self._colours(plt)
-        n_columns = 1 if not handles or len(handles) <= len(TEN_COLOURS) else 2
+        colors, handles = self._colors(plt)
+        n_columns = 1 if not handles or len(handles) <= len(PALETTE) else 2
         longest = max((len(handle.get_label()) for handle in handles or ()), default=5)
         room = 0 if self.y is None else (0.4 + 0.08 * longest) * n_columns  # for the legend, or the color bar
-        ax = axes_for(self, ax, (3.3 * len(panels) + room, 3.3))
+        ax = get_axes(self, ax, (3.3 * len(panels) + room, 3.3))
         self.axes_ = subdivide(ax, 1, len(panels))[0] if len(panels) > 1 else np.array([ax])
         n = len(self.codes)
-        # in one order for all classes, so that none covers the others
+        # in random order, so that no class hides the others
         order = np.random.default_rng(0).permutation(n)
         look = {"s": np.clip(400 / np.sqrt(n), 3, 30), "alpha": np.clip(30 / np.sqrt(n), 0.4, 0.9), "linewidths": 0}
         for panel, (name, codes) in zip(self.axes_, panels, strict=True):
             color = colors if isinstance(colors, str) else colors[order]
-            points = bare(panel).scatter(
+            points = hide_spines(panel).scatter(
                 *codes[order][:, self.components].T, c=color, rasterized=n > FEW_POINTS, **look
             )
-            labels = [label_of(component, self.codes.shape[1]) for component in self.components]
+            labels = [component_label(component, self.codes.shape[1]) for component in self.components]
             panel.set(title=name, xlabel=labels[0], ylabel=labels[1])
         self.ax_, self.figure_ = self.axes_[0], ax.figure
         if handles:
@@ -263,12 +263,12 @@ class LatentSpaceDisplay:
             bar.outline.set_visible(False)
         return self
 
-    def _colours(self, plt):
-        """Colors of the points, or numbers for a color bar; and the handles of a legend."""
+    def _colors(self, plt):
+        """Return colors of the points, or numbers for a color bar, and the handles of a legend or None."""
         from matplotlib.lines import Line2D
 
         if self.y is None:
-            return OURS, None
+            return SKAE_COLOR, None
         y = np.asarray(self.y)
         classes, which = np.unique(y, return_inverse=True)
         numeric = y.dtype.kind in "iuf"
@@ -276,11 +276,11 @@ class LatentSpaceDisplay:
             return y.astype(float), None
         if len(classes) > MAX_CLASSES:
             raise ValueError(
-                f"y has {len(classes)} classes, more than {MAX_CLASSES} colors that can be told apart. Group them, "
-                "or give numbers, which have a color bar."
+                f"y has {len(classes)} classes, but at most {MAX_CLASSES} colors can be distinguished. Group the "
+                "classes, or pass numbers, which are shown in a color bar."
             )
-        few = len(classes) <= len(TEN_COLOURS)
-        palette = TEN_COLOURS if few else [plt.get_cmap("tab20")(i) for i in range(MAX_CLASSES)]
+        few = len(classes) <= len(PALETTE)
+        palette = PALETTE if few else [plt.get_cmap("tab20")(i) for i in range(MAX_CLASSES)]
         look = {"marker": "o", "linestyle": "", "markersize": 5}
         handles = [
             Line2D([], [], color=color, label=f"{label:g}" if numeric else str(label), **look)

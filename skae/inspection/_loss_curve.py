@@ -1,4 +1,4 @@
-"""How a training went."""
+"""Display of the loss in the course of training."""
 
 import re
 from collections.abc import Mapping
@@ -9,30 +9,30 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skae._typing import Axes, Figure
-from skae.inspection._plotting import PCAS, TEN_COLOURS, axes_for, bare, import_pyplot, innermost
+from skae.inspection._plotting import PALETTE, PCA_COLOR, final_estimator, get_axes, hide_spines, import_pyplot
 
-NO_TERMS = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # what is recorded beside terms of the loss
-LOG_RANGE = 10  # the greatest loss over the least, above which the axis is logarithmic
+OTHER_ENTRIES = re.compile("_(best|fold[0-9]+|random_init|batch_count)$")  # entries that are not terms of the loss
+LOG_RANGE = 10  # ratio of the maximum and minimum loss above which the axis is logarithmic
 
 
 class LossCurveDisplay:
-    """Each term of the loss against the epoch: of training samples, and of those held out.
+    """Terms of the loss after each epoch, for training samples and validation samples.
 
-    It is made by `from_estimator`, or by hand of any curves.
+    Create it with `from_estimator`, or from any curves.
 
     Parameters
     ----------
     train, valid : dict of str to array-like of shape (n_epochs,)
-        Mean of each named term after each epoch, of training and of held-out samples. The latter may be empty.
+        Mean of each named term after each epoch, for training and validation samples. The latter may be empty.
 
     best_epoch : int, default=None
-        The epoch that was kept, counted from 1; 0 is the start.
+        The selected epoch, counted from 1; 0 is the initialization.
 
     start : float, default=None
-        Mean loss of held-out samples before the first epoch, which is drawn as a level.
+        Mean loss of validation samples before the first epoch, plotted as a horizontal line.
 
     start_name : str, default="start"
-        What that is called, such as "PCA".
+        Name of the initialization, such as "PCA".
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class LossCurveDisplay:
         Axes with the curves.
 
     figure_ : matplotlib Figure
-        The figure they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    ExplainedVarianceDisplay : What the training came to.
-    skae.Autoencoder : Its `loss_curve_` and `validation_loss_curve_` are what is drawn.
+    ExplainedVarianceDisplay : R² of the trained estimator.
+    skae.Autoencoder : Its `loss_curve_` and `validation_loss_curve_` are plotted.
 
     Examples
     --------
@@ -79,38 +79,38 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
-        """Read the curves of a fitted autoencoder and draw them.
+        """Plot the loss curves of a fitted autoencoder.
 
-        Where the loss is a sum, it is drawn beside its terms; those that were always zero are left out.
+        If the loss has several terms, both the loss and its terms are plotted, except for terms that are always zero.
 
         Parameters
         ----------
         estimator : object
-            Fitted autoencoder of `skae`, or a pipeline that ends in one.
+            Fitted autoencoder of `skae`, or a pipeline with an autoencoder as its last step.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         display : LossCurveDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If nothing was trained.
+            If the estimator was not trained iteratively.
         """
         check_is_fitted(estimator)
-        inner = innermost(estimator)
-        inner = getattr(inner, "autoencoder_", inner)  # of a table
+        inner = final_estimator(estimator)
+        inner = getattr(inner, "autoencoder_", inner)  # of a TabularAutoencoder
         history = getattr(getattr(inner, "net_", None), "history", ())
         if not len(history):
             raise ValueError(
                 f"{type(inner).__name__} was not trained in epochs: it has no loss curve. Only autoencoders have one, "
-                "and not those that are solved in closed form, as with hidden_layer_sizes=() or very few samples."
+                "unless they have a closed-form solution, as with hidden_layer_sizes=() or very few samples."
             )
-        keys = [key for key in history[0] if not NO_TERMS.search(key)]
+        keys = [key for key in history[0] if not OTHER_ENTRIES.search(key)]
         train, valid = (
             {key.removeprefix(part): np.array(history[:, key]) for key in keys if key.startswith(part)}
             for part in ("train_", "valid_")
@@ -122,41 +122,41 @@ class LossCurveDisplay:
         return cls(train, valid, best_epoch=inner.best_epoch_, start=start, start_name=name).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure.
+            Axes to plot on. If None, a new figure is created.
 
         Returns
         -------
         self : LossCurveDisplay
-            The same display, drawn.
+            The display.
         """
         import_pyplot(self)
         from matplotlib.lines import Line2D
         from matplotlib.ticker import LogLocator, NullLocator
 
-        ax = bare(axes_for(self, ax, (5.4, 3.2)))
+        ax = hide_spines(get_axes(self, ax, (5.4, 3.2)))
         handles = []
-        for term, color in zip(self.train, ("black", *TEN_COLOURS), strict=False):
+        for term, color in zip(self.train, ("black", *PALETTE), strict=False):
             for curves, style in ((self.train, "-"), (self.valid, "--")):
                 if term in curves:
                     epochs = np.arange(1, len(curves[term]) + 1)
-                    # a single epoch is a point
+                    # a line with a single point would be invisible
                     marker = "o" if len(epochs) == 1 else None
                     ax.plot(epochs, curves[term], style, color=color, linewidth=1.5, marker=marker, markersize=4)
             handles.append(Line2D([], [], color=color, label=term))
         handles = handles if len(handles) > 1 else []
         handles += [Line2D([], [], color="0.4", label="training")]
         if self.valid:
-            handles += [Line2D([], [], color="0.4", linestyle="--", label="held-out rows")]
+            handles += [Line2D([], [], color="0.4", linestyle="--", label="validation")]
         if self.best_epoch is not None:
-            handles += [ax.axvline(self.best_epoch, color="0.6", linewidth=0.8, zorder=0, label="epoch kept")]
+            handles += [ax.axvline(self.best_epoch, color="0.6", linewidth=0.8, zorder=0, label="best epoch")]
         if self.start is not None:
-            look = {"color": PCAS, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
-            handles += [ax.axhline(self.start, label=f"{self.start_name}, held-out rows", **look)]
+            look = {"color": PCA_COLOR, "linestyle": ":", "linewidth": 1.5, "zorder": 0}
+            handles += [ax.axhline(self.start, label=f"{self.start_name}, validation", **look)]
         values = [*map(np.ravel, self.train.values()), *map(np.ravel, self.valid.values())]
         values = np.concatenate([*values, [] if self.start is None else [self.start]])
         values = values[np.isfinite(values)]

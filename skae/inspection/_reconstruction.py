@@ -1,4 +1,4 @@
-"""Rows above their reconstructions."""
+"""Display of samples and their reconstructions."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -13,74 +13,74 @@ from skae._data.readers import FLOATS, ArrayReader
 from skae._data.statistics import FeatureStatistics
 from skae._typing import Axes, Colormap, Figure, MatrixLike
 from skae.inspection._plotting import (
-    GRAY,
-    OURS,
-    PCAS,
-    TEN_COLOURS,
-    axes_for,
+    GRAY_COLOR,
+    PALETTE,
+    PCA_COLOR,
+    SKAE_COLOR,
     decode,
     dense,
     draw_features,
     draw_images,
+    evenly_spaced_indices,
     feature_panels,
+    final_estimator,
+    get_axes,
+    get_feature_names,
+    get_image_shape,
+    image_figsize,
     import_pyplot,
-    innermost,
-    names_of_features,
-    pictures,
-    shape_of_images,
-    size_of_images,
-    spread_evenly,
+    to_rgba,
 )
 
-MAX_UNEQUAL = 10  # standard deviations of features that still share an axis: the greatest over the least
+MAX_SCALE_RATIO = 10  # ratio of the maximum and minimum standard deviation above which features are standardized
 
 
-def _colours(labels):
-    """A color for each reconstruction: PCA's own, ours for the first other."""
-    others = iter((OURS, *TEN_COLOURS))
-    return [PCAS if label == "PCA" else next(others) for label in labels]
+def _colors(labels):
+    """Return a color for each reconstruction: a fixed one for PCA, and the main color for the first of the others."""
+    others = iter((SKAE_COLOR, *PALETTE))
+    return [PCA_COLOR if label == "PCA" else next(others) for label in labels]
 
 
 class ReconstructionDisplay:
-    """Rows above their reconstructions: as images, or as bars of the features.
+    """Samples and their reconstructions, as images or as bars for the features.
 
-    It is made by `from_estimator` or `from_predictions`.
+    Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
-        Data. They are drawn as they are.
+        Input data.
 
     X_hat : ndarray of shape (n_samples, n_features) or (n_reconstructions, n_samples, n_features)
-        Their reconstructions. Three dimensions are several of each.
+        Reconstructions of X. In three dimensions, several reconstructions of each sample.
 
     labels : sequence of str, default=None
-        What X and the reconstructions are called. None is "original" and "reconstruction".
+        Labels of X and of the reconstructions. If None, "original" and "reconstruction".
 
     image_shape : (height, width) or (height, width, 3), default=None
-        Of a sample, with channels last. None draws bars, or lines if there are more than 40 features.
+        Shape of one image, with channels last. If None, bars are drawn, or lines if there are more than 40 features.
 
     feature_names : list of str, default=None
-        Names below the bars.
+        Names of the features, shown next to the bars.
 
     unit : str, default=None
-        What the bars measure, if not the features as they are.
+        Unit of the bars, if not that of the features.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The first of `axes_`.
+        The first axes of `axes_`.
 
     axes_ : ndarray of matplotlib Axes of shape (n_axes,)
-        One for all images, or one for the bars of each sample.
+        One axes for all images, or one for the bars of each sample.
 
     figure_ : matplotlib Figure
-        The figure they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    ComponentsDisplay : What each component of the code does to the features.
-    LatentGridDisplay : What codes that no sample has are decoded to.
+    ComponentsDisplay : Effect of each component of the code on the features.
+    LatentGridDisplay : Images decoded from a two-dimensional grid of codes.
 
     Examples
     --------
@@ -127,45 +127,46 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Reconstruct some samples and draw them.
+        """Reconstruct some samples and plot them.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `transform` and `inverse_transform`.
+            Fitted estimator with `transform` and `inverse_transform`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
+            Input data.
 
         n_samples : int, default=10
-            How many samples to show, spread evenly over X.
+            Number of samples to show, evenly spaced in X.
 
         labels : sequence of str, default=None
-            What X and the reconstructions are called. None is "original" and "reconstruction".
+            Labels of X and of the reconstructions. If None, "original" and "reconstruction".
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
-            square if the number of features is the square of 8 or more. `()` is no image.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of gray images. All have the range of the originals that are shown.
+            Colormap of gray images. Its range is that of the original samples that are shown.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         Returns
         -------
         display : ReconstructionDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If `n_samples` is below 1, there are more or fewer labels than lines, or `image_shape` does not fit the
-            features.
+            If `n_samples` is below 1, the number of labels is wrong, or `image_shape` does not fit the
+            number of features.
 
         TypeError
-            If the estimator can't transform back.
+            If the estimator has no `inverse_transform`.
         """
         labels = ["original", "reconstruction"] if labels is None else labels
         how = {"n_samples": n_samples, "labels": labels, "image_shape": image_shape, "cmap": cmap, "ax": ax}
@@ -183,61 +184,62 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Reconstruct some samples by several estimators and draw them below each other.
+        """Reconstruct some samples by several estimators and plot all reconstructions.
 
         Parameters
         ----------
         estimators : sequence of object
-            Fitted, with `transform` and `inverse_transform`, such as `[pca, autoencoder]`.
+            Fitted estimators with `transform` and `inverse_transform`, such as `[pca, autoencoder]`.
 
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
+            Input data.
 
         n_samples : int, default=10
-            How many samples to show, spread evenly over X.
+            Number of samples to show, evenly spaced in X.
 
         labels : sequence of str, default=None
-            What X and the reconstructions are called. None is "original" and the class of each estimator, or of the
-            last step of a pipeline.
+            Labels of X and of the reconstructions. If None, "original" and the class of each estimator, or of the last
+            step of a pipeline.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a sample, with channels last. None is the estimator's own `image_shape` if it has one, or else a gray
-            square if the number of features is the square of 8 or more. `()` is no image.
+            Shape of one image, with channels last. If None, the `image_shape` of the estimator, or else that of a
+            square gray image if the number of features is the square of 8 or more. If `()`, samples are not drawn as
+            images.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of gray images. All have the range of the originals that are shown.
+            Colormap of gray images. Its range is that of the original samples that are shown.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         Returns
         -------
         display : ReconstructionDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If there are no estimators, `n_samples` is below 1, there are more or fewer labels than lines, or
+            If `estimators` is empty, `n_samples` is below 1, the number of labels is wrong, or
             `image_shape` does not fit the features.
 
         TypeError
-            If an estimator can't transform back.
+            If an estimator has no `inverse_transform`.
         """
         estimators = list(estimators)
         if not estimators:
-            raise ValueError("estimators=[] must hold one or more, such as [pca, autoencoder].")
+            raise ValueError("estimators=[] must contain at least one estimator, such as [pca, autoencoder].")
         for estimator in estimators:
             check_is_fitted(estimator)
-        index = spread_evenly(X, n_samples)
+        index = evenly_spaced_indices(X, n_samples)
         rows = _safe_indexing(X, index)
         X_hat = [decode(estimator, estimator.transform(rows)) for estimator in estimators]
-        shapes = [shape_of_images(len(X_hat[0][0]), image_shape, estimator) for estimator in estimators]
+        shapes = [get_image_shape(len(X_hat[0][0]), image_shape, estimator) for estimator in estimators]
         shape = next((each for each in reversed(shapes) if each is not None), None)
-        names = names_of_features(estimators[-1], X)
+        names = get_feature_names(estimators[-1], X)
         if labels is None:
-            labels = ["original", *(type(innermost(estimator)).__name__ for estimator in estimators)]
-        return cls._of(X, index, X_hat, shape, names, labels).plot(ax, cmap=cmap)
+            labels = ["original", *(type(final_estimator(estimator)).__name__ for estimator in estimators)]
+        return cls._create(X, index, X_hat, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
     def from_predictions(
@@ -251,42 +253,42 @@ class ReconstructionDisplay:
         cmap: str | Colormap = "gray",
         ax: Axes | None = None,
     ) -> Self:
-        """Draw some samples and their reconstructions.
+        """Plot some samples and their reconstructions.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
+            Input data.
 
         X_hat : {array-like, sparse matrix} of shape (n_samples, n_features), or a list of such
-            Their reconstructions. A list has what is drawn below each other, such as noisy samples and denoised ones.
+            Reconstructions of X. A list has several reconstructions, such as noisy and denoised samples.
 
         n_samples : int, default=10
-            How many samples to show, spread evenly over X.
+            Number of samples to show, evenly spaced in X.
 
         labels : sequence of str, default=None
-            What X and the reconstructions are called. None is "original" and "reconstruction". An example is
+            Labels of X and of the reconstructions. If None, "original" and "reconstruction". An example is
             `["clean", "noisy", "denoised"]`.
 
         image_shape : (height, width) or (height, width, 3), default=None
-            Of a sample, with channels last. None is a gray square if the number of features is the square of 8 or more.
-            `()` is no image.
+            Shape of one image, with channels last. If None, that of a square gray image if the number of features is
+            the square of 8 or more. If `()`, samples are not drawn as images.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of gray images.
+            Colormap of gray images.
 
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         Returns
         -------
         display : ReconstructionDisplay
-            What is drawn, and where.
+            The display, which stores the plotted values.
 
         Raises
         ------
         ValueError
-            If X and X_hat differ in shape, `n_samples` is below 1, there are more or fewer labels than lines, or
+            If X and X_hat differ in shape, `n_samples` is below 1, the number of labels is wrong, or
             `image_shape` does not fit the features.
         """
         is_list = isinstance(X_hat, list | tuple) and len(X_hat) and len(np.shape(X_hat[0])) == 2
@@ -294,49 +296,51 @@ class ReconstructionDisplay:
         for line in lines:
             if np.shape(X) != np.shape(line):
                 raise ValueError(
-                    f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Give the reconstruction of each sample."
+                    f"X_hat has shape {np.shape(line)}, but X has {np.shape(X)}. Pass a reconstruction of each sample."
                 )
-        index = spread_evenly(X, n_samples)
-        shape, names = shape_of_images(np.shape(X)[1], image_shape), names_of_features(None, X)
+        index = evenly_spaced_indices(X, n_samples)
+        shape, names = get_image_shape(np.shape(X)[1], image_shape), get_feature_names(None, X)
         lines = [dense(_safe_indexing(line, index)) for line in lines]
-        return cls._of(X, index, lines, shape, names, labels).plot(ax, cmap=cmap)
+        return cls._create(X, index, lines, shape, names, labels).plot(ax, cmap=cmap)
 
     @classmethod
-    def _of(cls, X, index, X_hat, shape, names, labels):
+    def _create(cls, X, index, X_hat, shape, names, labels):
         if labels is None:
             labels = ["original", *["reconstruction"] * len(X_hat)]
         labels = list(labels)
         if len(labels) != 1 + len(X_hat):
-            raise ValueError(f"labels={labels!r} must have one for X and one for each of {len(X_hat)} reconstructions.")
+            raise ValueError(
+                f"labels={labels!r} must have one label for X and one for each of {len(X_hat)} reconstructions."
+            )
         X_hat = X_hat[0] if len(X_hat) == 1 else np.stack(X_hat)
         rows, unit = dense(_safe_indexing(X, index)), None
         if shape is None:
             checked = X if issparse(X) else dense(X)
             checked = check_array(checked, accept_sparse="csr", dtype=FLOATS, ensure_all_finite="allow-nan")
             statistics = FeatureStatistics().update(ArrayReader(checked))
-            deviations = np.sqrt(np.nan_to_num(statistics.variance))  # of a column that is missing altogether
+            deviations = np.sqrt(np.nan_to_num(statistics.variance))  # NaN if all values of a column are missing
             varying = deviations[deviations > 0]
-            if varying.size and varying.max() > MAX_UNEQUAL * varying.min():
+            if varying.size and varying.max() > MAX_SCALE_RATIO * varying.min():
                 unit_of_each = np.where(deviations > 0, deviations, 1.0)
                 rows, X_hat = (rows - statistics.mean) / unit_of_each, (X_hat - statistics.mean) / unit_of_each
                 unit = "standard deviations from the mean"
         return cls(rows, X_hat, labels=labels, image_shape=shape, feature_names=names, unit=unit)
 
     def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "gray") -> Self:
-        """Draw the samples and their reconstructions.
+        """Plot the samples and their reconstructions.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a figure. Bars divide them up.
+            Axes to plot on. If None, a new figure is created. For bars, the axes are split into panels.
 
         cmap : str or matplotlib Colormap, default="gray"
-            Of gray images.
+            Colormap of gray images.
 
         Returns
         -------
         self : ReconstructionDisplay
-            The same display, drawn.
+            The display.
         """
         plt = import_pyplot(self)
         made = self.X_hat[None] if self.X_hat.ndim == 2 else self.X_hat
@@ -344,7 +348,7 @@ class ReconstructionDisplay:
         labels = ["original", *["reconstruction"] * len(made)] if self.labels is None else list(self.labels)
         if self.image_shape is None:
             self.axes_ = feature_panels(self, ax, *self.X.shape, self.feature_names)
-            colors = [GRAY, OURS] if len(made) == 1 else [GRAY, *_colours(labels[1:])]
+            colors = [GRAY_COLOR, SKAE_COLOR] if len(made) == 1 else [GRAY_COLOR, *_colors(labels[1:])]
             for i, panel in enumerate(self.axes_):
                 draw_features(panel, list(zip(labels, lines[:, i], colors, strict=True)))
             where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "alignment": "left"}
@@ -353,10 +357,10 @@ class ReconstructionDisplay:
         else:
             n = len(self.X)
             room = 0.2 + 0.09 * max(map(len, labels))
-            ax = axes_for(self, ax, size_of_images(self.image_shape, len(lines), n, room=room))
+            ax = get_axes(self, ax, image_figsize(self.image_shape, len(lines), n, room=room))
             known = self.X if not np.isnan(self.X).all() else lines
-            low, high = np.nanmin(known), np.nanmax(known)  # one scale for all, or a faint image would look like others
-            draw_images(ax, pictures(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
+            low, high = np.nanmin(known), np.nanmax(known)  # a common scale, so that faint images look faint
+            draw_images(ax, to_rgba(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure
         return self

@@ -1,43 +1,43 @@
-"""What an estimator is compared with: PCA in the place of what makes the code, behind the same transformers."""
+"""PCA as a reference for an estimator, after the same transformers."""
 
 import numpy as np
 
 from skae._solvers import pca_of, r2_of, scaler_of
-from skae.inspection._plotting import dense, taken_apart
+from skae.inspection._plotting import dense, split_pipeline
 
 
 class PCAReference:
-    """PCA of samples as they come to the estimator that makes the code: scaled, if a Pipeline scales them.
+    """PCA of the input of the final estimator: of scaled samples, if a Pipeline scales them.
 
-    The transformers before it are those of the estimator, as they are fitted. An autoencoder with `scale="standard"`
-    standardizes by itself, and so PCA has a StandardScaler before it. Missing cells hold the mean.
+    The fitted transformers of the estimator are applied before PCA. For an autoencoder with `scale="standard"`, which
+    standardizes its input, PCA is fitted after a StandardScaler. Missing values are replaced by the mean.
 
     Parameters
     ----------
     estimator : object
-        Fitted.
+        Fitted estimator.
 
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data. PCA is fitted to them.
+        Input data. PCA is fitted to them.
 
     Attributes
     ----------
     name : str
-        "PCA", or such as "StandardScaler + SimpleImputer + PCA".
+        "PCA", or a name such as "StandardScaler + SimpleImputer + PCA".
 
     rows : ndarray of shape (n_samples, n)
-        What PCA sees.
+        Input of PCA.
     """
 
     def __init__(self, estimator, X):
-        self.before, inner = taken_apart(estimator)
+        self.before, inner = split_pipeline(estimator)
         for step in self.before:
             X = step.transform(X)
         self.rows = dense(X)
         if getattr(inner, "scale", None) == "standard":
             scaler = scaler_of(self.rows)
             self.before, self.rows = [*self.before, scaler], dense(scaler.transform(self.rows))
-        names, missing = [_name_of(step) for step in self.before], np.isnan(self.rows)
+        names, missing = [_name(step) for step in self.before], np.isnan(self.rows)
         self.is_filled = bool(missing.any())
         if self.is_filled:
             means = np.where(missing, 0.0, self.rows).sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
@@ -46,29 +46,31 @@ class PCAReference:
         self.name = " + ".join([*names, "PCA"])
 
     def codes(self, n_components):
-        """PCA's codes of the samples, (n_samples, n_components)."""
+        """Return PCA's codes of the samples, (n_samples, n_components)."""
         return dense(pca_of(self.rows, n_components, 0).transform(self.rows))
 
     def curve(self, X, most, at_most):
-        """R² of the reconstruction of X, in X's own units, from the first so many components.
+        """Return R² of the reconstruction of X, in the units of X, from increasing numbers of components.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
+            Input data.
 
         most : int
-            Components, if the samples have so many.
+            Maximum number of components.
 
         at_most : int
-            Sizes, where each has to be decoded: they are spread evenly then.
+            Maximum number of sizes if each requires decoding. They are evenly spaced.
 
         Returns
         -------
         sizes, r2 : ndarray of shape (n_sizes,)
+            Numbers of components, and R² for each.
         """
         most = min(*self.rows.shape, most)
         pca = pca_of(self.rows, most, 0)
-        if not (self.before or self.is_filled):  # in PCA's own units
+        if not (self.before or self.is_filled):  # X is the input of PCA
             return np.arange(1, most + 1), np.cumsum(pca.explained_variance_ratio_)
         sizes = np.unique(np.linspace(1, most, min(most, at_most)).round().astype(int))
         codes, r2 = dense(pca.transform(self.rows)), []
@@ -80,8 +82,8 @@ class PCAReference:
         return sizes, np.array(r2)
 
 
-def _name_of(step):
-    """Class of a transformer; those of a Pipeline, one by one."""
-    before, inner = taken_apart(step)
-    names = [_name_of(one) for one in before]
+def _name(step):
+    """Return the class name of a transformer, or the names of the steps of a Pipeline."""
+    before, inner = split_pipeline(step)
+    names = [_name(one) for one in before]
     return " + ".join([*names, "passthrough" if inner in (None, "passthrough") else type(inner).__name__])

@@ -1,9 +1,10 @@
-"""The torch side of skae: the autoencoder module with its hooks, its layers and its formulas.
+"""PyTorch part of skae: the autoencoder module with its hooks, its layers and its loss functions.
 
-Nothing here knows of scikit-learn or skorch: these are plain `torch.nn.Module` classes and functions of tensors.
+This subpackage does not depend on scikit-learn or skorch: it has plain `torch.nn.Module` classes and functions of
+tensors.
 """
 
-import skae._dependencies  # noqa: F401 - before anything else is loaded
+import skae._dependencies  # noqa: F401 - must be imported first
 
 from skae.nn import functional
 from skae.nn._convolution import convolution

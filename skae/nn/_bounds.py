@@ -1,4 +1,4 @@
-"""Bounds within which reconstructions stay, where the data have some."""
+"""Bounds of reconstructions, for bounded data."""
 
 import numpy as np
 import torch
@@ -8,18 +8,19 @@ from skae.nn._layers import Scaler
 
 
 class Bounds(nn.Module):
-    """Keeps samples within bounds of the data, unless they are switched off.
+    """Clips reconstructions to the bounds of the data, unless `is_on` is 0.
 
-    In training the gradient passes as if there were none. So it is that of a convex loss, the matching loss of the
-    bounds (Auer, Herbster and Warmuth, 1996): the squared error within them, and linear beyond, where a value at the
-    bound costs nothing.
+    In training, clipping does not change the gradient. It is therefore the gradient of a convex loss, the matching loss
+    of the bounds (Auer, Herbster and Warmuth, 1996): the squared error within the bounds, and linear beyond them, where
+    the loss of a target at the bound is 0.
 
     Parameters
     ----------
     scaler : Scaler
+        Maps data to scaled samples and back.
 
     low, high : ndarray of shape (n_features,)
-        In units of the data, infinite where there is none.
+        Bounds in units of the data, infinite for features without a bound.
     """
 
     def __init__(self, scaler: Scaler, low: np.ndarray, high: np.ndarray) -> None:
@@ -33,11 +34,11 @@ class Bounds(nn.Module):
         self.register_buffer("is_on", torch.tensor(1.0, dtype=dtype))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled samples within the bounds: (n, d) -> (n, d)."""
+        """Clip scaled samples to the bounds: (n, d) -> (n, d)."""
         return self._within(x, self.low, self.high)
 
     def of_data(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows in units of the data within the bounds, to the last bit: (n, d) -> (n, d)."""
+        """Clip samples in units of the data to exactly the bounds: (n, d) -> (n, d)."""
         return self._within(x, self.data_low, self.data_high)
 
     def _within(self, x, low, high):

@@ -1,4 +1,4 @@
-"""Convolutional halves of a network: from samples that are images to a last map of features, and back."""
+"""Convolutional encoder and decoder: from images to feature maps, and back."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
 
-LARGE_MAPS = 2**16  # numbers in the largest maps of one image: batches of smaller ones are computed whole
-# in those of the large images that are computed at once: more take longer, not only more memory
+LARGE_MAPS = 2**16  # values in the largest feature maps of one image; batches with smaller ones are not split
+# values in the largest feature maps of a part of a batch: larger parts need more memory and are slower, too
 MAX_NUMBERS = 3 * 2**18
-ON_ACCELERATORS = 64  # times as many samples: they want large products
+ON_ACCELERATORS = 64  # factor for the number of samples in a part: accelerators are efficient for large products
 
 
 def convolution(
@@ -21,41 +21,42 @@ def convolution(
     activation: str,
     downsampling: str = "stride",
 ) -> tuple[nn.Sequential, nn.Sequential, int]:
-    """Make a convolutional encoder and its mirror.
+    """Make a convolutional encoder and the decoder that mirrors it.
 
-    Each layer of the encoder is a convolution with an activation, and halves the size, rounded up. Each layer of the
-    decoder doubles the size again, to the pixel.
+    Each layer of the encoder is a convolution followed by an activation, and halves height and width, rounded up. Each
+    layer of the decoder restores the size before the corresponding layer exactly.
 
     Parameters
     ----------
     image_shape : (height, width, n_channels)
-        Of a sample, with channels last.
+        Shape of one sample, with channels last.
 
     channels : sequence of int
-        Channels of each layer.
+        Number of channels of each layer.
 
     kernel_size : int
-        Height and width of the convolutions in pixels. Odd.
+        Height and width of the convolution kernels in pixels: an odd number.
 
     activation : str
         A key of `skae.nn.functional.ACTIVATIONS`.
 
     downsampling : {"stride", "max_pool"}, default="stride"
-        What halves the size: a stride of two, which transposed convolutions undo; or pooling after a convolution of
-        stride one, which upsampling before a convolution undoes.
+        How height and width are halved. If "stride", by convolutions with stride 2; the decoder has transposed
+        convolutions. If "max_pool", by max pooling after each convolution; the decoder upsamples before each
+        convolution.
 
     Returns
     -------
     encoder, decoder : torch.nn.Sequential
-        From images to the last map of features, flattened, (n, d) -> (n, width), and back.
+        Map images to the last feature maps, flattened, (n, d) -> (n, width), and back.
 
     width : int
-        Of the last map, flattened.
+        Number of values in the last feature maps.
 
     See Also
     --------
-    dense : Layers for samples of any kind.
-    skae.architectures.Convolutional : Both halves, for the `architecture` parameter.
+    dense : Fully connected layers, for samples of any kind.
+    skae.architectures.Convolutional : Both networks, for the `architecture` parameter.
 
     Examples
     --------
@@ -74,18 +75,18 @@ def convolution(
 
     down, up = LAYERS[downsampling]
     to_maps = [nn.Unflatten(1, image_shape), _Permute(0, 3, 1, 2)]  # (n, channels, height, width)
-    to_rows = [_Permute(0, 2, 3, 1), nn.Flatten()]
-    inward = [down(*pair, kernel_size, _OfPixels(ACTIVATIONS[activation]())) for pair in itertools.pairwise(widths)]
+    to_samples = [_Permute(0, 2, 3, 1), nn.Flatten()]
+    inward = [down(*pair, kernel_size, _ChannelsLast(ACTIVATIONS[activation]())) for pair in itertools.pairwise(widths)]
     outward = [
-        [*up(*pair, kernel_size, size), _OfPixels(ACTIVATIONS[activation]())]
+        [*up(*pair, kernel_size, size), _ChannelsLast(ACTIVATIONS[activation]())]
         for *pair, size in zip(widths[:0:-1], widths[-2::-1], sizes[-2::-1], strict=True)
     ]
     outward[-1].pop()  # no activation after the last convolution
     down = [*to_maps, *itertools.chain(*inward), nn.Flatten()]
-    up = [nn.Unflatten(1, (widths[-1], *sizes[-1])), *itertools.chain(*outward), *to_rows]
-    # kernels in the order of the images, which are channels last as well: 1.6 times as fast on a CPU
+    up = [nn.Unflatten(1, (widths[-1], *sizes[-1])), *itertools.chain(*outward), *to_samples]
+    # the memory format of the images, channels last, makes convolutions 1.6 times as fast on a CPU
     encoder, decoder = (ImageLayers(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
-    largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # of the maps of each layer
+    largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # size of the largest feature maps of each layer
     n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], largest, strict=True))
     if n_numbers >= LARGE_MAPS:
         encoder.rows_at_once = decoder.rows_at_once = max(2, MAX_NUMBERS // n_numbers)
@@ -106,20 +107,20 @@ def _strided(width_in, width_out, kernel_size, activation):
 
 
 def _transposed(width_in, width_out, kernel_size, size):
-    even = [1 - length % 2 for length in size]  # what is doubled is one short of an even length
+    even = [1 - length % 2 for length in size]  # pads outputs of even length, which would be one too short
     return [nn.ConvTranspose2d(width_in, width_out, kernel_size, 2, kernel_size // 2, output_padding=even)]
 
 
-LAYERS = {"stride": (_strided, _transposed), "max_pool": (_pooled, _upsampled)}  # of an encoder, and of a decoder
+LAYERS = {"stride": (_strided, _transposed), "max_pool": (_pooled, _upsampled)}  # (encoder, decoder)
 
 
 class ImageLayers(nn.Sequential):
-    """Layers that take a few samples at a time where images are large and nothing is to be differentiated.
+    """Sequential layers that split batches of large images into parts when no gradients are needed.
 
     Attributes
     ----------
     rows_at_once : int or None
-        How many on a CPU. None is all.
+        Number of samples in a part on a CPU. If None, batches are not split.
     """
 
     rows_at_once: int | None = None
@@ -134,15 +135,15 @@ class ImageLayers(nn.Sequential):
 
 
 def rows_at_once(module: nn.Module, device: torch.device) -> int | None:
-    """How many samples the layers of a module are to be given at once, where they make large maps of each; None is all."""
+    """Return the number of samples in a part of a batch, or None if the batch need not be split."""
     sizes = [layer.rows_at_once for layer in module.modules() if isinstance(layer, ImageLayers) and layer.rows_at_once]
     return min(sizes) * (1 if device.type == "cpu" else ON_ACCELERATORS) if sizes else None
 
 
-class _OfPixels(nn.Module):
-    """An activation of maps with channels last, which sees them as they lie in memory.
+class _ChannelsLast(nn.Module):
+    """Activation that sees feature maps in their memory layout, with channels last.
 
-    So PyTorch takes a kernel of one long sample: GELU is 1.6 times as fast on a CPU.
+    PyTorch then uses a kernel for contiguous memory: GELU is 1.6 times as fast on a CPU.
     """
 
     def __init__(self, activation):

@@ -1,4 +1,4 @@
-"""Autoencoders of one shape, trained side by side."""
+"""Ensembles of autoencoders of the same architecture, trained in parallel."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -9,43 +9,43 @@ from torch import nn
 from skae.nn._layers import LinearSkip
 from skae.nn._module import AutoencoderModule
 
-OWN_BUFFERS = (".far",)  # of which each member has another
-FEW_WEIGHTS = 2**14  # copying as many gradients takes less time than calling an operator
+OWN_BUFFERS = (".far",)  # buffers that differ between members
+FEW_WEIGHTS = 2**14  # copying this many values is faster than calling an operator
 
 
 class ModuleEnsemble:
-    """Autoencoders of one shape that are trained side by side, each on samples of its own.
+    """Autoencoders of the same architecture that are trained in parallel, each on its own samples.
 
-    A step of a small network takes as long as it takes to call some hundred operators, however small they are. So one
-    call does for many: where the members' hooks allow it, all of them are one module in training, whose weights and
-    samples have a dimension in front. The weights of the members are views of its weights, and its buffers are theirs.
+    The time of a training step of a small network is dominated by the overhead of about a hundred operator calls.
+    Therefore, if the hooks of the members support it, a single batched module is trained for all members. Its weights
+    and samples have an additional leading dimension. The weights of the members are views of its weights, and they
+    share its buffers.
 
     Parameters
     ----------
     members : sequence of AutoencoderModule
-        All of one shape, and on one device.
+        Autoencoders of the same architecture on the same device.
 
     is_batched : bool, default=True
-        Whether all members become one module in training, if they are several and support it.
+        Whether to train several members as one batched module, if they support it.
 
     Attributes
     ----------
     members : list of AutoencoderModule
-        The networks.
+        The autoencoders.
 
     is_batched : bool
-        Whether all members are one module in training.
+        Whether all members are trained as one batched module.
 
     trained : list of AutoencoderModule
-        The modules that are trained: the members, or the one that stands for all of them.
+        The modules that are trained: the members, or the batched module.
 
     weights : list of dict of str to torch.nn.Parameter of shape (...) or (n_members, ...)
-        The trainable weights of each of these by name; those of the module that stands for all have a dimension in
-        front.
+        The trainable weights of each trained module by name. Those of a batched module have a leading dimension.
 
     See Also
     --------
-    AutoencoderModule : A member.
+    AutoencoderModule : Class of the members.
 
     Examples
     --------
@@ -67,9 +67,9 @@ class ModuleEnsemble:
     def __init__(self, members: Sequence[AutoencoderModule], is_batched: bool = True) -> None:
         self.members: list[AutoencoderModule] = list(members)
         first = self.members[0]
-        declared = "supports_batching" in vars(type(first)) and first.supports_batching  # hooks of a subclass may not
+        declared = "supports_batching" in vars(type(first)) and first.supports_batching  # not inherited
         self.is_batched: bool = is_batched and len(self.members) > 1 and declared
-        self.trained: list[AutoencoderModule] = [_as_one(self.members)] if self.is_batched else self.members
+        self.trained: list[AutoencoderModule] = [_batched(self.members)] if self.is_batched else self.members
         self.share_buffers()
         self.weights: list[dict[str, nn.Parameter]] = [
             {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
@@ -77,39 +77,39 @@ class ModuleEnsemble:
         ]
 
     def train(self, mode: bool = True) -> None:
-        """Set the mode of what is trained.
+        """Set the trained modules to training or evaluation mode.
 
         Parameters
         ----------
         mode : bool, default=True
-            Whether training begins, or ends.
+            Whether to set training mode.
         """
         for module in self.trained:
             module.train(mode)
 
     def share_buffers(self) -> None:
-        """Give each member what the module that stands for all remembers in buffers."""
+        """Let the members share the buffers of the batched module."""
         for name, buffer in self.trained[0].named_buffers() if self.is_batched else ():
             if name.endswith(OWN_BUFFERS) or self.members[-1].get_buffer(name) is buffer:
-                continue  # what is altered in place is the members' own
+                continue  # differs between members, or is shared already
             path, _, attribute = name.rpartition(".")
             for member in self.members:
                 setattr(member.get_submodule(path), attribute, buffer)
 
     def draw_from(self, generators: Iterable[torch.Generator | None]) -> None:
-        """Let the hooks of each trained module draw from a generator.
+        """Set the random number generator of the hooks of each trained module.
 
         Parameters
         ----------
         generators : iterable of torch.Generator or None
-            One for each trained module. None is torch's own.
+            One generator for each trained module. None is PyTorch's default generator.
         """
         for module, generator in zip(self.trained, generators, strict=True):
             module.generator = generator
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The tensors that training alters, by name: weights and buffers."""
+        """Tensors that training modifies, by name: weights and buffers."""
         return {
             f"{i} {name}": tensor
             for i, (module, weights) in enumerate(zip(self.trained, self.weights, strict=True))
@@ -119,7 +119,7 @@ class ModuleEnsemble:
     def losses(
         self, rows: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """Return named terms of the loss, as of `AutoencoderModule.losses`, of the first members.
+        """Return the named terms of the loss, see `AutoencoderModule.losses`, of the first members.
 
         Parameters
         ----------
@@ -127,32 +127,32 @@ class ModuleEnsemble:
             Scaled samples for each of the first m members.
 
         sizes : sequence of int, default=None
-            Sizes of code by which samples are judged: by the reconstruction from the first so many components. None is
-            the whole code.
+            Code sizes: for each size k, samples are reconstructed from the first k components of their codes. If None,
+            from whole codes.
 
         target : torch.Tensor of shape (m, n, d) or (m, n, n_targets), default=None
-            Scaled samples that these are to become, or what is learned of y.
+            Scaled samples to be reconstructed, or encoded values of y.
 
         Returns
         -------
         terms : dict of str to torch.Tensor
-            Of shape (m, n), (m, n, n_sizes) or (m,).
+            Terms of shape (m, n), (m, n, n_sizes) or (m,).
         """
         m = len(rows)
         if self.is_batched:
             missing = len(self.members) - m
 
-            def everyone(rows):
+            def padded(rows):
                 return torch.cat([rows, rows[:1].expand(missing, -1, -1)]) if missing else rows
 
-            terms = self.trained[0].losses(everyone(rows), sizes, None if target is None else everyone(target))
+            terms = self.trained[0].losses(padded(rows), sizes, None if target is None else padded(target))
             return {name: term[:m] for name, term in terms.items()}
         targets = [None] * m if target is None else target
         each = [member.losses(x, sizes, y) for member, x, y in zip(self.members[:m], rows, targets, strict=True)]
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
     def blank_losses(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return what reconstruction loses in the mean if it is the rows' mean, which is zero, whatever the sample.
+        """Return the mean reconstruction loss of a constant model, which predicts the mean of the samples, 0.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class ModuleEnsemble:
         Returns
         -------
         losses : torch.Tensor of shape (m,)
-            Mean loss of the samples of each member.
+            Mean over the samples of each member.
         """
         pairs = zip(self.trained, [rows] if self.is_batched else rows, strict=True)
         with torch.no_grad():
@@ -171,20 +171,20 @@ class ModuleEnsemble:
 
 
 def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: int = 1) -> None:
-    """Shorten the gradient of each member that is longer, as `torch.nn.utils.clip_grad_norm_` would of one network.
+    """Clip the norm of the gradient of each member, as `torch.nn.utils.clip_grad_norm_` does for one network.
 
-    Small ones are copied side by side, which takes less time than to call an operator for each.
+    Small gradients are concatenated, which is faster than calling an operator for each of them.
 
     Parameters
     ----------
     gradients : sequence of torch.Tensor
-        Of one network, or of several, of shape (n_members, ...).
+        Gradients of one network, or of several, of shape (n_members, ...).
 
     norm : float
-        Greatest length of the gradient of one member.
+        Maximum norm of the gradient of one member.
 
     n_members : int, default=1
-        How many networks they are of.
+        Number of members.
     """
     if n_members == 1:
         length = torch.stack(torch._foreach_norm(gradients)).norm()
@@ -197,24 +197,24 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
         parts.append(torch.cat(small, dim=1))
     lengths = [torch.linalg.vector_norm(part, dim=1) for part in parts]  # (m,) each
     length = torch.stack(lengths).norm(dim=0) if lengths[1:] else lengths[0]
-    share = (norm / (length + 1e-6)).clamp(max=1.0)
-    shaped = {n: share.view(-1, *[1] * (n - 1)) for n in {gradient.dim() for gradient in gradients}}
+    factor = (norm / (length + 1e-6)).clamp(max=1.0)
+    shaped = {n: factor.view(-1, *[1] * (n - 1)) for n in {gradient.dim() for gradient in gradients}}
     torch._foreach_mul_(gradients, [shaped[gradient.dim()] for gradient in gradients])
 
 
 def keep_members(ensemble: ModuleEnsemble, places: Sequence[int], sources: Sequence[int]) -> None:
-    """Let some members of a batched ensemble train on, with the weights of the same or of other ones.
+    """Keep some members of a batched ensemble, and set their weights to those of the same or other members.
 
     Parameters
     ----------
     ensemble : ModuleEnsemble
-        All members are one module in training, whose weights stay the same objects.
+        A batched ensemble. The weights of its batched module remain the same objects.
 
     places : sequence of int
-        The members that stay.
+        Indices of the members to keep.
 
     sources : sequence of int
-        Whose weights each of them has from now on.
+        Index of the member whose weights each kept member gets.
     """
     (one,), (weights,) = ensemble.trained, ensemble.weights
     for weight in weights.values():
@@ -227,27 +227,27 @@ def keep_members(ensemble: ModuleEnsemble, places: Sequence[int], sources: Seque
         _replace(member, {name: weight.detach()[i] for name, weight in weights.items()})
 
 
-def _as_one(members):
-    """A module that stands for all, with weights of shape (m, ...), of which the members' own become views."""
+def _batched(members):
+    """Return a batched module, with weights of shape (m, ...). The weights of the members become views of them."""
     one = copy.deepcopy(members[0])
     for layer, *layers in zip(one.modules(), *(member.modules() for member in members), strict=True):
         if isinstance(layer, LinearSkip) and layer.nonlinear is not None:
             layer.far = torch.stack([each.far for each in layers])  # (m, d_out, d_in)
     each = [dict(member.named_parameters()) for member in members]
     stacked = {
-        name: torch.stack([of_one[name].detach() for of_one in each])
+        name: torch.stack([parameters[name].detach() for parameters in each])
         for name, weight in each[0].items()
         if weight.requires_grad
     }
     _replace(one, stacked)
     for i, member in enumerate(members):
         _replace(member, {name: weights[i] for name, weights in stacked.items()})
-    one.axes = None  # each member has its own
+    one.axes = None  # differ between members
     return one
 
 
 def _replace(module, values):
-    """Let parameters of a module, wherever they are in it, be new ones of these values."""
+    """Replace named parameters of a module, in all layers that share them, by new ones with the given values."""
     old = dict(module.named_parameters())
     new = {id(old[name]): nn.Parameter(value) for name, value in values.items()}
     for layer in module.modules():

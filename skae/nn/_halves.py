@@ -1,4 +1,4 @@
-"""The two halves of an autoencoder, each as a module of its own."""
+"""The encoder and the decoder of an autoencoder as separate modules."""
 
 from collections.abc import Callable
 
@@ -12,19 +12,19 @@ from skae.nn._module import AutoencoderModule
 
 
 class Encoder(nn.Module):
-    """The first half of an autoencoder as a module of its own, scaling included: data to codes.
+    """The encoder of an autoencoder as a separate module, including the scaling: data to codes.
 
-    It shares the weights of the whole. `Autoencoder.encoder_` is one.
+    It shares its weights with the autoencoder. `Autoencoder.encoder_` is an instance.
 
     Parameters
     ----------
     module : AutoencoderModule
-        The whole.
+        The autoencoder.
 
     See Also
     --------
-    Decoder : The second half.
-    AutoencoderModule : The whole.
+    Decoder : The decoder.
+    AutoencoderModule : The autoencoder.
 
     Examples
     --------
@@ -41,8 +41,8 @@ class Encoder(nn.Module):
 
     def __init__(self, module: AutoencoderModule) -> None:
         super().__init__()
-        self.axes = module.axes  # None is no child
-        for name, child in module.named_children():  # `code` may need more than the encoder
+        self.axes = module.axes  # set here as well since `named_children` does not yield None
+        for name, child in module.named_children():  # `code` may use other children than the encoder
             if name not in ("decoder", "link", "bounds"):
                 self.add_module(name, child)
         self.code = module.code
@@ -51,19 +51,19 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The second half of an autoencoder as a module of its own, scaling included: codes to data.
+    """The decoder of an autoencoder as a separate module, including the scaling: codes to data.
 
-    It shares the weights of the whole. `Autoencoder.decoder_` is one.
+    It shares its weights with the autoencoder. `Autoencoder.decoder_` is an instance.
 
     Parameters
     ----------
     module : AutoencoderModule
-        The whole.
+        The autoencoder.
 
     See Also
     --------
-    Encoder : The first half.
-    AutoencoderModule : The whole.
+    Encoder : The encoder.
+    AutoencoderModule : The autoencoder.
 
     Examples
     --------

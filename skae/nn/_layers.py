@@ -1,21 +1,21 @@
-"""The layers around and inside an autoencoder: scaling, links, branches and the axes of the code."""
+"""Layers of an autoencoder: scaling, linear maps with a nonlinear branch, and the transformation of codes."""
 
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+import torch.nn.functional as F  # noqa: N812 - PyTorch's convention
 from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
 
 
 class Linear(nn.Linear):
-    """A linear map, or several at once.
+    """A linear map, or several linear maps applied in one call.
 
-    As it is made it is PyTorch's. Its weight may be replaced by one of shape (m, d_out, d_in), and its bias by one of
-    shape (m, d_out): samples are then of shape (m, n, d_in), and each of the m maps has its own.
+    By default this is PyTorch's `Linear`. If its weight is replaced by one of shape (m, d_out, d_in), and its bias by
+    one of shape (m, d_out), samples have shape (m, n, d_in), and each of the m maps is applied to its own samples.
 
     Parameters
     ----------
@@ -26,19 +26,19 @@ class Linear(nn.Linear):
         Width of the output, d_out.
 
     bias : bool, default=True
-        Whether a vector is added. Several maps at once need one.
+        Whether to add a bias. Several maps require it.
 
     device : torch.device, default=None
-        Where the weights are. None is torch's own default.
+        Device of the weights. If None, PyTorch's default device.
 
     dtype : torch.dtype, default=None
-        Precision of the weights. None is torch's own default.
+        Data type of the weights. If None, PyTorch's default data type.
 
     See Also
     --------
-    LinearSkip : A linear map with a nonlinear branch beside it.
-    ModuleEnsemble : Autoencoders of one shape, whose maps are these.
-    torch.nn.Linear : One map.
+    LinearSkip : The sum of a linear map and a nonlinear branch.
+    ModuleEnsemble : Autoencoders of the same architecture, trained in parallel.
+    torch.nn.Linear : A single linear map.
 
     Examples
     --------
@@ -54,24 +54,24 @@ class Linear(nn.Linear):
     """
 
     def reset_parameters(self) -> None:
-        """Draw new weights, as PyTorch does, which would warn where there are none."""
+        """Reinitialize the weights as PyTorch does, without its warning if there are none."""
         if self.weight.numel():
             super().reset_parameters()
         elif self.bias is not None:
             nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map samples.
+        """Apply the linear map.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d_in) or (m, n, d_in)
-            Samples; for several maps, those of each.
+            Samples, or the samples of each of m maps.
 
         Returns
         -------
         y : torch.Tensor of shape (n, d_out) or (m, n, d_out)
-            The samples mapped.
+            Transformed samples.
         """
         if self.weight.dim() == 2:
             return F.linear(x, self.weight, self.bias)
@@ -79,12 +79,12 @@ class Linear(nn.Linear):
 
 
 def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
-    """Make fully connected layers through `sizes`, with `activation` after all but the last.
+    """Make fully connected layers, with an activation after all but the last one.
 
     Parameters
     ----------
     sizes : sequence of int
-        Width of the input, of each hidden layer and of the output.
+        Widths of the input, of each hidden layer and of the output.
 
     activation : str
         A key of `skae.nn.functional.ACTIVATIONS`.
@@ -92,7 +92,7 @@ def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
     Returns
     -------
     layers : torch.nn.Sequential
-        The layers, (n, sizes[0]) -> (n, sizes[-1]). There are none if `sizes` is a single one.
+        The layers, (n, sizes[0]) -> (n, sizes[-1]). Empty if `sizes` has a single element.
 
     See Also
     --------
@@ -115,11 +115,11 @@ def dense(sizes: Sequence[int], activation: str) -> nn.Sequential:
 
 
 class LinearSkip(nn.Module):
-    """A linear map with a nonlinear branch beside it, whose last layer starts at zero: at first, just the linear map.
+    """The sum of a linear branch and a nonlinear branch, initialized to the linear branch.
 
-    Both are trained on what lies within `clip_at` of the mean. What goes beyond passes through `far`, the linear map as
-    it was at first, which is not trained: however far out a sample is, it lands within a bounded distance of where that
-    map puts it.
+    The last layer of the nonlinear branch is initialized to zero. Both branches see samples clipped to within `clip_at`
+    of the mean. The remainder is mapped by `far`, a copy of the initial linear map that is not trained: the output for
+    a sample far from the mean stays within a bounded distance of the output of the initial linear map.
 
     Parameters
     ----------
@@ -127,18 +127,18 @@ class LinearSkip(nn.Module):
         The linear branch.
 
     nonlinear : torch.nn.Module or None
-        The nonlinear branch. The last of its layers that has weights is set to zero here, and so must be its output
-        then. None leaves it out, and the limit with it.
+        The nonlinear branch. The last of its layers that has weights is set to zero here, and its output must then be
+        zero. If None, there is only the linear branch, without a limit.
 
     clip_at : torch.Tensor of shape (d_in,) or None
-        Greatest distance of each feature from the mean that reaches the branches. None: samples come in two parts,
-        within the limit and beyond, (n, 2 d_in), or all within.
+        Maximum distance of each feature from the mean that the branches see. If None, samples are already split into
+        the clipped part and the remainder, (n, 2 d_in), or are all within the limit.
 
     See Also
     --------
     Linear : The linear branch.
-    dense : Makes a nonlinear branch.
-    AutoencoderModule : Both of its halves are such a sum.
+    dense : Make a nonlinear branch.
+    AutoencoderModule : Both its encoder and its decoder are such sums.
 
     Examples
     --------
@@ -162,23 +162,23 @@ class LinearSkip(nn.Module):
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
     def start_blank(self) -> None:
-        """Start anew: the linear branch at zero, the last layer of the nonlinear one where PyTorch would start it."""
+        """Set the linear branch to zero, and reinitialize the last layer of the nonlinear branch as PyTorch does."""
         for weight in self.linear.parameters():
             nn.init.zeros_(weight)
         list(_layers_with_weights(self.nonlinear))[-1].reset_parameters()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Add the branches.
+        """Compute the sum of the branches.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d_in)
-            Samples, centered.
+            Centered samples.
 
         Returns
         -------
         y : torch.Tensor of shape (n, d_out)
-            The sum of the branches, and of what lies beyond the limit.
+            The sum of both branches and of the mapped remainder beyond the limit.
         """
         if self.nonlinear is None:
             return self.linear(x)
@@ -187,7 +187,7 @@ class LinearSkip(nn.Module):
         return y if beyond is None else y + beyond @ self.far.mT
 
     def _parts(self, x):
-        """What lies within the limit, and what beyond, or None: (n, d_in) each."""
+        """Return samples clipped to the limit, and the remainder or None, each of shape (n, d_in)."""
         if self.clip_at is None:
             width = self.linear.in_features
             return (x, None) if x.shape[-1] == width else (x[..., :width], x[..., width:])
@@ -197,9 +197,12 @@ class LinearSkip(nn.Module):
         return near, x - near
 
     def _is_near(self, x):
-        """Whether nothing is known to lie beyond the limit; not looked at where a look has to wait, or is traced."""
-        looks = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        return looks and bool((x.detach().abs() <= self.clip_at).all())
+        """Return whether all values are known to be within the limit.
+
+        This is only checked on a CPU, where the check needs no synchronization, and not during compilation.
+        """
+        is_checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        return is_checked and bool((x.detach().abs() <= self.clip_at).all())
 
 
 def _layers_with_weights(module):
@@ -207,24 +210,24 @@ def _layers_with_weights(module):
 
 
 class Scaler(nn.Module):
-    """Center and scale samples of data: (x - mean) / scale.
+    """Centers and scales data: (x - mean) / scale.
 
-    A float32 can't hold a mean of 1e6 closely enough for data that vary by 1. What `dtype` loses of the mean is
-    therefore kept in `mean_rest` and subtracted as well. A feature whose scale is 0 is constant: it is ignored on the
-    way in and its mean is given back on the way out.
+    A mean of 1e6 in float32 is too imprecise for data with a standard deviation of 1. The rounding error of the mean in
+    `dtype` is therefore stored in `mean_rest` and subtracted as well. A feature with scale 0 is constant: it is scaled
+    to 0, and `inverse` returns its mean.
 
     Parameters
     ----------
     mean, scale : ndarray of shape (n_features,)
-        In float64.
+        Mean and scale of each feature in float64.
 
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Data type of the buffers.
 
     See Also
     --------
-    LatentTransform : Does the like for codes.
-    Link : What surrounds the networks where the loss is a likelihood.
+    LatentTransform : The corresponding transformation of codes.
+    Link : Maps outputs of the decoder to means of the data where the loss is a likelihood.
 
     Examples
     --------
@@ -257,7 +260,7 @@ class Scaler(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
 
         Returns
         -------
@@ -277,35 +280,35 @@ class Scaler(nn.Module):
         Returns
         -------
         data : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
         """
         return x * self.scale + self.mean_rest + self.mean
 
 
 class LatentTransform(nn.Module):
-    """The coordinates in which codes are shown: z = rotation @ (scale * u - mean) / deviation.
+    """Transforms internal codes u to the codes z that users see: z = rotation @ (scale * u - mean) / deviation.
 
-    Inside, a unit u of the code has unit variance, which trains well. Outside, codes have the scale of PCA's scores,
-    are centered and uncorrelated, and are sorted by variance: an isometry of the scaled code, unless it is whitened.
-    The inverse undoes it, so that no reconstruction changes.
+    The components of internal codes have unit variance, which is suited to training. The transformed codes have the
+    scale of PCA's scores, are centered and uncorrelated, and are sorted by variance: the transformation is an isometry
+    of the scaled codes, unless they are whitened. The decoder inverts it, so that reconstructions do not change.
 
     Parameters
     ----------
     scale, mean : ndarray of shape (n_components,)
-        What a unit of each inner component is worth, and the mean of the codes in that unit.
+        Scale factor of each internal component, and mean of the scaled codes.
 
     rotation : ndarray of shape (n_components, n_components) or None
-        Orthogonal. None leaves each component where it is.
+        Orthogonal matrix. If None, codes are not rotated.
 
     deviation : ndarray of shape (n_components,)
-        One, or the standard deviation of each component if codes are whitened.
+        Standard deviation of each component if codes are whitened, else ones.
 
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Data type of the buffers.
 
     See Also
     --------
-    Scaler : Does the like for data.
+    Scaler : The corresponding transformation of data.
 
     Examples
     --------
@@ -339,33 +342,33 @@ class LatentTransform(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
-        """Show codes.
+        """Transform internal codes.
 
         Parameters
         ----------
         code : torch.Tensor of shape (n, k)
-            Codes as they are inside.
+            Internal codes.
 
         Returns
         -------
         shown : torch.Tensor of shape (n, k)
-            Codes as they are shown.
+            Transformed codes.
         """
         centered = code * self.scale - self.mean
         return (centered if self.rotation is None else centered @ self.rotation.T) / self.deviation
 
     def inverse(self, shown: torch.Tensor) -> torch.Tensor:
-        """Undo the showing.
+        """Undo the transformation.
 
         Parameters
         ----------
         shown : torch.Tensor of shape (n, k)
-            Codes as they are shown.
+            Transformed codes.
 
         Returns
         -------
         code : torch.Tensor of shape (n, k)
-            Codes as they are inside.
+            Internal codes.
         """
-        turned = shown * self.deviation
-        return ((turned if self.rotation is None else turned @ self.rotation) + self.mean) / self.scale
+        scaled = shown * self.deviation
+        return ((scaled if self.rotation is None else scaled @ self.rotation) + self.mean) / self.scale

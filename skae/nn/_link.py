@@ -1,4 +1,4 @@
-"""From what a decoder gives to the means of data, where a loss is a likelihood of the data themselves."""
+"""Link functions: from outputs of the decoder to means of the data, for losses that are likelihoods of the data."""
 
 from collections.abc import Callable
 
@@ -10,27 +10,29 @@ from skae.nn._layers import Scaler
 
 
 class Link(nn.Module):
-    """From the decoder's output to the natural parameter of a likelihood, and on to the mean of the data.
+    """Maps the output of the decoder to the natural parameter of a likelihood, and to the mean of the data.
 
-    The natural parameter is offset + gain * output. At the mean of the data it is the link of that mean, and its
-    slope is the least slope that the link has over the data's range, so a linear start is never overconfident.
+    The natural parameter is offset + gain * output. At the mean of the data it is the link function of that mean. Its
+    slope is the minimum slope of the link function over the range of the data, so that a linear initialization is never
+    overconfident.
 
     Parameters
     ----------
     inverse : callable
-        The inverse link, from natural parameters to means: `torch.sigmoid` (Bernoulli) or `torch.exp` (Poisson).
+        The inverse link function, from natural parameters to means: `torch.sigmoid` (Bernoulli) or `torch.exp`
+        (Poisson).
 
     offset, gain : ndarray of shape (n_features,)
-        Natural parameter of each feature where the output is zero, and what a unit of the output adds.
+        Natural parameter of each feature for an output of zero, and its change per unit of the output.
 
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Data type of the buffers.
 
     See Also
     --------
-    Scaler : What surrounds the networks of any loss.
-    skae.nn.functional.binary_cross_entropy : The likelihood of what is 0 or 1.
-    skae.nn.functional.poisson : The likelihood of counts.
+    Scaler : Scales data for any loss.
+    skae.nn.functional.binary_cross_entropy : Negative log-likelihood of binary data.
+    skae.nn.functional.poisson : Negative log-likelihood of counts.
 
     Examples
     --------
@@ -58,12 +60,12 @@ class Link(nn.Module):
         self.register_buffer("gain", torch.tensor(gain, dtype=dtype), persistent=False)  # (d,)
 
     def forward(self, output: torch.Tensor) -> torch.Tensor:
-        """Turn outputs of the decoder into natural parameters.
+        """Convert outputs of the decoder to natural parameters.
 
         Parameters
         ----------
         output : torch.Tensor of shape (n, d)
-            What the decoder gives.
+            Output of the decoder.
 
         Returns
         -------
@@ -73,17 +75,17 @@ class Link(nn.Module):
         return self.offset + self.gain * output
 
     def mean(self, output: torch.Tensor) -> torch.Tensor:
-        """Turn outputs of the decoder into means of the data.
+        """Convert outputs of the decoder to means of the data.
 
         Parameters
         ----------
         output : torch.Tensor of shape (n, d)
-            What the decoder gives.
+            Output of the decoder.
 
         Returns
         -------
         means : torch.Tensor of shape (n, d)
-            In units of the data.
+            Means in units of the data.
         """
         return self.inverse_link(self(output))
 
@@ -94,7 +96,7 @@ class Link(nn.Module):
         x: torch.Tensor,
         scaler: Scaler,
     ) -> torch.Tensor:
-        """Return the loss of each cell.
+        """Return the loss of each value.
 
         Parameters
         ----------
@@ -102,39 +104,40 @@ class Link(nn.Module):
             One of `skae.nn.functional.LOSSES`.
 
         output : torch.Tensor of shape (n, d)
-            What the decoder gives.
+            Output of the decoder.
 
         x : torch.Tensor of shape (n, d)
             Scaled samples.
 
         scaler : Scaler
-            Takes data to scaled samples and back.
+            Maps data to scaled samples and back.
 
         Returns
         -------
         losses : torch.Tensor of shape (n, d)
-            Of the data themselves.
+            Losses of the data in their own units.
         """
         return loss(self(output), scaler.inverse(x))
 
 
 class MixedLink(Link):
-    r"""Link of tables with columns of numbers and of categories, each of which is several cells that sum to one.
+    r"""Link for tables with numeric and categorical columns.
 
-    A number is scaled back. The natural parameters of the cells of a category are logits, and their means are
-    probabilities: their softmax. The loss of these cells sums up to the cross-entropy, :math:`-\sum_j x_j \log p_j`.
+    A categorical column is encoded as several features that sum to 1. Their natural parameters are logits, and their
+    means are probabilities, the softmax of the logits. Their losses add up to the cross-entropy,
+    :math:`-\sum_j x_j \log p_j`. The scaling of numbers is undone.
 
     Parameters
     ----------
     categories : sequence of (int, int)
-        First cell of each column of categories, and the one behind its last. They follow each other to the end of the
-        sample, behind all numbers.
+        First feature of each categorical column, and the one after its last. The columns are contiguous, after all
+        numbers, and extend to the end of the sample.
 
     offset, gain : ndarray of shape (n_features,)
-        As of `Link`: of numbers they are mean and scale.
+        As in `Link`. For numbers they are mean and scale.
 
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Data type of the buffers.
     """
 
     def __init__(self, categories, offset, gain, dtype):
@@ -143,23 +146,23 @@ class MixedLink(Link):
         lengths = np.array([stop - start for start, stop in categories])
         starts = np.array([start for start, _ in categories]) - self.n_numbers
         place = np.arange(lengths.max())
-        # logits of a column side by side, of columns with fewer categories with minus infinity behind: (columns, most)
+        # indices of the logits of each column, padded by the index of minus infinity: (n_columns, max_categories)
         padded = np.where(place < lengths[:, None], starts[:, None] + place, lengths.sum())
         self.register_buffer("padded", torch.tensor(padded), persistent=False)
         self.register_buffer("of_cell", torch.tensor(np.flatnonzero(place < lengths[:, None])), persistent=False)
 
     def _log_probability(self, natural):
-        """Of the cells of categories, (..., d) -> (..., d - n_numbers)."""
+        """Return the log-probability of each category, (..., d) -> (..., d - n_numbers)."""
         logits = nn.functional.pad(natural[..., self.n_numbers :], (0, 1), value=-torch.inf)
         return logits[..., self.padded].log_softmax(dim=-1).flatten(-2)[..., self.of_cell]
 
     def mean(self, output):
-        """Numbers in units of the data, and probabilities of each column of categories, (n, d)."""
+        """Return numbers in units of the data, and probabilities of the categories, (n, d)."""
         natural = self(output)
         return torch.cat([natural[..., : self.n_numbers], self._log_probability(natural).exp()], dim=-1)
 
     def losses(self, loss, output, x, scaler):
-        """Loss of each cell, (n, d): of a number as it is scaled, of a category the cross-entropy."""
-        n, share = self.n_numbers, scaler.inverse(x)[..., self.n_numbers :]
-        cross_entropy = -share * self._log_probability(self(output))
+        """Return the loss of each value, (n, d): for scaled numbers `loss`, for categories the cross-entropy."""
+        n, probability = self.n_numbers, scaler.inverse(x)[..., self.n_numbers :]
+        cross_entropy = -probability * self._log_probability(self(output))
         return torch.cat([loss(output[..., :n], x[..., :n]), cross_entropy], dim=-1)

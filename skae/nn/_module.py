@@ -1,4 +1,4 @@
-"""The picture of an autoencoder, with the hooks that make it sparse, denoising, contractive or variational."""
+"""The autoencoder module, with the hooks that make it sparse, denoising, contractive or variational."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from skae.nn._projection import Projection
 
 
 class AutoencoderModule(nn.Module):
-    """An autoencoder: two networks, what surrounds them, and the hooks in between.
+    """An autoencoder: an encoder, a decoder, scaling, and hooks for variants.
 
     ::
 
@@ -22,72 +22,73 @@ class AutoencoderModule(nn.Module):
 
     A variant overrides a few of the hooks (`corrupt`, `code`, `sample`, `reconstruction`, `penalty`, `supervision`,
     `after_step`) and nothing else. The hooks see scaled samples, of shape (n, d), encodings, of shape
-    (n, n_statistics * k), and inner codes, of shape (n, k). Where `supports_batching` is true they may have a dimension
-    more in front, for each network of a `ModuleEnsemble` that is trained as one, and so may weights. What they draw
-    comes from `generator`, and what they keep from step to step is in buffers.
+    (n, n_statistics * k), and internal codes, of shape (n, k). If `supports_batching` is True, all of them and the
+    weights may have an additional leading dimension: the members of a batched `ModuleEnsemble`. Hooks must draw random
+    numbers from `generator`, and store their state between steps in buffers.
 
     Parameters
     ----------
     encoder, decoder : torch.nn.Module
-        From scaled samples to encodings, (n, d) -> (n, n_statistics * k), and from codes to outputs, (n, k) -> (n, d).
+        Map scaled samples to encodings, (n, d) -> (n, n_statistics * k), and codes to outputs, (n, k) -> (n, d).
 
     loss : callable
         One of `skae.nn.functional.LOSSES`.
 
     scaler : Scaler
-        Takes data to scaled samples and back.
+        Maps data to scaled samples and back.
 
     axes : LatentTransform or None, default=None
-        Coordinates in which codes are shown. None shows them as they are inside.
+        Transforms internal codes to the codes that `encode` returns. If None, it returns internal codes.
 
     link : Link or None, default=None
-        Takes outputs to means of the data. None takes outputs for scaled samples.
+        Maps outputs to means of the data. If None, outputs are scaled samples.
 
     ordered : bool, default=False
-        Whether the first j components of a code are to be the best code of size j. A third of the samples then keep a
-        random prefix of their code in training, and the rest of it is zero (nested dropout: Rippel et al., 2014).
+        Whether to train the first j components of a code to be the best code of size j. In training, a third of the
+        samples then keep a random prefix of their code, and its other components are set to zero (nested dropout:
+        Rippel et al., 2014).
 
     Attributes
     ----------
     linear_weights : tuple of str
-        Patterns of the names of weights that start at their optimum. They learn at a share of the rate, and are not
-        pulled to zero.
+        Patterns of the names of weights that are initialized at their optimum. Their learning rate is reduced, and they
+        have no weight decay.
 
     linear_rate : float
-        That share.
+        Factor of the learning rate of these weights.
 
     undecayed_weights : tuple of str
-        Patterns of the names of other weights that are not pulled to zero.
+        Patterns of the names of other weights without weight decay.
 
     generator : torch.Generator or None
-        What hooks draw from in training. None is torch's own.
+        Random number generator of the hooks in training. If None, PyTorch's default generator.
 
     share : slice or None
-        Samples of a batch whose losses are computed, where several processes share it; all samples are corrupted. None
-        is all of them.
+        Samples of a batch whose losses are computed by this process in distributed training; all samples are corrupted.
+        If None, all samples.
 
     penalizes_rows : bool
-        Whether a row's penalty depends on that sample alone. If so, or if there is none, a batch of large images is
-        differentiated in parts.
+        Whether the penalty of a sample depends on that sample alone. If so, or if there is no penalty, gradients of
+        batches of large images are accumulated over parts.
 
     n_statistics : int
-        Numbers that an encoding has for each component of the code.
+        Number of values in an encoding for each component of the code.
 
     supports_batching : bool
-        Whether the hooks of this very class see to a dimension in front. A subclass says so anew: if it doesn't, the
-        networks of a `ModuleEnsemble` take their steps one after the other.
+        Whether the hooks of this class support a leading dimension. This is not inherited: if a subclass does not set
+        it, the members of a `ModuleEnsemble` are trained one after the other.
 
     bounds : torch.nn.Module or None
-        What keeps reconstructions within the range of the data. None lets them be anywhere.
+        Clips reconstructions to the range of the data. If None, they are not clipped.
 
     has_holes : bool
-        Whether cells that outputs are compared with may be missing, NaN: such a cell has no loss.
+        Whether the values to reconstruct may be missing, NaN. The loss of a missing value is 0.
 
     See Also
     --------
-    Encoder : Its first half alone.
-    Decoder : Its second half alone.
-    ModuleEnsemble : Several of them, trained side by side.
+    Encoder : The encoder as a separate module.
+    Decoder : The decoder as a separate module.
+    ModuleEnsemble : Several autoencoders, trained in parallel.
 
     Examples
     --------
@@ -105,16 +106,16 @@ class AutoencoderModule(nn.Module):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    # of the weights that start at their optimum: they learn at a share of the rate and are not pulled to zero
+    # weights that are initialized at their optimum: they have a reduced learning rate and no weight decay
     linear_weights: tuple[str, ...] = ("encoder.linear.*", "decoder.linear.*")
     linear_rate: float = 0.1
-    undecayed_weights: tuple[str, ...] = ()  # other weights that are not pulled to zero
-    generator: torch.Generator | None = None  # that hooks draw from in training; None is torch's own
-    share: slice | None = None  # of the samples of a batch, where several processes share it
-    penalizes_rows: bool = False  # whether a row's penalty depends on that sample alone
-    n_statistics: int = 1  # numbers that an encoding has for each component of the code
-    supports_batching: bool = True  # whether the hooks see to a dimension in front
-    has_holes: bool = False  # whether cells may be missing
+    undecayed_weights: tuple[str, ...] = ()
+    generator: torch.Generator | None = None
+    share: slice | None = None
+    penalizes_rows: bool = False
+    n_statistics: int = 1
+    supports_batching: bool = True
+    has_holes: bool = False
 
     def __init__(
         self,
@@ -134,12 +135,12 @@ class AutoencoderModule(nn.Module):
         self.axes = axes
         self.link = link
         self.ordered = ordered
-        self.bounds: Bounds | None = None  # within which reconstructions stay
+        self.bounds: Bounds | None = None
 
-    # The hooks -------------------------------------------------------------------------------------------------------
+    # Hooks -----------------------------------------------------------------------------------------------------------
 
     def corrupt(self, x: torch.Tensor) -> torch.Tensor:
-        """Make of samples what the encoder sees of them in training.
+        """Corrupt the samples that the encoder sees in training.
 
         Parameters
         ----------
@@ -149,37 +150,37 @@ class AutoencoderModule(nn.Module):
         Returns
         -------
         corrupted : torch.Tensor of shape (n, d)
-            Here the samples themselves.
+            By default, the samples themselves.
         """
         return x
 
     def code(self, encoding: torch.Tensor) -> torch.Tensor:
-        """Return the code of an encoding, the same at every call.
+        """Return the code of an encoding, without randomness.
 
         Parameters
         ----------
         encoding : torch.Tensor of shape (n, n_statistics * k)
-            What the encoder gives.
+            Output of the encoder.
 
         Returns
         -------
         code : torch.Tensor of shape (n, k)
-            Here the encoding itself.
+            By default, the encoding itself.
         """
         return encoding
 
     def sample(self, encoding: torch.Tensor) -> torch.Tensor:
-        """Return the code that the decoder sees in training, maybe a random one.
+        """Return the code that the decoder sees in training, which may be random.
 
         Parameters
         ----------
         encoding : torch.Tensor of shape (n, n_statistics * k)
-            What the encoder gives.
+            Output of the encoder.
 
         Returns
         -------
         code : torch.Tensor of shape (n, k)
-            Here what `code` returns.
+            By default, the result of `code`.
         """
         return self.code(encoding)
 
@@ -187,30 +188,30 @@ class AutoencoderModule(nn.Module):
         self,
         output: torch.Tensor,
         x: torch.Tensor,
-        corrupted: torch.Tensor,  # noqa: ARG002 - denoising weighs the corrupted cells
+        corrupted: torch.Tensor,  # noqa: ARG002 - denoising assigns a weight to corrupted values
     ) -> torch.Tensor:
-        """Return the loss of each row's output against the clean sample.
+        """Return the reconstruction loss of each sample, compared with the clean sample.
 
         Parameters
         ----------
         output : torch.Tensor of shape (n, d)
-            What the decoder gives.
+            Output of the decoder.
 
         x : torch.Tensor of shape (n, d)
             Scaled samples.
 
         corrupted : torch.Tensor of shape (n, d)
-            What the encoder saw of them.
+            Corrupted samples, the input of the encoder.
 
         Returns
         -------
         losses : torch.Tensor of shape (n,)
-            Summed over features.
+            Losses, summed over features.
         """
         losses = self.cell_losses(output, x).sum(dim=-1)
         return losses + self.scaler.left_out[self.training] if isinstance(self.scaler, Projection) else losses
 
-    def penalty(  # what each is for is the variant's to say
+    def penalty(
         self,
         seen: torch.Tensor,  # noqa: ARG002
         encoding: torch.Tensor,  # noqa: ARG002
@@ -221,68 +222,68 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         seen : torch.Tensor of shape (n, d)
-            What the encoder saw of the samples.
+            Corrupted samples, the input of the encoder.
 
         encoding : torch.Tensor of shape (n, n_statistics * k)
-            What the encoder gives.
+            Output of the encoder.
 
         code : torch.Tensor of shape (n, k)
-            What `sample` made of the encoding.
+            The result of `sample`, the input of the decoder.
 
         Returns
         -------
         terms : dict of str to torch.Tensor
-            Each of shape (n,) or a scalar. Here there are none.
+            Terms, each of shape (n,) or a scalar. By default, none.
         """
         return {}
 
     def supervision(self, code: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        """Return named terms that are added to the loss, of what codes are to tell about y.
+        """Return named terms that are added to the loss, for predictions of y from codes.
 
         Parameters
         ----------
         code : torch.Tensor of shape (n, k)
-            What `sample` made of the encoding.
+            The result of `sample`, the input of the decoder.
 
         target : torch.Tensor of shape (n, n_targets)
-            What the estimator's `encode_y` made of y.
+            Values of y, encoded by the estimator's `encode_y`.
 
         Returns
         -------
         terms : dict of str to torch.Tensor
-            Each of shape (n,) or a scalar. Here there are none.
+            Terms, each of shape (n,) or a scalar. By default, none.
         """
         return {}
 
     @property
     def is_supervised(self) -> bool:
-        """Whether y is learned: whether `supervision` is overridden."""
+        """Whether y is used in training: whether `supervision` is overridden."""
         return type(self).supervision is not AutoencoderModule.supervision
 
     @property
     def separable(self) -> bool:
-        """Whether the loss of a batch is the mean of what its samples lose, each by itself."""
+        """Whether the loss of a batch is the mean of losses of single samples, independent of each other."""
         depends = type(self).penalty is not AutoencoderModule.penalty or self.is_supervised
         return self.penalizes_rows or not depends
 
     def after_step(self, progress: float) -> None:
-        """Do what is due after each step of the optimizer, without gradients: here nothing.
+        """Update the module after each step of the optimizer, without gradients. By default, does nothing.
 
         Parameters
         ----------
         progress : float
-            Share of the training that is done, in (0, 1].
+            Completed fraction of the training, in (0, 1].
         """
 
-    # What the hooks make up ------------------------------------------------------------------------------------------
+    # Training and prediction -----------------------------------------------------------------------------------------
 
     def cell_losses(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return the loss of each cell of the output against the clean samples.
+        """Return the loss of each value of the output, compared with clean samples.
 
         Parameters
         ----------
         output : torch.Tensor of shape (n, d)
-            What the decoder gives.
+            Output of the decoder.
 
         x : torch.Tensor of shape (n, d)
             Scaled samples.
@@ -290,7 +291,7 @@ class AutoencoderModule(nn.Module):
         Returns
         -------
         losses : torch.Tensor of shape (n, d)
-            Where there is a link, those of the data themselves. Zero where a cell of `x` is missing.
+            Losses of scaled samples, or of unscaled data if there is a link. Zero where a value of `x` is missing.
         """
         if self.has_holes:
             if output.shape[-1] < x.shape[-1]:  # coordinates along the axes of a `Projection`
@@ -307,7 +308,7 @@ class AutoencoderModule(nn.Module):
     def losses(
         self, x: torch.Tensor, sizes: Sequence[int] | None = None, target: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """Return named terms of the loss of scaled samples; the loss is the sum of their means.
+        """Return the named terms of the loss of scaled samples; the loss is the sum of their means.
 
         Parameters
         ----------
@@ -315,18 +316,18 @@ class AutoencoderModule(nn.Module):
             Scaled samples.
 
         sizes : sequence of int, default=None
-            Sizes of code by which samples are judged: by the reconstruction from the first so many components. None is
-            the whole code.
+            Code sizes: for each size k, samples are reconstructed from the first k components of their codes. If None,
+            from whole codes.
 
         target : torch.Tensor of shape (n, d) or (n, n_targets), default=None
-            Scaled samples that x is to become; or, if the module `is_supervised`, what is learned of y. None is x, and
-            no y.
+            Scaled samples to be reconstructed; or, if the module `is_supervised`, encoded values of y. If None, x is
+            reconstructed, without y.
 
         Returns
         -------
         terms : dict of str to torch.Tensor
-            "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar. Of mixed
-            columns "numbers" and "categories" take the place of the first.
+            "reconstruction", of shape (n,) or (n, n_sizes), and the penalties, each of shape (n,) or a scalar. For
+            numeric and categorical columns, "reconstruction" is replaced by "numbers" and "categories".
         """
         corrupted = self.corrupt(x)
         if self.share is not None:
@@ -353,22 +354,22 @@ class AutoencoderModule(nn.Module):
         return terms
 
     def _by_kind(self, reconstruction, output, x):
-        """Terms for numbers and categories, which add up to the reconstruction and have its gradient."""
+        """Return terms for numbers and categories, which add up to the reconstruction loss, with its gradient."""
         losses = self.cell_losses(output, x)[..., self.link.n_numbers :]
         return {"numbers": reconstruction - losses.sum(dim=-1), "categories": losses.sum(dim=-1)}
 
     def decoded(self, code: torch.Tensor) -> torch.Tensor:
-        """Return what the loss compares with scaled samples.
+        """Return the output that the loss compares with scaled samples.
 
         Parameters
         ----------
         code : torch.Tensor of shape (n, k)
-            Codes as they are inside.
+            Internal codes.
 
         Returns
         -------
         output : torch.Tensor of shape (n, d)
-            What the decoder gives, within bounds if there are some.
+            Output of the decoder, clipped to the bounds, if any.
         """
         output = self.decoder(code)
         return output if self.bounds is None else self.bounds(output)
@@ -379,12 +380,12 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
 
         Returns
         -------
         codes : torch.Tensor of shape (n, k)
-            Codes as they are shown.
+            Codes, transformed by `axes`.
         """
         code = self.code(self.encoder(self.scaler(x)))
         return code if self.axes is None else self.axes(code)
@@ -395,7 +396,7 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         codes : torch.Tensor of shape (n, k)
-            Codes as they are shown.
+            Codes, transformed by `axes`.
 
         Returns
         -------
@@ -412,7 +413,7 @@ class AutoencoderModule(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
 
         Returns
         -------
@@ -428,18 +429,18 @@ def _add_terms(terms, hook, more, code):
         raise TypeError(f"{hook} must return a dict of named terms of the loss, got {more!r}.")
     *lead, n, _ = code.shape
     for name, term in more.items():
-        if name in terms or name.startswith("loss"):  # records are called so
-            raise ValueError(f"{hook} returns a term {name!r}, which is the name of another one. Rename it.")
+        if name in terms or name.startswith("loss"):  # these names are reserved for the history
+            raise ValueError(f"{hook} returns a term {name!r}, but this name is already in use. Rename it.")
         shape = tuple(term.shape) if isinstance(term, torch.Tensor) else type(term).__name__
         if shape not in ((*lead, n), tuple(lead)):
             raise ValueError(
                 f"{hook} returns a term {name!r} of shape {shape}, which must be a tensor with one number for each "
-                f"sample, {(*lead, n)}, or {f'for each network, {tuple(lead)}' if lead else 'a scalar, ()'}. Sum it "
-                "over the last dimension, or take its mean."
+                f"sample, {(*lead, n)}, or {f'for each network, {tuple(lead)}' if lead else 'a scalar, ()'}. Compute "
+                "its sum over the last dimension, or its mean."
             )
         terms[name] = term
 
 
 def placed(drawn, device):
-    """What was drawn on the CPU, on a device, which nobody waits for."""
+    """Copy random numbers, drawn on the CPU, to a device, without synchronization."""
     return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)

@@ -1,29 +1,29 @@
-"""Prefixes of ordered codes, whose first j components are the best code of size j, and their sizes in training."""
+"""Prefixes of ordered codes, whose first j components are the best code of size j, and their random sizes."""
 
 import torch
 
-WHOLE = 2 / 3  # share of the samples that keep all of an ordered code in training
+WHOLE = 2 / 3  # probability that a sample keeps its whole code in training
 
 
 def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
-    """Set all but the first components of a code to zero.
+    """Set all but the first `size` components of a code to zero.
 
     Parameters
     ----------
     code : torch.Tensor of shape (n, k)
-        Codes.
+        Internal codes.
 
     size : int or torch.Tensor of shape (n, 1)
-        How many components are kept: of all samples, or of each.
+        Number of components to keep, for all samples or for each sample.
 
     Returns
     -------
     kept : torch.Tensor of shape (n, k)
-        New codes.
+        Codes with zeros after the first `size` components.
 
     See Also
     --------
-    AutoencoderModule : Cuts codes so in training, where they are `ordered`.
+    AutoencoderModule : Truncates codes in training if they are `ordered`.
 
     Examples
     --------
@@ -37,10 +37,11 @@ def keep_prefix(code: torch.Tensor, size: int | torch.Tensor) -> torch.Tensor:
 
 
 def random_sizes(shape, generator=None):
-    """Sizes of prefixes for codes of shape (..., n, k), (..., n, 1): k for about two thirds of the samples.
+    """Draw prefix sizes, of shape (..., n, 1), for codes of shape (..., n, k): k for about two thirds of the samples.
 
-    For half of the others they are uniform in 1 to k, for the other half their logarithm is: a code of one component
-    would else be seen once in 3 k samples. Drawn on the CPU, so that a seed means the same on every device.
+    For half of the others, sizes are uniform from 1 to k; for the other half, their logarithm is uniform, since a code
+    of one component would otherwise be seen once in 3 k samples. Sizes are drawn on the CPU, so that a seed has the
+    same result on every device.
     """
     *n, k = shape
     whole, uniform, size = torch.rand(3, *n, 1, generator=generator)

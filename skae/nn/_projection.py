@@ -1,4 +1,4 @@
-"""Data in coordinates along some orthonormal axes: what a module of wide samples is trained on."""
+"""Projection of data with many features to orthonormal axes, whose coordinates a module is trained on."""
 
 import numpy as np
 import torch
@@ -8,25 +8,26 @@ from skae.nn._layers import Scaler
 
 
 class Projection(nn.Module):
-    """Takes data to the coordinates of scaled samples along some axes, and back: in the place of a `Scaler`.
+    """Maps data to the coordinates of scaled samples along orthonormal axes, and back; used instead of a `Scaler`.
 
     Parameters
     ----------
     scaler : Scaler
-        Of all d features.
+        Scaler of all d features.
 
     axes : ndarray of shape (r, d)
-        Orthonormal.
+        Orthonormal rows.
 
     clip_at : ndarray of shape (d,) or None
-        Greatest distance of each scaled feature from the mean that reaches the networks. If it is not None,
-        coordinates are (n, 2 r): those of what lies within, and of what lies beyond.
+        Maximum distance of each scaled feature from the mean that the networks see. If not None, coordinates have
+        shape (n, 2 r): those of samples clipped to the limit, and those of the remainder.
 
     left_out : (float, float)
-        Mean squared length of what the axes leave out of a scaled sample: of held-out samples, and of those trained on.
+        Mean squared norm of the part of a scaled sample that is orthogonal to the axes, for validation samples and for
+        training samples.
 
     dtype : torch.dtype
-        Precision of the arithmetic.
+        Data type of the buffers.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Projection(nn.Module):
 
     @property
     def mean(self) -> torch.Tensor:
-        """Mean of each feature, (d,), whose device and precision are the module's."""
+        """Mean of each feature, (d,). It has the device and the data type of the module."""
         return self.scaler.mean
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -55,12 +56,12 @@ class Projection(nn.Module):
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
 
         Returns
         -------
         coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
-            Of scaled samples.
+            Coordinates of scaled samples.
         """
         scaled = self.scaler(x)
         if self.clip_at is None:
@@ -69,17 +70,17 @@ class Projection(nn.Module):
         return torch.cat([near @ self.axes.mT, (scaled - near) @ self.axes.mT], dim=-1)
 
     def inverse(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Return the samples of some coordinates, without what the axes leave out.
+        """Map coordinates to data, without the part that is orthogonal to the axes.
 
         Parameters
         ----------
         coordinates : torch.Tensor of shape (n, r) or (n, 2 r)
-            Of scaled samples.
+            Coordinates of scaled samples.
 
         Returns
         -------
         x : torch.Tensor of shape (n, d)
-            Samples of data.
+            Samples in units of the data.
         """
         r = len(self.axes)
         whole = coordinates if coordinates.shape[-1] == r else coordinates[..., :r] + coordinates[..., r:]

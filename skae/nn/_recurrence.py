@@ -1,4 +1,4 @@
-"""Recurrent halves of a network: from samples that are sequences to a summary, and back."""
+"""Recurrent encoder and decoder: from sequences to a summary, and back."""
 
 import functools
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 @functools.cache
 def lstm_takes_bfloat16() -> bool:
-    """Whether the CPU has a kernel for what autocast makes of an LSTM, which is found out by trying."""
-    cell = nn.LSTM(1, 1, device="meta").to_empty(device="cpu")  # nothing is drawn
+    """Return whether PyTorch has a kernel for an LSTM in bfloat16 autocast on this CPU, by trying it."""
+    cell = nn.LSTM(1, 1, device="meta").to_empty(device="cpu")  # uses no random numbers
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", torch.bfloat16):
             output, _ = cell(torch.zeros(1, 1, 1))
@@ -23,8 +23,8 @@ def lstm_takes_bfloat16() -> bool:
     return True
 
 
-def read(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """Let a cell read steps, (n, n_steps, d): in float32 where autocast asks a CPU for what it has not."""
+def apply_cell(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Apply a cell to sequences, (n, n_steps, d), in float32 where autocast is not supported on the CPU."""
     if steps.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or lstm_takes_bfloat16():
         return cell(steps)
     with torch.autocast("cpu", enabled=False):
@@ -32,28 +32,28 @@ def read(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any
 
 
 class SequenceEncoder(nn.Module):
-    """Read a sample step by step; what is remembered at the end, in both directions, is its summary.
+    """Recurrent encoder: the summary of a sequence is the final hidden state, in both directions.
 
-    The width of a summary, `width`, is that of a direction times their number.
+    The width of a summary, `width`, is the number of units times the number of directions.
 
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
-        Of a sample.
+        Shape of one sample.
 
     hidden_size : int
-        Units. In each direction, if there are two.
+        Number of units. A bidirectional encoder has this number in each direction.
 
     bidirectional : bool
-        Whether a sample is read in both directions.
+        Whether sequences are read in both directions.
 
     cell : str
         A key of `CELLS`.
 
     See Also
     --------
-    SequenceDecoder : The way back.
-    skae.architectures.Recurrent : Both, for the `architecture` parameter.
+    SequenceDecoder : The corresponding decoder.
+    skae.architectures.Recurrent : Both networks, for the `architecture` parameter.
 
     Examples
     --------
@@ -74,47 +74,47 @@ class SequenceEncoder(nn.Module):
         self.width = hidden_size * (1 + bidirectional)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Read samples.
+        """Encode sequences.
 
         Parameters
         ----------
         x : torch.Tensor of shape (n, d)
-            Samples, the features of one step after those of another.
+            Flattened sequences: the features of the first step, then those of the second, and so on.
 
         Returns
         -------
         summary : torch.Tensor of shape (n, width)
-            What is remembered at the end.
+            Final hidden state of each sequence.
         """
-        _, state = read(self.cell, x.unflatten(1, self.sequence_shape))
+        _, state = apply_cell(self.cell, x.unflatten(1, self.sequence_shape))
         hidden = state[0] if isinstance(state, tuple) else state  # (n_directions, n, hidden_size)
         return hidden.transpose(0, 1).flatten(1)
 
 
 class SequenceDecoder(nn.Module):
-    """Write a sample step by step, while reading a linear draft of it.
+    """Recurrent decoder, whose input is a draft of the sequence: a linear map of the summary.
 
-    The draft gives each step its own view of the summary. A cell that reads the whole summary at each step instead has
-    to learn to count the steps first: on Fashion-MNIST its error was a third greater.
+    The draft provides each step with its own projection of the summary. A cell whose input is the whole summary at each
+    step has to learn to count the steps first: its error on Fashion-MNIST was a third larger.
 
     Parameters
     ----------
     sequence_shape : (n_steps, n_step_features)
-        Of a sample.
+        Shape of one sample.
 
     width : int
-        Of the summary.
+        Width of the summary.
 
     hidden_size : int
-        Units.
+        Number of units.
 
     cell : str
         A key of `CELLS`.
 
     See Also
     --------
-    SequenceEncoder : The way there.
-    skae.architectures.Recurrent : Both, for the `architecture` parameter.
+    SequenceEncoder : The corresponding encoder.
+    skae.architectures.Recurrent : Both networks, for the `architecture` parameter.
 
     Examples
     --------
@@ -138,18 +138,18 @@ class SequenceDecoder(nn.Module):
         self.output = nn.Linear(hidden_size, n_step_features)
 
     def forward(self, summary: torch.Tensor) -> torch.Tensor:
-        """Write samples.
+        """Decode summaries.
 
         Parameters
         ----------
         summary : torch.Tensor of shape (n, width)
-            Of each sample.
+            Summary of each sequence.
 
         Returns
         -------
-        rows : torch.Tensor of shape (n, d)
-            The features of one step after those of another.
+        x : torch.Tensor of shape (n, d)
+            Flattened sequences: the features of the first step, then those of the second, and so on.
         """
         draft = self.draft(summary).unflatten(1, self.sequence_shape)  # (n, n_steps, n_step_features)
-        hidden, _ = read(self.cell, draft)  # (n, n_steps, hidden_size)
+        hidden, _ = apply_cell(self.cell, draft)  # (n, n_steps, hidden_size)
         return self.output(hidden).flatten(1)

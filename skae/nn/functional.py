@@ -1,11 +1,11 @@
-"""Formulas: activations and reconstruction losses.
+"""Activations and reconstruction losses.
 
-A loss maps an output and its target, both of shape (n, d), to one value a cell, of the same shape. Whoever adds them up
-sums over features, and never takes their mean, so that the weight against a penalty does not depend on the width.
+A loss maps an output and its target, both of shape (n, d), to the loss of each value, of the same shape. Losses are
+summed over features, not averaged, so that their weight relative to a penalty does not depend on the width of samples.
 """
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+import torch.nn.functional as F  # noqa: N812 - PyTorch's convention
 
 __all__ = [
     "ACTIVATIONS",
@@ -19,7 +19,7 @@ __all__ = [
     "squared_error",
 ]
 
-# scikit-learn's names where it has one (MLPRegressor), else torch's
+# names as in scikit-learn's MLPRegressor where it has the activation, else as in PyTorch
 ACTIVATIONS = {
     "identity": torch.nn.Identity,
     "logistic": torch.nn.Sigmoid,
@@ -32,12 +32,12 @@ ACTIVATIONS = {
 
 
 def squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Squared error of each cell: (output - target)^2.
+    """Compute the squared error of each value: (output - target)^2.
 
     Parameters
     ----------
     output : torch.Tensor of shape (n, d)
-        What the decoder gives.
+        Output of the decoder.
 
     target : torch.Tensor of shape (n, d)
         Scaled samples.
@@ -45,12 +45,12 @@ def squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     losses : torch.Tensor of shape (n, d)
-        Of each cell.
+        Loss of each value.
 
     See Also
     --------
-    absolute_error : Grows less with the size of an error.
-    huber : Between the two.
+    absolute_error : Loss that is less sensitive to large errors.
+    huber : Quadratic for small errors, linear for large ones.
 
     Examples
     --------
@@ -63,12 +63,12 @@ def squared_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def absolute_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Absolute error of each cell: abs(output - target).
+    """Compute the absolute error of each value: abs(output - target).
 
     Parameters
     ----------
     output : torch.Tensor of shape (n, d)
-        What the decoder gives.
+        Output of the decoder.
 
     target : torch.Tensor of shape (n, d)
         Scaled samples.
@@ -76,12 +76,12 @@ def absolute_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     losses : torch.Tensor of shape (n, d)
-        Of each cell.
+        Loss of each value.
 
     See Also
     --------
-    squared_error : Grows more with the size of an error.
-    huber : Between the two.
+    squared_error : Loss that is more sensitive to large errors.
+    huber : Quadratic for small errors, linear for large ones.
 
     Examples
     --------
@@ -94,12 +94,12 @@ def absolute_error(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def huber(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Huber loss of each cell: quadratic for errors below one unit of scale, linear above (Huber, 1964).
+    """Compute the Huber loss of each value: quadratic for scaled errors below 1, linear above (Huber, 1964).
 
     Parameters
     ----------
     output : torch.Tensor of shape (n, d)
-        What the decoder gives.
+        Output of the decoder.
 
     target : torch.Tensor of shape (n, d)
         Scaled samples.
@@ -107,12 +107,12 @@ def huber(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     losses : torch.Tensor of shape (n, d)
-        Of each cell.
+        Loss of each value.
 
     See Also
     --------
-    squared_error : Twice the quadratic part, for any error.
-    absolute_error : The linear part, but for a constant.
+    squared_error : Twice the quadratic part, for all errors.
+    absolute_error : The linear part, up to a constant.
 
     Examples
     --------
@@ -125,24 +125,24 @@ def huber(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def binary_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Negative Bernoulli log-likelihood of each cell, for targets in [0, 1].
+    """Compute the negative Bernoulli log-likelihood of each value, for targets in [0, 1].
 
     Parameters
     ----------
     logits : torch.Tensor of shape (n, d)
-        Logits of the probability that a cell is 1.
+        Logits of the probability that a value is 1.
 
     target : torch.Tensor of shape (n, d)
-        Samples of data, unscaled.
+        Unscaled samples.
 
     Returns
     -------
     losses : torch.Tensor of shape (n, d)
-        Of each cell, in nats.
+        Loss of each value, in nats.
 
     See Also
     --------
-    poisson : The likelihood of counts.
+    poisson : Negative log-likelihood of counts.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def binary_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Te
 
 
 def poisson(log_rate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Negative Poisson log-likelihood of each cell, but for a constant: rate - x log rate.
+    """Compute the negative Poisson log-likelihood of each value, up to a constant: rate - x log rate.
 
     Parameters
     ----------
@@ -163,16 +163,16 @@ def poisson(log_rate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         Logarithms of the rates.
 
     target : torch.Tensor of shape (n, d)
-        Samples of data, unscaled.
+        Unscaled samples.
 
     Returns
     -------
     losses : torch.Tensor of shape (n, d)
-        Of each cell, in nats.
+        Loss of each value, in nats.
 
     See Also
     --------
-    binary_cross_entropy : The likelihood of what is 0 or 1.
+    binary_cross_entropy : Negative log-likelihood of binary data.
 
     Examples
     --------
@@ -185,12 +185,12 @@ def poisson(log_rate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def kl_from_prior(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Kullback-Leibler divergence of N(mean, v) from N(0, 1), of each component: (mean^2 + v - 1 - log v) / 2.
+    """Compute the Kullback-Leibler divergence of N(mean, v) from N(0, 1) per component: (mean^2 + v - 1 - log v) / 2.
 
     Parameters
     ----------
     mean : torch.Tensor of shape (n, k)
-        Means of the posteriors.
+        Means of the posterior distributions.
 
     log_variance : torch.Tensor of shape (n, k)
         Logarithms of their variances.
@@ -198,12 +198,12 @@ def kl_from_prior(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tenso
     Returns
     -------
     divergence : torch.Tensor of shape (n, k)
-        Of each component, in nats.
+        Divergence of each component, in nats.
 
     See Also
     --------
-    binary_cross_entropy : The other term of a loss where data are 0 or 1.
-    skae.VariationalAutoencoder : Pays `beta` times their sum.
+    binary_cross_entropy : Reconstruction term of the loss for binary data.
+    skae.VariationalAutoencoder : Adds `beta` times the sum of the divergences to its loss.
 
     Examples
     --------
@@ -223,6 +223,6 @@ LOSSES = {
     "poisson": poisson,
 }
 
-# Losses that are likelihoods of the data themselves: the decoder gives their natural parameter, and the mean of the
-# data is its inverse link.
+# Losses that are likelihoods of the unscaled data: the output of the decoder is mapped to their natural parameter, and
+# the mean of the data is the inverse link function of the parameter.
 LIKELIHOODS = {"binary_cross_entropy": torch.sigmoid, "poisson": torch.exp}
