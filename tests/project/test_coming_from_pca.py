@@ -1,4 +1,4 @@
-"""The table in the documentation has every parameter, attribute and method of PCA, and names only what is there."""
+"""The tables in the documentation have every parameter, attribute and method of PCA, and name only what exists."""
 
 import inspect
 import re
@@ -12,41 +12,39 @@ from sklearn.decomposition import PCA, IncrementalPCA
 from skae import Autoencoder
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coming_from_pca.md").read_text()
-# {of PCA: here, or nothing}
-TABLE = {
-    name: stands_for.strip().strip("`") for name, stands_for in re.findall(r"^\| `(\w+)`[^|]*\|([^|]*)\|", PAGE, re.M)
-}
+ROW = re.compile(r"^\| `(\w+)`(?: \(IncrementalPCA\))?(?: → (`\w+`|none))? \|(.*)\|$", re.M)
+# {name in PCA: name in Autoencoder, or "" if there is none}
+TABLE = {name: other.strip("`").replace("none", "") if other else name for name, other, _ in ROW.findall(PAGE)}
 
 
 def public_names(estimator, X):
-    """Return what a user finds on an estimator before and after it is fitted."""
+    """Return the public names of an estimator before and after it is fitted."""
     names = set(inspect.signature(type(estimator)).parameters) | set(dir(estimator)) | set(dir(estimator.fit(X)))
     return {name for name in names if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("estimator", [PCA(2), IncrementalPCA(2)])
-def test_every_name_has_a_row(estimator, iris):
+def test_the_tables_are_complete(estimator, iris):
     pandas = pytest.importorskip("pandas")
     assert public_names(estimator, pandas.DataFrame(iris, columns=list("abcd"))) <= set(TABLE)
 
 
-def test_what_stands_for_it_exists(iris):
+def test_counterparts_exist(iris):
     import pandas as pd
 
     ours = Autoencoder(ordered=True, hidden_layer_sizes=8, max_iter=2).fit(pd.DataFrame(iris, columns=list("abcd")))
     assert all(hasattr(ours, name) for name in TABLE.values() if name)
 
 
-def test_what_is_the_same_has_the_same_name_and_what_is_absent_is(iris):
+def test_names_without_counterpart_do_not_exist(iris):
     ours = Autoencoder().fit(iris[:15])
     for name, here in TABLE.items():
         if not here:
-            assert not hasattr(ours, name), f"{name} is there, but the table says that it is absent"
-    for row in re.findall(r"^\| `(\w+)` +\| `(\w+)` \| The same", PAGE, re.M):
-        assert row[0] == row[1]
+            assert not hasattr(ours, name), f"{name} exists, but the table says that it does not"
+    assert not [name for name, other, text in ROW.findall(PAGE) if other and text.startswith(" The same")]
 
 
-def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris):
+def test_public_names_that_pca_does_not_have(iris):
     extra = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
     of_base = set(dir(BaseEstimator))
     assert extra - of_base == {
@@ -59,7 +57,7 @@ def test_nothing_public_but_methods_and_attributes_of_the_table_or_our_own(iris)
 
 
 @pytest.mark.slow
-def test_the_pages_code():
+def test_code_of_the_page():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names = {}
     exec(code, names)
@@ -69,7 +67,7 @@ def test_the_pages_code():
 
 
 def check_refit(refit):
-    """Of three folds: candidate 2 is the best, 1 and 3 are within a standard error of it and of fewer components."""
+    """Check a refit function: candidate 2 is best, 1 and 3 are smaller and within a standard error (3 folds)."""
     results = {f"split{i}_test_score": np.zeros(5) for i in range(3)} | {
         "mean_test_score": np.array([0.5, 0.88, 0.9, 0.89, 0.899]),
         "std_test_score": np.array([0.1, 0.1, 0.03, 0.0, 0.0]),
@@ -79,7 +77,7 @@ def check_refit(refit):
     assert refit(results | {"std_test_score": np.zeros(5)}) == 2
 
 
-def test_the_refit_of_the_guide():
+def test_refit_function_of_the_guide():
     code = (Path(__file__).parents[2] / "docs" / "guide" / "number_of_components.md").read_text()
     (function,) = re.findall(r"^(def smallest.*?)\n\n\n", code, flags=re.DOTALL | re.MULTILINE)
     names = {"np": np}
