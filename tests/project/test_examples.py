@@ -1,4 +1,4 @@
-"""The examples compile, have a title that a gallery can show, and use what is public. They aren't run here."""
+"""Tests of the examples' source: titles, width, and imports of public names only. They aren't run here."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("plot_*.py"))
 
 
 def imports_of(tree):
-    """Dotted names that are imported, those of `from a import b` as a.b."""
+    """Yield the dotted names that are imported, those of `from a import b` as a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -40,7 +40,14 @@ def test_an_example(path):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_offline(path):
-    """The gallery is made where there is no network, and no Fashion-MNIST either."""
+    """The gallery is built without a network, and without Fashion-MNIST."""
     fetched = [name for name in imports_of(ast.parse(path.read_text())) if name.split(".")[-1].startswith("fetch_")]
     assert not fetched
     assert "fetch_" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", [*EXAMPLES, EXAMPLES[0].parent / "demo.py"], ids=lambda path: path.stem)
+def test_source_of_an_example_can_be_shown(path):
+    lines = path.read_text().splitlines()
+    assert max(map(len, lines)) <= 79
+    assert not [line for line in lines if "noqa" in line]

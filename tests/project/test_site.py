@@ -1,10 +1,11 @@
-"""The site as it was built, in a browser: pages load, the search finds, pictures are drawn, on a desk and on a phone.
+"""Tests of the built site in a browser, on a desktop and on a phone.
 
-`make site` builds it and runs these; without a built site or a browser (Chrome or Chromium, and its driver) they are
+`make site` builds it and runs them. Without a built site or a browser (Chrome or Chromium, and its driver) they are
 skipped, unless SKAE_SITE=required.
 """
 
 import os
+import re
 import shutil
 import threading
 from functools import partial
@@ -21,13 +22,13 @@ SITE = Path(__file__).parents[2] / "docs" / "_build" / "html"
 PAGES = sorted(
     str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
 )
-PHONE, DESK = (390, 844), (1280, 900)
+PHONE, DESKTOP = (390, 844), (1280, 900)
 PAGES_SEEN = ["index.html", "tutorial.html", "guide/picture.html", "api/skae.Autoencoder.html", "coming_from_pca.html"]
 SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
 
 def missing(what):
-    """Skip, or fail where the site is what is tested."""
+    """Skip the test, or fail if the site is required."""
     if os.environ.get("SKAE_SITE") == "required":
         pytest.fail(what)
     pytest.skip(what)
@@ -40,7 +41,7 @@ def built():
 
 
 class Page(HTMLParser):
-    """What a page links to, and what can be linked to in it."""
+    """Links of a page, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
@@ -86,7 +87,7 @@ def test_links_in_the_repr_lead_to_pages():
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
+    """Server of files that logs nothing."""
 
     def log_message(self, *args):
         pass
@@ -118,7 +119,7 @@ def browser():
 
 
 def resize(browser, size):
-    """Give pages a width, also one below what windows may have."""
+    """Set the size of the viewport, which may be smaller than a window."""
     width, height = size
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -137,19 +138,19 @@ def mode(browser, name):
 
 
 def luminance(rgb):
-    """Relative luminance of a color, as WCAG has it, of a string "rgb(1, 2, 3)"."""
+    """Return the relative luminance, as defined by WCAG, of a color such as "rgb(1, 2, 3)"."""
     values = [float(value) / 255 for value in rgb[rgb.index("(") + 1 : -1].split(",")[:3]]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_every_page_loads_without_an_error(browser, site):
-    resize(browser, DESK)
+    resize(browser, DESKTOP)
     browser.get_log("browser")
     for page in PAGES:
         browser.get(f"{site}/{page}")
         assert "skae" in browser.title, page
-        # an image that is to load lazily is made to load now
+        # load lazy images now
         broken = """Promise.all([...document.images].map(image => {
             image.loading = 'eager';
             return image.decode().then(() => null, () => image.src)})).then(all => all.filter(Boolean))"""
@@ -158,8 +159,8 @@ def test_every_page_loads_without_an_error(browser, site):
     assert not errors
 
 
-def test_nothing_is_fetched_from_elsewhere(browser, site):
-    resize(browser, DESK)
+def test_pages_load_nothing_from_other_hosts(browser, site):
+    resize(browser, DESKTOP)
     for page in PAGES_SEEN:
         browser.get(f"{site}/{page}")
         fetched = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
@@ -168,7 +169,7 @@ def test_nothing_is_fetched_from_elsewhere(browser, site):
 
 
 def test_the_search_finds_a_class(browser, site):
-    resize(browser, DESK)
+    resize(browser, DESKTOP)
     browser.get(f"{site}/search.html?q=VariationalAutoencoder")
     wait(browser, "/found [0-9]+ pages/.test(document.querySelector('#search-results').textContent)")
     wait(browser, "document.querySelectorAll('#search-results li a').length > 10")
@@ -177,8 +178,8 @@ def test_the_search_finds_a_class(browser, site):
     assert any("guide/variational.html" in link for link in links)
 
 
-def test_the_gallery_shows_its_pictures(browser, site):
-    resize(browser, DESK)
+def test_gallery_has_all_pictures(browser, site):
+    resize(browser, DESKTOP)
     browser.get(f"{site}/auto_examples/index.html")
     script = "return [...document.querySelectorAll('.sphx-glr-thumbcontainer img')].map(i => [i.src, i.naturalWidth])"
     pictures = browser.execute_script(script)
@@ -192,7 +193,7 @@ def test_the_gallery_shows_its_pictures(browser, site):
 def test_a_phone_shows_the_whole_width(browser, site, page):
     resize(browser, PHONE)
     browser.get(f"{site}/{page}")
-    # what is wider scrolls within itself
+    # wider elements scroll by themselves
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     size = browser.execute_script("return getComputedStyle(document.querySelector('article p')).fontSize")
     assert float(size.removesuffix("px")) >= 14
@@ -200,8 +201,8 @@ def test_a_phone_shows_the_whole_width(browser, site, page):
 
 @pytest.mark.parametrize("page", PAGES_SEEN)
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_text_stands_out(browser, site, page, name):
-    resize(browser, DESK)
+def test_contrast_of_text(browser, site, page, name):
+    resize(browser, DESKTOP)
     browser.get(f"{site}/{page}")
     mode(browser, name)
     wait(browser, f"document.documentElement.dataset.theme == '{name}'")
@@ -214,3 +215,44 @@ def test_text_stands_out(browser, site, page, name):
             continue
         light, dark = sorted((luminance(color), luminance(background)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # WCAG's AA
+
+
+# Elements whose content is wider than they are. A subpixel is no cut.
+CUT = """
+const found = [];
+for (const e of document.querySelectorAll('article pre, article .pst-scrollable-table-container, article table')) {
+    const cut = e.scrollWidth - e.clientWidth;
+    const box = e.parentElement.closest('.pst-scrollable-table-container, article');
+    const beyond = e.getBoundingClientRect().right - box.getBoundingClientRect().right;
+    if (e.offsetParent !== null && (e.clientWidth > 0 && cut > 1 || beyond > 1))
+        found.push(`${e.tagName} ${Math.round(Math.max(cut, beyond))} pixels: ${e.textContent.trim().slice(0, 60)}`);
+}
+return found"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_table_or_code_block_is_cut(browser, site, size):
+    resize(browser, size)
+    cut = []
+    for page in PAGES:
+        browser.get(f"{site}/{page}")
+        cut += [f"{page}: {found}" for found in browser.execute_script(CUT)]
+    assert not cut, f"{len(cut)} are cut:\n" + "\n".join(cut)
+
+
+def test_pages_show_no_internal_marks():
+    for page in PAGES:
+        text = (SITE / page).read_text()
+        assert not re.search(r">\[?R[0-9a-f]{8,}-\d+\]?<", text), f"{page} shows a label of numpydoc"
+        if page.startswith("auto_examples"):
+            assert "noqa" not in text, page
+
+
+def test_gallery_has_sections(browser, site):
+    resize(browser, DESKTOP)
+    browser.get(f"{site}/auto_examples/index.html")
+    titles = browser.execute_script("return [...document.querySelectorAll('article h2')].map(e => e.textContent)")
+    assert titles[0].startswith("First steps")
+    assert titles[-1].startswith("Custom variants")
+    first = browser.execute_script("return document.querySelector('.sphx-glr-thumbcontainer a').href")
+    assert first.endswith("plot_drop_in_for_pca.html")
