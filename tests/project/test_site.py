@@ -225,7 +225,8 @@ for (const e of document.querySelectorAll('article pre, article .pst-scrollable-
     const box = e.parentElement.closest('.pst-scrollable-table-container, article');
     const beyond = e.getBoundingClientRect().right - box.getBoundingClientRect().right;
     if (e.offsetParent !== null && (e.clientWidth > 0 && cut > 1 || beyond > 1))
-        found.push(`${e.tagName} ${Math.round(Math.max(cut, beyond))} pixels: ${e.textContent.replace(/\\s+/g, ' ').slice(0, 60)}`);
+        found.push(`${e.tagName} ${Math.round(Math.max(cut, beyond))} pixels: `
+                   + e.textContent.replace(/\\s+/g, ' ').slice(0, 60));
 }
 return found"""
 
