@@ -189,5 +189,6 @@ for name, image in (
     ("times 100", 100 * typical),
 ):
     print(
-        f"{name:24s}{forest.score_samples(image)[0]:18.3f}{detector.score_samples(image)[0]:14.3g}"
+        f"{name:24s}{forest.score_samples(image)[0]:18.3f}"
+        f"{detector.score_samples(image)[0]:14.3g}"
     )

@@ -77,7 +77,8 @@ plt.show()
 
 codes = np.random.default_rng(0).standard_normal((len(X_test), 2))
 print(
-    f"{'':26s}{'R²':>8s}{'smoothness':>12s}{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}"
+    f"{'':26s}{'R²':>8s}{'smoothness':>12s}"
+    f"{'precision':>12s}{'recall':>10s}{'trustworthiness':>18s}"
 )
 for model in (plain, variational):
     smooth = decoder_smoothness(model, codes, random_state=0)
@@ -86,7 +87,8 @@ for model in (plain, variational):
     )
     trust = trustworthiness(X_test, model.transform(X_test))
     print(
-        f"{type(model).__name__:26s}{model.score(X_test):8.3f}{smooth:12.3f}{precision:12.3f}{recall:10.3f}{trust:18.3f}"
+        f"{type(model).__name__:26s}{model.score(X_test):8.3f}"
+        f"{smooth:12.3f}{precision:12.3f}{recall:10.3f}{trust:18.3f}"
     )
 
 # %%

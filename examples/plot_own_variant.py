@@ -96,7 +96,8 @@ for model in (
 ):
     r2 = reconstruction_scorer(model, X_test)
     print(
-        f"{type(model).__name__:22s}{stress(model.transform(X_test)):8.3f}{r2:8.3f}"
+        f"{type(model).__name__:22s}"
+        f"{stress(model.transform(X_test)):8.3f}{r2:8.3f}"
     )
 
 # %%
