@@ -93,5 +93,4 @@ for model in (plain, variational):
 
 # %%
 # The variational plane is twice as smooth, and fewer of its points are decoded
-# to implausible images. Both reach nearly all images, the plain one a few more.
-# Their R² hardly differs.
+# to implausible images. Both reach nearly all images. Their R² hardly differs.
