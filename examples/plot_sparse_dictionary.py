@@ -1,9 +1,10 @@
 """
-A dictionary of parts
-=====================
+Sparse dictionary learning
+==========================
 
-PCA's components are patterns over the whole image, of which each image uses all. Can images be put together from a few
-parts of a larger dictionary, at no greater loss?
+PCA's components are patterns over the whole image, and each image uses all of
+them. Can images be composed of a few atoms of a larger dictionary, at no
+higher loss?
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -21,8 +22,10 @@ from skae.metrics import reconstruction_scorer
 # %%
 # Patches of a photograph
 # -----------------------
-# The images are patches of 12 x 12 pixels of a gray photograph, less their mean. Those to learn from are of its left
-# part, half of a temple. The right part has the other half and is for the test, in patches that do not overlap.
+# The samples are patches of 12 x 12 pixels of a gray photograph, minus their
+# mean. The training patches are from its left part, which shows half of a
+# temple. The right part, with the other half, is for the test, in patches that
+# do not overlap.
 
 SIDE = 12
 photo = load_sample_image("china.jpg")[:426].mean(axis=2) / 255
@@ -30,60 +33,88 @@ photo = photo.reshape(213, 2, 320, 2).mean(axis=(1, 3))  # half the size
 left, right = photo[:, :100], photo[24:192, 100:220]
 
 n_down, n_across = right.shape[0] // SIDE, right.shape[1] // SIDE
-blocks = right.reshape(n_down, SIDE, n_across, SIDE).swapaxes(1, 2).reshape(-1, SIDE * SIDE)
-patches = extract_patches_2d(left, (SIDE, SIDE), max_patches=12000, random_state=0).reshape(12000, -1)
+blocks = (
+    right.reshape(n_down, SIDE, n_across, SIDE)
+    .swapaxes(1, 2)
+    .reshape(-1, SIDE * SIDE)
+)
+patches = extract_patches_2d(
+    left, (SIDE, SIDE), max_patches=12000, random_state=0
+).reshape(12000, -1)
 means = blocks.mean(axis=1, keepdims=True)
 X_train, X_test = patches - patches.mean(axis=1, keepdims=True), blocks - means
 
 
 def put_together(X_hat):
-    """Make a photograph of patches side by side."""
-    return (means + X_hat).reshape(n_down, n_across, SIDE, SIDE).swapaxes(1, 2).reshape(right.shape)
+    """Return the photograph composed of its patches."""
+    return (
+        (means + X_hat)
+        .reshape(n_down, n_across, SIDE, SIDE)
+        .swapaxes(1, 2)
+        .reshape(right.shape)
+    )
 
 
 # %%
-# Ten numbers an image
-# --------------------
-# PCA has ten components, all of which are used. :class:`~skae.SparseAutoencoder` has a dictionary of 200 atoms and
-# ``sparsity="top_k"``: each patch chooses ten of them. Both describe a patch by ten numbers; the sparse code has to say
-# which ten, too.
+# Ten coefficients for each patch
+# -------------------------------
+# PCA has ten components, all of which are used.
+# :class:`~skae.SparseAutoencoder` has a dictionary of 200 atoms and
+# ``sparsity="top_k"``: each patch uses ten of them. Both describe a patch by
+# ten coefficients; the sparse code also contains which atoms they belong to.
 
 n_numbers = 10
 pca = PCA(n_numbers, random_state=0).fit(X_train)
-sparse = SparseAutoencoder(200, sparsity="top_k", n_nonzero_coefs=n_numbers, random_state=0).fit(X_train)
+sparse = SparseAutoencoder(
+    200, sparsity="top_k", n_nonzero_coefs=n_numbers, random_state=0
+).fit(X_train)
 codes = sparse.transform(X_test)
 
 print(f"PCA:    R² of test patches {reconstruction_scorer(pca, X_test):.3f}")
-print(f"sparse: R² of test patches {reconstruction_scorer(sparse, X_test):.3f}")
-print(f"atoms active: {(codes > 0).sum(axis=1).mean():.1f} of {codes.shape[1]}, on average over test patches")
+print(
+    f"sparse: R² of test patches {reconstruction_scorer(sparse, X_test):.3f}"
+)
+n_active = (codes > 0).sum(axis=1).mean()
+print(f"active atoms per test patch: {n_active:.1f} of {codes.shape[1]}")
 print(f"atoms that no training patch uses: {sparse.dead_ratio_:.0%}")
 
 # %%
 # Components and atoms
 # --------------------
-# PCA's components are waves over the whole patch, and orthogonal. A patch may add each of them or take it away.
+# PCA's components are waves over the whole patch, and orthogonal. A patch may
+# have positive or negative coefficients.
 
 ComponentsDisplay.from_estimator(pca)
 plt.show()
 
 # %%
-# Atoms are what a patch may have: the code is never negative. These are the fifty that are used most, the first of them
-# as wide as PCA's, and then edges and bars, each at a place and in a direction of its own. So natural images look to a
-# sparse code, as Olshausen and Field found in 1996.
+# The coefficients of atoms are never negative. These are the fifty atoms that
+# are used most. The first of them are as wide as PCA's components, the others
+# are edges and bars with a position and an orientation. Olshausen and Field
+# found such sparse codes of natural images in 1996.
 
 most_used = np.argsort(-(sparse.transform(X_train) > 0).mean(axis=0))[:50]
-atoms = np.clip(sparse.components_[most_used], -0.3, 0.3)  # some single pixels are beyond
+atoms = np.clip(
+    sparse.components_[most_used], -0.3, 0.3
+)  # some single pixels are beyond
 ComponentsDisplay(atoms, image_shape=(SIDE, SIDE)).plot()
 plt.show()
 
 # %%
-# From ten numbers a patch
-# ------------------------
-# The right part, put together from the codes of its patches and their means:
+# Reconstruction from ten coefficients
+# ------------------------------------
+# This is the right part, composed of the reconstructed patches and their
+# means:
 
 figure, axes = plt.subplots(1, 3, figsize=(8.6, 4.4), layout="constrained")
-given_back = {"PCA": pca.inverse_transform(pca.transform(X_test)), "sparse": sparse.inverse_transform(codes)}
-images = {"original": right, **{name: put_together(X_hat) for name, X_hat in given_back.items()}}
+reconstructed = {
+    "PCA": pca.inverse_transform(pca.transform(X_test)),
+    "sparse": sparse.inverse_transform(codes),
+}
+images = {
+    "original": right,
+    **{name: put_together(X_hat) for name, X_hat in reconstructed.items()},
+}
 for ax, (name, image) in zip(axes, images.items(), strict=True):
     ax.imshow(image, cmap="gray", vmin=0, vmax=1)
     ax.set_title(name, fontsize="medium")
@@ -91,9 +122,10 @@ for ax, (name, image) in zip(axes, images.items(), strict=True):
 plt.show()
 
 # %%
-# How a patch is put together
-# ---------------------------
-# Four test patches, their reconstruction, and the five atoms that each uses most, with their weights.
+# Decomposition of patches
+# ------------------------
+# The figure shows four test patches, their reconstruction, and the five atoms
+# with the largest coefficients.
 
 figure, axes = plt.subplots(4, 7, figsize=(7.6, 5), layout="constrained")
 shown = np.argsort(-X_test.var(axis=1))[[5, 15, 25, 35]]
@@ -103,33 +135,60 @@ for line, x, code in zip(axes, X_test[shown], codes[shown], strict=True):
     for ax, patch in zip(line, (x, x_hat), strict=False):
         ax.imshow(patch.reshape(SIDE, SIDE), cmap="gray", vmin=-0.5, vmax=0.5)
     for ax, atom in zip(line[2:], strongest, strict=True):
-        ax.imshow(sparse.components_[atom].reshape(SIDE, SIDE), cmap="RdBu_r", vmin=-0.3, vmax=0.3)
+        ax.imshow(
+            sparse.components_[atom].reshape(SIDE, SIDE),
+            cmap="RdBu_r",
+            vmin=-0.3,
+            vmax=0.3,
+        )
         ax.set_xlabel(f"{code[atom]:.1f}")
 for ax in axes.flat:
     ax.set(xticks=[], yticks=[])
 for ax, name in zip(
-    axes[0], ("patch", "all ten atoms", "strongest", "second", "third", "fourth", "fifth"), strict=True
+    axes[0],
+    (
+        "patch",
+        "all ten atoms",
+        "strongest",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+    ),
+    strict=True,
 ):
     ax.set_title(name, fontsize="medium")
 plt.show()
 
 # %%
-# As many parts as an image needs
-# -------------------------------
-# With ``sparsity="batch_top_k"`` ten atoms are active on average over training patches: those that are smooth leave
-# theirs to others. In the right part nearly all of the sky and the lake do without, and the temple has many more than
-# ten, so that the average is above ten. That is why R² is greater, too.
+# A variable number of atoms
+# --------------------------
+# With ``sparsity="batch_top_k"`` ten atoms are active on average over training
+# patches: smooth patches have fewer, others more. In the right part, nearly
+# all patches of the sky and the lake have none, and those of the temple have
+# many more than ten. The average there is above ten, which is one reason for
+# the higher R².
 
-batch = SparseAutoencoder(200, sparsity="batch_top_k", n_nonzero_coefs=n_numbers, random_state=0).fit(X_train)
+batch = SparseAutoencoder(
+    200, sparsity="batch_top_k", n_nonzero_coefs=n_numbers, random_state=0
+).fit(X_train)
 numbers = (batch.transform(X_test) > 0).sum(axis=1)
-print(f"batch_top_k: R² of test patches {reconstruction_scorer(batch, X_test):.3f}")
-print(f"atoms active: from {numbers.min()} to {numbers.max()}, {numbers.mean():.1f} on average")
+r2 = reconstruction_scorer(batch, X_test)
+print(f"batch_top_k: R² of test patches {r2:.3f}")
+print(f"active atoms: {numbers.min()} to {numbers.max()},", end=" ")
+print(f"{numbers.mean():.1f} on average")
 
-figure, (before, after) = plt.subplots(1, 2, figsize=(6.6, 4.2), layout="constrained")
+figure, (before, after) = plt.subplots(
+    1, 2, figsize=(6.6, 4.2), layout="constrained"
+)
 before.imshow(right, cmap="gray", vmin=0, vmax=1)
 before.set_title("original", fontsize="medium")
-drawn = after.imshow(numbers.reshape(n_down, n_across), cmap="viridis", extent=before.get_images()[0].get_extent())
-after.set_title("atoms a patch", fontsize="medium")
+drawn = after.imshow(
+    numbers.reshape(n_down, n_across),
+    cmap="viridis",
+    extent=before.get_images()[0].get_extent(),
+)
+after.set_title("atoms per patch", fontsize="medium")
 figure.colorbar(drawn, ax=after, shrink=0.8).outline.set_visible(False)
 for ax in (before, after):
     ax.axis("off")

@@ -1,4 +1,4 @@
-"""Examples compile, have a title for the gallery, and import only public names. They aren't run here."""
+"""Tests of the examples' source: titles, width, and imports of public names only. They aren't run here."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("plot_*.py"))
 
 
 def imports_of(tree):
-    """Return the dotted names that are imported; `from a import b` gives a.b."""
+    """Yield the dotted names that are imported, those of `from a import b` as a.b."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -18,12 +18,12 @@ def imports_of(tree):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_examples_exist():
+def test_there_are_examples():
     assert EXAMPLES
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_compiles_and_imports_public_names(path):
+def test_an_example(path):
     source = path.read_text()
     compile(source, path, "exec", dont_inherit=True)
     tree = ast.parse(source)
@@ -39,8 +39,15 @@ def test_example_compiles_and_imports_public_names(path):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs_offline(path):
-    """Check that no example needs the network or Fashion-MNIST, since the gallery may be built offline."""
+def test_an_example_runs_offline(path):
+    """The gallery is built without a network, and without Fashion-MNIST."""
     fetched = [name for name in imports_of(ast.parse(path.read_text())) if name.split(".")[-1].startswith("fetch_")]
     assert not fetched
     assert "fetch_" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", [*EXAMPLES, EXAMPLES[0].parent / "demo.py"], ids=lambda path: path.stem)
+def test_source_of_an_example_can_be_shown(path):
+    lines = path.read_text().splitlines()
+    assert max(map(len, lines)) <= 79
+    assert not [line for line in lines if "noqa" in line]

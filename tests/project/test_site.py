@@ -1,10 +1,11 @@
-"""The built site in a browser: pages load, the search works, and images are displayed, at desktop and phone sizes.
+"""Tests of the built site in a browser, on a desktop and on a phone.
 
-`make site` builds the site and runs these tests. Without a built site or a browser (Chrome or Chromium, and its
-driver) they are skipped, unless SKAE_SITE=required.
+`make site` builds it and runs them. Without a built site or a browser (Chrome or Chromium, and its driver) they are
+skipped, unless SKAE_SITE=required.
 """
 
 import os
+import re
 import shutil
 import threading
 from functools import partial
@@ -21,7 +22,7 @@ SITE = Path(__file__).parents[2] / "docs" / "_build" / "html"
 PAGES = sorted(
     str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
 )
-PHONE, DESK = (390, 844), (1280, 900)
+PHONE, DESKTOP = (390, 844), (1280, 900)
 PAGES_SEEN = ["index.html", "tutorial.html", "guide/picture.html", "api/skae.Autoencoder.html", "coming_from_pca.html"]
 SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
@@ -40,7 +41,7 @@ def built():
 
 
 class Page(HTMLParser):
-    """Links and link targets of a page."""
+    """Links of a page, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
@@ -69,16 +70,14 @@ def test_no_internal_link_is_broken():
 
 
 def test_every_public_name_has_a_page():
-    names = [
-        f"skae.{name}" for name in skae.__all__ if name != "BaseAutoencoder"
-    ]  # documented on the page of skae.base
+    names = [f"skae.{name}" for name in skae.__all__ if name != "BaseAutoencoder"]  # its page is that of skae.base
     for module in SUBMODULES:
         names += [f"skae.{module}.{name}" for name in getattr(skae, module).__all__]
-    no_pages = {"skae.nn.CELLS", "skae.nn.functional"}  # a dict; modules whose functions have pages
+    no_pages = {"skae.nn.CELLS", "skae.nn.functional"}  # a dict; a module whose functions have pages
     assert not [name for name in names if name not in no_pages and not (SITE / "api" / f"{name}.html").exists()]
 
 
-def test_links_of_html_representations_lead_to_pages():
+def test_links_in_the_repr_lead_to_pages():
     for name in skae.__all__:
         link = getattr(skae, name)()._get_doc_link()
         assert (SITE / "api" / link.rsplit("/", 1)[-1]).exists()
@@ -87,8 +86,8 @@ def test_links_of_html_representations_lead_to_pages():
 # In a browser ------------------------------------------------------------------------------------------------------
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    """A request handler that logs nothing."""
+class Quiet(SimpleHTTPRequestHandler):
+    """Server of files that logs nothing."""
 
     def log_message(self, *args):
         pass
@@ -96,7 +95,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site():
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=SITE)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -120,7 +119,7 @@ def browser():
 
 
 def resize(browser, size):
-    """Set the size of pages, which may be narrower than windows can be."""
+    """Set the size of the viewport, which may be smaller than a window."""
     width, height = size
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -146,12 +145,12 @@ def luminance(rgb):
 
 
 def test_every_page_loads_without_an_error(browser, site):
-    resize(browser, DESK)
+    resize(browser, DESKTOP)
     browser.get_log("browser")
     for page in PAGES:
         browser.get(f"{site}/{page}")
         assert "skae" in browser.title, page
-        # lazily loaded images are loaded now
+        # load lazy images now
         broken = """Promise.all([...document.images].map(image => {
             image.loading = 'eager';
             return image.decode().then(() => null, () => image.src)})).then(all => all.filter(Boolean))"""
@@ -160,8 +159,8 @@ def test_every_page_loads_without_an_error(browser, site):
     assert not errors
 
 
-def test_no_resource_is_fetched_from_another_host(browser, site):
-    resize(browser, DESK)
+def test_pages_load_nothing_from_other_hosts(browser, site):
+    resize(browser, DESKTOP)
     for page in PAGES_SEEN:
         browser.get(f"{site}/{page}")
         fetched = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
@@ -169,8 +168,8 @@ def test_no_resource_is_fetched_from_another_host(browser, site):
         assert not [url for url in fetched if not url.startswith((site, "data:"))]
 
 
-def test_search_finds_a_class(browser, site):
-    resize(browser, DESK)
+def test_the_search_finds_a_class(browser, site):
+    resize(browser, DESKTOP)
     browser.get(f"{site}/search.html?q=VariationalAutoencoder")
     wait(browser, "/found [0-9]+ pages/.test(document.querySelector('#search-results').textContent)")
     wait(browser, "document.querySelectorAll('#search-results li a').length > 10")
@@ -179,8 +178,8 @@ def test_search_finds_a_class(browser, site):
     assert any("guide/variational.html" in link for link in links)
 
 
-def test_gallery_shows_its_thumbnails(browser, site):
-    resize(browser, DESK)
+def test_gallery_has_all_pictures(browser, site):
+    resize(browser, DESKTOP)
     browser.get(f"{site}/auto_examples/index.html")
     script = "return [...document.querySelectorAll('.sphx-glr-thumbcontainer img')].map(i => [i.src, i.naturalWidth])"
     pictures = browser.execute_script(script)
@@ -191,10 +190,10 @@ def test_gallery_shows_its_thumbnails(browser, site):
 
 
 @pytest.mark.parametrize("page", PAGES_SEEN)
-def test_pages_fit_the_width_of_a_phone(browser, site, page):
+def test_a_phone_shows_the_whole_width(browser, site, page):
     resize(browser, PHONE)
     browser.get(f"{site}/{page}")
-    # wider elements have scrollbars of their own
+    # wider elements scroll by themselves
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     size = browser.execute_script("return getComputedStyle(document.querySelector('article p')).fontSize")
     assert float(size.removesuffix("px")) >= 14
@@ -202,8 +201,8 @@ def test_pages_fit_the_width_of_a_phone(browser, site, page):
 
 @pytest.mark.parametrize("page", PAGES_SEEN)
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_text_has_enough_contrast(browser, site, page, name):
-    resize(browser, DESK)
+def test_contrast_of_text(browser, site, page, name):
+    resize(browser, DESKTOP)
     browser.get(f"{site}/{page}")
     mode(browser, name)
     wait(browser, f"document.documentElement.dataset.theme == '{name}'")
@@ -215,4 +214,46 @@ def test_text_has_enough_contrast(browser, site, page, name):
         if color is None:
             continue
         light, dark = sorted((luminance(color), luminance(background)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # level AA of WCAG
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # WCAG's AA
+
+
+# Elements whose content is wider than they are. A subpixel is no cut.
+CUT = """
+const found = [];
+for (const e of document.querySelectorAll('article pre, article .pst-scrollable-table-container, article table')) {
+    const cut = e.scrollWidth - e.clientWidth;
+    const box = e.parentElement.closest('.pst-scrollable-table-container, article');
+    const beyond = e.getBoundingClientRect().right - box.getBoundingClientRect().right;
+    if (e.offsetParent !== null && (e.clientWidth > 0 && cut > 1 || beyond > 1))
+        found.push(`${e.tagName} ${Math.round(Math.max(cut, beyond))} pixels: `
+                   + e.textContent.replace(/\\s+/g, ' ').slice(0, 60));
+}
+return found"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_table_or_code_block_is_cut(browser, site, size):
+    resize(browser, size)
+    cut = []
+    for page in PAGES:
+        browser.get(f"{site}/{page}")
+        cut += [f"{page}: {found}" for found in browser.execute_script(CUT)]
+    assert not cut, f"{len(cut)} are cut:\n" + "\n".join(cut)
+
+
+def test_pages_show_no_internal_marks():
+    for page in PAGES:
+        text = (SITE / page).read_text()
+        assert not re.search(r">\[?R[0-9a-f]{8,}-\d+\]?<", text), f"{page} shows a label of numpydoc"
+        if page.startswith("auto_examples"):
+            assert "noqa" not in text, page
+
+
+def test_gallery_has_sections(browser, site):
+    resize(browser, DESKTOP)
+    browser.get(f"{site}/auto_examples/index.html")
+    titles = browser.execute_script("return [...document.querySelectorAll('article h2')].map(e => e.textContent)")
+    assert titles[0].startswith("First steps")
+    assert titles[-1].startswith("Custom variants")
+    first = browser.execute_script("return document.querySelector('.sphx-glr-thumbcontainer a').href")
+    assert first.endswith("plot_drop_in_for_pca.html")
