@@ -347,9 +347,7 @@ class AutoencoderCore(
         kept = weights, start.variance * unit**2, ratio, 0, curves, net
         return self._state(rows, statistics, spec, settings, *kept, **more)
 
-    def _trained(
-        self, rows, statistics, spec, settings, outcome, validation=None, axes=None, *, matches_scale=False
-    ):
+    def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None, *, matches_scale=False):
         """Return the attributes of an estimator with a trained module; `partial_fit` passes axes, but no validation.
 
         If `matches_scale`, the codes are rescaled to the total variance of PCA's scores.

@@ -98,9 +98,7 @@ def test_completeness_of_too_similar_and_too_diverse_samples():
 def test_invalid_samples_raise():
     with pytest.raises(ValueError, match="X_drawn has 2 features, but X has 3"):
         sample_precision_recall(NORMAL, NORMAL[:, :2])
-    with pytest.raises(
-        ValueError, match=r"n_neighbors=3 requires more than 3 samples, but X or X_drawn has 3"
-    ):
+    with pytest.raises(ValueError, match=r"n_neighbors=3 requires more than 3 samples, but X or X_drawn has 3"):
         sample_precision_recall(NORMAL, NORMAL[:3])
     with pytest.raises(ValueError, match="n_neighbors == 0"):
         sample_precision_recall(NORMAL, NORMAL, n_neighbors=0)
