@@ -58,8 +58,8 @@ def shown_axes(module, rows, *, whiten):
 
 
 def match_scale(axes, variance, *, whiten):
-    """Axes of `shown_axes` and the variance of the codes, rescaled so that the total variance is what PCA's would be."""
-    scale, mean, rotation, deviation = axes
+    """Return the axes of `shown_axes` and the variance of the codes, rescaled to the total variance of PCA's scores."""
+    scale, mean, rotation, _ = axes
     if not variance.any():
         return axes, variance
     factor = np.sqrt(np.square(scale).sum() / variance.sum())

@@ -49,7 +49,7 @@ class GenerationMixin:
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
 
         noise : bool, default=False
             Whether to add the noise of the likelihood. False gives the mean of each sample given its code, which is
@@ -105,7 +105,7 @@ class GenerationMixin:
             Draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class GenerationMixin:
             Draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
 
         Returns
         -------

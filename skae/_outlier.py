@@ -204,10 +204,10 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
             Passed to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. They are passed to the autoencoder.
+            Validation samples, by which the epoch is selected. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder,
+            Group labels of the samples, such as the patient that they belong to. They are passed to the autoencoder,
             or to the last step of a Pipeline.
 
         Returns

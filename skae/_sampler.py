@@ -152,10 +152,10 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             Passed to the autoencoder.
 
         X_val : {array-like, sparse matrix} of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. They are passed to the autoencoder.
+            Validation samples, by which the epoch is selected. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder,
+            Group labels of the samples, such as the patient that they belong to. They are passed to the autoencoder,
             or to the last step of a Pipeline.
 
         Returns
@@ -207,7 +207,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for the same result at each call. The estimator's `random_state` is used only in `fit`.
+            Pass an int for reproducible results across multiple function calls. The estimator's `random_state` is used only in `fit`.
 
         Returns
         -------

@@ -193,10 +193,10 @@ class TabularAutoencoder(
             Passed to the autoencoder.
 
         X_val : frame or array-like of shape (n_samples_val, n_features), default=None
-            Samples by which the epoch is chosen. They are passed to the autoencoder.
+            Validation samples, by which the epoch is selected. They are passed to the autoencoder.
 
         groups : array-like of shape (n_samples,), default=None
-            Labels of samples that belong together, such as those of one patient. They are passed to the autoencoder.
+            Group labels of the samples, such as the patient that they belong to. They are passed to the autoencoder.
 
         Returns
         -------

@@ -132,7 +132,7 @@ def test_initially_constant_column():
 
 def test_chunks_of_pairs_raise(digits):
     X, _ = with_holes(digits)
-    with pytest.raises(ValueError, match="partial_fit takes no clean rows"):
+    with pytest.raises(ValueError, match="partial_fit doesn't support clean samples"):
         DenoisingAutoencoder(4, **FEW).partial_fit(X, digits)
 
 

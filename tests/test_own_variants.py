@@ -531,7 +531,7 @@ def test_custom_init_is_supported(digits):
         pass
 
     assert Same(alpha=2.0).alpha == 2.0
-    with pytest.raises(TypeError, match=r"Derived\.beta is annotated.* but Own has an __init__ of its own"):
+    with pytest.raises(TypeError, match=r"Derived\.beta is annotated.* but Own defines an __init__"):
 
         class Derived(Own):
             beta: float = 1.0
@@ -543,10 +543,10 @@ def test_custom_init_is_supported(digits):
         ("found_: float = 0.0", r"Own\.found_ .* its name is that of a fitted attribute"),
         ("score: float = 0.0", r"Own\.score .* its name is that of a method or an attribute"),
         ("module_class: type = AutoencoderModule", r"Own\.module_class .* its name is that of a method or"),
-        ("alpha = 3.0", r"Own\.alpha is set to a value, .* Write `alpha: \.\.\. = 3\.0`"),
+        ("alpha = 3.0", r"Own\.alpha is set to a value .* Write `alpha: \.\.\. = 3\.0`"),
         ("n_components = 3", r"n_components.* no type annotation"),
         ("own: list = field(default_factory=list)", r"Own\.own has a default_factory"),
-        ("own: float = parameter(default=1.0, constraint=Real)", r"constraint=<.*Real'> of a parameter must be a list"),
+        ("own: float = parameter(default=1.0, constraint=Real)", r"constraint=<.*Real'> must be a list"),
         ("module_class = nn.Linear", r"Own\.module_class must be a subclass of AutoencoderModule, got <.*Linear"),
         ("def __init__(self, *, own=1, **kwargs): ...", r"Own\.__init__ takes \*args or \*\*kwargs, whose parameters"),
     ],

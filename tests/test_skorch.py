@@ -429,8 +429,8 @@ def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_si
     estimator = clone(SMALL).set_params(hidden_layer_sizes=hidden_layer_sizes)
     if hidden_layer_sizes:
         estimator.set_params(callbacks=[Recorder])
-    with pytest.raises((TypeError, ValueError), match="optimizer"):
-        clone(estimator).set_params(net_params={"optimizer": torch.optim.SGD}).fit(digits)
+    with pytest.raises((TypeError, ValueError), match="optim"):
+        clone(estimator).set_params(net_params={"optim": torch.optim.SGD}).fit(digits)
     with pytest.raises(TypeError, match="beta"):
         clone(estimator).set_params(net_params={"optimizer__beta": 1}).fit(digits)
     for name, ours in {"lr": "learning_rate", "max_epochs": "max_iter", "module": "hidden_layer_sizes"}.items():

@@ -209,7 +209,7 @@ def test_continued_training_requires_the_same_layers(pixels):
     stack = StackedAutoencoder([("a", Autoencoder(8, **SHORT)), 4], warm_start=True, **QUICK).fit(pixels)
     first = stack.layers_
     assert stack.set_params(layers=(("a", Autoencoder(8, **SHORT)), np.int64(4))).fit(pixels).layers_ == first
-    with pytest.raises(ValueError, match=r"warm_start=True .* in which layers was .* now it is .* Set layers back"):
+    with pytest.raises(ValueError, match=r"warm_start=True .* in which layers was .* now it is .* Restore layers"):
         stack.set_params(a__n_components=9).fit(pixels)
     numbers = StackedAutoencoder((8, 3), pretrain=False, **QUICK).fit(pixels).set_params(pretrain=True)
     with pytest.raises(ValueError, match="in which pretrain was False; now it is True"):
@@ -237,7 +237,7 @@ def test_continued_training_requires_the_same_layers(pixels):
         (
             {"layers": [("a", Autoencoder(12, **SHORT)), ("b", ConvolutionalAutoencoder(image_shape=(8, 8)))]},
             ValueError,
-            r"Layer 'b' of layers, which gets 12 codes of the layer below: image_shape=\(8, 8\) has 64 cells",
+            r"Layer 'b' of layers, which gets 12 codes of the layer below: image_shape=\(8, 8\) has 64 values",
         ),
         ({"layers": [("a", Autoencoder(0))]}, ValueError, "Layer 'a' of layers, .*'n_components' parameter"),
         (

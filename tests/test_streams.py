@@ -162,7 +162,7 @@ def test_a_feature_that_varies_later_is_learnt():
 def test_what_shapes_the_network_may_not_change_in_a_stream():
     ours = stream(STREAM, CHUNKS[:1])
     codes = ours.transform(DIGITS)
-    with pytest.raises(ValueError, match=r"partial_fit goes on .* in which n_components was 8; now it is 5"):
+    with pytest.raises(ValueError, match=r"partial_fit continues .* in which n_components was 8; now it is 5"):
         ours.set_params(n_components=5).partial_fit(CHUNKS[1])
     with pytest.raises(ValueError, match="X has 63 features, but Autoencoder is expecting 64"):
         ours.set_params(n_components=8).partial_fit(CHUNKS[1][:, 1:])

@@ -162,7 +162,7 @@ class ByHand:
 
 
 class Ours:
-    """A step of ours, as `fit` takes it, and the same captured by hand."""
+    """A step of ours, as `fit` takes it, and the same captured by hand-written code."""
 
     def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, graphed=False):
         fitted = estimator.set_params(device=device, max_iter=1, early_stopping=False, init="random").fit(X[:600])
@@ -238,7 +238,7 @@ def waits(device, short):  # noqa: ARG001 - the signature of a part
     for members, sizes in ((1, WIDE), (1, MIDDLE), (10, MIDDLE)):
         ours = Ours(autoencoder(sizes), made_up(1500, sizes[0], sizes[-1]), device, 128, members=members)
         hand = ByHand(lambda sizes=sizes: Net(sizes, True, nn.GELU), made_up(1500, sizes[0], sizes[-1]), device, 128)
-        for name, step in (("ours", ours.step), ("by hand", hand.step)):
+        for name, step in (("ours", ours.step), ("hand-written", hand.step)):
             print(f"{'-'.join(map(str, sizes))} x {members}, {name}: {_launches(step, device)}", flush=True)
     return []
 
@@ -291,7 +291,7 @@ def steps_of(sizes, batch_size, members, device, peak, n):
     first = None
     for precision in PRECISIONS if is_cuda(device) else ["float32"]:
         ways = {
-            "by hand": partial(ByHand, lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision),
+            "hand-written": partial(ByHand, lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision),
             "ours": partial(Ours, autoencoder(sizes), X, device, batch_size, precision, members),
         }
         found = {}
@@ -300,7 +300,7 @@ def steps_of(sizes, batch_size, members, device, peak, n):
                 found[way] = milliseconds(make().step, device, n)
                 if is_cuda(device):
                     found[f"{way}, graph"] = _try(lambda make=make: milliseconds(make(graphed=True).replay, device, n))
-        first = first or found["by hand"]
+        first = first or found["hand-written"]
         share = operations(sizes, batch_size) * members / (min(found.values()) / 1e3) / peak[precision]
         cells = ", ".join(f"{way} {value:.3f} (x{first / value:.2f})" for way, value in found.items())
         print(f"  {precision:9s} {cells}; {share:.0%} of the products' rate at best", flush=True)
@@ -334,7 +334,7 @@ def epoch_of(estimator, X, device, m):
 
 
 def compare(name, estimator, net, X, device, batch_size, m, precisions=("float32", "bfloat16")):
-    """Print seconds an epoch, by hand and ours, there and on the CPU's cores."""
+    """Print seconds an epoch, hand-written and ours, there and on the CPU's cores."""
     print(f"\n{name}, {len(X):,} samples, batches of {batch_size}: milliseconds an epoch", flush=True)
     for precision in precisions if is_cuda(device) else ["float32"]:
         hand = ByHand(net, X, device, batch_size, precision)
@@ -348,7 +348,7 @@ def compare(name, estimator, net, X, device, batch_size, m, precisions=("float32
         memory = f", {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB there" if is_cuda(device) else ""
         ratio = by_hand / each
         print(
-            f"  {precision:9s} by hand {1e3 * by_hand:8.1f}, ours {1e3 * each:8.1f} (x{ratio:.2f}), rest of the fit "
+            f"  {precision:9s} hand-written {1e3 * by_hand:8.1f}, ours {1e3 * each:8.1f} (x{ratio:.2f}), rest of fit "
             f"{rest:.2f} s{memory}", flush=True,
         )  # fmt: skip
     if is_cuda(device):
@@ -381,8 +381,8 @@ def images(device, short):
     X = made_up(400 if short else 6000, 784, 16)
     m = 1 if short else 2
     conv = skae.ConvolutionalAutoencoder(16, channels=(64, 32, 16), downsampling="max_pool", random_state=0)
-    compare("convolutions 64-32-16, strided by hand", conv, StridedNet, X, device, 128, m)
-    compare("convolutions 64-32-16, pooled by hand", conv, PooledNet, X, device, 128, m, ["float32"])
+    compare("convolutions 64-32-16, strided hand-written", conv, StridedNet, X, device, 128, m)
+    compare("convolutions 64-32-16, pooled hand-written", conv, PooledNet, X, device, 128, m, ["float32"])
     lstm = skae.LSTMAutoencoder(16, hidden_size=64, sequence_shape=(28, 28), random_state=0)
     compare("LSTM of 64 units", lstm, LSTMNet, X, device, 128, m)
     return []
@@ -398,7 +398,7 @@ def many(device, short):
     del inner
     hand = ByHand(lambda: Net(WIDE, True, nn.GELU), X, device, 8192)
     hand.epoch()
-    print(f"by hand, batches of 8192: {seconds_of(hand.epoch, device):.2f} s an epoch", flush=True)
+    print(f"hand-written, batches of 8192: {seconds_of(hand.epoch, device):.2f} s an epoch", flush=True)
     del hand
     one = autoencoder(WIDE, device=device, max_iter=1, batch_size=8192, early_stopping=False)
     seconds = [seconds_of(lambda n_epochs=e: one.set_params(max_iter=n_epochs).fit(X), device) for e in (1, 3)]
@@ -414,7 +414,7 @@ def compiled(device, short):
     X = made_up(1200 if short else 20_000, sizes[0], sizes[-1])
     hand = ByHand(lambda: Net(sizes, True, nn.GELU), X, device, 128, compiled=True)
     first = seconds_of(hand.epoch, device)
-    print(f"by hand: {seconds_of(hand.epoch, device):.3f} s an epoch, the first {first:.1f} s", flush=True)
+    print(f"hand-written: {seconds_of(hand.epoch, device):.3f} s an epoch, the first {first:.1f} s", flush=True)
     scores = {}
     for is_compiled in (False, True):
         one = autoencoder(sizes, device=device, batch_size=128, net_params={"compile": is_compiled})

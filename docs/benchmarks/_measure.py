@@ -19,7 +19,7 @@ def made_up(n, d, k):
 
 
 def r2(X, X_hat):
-    """Share of the variance that is reconstructed."""
+    """Fraction of the variance that is reconstructed."""
     return r2_score(X, X_hat, multioutput="variance_weighted")
 
 

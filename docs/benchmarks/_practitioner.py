@@ -112,7 +112,7 @@ class Plain(nn.Module):
 
 
 class Denoising(Plain):
-    """Vincent et al. (2010): `corrupt` strikes what the encoder sees."""
+    """Vincent et al. (2010): `corrupt` corrupts what the encoder sees."""
 
     def __init__(self, *args, corrupt, **kwargs):
         super().__init__(*args, **kwargs)

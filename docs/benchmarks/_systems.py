@@ -283,8 +283,8 @@ class Pythae(System):
 SYSTEMS = {
     "Autoencoder": Ours,
     'Autoencoder, mixed_precision="auto"': OursInBfloat16,
-    "by hand": ByHand,
-    "by hand, same net": ByHandOfTheSameNet,
+    "hand-written": ByHand,
+    "hand-written, same net": ByHandOfTheSameNet,
     "skorch as documented": Skorch,
     "MLPRegressor": MLP,
     "Keras on torch": Keras,

@@ -2,11 +2,11 @@
 
     python docs/benchmarks/bad_inputs.py [--systems PCA ...] [--limit 60]
 
-The kinds of table are those of the tests, `tests/unusual_inputs.py`, which say what is right: a ValueError or TypeError is,
-and an answer that is finite and the same as for the same samples as an array of float64, if there are such samples. Of
-systems that do as PCA does, reconstructions have to be about as good as PCA's, too. What isn't right is another error,
-"WRONG", "NON-FINITE" (an answer or an attribute), "HALF-FITTED" (an error that leaves attributes behind), "HANG" or
-"CRASH".
+The kinds of table are those of the tests, `tests/unusual_inputs.py`, which define what is right: a ValueError or
+TypeError, and an answer that is finite and the same as for the same samples as an array of float64, if there are such
+samples. Of systems that do as PCA does, reconstructions have to be about as good as PCA's, too. What isn't right is
+another error, "WRONG", "NON-FINITE" (an answer or an attribute), "HALF-FITTED" (an error that leaves attributes
+behind), "HANG" or "CRASH".
 
 MLPRegressor is fitted to X and X, and predicts; PyOD's AutoEncoder, if it is installed, gives scores. Each system has a
 process of its own, which starts anew after a hang.

@@ -2,7 +2,7 @@
 
     python docs/benchmarks/contractive.py [--rows 10000]
 
-32 components, other parameters default. Costs are of an epoch, its pass over held-out samples included, contractive
+32 components, other parameters default. Costs are of an epoch, its pass over validation samples included, contractive
 against plain with the same networks, interleaved, medians.
 """
 

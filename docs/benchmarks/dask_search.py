@@ -69,7 +69,9 @@ def speed(rounds):
         with malloc(), cluster() as workers, Client(workers):
             with stopwatch(first := []):
                 found = scores(backend="dask", scatter=ALL)
-            print(f"  {name}: the first search {first[0]:.1f} s; the same bits: {np.array_equal(found, expected)}")
+            print(
+                f"  {name}: the first search {first[0]:.1f} s; bit-identical results: {np.array_equal(found, expected)}"
+            )
             for _ in range(rounds):
                 with stopwatch(here):
                     scores()

@@ -6,7 +6,7 @@ equal: digits, 301 samples and all, everything by default but the number of comp
 weight
   between two processes and one where training is in float64, which leaves no doubt that it is the same training; and as
   it is, in float32: of a weight, its median, of a reconstruction (in standard deviations of the data), and of R². Both
-  processes must end with the same bits.
+  processes must end with bit-identical results.
 time: an epoch of networks on made-up samples of 784 features, with one thread in each process: medians over rounds in
   which two processes and one take turns. The more a step computes for each weight that is sent, the more there is to
   share. The time that a processor was busy for the first process, threads that send included, is what there is to gain
@@ -131,7 +131,7 @@ def alone():
 
 
 def times(rank, folder):
-    """Time epochs, training and held-out samples, of two processes and of one in turn."""
+    """Time epochs, training and validation samples, of two processes and of one in turn."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((16384, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))

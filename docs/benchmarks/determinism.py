@@ -1,4 +1,4 @@
-"""Whether a fit with an int seed is the same to the bit, whatever happens around it.
+"""Whether a fit with an int seed is bit-identical, whatever happens around it.
 
     python docs/benchmarks/determinism.py
 

@@ -1,4 +1,4 @@
-"""Autoencoder on Fashion-MNIST with default parameters, beside PCA and a loop written by hand.
+"""Autoencoder on Fashion-MNIST with default parameters, beside PCA and a hand-written loop.
 
     python docs/benchmarks/fashion_mnist.py [--repeats 3]
 
@@ -56,7 +56,7 @@ def main():
     print(f"{torch.get_num_threads()} threads, medians of {repeats}, interleaved")
 
     for k in (32, 64):
-        systems = {"PCA": pca, "by hand": by_hand, "Autoencoder": ours}
+        systems = {"PCA": pca, "hand-written": by_hand, "Autoencoder": ours}
         runs = {name: [] for name in systems}
         for seed in range(repeats):
             for name, system in systems.items():
@@ -68,8 +68,8 @@ def main():
                 f"  {name:12s} test R² {np.median(scores):.4f} ({scores.min():.4f} to {scores.max():.4f})   "
                 f"{np.median(seconds):6.2f} s"
             )
-        ratio = np.median([a[1] / b[1] for a, b in zip(runs["Autoencoder"], runs["by hand"], strict=True)])
-        print(f"  time of Autoencoder / by hand, median of the pairs: {ratio:.2f}")
+        ratio = np.median([a[1] / b[1] for a, b in zip(runs["Autoencoder"], runs["hand-written"], strict=True)])
+        print(f"  time of Autoencoder / hand-written, median of the pairs: {ratio:.2f}")
 
     train, validation = images[:55_000], images[55_000:]
     start = time.perf_counter()

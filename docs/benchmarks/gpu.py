@@ -16,8 +16,8 @@ uses: `partial_fit`, `warm_start`, checkpoints, mixed precision, samples that do
     processes, a forked child, a fitted model on a machine without a GPU.
 tensors: tensors on the device in and out, and how often they pass through the CPU.
 waits: how often the host waits for the device in an epoch, launches and kernels a step.
-steps: one step of training, against loops written by hand.
-epochs: epochs and whole fits, against loops written by hand.
+steps: one step of training, against hand-written loops.
+epochs: epochs and whole fits, against hand-written loops.
 images: the same for convolutions and LSTMs.
 many: the same for 1,000,000 samples.
 compiled: `net_params={"compile": True}`.
@@ -87,7 +87,7 @@ def kinds():
 
 
 def spread(found, expected):
-    """Largest difference, as a share of the range of what is expected."""
+    """Largest difference, relative to the range of what is expected."""
     return np.abs(found - expected).max() / np.ptp(expected)
 
 

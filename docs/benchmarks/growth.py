@@ -51,9 +51,7 @@ def main():
         for size, spent in zip(sizes, times, strict=True):
             print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s a million {name}")
     many = np.array([spent / n for n, spent in zip(*series["rows"], strict=True) if n >= 10_000])
-    print(
-        f"a sample, from 10,000 to 1,000,000 samples: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}"
-    )
+    print(f"a sample, from 10,000 to 1,000,000: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}")
     if args.picture:
         draw(series, slopes, args.picture)
 

@@ -1,11 +1,11 @@
-"""Fits that are killed (SIGKILL) and gone on from, against one that was left alone, to the bit.
+"""Fits that are killed (SIGKILL) and resumed, against one that was left alone, bit for bit.
 
     python docs/benchmarks/kills.py [--kills 50]
 
 For each estimator an uninterrupted fit is the reference. Processes that fit with a checkpoint are killed: at random
 moments, or, three times in five, within the writing of a file, when half of it is written, when it is written but not
 yet in place, or when it has just been put in place. After each kill the checkpoint must be whole, and another process
-goes on from it to the end.
+continues from it to the end.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def kill():
 
 
 def run(estimator, X, n_kills, rng):
-    """Kill so many fits, and go on from each; count what came of them."""
+    """Kill so many fits, and continue from each; count what came of them."""
     folder = Path(tempfile.mkdtemp())
     try:
         clone(estimator).fit(X[:50])  # what torch loads with the first optimizer, children have by then

@@ -4,8 +4,9 @@
 
 1. Training 784-512-256-32 at the default batch size of large data: the share that its matrix products, six operations
    for each weight and sample, reach of the rate of a plain float32 product of 128 x 784 by 784 x 512. They alternate,
-   in one process; so does the loop by hand, at the same batch size, plain and with a fused optimizer.
-2. `transform` against the bare module's forward on the same samples, made a tensor and read back; its memory on a million.
+   in one process; so does the hand-written loop, at the same batch size, plain and with a fused optimizer.
+2. `transform` against the bare module's forward on the same samples, made a tensor and read back; its memory on
+   a million samples.
 3. GridSearchCV, 12 fits, `n_jobs=2` against 1, one thread a fit in both, workers warm.
 4. Seconds of a fit by default, on scikit-learn's sets.
 """
@@ -80,7 +81,7 @@ def training(rounds):
     """Part 1."""
     n_weights = sum(p.numel() for p in Net(SIZES, linear=True).parameters() if p.dim() == 2)
     X = made_up(ROWS + 1_000, 784, 32)  # of which Autoencoder holds out 1,000
-    others = {"by hand, Adam": ByHandOfTheSameNet, "by hand, fused AdamW": FusedByHand}
+    others = {"hand-written, Adam": ByHandOfTheSameNet, "hand-written, fused AdamW": FusedByHand}
     turns = InTurns({name: (system(32, SIZES, rounds, BATCH), X[:ROWS]) for name, system in others.items()})
     Autoencoder(
         32, hidden_layer_sizes=SIZES[1:-1], max_iter=rounds, early_stopping=False, random_state=0
@@ -150,7 +151,7 @@ def main():
     torch.set_num_threads(args.threads)
     Autoencoder(max_iter=1).fit(made_up(100, 4, 2))  # what torch loads at the first step is nobody's time
     print(f"{args.threads} threads, medians of {args.rounds}")
-    print(f"share of the matrix product's rate in training, batches of {BATCH}")
+    print(f"fraction of the matrix product's rate in training, batches of {BATCH}")
     training(args.rounds)
     print("transform")
     transform(args.rounds)

@@ -1,4 +1,4 @@
-"""Low-dimensional manifolds: test R² of Autoencoder by default and of a network written by hand, at equal seconds.
+"""Low-dimensional manifolds: test R² of Autoencoder by default and of a hand-written network, at equal seconds.
 
     python docs/benchmarks/manifolds.py [hand] [max_iter] [--sets NAME ...] [--sizes N ...] [--seeds S ...]
 

@@ -1,4 +1,4 @@
-"""Imputation: error of missing cells, beside scikit-learn's imputers, and what missing values cost a fit in seconds.
+"""Imputation: error of missing values, beside scikit-learn's imputers, and what missing values cost a fit in seconds.
 
     python docs/benchmarks/missing.py [--data breast_cancer ...] [--shares .1 .3 .5] [--seeds 0 1 2] [--sizes 2 8]
     python docs/benchmarks/missing.py --classify [--data digits breast_cancer wine] [--seeds 0 1 2] [--sizes 2 4 8]
@@ -122,7 +122,7 @@ def compare(names, shares, seeds, sizes):
 
 
 def classify(names, seeds, sizes):
-    """Print the accuracy on codes of samples with missing values, by codes' sizes, and ours less the best of the others."""
+    """Print the accuracy on codes of incomplete samples by code size, and ours less the best of the others."""
     for name in names:
         X, y = TABLES[name](return_X_y=True)
         X = X[:, X.std(axis=0) > 0]

@@ -1,11 +1,11 @@
-"""Outliers among samples with missing cells: ROC AUC and false alarms of the detector, beside filled samples and two rivals.
+"""Outliers among incomplete samples: ROC AUC and false alarms of the detector, of filled samples, and of two rivals.
 
     python docs/benchmarks/missing_outliers.py [--shares 0 .1 .3] [--seeds 0 1 2] [--where both new]
 
 Of breast_cancer, benign samples are typical, and of digits each class in turn. Half of them are trained on, the others
-are told from all other samples. Cells are missing at random, in all samples, or in new ones alone. IsolationForest has
-samples that are filled with medians, and PCA of 8 components, whose squared error is the score, samples that are filled
-with means.
+are to be found among all other samples. Values are missing at random, in all samples or in new ones. IsolationForest
+has samples that are filled with medians, and PCA of 8 components, whose squared error is the score, samples that are
+filled with means.
 """
 
 import argparse

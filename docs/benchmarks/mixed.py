@@ -1,9 +1,9 @@
-"""Tables of numbers and categories, by kind: error of held-out samples beside one-hot columns and PCA, and imputation.
+"""Tables of numbers and categories, by kind: error of validation samples with one-hot columns and PCA; imputation.
 
     python docs/benchmarks/mixed.py [--tables wine ...] [--sizes 2 4] [--seeds 0 1 2]
     python docs/benchmarks/mixed.py --impute
 
-The error of numbers is the mean square in variances of their column; that of categories is the share of cells whose
+The error of numbers is the mean square in variances of their column; that of categories is the fraction of values whose
 likeliest category is another. Three quarters of the samples are fitted. "FAMD" is factor analysis of mixed data: PCA of
 numbers in standard deviations, and of indicators divided by the root of their share.
 
@@ -165,7 +165,7 @@ def row_of(label, found, seconds):
 
 
 def compare_imputers(names, sizes, seeds):
-    """Print errors of missing cells."""
+    """Print errors of missing values."""
     print(f"{'table':>18} " + " ".join(f"{name:>22}" for name in (*IMPUTERS, *(f"ours, {k}" for k in sizes))) + "  s")
     for name in names:
         X, found, seconds = TABLES[name](), {}, []
@@ -184,7 +184,7 @@ def compare_imputers(names, sizes, seeds):
 
 
 def compare_reductions(names, sizes, seeds):
-    """Print errors of held-out samples."""
+    """Print errors of validation samples."""
     print(f"{'table':>15} {'k':>2} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
     for name in names:
         X = TABLES[name]()

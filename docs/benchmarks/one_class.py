@@ -84,7 +84,7 @@ def tasks(name, n_classes, n_rows):
 
 
 def planted(train, own):
-    """Rows on the plane of PCA's components, which a linear map gives back exactly."""
+    """Rows on the plane of PCA's components, which a linear map reconstructs exactly."""
     plane = OfPCA().fit(train).pca
     return plane.inverse_transform(4 * plane.transform(own))
 

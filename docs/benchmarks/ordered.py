@@ -1,9 +1,9 @@
-"""Ordered codes beside PCA at every size, and the number of components for a share of the variance.
+"""Ordered codes beside PCA at every size, and the number of components for a fraction of the variance.
 
     python docs/benchmarks/ordered.py
 
-1. Fashion-MNIST, 20,000 samples, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2, ...
-   components, against PCA's; and R² of the whole code against an autoencoder that isn't ordered.
+1. Fashion-MNIST, 20,000 samples, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2,
+   ... components, against PCA's; and R² of the whole code against an autoencoder that isn't ordered.
 2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardized, three splits, and on
    Fashion-MNIST: size and test R² against PCA's for the same share.
 """

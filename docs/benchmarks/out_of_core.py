@@ -8,7 +8,7 @@ Linux counts by what is reserved, not by what is touched) is set to what the pro
 more fails. The control asks for all samples at once, and must fail. The peak of RssAnon above the value before is
 printed for the first tenth of the stream and for the last: mapped pages of files don't count, for the system takes them
 back. The network is narrow, 64 units, for memory is what is asked. MALLOC_TRIM_THRESHOLD_=65536, which dask sets in the
-processes that it starts, makes glibc give back what is freed. Linux alone has /proc and counts so.
+processes that it starts, makes glibc return what is freed. Linux alone has /proc and counts so.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def run(part, folder, limit, d):
         peaks.append(peak.peak - before)
     seconds = time.perf_counter() - start
     print(
-        f"{part}: {done:,} samples, {n_bytes / 1e9:.1f} GB, {seconds:.0f} s ({1e6 * seconds / done:.0f} us a sample); peak "
+        f"{part}: {done:,} samples, {n_bytes / 1e9:.1f} GB, {seconds:.0f} s ({1e6 * seconds / done:.0f} us each); peak "
         f"RssAnon above the {before:.0f} MB before, first tenth {peaks[0]:.0f} MB, last {peaks[-1]:.0f} MB, "
         f"most {max(peaks):.0f} MB",
         flush=True,

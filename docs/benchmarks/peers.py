@@ -1,10 +1,10 @@
 """Default fits: test R² and seconds of Autoencoder and of its peers, on six data sets.
 
-    python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...] [--systems "by hand" ...]
+    python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...] [--systems "hand-written" ...]
 
 All samples are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
-system is at its defaults; a loop by hand, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam, batches
-of 128 and 10 epochs (100 below 10,000 samples). One process a system, taking turns, medians.
+system is at its defaults; a hand-written loop, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam,
+batches of 128 and 10 epochs (100 below 10,000 samples). One process a system, taking turns, medians.
 
     python docs/benchmarks/peers.py --against PATH [--rounds 5] [--threads 1] [--data iris ...]
 
@@ -90,7 +90,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
-    others = ("by hand, same net", 'Autoencoder, mixed_precision="auto"')  # of speed.py
+    others = ("hand-written, same net", 'Autoencoder, mixed_precision="auto"')  # of speed.py
     installed = [name for name, system in SYSTEMS.items() if system.installed() and name not in others]
     parser.add_argument("--systems", nargs="*", default=installed)
     parser.add_argument("--against", type=Path)

@@ -119,7 +119,7 @@ def main():
     print(f"  reads {4 * D / row / 1e6:.0f} MB/s, one in transform {4 * D / encode / 1e6:.0f} MB/s")
     print(f"fit takes at most {bytes_a_row:.0f} bytes a sample, nearly all for their order")
     compute = BATCH * row
-    print("\nan epoch, 256 samples a step on each worker: time, and share of the time that is computing")
+    print("\nan epoch, 256 samples a step on each worker: time, and fraction of the time that is computing")
     for k in WORKERS:
         cells = []
         for gigabits in GIGABITS:
@@ -130,9 +130,7 @@ def main():
     for gigabits in GIGABITS:
         # a batch of 256 samples split among k: computing is compute / k, sending stays
         most = compute / (2 * gradient * 8 / (gigabits * 1e9))
-        print(
-            f"{gigabits} Gbit/s: one batch of {BATCH} samples split among k: half the time is sending from k = {most:.1f}"
-        )
+        print(f"{gigabits} Gbit/s: one batch of {BATCH} split among k: half the time is sending from k = {most:.1f}")
     print(f"\npartial_fit, one pass, one worker: {spell(N * stream)}")
     print(f"fit on 1e6 samples, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all on k workers: as above")
 

@@ -2,10 +2,10 @@
 
     python docs/benchmarks/samples.py [--rows 10000] [--seeds 3] [--components 8]
 
-1. Samples drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and from a standard normal as
-   codes of VariationalAutoencoder, whose prior it is, and of Autoencoder(whiten=True): precision and recall against
+1. Samples drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and from a standard normal
+   as codes of VariationalAutoencoder, whose prior it is, and of Autoencoder(whiten=True): precision and recall against
    5,000 test images. They are embedded by the hidden layers of a classifier of other training images, as the metric's
-   authors do; the figures of bare pixels stand beside, where images that are smoother than any real one count as
+   authors do; the figures of bare pixels are given too, where images that are smoother than any real one count as
    plausible. A first line is that of 5,000 training images.
 2. Smoothness, precision and recall of codes from a standard normal in both latent spaces, seed by seed.
 """

@@ -1,17 +1,18 @@
 """How fast is Autoencoder? Epochs, time to a test R², samples encoded a second and memory, beside other systems.
 
-    python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3 4] [--systems "by hand" ...]
+    python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3 4] [--systems "hand-written" ...]
 
 Each system has a process of its own, and in each round they take turns; medians are shown, and ratios are medians of
 the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
 
 1. Epochs: (a fit of 1 + m epochs minus a fit of one) / m, over as many training samples for each; what Autoencoder does
-   with its held-out samples is included. "By hand, same net" has the linear branches and GELU that Autoencoder has.
-2. Fashion-MNIST, 20,000 samples, 784-512-256-32: seconds to the test R² that the loop by hand has after 10 epochs, by a
-   whole fit of as many epochs as it takes; seconds to PCA's test R² likewise.
+   with its validation samples is included. "Hand-written, same net" has the linear branches and GELU that Autoencoder
+   has.
+2. Fashion-MNIST, 20,000 samples, 784-512-256-32: seconds to the test R² of the hand-written loop after 10 epochs, by
+   a whole fit of as many epochs as it takes; seconds to PCA's test R² likewise.
 3. Test samples encoded a second, and by how much these fits raised the memory of the process at its peak.
-4. Bfloat16: part 1 of the wide net in batches of 128 and 256, by default, with `mixed_precision="auto"` and by hand in
-   float32; and what an epoch of one net takes with `mixed_precision=True`, as a share of the same in float32, by the
+4. Bfloat16: part 1 of the wide net in batches of 128 and 256, default, `mixed_precision="auto"` and hand-written
+   in float32; and what an epoch of one net takes with `mixed_precision=True`, relative to the same in float32, by the
    multiply-adds of the largest product of a step.
 """
 
@@ -86,7 +87,7 @@ class Worker:
         return seconds, r2(self.test, self.fitted.reconstruct(self.test))
 
     def in_bfloat16(self, sizes, batch_size):
-        """What an epoch in bfloat16 takes of processor time, as a share of the same in float32."""
+        """What an epoch in bfloat16 takes of processor time, relative to the same in float32."""
         X, seconds = scaled(made_up(2_500 + 8 * batch_size, sizes[0], sizes[-1])), {}
         for mixed in (False, True):
             for n_epochs in (1, 3):
@@ -127,7 +128,7 @@ def epochs(processes, rounds):
     print(f"\n{'milliseconds an epoch of 6,000 rows':36s}" + "".join(f"{net:>24s}" for net in NETS))
     seconds = {net: in_turns(processes, rounds, "epoch", net) for net in NETS}
     for name in processes:
-        cells = [(np.median(of[name]), np.median(of[name] / of["by hand, same net"])) for of in seconds.values()]
+        cells = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
         print(f"{name:36s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in cells))
 
 
@@ -155,9 +156,9 @@ def race(processes, rounds, threads):
     """Part 2."""
     torch.set_num_threads(threads)
     train, test = load("train")[:20_000], load("t10k")
-    by_hand, ours = processes["by hand"], processes["Autoencoder"]
+    by_hand, ours = processes["hand-written"], processes["Autoencoder"]
     target = by_hand("fit", 10, 0)[1]
-    print(f"\nSeconds to the test R² of the loop by hand after 10 epochs, {target:.4f}, as a share of the loop's")
+    print(f"\nSeconds to the test R² of the hand-written loop after 10 epochs, {target:.4f}, relative to the loop's")
     others = {name: process for name, process in processes.items() if process is not by_hand}
     until(others, rounds, target, lambda seed: by_hand("fit", 10, seed)[0])
 
@@ -173,11 +174,11 @@ def race(processes, rounds, threads):
 def bfloat16(processes, rounds):
     """Part 4."""
     print(f"\n{'milliseconds an epoch, 784-512-256-32':40s}{'batches of 128':>24s}{'batches of 256':>24s}")
-    names = ("Autoencoder", 'Autoencoder, mixed_precision="auto"', "by hand, same net", "by hand")
+    names = ("Autoencoder", 'Autoencoder, mixed_precision="auto"', "hand-written, same net", "hand-written")
     some = {name: processes[name] for name in names}
     seconds = {size: in_turns(some, rounds, "epoch", "784-512-256-32", size) for size in (128, 256)}
     for name in names:
-        cells = [(np.median(of[name]), np.median(of[name] / of["by hand, same net"])) for of in seconds.values()]
+        cells = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
         print(f"{name:40s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in cells))
     print(f"\n{'batch x net':32s}{'largest product':>16s}{'bfloat16 / float32':>20s}")
     for sizes in BFLOAT16_NETS:

@@ -4,8 +4,8 @@
 
 Deviations are the greatest of any number, from what the methods give in float64, in units of the spread (the root of
 the columns' mean variance) of the codes, or for decoder and reconstruct of the samples. What the methods themselves
-give in float32 stands beside them. Far samples are 50 times as far from the mean, and reconstructed. Kinds are those of
-the tests, which take seconds to fit.
+give in float32 is compared with them. Far samples are 50 times as far from the mean, and reconstructed. Kinds are those
+of the tests, which take seconds to fit.
 """
 
 import sys

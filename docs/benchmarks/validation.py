@@ -3,7 +3,7 @@
     python docs/benchmarks/validation.py [cells] [cost] [--n-jobs 2]
 
 cells: windows of autoregressive series (30 and 50 long, 1 to 10 steps apart, 1 to 5 series, one below the other or
-  side by side), samples repeated 2 to 10 times, and groups of near-copies, of which `fit` is told. 40 cells.
+  side by side), samples repeated 2 to 10 times, and groups of near-copies, of which `fit` is informed. 40 cells.
 cost: seconds of looking for copies and for serial dependence, against those of the whole fit, of 1,000 to 1,000,000
   samples.
 """

@@ -1,6 +1,6 @@
 """Rows and outliers for detectors: clusters, curved surfaces, tables with wrong cells, noisy images, one class of many.
 
-A set is a function of a generator that returns typical samples and odd ones, each of shape (n, d). They are shuffled,
+A set is a function of a generator that returns typical samples and outliers, each of shape (n, d). They are shuffled,
 and split into what detectors are fitted to and what they score, by `split`.
 """
 
@@ -19,12 +19,12 @@ def _around(centers, n, rng, spread=1.0):
 
 
 def _in_the_box(X, n, rng):
-    """Rows that are uniform between the least and the greatest value of each feature."""
+    """Rows that are uniform between the minimum and the maximum value of each feature."""
     return rng.uniform(X.min(axis=0), X.max(axis=0), size=(n, X.shape[1]))
 
 
 def five_clusters(rng):
-    """In ten dimensions; odd samples are uniform between them."""
+    """In ten dimensions; anomalous samples are uniform between them."""
     X = _around(rng.uniform(-6, 6, size=(5, 10)), 1400, rng)
     return X, _in_the_box(X, 600, rng)
 
@@ -36,7 +36,7 @@ def three_clusters(rng):
 
 
 def stretched_clusters(rng):
-    """Eight in twenty dimensions, each along three directions of its own; odd samples are means of two samples."""
+    """Eight in twenty dimensions, each along three directions; anomalous samples are means of two samples."""
     X = [rng.standard_normal((250, 3)) @ rng.standard_normal((3, 20)) + 3 * rng.standard_normal(20) for _ in range(8)]
     X = np.concatenate(X) + 0.3 * rng.standard_normal((2000, 20))
     one, two = (X[rng.permutation(len(X))[:600]] for _ in range(2))
@@ -44,14 +44,14 @@ def stretched_clusters(rng):
 
 
 def ring(rng):
-    """In two dimensions; odd samples are uniform in the box around it."""
+    """In two dimensions; anomalous samples are uniform in the box around it."""
     angle, radius = rng.uniform(0, 2 * np.pi, size=900), 1 + 0.05 * rng.standard_normal(900)
     X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     return X, _in_the_box(X, 400, rng)
 
 
 def ring_in_fifty(rng):
-    """In a plane of fifty dimensions, with noise; odd samples are inside the ring."""
+    """In a plane of fifty dimensions, with noise; anomalous samples are inside the ring."""
     plane = np.linalg.qr(rng.standard_normal((50, 2)))[0].T
     angle = rng.uniform(0, 2 * np.pi, size=1300)
     radius = np.r_[np.ones(900), np.sqrt(rng.uniform(0, 0.6, size=400))]
@@ -61,13 +61,13 @@ def ring_in_fifty(rng):
 
 
 def two_moons(rng):
-    """In two dimensions; odd samples are uniform in the box around them."""
+    """In two dimensions; anomalous samples are uniform in the box around them."""
     X = datasets.make_moons(700, noise=0.05, random_state=int(rng.integers(1000)))[0]
     return X, _in_the_box(X, 400, rng)
 
 
 def sphere(rng):
-    """A sphere of three dimensions in twenty; odd samples are within it."""
+    """A sphere of three dimensions in twenty; anomalous samples are within it."""
     X = rng.standard_normal((3400, 3))
     X *= (np.r_[np.ones(3000), rng.uniform(0, 0.8, size=400)] / np.linalg.norm(X, axis=1))[:, None]
     X = 4 * X @ np.linalg.qr(rng.standard_normal((20, 3)))[0].T + 0.2 * rng.standard_normal((3400, 20))
@@ -75,7 +75,7 @@ def sphere(rng):
 
 
 def curved_surface(rng):
-    """Of three dimensions in fifteen; odd samples lie near it."""
+    """Of three dimensions in fifteen; anomalous samples lie near it."""
     X = np.tanh(2 * rng.standard_normal((2000, 3))) @ rng.standard_normal((3, 40))
     X = np.sin(X) @ rng.standard_normal((40, 15)) / 3 + 0.1 * rng.standard_normal((2000, 15))
     odd = X[:500] + 0.7 * rng.standard_normal((500, 15))
@@ -109,7 +109,7 @@ def wrong_cells_of_units(rng):
 
 
 def shifted_of_units(rng):
-    """Clusters whose columns have units between a hundredth and a hundred; odd samples are uniform between them."""
+    """Clusters whose columns have units from .01 to 100; anomalous samples are uniform between them."""
     X = _around(rng.uniform(-5, 5, size=(4, 8)), 1100, rng)
     odd = _in_the_box(X, 400, rng)
     units = 10 ** rng.uniform(-2, 2, size=8)
@@ -124,20 +124,20 @@ def far_rows(rng):
 
 
 def far_rows_of_few(rng):
-    """Two hundred samples to fit to; odd ones lie in the directions in which the others vary least."""
+    """Two hundred samples to fit to; outliers lie in the directions in which the others vary least."""
     X = _correlated(rng, 600, 20, 20, 0.1) * np.linspace(0.2, 3, 20)
     odd = X[:250] + np.linalg.svd(X)[2][-4:].T[:, rng.integers(4, size=250)].T * 3
     return X[250:], odd
 
 
 def heavy_tails(rng):
-    """Correlated, with Student's t of three degrees of freedom; odd samples are permuted column by column."""
+    """Correlated, with Student's t of three degrees of freedom; anomalous samples are permuted column by column."""
     X = (rng.standard_t(3, size=(1700, 4)) @ rng.standard_normal((4, 15))) + 0.3 * rng.standard_t(3, size=(1700, 15))
     return X[:1300], rng.permuted(X[1300:], axis=0)
 
 
 def skewed(rng):
-    """Lognormal columns in two groups; odd samples mix the groups of two samples."""
+    """Lognormal columns in two groups; anomalous samples mix the groups of two samples."""
     X = np.exp(0.7 * _correlated(rng, 1600, 12, 3, 0.3))
     odd = np.column_stack([X[1200:, :6], rng.permutation(X[1200:, 6:])])
     return X[:1200], odd
@@ -150,13 +150,13 @@ def _digits(rng):
 
 
 def dense_noise(rng):
-    """Digits of all kinds; odd ones have Gaussian noise in all pixels."""
+    """Digits of all kinds; outliers have Gaussian noise in all pixels."""
     X, _ = _digits(rng)
     return X[400:], X[:400] + 0.15 * rng.standard_normal((400, 64))
 
 
 def sparse_noise(rng):
-    """Digits of all kinds; odd ones have three pixels that are turned to black or white."""
+    """Digits of all kinds; outliers have three pixels that are turned to black or white."""
     X, _ = _digits(rng)
     odd = X[:400].copy()
     for row in odd:
@@ -237,7 +237,7 @@ def split(made, contamination, rng):
     Parameters
     ----------
     made : tuple of ndarray
-        Typical samples and odd ones.
+        Typical samples and outliers.
 
     contamination : float
 

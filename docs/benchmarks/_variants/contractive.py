@@ -1,7 +1,7 @@
 """Codes that hold still: what small steps of test samples do to codes, and what noise does to a classifier on them.
 
 Sensitivity is what noise of variance one a feature, in units of the features' mean square deviation, adds to the codes
-of test samples by finite differences through `transform`, as a share of the variance of these codes. Then come test R²,
+of test samples by finite differences through `transform`, relative to the variance of these codes. Then come test R²,
 and the accuracy of a linear classifier on standardized codes of samples as they are, and with noise of half a deviation
 and of one. The rival has a layer of sigmoids and tied weights, and as many seconds as ours at `alpha=1`.
 """
@@ -108,7 +108,7 @@ def main(seeds):
             models["denoiser"] = DenoisingAutoencoder(k, random_state=seed)
             models |= {f"ours, alpha={a:g}": ContractiveAutoencoder(k, alpha=a, random_state=seed) for a in ALPHAS}
             by_hand = {"images": images, "seconds": seconds, "seed": seed}
-            models |= {f"by hand, alpha={a:g}": Rival(k, a, **by_hand) for a in RIVAL_ALPHAS}
+            models |= {f"hand-written, alpha={a:g}": Rival(k, a, **by_hand) for a in RIVAL_ALPHAS}
             for label, model in models.items():
                 found.setdefault(name, {}).setdefault(label, []).append(measured(model.fit(rows[0]), *rows))
     for name, of_models in found.items():

@@ -1,8 +1,8 @@
 """ConvolutionalAutoencoder, by default, against the strided net of `_practitioner.py`, the dense one, and PCA.
 
-Seconds an epoch are of 2,500 images of Fashion-MNIST and 16 components, our fits and epochs by hand in turns. They are
-those of a fit with six epochs less one with two, by four; and those of the fit with six, by six, which has also what
-comes before and after.
+Seconds an epoch are of 2,500 images of Fashion-MNIST and 16 components, our fits and hand-written epochs in turns. They
+are those of a fit with six epochs less one with two, by four; and those of the fit with six, by six, which has also
+what comes before and after.
 
 R² is that of the reconstruction of test images, with 16 components (8 for the digits), after the seconds of a fit by
 default. The sets: Fashion-MNIST, the digits of 8 x 8 pixels, and two that are drawn on black in 28 x 28: up to three
@@ -86,7 +86,7 @@ def timed_fit(estimator, X):
 
 
 def seconds_an_epoch(n_rounds=3):
-    """Return ours, ours with all that a fit does, and those by hand: the least of some rounds."""
+    """Return ours, ours with all that a fit does, and those hand-written: the least of some rounds."""
     X = load("train")[:2500]
     ConvolutionalAutoencoder(16, max_iter=2, random_state=0).fit(X[:300])  # the first fit imports much of torch
     rounds = []
@@ -104,11 +104,13 @@ def main(seeds):
     """Print seconds an epoch, and R² at equal seconds for each set."""
     ours, whole, by_hand = seconds_an_epoch()
     print(
-        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), by hand {by_hand:.2f}: "
+        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), hand-written {by_hand:.2f}: "
         f"{ours / by_hand:.1f} ({whole / by_hand:.1f}) times",
         flush=True,
     )
-    print("  R² of test images            convolutional   by hand     dense       PCA   seconds (dense)", flush=True)
+    print(
+        "  R² of test images            convolutional   hand-written     dense       PCA   seconds (dense)", flush=True
+    )
     for name, (side, k, n_rows, draw) in SETS.items():
         scores, seconds = [], []
         for seed in seeds:

@@ -1,4 +1,4 @@
-"""Denoising: R² of what is made of test samples against the clean ones, at levels of noise from none to more than trained.
+"""Denoising: R² of what is made of test samples against the clean ones, from no noise to more than in training.
 
 Both are trained at level .3: ours with default parameters but for the noise, the rival on the same samples, less those
 that it holds out, with the same noise, for as many seconds. Samples are 10,000 images of Fashion-MNIST, 3,000 made-up
@@ -59,7 +59,7 @@ def strike(X, noise, level, deviation, generator=None):
 
 
 def curves(reconstruct, noise, test, deviation, limits):
-    """R² at each level, for normal noise with the struck samples clipped or not: by name."""
+    """R² at each level, for normal noise with the corrupted samples clipped or not: by name."""
     found = {"noisy": [], "clipped": []}
     for level in LEVELS:
         noisy = strike(torch.tensor(test), noise, level, deviation, torch.Generator().manual_seed(0)).numpy()

@@ -2,8 +2,8 @@
 
 Each set of `_detector_sets.py` comes thrice: fitted to typical samples alone, and to samples of which 5 and 10 % are
 odd. Samples that were not fitted to are scored. The last columns are the mean and the worst over sets; the mean of each
-share of odd samples is below. Rivals are the reconstruction error of PCA with as many components as the detector has
-had (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the fifth
+share of anomalous samples is below. Rivals are the reconstruction error of PCA with as many components as the detector
+has had (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the fifth
 neighbor and, where PyOD is installed, its AutoEncoder and ECOD. PCA and the two of neighbors come on standardized
 columns as well. Nothing is known of the rival's data that ours does not know.
 """
@@ -176,7 +176,7 @@ def _print(names, table):
     for letter, name in zip(letters, names, strict=True):
         print(f"  {letter}: {name}")
     head = "".join(f"{letter:>7s}" for letter in letters)
-    print(f"mean ROC AUC over 0, 5 and 10 % of odd samples\n{'':28s}{head}")
+    print(f"mean ROC AUC over 0, 5 and 10 % of anomalous samples\n{'':28s}{head}")
     of_sets = table.mean(axis=2)
     lines = [(make.__name__, row) for make, row in zip(SETS, of_sets.T, strict=True)]
     lines += [("mean", of_sets.mean(axis=1)), ("worst set", of_sets.min(axis=1))]

@@ -106,7 +106,7 @@ def main(seeds):
             rival = train(make, X[:-held], X[-held:], seconds=seconds, seed=seed)
             with torch.no_grad():
                 X_hat = rival.module(torch.as_tensor(test)).numpy()
-            found.setdefault("by hand", []).append((r2(test, X_hat), rival.seconds))
+            found.setdefault("hand-written", []).append((r2(test, X_hat), rival.seconds))
         print(f"  {name}, {X.shape[0]} x {X.shape[1]}, {k} components")
         for model_name, results in found.items():
             scores, seconds = np.array(results).T

@@ -69,7 +69,7 @@ def compare_windows(seeds):
             rival = train(make, X[:-held], X[-held:], seconds=seconds, seed=seed)
             with torch.no_grad():
                 X_hat = rival.module(torch.as_tensor(test)).numpy()
-            found.setdefault("LSTM by hand", []).append((r2(test, X_hat), rival.seconds))
+            found.setdefault("LSTM hand-written", []).append((r2(test, X_hat), rival.seconds))
         print(f"  {name}, {len(X)} windows of {n_steps} steps of {n_sensors}, {k} components", flush=True)
         for model_name, results in found.items():
             scores, seconds = np.array(results).T

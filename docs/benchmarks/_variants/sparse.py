@@ -2,7 +2,7 @@
 
 Samples are sums of a few atoms and noise. An atom, of unit length, counts as found if the absolute cosine between it
 and the unit that is nearest is above 0.9: of signed coefficients, a code that is never negative needs two units an
-atom, and one of them is enough to count. Noise is a share of the root mean square of the features. All have as many
+atom, and one of them is enough to count. Noise is a fraction of the root mean square of the features. All have as many
 units as `SparseAutoencoder()` chooses: the textbook's net, with the best of three weights of its penalty, chosen by the
 atoms that it finds, and scikit-learn's `MiniBatchDictionaryLearning` with its default parameters. R² is that of other
 samples.
@@ -66,7 +66,7 @@ SETS = {
 
 
 def share_found(atoms, units):
-    """Share of the atoms that are found among units, both of shape (., n_features)."""
+    """Fraction of the atoms that are found among units, both of shape (., n_features)."""
     lengths = np.linalg.norm(units, axis=1, keepdims=True)
     return (np.abs(atoms @ (units / np.maximum(lengths, 1e-12)).T).max(axis=1) > FOUND).mean()
 
@@ -121,9 +121,9 @@ def main(seeds):
 
             label, k, line = judged("skae", ours)
             lines.setdefault((label, k), []).append(line)
-            of_alphas = [judged(f"by hand, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
+            of_alphas = [judged(f"hand-written, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
             _, _, best = max(of_alphas, key=lambda found: found[2][0])
-            lines.setdefault(("by hand", k), []).append((*best[:-1], line[-1]))
+            lines.setdefault(("hand-written", k), []).append((*best[:-1], line[-1]))
             if k <= MAX_UNITS:
                 _, _, line = judged("MiniBatchDictionaryLearning", dictionary_learning, k)
                 lines.setdefault(("dictionary learning", k), []).append(line)
