@@ -1,21 +1,21 @@
-"""The plain autoencoder: a nonlinear PCA."""
+"""The standard autoencoder: a nonlinear PCA."""
 
 from skae.base import BaseAutoencoder
 
 
 class Autoencoder(BaseAutoencoder):
-    r"""Nonlinear dimensionality reduction by an autoencoder that starts at PCA and keeps what is surely better.
+    r"""Nonlinear dimensionality reduction by an autoencoder that is initialized with PCA.
 
-    An encoder :math:`f` takes a sample to a code of `n_components` numbers, a decoder :math:`g` takes it back, and both
-    are trained to lose little on the way:
+    An encoder :math:`f` maps a sample to a code of `n_components` numbers, and a decoder :math:`g` reconstructs the
+    sample from its code. Both are trained to minimize the reconstruction error:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
-    Where :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is a linear map and a neural
-    network, added. The linear maps start at PCA's solution and the networks at zero, so before its first step the
-    autoencoder *is* PCA. Samples are held out, and the epoch that is kept is the best of those that surely gain on them
-    over PCA; where none does, the result is PCA. Codes look like PCA's: centered, uncorrelated, sorted by variance, on
-    the scale of PCA's scores, and with its signs. Data of any scale can be given as they are.
+    If :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is the sum of a linear map and a
+    neural network. The linear maps start at PCA's solution and the networks at zero, so before its first step the
+    autoencoder *is* PCA. The selected epoch is the best of those that significantly improve on PCA on a validation set;
+    if none does, the result is PCA. Codes resemble those of PCA: they are centered, uncorrelated, sorted by variance,
+    on the scale of PCA's scores, and have its signs. Data of any scale can be passed without preprocessing.
 
     Parameters
     ----------
@@ -69,21 +69,23 @@ class Autoencoder(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), where that is fewer, but 9 at least. Dense layers that start at PCA have 60 epochs and 1600
-        steps for up to 50 features, and four times as many epochs where early stopping is on and the first ones still
-        gained much in their second half. A smaller `batch_size` changes nothing in it. `fit` warns with a
-        `ConvergenceWarning` where it ended while the reconstruction of held-out samples still improved by much.
+        with convolutions), if that is fewer, but at least 9. Dense layers that start at PCA are trained for 60 epochs
+        and 1600 steps with up to 50 features, and for four times as many epochs if early stopping is enabled and the
+        second half of the first ones still improved the loss considerably. A smaller `batch_size` does not change it.
+        `fit` issues a `ConvergenceWarning` if the reconstruction of validation samples still improved considerably when
+        training ended.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others [2]_. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or what the architecture asks for: 0.003 with convolutions.
-        Of dense layers that start at PCA it is less for fewer than 10,000 samples of more than 64 features, unless
-        these are more than the samples: times the root of 64 / n_features or n_samples / 10,000, the larger, but 0.003
-        at least. Of samples that are trained on as principal components, the number of these counts.
+        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others
+        [2]_. The linear maps learn at a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with
+        convolutions. For dense layers that start at PCA it is lower with fewer than 10,000 samples of more than 64
+        features, unless there are more features than samples: it is multiplied by the square root of 64 / n_features or
+        n_samples / 10,000, whichever is larger, but is at least 0.003. If training uses the principal components of
+        the samples, n_features is the number of these.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks [3]_, times the learning rate at each step. The linear maps have none.
@@ -100,7 +102,7 @@ class Autoencoder(BaseAutoencoder):
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -109,7 +111,7 @@ class Autoencoder(BaseAutoencoder):
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -133,7 +135,7 @@ class Autoencoder(BaseAutoencoder):
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -151,20 +153,20 @@ class Autoencoder(BaseAutoencoder):
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     components_ : ndarray of shape (n_components, n_features)
-        Principal axes in units of X, as PCA's: `codes @ components_ + mean_` is the reconstruction, of codes that are
-        not whitened. Only for `hidden_layer_sizes=()`, as the next two: see the notes. With `scale="standard"` they are
-        those of standardized features times the features' standard deviations.
+        Principal axes in units of X, as in PCA: without whitening, `codes @ components_ + mean_` is the reconstruction.
+        Defined only for `hidden_layer_sizes=()`, as are the next two attributes: see the notes. With `scale="standard"`
+        they are the axes of standardized features, multiplied by the features' standard deviations.
 
     singular_values_ : ndarray of shape (n_components,)
-        Length of each component of the codes of the training data, before whitening.
+        Norm of each component of the codes of the training data, before whitening.
 
     noise_variance_ : float
-        Mean variance along the axes that are left out, as PCA's. With `scale="standard"` of standardized features.
+        Mean variance along the discarded axes, as in PCA. With `scale="standard"` it refers to standardized features.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -207,41 +209,41 @@ class Autoencoder(BaseAutoencoder):
 
     See Also
     --------
-    DenoisingAutoencoder : Gives back clean samples of noisy ones.
-    SparseAutoencoder : Wide codes of which few numbers are not zero.
-    VariationalAutoencoder : Codes with a prior, from which new samples are drawn.
+    DenoisingAutoencoder : Reconstructs clean samples from noisy ones.
+    SparseAutoencoder : Wide codes with few nonzero values.
+    VariationalAutoencoder : Codes with a prior distribution, from which new samples are drawn.
     sklearn.decomposition.PCA : The linear special case.
     sklearn.decomposition.IncrementalPCA : The linear special case of `partial_fit`.
 
     Notes
     -----
-    With `hidden_layer_sizes=()` the autoencoder is PCA, solved in closed form and exactly, if `loss` is "squared_error"
-    and none of `init`, `code_activation` and `architecture` was changed. It then has PCA's `components_`,
-    `singular_values_`, `noise_variance_`, `get_covariance` and `get_precision`; other autoencoders have none of these
-    names, and their errors say what to use instead.
+    With `hidden_layer_sizes=()` the autoencoder is PCA, with an exact closed-form solution, if `loss` is
+    "squared_error" and `init`, `code_activation` and `architecture` have their default values. It then has PCA's
+    `components_`, `singular_values_`, `noise_variance_`, `get_covariance` and `get_precision`; other autoencoders have
+    none of these, and the error message names an alternative.
 
-    What lies more than ten standard deviations from the mean, feature by feature, does not reach the networks but
-    passes through PCA's own maps: on samples far outside the training data the autoencoder differs from PCA by a
-    bounded amount.
+    The part of a feature's value that is more than ten standard deviations from the mean does not enter the networks,
+    but only PCA's linear maps: on samples far outside the training data, the autoencoder differs from PCA by a bounded
+    amount.
 
-    Data are used where they are. Sparse matrices, memory maps of more than 256 MB and other arrays that slice (h5py,
-    zarr) are read batch by batch, and never made dense or copied as a whole. Where training starts is then PCA from the
-    covariance, summed batch by batch, for up to 4,096 features, and `IncrementalPCA` above; for sparse data it is
-    scikit-learn's PCA.
+    Sparse matrices, memory maps of more than 256 MB and other arrays that can be sliced (h5py, zarr) are read batch by
+    batch, and never made dense or copied as a whole. Training then starts at PCA from the covariance, summed batch by
+    batch, for up to 4,096 features, and at `IncrementalPCA` for more; for sparse data it starts at scikit-learn's PCA.
 
-    `partial_fit` trains at a constant rate, a fifth of `learning_rate`, and what is used is the average of the weights
-    over the last hundred steps or so.
+    `partial_fit` trains at a constant rate, a fifth of `learning_rate`. The result has the average of the weights over
+    approximately the last hundred steps.
 
-    Where a training gains nothing for `n_iter_no_change` epochs, it goes back to the best epoch, and on from there for
-    five more, in which the rate falls to zero: an end near the top of the cycle would waste what it has found.
+    If the loss has not improved for `n_iter_no_change` epochs, training returns to the best epoch and continues from
+    there for five more epochs, in which the learning rate decreases to zero: stopping while the rate is high would give
+    a worse result.
 
-    An epoch's gain is the mean of the paired differences between PCA's loss and its own over the held-out samples, and
-    it is sure if it exceeds two standard errors. Where features are few (up to 81,920 weights in the networks of all
-    folds; with one fold, up to 65,536 weights and 1.07e9 samples times weights), unless codes are ordered, a second
-    network trains beside the first, whose linear maps start at zero and whose networks start at random. It may find a
-    code to which no way leads from PCA's, and is the result where its gain is larger, and exceeds three standard
-    errors. From 1,000 samples on, the one that is behind after a sixth of the epochs is dropped, unless it is the
-    second and the first has gained nothing yet.
+    The improvement of an epoch is the mean of the paired differences between PCA's loss and its own over the validation
+    samples, and it is significant if it exceeds two standard errors. With few features (up to 81,920 weights in the
+    networks of all folds; with one fold, up to 65,536 weights and 1.07e9 samples times weights), unless codes are
+    ordered, a second network is trained alongside the first, with linear maps that start at zero and networks that
+    start at random. It may find a code that training cannot reach from PCA's, and it is selected if its improvement is
+    larger and exceeds three standard errors. With 1,000 samples or more, the network with the higher loss after a sixth
+    of the epochs is dropped, unless it is the second and the first has not improved yet.
 
     References
     ----------
@@ -266,7 +268,7 @@ class Autoencoder(BaseAutoencoder):
     >>> bool(autoencoder.score(test) > pca.explained_variance_ratio_.sum() + 0.1)
     True
 
-    Ordered codes may be cut short:
+    Ordered codes can be truncated:
 
     >>> ordered = Autoencoder(n_components=8, ordered=True, max_iter=5, random_state=0).fit(train)
     >>> ordered.inverse_transform(ordered.transform(test)[:, :3]).shape

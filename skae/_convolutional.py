@@ -1,4 +1,4 @@
-"""The plain autoencoder of images."""
+"""The autoencoder for images."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -19,7 +19,7 @@ from skae.architectures import Convolutional
 
 
 class ConvolutionalParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the architecture."""
 
     image_shape: Sequence[int] | None = None
     channels: Sequence[int] = (32, 64)
@@ -33,13 +33,13 @@ class ConvolutionalParameters(Parameters):
 class ConvolutionalAutoencoder(
     AutoencoderCore, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, ConvolutionalParameters
 ):
-    r"""Autoencoder of images: `Autoencoder` with convolutional networks.
+    r"""Autoencoder for images: `Autoencoder` with convolutional networks.
 
-    It is the same as `Autoencoder(architecture=Convolutional(...))`: the objective, the start at PCA, what is promised
-    against it, and how codes are shown. Samples are images that were flattened.
+    It is equivalent to `Autoencoder(architecture=Convolutional(...))`: it has the same objective, initialization with
+    PCA, guarantees relative to PCA, and form of the codes. Samples are flattened images.
 
-    Choose it for images of which there are thousands, or whose content moves about [1]_. Choose `Autoencoder` where
-    time counts: on small centered images its dense layers reach as far in a fraction of it.
+    Use it for thousands of images, or for images with content at varying positions [1]_. Use `Autoencoder` if training
+    time matters: on small centered images, its dense layers are as accurate in a fraction of the time.
 
     Parameters
     ----------
@@ -51,24 +51,26 @@ class ConvolutionalAutoencoder(
         `n_samples` and `n_features`.
 
     image_shape : (height, width) or (height, width, n_channels), default=None
-        Of a sample, with channels last, as `image.ravel()` leaves them. None takes a square number of features for a
-        gray image and any other for one sample of pixels, and warns where samples look otherwise: like a series, or
-        images with channels. Any size will do.
+        Shape of one sample, with channels last, as flattened by `image.ravel()`. Any size is supported. If None, a
+        square number of features is interpreted as a square gray image, and any other number as a single line of
+        pixels. A warning is issued if the samples look different: like a series, or like images with channels.
 
     channels : sequence of int, default=(32, 64)
-        Channels of each layer. Each halves height and width, rounded up.
+        Number of channels of each layer. Each layer halves height and width, rounded up.
 
     kernel_size : int, default=3
-        Height and width of the convolutions in pixels. Odd, and 3 or more with strides: a kernel of one pixel that
-        moves by two skips pixels.
+        Height and width of the convolution kernels in pixels. It is an odd number, and at least 3 with strides, since
+        a kernel of one pixel with stride 2 skips pixels.
 
     dense_code : bool, default=True
-        Whether dense layers lie between the last map of features and the code. If not, the code is that map, flattened,
-        as in the classic denoising net: `n_components=None` is then its size and there are no hidden layers.
+        Whether there are dense layers between the last feature maps and the code. If False, the flattened feature maps
+        are the code, as in the classic denoising network: `n_components=None` is then their size, and there are no
+        hidden layers.
 
     downsampling : {"stride", "max_pool"}, default="stride"
-        What halves height and width. "stride" is a convolution that moves by two pixels, and back a transposed one.
-        "max_pool" is pooling of 2 x 2 after each convolution, and back upsampling before it: some three times as slow.
+        How height and width are halved. "stride" uses convolutions with stride 2, and transposed convolutions in the
+        decoder. "max_pool" uses 2 x 2 max pooling after each convolution, and upsampling before each convolution in the
+        decoder; it is about three times as slow.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -133,7 +135,7 @@ class ConvolutionalAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -142,7 +144,7 @@ class ConvolutionalAutoencoder(
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -166,7 +168,7 @@ class ConvolutionalAutoencoder(
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -184,7 +186,7 @@ class ConvolutionalAutoencoder(
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
@@ -228,21 +230,21 @@ class ConvolutionalAutoencoder(
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     image_shape_ : (height, width) or (height, width, n_channels)
-        Of a sample: `image_shape`, or what it was taken for.
+        Shape of one sample: `image_shape`, or the shape that is used if it is None.
 
     See Also
     --------
-    Autoencoder : Dense layers only.
+    Autoencoder : Autoencoder with dense layers only.
     skae.architectures.Convolutional : The same networks for other objectives.
 
     Notes
     -----
-    Reconstructions keep within bounds where the data have some, unless `loss` is a likelihood: the least value of a
-    pixel is one if at least a twentieth of the training samples, and five of them, have it, and so is the greatest.
-    Images on black have such pixels. Within the bounds the networks learn as ever, and beyond them only from samples
-    that are not at the bound: what is black costs nothing. A bound is given up when `partial_fit`, or `fit` with
-    `warm_start`, sees samples beyond it, and where no epoch is better than the start, the result is PCA without bounds.
-    The `jacobian` is zero where a reconstruction is at its bound.
+    Reconstructions are clipped to bounds if the data have any, unless `loss` is a likelihood: the minimum of a pixel is
+    a bound if at least a twentieth of the training samples, and at least five of them, have this value; the same holds
+    for the maximum. Images with a black background have such pixels. Within the bounds, training is unchanged; beyond
+    them, the networks learn only from samples that are not at the bound, so that black pixels add nothing to the loss.
+    A bound is removed when `partial_fit`, or `fit` with `warm_start`, gets samples beyond it, and if no epoch is better
+    than the initialization, the result is PCA without bounds. The `jacobian` is zero where a reconstruction is clipped.
 
     References
     ----------
@@ -264,6 +266,6 @@ class ConvolutionalAutoencoder(
 
     @property
     def image_shape_(self) -> tuple[int, ...]:
-        """What a sample is read as: `image_shape`, or what it was taken for."""
+        """Shape of one sample: `image_shape`, or the shape that is used if it is None."""
         check_is_fitted(self)
         return self._architecture.shape_of_row(self.n_features_in_)

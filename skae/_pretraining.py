@@ -1,4 +1,4 @@
-"""Training layer by layer: what the layers of a stack are, each trained on the codes of the one below."""
+"""Layer-wise training of a stack: each layer is trained on the codes of the layer below."""
 
 from numbers import Integral
 
@@ -14,7 +14,7 @@ from skae._seeds import set_seeds
 from skae._training.checkpoint import Checkpoint
 from skae._training.users import named_callbacks
 
-# what a layer that is given as an int has from the stack
+# parameters that a layer given as an int takes from the stack
 SHARED = (
     *("max_iter", "batch_size", "learning_rate", "weight_decay", "early_stopping", "validation_fraction"),
     *("cv", "n_iter_no_change", "tol", "net_params", "device", "mixed_precision", "verbose"),
@@ -31,7 +31,7 @@ def pretrained(stack, X, seed, X_val, groups):
     X : {array-like, sparse matrix} of shape (n, d)
 
     seed : int
-        Of the seeds of layers whose own is None.
+        Seed for the layers whose `random_state` is None.
 
     X_val : {array-like, sparse matrix} of shape (n_val, d) or None
 
@@ -44,7 +44,7 @@ def pretrained(stack, X, seed, X_val, groups):
     Raises
     ------
     ValueError
-        If a layer can't be trained on what it gets.
+        If a layer cannot be trained on its input.
     """
     rng, layers = np.random.RandomState(seed), []
     for name, layer in _estimators(stack):
@@ -52,7 +52,7 @@ def pretrained(stack, X, seed, X_val, groups):
             X, X_val = (None if rows is None else layers[-1].transform(rows) for rows in (X, X_val))
         set_seeds(layer, rng)
         try:
-            layer._validate_params()  # which `fit` skips inside a `fit`
+            layer._validate_params()  # a nested `fit` skips this
             if isinstance(layer, BernoulliRBM):
                 _check_range(X)
                 judged_by = {}
@@ -67,7 +67,7 @@ def pretrained(stack, X, seed, X_val, groups):
 
 
 def _estimators(stack):
-    """(name, unfitted estimator) of each layer."""
+    """Yield (name, unfitted estimator) for each layer."""
     first, last = 0, len(stack.layers) - 1
     for place, layer in enumerate(stack.layers):
         if isinstance(layer, tuple):
@@ -77,10 +77,10 @@ def _estimators(stack):
         if place == first:
             parameters |= {"loss": stack.loss, "scale": stack.scale}
         elif stack.activation == "logistic" and isinstance(stack.layers[place - 1], Integral):
-            parameters |= {"loss": "binary_cross_entropy"}  # so that the decoder gives numbers in [0, 1]
+            parameters |= {"loss": "binary_cross_entropy"}  # so that the output of the decoder is in [0, 1]
         activation = stack.code_activation if place == last else stack.activation
         estimator = Autoencoder(int(layer), hidden_layer_sizes=(), code_activation=activation, **parameters)
-        is_solved = activation == "identity" and estimator.loss == "squared_error"  # there is nothing to act on
+        is_solved = activation == "identity" and estimator.loss == "squared_error"  # there are no steps for callbacks
         callbacks = [
             (name, each._below(f"layer_{place}") if isinstance(each, Checkpoint) else each)
             for name, each in named_callbacks(stack.callbacks)
@@ -91,8 +91,8 @@ def _estimators(stack):
 
 
 def _check_range(X):
-    """Refuse what isn't in [0, 1], for a `BernoulliRBM`, which would take it."""
-    statistics = FeatureStatistics().update(ArrayReader(X))  # which takes no notice of missing cells
+    """Raise an error if values are outside [0, 1], which `BernoulliRBM` itself does not check."""
+    statistics = FeatureStatistics().update(ArrayReader(X))  # ignores missing values
     low, high = statistics.low.min(), statistics.high.max()
     if not within_unit(low, high):
         raise ValueError(
@@ -102,13 +102,13 @@ def _check_range(X):
 
 
 def drop_modules(layer):
-    """Leave a fitted layer as a pickle would keep it: without torch's objects, which are two copies of its weights."""
+    """Remove a fitted layer's PyTorch objects, as pickling does: they hold two copies of its weights."""
     if isinstance(layer, AutoencoderCore):
         for name in vars(layer).keys() - layer.__getstate__().keys():
             delattr(layer, name)
 
 
 def restore_modules(layer):
-    """Make torch's objects anew where they were dropped."""
+    """Build the PyTorch objects again if they were dropped."""
     if isinstance(layer, AutoencoderCore) and not hasattr(layer, "_modules"):
         layer.__setstate__(layer.__getstate__())

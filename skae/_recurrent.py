@@ -1,4 +1,4 @@
-"""The plain autoencoder of sequences."""
+"""The autoencoder for sequences."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -19,7 +19,7 @@ from skae.architectures import Recurrent
 
 
 class LSTMParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the architecture."""
 
     sequence_shape: Sequence[int] | None = None
     hidden_size: int = 64
@@ -32,14 +32,15 @@ class LSTMParameters(Parameters):
 class LSTMAutoencoder(
     AutoencoderCore, AxesParameters, InitParameter, CodeActivationParameter, NetworkParameters, LSTMParameters
 ):
-    r"""Autoencoder of sequences: `Autoencoder` with recurrent networks.
+    r"""Autoencoder for sequences: `Autoencoder` with recurrent networks.
 
-    It is the same as `Autoencoder(architecture=Recurrent(...))`: the objective, the start at PCA, what is promised
-    against it, and how codes are shown. Samples are sequences that were flattened; the encoder reads them step by step,
-    in both directions, and the decoder writes them step by step [1]_, reading a linear draft that is made of the code.
+    It is equivalent to `Autoencoder(architecture=Recurrent(...))`: it has the same objective, initialization with PCA,
+    guarantees relative to PCA, and form of the codes. Samples are flattened sequences. The encoder reads them step by
+    step, in both directions, and the decoder generates them step by step [1]_; its input is a linear draft of the
+    sequence, computed from the code.
 
-    Choose it for sequences, and for images that are read line by line. Choose `Autoencoder` where time counts: step by
-    step is slow.
+    Use it for sequences, and for images that are read line by line. Use `Autoencoder` if training time matters: reading
+    step by step is slow.
 
     Parameters
     ----------
@@ -51,14 +52,15 @@ class LSTMAutoencoder(
         `n_samples` and `n_features`.
 
     sequence_shape : (n_steps, n_step_features), default=None
-        Of a sample. None takes a square number of features for as many steps as each has features, so that an image is
-        read line by line, and warns where samples look like series; any other is steps of one feature.
+        Shape of one sample. If None, a square number of features is interpreted as equal numbers of steps and of
+        features per step, so that images are read line by line, with a warning if samples look like series. Any other
+        number is interpreted as steps of one feature.
 
     hidden_size : int, default=64
-        Units of the encoder, in each direction, and of the decoder.
+        Number of units of the encoder, in each direction, and of the decoder.
 
     bidirectional : bool, default=True
-        Whether the encoder reads in both directions.
+        Whether the encoder reads sequences in both directions.
 
     cell : {"lstm", "gru"}, default="lstm"
         Long short-term memory or gated recurrent unit.
@@ -126,7 +128,7 @@ class LSTMAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -135,7 +137,7 @@ class LSTMAutoencoder(
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -159,7 +161,7 @@ class LSTMAutoencoder(
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -177,7 +179,7 @@ class LSTMAutoencoder(
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
@@ -221,11 +223,11 @@ class LSTMAutoencoder(
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     sequence_shape_ : (n_steps, n_step_features)
-        Of a sample: `sequence_shape`, or what it was taken for.
+        Shape of one sample: `sequence_shape`, or the shape that is used if it is None.
 
     See Also
     --------
-    Autoencoder : Dense layers only.
+    Autoencoder : Autoencoder with dense layers only.
     skae.architectures.Recurrent : The same networks for other objectives.
 
     References
@@ -249,6 +251,6 @@ class LSTMAutoencoder(
 
     @property
     def sequence_shape_(self) -> tuple[int, ...]:
-        """What a sample is read as: `sequence_shape`, or what it was taken for."""
+        """Shape of one sample: `sequence_shape`, or the shape that is used if it is None."""
         check_is_fitted(self)
         return self._architecture.shape_of_row(self.n_features_in_)

@@ -1,4 +1,4 @@
-"""The stacked autoencoder: layers that are trained one after the other, then unrolled and trained as one network."""
+"""The stacked autoencoder: its layers are trained one after the other, then unrolled and trained as one network."""
 
 from collections.abc import Sequence
 from dataclasses import field, replace
@@ -22,13 +22,13 @@ from skae.nn.functional import ACTIVATIONS
 
 
 class StackedParameters(Parameters):
-    """The variant's own parameters."""
+    """Activation function of the layers that are given as numbers."""
 
     activation: Activation = parameter(default="gelu", constraint=[StrOptions(set(ACTIVATIONS))])
 
 
 class PretrainParameter(Parameters):
-    """Whether layers are trained one by one first."""
+    """Whether the layers are first trained one by one."""
 
     pretrain: bool = parameter(default=True, constraint=["boolean"])
 
@@ -36,46 +36,46 @@ class PretrainParameter(Parameters):
 class StackedAutoencoder(
     AutoencoderCore, PretrainParameter, CodeActivationParameter, StackedParameters, _BaseComposition
 ):
-    r"""A deep autoencoder whose layers are trained one after the other, then together.
+    r"""Deep autoencoder whose layers are trained one after the other, then together.
 
-    Each layer is an autoencoder, trained on the codes of the one below; the first is trained on the data. The stack is
-    then unrolled, all encoders one behind the other and all decoders in reverse, and trained as one network
-    :math:`f = f_m \circ \cdots \circ f_1`, :math:`g = g_1 \circ \cdots \circ g_m`:
+    Each layer is an autoencoder that is trained on the codes of the layer below; the first is trained on the data. The
+    stack is then unrolled into a chain of all encoders, followed by all decoders in reverse order, and trained as one
+    network :math:`f = f_m \circ \cdots \circ f_1`, :math:`g = g_1 \circ \cdots \circ g_m`:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
 
     Layers may be restricted Boltzmann machines [1]_ or denoising autoencoders [2]_. Scikit-learn's `BernoulliRBM` is
-    trained by persistent contrastive divergence [3]_.
-    An epoch of the training as one network is kept as far as its gain over the layers as they were, on held-out
-    samples, is sure.
+    trained by persistent contrastive divergence [3]_. An epoch of the training as one network is selected only if it
+    significantly improves on the layers as they were before, on the validation set.
 
-    Choose it for deep nets that don't train from a random start, such as those of logistic units; to train different
-    layers, each in its own way; or for a classic net. Choose `Autoencoder` otherwise: its linear maps make deep nets
-    train, and take less time.
+    Use it for deep networks that do not converge from a random initialization, such as those with logistic units; to
+    train layers with different methods; or for a classic network. Use `Autoencoder` otherwise: its linear maps make
+    deep networks converge, and training takes less time.
 
     Parameters
     ----------
     layers : sequence of int or (str, estimator), default=(256, 64, 10)
-        From the data to the code. A named estimator is an autoencoder or scikit-learn's `BernoulliRBM`; its parameters
-        are reached as `<name>__<parameter>`, and its objective counts while it is trained, its networks after. Below a
-        `BernoulliRBM`, a code must be in [0, 1]: `code_activation="logistic"`. Don't whiten codes that another layer is
-        to reduce: that makes all components count alike. A number of units stands for
-        `Autoencoder(n, hidden_layer_sizes=(), code_activation=activation)` with the other parameters of the stack;
-        without an activation, that is PCA.
+        Layers, from the data to the code. A named estimator is an autoencoder or scikit-learn's `BernoulliRBM`. Its
+        parameters can be set as `<name>__<parameter>`. Its objective is used while it is trained alone; afterwards,
+        only its networks are used. Below a `BernoulliRBM`, codes must be in [0, 1]: `code_activation="logistic"`. Do
+        not whiten codes that are the input of another layer: whitening gives all components the same weight. A number
+        of units is equivalent to `Autoencoder(n, hidden_layer_sizes=(), code_activation=activation)` with the other
+        parameters of the stack; with the activation "identity", this is PCA.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
-        Activation function of the layers that are given as numbers, but for the last.
+        Activation function of the layers that are given as numbers, except for the last.
 
     code_activation : {"identity", "logistic", "tanh", "relu", "gelu", "silu", "softplus"}, default="identity"
         Activation function of the last layer if it is given as a number.
 
     pretrain : bool, default=True
-        Whether layers are trained one by one first. If not, all must be numbers, and the net starts at random.
+        Whether the layers are first trained one by one. If False, all layers must be numbers, and the network is
+        initialized at random.
 
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
         Reconstruction loss of the stack, and of its first layer if that is a number, summed over features. The first
-        three compare scaled data, and "huber" is quadratic for errors below one unit of scale. "binary_cross_entropy"
-        takes data in [0, 1] and gives back probabilities; "poisson" takes counts and gives back rates.
+        three compare scaled data; "huber" is quadratic for errors below one unit of scale. "binary_cross_entropy"
+        expects data in [0, 1] and reconstructs probabilities; "poisson" expects counts and reconstructs rates.
 
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
@@ -91,9 +91,9 @@ class StackedAutoencoder(
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. "auto" is
-        0.01, or 0.003 where a layer has convolutions; for layers that were trained, it is 1000 / n_features times that,
-        but no more than 3 times, or than that itself where a layer has hidden layers of its own.
+        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others.
+        "auto" is 0.01, or 0.003 if a layer has convolutions. If the layers were trained one by one, this value is
+        multiplied by 1000 / n_features, but by at most 3, or by at most 1 if a layer has hidden layers itself.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -110,7 +110,7 @@ class StackedAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -119,11 +119,12 @@ class StackedAutoencoder(
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before can't be held out. Layers are not trained one by one again, and can't have changed.
+        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
+        trained on before cannot be validation samples. The layers are not trained one by one again, and `layers` must
+        not have changed.
 
     callbacks : list or None, default=None
         Callbacks that act on the training: those of skorch, or your own, which are derived from
@@ -143,7 +144,7 @@ class StackedAutoencoder(
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -158,10 +159,10 @@ class StackedAutoencoder(
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), as they are shown.
+        Variance of each component of the codes of the training data (of the last chunk), as returned by `transform`.
 
     layers_ : list of estimators
-        The layers as they were trained one by one. Not with `pretrain=False`.
+        Layers as they were after they were trained one by one. Not defined with `pretrain=False`.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -204,22 +205,22 @@ class StackedAutoencoder(
 
     See Also
     --------
-    Autoencoder : Trains deep networks beside linear maps.
-    sklearn.neural_network.BernoulliRBM : A layer that is trained by persistent contrastive divergence.
+    Autoencoder : Deep networks that are added to linear maps.
+    sklearn.neural_network.BernoulliRBM : Layer that is trained by persistent contrastive divergence.
 
     Notes
     -----
-    Layers are trained on all samples, those included that are later held out to choose the epoch of the training as one
-    network: that makes the choice more cautious, not less. A layer whose `random_state` is None has one drawn from the
-    stack's.
+    The layers are trained on all samples, including those of the validation set that later selects the epoch of the
+    training as one network: this makes the selection more conservative. If the `random_state` of a layer is None, its
+    seed is drawn from the `random_state` of the stack.
 
-    `partial_fit` trains the layers one by one on its first chunk, which should therefore be a large one.
+    `partial_fit` trains the layers one by one on its first chunk, which should therefore be large.
 
-    In the unrolled decoder, what a layer makes of its code is clipped to the range of the code below (of "relu", at
-    zero), which mirrors the encoder: decoders of single layers are linear, and so would be a chain of them.
+    In the unrolled decoder, the output of each layer is clipped to the range of the code below (at zero for "relu"),
+    which mirrors the encoder: the decoders of single layers are linear, and a chain of them would be linear, too.
 
-    Codes are shown as the last layer shows them. If that is a number and `code_activation` is "identity", they are
-    centered, uncorrelated and sorted by variance, as `Autoencoder`'s.
+    Codes are returned in the form that the last layer returns. If it is a number and `code_activation` is "identity",
+    they are centered, uncorrelated and sorted by variance, as those of `Autoencoder`.
 
     References
     ----------
@@ -243,14 +244,14 @@ class StackedAutoencoder(
     >>> stack.set_params(rbm__n_components=32, top__n_components=4).fit_transform(X).shape
     (1797, 4)
 
-    The classic deep net of ReLUs and a logistic code, without training layer by layer:
+    The classic deep network of ReLUs with a logistic code, without layer-wise training:
 
     >>> classic = StackedAutoencoder((200, 50, 50, 10), activation="relu", code_activation="logistic", pretrain=False)
     """
 
     module_class: ClassVar[type[AutoencoderModule]] = StackedModule
     _more_shaping = ("layers", "pretrain")
-    _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # no linear maps beside the layers
+    _neutral = NEUTRAL | {"init": "random", "hidden_layer_sizes": "auto"}  # the layers contain all linear maps
     layers: Sequence[int | tuple[str, BaseEstimator]] = parameter(
         default=(256, 64, 10), constraint=[list, tuple], kw_only=False
     )
@@ -267,17 +268,17 @@ class StackedAutoencoder(
         Parameters
         ----------
         deep : bool, default=True
-            Whether to include those of named layers.
+            Whether to include the parameters of named layers.
 
         Returns
         -------
         params : dict
-            The values of the parameters, by name.
+            Values of the parameters, by name.
         """
         return self._get_params("_named_layers", deep=deep)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters of the stack, those of a layer as `<name>__<parameter>`, or a layer itself by its name.
+        """Set parameters of the stack, of a layer as `<name>__<parameter>`, or a layer itself by its name.
 
         Parameters
         ----------
@@ -296,7 +297,7 @@ class StackedAutoencoder(
 
     @property
     def _named_layers(self):
-        layers = self.layers if isinstance(self.layers, list | tuple) else ()  # else `fit` refuses it
+        layers = self.layers if isinstance(self.layers, list | tuple) else ()  # otherwise `fit` raises an error
         return [layer for layer in layers if isinstance(layer, tuple)]
 
     @_named_layers.setter
@@ -363,9 +364,9 @@ class StackedAutoencoder(
             layers = [Layer.of(layer) for layer in self.layers_]
             self._stack = Stack.of(layers, statistics.mean, scale, self.loss, link)
             for layer in self.layers_:
-                drop_modules(layer)  # makes room for training
+                drop_modules(layer)  # saves memory during training
         spec = super()._new_spec(rows, statistics, seed)
-        return replace(spec, code_activation="identity") if self.pretrain else spec  # the last layer has it
+        return replace(spec, code_activation="identity") if self.pretrain else spec  # the last layer applies it
 
     def _has_start(self, spec):  # noqa: ARG002 - the base's signature
         return self.pretrain
@@ -378,7 +379,7 @@ class StackedAutoencoder(
             return {}
         for layer in self.layers_:
             restore_modules(layer)
-        return {"layers_": self.layers_, "_stack": self._stack.without_weights()}  # whose weights `layers_` has
+        return {"layers_": self.layers_, "_stack": self._stack.without_weights()}  # `layers_` has the weights
 
     def _shown_axes(self, module, rows):
         if isinstance(self.layers[-1], Integral):
@@ -387,12 +388,12 @@ class StackedAutoencoder(
 
     def _shaping_parameter(self, name):
         if name in ("architecture", "n_components"):
-            return None  # the layers say
+            return None  # determined by the layers
         return _structure(self.layers) if name == "layers" else super()._shaping_parameter(name)
 
 
 def _structure(layers):
-    """Layers as plain values that can be compared."""
+    """Return the layers as plain values that can be compared."""
 
     def plain(name, value):
         if name == "layers":
@@ -404,7 +405,7 @@ def _structure(layers):
     def parameters(layer):
         values = layer.get_params(deep=False)
         counts = {name: values[name] for name in values if name not in ("random_state", "callbacks", "net_params")}
-        if counts.get("cv") is None:  # which earlier releases did not have
+        if counts.get("cv") is None:  # earlier releases did not have it
             counts.pop("cv", None)
         return {name: plain(name, value) for name, value in counts.items()}
 
