@@ -1,4 +1,4 @@
-"""The contractive autoencoder: small steps of its samples move its code by little of what it varies by."""
+"""Contractive autoencoder: its codes change little, relative to their variance, when samples change a little."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -19,77 +19,74 @@ from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
-NOISE = 0.1  # variance, of each scaled feature, of the noise that alpha=1 stands for
-FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # in which a surface may be folded up, and what unfolds it
-MIN_SHARE = 1e-3  # of the variance at the start, lest that of a few samples which are alike be divided by
+NOISE = 0.1  # noise variance of each scaled feature that alpha=1 corresponds to
+FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # data of few features may be a folded surface: more units and steps
+MIN_SHARE = 1e-3  # of the initial variance; avoids division by a tiny variance if a few samples are similar
 
 
 class ContractiveModule(AutoencoderModule):
-    """An `AutoencoderModule` whose penalty is what noise adds to its code, as a share of the code's own variance.
+    """An `AutoencoderModule` whose penalty is the variance that noise adds to the code, relative to its own.
 
     Parameters
     ----------
     noise : float
-        Variance of the noise, of each feature.
+        Variance of the noise in each feature.
 
     method : {"layer", "exact", "estimate"}
-        "layer" is exact too, for an encoder that is one layer.
+        "layer" is exact as well, for an encoder with one layer.
 
     unit : float
-        What a unit of a scaled sample is worth in the units of `axes`.
+        Size of one unit of the scaled samples, in the units of `axes`.
 
     spread : float
         Total variance of the scaled samples.
     """
 
-    supports_batching = False  # it differentiates by itself
+    supports_batching = False  # because it differentiates
 
     def __init__(self, *args, noise, method, unit, spread, **kwargs):
         super().__init__(*args, **kwargs)
         self.noise, self.method, self.unit, self.spread = noise, method, unit, spread
         self.activation = nn.Identity()
         if method == "layer" and isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:
-            self.encoder, self.activation = self.encoder  # what the code is differentiated by comes between the two
+            self.encoder, self.activation = self.encoder  # the code is differentiated by what is between them
 
     def code(self, encoding):
-        """Code of an encoding; of one layer, the encoding is what its activation is applied to."""
+        """Return the code of an encoding; with one layer, the encoding is the input of its activation."""
         return self.activation(encoding)
 
     def losses(self, x, sizes=None, target=None):
-        """Return the terms of the loss, of which the penalty is differentiated by the samples, and then by the weights."""
+        """Return the terms of the loss; the penalty is differentiated by the samples, and then by the weights."""
         is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with differentiable(is_recurrent):
             return super().losses(x, sizes, target)
 
     @property
     def lengths(self):
-        """What a unit of the inner code is worth, (k,): codes are measured as they are shown."""
+        """Scale of the internal code, (k,): the penalty is that of codes in final coordinates."""
         return 1.0 if self.axes is None else self.axes.scale / self.unit
 
     def corrupt(self, x):
-        """Return the same samples, as what the code can be differentiated by."""
+        """Return the same samples, as a tensor that the code can be differentiated by."""
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
     def penalty(self, seen, encoding, code):
-        """Return the contraction, in units of the rows' variance, weighed by that of the noise.
-
-        What the code varies by is measured in each batch: a code that shrinks gains nothing.
-        """
+        """Return the contraction over the code's variance in the batch: shrinking the code does not reduce it."""
         if not self.noise:
             return {}
         norm = self._of_code(seen, encoding, code, self.method) if encoding.requires_grad else self.contraction(seen)
         return {"contraction": self.noise * self.spread / self._variance(code) * norm}
 
     def _variance(self, code):
-        """Total variance of the codes of a batch, (n, k) -> (): of a single sample, that of the start."""
-        precise = torch.promote_types(code.dtype, torch.float32)  # than what autocast made of it
+        """Return the total variance of the codes of a batch, (n, k) -> (); of one sample, the initial one."""
+        precise = torch.promote_types(code.dtype, torch.float32)  # autocast may have reduced it
         code = code.to(precise) * self.lengths
         usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
         variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
         return torch.where(variance > 0, variance + MIN_SHARE * usual, usual)
 
     def contraction(self, x, method=None):
-        """Squared Frobenius norm of the Jacobian of the code at scaled samples, (n, d) -> (n,)."""
+        """Return the squared Frobenius norm of the Jacobian of the code at scaled samples, (n, d) -> (n,)."""
         trains = torch.is_grad_enabled()
         with torch.enable_grad(), differentiable():
             x = x.detach().requires_grad_()
@@ -97,7 +94,7 @@ class ContractiveModule(AutoencoderModule):
             return self._of_code(x, encoding, self.code(encoding), method or self.method, trains)
 
     def _of_code(self, x, encoding, code, method, trains=True):
-        """For a code that was computed from x, by way of the encoding."""
+        """Return the contraction of a code that was computed from x through the encoding."""
         if method == "layer":  # for a code s(Wx + b): sum_j s'_j^2 |w_j|^2
             layer = next(module for module in self.encoder.modules() if isinstance(module, nn.Linear))
             slope = _gradient(code, encoding, torch.ones_like(code), trains)  # (n, k)
@@ -111,18 +108,18 @@ class ContractiveModule(AutoencoderModule):
 
 
 def _gradient(output, x, weights, trains):
-    """Vector-Jacobian product; without `trains` it keeps no graph of itself, which would only take memory."""
+    """Return the vector-Jacobian product; without `trains` it builds no graph, to save memory."""
     return torch.autograd.grad(output, x, weights, retain_graph=True, create_graph=trains)[0]
 
 
 @dataclass(frozen=True)
 class ShrunkenStart(LinearInit):
-    """PCA whose scores are shown shrunken, in proportion to the best linear guess of them from a sample with noise.
+    """PCA with shrunken scores, proportional to their best linear prediction from a sample with noise.
 
     Attributes
     ----------
     shrunk : ndarray of shape (n_components,)
-        What each score is multiplied by, which leaves their total variance. The decoder undoes it.
+        Factor of each score. The total variance is unchanged, and the decoder inverts the factors.
     """
 
     shrunk: np.ndarray = field(kw_only=True)
@@ -131,7 +128,7 @@ class ShrunkenStart(LinearInit):
 
     @classmethod
     def of_pca(cls, pca, noise):
-        """Shrink the scores as noise of this variance asks for, but none below what is shown with its digits."""
+        """Shrink the scores as noise of this variance requires, but none below the smallest accurate scale."""
         if not noise:
             return pca
         variance = np.square(pca.unit)
@@ -140,7 +137,7 @@ class ShrunkenStart(LinearInit):
         return cls(**vars(pca), shrunk=length / pca.unit * np.sqrt(variance.sum() / np.square(length).sum()))
 
     def axes(self, unit, whiten=False):
-        """`LatentTransform` that show the inner code as shrunken scores, when a scaled sample is worth `unit` of X's."""
+        """Return the transform of internal codes to shrunken scores; scaled samples are in multiples of `unit`."""
         scale, mean, rotation, _ = super().axes(unit)
         return scale * self.shrunk, mean, rotation, deviation_of(self.variance * np.square(self.shrunk * unit), whiten)
 
@@ -155,7 +152,7 @@ class ContractiveParameters(Parameters):
 
 
 class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
-    r"""Autoencoder whose codes move little, for what they vary by, where samples move a little.
+    r"""Autoencoder whose codes change little, relative to their variance, when samples change a little.
 
     The penalty is the squared Frobenius norm of the encoder's Jacobian at each sample [1]_, over the codes' variance:
 
@@ -163,21 +160,20 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
               + \frac{\alpha}{10} \, \frac{\operatorname{Var}(x)}{\operatorname{Var}(f(x))}
               {\left\lVert \frac{\partial f}{\partial x}(x_i) \right\rVert}_F^2
 
-    Variances are summed over features or components, those of codes are of a batch, and samples are as they are scaled
-    inside. The ratio is, to first order, what Gaussian noise in the samples adds to codes as a share of their variance.
-    Without that variance, a code that shrinks would meet the penalty, for a decoder whose weights are not the
-    encoder's, as in [1]_, makes up for it. So it doesn't matter how large codes are, but it does how their variance is
-    shared out: with a larger `alpha` more of it goes to the components that noise moves least.
+    Variances are summed over features or components, the variance of codes is that of a batch, and samples are scaled.
+    To first order, the ratio is the variance that Gaussian noise in the samples adds to codes, relative to theirs.
+    Without the division, shrinking the code would reduce the penalty, since the decoder, whose weights are not tied to
+    the encoder's as in [1]_, can compensate for it. The size of codes does not matter, but the distribution of their
+    variance does: with a larger `alpha`, more of it is in the components that noise affects least.
 
-    Training starts at PCA whose scores are weighed by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
-    :math:`\lambda`: the best linear guess of them from samples with noise of variance :math:`\alpha / 10`. The decoder
-    undoes the weights, so R² is PCA's. With `alpha=0` it is the plain autoencoder. As `alpha` grows without end the
-    components that noise moves most vanish and the reconstruction is lost. For linear networks the ratio comes down to
-    that of the first principal component alone.
+    Training starts at PCA with its scores multiplied by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
+    :math:`\lambda`: their best linear prediction from samples with noise of variance :math:`\alpha / 10`. The decoder
+    inverts the factors, so R² is PCA's. `alpha=0` gives the plain autoencoder. In the limit of large `alpha`, the
+    components that noise affects most vanish and the reconstruction is lost. For linear networks the ratio then
+    approaches that of the first principal component alone.
 
-    Choose it for codes that keep their place when samples are a little noisy, for a classifier on them, and to see
-    sample by sample how far they move: `contraction(X)`. Choose `DenoisingAutoencoder` to give back clean samples of
-    noisy ones.
+    Use it for codes that are stable when samples are slightly noisy, such as the inputs of a classifier, and to
+    measure their sensitivity at each sample: `contraction(X)`. Use `DenoisingAutoencoder` to reconstruct clean samples.
 
     Parameters
     ----------
@@ -189,19 +185,18 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         `n_samples` and `n_features`.
 
     alpha : float, default=1.0
-        Weight of the penalty. A tenth of it is the variance of the noise against which codes are to hold, where scaled
-        data have a variance of one a feature.
+        Weight of the penalty: ten times the variance of the noise to be robust to, for features of unit variance.
 
     contraction_method : {"auto", "exact", "estimate"}, default="auto"
-        How the penalty is computed in training. "exact" is in closed form where the encoder is one layer, and else
-        takes a backward pass for each component of the code. "estimate" takes one, with random signs, and is unbiased
-        [2]_. "auto" is exact for one layer and estimates elsewhere.
+        How the penalty is computed in training. "exact" uses a closed form if the encoder has one layer, and otherwise
+        one backward pass for each component of the code. "estimate" uses one pass with random signs, and is unbiased
+        [2]_. "auto" is exact for one layer and an estimate otherwise.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
-        layers: four times the number of features, and at least 256 where there are up to 50 of them, or half the number
-        of samples, whichever is less, within 64 and 512, or 256 with convolutions; and half of that. With `()` there
-        are none, and the networks are linear.
+        layers: the first has four times the number of features (at least 256 for up to 50 features) or half the number
+        of samples, whichever is smaller, between 64 and 512 units (256 with convolutions), and the second has half as
+        many. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -239,9 +234,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         units. None only centers, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 800 steps of the optimizer for up to 50 features, 200 at most, since
-        a surface that is folded up in few features unfolds late. Else, or with `alpha=0`, it is 40, and more below 320
-        samples; or as many as make 400 steps (1600 with convolutions), where that is fewer, but 9 at least.
+        Number of epochs. For up to 50 features "auto" is as many as make 800 steps of the optimizer, and at most 200,
+        because a surface folded in few features unfolds late. Otherwise, or with `alpha=0`, it is 40, and more below
+        320 samples; or as many as make 400 steps (1600 with convolutions), if that is fewer, but at least 9.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
@@ -266,7 +261,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -275,7 +270,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -299,7 +294,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -317,7 +312,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
@@ -363,12 +358,12 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     See Also
     --------
     Autoencoder : Without the penalty.
-    DenoisingAutoencoder : Gives back clean samples of noisy ones, which it is shown.
+    DenoisingAutoencoder : Reconstructs clean samples from noisy ones.
 
     Notes
     -----
-    Codes are as large, in all, as PCA's scores. With a large `alpha` most of their variance is in few components. The
-    others still tell what the decoder needs, and `whiten=True` or a `StandardScaler` gives all the same weight.
+    The total variance of codes is that of PCA's scores. With a large `alpha` most of it is in few components. The
+    others still hold what the decoder needs, and `whiten=True` or a `StandardScaler` gives all the same weight.
 
     References
     ----------
@@ -391,10 +386,10 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     @typed(in_kind)
     def contraction(self, X: MatrixLike) -> FloatArray:
-        """What noise adds to the code of each sample, as a share of what codes vary by.
+        """Return the variance that noise adds to the code of each sample, relative to the variance of codes.
 
-        It is the squared Frobenius norm of the encoder's Jacobian over the variance of the codes of the training data,
-        summed over components: exact whatever `contraction_method`. PCA's is `n_components` over the sum of variances.
+        This is the squared Frobenius norm of the encoder's Jacobian, divided by the total variance of the codes of the
+        training data. It is exact for any `contraction_method`. For PCA it is `n_components` over the sum of variances.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The denoising autoencoder: it is shown corrupted or noisy samples and must return the clean ones."""
+"""Denoising autoencoder: it learns to reconstruct clean samples from corrupted or noisy ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +31,7 @@ from skae._typing import (
 from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 
-MAX_WIDTH_OF_STREAM = 1024  # features for which the best denoiser is solved for at each chunk
+MAX_WIDTH_OF_STREAM = 1024  # maximum number of features to solve for the best denoiser at each chunk
 
 
 Corruption: TypeAlias = (
@@ -52,20 +52,20 @@ class DenoisingParameters(Parameters):
 
 
 class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
-    r"""Autoencoder that is shown corrupted samples and learns to return the clean ones.
+    r"""Autoencoder that learns to reconstruct clean samples from corrupted ones.
 
-    Fresh noise :math:`q` strikes each sample at each step, and the loss is against the clean sample [1]_:
+    New noise :math:`q` corrupts each sample at each step, and the loss compares with the clean sample [1]_:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{{\tilde x}_i \sim q(\cdot | x_i)}
               \lVert x_i - g(f({\tilde x}_i)) \rVert^2
 
-    Where there is a clean sample for each noisy one, `fit(X_noisy, X_clean)` learns from these pairs, and noise is only
-    drawn if it is asked for. `reconstruct(X_noisy)` then denoises. Codes answer to what samples have in common rather
-    than to their noise. Training starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is
-    kept as far as its gain over that, on corrupted held-out samples, is sure.
+    If there is a clean sample for each noisy one, `fit(X_noisy, X_clean)` learns from these pairs, and noise is added
+    only on request. `reconstruct(X_noisy)` then denoises. Codes depend on what samples have in common rather than on
+    their noise. Training starts at the best linear denoiser of its rank, in closed form [2]_, and an epoch is selected
+    only if it significantly improves the loss on corrupted validation samples.
 
-    Choose it to clean data, to fill masked cells, or for codes that don't mind noise. Choose `Autoencoder` to compress
-    clean samples: a denoiser expects noise, and takes some of what it would have to remove away from clean samples.
+    Use it to denoise data, to fill masked values, or for codes that are robust to noise. Use `Autoencoder` to compress
+    clean samples: a denoiser expects noise, and also removes some of the signal of clean samples.
 
     Parameters
     ----------
@@ -77,30 +77,29 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         `n_samples` and `n_features`.
 
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
-        The noise that is drawn. "auto" is "masking" where `fit` is given X alone, and None where it is given pairs of
-        samples; any other noise strikes the noisy samples of pairs in addition. None draws none. "masking" sets cells
-        to zero; "gaussian" adds normal noise; "salt_and_pepper" sets cells to the least or the greatest value, of the
-        whole of X, or of each feature with `scale="standard"`; "swap" sets cells to the same feature of other samples
-        in the batch, the right noise for tables. A callable is given a tensor of samples in their own units, on the
-        CPU, and returns a tensor of the same shape; what it draws from torch's generator is determined by
-        `random_state`.
+        Noise that is added in training. "auto" is "masking" if `fit` is given only X, and None if it is given pairs of
+        samples; any other noise is added to the noisy samples of pairs. With None there is no noise. "masking" sets
+        values to zero; "gaussian" adds normal noise; "salt_and_pepper" sets values to the minimum or maximum of X, or
+        of each feature with `scale="standard"`; "swap" sets values to the same feature of other samples in the batch,
+        and suits tabular data. A callable takes a tensor of samples in the units of X, on the CPU, and returns a tensor
+        of the same shape; what it draws from torch's generator is determined by `random_state`.
 
     corruption_level : float or tuple of (float, float), default=0.3
-        Share of the cells that are struck, from 0 to 1; for "gaussian" the standard deviation of the noise, as a share
-        of each feature's own. With a range (low, high) each sample has a level of its own, uniform in the range, and
-        one denoiser serves them all. In training four of five samples are struck less, at levels between 0 and the
-        least, so that cleaner samples are denoised no worse; a quarter where noise is "gaussian"; and of a callable's
-        samples a quarter stays clean. Not used if `corruption` is a callable, or no noise is drawn.
+        Fraction of the values that are corrupted, from 0 to 1; for "gaussian" the standard deviation of the noise,
+        relative to that of each feature. With a range (low, high) each sample has its own level, uniform in the range,
+        for one denoiser of all levels. In training, four of five samples (a quarter with "gaussian") have lower levels,
+        between 0 and the minimum, so that cleaner samples are denoised as well; a quarter of the samples of a callable
+        remain clean. Ignored if `corruption` is a callable or there is no noise.
 
     clip : bool or tuple of (float, float), default=False
-        Whether "gaussian" noise stays within the range of the training data: of the whole of X, or of each feature with
-        `scale="standard"`. A tuple (low, high) is another range, in units of X: what a sensor can record. For noisy
-        samples that were clipped; clean samples are then denoised a little worse.
+        Whether samples with "gaussian" noise are clipped to the range of the training data: of X, or of each feature
+        with `scale="standard"`. A tuple (low, high) is another range, in units of X, such as a sensor's. Use it if the
+        noisy samples were clipped; clean samples are then denoised a little worse.
 
     emphasis : float, default=0.5
-        Share of the loss that falls on corrupted cells, where as many are corrupted as not: 1 counts these alone, and 0
-        the others alone [1]_. Corrupted are the cells that the noise has chosen, also those that it left as they were;
-        of pairs and of a callable's samples the cells that changed.
+        Weight of corrupted values in the loss, relative to the others' weight of `1 - emphasis`: 1 uses only corrupted
+        values, and 0 only the others [1]_. Values that the noise selected are corrupted, even if it did not change
+        them; with pairs or a callable, the values that changed.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -170,7 +169,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -179,7 +178,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -203,7 +202,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -221,13 +220,13 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Share of the variance that each component explains. Where codes are ordered it is what the component adds to
+        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
         the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
         `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
 
     mean_ : ndarray of shape (n_features,)
-        Mean of each feature, of clean samples where there are pairs. They give the scale as well: noisy samples are
-        centered and scaled as clean ones are, and a feature that is constant in those is ignored.
+        Mean of each feature, of the clean samples if there are pairs. These also determine the scale: noisy samples are
+        centered and scaled like clean ones, and a feature that is constant in clean samples is ignored.
 
     feature_importances_ : ndarray of shape (n_features,)
         Importance of each feature, for `SelectFromModel`: the squared derivative of the code with respect to the
@@ -268,16 +267,16 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     See Also
     --------
     Autoencoder : Without noise.
-    ContractiveAutoencoder : Codes that don't mind noise, by a penalty.
+    ContractiveAutoencoder : Codes that a penalty makes robust to noise.
 
     Notes
     -----
-    `score(X)` is the R² of the reconstruction of X as it is given. To score denoising, give it the clean samples, as in
-    `score(X_noisy, X_clean)`; so does a search that is fitted to pairs.
+    `score(X)` is the R² of the reconstruction of X itself. To score denoising, pass the clean samples, as in
+    `score(X_noisy, X_clean)`; a search that is fitted to pairs does so.
 
-    Of pairs, training starts at the reduced-rank regression of the clean samples on the noisy ones [3]_, with the ridge
-    that predicts samples best that are left out. Above 4,096 features, where there are many samples too, it starts at
-    PCA of the clean samples.
+    With pairs, training starts at the reduced-rank regression of the clean samples on the noisy ones [3]_, with the
+    best ridge in leave-one-out cross-validation. With more than 4,096 features and many samples, it starts at PCA of
+    the clean samples.
 
     References
     ----------
@@ -299,7 +298,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     >>> bool(error < 0.5 * np.square(noisy[1000:] - X[1000:]).mean())
     True
 
-    Pairs of samples, of which the noise is not known:
+    With pairs of samples, the noise may be unknown:
 
     >>> of_pairs = DenoisingAutoencoder(32, max_iter=5, random_state=0).fit(noisy[:1000], X[:1000])
     >>> of_pairs.score(noisy[1000:], X[1000:]) > 0.6
@@ -310,11 +309,11 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     n_components: CodeSize = parameter(default=64, constraint=CODE_SIZE, kw_only=False)
 
     def score(self, X: MatrixLike, y: object = None) -> float:
-        """Return the R² of the reconstruction: of X, or of clean samples from noisy ones.
+        """Return the R² of the reconstruction of X, or of clean samples from noisy ones.
 
-        It grows with `n_components`, as PCA's share of the variance does, and it is not PCA's `score`, which is a
-        log-likelihood. A search that is to find a size needs a `refit` that takes the smallest code which is good
-        enough: see the guide on the number of components.
+        It increases with `n_components`, as PCA's explained variance does. It is not PCA's `score`, which is a
+        log-likelihood. To find a size, a search needs a `refit` that selects the smallest code that is good enough: see
+        the guide on the number of components.
 
         Parameters
         ----------
@@ -322,12 +321,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             Data.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Clean samples, if X holds noisy ones. Anything of one dimension, such as labels, is ignored.
+            Clean samples, if X holds noisy ones. One-dimensional arrays, such as labels, are ignored.
 
         Returns
         -------
         score : float
-            `r2_score(y, reconstruct(X), multioutput="variance_weighted")`, with X for y if there are no clean samples.
+            `r2_score(y, reconstruct(X), multioutput="variance_weighted")`, with X as y if there are no clean samples.
         """
         if len(shape_of(y)) < 2:
             return super().score(X)
@@ -336,7 +335,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     @property
     def _levels(self):
-        """Range of the levels."""
+        """Range of the corruption levels."""
         level = self.corruption_level
         return (level, level) if isinstance(level, Real) else tuple(level)
 
@@ -355,30 +354,30 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         of_cells = isinstance(self.corruption, str) and self.corruption != "gaussian"
         if self._levels[1] > 1 and of_cells:
             raise ValueError(
-                f"corruption_level={self.corruption_level!r} is the share of the cells that corruption="
-                f"{self.corruption!r} strikes. Set it between 0 and 1."
+                f"corruption_level={self.corruption_level!r} is the fraction of the values that corruption="
+                f"{self.corruption!r} changes. Set it between 0 and 1."
             )
 
     def _checked_target(self, X, y):
-        """Check y if it holds clean samples."""
+        """Return y, checked if it holds clean samples; None if y is X."""
         shape = shape_of(y)
         if len(shape) < 2:
             if self.corruption is None:
                 raise ValueError(
-                    "corruption=None draws no noise, and there are no clean samples to learn. Pass them as y, as in "
-                    "fit(X_noisy, X_clean), or set corruption to the noise to draw, such as 'masking'."
+                    "corruption=None adds no noise, and there are no clean samples to learn. Pass them as y, as in "
+                    "fit(X_noisy, X_clean), or set corruption to the noise to add, such as 'masking'."
                 )
             return y
         y = self._checked_clean(X, y)
         return None if self.corruption == "auto" and are_same(X, y) else y
 
     def _checked_clean(self, X, y):
-        """Check clean samples against X, which has been checked."""
+        """Check clean samples against X, which has been checked already."""
         shape = shape_of(y)
         if shape != X.shape:
             raise ValueError(
                 f"y has shape {shape} and X has shape {X.shape}: clean samples must have the shape of the noisy ones. "
-                "Labels, of one dimension, are ignored."
+                "One-dimensional labels are ignored."
             )
         if stays_in_place(y):
             return y
@@ -391,7 +390,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         low, high = statistics.seen.low, statistics.seen.high
-        if self.scale != "standard":  # all features have one unit
+        if self.scale != "standard":  # all features have the same unit
             low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
 
@@ -428,7 +427,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     def _start_of_pca(self, pca, rows, statistics, spec, seed):
         if len(pca.mean) > MAX_WIDTH_OF_STREAM:
             return pca
-        # PCA's components, and what they leave of each feature as if it were independent of the others'
+        # of PCA's components, plus the rest of each feature's variance, as if independent of the others
         covariance = (pca.components.T * pca.variance) @ pca.components
         own = statistics.variance * np.square(rows.per_unit)
         covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
@@ -444,5 +443,5 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
 
 def _is_range(pair):
-    """Whether it holds two finite numbers, of which the second is not less."""
+    """Whether `pair` holds two finite numbers in ascending order."""
     return np.shape(pair) == (2,) and all(isinstance(x, Real) for x in pair) and -np.inf < pair[0] <= pair[1] < np.inf

@@ -1,4 +1,4 @@
-"""Reduced-rank regression of clean samples on what is seen of them: where a denoiser starts."""
+"""Reduced-rank regression of clean samples on corrupted ones: the initialization of a denoiser."""
 
 from dataclasses import dataclass, replace
 
@@ -10,29 +10,29 @@ from sklearn.utils.extmath import svd_flip
 from skae._data.readers import BYTES_AT_ONCE, MAX_AT_ONCE, RESIDENT_BYTES
 from skae._pca import MAX_WIDTH_COVARIANCE, MIN_RIDGE, RIDGE, LinearInit, _principal, covariance_of
 
-MIN_CORRUPTED = 20_000  # samples from which the mean and the variance of the noise are measured
-MIN_CORRUPTED_CELLS = 2**24  # or fewer samples, if they are wide
-STRUCK_AT_ONCE = 2**20  # cells: 8 MiB of float64
-MIN_EXPECTED = 0.1  # noise of any feature, as a share of the deviation of all in the root mean square
-MIN_NORMAL = 0.5  # the same of normal noise, as a share of its own
+MIN_CORRUPTED = 20_000  # samples used to measure the mean and the variance of the noise
+MIN_CORRUPTED_CELLS = 2**24  # values; fewer samples are used if they have many features
+CORRUPTED_AT_ONCE = 2**20  # values: 8 MiB of float64
+MIN_EXPECTED = 0.1  # noise of any feature, relative to the root mean square of all standard deviations
+MIN_NORMAL = 0.5  # the same for normal noise, relative to its level
 MIN_VARIANCE = 1e-8  # of a scaled feature
-MAX_LEFT_OUT = 1000  # samples of pairs by which the ridge is chosen
-PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, in mean sums of squares of a feature
+MAX_LEFT_OUT = 1000  # pairs used to select the ridge
+PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, relative to the mean sum of squares of a feature
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What noise does to each cell, in the mean over many draws: each attribute has shape (d,).
+    """Statistics of the corrupted features, averaged over many draws: each attribute has shape (d,).
 
-    Or (n_levels, d), of noise of several levels, at each of which there are as many samples.
+    With noise of several levels, each with the same number of samples, the shape is (n_levels, d).
 
     Attributes
     ----------
     mean, square : ndarray
-        Of struck cells.
+        Mean and mean square of the corrupted values.
 
     product : ndarray
-        Of the cell with the struck one.
+        Mean product of clean and corrupted values.
     """
 
     mean: np.ndarray
@@ -40,25 +40,25 @@ class Noise:
     product: np.ndarray
 
     def as_line(self, mean, variance):
-        r"""A struck cell as a line plus noise, :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean.
+        r"""Return the linear model of corrupted values, :math:`\tilde x_j = a_j x_j + \varepsilon_j` up to the mean.
 
         Parameters
         ----------
         mean, variance : ndarray of shape (d,)
-            Of the cells before they are struck.
+            Mean and variance of the clean values.
 
         Returns
         -------
         slope, variance : ndarray of shape (d,) or (n_levels, d)
-            The a, and the variances of the noise.
+            The slopes a, and the variances of the noise.
         """
-        varies = variance > MIN_VARIANCE  # of a cell that doesn't, no more than rounding would be seen
+        varies = variance > MIN_VARIANCE  # otherwise the slope would be rounding error
         slope = np.divide(self.product - mean * self.mean, variance, out=np.zeros_like(self.mean), where=varies)
         noise = self.square - np.square(self.mean) - np.square(slope) * variance
         return slope, noise.clip(min=0)
 
     def of_others(self, mean, variance, new_mean, new_variance):
-        """The same noise on cells of other means and variances than those that it was measured on."""
+        """Return the same noise for features with other means and variances than it was measured with."""
         slope, own = self.as_line(mean, variance)
         seen = self.mean + slope * (new_mean - mean)
         square = own + np.square(seen) + np.square(slope) * new_variance
@@ -66,12 +66,12 @@ class Noise:
 
 
 def measured_noise(module, rows, *, linear):
-    """Measure what noise does to each cell: it may be a callable's.
+    """Measure the effect of noise, which may be a callable, on each feature.
 
-    Of a range of levels it is measured at two, over which a quadratic has the mean that it has over the range: so have
-    the covariances of struck samples. Where cells are replaced, the levels are those of all samples in training, of
-    which some are struck less: a network goes on from there to what is best at each level. Linear maps can't, and
-    theirs are the levels that were asked for.
+    With a range of levels, it is measured at the two levels over which a quadratic function, such as the covariance of
+    corrupted samples, has the same mean as over the range. If values are replaced, the levels are those of all samples
+    in training, including the less noisy ones: networks then learn what is best at each level. Linear maps can't, and
+    the levels given by the user are used for them.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def measured_noise(module, rows, *, linear):
     rows : ScaledReader of shape (n, d)
 
     linear : bool
-        Whether the start is all that there is.
+        Whether the model is linear, so that training does not improve on the initialization.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def measured_noise(module, rows, *, linear):
     middle, away = module.training_levels(evenly=linear)
     levels = np.array([middle - away, middle + away] if away else [middle])
     noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
-    # filters of features that hardly vary may be so large that noise which is alike in all features spoils every sample
+    # filters of nearly constant features could be so large that noise of equal size in all features spoils all samples
     own = np.square(module.deviation.double().numpy())
     if module.corruption is None or not own.any():
         return noise
@@ -101,12 +101,12 @@ def measured_noise(module, rows, *, linear):
 
 
 def _measured_at(level, module, rows, n_levels):
-    """Mean and mean square of struck cells, and mean of their products with the cells as they were: (3, d)."""
+    """Return the mean, the mean square, and the mean product with clean values, of corrupted values: (3, d)."""
     d = rows.shape[1]
     module.levels = (level, level)
     least = min(MIN_CORRUPTED, MIN_CORRUPTED_CELLS // d) // n_levels
-    # a few samples would take long by themselves
-    repeats = max(1, min(MAX_AT_ONCE, STRUCK_AT_ONCE // d) // len(rows))
+    # small batches are repeated, because they would be slow
+    repeats = max(1, min(MAX_AT_ONCE, CORRUPTED_AT_ONCE // d) // len(rows))
     n, sums = 0, np.zeros((3, d))
     while n < max(least, len(rows)):
         for batch in rows.batches():
@@ -118,39 +118,40 @@ def _measured_at(level, module, rows, n_levels):
 
 
 def has_denoising_start(rows):
-    """Whether a matrix of features by features, or one of samples by samples, is small enough."""
+    """Whether a features x features or a samples x samples matrix is small enough."""
     n, d = rows.shape
     return d <= MAX_WIDTH_COVARIANCE or (n <= MAX_WIDTH_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
 
 
 def denoising_start(rows, noise, n_components):
-    r"""The best linear denoiser of a rank, for noise that strikes each cell by itself, and for samples that come in pairs.
+    r"""Return the best linear denoiser of a given rank, for noise that is independent in each feature, and for pairs.
 
-    Where a struck cell is :math:`\tilde x_j = a_j x_j + \varepsilon_j` but for its mean, the covariance of samples with
-    struck ones is :math:`C A`, and that of struck ones :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The
-    best linear map from these to those, cut to rank k by the principal axes of what it returns, is the reduced-rank
-    regression (Izenman, 1975; for masking noise, marginalised denoising: Chen et al., 2012).
+    If a corrupted value is :math:`\tilde x_j = a_j x_j + \varepsilon_j` up to the mean, the covariance of clean and
+    corrupted samples is :math:`C A`, and that of corrupted ones is
+    :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The best linear map from corrupted to clean samples,
+    projected on the first k principal axes of its output, is the reduced-rank regression (Izenman, 1975; for masking
+    noise, marginalized denoising: Chen et al., 2012).
 
-    Of pairs, C is in the first place the covariance of clean samples with noisy ones, and else that of noisy ones. To
-    its variances a ridge is added, the one that predicts best the samples that are left out, one by one.
+    With pairs, the C of C A is the covariance of clean and noisy samples, and the other C that of noisy ones. The ridge
+    with the smallest leave-one-out error is added to the variances.
 
-    Of noise of several levels, A and var are the means of those of each level, A C A is the mean of such products, and
-    the covariance of the levels' means is added: cells of a sample have its level in common. All A are taken for
-    multiples of one, which is so where noise is not clipped.
+    With several levels of noise, A and var are means over levels, A C A is the mean of these products, and the
+    covariance of the levels' means is added, because the values of a sample have the same level. All A are assumed to
+    be proportional, as they are if the noise is not clipped.
 
     Parameters
     ----------
     rows : ScaledReader of shape (n, d)
 
     noise : Noise
-        That is drawn.
+        Noise that is added.
 
     n_components : int
 
     Returns
     -------
     start : LinearInit
-        The variance is that of the scores of struck samples.
+        Its variance is that of the scores of corrupted samples.
     """
     n, d = rows.shape
     ridge = _ridge_of_pairs(rows) if rows.are_pairs else 0.0
@@ -163,7 +164,7 @@ def denoising_start(rows, noise, n_components):
 
 
 def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
-    """For matrices of features by features; `clean` is the mean of clean samples, and their covariance with noisy ones."""
+    """Solve in feature space; `clean` holds the mean of clean samples and their covariance with noisy ones."""
     slope, of_mean, variance, shifts = _over_levels(noise, mean, np.diag(covariance))
     seen = covariance * np.outer(slope, slope) + shifts.T @ shifts  # A C A + V, (d, d)
     seen[np.diag_indices_from(seen)] += variance
@@ -177,10 +178,10 @@ def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=
 
 
 def _over_levels(noise, mean, variance):
-    """Root of the mean square of the slopes, (d,); their mean in units of it; variance of the noise, (d,); shifts.
+    """Return the root mean square of slopes, (d,); their mean relative to it; the variance of noise, (d,); and shifts.
 
-    These are how the levels' means differ, over the root of their number, (n_levels, d). The unit is one number: levels
-    weaken all features alike, or nearly so where noise is clipped.
+    The shifts are the deviations of the levels' means, over the root of their number, (n_levels, d). The relative mean
+    is one number: levels affect all features equally, or approximately so if noise is clipped.
     """
     slopes, variances = map(np.atleast_2d, noise.as_line(mean, variance))
     slope = np.sqrt(np.square(slopes).mean(axis=0))
@@ -195,13 +196,13 @@ def _mean_of_levels(noise):
 
 
 def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
-    r"""For matrices of samples by samples: what n samples give is in their span, whatever the number of features.
+    r"""Solve in sample space: the solution for n samples is in their span, for any number of features.
 
-    With centered clean rows :math:`Z` and centered noisy ones :math:`Y`, both over the root of n - 1, with
+    With centered clean samples :math:`Z` and centered noisy ones :math:`Y`, both over the root of n - 1, with
     :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}
-    M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). What it returns has the covariance
-    :math:`Z' (I + K)^{-1} K Z`. With several levels A is the root of the mean of its square, Z is times what the mean
-    is of that, and M has more samples, the levels' means.
+    M V^{-1}` for the :math:`n \times n` matrix :math:`K = M V^{-1} M'` (Woodbury). Its output has the covariance
+    :math:`Z' (I + K)^{-1} K Z`. With several levels, A is the root mean square of the slopes, Z is multiplied by their
+    mean relative to it, and the levels' means are appended to the rows of M.
     """
     n, d = x.shape
     mean = x.mean(axis=0)
@@ -228,12 +229,12 @@ def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
 
 
 def _least_ridge(mean_variance):
-    """What is added to each variance, so that a matrix has an inverse."""
+    """Return the ridge that makes a covariance matrix invertible."""
     return max(RIDGE * mean_variance, MIN_RIDGE)
 
 
 def _covariance_of_pairs(rows, mean):
-    """Mean of clean samples, and their covariance (d, d) with noisy ones of this mean, summed batch by batch."""
+    """Return the mean of clean samples, and their covariance (d, d) with noisy ones of this mean, batch by batch."""
     n, d = rows.shape
     total, products = np.zeros(d), np.zeros((d, d))
     for noisy, clean in zip(rows.batches(), rows.clean.batches(), strict=True):
@@ -244,7 +245,7 @@ def _covariance_of_pairs(rows, mean):
 
 
 def _ridge_of_pairs(rows):
-    """What is added to the variances of noisy samples, so that the regression holds for other samples than these."""
+    """Return the ridge for the variances of noisy samples, so that the regression generalizes to new samples."""
     n, d = rows.shape
     n_some = min(n, MAX_LEFT_OUT, max(2, BYTES_AT_ONCE // (8 * d)))
     index = np.linspace(0, n - 1, n_some).astype(int)
@@ -254,16 +255,16 @@ def _ridge_of_pairs(rows):
     squares = np.square(noisy).sum() / d
     if squares == 0:
         return 0.0
-    if n_some < d:  # the same errors, turned into as many columns as there are samples
+    if n_some < d:  # a rotation to as many columns as samples, with the same errors
         clean = np.linalg.qr(clean.T, mode="r").T
     return min(squares * PENALTIES, key=_errors_left_out(noisy, clean)) / (n - 1)
 
 
 def _errors_left_out(x, y):
-    """Mean squared error of ridge regressions of y on x, both centered, of samples that are left out one by one.
+    """Return the leave-one-out mean squared error of ridge regression of centered y on centered x, for a ridge.
 
-    For a ridge, what is returned gives the error: that of sample i is its residual over 1 - h_i, for the diagonal h of
-    the map from y to what is predicted. `RidgeCV` has it so.
+    The returned function maps a ridge to the error. The error of sample i is its residual over 1 - h_i, where h is the
+    diagonal of the map from y to the predictions, as in `RidgeCV`.
     """
     left, deviations, _ = scipy.linalg.svd(x, full_matrices=False)
     projected, squares = left.T @ y, np.square(deviations)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: a code is a distribution, and the decoder a model that new samples can be drawn from."""
+"""Variational autoencoder: a code is a distribution, and the decoder a generative model."""
 
 import math
 import warnings
@@ -33,10 +33,10 @@ from skae._typing import FloatArray
 from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
-ACTIVE = 0.01  # variance of a posterior mean over the samples, above which a unit is active (Burda et al., 2016)
-FEATURES_OF_FULL_RATE = 64  # of more, whose losses add up, the rate falls with their root
-MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # times as many where there is a rival, of up to so many features
-WARM_UP = 0.5  # share of the training in which the weight of the divergence rises
+ACTIVE = 0.01  # a unit is active if the variance of its posterior mean is larger (Burda et al., 2016)
+FEATURES_OF_FULL_RATE = 64  # for more features, whose losses add up, the rate decreases with their square root
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a rival network, and the maximum number of features
+WARM_UP = 0.5  # fraction of training during which the weight of the divergence increases
 
 
 class VariationalParameters(Parameters):
@@ -48,30 +48,29 @@ class VariationalParameters(Parameters):
 class VariationalAutoencoder(
     GenerationMixin, AutoencoderCore, InitParameter, ArchitectureParameter, NetworkParameters, VariationalParameters
 ):
-    r"""Autoencoder whose codes are distributions: a probabilistic PCA with networks, which new samples can be drawn from.
+    r"""Autoencoder whose codes are distributions: probabilistic PCA with neural networks, and a generative model.
 
-    A sample is drawn from a code, and a code from a standard normal prior. An encoder gives each sample the mean and
-    the variance of a normal posterior :math:`q(z | x)`, a decoder the mean of the sample, and both minimize [1]_ [2]_
+    Codes have a standard normal prior, and samples are drawn given their codes. The encoder returns the mean and
+    variance of a normal posterior :math:`q(z | x)`, the decoder the mean of the sample, and both minimize [1]_ [2]_
 
     .. math:: \frac{1}{n} \sum_i \mathbb{E}_{q(z | x_i)} \left[ -\log p(x_i | z) \right]
               + \beta \, \mathrm{KL}\left( q(z | x_i) \Vert \mathcal{N}(0, I) \right)
 
-    in nats, summed over features: with :math:`\beta = 1`, minus a bound on the log-likelihood of the data. Noise is
-    normal, of a variance that is learned; with "binary_cross_entropy" samples are Bernoulli. Where both networks are
-    linear the optimum is probabilistic PCA [3]_ [4]_. Training starts there, so that before the first step the bound
-    is PCA's own log-likelihood, and an epoch is kept as far as its gain over that, on held-out samples, is sure. Where
-    data vary alike in all directions, PCA has no component that stands out, and a second network, which starts blank,
-    is trained beside the first.
+    in nats, summed over features. With :math:`\beta = 1` it is the negative of a lower bound on the log-likelihood.
+    Noise is normal with a learned variance; with "binary_cross_entropy" samples are Bernoulli. If both networks are
+    linear, the optimum is probabilistic PCA [3]_ [4]_. Training starts there, with PCA's log-likelihood as the bound,
+    and an epoch is selected only if it is a significant improvement on the validation set. If the data vary similarly
+    in all directions, PCA has no dominant component, and a second, randomly initialized network is trained as well.
 
-    Choose it to draw new samples, to vary given ones, or for the likelihood of samples. A larger `beta` makes codes
-    simpler, more alike the prior, and reconstructions worse. Choose `Autoencoder` where the reconstruction is all that
-    counts: noise in the code costs some of it.
+    Use it to draw new samples, to vary given ones, or for the likelihood of samples. A larger `beta` gives simpler
+    codes, closer to the prior, and worse reconstructions. Use `Autoencoder` if only the reconstruction matters: noise
+    in the code increases its error.
 
     Parameters
     ----------
     n_components : int, default=10
-        Size of the code. It may exceed the number of features, but what the data have no use for collapses onto the
-        prior: `active_units_` says which, and `fit` warns with a `ConvergenceWarning`.
+        Size of the code. It may exceed the number of features, but components that the data do not need collapse onto
+        the prior: `active_units_` indicates which, and `fit` issues a `ConvergenceWarning`.
 
     beta : float, default=1.0
         Weight of the divergence from the prior [5]_, 0 or more.
@@ -91,13 +90,12 @@ class VariationalAutoencoder(
         only.
 
     init : {"pca", "random"}, default="pca"
-        Where training starts: at the linear optimum, or at random. With "random" there are no linear maps, and
-        no promise against PCA. The weight of the divergence then rises over the first half of the training.
+        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and the result may
+        be worse than PCA. The weight of the divergence then increases over the first half of training.
 
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
-        The likelihood. "squared_error" is normal noise of one variance for all scaled features, `noise_variance_`.
-        "binary_cross_entropy" is Bernoulli: for data that are 0 or 1, or at least in [0, 1], and gives back
-        probabilities.
+        Likelihood. "squared_error" is normal noise with one variance for all scaled features, `noise_variance_`.
+        "binary_cross_entropy" is Bernoulli, for data in [0, 1], best 0 or 1, and reconstructs probabilities.
 
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
@@ -106,17 +104,17 @@ class VariationalAutoencoder(
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), where that is fewer, but 9 at least. It is five times as many, and 200 at most, where PCA
-        has no start to offer (see Notes) for up to 256 features.
+        with convolutions), if that is fewer, but at least 9. For up to 256 features it is five times as many, and at
+        most 200, if PCA provides no useful initialization (see Notes).
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, times the root of 64 / n_features where there are more than
-        64 features; or what the architecture asks for: 0.003 with convolutions.
+        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
+        linear maps learn at a tenth of it. "auto" is 0.01, times the square root of 64 / n_features for more than 64
+        features; or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -133,7 +131,7 @@ class VariationalAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -142,7 +140,7 @@ class VariationalAutoencoder(
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -166,7 +164,7 @@ class VariationalAutoencoder(
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -181,15 +179,15 @@ class VariationalAutoencoder(
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for a
-        component that tells much of a sample, and 0 for one that has collapsed.
+        Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for an
+        informative component, and 0 for one that has collapsed.
 
     active_units_ : ndarray of shape (n_components,)
-        Which components carry something: those whose `explained_variance_` is above 0.01 [6]_.
+        Which components are informative: those with an `explained_variance_` above 0.01 [6]_.
 
     noise_variance_ : float
-        Learned variance of the noise in squared units of X (with `scale="standard"`, of standardized features), as
-        PCA's. Not with "binary_cross_entropy".
+        Learned variance of the noise in squared units of X (with `scale="standard"`, of standardized features), as in
+        PCA. Not defined with "binary_cross_entropy".
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -205,7 +203,7 @@ class VariationalAutoencoder(
         Number of epochs run; 1 if nothing had to be trained.
 
     loss_curve_ : list of float
-        Mean training loss of each epoch, in nats of scaled samples. Empty where nothing was trained.
+        Mean training loss of each epoch, in nats of scaled samples. Empty if nothing was trained.
 
     validation_loss_curve_ : list of float
         Mean loss of the validation samples after each epoch. Empty if there are none.
@@ -239,28 +237,26 @@ class VariationalAutoencoder(
     Notes
     -----
     With `hidden_layer_sizes=()` the autoencoder is solved in closed form, for any `beta`, if `loss` is "squared_error"
-    and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA, and `noise_variance_` is
-    PCA's, where there are no fewer samples than features and more than twice as many as components: of fewer, the noise
-    that PCA leaves says little of new samples, and half as many components as samples decide how much there is at
-    least.
+    and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA. `noise_variance_` is then
+    PCA's if there are at least as many samples as features and more than twice as many as components. With fewer, PCA's
+    noise is too small for new samples, and what half as many components as samples leave is a lower limit.
 
-    Means of samples, which `reconstruct` and `sample` return, have bounds with "squared_error" where the data have: the
-    least value of a feature is one if at least a twentieth of the training samples, and five of them, have it, and so
-    is the greatest. Pixels of images on black have such values, and so do counts and columns of 0 and 1, but measured
-    numbers have none. A bound is given up when `partial_fit` sees samples beyond it, and a linear autoencoder has none.
+    With "squared_error", the means that `reconstruct` and `sample` return have bounds if the data have: the minimum of
+    a feature is a bound if at least a twentieth of the training samples, and at least five, are equal to it, and so is
+    the maximum. This is common for pixels of images on black, counts and binary columns, but not for measurements. A
+    bound is removed when `partial_fit` sees samples beyond it. A linear autoencoder has none.
 
-    A component of probabilistic PCA is too weak to start from if it stands out of the noise by less variance than the
-    noise has, or than independent normal samples would have by chance [7]_. Where there is one, and features that no
-    component tells, a second network that starts blank is trained beside the first, and the weight of the divergence
-    rises over the first half of the training, lest it hold both where they are. If no epoch gains even so, `fit` warns
-    with a `ConvergenceWarning`, unless the samples are fewer than 34 times the features, and don't say.
+    A component of probabilistic PCA is too weak as a start if it exceeds the noise by less than the variance of the
+    noise, or by less than independent normal samples would by chance [7]_. If there is one, and features that no
+    component explains, a second, randomly initialized network is trained as well, and the weight of the divergence
+    increases over the first half of training, because it would keep both at their start. If no epoch is an improvement,
+    `fit` issues a `ConvergenceWarning`, unless fewer than 34 samples per feature make this uncertain.
 
-    The variance of the noise is never below 1e-6 of the mean variance of the features: where the components reach the
-    rank of the data it would be nothing, and the likelihood infinite. The logarithm of a posterior variance is bounded
-    softly, to -35 and 10.
+    The variance of the noise is at least 1e-6 of the mean variance of the features: with as many components as the rank
+    of the data it would be zero, and the likelihood infinite. Posterior log-variances are softly bounded to [-35, 10].
 
-    Codes have the units of the prior, and are neither centered nor rotated, for the posterior's components are
-    independent where they are: they are sorted by variance, with PCA's rule for signs. So
+    Codes are on the scale of the prior, and are neither centered nor rotated, since the components of the posterior are
+    independent without it: they are sorted by variance, with PCA's rule for signs. So
     `inverse_transform(rng.standard_normal((n, k)))` draws samples as `sample` does.
 
     References
@@ -303,22 +299,22 @@ class VariationalAutoencoder(
     noise_variance_: float = field(init=False)
 
     _absent = {  # noqa: RUF012
-        "noise_variance_": "it is there after fit, with loss='squared_error' alone.",
-        "get_covariance": "rows are normal by themselves with hidden_layer_sizes=() and loss='squared_error' alone. "
+        "noise_variance_": "it is there after fit, with loss='squared_error' only.",
+        "get_covariance": "samples are normal with hidden_layer_sizes=() and loss='squared_error' only. "
         "np.cov(sample(n).T) estimates their covariance.",
-        "get_precision": "rows are normal by themselves with hidden_layer_sizes=() and loss='squared_error' alone.",
+        "get_precision": "samples are normal with hidden_layer_sizes=() and loss='squared_error' only.",
     }
 
     def check_parameters(self) -> None:
         super().check_parameters()
         if self.architecture is not None and not self.architecture.dense_code:
             raise ValueError(
-                f"architecture={self.architecture!r} makes its last map of features the code, which leaves no place "
+                f"architecture={self.architecture!r} uses its last feature map as the code, without outputs "
                 "for the variances of codes. Set dense_code=True."
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
-        before = getattr(self, "_spec", None)  # of a stream, or of a fit that goes on; a new fit has bounds anew
+        before = getattr(self, "_spec", None)  # with partial_fit or warm_start; a new fit determines new bounds
         goes_on = before is not None and before.sizes[0] == len(scale)
         bounds = before.formula.get("bounds") if goes_on else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -366,17 +362,17 @@ class VariationalAutoencoder(
         collapsed, n_active = np.flatnonzero(~self.active_units_), self.active_units_.sum()
         if len(collapsed):
             warnings.warn(
-                f"{len(collapsed)} of {self.n_components_} components have collapsed onto the prior and carry nothing: "
-                f"{', '.join(map(str, collapsed))}. Set n_components={max(1, n_active)}, or lower beta if the data "
-                "have more to tell.",
+                f"{len(collapsed)} of {self.n_components_} components have collapsed onto the prior and are unused: "
+                f"{', '.join(map(str, collapsed))}. Set n_components={max(1, n_active)}, or lower beta to "
+                "use more of them.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         weak = np.flatnonzero(self.active_units_ & self._is_weak)
         if self.best_epoch_ == 0 and self.loss_curve_ and len(weak) and self.n_components_ < self.n_features_in_:
             warnings.warn(
-                f"No epoch improved on probabilistic PCA, of which {len(weak)} of {self.n_components_} components "
-                f"stand out of the noise by less than it: {', '.join(map(str, weak))}. The data vary alike in many "
+                f"No epoch improved on probabilistic PCA, and {len(weak)} of {self.n_components_} of its components "
+                f"exceed the noise by less than it: {', '.join(map(str, weak))}. The data vary similarly in many "
                 "directions, and the networks found no other structure. Raise max_iter or n_components, or lower beta.",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -384,9 +380,9 @@ class VariationalAutoencoder(
 
     @property
     def _is_weak(self):
-        """Of the start, which components stand out of the noise by less than it: theirs is beta v / (1 - v) of it.
+        """Which initial components exceed the noise by less than its variance: by beta v / (1 - v) of it.
 
-        None of few samples, which don't say: those of their components that do stand out may do so by chance.
+        With few samples there are none, because components may exceed the noise by chance.
         """
         if min_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
             return np.zeros(self.n_components_, dtype=bool)
@@ -394,21 +390,21 @@ class VariationalAutoencoder(
         return self.beta * variance / (1 - variance) <= MIN_SIGNAL
 
     def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
-        return False  # its module has them by itself
+        return False  # its module has its own
 
     def _has_blank_rival(self, spec, start, n_rows, n_folds):
-        """Whether PCA has a component of no use, and none to spare: it can't be trained away from there.
+        """Whether PCA has a useless component that the data could use: training can't change it from there.
 
-        Where a component has collapsed, neither network has a gradient that tells it what the other could use.
+        Once a component has collapsed, neither network has a gradient towards what the other could use.
         """
         if start is None or spec.is_linear or spec.architecture is not None or not n_folds:
             return False
         has_rest = start.noise > 2 * MIN_NOISE * spec.formula["variance"]
-        n_of_use = (spec.scale > 0).sum() - 1  # of as many components as features the last has nothing to tell
+        n_of_use = (spec.scale > 0).sum() - 1  # with as many components as features the last is useless
         return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
 
     def _affordable(self, rows, spec, n_epochs):
-        """More epochs where the networks have to find everything by themselves."""
+        """Return the numbers of folds and epochs: more epochs if there is no useful initialization."""
         n_folds, n_epochs = super()._affordable(rows, spec, n_epochs)
         if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(spec):
             start = self._common_start(rows, spec, 0)
@@ -418,10 +414,10 @@ class VariationalAutoencoder(
 
     def _new_members(self, *args):
         members = super()._new_members(*args)
-        if any(label.endswith(RIVAL) for label in members):  # the divergence would hold both where they are
+        if any(label.endswith(RIVAL) for label in members):  # the divergence would keep both at their start
             for module, _ in members.values():
                 module.warm_up = WARM_UP
-                module.warmth.zero_()
+                module.kl_weight.zero_()
         return members
 
     def _new_settings(self, n_rows, device, seed, n_components):
@@ -431,7 +427,7 @@ class VariationalAutoencoder(
         return settings
 
     def _shown_axes(self, module, rows):
-        """Sort components by the variance of their means, and give them signs; the prior stays where it is."""
+        """Sort components by the variance of their means, and determine their signs; the prior is unchanged."""
         k = self.n_components
         _, signs, variance = principal_axes(inner_codes(module, rows), rotate=False)
         order = np.argsort(-variance, kind="stable")
@@ -443,12 +439,12 @@ class VariationalAutoencoder(
         scale, unit = spec.scale, self._unit(spec.scale)
         return {
             "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
-            # of a unit cube of scaled samples, in X; a constant feature counts as the others
+            # of a unit cube of scaled samples, in units of X; a constant feature has the scale of the others
             "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: spec.n_numbers].sum()),
         }
 
     @property
     def active_units_(self) -> NDArray[np.bool_]:
-        """Which components carry something, of shape (n_components,): their means vary by more than 0.01."""
+        """Which components are informative, of shape (n_components,): the variance of their means is above 0.01."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE

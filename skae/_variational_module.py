@@ -1,4 +1,4 @@
-"""The module of a variational autoencoder: an encoding is a posterior, and the loss minus a bound on the likelihood."""
+"""Module of a variational autoencoder: encodings are posteriors, and the loss is a negative likelihood bound."""
 
 import math
 
@@ -12,7 +12,7 @@ from skae.nn._link import MixedLink
 from skae.nn._module import placed
 from skae.nn.functional import kl_from_prior
 
-MIN_NOISE = 1e-6  # variance of the noise, as a share of the mean variance of the features
+MIN_NOISE = 1e-6  # minimum variance of the noise, as a fraction of the features' mean variance
 LOWEST, HIGHEST = -35.0, 10.0  # bounds of the logarithm of a posterior's variance
 
 
@@ -25,13 +25,13 @@ class VariationalModule(AutoencoderModule):
         Weight of the divergence from the prior.
 
     variance : float
-        Mean variance of a feature of scaled samples: the noise at first, if the start is a random one.
+        Mean variance of the scaled features: the initial variance of the noise, with a random initialization.
 
     warm_up : float
-        Share of the training in which that weight rises from 0.
+        Fraction of training during which that weight increases from 0.
 
     bounds : (low, high) or None, default=None
-        Bounds of each feature in units of the data, of shape (d,). Means of samples stay within them once trained.
+        Bounds of each feature in units of the data, of shape (d,). After training, means of samples are within them.
     """
 
     penalizes_rows = True
@@ -44,29 +44,29 @@ class VariationalModule(AutoencoderModule):
         if bounds is not None:
             self.bounds = Bounds(self.scaler, *bounds)
         self.beta, self.warm_up = beta, warm_up
-        self.register_buffer("warmth", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
+        self.register_buffer("kl_weight", torch.tensor(0.0 if warm_up else 1.0), persistent=False)
         self.least_log_noise = math.log(MIN_NOISE * variance)
         self.is_normal = self.link is None or isinstance(self.link, MixedLink)
         if self.is_normal:
             self.log_noise = nn.Parameter(torch.tensor(math.log(variance), dtype=self.scaler.mean.dtype))
 
     def code(self, encoding):
-        """Posterior mean: (n, 2 k) -> (n, k)."""
+        """Return the posterior mean: (n, 2 k) -> (n, k)."""
         return encoding.chunk(2, dim=-1)[0]
 
     def posterior(self, encoding):
-        """Mean and log-variance of the posterior, which is softly bounded: (n, 2 k) -> (n, k), (n, k)."""
+        """Return the mean and the softly bounded log-variance of the posterior: (n, 2 k) -> (n, k), (n, k)."""
         mean, raw = encoding.chunk(2, dim=-1)
         return mean, HIGHEST - F.softplus(HIGHEST - LOWEST - F.softplus(raw - LOWEST))
 
     def sample(self, encoding):
-        """Draw from the posterior, by the reparametrisation trick: (n, 2 k) -> (n, k)."""
+        """Draw from the posterior, with the reparameterization trick: (n, 2 k) -> (n, k)."""
         mean, log_variance = self.posterior(encoding)
         noise = placed(torch.randn(mean.shape, generator=self.generator), mean.device)
         return mean + (0.5 * log_variance).exp() * noise.to(mean)
 
     def reconstruction(self, output, x, corrupted):
-        """Minus the log-likelihood of each sample: (n,)."""
+        """Return the negative log-likelihood of each sample: (n,)."""
         if not self.is_normal:
             return super().reconstruction(output, x, corrupted)
         losses, n_numbers = self.cell_losses(output, x), x.shape[-1] if self.link is None else self.link.n_numbers
@@ -77,20 +77,20 @@ class VariationalModule(AutoencoderModule):
         return normal if self.link is None else normal + losses[..., n_numbers:].sum(dim=-1)
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002
-        """Return the divergence of the posterior from the prior, weighed by beta."""
+        """Return the divergence of the posterior from the prior, times beta."""
         divergence = kl_from_prior(*self.posterior(encoding)).sum(dim=-1)
-        return {"divergence": self.beta * (self.warmth if self.training else 1.0) * divergence}
+        return {"divergence": self.beta * (self.kl_weight if self.training else 1.0) * divergence}
 
     def after_step(self, progress):
-        """Keep the noise above its least, and warm up."""
+        """Clip the noise at its minimum, and increase the weight of the divergence during warm-up."""
         if self.warm_up:
-            self.warmth.fill_(min(1.0, progress / self.warm_up))
+            self.kl_weight.fill_(min(1.0, progress / self.warm_up))
         if self.is_normal:
             with torch.no_grad():
                 self.log_noise.clamp_(min=self.least_log_noise)
 
     def shown_posterior(self, x):
-        """Means and standard deviations of the posterior, as codes are shown, side by side: (n, d) -> (n, 2 k)."""
+        """Return posterior means and standard deviations in final coordinates, concatenated: (n, d) -> (n, 2 k)."""
         mean, log_variance = self.posterior(self.encoder(self.scaler(x)))
         deviation = (0.5 * log_variance).exp()
         if self.axes is None:
@@ -98,7 +98,7 @@ class VariationalModule(AutoencoderModule):
         return torch.cat([self.axes(mean), deviation @ self.axes.rotation.abs().T], dim=1)
 
     def log_weights(self, x, mean, log_variance, noise):
-        """Logarithm of p(x, z) / q(z | x) of scaled samples, at the z to which standard normal noise leads: (n,)."""
+        """Return log p(x, z) / q(z | x) of scaled samples, for the z that standard normal noise determines: (n,)."""
         z = mean + (0.5 * log_variance).exp() * noise
         log_ratio = 0.5 * (noise.square() + log_variance - z.square()).sum(dim=1)  # of prior to posterior
         return log_ratio - self.reconstruction(self.decoded(z), x, x)

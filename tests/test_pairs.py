@@ -234,7 +234,7 @@ def test_invalid_pairs_raise(pairs):
     with pytest.raises(ValueError, match="y has 1 masked values"):
         DenoisingAutoencoder().fit(noisy, _masked(clean))
     for labels in (None, np.arange(240), ["a"] * 240):
-        with pytest.raises(ValueError, match=r"corruption=None draws no noise.*fit\(X_noisy, X_clean\)"):
+        with pytest.raises(ValueError, match=r"corruption=None adds no noise.*fit\(X_noisy, X_clean\)"):
             DenoisingAutoencoder(corruption=None).fit(noisy, labels)
 
 

@@ -204,7 +204,7 @@ def test_the_divergence_falls_as_beta_rises():
 
 
 def test_collapsed_components_are_named(digits):
-    with pytest.warns(ConvergenceWarning, match=r"3 of 4 components .* carry nothing: 1, 2, 3\..* Set n_components=1,"):
+    with pytest.warns(ConvergenceWarning, match=r"3 of 4 components .* are unused: 1, 2, 3\..* Set n_components=1,"):
         vae = linear(4, beta=10.0).fit(digits)
     np.testing.assert_array_equal(vae.active_units_, [True, False, False, False])
     np.testing.assert_array_equal(vae.active_units_, vae.transform(digits).var(axis=0) > 0.01)
@@ -213,12 +213,12 @@ def test_collapsed_components_are_named(digits):
 def test_a_random_start_warms_up(digits):
     net = VariationalAutoencoder(3, init="random", **QUICK).fit(digits).net_
     module = net.module_.train()
-    assert module.warmth == 0
+    assert module.kl_weight == 0
     module.after_step(0.25)
-    assert module.warmth == 0.5
+    assert module.kl_weight == 0.5
     module.after_step(0.9)
-    assert module.warmth == 1
-    assert VariationalAutoencoder(3, **QUICK).fit(digits).net_.module_.warmth == 1
+    assert module.kl_weight == 1
+    assert VariationalAutoencoder(3, **QUICK).fit(digits).net_.module_.kl_weight == 1
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])

@@ -82,7 +82,7 @@ def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits, monkeypatch)
 
     def seen(self, *args):
         members = new_members(self, *args)
-        trained.append(("_random_init" in members, {module.warmth.item() for module, _ in members.values()}))
+        trained.append(("_random_init" in members, {module.kl_weight.item() for module, _ in members.values()}))
         return members
 
     monkeypatch.setattr(VariationalAutoencoder, "_new_members", seen)
