@@ -207,7 +207,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
             How many.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's `random_state` is used only in `fit`.
+            Pass an int for reproducible results across multiple function calls. The estimator's `random_state` is used
+            only in `fit`.
 
         Returns
         -------
