@@ -237,7 +237,7 @@ def test_continued_training_requires_the_same_layers(pixels):
         (
             {"layers": [("a", Autoencoder(12, **SHORT)), ("b", ConvolutionalAutoencoder(image_shape=(8, 8)))]},
             ValueError,
-            r"Layer 'b' of layers, which gets 12 codes of the layer below: image_shape=\(8, 8\) has 64 cells",
+            r"Layer 'b' of layers, which gets 12 codes of the layer below: image_shape=\(8, 8\) has 64 values",
         ),
         ({"layers": [("a", Autoencoder(0))]}, ValueError, "Layer 'a' of layers, .*'n_components' parameter"),
         (
