@@ -1,4 +1,4 @@
-"""The sparse autoencoder: a wide code of which each sample uses a few units, and a dictionary of atoms."""
+"""The sparse autoencoder: a wide code, in which each sample has few active units, and a dictionary of atoms."""
 
 import math
 from dataclasses import field, replace
@@ -19,24 +19,24 @@ from skae._training.distributed import broadcast_from_main
 from skae._typing import Auto, FloatArray, LayerSizes
 from skae.nn import AutoencoderModule
 
-# what "auto" means
-MAX_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # of "l1": the latter divided by the root of the number of units
+# values of "auto"
+MAX_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # for "l1": ALPHA_OF_ONE is divided by the square root of the number of units
 ALPHA_OF_KL = 10.0
-UNITS_PER_COMPONENT = 4  # of the principal components that hold so much of the variance:
+UNITS_PER_COMPONENT = 4  # for principal components with this fraction of the variance:
 SHARE_HELD = 0.99
 ROWS_PER_UNIT = 4  # at least
 MAX_UNITS = 512
 MIN_EPOCHS, MAX_EPOCHS, STEPS = 9, 100, 1000
-MIN_BATCH, MAX_BATCH, BATCHES = 64, 256, 80  # large ones find fewer atoms
+MIN_BATCH, MAX_BATCH, BATCHES = 64, 256, 80  # large batches find fewer atoms
 NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
 ROWS_FOR_ATOMS = 5  # a unit
-MOVES = 0.05  # least range of a unit of "kl" that isn't dead: it is never zero
-MIN_USE = 1 / 200  # share of the samples that use a unit, of those that "auto" keeps
-MIN_ROWS, ENOUGH_ROWS = 2, 10  # that do: one sample alone is remembered, and a unit of large data may be rare
+MOVES = 0.05  # minimum range of a unit of "kl" that is not dead: such a unit is never zero
+MIN_USE = 1 / 200  # fraction of samples in which a unit must be active to be kept by "auto"
+MIN_ROWS, ENOUGH_ROWS = 2, 10  # samples: a unit of one sample memorizes it; units of large data may be rare
 
 
 class SparseParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the sparsity."""
 
     sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = parameter(
         default="l1", constraint=[StrOptions(set(SELECTIONS))]
@@ -47,56 +47,55 @@ class SparseParameters(Parameters):
 
 
 class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameters, SparseParameters):
-    r"""Autoencoder with a wide code, of which each sample uses a few units: a dictionary with a learned encoder.
+    r"""Autoencoder with a wide code that has few active units per sample: a dictionary with a learned encoder.
 
-    The decoder is a dictionary :math:`D` of atoms, all of the same length, and an offset. A sample is the sum of the
-    atoms whose units, :math:`z_i = f(x_i) \geq 0`, are active:
+    The decoder is a dictionary :math:`D` of atoms of the same norm, and an offset :math:`c`. A sample is reconstructed
+    as the sum of the atoms whose units are active, weighted by their activations :math:`z_i = f(x_i) \geq 0`:
 
     .. math:: \min_{f, D} \; \frac{1}{n} \sum_i \lVert x_i - z_i D - c \rVert^2 + \Omega(z)
 
-    - "l1": :math:`\Omega = \alpha \sqrt{d} \sum_j z_j`, for :math:`d` features: few units are active where little is
-      gained by more [1]_;
+    - "l1": :math:`\Omega = \alpha \sqrt{d} \sum_j z_j`, for :math:`d` features: a unit is active only if it
+      decreases the error sufficiently [1]_;
     - "kl": :math:`\Omega = \alpha \frac{d}{k} \sum_j \mathrm{KL}(\rho \Vert \bar z_j)`, for units between 0 and 1: each
       is active with a mean of :math:`\rho` [2]_ [6]_;
-    - "top_k": no penalty; of each sample the greatest `n_nonzero_coefs` units are kept [3]_;
-    - "batch_top_k": the same on average over a batch, and after training by a threshold [4]_.
+    - "top_k": no penalty; the `n_nonzero_coefs` largest units of each sample are active [3]_;
+    - "batch_top_k": the same on average over a batch; after training, a threshold is used instead [4]_.
 
-    Choose it for parts that can be looked at one by one (`components_`), or for wide features of a linear model.
-    "top_k" when a sample may have so many parts and no more; "l1" when some samples are simple and some are not. Choose
-    `Autoencoder` for short codes, and scikit-learn's `MiniBatchDictionaryLearning` for small data, where solving for
-    each row's code is no burden.
+    Use it for parts that can be interpreted individually (`components_`), or for wide features of a linear model. Use
+    "top_k" if the number of parts of a sample is limited, and "l1" if samples differ in complexity. Use `Autoencoder`
+    for short codes, and scikit-learn's `MiniBatchDictionaryLearning` for small data, for which optimizing the code of
+    each sample is affordable.
 
     Parameters
     ----------
     n_components : "auto" or int, default="auto"
-        Number of units, and of atoms. It may exceed the number of features. "auto" is chosen by `fit`, which trains
-        four times as many as the principal components that hold 99 % of the variance of the scaled samples, but no more
-        than 512 or a quarter of the samples, and then leaves out those that hardly a sample uses: fewer than one in 200
-        of the training samples, which are no fewer than two samples and no more than ten. There are no fewer than
-        `n_nonzero_coefs`. `partial_fit` leaves none out, for later samples may use them, and neither does a warm start:
-        both keep the number that there is.
+        Number of units, and of atoms. It may exceed the number of features. With "auto", `fit` trains four times as
+        many units as there are principal components that explain 99 % of the variance of the scaled samples, but at
+        most 512 or a quarter of the number of samples. It then removes units that are active in fewer than one in 200
+        training samples; this limit is at least two and at most ten samples. At least `n_nonzero_coefs` units are kept.
+        `partial_fit` and a warm start remove no units, since later samples may use them.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}, default="l1"
         How the code is made sparse.
 
     alpha : "auto" or float, default="auto"
-        Weight of the penalty of "l1" and "kl". Neither the number of features nor their scale changes what it means.
-        Half of the weight of "l1" is how long the part of a sample has to be that an atom explains, as a share of the
-        typical length of a sample, less its mean: a lesser part is not worth its activity, and activities are too small
-        by about as much. Codes are empty at about 2. "auto" is 10 for "kl". For "l1" it is 1.6, divided by the root of
-        the number of units, left-out ones included, and 0.2 at most: 0.1 for 256 units.
+        Weight of the penalty of "l1" and "kl". Its effect depends neither on the number of features nor on their scale.
+        For "l1", an atom is active only if it explains a part of the sample whose norm, as a fraction of the typical
+        norm of a centered sample, exceeds half of the weight; activations are too small by about the same amount. Codes
+        are zero at about 2. "auto" is 10 for "kl". For "l1" it is 1.6 divided by the square root of the number of
+        units, including removed ones, and at most 0.2: 0.1 for 256 units.
 
     sparsity_target : float, default=0.1
-        Mean activation that "kl" asks of each unit, between 0 and 1.
+        Target of "kl" for the mean activation of each unit, between 0 and 1.
 
     n_nonzero_coefs : int or None, default=None
-        Active units that "top_k" keeps of each sample, and "batch_top_k" on average. None is a tenth of the units,
-        those that "auto" leaves out included.
+        Number of active units per sample for "top_k", and on average for "batch_top_k". None is a tenth of the units,
+        including those that "auto" removes.
 
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
-        four times the number of features or half the number of samples, whichever is less, within 64 and 512, or 256
-        with convolutions; and half of that. With `()` there are none.
+        the first has four times the number of features or half the number of samples, whichever is smaller, between 64
+        and 512 units (256 with convolutions), and the second has half as many. With `()` there are none.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -118,16 +117,16 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         units. None only centers, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 1,000 steps of the optimizer, but 9 at least and 100 at most.
+        Number of epochs. "auto" is as many as make 1,000 steps of the optimizer, but at least 9 and at most 100.
 
     batch_size : "auto" or int, default="auto"
-        Samples in a batch. "auto" is an 80th of the samples, within 64 and 256; in `partial_fit` a fortieth of the
-        chunk's.
+        Number of samples in a batch. "auto" is an 80th of the samples, between 64 and 256; in `partial_fit`, a fortieth
+        of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Highest learning rate: it rises over the first tenth of the steps and falls to zero over the others. The
-        linear maps, of which the dictionary is one, learn at the same rate. "auto" is 0.01, or what the
-        architecture asks for: 0.003 with convolutions.
+        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
+        linear maps, including the dictionary, learn at the same rate. "auto" is 0.01, or the architecture's value:
+        0.003 with convolutions.
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
@@ -144,7 +143,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, in the place of `validation_fraction`: the number of folds of a `KFold`, a splitter
+        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
         such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
         at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
         them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
@@ -153,7 +152,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
 
     tol : float, default=1e-4
-        Improvement that counts, as a share of the held-out loss at the start. Used with `early_stopping`.
+        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
@@ -177,7 +176,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     mixed_precision : "auto" or bool, default=False
         Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
         has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False to the bit elsewhere. Held-out samples are judged in float32, and nothing changes after `fit`.
+        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
@@ -189,7 +188,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     Attributes
     ----------
     n_components_ : int
-        Size of the code: the number of units, of those that are left where `n_components` is "auto".
+        Size of the code: the number of units, without those that `n_components="auto"` removes.
 
     explained_variance_ : ndarray of shape (n_components,)
         Variance of each component of the codes of the training data (of the last chunk), before whitening.
@@ -234,29 +233,29 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Names of features seen during fit. Defined only if X has feature names that are all strings.
 
     components_ : ndarray of shape (n_components, n_features)
-        The atoms, in units of X: a reconstruction is `codes @ components_` and what codes of zero give. With
-        `scale="global"` and any `sparsity` but "kl" they have unit norm. With `loss="binary_cross_entropy"` or
-        "poisson" the sum of atoms is no reconstruction: it goes through the inverse of the logit or the logarithm,
-        which `inverse_transform` applies.
+        Atoms, in units of X: a reconstruction is `codes @ components_` plus the reconstruction of a code of zeros. With
+        `scale="global"` and any `sparsity` except "kl" they have unit norm. With `loss="binary_cross_entropy"` or
+        "poisson", the sum of atoms is on the scale of the logit or logarithm, whose inverse `inverse_transform`
+        applies.
 
     active_ratio_ : float
-        Share of the units that are active, on average over the training samples (of the last chunk). Of "kl", where
-        none is zero, the mean activation.
+        Fraction of units that are active, on average over the training samples (of the last chunk). For "kl", whose
+        units are never zero, it is the mean activation.
 
     dead_ratio_ : float
-        Share of the units that are active in no training sample. Of "kl", whose activation hardly moves.
+        Fraction of units that are active in no training sample. For "kl", units whose activation is almost constant.
 
     See Also
     --------
-    Autoencoder : Small codes, of which each number counts.
-    sklearn.decomposition.MiniBatchDictionaryLearning : Codes by an optimization for each sample.
+    Autoencoder : Short, dense codes.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Sparse codes from an optimization for each sample.
 
     Notes
     -----
-    Training starts at a dictionary of samples drawn at random, and an encoder that is its transpose. Units of "l1",
-    "top_k" and "batch_top_k" that have been idle for 50 steps are made to explain what the others leave [3]_. The
-    encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are shown as they are:
-    they are not rotated.
+    The dictionary is initialized with randomly drawn samples, and the encoder with its transpose. Units of "l1",
+    "top_k" and "batch_top_k" that have been inactive for 50 steps are trained to reconstruct the residual of the others
+    [3]_. The encoder of "top_k" and "batch_top_k" ends with a step of iterative thresholding [5]_. Codes are not
+    rotated.
 
     References
     ----------
@@ -292,11 +291,11 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     dead_ratio_: float = field(init=False)
 
     _open_size = "auto"
-    _follows_pca = False  # atoms are no principal axes
+    _follows_pca = False  # atoms are not principal axes
 
     @property
     def _n_trained(self):
-        """Units in the training of the first fit, by which the penalty goes: "auto" leaves some of them out then."""
+        """Number of units in the first fit, before "auto" removes some; it determines the penalty."""
         return getattr(self, "_n_at_first", self.n_components_)
 
     @property
@@ -310,7 +309,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return None if self.n_components == "auto" else self.n_components
 
     def _chosen_size(self, rows, choice, seed):  # noqa: ARG002 - the base's signature
-        """A multiple of the principal components that hold almost all of the variance."""
+        """Return a multiple of the number of principal components that explain almost all of the variance."""
         n, d = rows.shape
         variance = linear_init(rows, min(n, d, MAX_UNITS // UNITS_PER_COMPONENT), seed).variance
         total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
@@ -319,7 +318,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
 
     def _auto_alpha(self):
-        """Rows of many units are sums of many atoms, each of which is a smaller part of them."""
+        """Return a smaller weight for more units: samples are then sums of more atoms, each a smaller part of them."""
         if self.sparsity == "kl":
             return ALPHA_OF_KL
         return min(MAX_ALPHA, ALPHA_OF_ONE / math.sqrt(self._n_trained))
@@ -334,12 +333,12 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         super().check_parameters()
         if self.n_components != "auto" and (self.n_nonzero_coefs or 1) > self.n_components:
             raise ValueError(
-                f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}: a sample "
-                "can't have more active units than there are."
+                f"n_nonzero_coefs={self.n_nonzero_coefs!r} must not be above n_components={self.n_components!r}, the "
+                "number of units."
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
-        # of "kl", so many orthogonal atoms as are active at once are as long as a sample
+        # for "kl", the sum of as many orthogonal atoms as are active at once has the norm of a sample
         length = math.sqrt(len(scale) / (self.sparsity_target * self._n_trained)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
@@ -360,13 +359,13 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         bias, offset, threshold = 0.0, torch.zeros(x.shape[1]), None
         if self.sparsity == "kl":
             bias, offset = math.log(target / (1 - target)), -target * length * atoms.sum(dim=0)
-            code = target * (1 - target) * projection  # by the sigmoid's slope
+            code = target * (1 - target) * projection  # with the slope of the sigmoid
         else:
             code = SELECTIONS[self.sparsity](self._n_nonzero)(projection)
         x_hat = length * code @ atoms
-        size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # that fits best
+        size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # least-squares scale factor
         if self.sparsity == "batch_top_k":
-            # between what is kept and what is not: no unit of a sample is at the threshold itself
+            # between active and inactive units, so that no unit is exactly at the threshold
             least, rest = code[code > 0], projection[code <= 0].clamp(min=0)
             threshold = size * (float(least.min()) + float(rest.max() if len(rest) else 0)) / 2 if len(least) else 0.0
         return SparseStart(
@@ -383,7 +382,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return super()._new_spec(*args, **kwargs)
 
     def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None, **options):
-        """In a new fit, "auto" leaves out units of no use; a stream and a warm start keep those that there are."""
+        """In a new fit, remove unused units with "auto"; a stream and a warm start keep the units that exist."""
         goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
         is_fixed = spec.architecture is not None and not spec.architecture.dense_code
         if goes_on or is_fixed or self.n_components != "auto":
@@ -399,7 +398,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return kept | {"_n_at_first": n_at_first}
 
     def _used(self, module, rows):
-        """Units that enough samples use, in their order; as many at least as a sample may use."""
+        """Return sorted indices of units that are active in enough samples: at least as many as a sample may have."""
         n_rows = sum((codes > 0).sum(axis=0) for codes, _ in inner_codes(module, rows))
         least = np.clip(MIN_USE * len(rows), MIN_ROWS, ENOUGH_ROWS)
         n_used = max(np.count_nonzero(n_rows >= least), self._n_nonzero if "top_k" in self.sparsity else 1)
