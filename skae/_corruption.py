@@ -134,8 +134,8 @@ class DenoisingModule(AutoencoderModule):
         level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
         if not self.training or low == 0:
             return level
-        share = self._noise_factors(x)
-        return torch.where(share < 1, share * low, level)
+        factor = self._noise_factors(x)
+        return torch.where(factor < 1, factor * low, level)
 
     def _noise_factors(self, x):
         """Draw a factor of the noise for less noisy samples, and a number above 1 for the others, (n, 1)."""
