@@ -126,7 +126,7 @@ class DenoisingModule(AutoencoderModule):
                 f"{tuple(clean.shape)}, but returned {what}."
             )
         corrupted = self.scaler(corrupted.to(x))
-        return torch.where(self._shares(x) < 1, x, corrupted) if self.training else corrupted
+        return torch.where(self._noise_factors(x) < 1, x, corrupted) if self.training else corrupted
 
     def _drawn_levels(self, x):
         """Draw a level for each sample, (n, 1): for some in training, one between zero and the minimum."""
@@ -134,10 +134,10 @@ class DenoisingModule(AutoencoderModule):
         level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
         if not self.training or low == 0:
             return level
-        share = self._shares(x)
-        return torch.where(share < 1, share * low, level)
+        factor = self._noise_factors(x)
+        return torch.where(factor < 1, factor * low, level)
 
-    def _shares(self, x):
+    def _noise_factors(self, x):
         """Draw a factor of the noise for less noisy samples, and a number above 1 for the others, (n, 1)."""
         return _uniform((*x.shape[:-1], 1), x, self) / self.less_noisy
 

@@ -1,4 +1,4 @@
-"""What a variational autoencoder is as a model of samples: posteriors, new and varied samples, and the likelihood of samples."""
+"""Variational autoencoder as a generative model: posteriors, new and varied samples, and likelihoods."""
 
 import copy
 import math
@@ -18,11 +18,11 @@ from skae._typing import FloatArray, MatrixLike, Seed, typed
 
 
 class GenerationMixin:
-    """The part of `VariationalAutoencoder` that draws from the model, and measures samples by it."""
+    """Mixin of `VariationalAutoencoder` that draws samples from the model, and computes posteriors and likelihoods."""
 
     @typed(in_kind)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
-        """Return the posterior of each row's code: independent normal components.
+        """Return the posterior of each sample's code: independent normal components.
 
         Parameters
         ----------
@@ -41,15 +41,15 @@ class GenerationMixin:
         return both[:, : self.n_components_], both[:, self.n_components_ :]
 
     def sample(self, n_samples: int = 1, random_state: Seed = None, *, noise: bool = False) -> FloatArray:
-        """Draw new samples: codes from the prior, decoded.
+        """Draw new samples by decoding codes from the prior.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of samples to draw.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
 
         noise : bool, default=False
             Whether to add the noise of the likelihood. False gives the mean of each sample given its code, which is
@@ -60,7 +60,7 @@ class GenerationMixin:
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            With "binary_cross_entropy" in [0, 1]. A normal likelihood knows no range, and neither do its samples.
+            In [0, 1] with "binary_cross_entropy". A normal likelihood has no range, and neither do its samples.
 
         Raises
         ------
@@ -76,11 +76,11 @@ class GenerationMixin:
         return self._drawn(means, rng) if noise else means
 
     def _drawn(self, means, rng):
-        """Samples from the likelihood, given their means: (n, d) -> (n, d)."""
+        """Draw samples from the likelihood, given their means: (n, d) -> (n, d)."""
         if self.loss == "binary_cross_entropy":
             return (rng.random_sample(means.shape) < means).astype(means.dtype)
         scale, unit = self._spec.scale, self._unit(self._spec.scale)
-        # of each feature; a constant one has as much as the others, as in `log_likelihood`
+        # a constant feature has as much noise as the others, as in `log_likelihood`
         deviation = math.sqrt(self.noise_variance_) * np.where(scale > 0, scale / unit, 1.0)
         drawn = means + deviation * rng.standard_normal(means.shape)
         for start, stop in self._spec.categories:
@@ -90,7 +90,7 @@ class GenerationMixin:
 
     @typed(in_kind)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
-        """Draw samples that are like given ones: codes from the posterior of each, decoded.
+        """Draw samples that are similar to given ones, by decoding codes from the posterior of each.
 
         Parameters
         ----------
@@ -98,14 +98,14 @@ class GenerationMixin:
             Data.
 
         scale : float, default=1.0
-            Times the posterior's standard deviation. 1 draws from the posterior: what the model can't tell from the
-            sample. More varies it more, and 0 gives `reconstruct(X)`.
+            Factor of the posterior's standard deviation. 1 draws from the posterior: variations that the model does not
+            distinguish from the sample. Larger values vary it more, and 0 gives `reconstruct(X)`.
 
         n_variations : int, default=1
-            Draws from the posterior of each sample.
+            Number of draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class GenerationMixin:
         Raises
         ------
         ValueError
-            If `scale` or `n_variations` is not as it should be.
+            If `scale` is negative or not finite, or `n_variations` is below 1.
         """
         mean, deviation = self._posterior(X)
         check_scalar(scale, "scale", Real, min_val=0)
@@ -127,15 +127,15 @@ class GenerationMixin:
         return self._decoded(codes)
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, n_steps: int = 10) -> FloatArray:
-        """Go from one sample to another: along the straight line between their codes.
+        """Interpolate between samples, along the straight line between their codes.
 
         Parameters
         ----------
         a, b : array-like of shape (n_features,) or (n_samples, n_features)
-            A sample, or as many samples in b as in a.
+            One sample each, or the same number of samples.
 
         n_steps : int, default=10
-            At least 2: the first is `reconstruct(a)`, the last `reconstruct(b)`.
+            Number of points, at least 2: the first is `reconstruct(a)`, the last `reconstruct(b)`.
 
         Returns
         -------
@@ -153,19 +153,19 @@ class GenerationMixin:
         start, end = (self._posterior(_as_frame(rows) if single else rows)[0] for rows in (a, b))
         if len(start) != len(end):
             raise ValueError(
-                f"a has {len(start)} samples and b has {len(end)}: each sample of a needs one of b to go to."
+                f"a has {len(start)} samples and b has {len(end)}: pass one sample in b for each sample in a."
             )
         between = self._decoded(np.linspace(start, end, n_steps, axis=1))
         return between[0] if single else between
 
     @typed(in_kind)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
-        r"""Estimate the log-likelihood of each sample, from below.
+        r"""Estimate a lower bound on the log-likelihood of each sample.
 
-        It is the importance-weighted bound (Burda et al., 2016)
+        This is the importance-weighted bound (Burda et al., 2016)
         :math:`\log \frac{1}{m} \sum_{j=1}^m p(x, z_j) / q(z_j | x)`, for m draws from the posterior. With one draw its
-        mean is the evidence lower bound; more draws raise it, in the mean, towards the log-likelihood. Of linear
-        networks with `beta=1` the posterior is exact, and one draw gives the log-likelihood.
+        expectation is the evidence lower bound; with more draws it approaches the log-likelihood. For linear networks
+        with `beta=1` the posterior is exact, and one draw gives the log-likelihood.
 
         Parameters
         ----------
@@ -173,16 +173,16 @@ class GenerationMixin:
             Data.
 
         n_draws : int, default=10
-            Draws from the posterior of each sample.
+            Number of draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is for `fit` alone.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            In nats, of a density in the units of X, as `PCA.score_samples`; of "binary_cross_entropy", of a
-            probability. Where cells are missing, it is that of the others.
+            In nats, of a density in the units of X, as in `PCA.score_samples`, or of a probability with
+            "binary_cross_entropy". If values are missing, it is that of the observed ones.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         rows, rng = self._rows_of(X, filled=False), local_rng(random_state)
@@ -191,14 +191,14 @@ class GenerationMixin:
         return (np.concatenate(bounds) - self._log_volume).astype(rows.dtype)
 
     def _log_likelihood(self, module, batch, n_draws, rng):
-        """Of some samples, as they are scaled."""
+        """Return the bound for a batch of samples, up to the scaling of the features."""
         filled, missing = self._filled(batch), np.isnan(batch)
         if self.loss == "binary_cross_entropy":
             low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
             if not within_unit(low, high):
                 raise ValueError(
                     f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
-                    f"{low:.8g} to {high:.8g}. Scale it as the training data."
+                    f"{low:.8g} to {high:.8g}. Scale it like the training data."
                 )
             batch = batch.clip(0, 1)
         if missing.any():
@@ -214,22 +214,22 @@ class GenerationMixin:
             return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
 
     def _lost(self, batch):
-        """What samples lose by features that were constant in training, and by the units of those that are missing."""
+        """Return the loss from features that were constant in training, and from the units of missing values."""
         scale = self._spec.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]
         if self.loss == "binary_cross_entropy":
             return -off @ self._spec.link[0][scale == 0]
         units = np.log(np.where(scale > 0, scale, self._unit(scale)))
-        units[self._spec.n_numbers :] = 0.0  # a probability has none
+        units[self._spec.n_numbers :] = 0.0  # probabilities have no unit
         return 0.5 * np.square(off).sum(axis=1) / self.noise_variance_ - missing @ units
 
     def _decoded(self, codes):
-        """Rows of codes of shape (n, m, k): (n, m, d)."""
+        """Return the samples of codes of shape (n, m, k): (n, m, d)."""
         rows = self._apply("decode", ArrayReader(codes.reshape(-1, codes.shape[-1])), self.n_features_in_)
         return rows.reshape(*codes.shape[:2], -1)
 
 
 def _as_frame(row):
-    """One sample as a table, with the names that it has."""
+    """Return one sample as a table, with its feature names, if any."""
     return row.to_frame().T if hasattr(row, "to_frame") and hasattr(row, "index") else np.asarray(row)[None]

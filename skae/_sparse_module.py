@@ -11,12 +11,12 @@ from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_
 from skae.nn import AutoencoderModule, LinearSkip
 
 MEMORY = 30  # steps over which a threshold is averaged
-IDLE_STEPS = 50  # without activity, after which a unit is revived
-REVIVAL = 1 / 32  # weight of that (Gao et al., 2025)
+DEAD_STEPS = 50  # without activity, after which a unit is revived
+AUXILIARY_WEIGHT = 1 / 32  # weight of that (Gao et al., 2025)
 
 
 def greatest(x, k):
-    """The k greatest values of each sample, and zeros in the place of the others: (n, m) -> (n, m)."""
+    """The k greatest values of each sample, and zeros instead of the others: (n, m) -> (n, m)."""
     values, index = x.topk(k, dim=1)
     return torch.zeros_like(x).scatter(1, index, values)
 
@@ -122,7 +122,7 @@ class SparseModule(AutoencoderModule):
 
     linear_weights = ("encoder.network.linear.*", "encoder.step", "encoder.shift", "decoder.linear.*")
     linear_rate = 1.0
-    supports_batching = False  # a selection and revival have a state of their own
+    supports_batching = False  # a selection and the auxiliary loss have a state of their own
 
     def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
         select = SELECTIONS[sparsity]
@@ -132,7 +132,9 @@ class SparseModule(AutoencoderModule):
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
         # steps since a unit was active
-        self.register_buffer("idle", torch.zeros(decoder.linear.in_features, dtype=torch.int), persistent=False)
+        self.register_buffer(
+            "steps_since_active", torch.zeros(decoder.linear.in_features, dtype=torch.int), persistent=False
+        )
 
     def code(self, encoding):
         """Activities of the units, none of them negative."""
@@ -146,13 +148,13 @@ class SparseModule(AutoencoderModule):
         elif self.sparsity == "kl":
             terms["kl"] = self.alpha * n_features * _kl_of_bernoullis(self.target, mean_of_batch(code)).mean()
         if self.training and self.sparsity != "kl":
-            terms["revival"] = REVIVAL * self.revival(seen, encoding, code)
+            terms["auxiliary"] = AUXILIARY_WEIGHT * self.auxiliary_loss(seen, encoding, code)
         return terms
 
-    def revival(self, x, encoding, code):
+    def auxiliary_loss(self, x, encoding, code):
         """Squared error of what the dead units, without the selection, make of what the others leave: (n,)."""
-        self.idle = torch.where(any_of_batch(code > 0), 0, self.idle + 1)
-        dead = (self.idle > IDLE_STEPS).nonzero().flatten()
+        self.steps_since_active = torch.where(any_of_batch(code > 0), 0, self.steps_since_active + 1)
+        dead = (self.steps_since_active > DEAD_STEPS).nonzero().flatten()
         if not len(dead):
             return torch.zeros_like(x[:, 0])
         k = min(getattr(self.select, "k", len(dead)), len(dead))

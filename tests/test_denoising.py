@@ -384,7 +384,7 @@ def test_emphasis_is_on_chosen_values_even_if_unchanged(corruption):
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
 def test_corruption_level_above_one_raises(corruption, digits):
     for level in (1.5, (0, 1.5)):
-        with pytest.raises(ValueError, match=r"corruption_level=.*1.5\)? is the share"):
+        with pytest.raises(ValueError, match=r"corruption_level=.*1.5\)? is the fraction"):
             DenoisingAutoencoder(corruption=corruption, corruption_level=level).fit(digits)
 
 

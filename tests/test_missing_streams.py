@@ -44,15 +44,15 @@ def test_every_kind_learns_from_chunks_with_missing_values(small, digits, tmp_pa
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
 @pytest.mark.parametrize(
-    "order", ["holes first", "holes later", "after a fit", "after a fit with missing values", "before a fit"]
+    "order", ["incomplete first", "incomplete later", "after a fit", "after a fit with missing values", "before a fit"]
 )
 def test_missing_values_may_occur_at_any_time(kind, order):
     digits = load_digits().data
     X, missing = with_holes(digits)
     fitted = kind.__class__(**kind.get_params())
-    if order == "holes first":
+    if order == "incomplete first":
         stream(stream(fitted, X[:600], 200), digits[600:1200], 200)
-    elif order == "holes later":
+    elif order == "incomplete later":
         stream(stream(fitted, digits[:600], 200), X[600:1200], 200)
     elif order == "before a fit":
         stream(fitted, X[:300], 100).set_params(warm_start=True).fit(X[:1200])

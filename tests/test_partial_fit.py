@@ -114,11 +114,11 @@ def cost_of_an_outlier(fitted, size, place, X):
     bad = chunks[0].copy()
     bad[place] = size
     with_one, without = copy.deepcopy(fitted).partial_fit(bad), copy.deepcopy(fitted).partial_fit(chunks[0])
-    at_once = r2(without, X) - r2(with_one, X)
+    immediate = r2(without, X) - r2(with_one, X)
     for chunk in chunks:
         with_one.partial_fit(chunk)
         without.partial_fit(chunk)
-    return at_once, r2(without, X) - r2(with_one, X)
+    return immediate, r2(without, X) - r2(with_one, X)
 
 
 @pytest.mark.parametrize(("size", "place"), [(1e2, 0), (1e4, 100), (1e8, -1)])

@@ -139,15 +139,15 @@ def test_dead_units_become_active_again(digits):
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
     with torch.no_grad():
         module.encoder.network.linear.bias[3] = -1e3
-    module.idle = torch.zeros(20, dtype=torch.int)
+    module.steps_since_active = torch.zeros(20, dtype=torch.int)
     for step in range(60):
         terms = module.losses(x)
-        assert (terms["revival"] > 0).all() == (step >= 50)
-    terms["revival"].mean().backward()
+        assert (terms["auxiliary"] > 0).all() == (step >= 50)
+    terms["auxiliary"].mean().backward()
     gradient = module.encoder.network.linear.bias.grad
     assert gradient[3] != 0  # which no other unit's is
     assert (gradient[[i for i in range(20) if i != 3]] == 0).all()
-    assert "revival" not in module.eval().losses(x)
+    assert "auxiliary" not in module.eval().losses(x)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -111,9 +111,9 @@ def test_the_answer_is_where_x_is(of_network, of_x, method, digits, fits):
 
 
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
-@pytest.mark.parametrize("at_once", [7, 100, 4096])
-def test_batches_and_memory_are_those_of_arrays(at_once, device, digits, fits, monkeypatch):
-    monkeypatch.setattr(skae._data.readers, "MAX_AT_ONCE", at_once)
+@pytest.mark.parametrize("batch_size", [7, 100, 4096])
+def test_batches_and_memory_are_those_of_arrays(batch_size, device, digits, fits, monkeypatch):
+    monkeypatch.setattr(skae._data.readers, "MAX_AT_ONCE", batch_size)
     there, X = moved(fits(SMALL[0]), device), np.asfortranarray(digits[:101])
     wide = torch.tensor(np.hstack([X, X, X])).to(device)
     with config_context(array_api_dispatch=True):

@@ -367,7 +367,7 @@ def test_interpolation_goes_from_row_to_row(fitted):
         ({"loss": "huber"}, "'loss' parameter"),
         ({"n_components": 0.9}, "'n_components' parameter"),
         ({"loss": "binary_cross_entropy"}, r"needs X in \[0, 1\], but column"),
-        ({"architecture": Convolutional(channels=(2,), dense_code=False)}, "no place for the variances"),
+        ({"architecture": Convolutional(channels=(2,), dense_code=False)}, "without outputs for the variances"),
     ],
 )
 def test_bad_parameters(parameters, message, digits):

@@ -162,7 +162,7 @@ class ByHand:
 
 
 class Ours:
-    """A step of ours, as `fit` takes it, and the same captured by hand-written code."""
+    """A step of ours, as `fit` takes it, and the same captured from hand-written code."""
 
     def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, graphed=False):
         fitted = estimator.set_params(device=device, max_iter=1, early_stopping=False, init="random").fit(X[:600])

@@ -83,7 +83,7 @@ class Ours(System):
 
 
 class OursInBfloat16(Ours):
-    """Autoencoder, in bfloat16 where that pays."""
+    """Autoencoder, in bfloat16 where that is faster."""
 
     more: ClassVar = {"mixed_precision": "auto"}
 

@@ -1,4 +1,4 @@
-"""Bad and odd tables in `fit` and `transform`: what comes of them, here and elsewhere.
+"""Bad and unusual tables in `fit` and `transform`: what comes of them, here and elsewhere.
 
     python docs/benchmarks/bad_inputs.py [--systems PCA ...] [--limit 60]
 

@@ -99,7 +99,7 @@ def kills(n_kills, expected, seconds):
                 timer.start()
                 try:
                     found = scores(backend="dask", scatter=scatter)
-                    outcomes.append("same bits" if np.array_equal(found, expected) else "other bits")
+                    outcomes.append("identical" if np.array_equal(found, expected) else "different")
                 except Exception as error:
                     outcomes.append(type(error).__name__)
                 timer.join()

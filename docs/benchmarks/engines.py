@@ -36,10 +36,10 @@ def dask_ml():
         stream.partial_fit(block.compute())
     theirs = Incremental(Autoencoder(4, random_state=0), shuffle_blocks=False).fit(rows)
     print(f"dask-ml {dask_ml.__version__}, dask {dask.__version__}")
-    print(f"  Incremental: same bits {np.array_equal(theirs.estimator_.transform(X), stream.transform(X))}")
+    print(f"  Incremental: bit-identical {np.array_equal(theirs.estimator_.transform(X), stream.transform(X))}")
     codes = ParallelPostFit(stream).transform(rows)
     blocks = np.concatenate([stream.transform(X[start : start + 600]) for start in range(0, len(X), 600)])
-    print(f"  ParallelPostFit: same bits {np.array_equal(codes.compute(), blocks)}; shape it claims {codes.shape}")
+    print(f"  ParallelPostFit: bit-identical {np.array_equal(codes.compute(), blocks)}; shape it claims {codes.shape}")
 
 
 def spark():
@@ -72,7 +72,7 @@ def spark():
         ("mapInArrow", rows.mapInArrow(of_batches, schema)),
     ):
         found = codes.toPandas().sort_values("row")[CODES].to_numpy()
-        print(f"  {name}: same bits {np.array_equal(found, local)}, furthest {np.abs(found - local).max():.1g}")
+        print(f"  {name}: bit-identical {np.array_equal(found, local)}, furthest {np.abs(found - local).max():.1g}")
     session.stop()
 
 

@@ -142,7 +142,7 @@ def check_kinds(device, short):
             )
             same = np.array_equal(again.transform(X), codes)
             r2 = f"R² {scores[1]:.4f} (CPU {scores[0]:.4f}), float32 off by {spread(single, codes):.1e}"
-            return holds, f"{r2}, fit {seconds:.1f} s, same bits again {same}"
+            return holds, f"{r2}, fit {seconds:.1f} s, bit-identical again {same}"
 
         check.run(name, of_one)
     check.run("linear is PCA", linear_is_pca, device, X)
@@ -199,7 +199,7 @@ def check_uses(device, short):
         with tempfile.TemporaryDirectory() as folder:
             whole = clone(one).set_params(callbacks=[Checkpoint(f"{folder}/one")]).fit(X)
             again = clone(whole).fit(X)  # it resumes from the last epoch
-            return np.array_equal(whole.transform(X), again.transform(X)), "same bits"
+            return np.array_equal(whole.transform(X), again.transform(X)), "bit-identical"
 
     def streamed_rows():
         with mock.patch.object(readers, "_room_on", return_value=0):

@@ -77,7 +77,7 @@ def kill():
 
 
 def run(estimator, X, n_kills, rng):
-    """Kill so many fits, and continue from each; count what came of them."""
+    """Kill a number of fits, and resume each; count what came of them."""
     folder = Path(tempfile.mkdtemp())
     try:
         clone(estimator).fit(X[:50])  # what torch loads with the first optimizer, children have by then

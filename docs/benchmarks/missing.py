@@ -159,12 +159,12 @@ def measure_seconds():
     X = load("train")[:20_000].astype(np.float32)
     holes = np.where(holes_of(X.shape, 0.3, "random", 0), np.nan, X).astype(np.float32)
     found = {}
-    for which, table in {"whole": X, "with holes": holes}.items():
+    for which, table in {"whole": X, "incomplete": holes}.items():
         start = time.process_time()
         fitted = Autoencoder(32, random_state=0).fit(table)
         found[which] = time.process_time() - start
         print(f"{which}: {found[which]:.1f} CPU seconds, {fitted.n_iter_} epochs, R² {fitted.score(X):.4f}", flush=True)
-    print(f"ratio {found['with holes'] / found['whole']:.2f}")
+    print(f"ratio {found['incomplete'] / found['whole']:.2f}")
 
 
 def main():

@@ -200,7 +200,7 @@ def chunkings():
 def outliers():
     """Compare what an outlier costs."""
     for name, estimator in VARIANTS.items():
-        n_cells, at_once, later = 0, 0, 0
+        n_cells, immediate, later = 0, 0, 0
         for table, train, test, k in tables():
             chunks = np.array_split(train, 10)
             for scale_of in ("global", "standard", None):
@@ -219,9 +219,9 @@ def outliers():
                             without.partial_fit(chunk)
                         costs[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
                     (pca_now, pca_later), (now, after) = costs
-                    n_cells, at_once, later = (
+                    n_cells, immediate, later = (
                         n_cells + 1,
-                        at_once + (now > pca_now + 0.02),
+                        immediate + (now > pca_now + 0.02),
                         later + (after > pca_later + 0.02),
                     )
                     if now > pca_now + 0.02 or after > pca_later + 0.02:
@@ -230,7 +230,7 @@ def outliers():
                             f"a pass later {after:.3f} (PCA {pca_later:.3f})"
                         )
         print(
-            f"{name:13s} cells that lose .02 more than PCA: {at_once} at once, {later} a pass later, of {n_cells}\n",
+            f"{name:13s} cells that lose .02 more than PCA: {immediate} at once, {later} a pass later, of {n_cells}\n",
             flush=True,
         )
 

@@ -1,4 +1,4 @@
-"""What threads gain and cost: products on one thread and on all, and fits on idle and on busy cores.
+"""What threads gain and cost: products on one thread and on all, and fits on free and on busy cores.
 
     python docs/benchmarks/threads.py
 
@@ -113,7 +113,7 @@ def fits(rounds):
                     times.append([fit_there(name, *setting) for setting in settings])
             one, default, before = np.median(times, axis=0)
             ratios = np.median(np.array(times) / np.array(times)[:, :1], axis=0)
-            cores = "busy" if n_busy else "idle"
+            cores = "busy" if n_busy else "free"
             line = f"{name:42s}{cores:7s}{one:10.2f} s{default:10.2f} s{ratios[1]:8.2f}{before:16.2f} s{ratios[2]:8.2f}"
             print(line, flush=True)
 

@@ -97,13 +97,13 @@ def _with_wrong_cells(X, rng, n_cells=1):
 
 
 def wrong_cells(rng):
-    """One in each odd sample of a correlated table of twelve columns."""
+    """One in each outlier of a correlated table of twelve columns."""
     X = _correlated(rng, 1500, 12, 4, 0.3)
     return X[:1000], _with_wrong_cells(X[1000:], rng)
 
 
 def wrong_cells_of_units(rng):
-    """One in each odd sample, whose columns have units between a thousandth and a thousand."""
+    """One in each outlier, whose columns have units between a thousandth and a thousand."""
     X = _correlated(rng, 900, 16, 4, 0.3) * 10 ** rng.uniform(-3, 3, size=16) + 5
     return X[:500], _with_wrong_cells(X[500:], rng)
 
@@ -232,7 +232,7 @@ SETS = (
 
 
 def split(made, contamination, rng):
-    """Rows to fit to, of which a share is odd, samples to score, and which of those are odd.
+    """Rows to fit to, of which a share is anomalous, samples to score, and which of those are outliers.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Area under the ROC curve of AutoencoderOutlierDetector beside usual detectors, all at their defaults, on many sets.
 
 Each set of `_detector_sets.py` comes thrice: fitted to typical samples alone, and to samples of which 5 and 10 % are
-odd. Samples that were not fitted to are scored. The last columns are the mean and the worst over sets; the mean of each
+anomalous. Samples that were not fitted to are scored. The last columns are the mean and the worst over sets; the mean of each
 share of anomalous samples is below. Rivals are the reconstruction error of PCA with as many components as the detector
 has had (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the fifth
 neighbor and, where PyOD is installed, its AutoEncoder and ECOD. PCA and the two of neighbors come on standardized
@@ -181,6 +181,6 @@ def _print(names, table):
     lines = [(make.__name__, row) for make, row in zip(SETS, of_sets.T, strict=True)]
     lines += [("mean", of_sets.mean(axis=1)), ("worst set", of_sets.min(axis=1))]
     lines += [("worst set and share", table.min(axis=(1, 2)))]
-    lines += [(f"mean, {share:.0%} odd", table[:, :, j].mean(axis=1)) for j, share in enumerate(SHARES)]
+    lines += [(f"mean, {share:.0%} anomalous", table[:, :, j].mean(axis=1)) for j, share in enumerate(SHARES)]
     for name, row in lines:
         print(f"{name:28s}" + "".join(f"{value:7.3f}" for value in row))

@@ -88,7 +88,7 @@ def of_ours(X, test, k, seed):
 
 @torch.no_grad()
 def of_rival(X, test, k, images, seconds, seed):
-    """Figures of the textbook network at so many seconds."""
+    """Figures of the textbook network after a number of seconds."""
     order = np.random.RandomState(seed).permutation(len(X))
     n_held_out = min(len(X) // 5, 1000)
     with torch.enable_grad():
