@@ -49,7 +49,8 @@ class GenerationMixin:
             Number of samples to draw.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit`
+            only.
 
         noise : bool, default=False
             Whether to add the noise of the likelihood. False gives the mean of each sample given its code, which is
@@ -105,7 +106,8 @@ class GenerationMixin:
             Number of draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit`
+            only.
 
         Returns
         -------
@@ -176,7 +178,8 @@ class GenerationMixin:
             Number of draws from the posterior of each sample.
 
         random_state : int, RandomState instance or None, default=None
-            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit` only.
+            Pass an int for reproducible results across multiple function calls. The estimator's own is used by `fit`
+            only.
 
         Returns
         -------

@@ -214,7 +214,7 @@ def axes_in_units(n_units, unit):
 
 
 def atoms_of(rows, n_units, generator):
-    """Directions of unit length: those of samples, and mixtures of samples if there are too few. (m, d) -> (n_units, d)."""
+    """Return unit vectors along samples, and along mixtures if there are too few samples: (m, d) -> (n_units, d)."""
     some = rows[torch.randperm(len(rows), generator=generator)[:n_units]]
     mixtures = torch.randn(n_units - len(some), len(rows), generator=generator) @ rows
     atoms = nn.functional.normalize(torch.cat([some, mixtures]))
