@@ -186,6 +186,11 @@ class GenerationMixin:
         log_likelihood : ndarray of shape (n_samples,)
             In nats, of a density in the units of X, as in `PCA.score_samples`, or of a probability with
             "binary_cross_entropy". If values are missing, it is that of the observed ones.
+
+        Raises
+        ------
+        ValueError
+            If `n_draws` is below 1, or X is not in [0, 1] with `loss="binary_cross_entropy"`.
         """
         check_scalar(n_draws, "n_draws", Integral, min_val=1)
         rows, rng = self._rows_of(X, filled=False), local_rng(random_state)

@@ -204,7 +204,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of samples to draw.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for reproducible results across multiple function calls. The estimator's `random_state` is used

@@ -172,7 +172,7 @@ def test_code_may_be_a_feature_map(downsampling, digits):
     assert ConvolutionalAutoencoder(16, channels=(2, 4), dense_code=False, max_iter=2).fit(digits).n_components_ == 16
     with pytest.raises(ValueError, match=r"n_components=5 doesn't match .* 16 components"):
         ConvolutionalAutoencoder(5, channels=(2, 4), dense_code=False).fit(digits)
-    with pytest.raises(ValueError, match=r"hidden_layer_sizes=8 has no place"):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=8 can't be used"):
         ConvolutionalAutoencoder(None, hidden_layer_sizes=8, dense_code=False).fit(digits)
 
 

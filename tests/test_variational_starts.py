@@ -105,7 +105,9 @@ def test_a_rival_has_more_epochs(n, expected, monkeypatch):
 
 def test_what_stays_at_a_flat_start_is_said():
     X = np.random.RandomState(0).standard_normal((300, 8))
-    with pytest.warns(ConvergenceWarning, match=r"No epoch improved .* 2 of 2 components .*: 0, 1\. .* Raise max_iter"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"No epoch improved .* 2 of 2 of its components .*: 0, 1\. .* Raise max_iter"
+    ):
         VariationalAutoencoder(2, **QUICK).fit(X)
 
 

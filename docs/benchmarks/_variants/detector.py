@@ -3,8 +3,8 @@
 Each set of `_detector_sets.py` comes thrice: fitted to typical samples alone, and to samples of which 5 and 10 % are
 anomalous. Samples that were not fitted to are scored. The last columns are the mean and the worst over sets; the mean
 of each share of anomalous samples is below. Rivals are the reconstruction error of PCA with as many components as the
-detector has (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the fifth
-neighbor and, where PyOD is installed, its AutoEncoder and ECOD. PCA and the two of neighbors come on standardized
+detector has (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the
+fifth neighbor and, where PyOD is installed, its AutoEncoder and ECOD. PCA and the two of neighbors come on standardized
 columns as well. Nothing is known of the rival's data that ours does not know.
 """
 
