@@ -139,7 +139,7 @@ def test_dead_units_become_active_again(digits):
     x = module.scaler(torch.tensor(digits, dtype=torch.float32))
     with torch.no_grad():
         module.encoder.network.linear.bias[3] = -1e3
-    module.idle = torch.zeros(20, dtype=torch.int)
+    module.steps_since_active = torch.zeros(20, dtype=torch.int)
     for step in range(60):
         terms = module.losses(x)
         assert (terms["revival"] > 0).all() == (step >= 50)
