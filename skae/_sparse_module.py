@@ -152,7 +152,7 @@ class SparseModule(AutoencoderModule):
         return terms
 
     def auxiliary_loss(self, x, encoding, code):
-        """Return the squared error of the dead units, unselected, in reconstructing the residual of the others: (n,)."""
+        """Return the squared error of the dead units, unselected, for the residual of the others: (n,)."""
         self.steps_since_active = torch.where(any_of_batch(code > 0), 0, self.steps_since_active + 1)
         dead = (self.steps_since_active > IDLE_STEPS).nonzero().flatten()
         if not len(dead):
