@@ -4,7 +4,7 @@ from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
-from skae import _forks as _forks  # notes forks from now on
+from skae import _forks as _forks  # registers a hook for forks
 
 if TYPE_CHECKING:
     from skae import architectures as architectures
@@ -43,7 +43,7 @@ __all__ = [
 ]
 __version__ = _version("skae")
 
-# torch takes seconds to load, so a module is loaded when something of it is asked for
+# torch takes seconds to import, so modules are imported on first access
 _MODULES = {
     "Autoencoder": "_autoencoder",
     "AutoencoderOutlierDetector": "_outlier",
@@ -61,7 +61,7 @@ _MODULES = {
 _SUBMODULES = ("architectures", "base", "callbacks", "datasets", "inspection", "metrics", "nn")
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one that there is
+if not TYPE_CHECKING:  # with it, type checkers would accept any name
 
     def __getattr__(name):
         if name not in _MODULES and name not in _SUBMODULES:
@@ -69,7 +69,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one that there
         _import_module("skae._dependencies")
         module = _import_module(f"skae.{_MODULES.get(name, name)}")
         value = getattr(module, name) if name in _MODULES else module
-        globals()[name] = value  # the next time it is found at once
+        globals()[name] = value  # later accesses do not call this function
         return value
 
 

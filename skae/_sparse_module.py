@@ -1,4 +1,4 @@
-"""The modules of a sparse autoencoder: ways to a sparse code, and the start that each is trained from."""
+"""The modules of a sparse autoencoder: activations for sparse codes, and the initialization."""
 
 import math
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_
 from skae.nn import AutoencoderModule, LinearSkip
 
 MEMORY = 30  # steps over which a threshold is averaged
-DEAD_STEPS = 50  # without activity, after which a unit is revived
-AUXILIARY_WEIGHT = 1 / 32  # weight of that (Gao et al., 2025)
+DEAD_STEPS = 50  # after this number of steps without activity, a unit is trained to be active again
+AUXILIARY_WEIGHT = 1 / 32  # weight of that loss (Gao et al., 2025)
 
 
 def greatest(x, k):
-    """The k greatest values of each sample, and zeros instead of the others: (n, m) -> (n, m)."""
+    """Return the k largest values of each sample, and zeros instead of the others: (n, m) -> (n, m)."""
     values, index = x.topk(k, dim=1)
     return torch.zeros_like(x).scatter(1, index, values)
 
 
 class TopK(nn.Module):
-    """Keep the k greatest units of each sample, if they are positive."""
+    """Keep the k largest units of each sample, if they are positive."""
 
     def __init__(self, k):
         super().__init__()
@@ -34,9 +34,9 @@ class TopK(nn.Module):
 
 
 class BatchTopK(nn.Module):
-    """Keep k units a sample, on average over a batch in training, and else what reaches a threshold learned there.
+    """Keep k units per sample, on average over a batch; after training, keep those that reach a learned threshold.
 
-    The threshold is the mean of the least value that was kept. No sample depends on others once it is trained.
+    The threshold is the moving average of the smallest value kept. After training, samples do not depend on each other.
     """
 
     def __init__(self, k):
@@ -63,9 +63,9 @@ SELECTIONS = {
 
 
 class SparseEncoder(nn.Module):
-    """A network, and for a selection of k units one step of iterative thresholding with the dictionary's own atoms.
+    """A network, followed, if k units are selected, by one step of iterative thresholding with the dictionary's atoms.
 
-    The step looks at what the units that were selected leave unexplained (Gregor and LeCun, 2010).
+    The step uses the residual of the selected units (Gregor and LeCun, 2010).
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class SparseEncoder(nn.Module):
         The decoder.
 
     select : torch.nn.Module or None
-        None takes no step.
+        Selection of k units. If None, there is no such step.
     """
 
     def __init__(self, network, dictionary, select):
@@ -83,12 +83,12 @@ class SparseEncoder(nn.Module):
         self.network = network
         self.select = select
         if select is not None:
-            self.dictionary = (dictionary,)  # in a tuple, for it is the decoder's
+            self.dictionary = (dictionary,)  # in a tuple, since its weights belong to the decoder
             self.step = nn.Parameter(torch.ones(()))
             self.shift = nn.Parameter(torch.zeros(dictionary.in_features))
 
     def forward(self, x):
-        """Scaled samples to encodings: (n, d) -> (n, n_units)."""
+        """Return the encodings of scaled samples: (n, d) -> (n, n_units)."""
         encoding = self.network(x)
         if self.select is None:
             return encoding
@@ -98,12 +98,12 @@ class SparseEncoder(nn.Module):
 
 
 class SparseModule(AutoencoderModule):
-    """An `AutoencoderModule` whose decoder is a dictionary, with one of four ways to a sparse code.
+    """An `AutoencoderModule` whose decoder is a dictionary, with one of four kinds of sparse codes.
 
     Parameters
     ----------
     encoder, decoder : LinearSkip
-        Of the decoder, the linear map alone is used.
+        Only the linear map of the decoder is used.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k"}
 
@@ -111,18 +111,18 @@ class SparseModule(AutoencoderModule):
         Weight of the penalty of "l1" and "kl".
 
     target : float
-        Mean activation that "kl" asks for.
+        Target of "kl" for the mean activation.
 
     k : int
-        Units that "top_k" and "batch_top_k" keep.
+        Number of units that "top_k" and "batch_top_k" keep.
 
     length : float
-        Of each atom.
+        Norm of each atom.
     """
 
     linear_weights = ("encoder.network.linear.*", "encoder.step", "encoder.shift", "decoder.linear.*")
     linear_rate = 1.0
-    supports_batching = False  # a selection and the auxiliary loss have a state of their own
+    supports_batching = False  # the selection and the auxiliary loss have a state
 
     def __init__(self, encoder, decoder, *args, sparsity, alpha, target, k, length, **kwargs):
         select = SELECTIONS[sparsity]
@@ -131,17 +131,17 @@ class SparseModule(AutoencoderModule):
         super().__init__(SparseEncoder(encoder, decoder.linear, first), dictionary, *args, **kwargs)
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
-        # steps since a unit was active
+        # for each unit
         self.register_buffer(
             "steps_since_active", torch.zeros(decoder.linear.in_features, dtype=torch.int), persistent=False
         )
 
     def code(self, encoding):
-        """Activities of the units, none of them negative."""
+        """Return the activations of the units, which are not negative."""
         return self.select(encoding)
 
     def penalty(self, seen, encoding, code):
-        """Return what makes the code sparse, and in training what revives units."""
+        """Return the sparsity penalty, and in training the auxiliary loss, which reactivates units."""
         terms, n_features = {}, seen.shape[1]
         if self.sparsity == "l1":
             terms["l1"] = self.alpha * math.sqrt(n_features) * code.sum(dim=1)
@@ -152,7 +152,7 @@ class SparseModule(AutoencoderModule):
         return terms
 
     def auxiliary_loss(self, x, encoding, code):
-        """Squared error of what the dead units, without the selection, make of what the others leave: (n,)."""
+        """Return the squared error of the dead units, unselected, for the residual of the others: (n,)."""
         self.steps_since_active = torch.where(any_of_batch(code > 0), 0, self.steps_since_active + 1)
         dead = (self.steps_since_active > DEAD_STEPS).nonzero().flatten()
         if not len(dead):
@@ -162,10 +162,10 @@ class SparseModule(AutoencoderModule):
         return (rest - revived @ self.decoder.linear.weight[:, dead].T).square().sum(dim=1)
 
     def after_step(self, progress):  # noqa: ARG002
-        """Give all atoms the same length, so that a penalty can't be cheated by short codes and long atoms."""
+        """Give all atoms the same norm, since small codes with large atoms would avoid the penalty."""
         weight = self.decoder.linear.weight  # (d, n_units)
         with torch.no_grad():
-            weight.mul_((self.scaler.per_unit > 0)[:, None])  # nothing is spent on constant features
+            weight.mul_((self.scaler.per_unit > 0)[:, None])  # atoms are zero for constant features
             weight.mul_(self.length / weight.norm(dim=0).clamp(min=1e-12))
 
 
@@ -176,7 +176,7 @@ def _kl_of_bernoullis(p, q):
 
 @dataclass(frozen=True)
 class SparseStart:
-    """The atoms training starts with, and the encoder that is tied to them, as tensors."""
+    """Initial atoms, and the encoder that is tied to them, as tensors."""
 
     encoder_weight: torch.Tensor  # (n_units, d)
     encoder_bias: torch.Tensor
@@ -188,33 +188,32 @@ class SparseStart:
     is_pca = False
 
     def weights(self):
-        """Weights of the module, by name."""
+        """Return the weights of the module, by name."""
         weights = {
             "encoder.network.linear.weight": self.encoder_weight.numpy(),
             "encoder.network.linear.bias": self.encoder_bias.numpy(),
             "encoder.network.far": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
-            "encoder.step": np.float32(
-                0.0
-            ),  # where there is one: between samples that are alike a whole one is too long
+            # only if there is one; with similar samples, a step of 1 is too long
+            "encoder.step": np.float32(0.0),
         }
         if self.threshold is not None:
             weights |= {f"{place}select.threshold": np.float32(self.threshold) for place in ("", "encoder.")}
         return weights
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
-        """Axes that show codes as they are."""
+        """Return axes that leave codes unrotated."""
         return None if self.shown_as_is else axes_in_units(len(self.encoder_weight), unit)
 
 
 def axes_in_units(n_units, unit):
-    """Axes that show each unit's activity where it is, but in units of X."""
+    """Return axes that only convert the activation of each unit to units of X."""
     return np.full(n_units, unit), np.zeros(n_units), None, np.ones(n_units)
 
 
 def atoms_of(rows, n_units, generator):
-    """Return unit vectors along samples, and along mixtures if there are too few samples: (m, d) -> (n_units, d)."""
+    """Return unit vectors: samples, and mixtures of samples if there are too few. (m, d) -> (n_units, d)."""
     some = rows[torch.randperm(len(rows), generator=generator)[:n_units]]
     mixtures = torch.randn(n_units - len(some), len(rows), generator=generator) @ rows
     atoms = nn.functional.normalize(torch.cat([some, mixtures]))

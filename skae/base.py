@@ -1,4 +1,4 @@
-"""The base of variants, and what a variant is declared with."""
+"""The base class of custom autoencoders, and the declaration of their parameters."""
 
 from typing import Any
 
@@ -14,42 +14,42 @@ from skae._parameters import (
     parameter,
 )
 
-__all__ = ["BaseAutoencoder", "parameter"]  # `Interval` and `StrOptions`, of constraints, are scikit-learn's
+__all__ = ["BaseAutoencoder", "parameter"]  # `Interval` and `StrOptions` are scikit-learn's
 
 
 class BaseAutoencoder(
     AutoencoderCore, AxesParameters, InitParameter, ArchitectureParameter, CodeActivationParameter, NetworkParameters
 ):
-    """Base of autoencoders with an objective of their own.
+    """Base class of autoencoders with a custom objective.
 
-    A variant is a subclass. It sets `module_class` to a subclass of :class:`skae.nn.AutoencoderModule`, whose hooks
-    state the objective, and annotates its parameters, with defaults, as a dataclass does. The constructor is made of
-    them and of those of :class:`skae.Autoencoder`, which the base knows how to use; a decorator isn't needed. Fitting,
-    validation, streams, pickles, files and displays come with the base.
+    A subclass sets `module_class` to a subclass of :class:`skae.nn.AutoencoderModule`, whose hooks define the
+    objective, and annotates its parameters, with defaults, like a dataclass. The constructor has these parameters and
+    those of :class:`skae.Autoencoder`, which the base class uses; a decorator is not needed. The base class implements
+    fitting, validation, `partial_fit`, pickling, files and displays.
 
-    It overrides those of these hooks that it has a use for: `module_params`, what the module takes of the parameters;
-    `check_parameters`, which values don't go together; `encode_y`, what is learned of y; and `initial_solution`, where
-    training starts.
+    A subclass may override these hooks: `module_params` returns the parameters of the module; `check_parameters` raises
+    errors for invalid combinations of values; `encode_y` converts y for training; and `initial_solution` returns the
+    initialization.
 
     See Also
     --------
-    Autoencoder : The plain one, whose documentation has the common parameters and attributes.
-    skae.base.parameter : Declares a parameter and what it may be.
-    skae.nn.AutoencoderModule : The torch side, with hooks of its own.
-    skae.architectures.Architecture : Other layers for any variant.
+    Autoencoder : Standard autoencoder, which documents the common parameters and attributes.
+    skae.base.parameter : Declares a parameter and its constraints.
+    skae.nn.AutoencoderModule : PyTorch module, with more hooks.
+    skae.architectures.Architecture : Custom layers for any autoencoder.
 
     Notes
     -----
     A constraint of a parameter is declared with :func:`skae.base.parameter`, or in the metadata of a
-    `dataclasses.field` as `{"constraint": [...]}`; a parameter with a plain default isn't checked. A fitted attribute
-    is annotated as `field(init=False)`, or not at all. A subclass with an `__init__` of its own works as well, if that
-    calls the base's: it has the parameters that are spelled out there, and no others.
+    `dataclasses.field` as `{"constraint": [...]}`; a parameter with a plain default is not checked. A fitted attribute
+    is annotated as `field(init=False)`, or not at all. A subclass may define `__init__` if that calls the `__init__` of
+    the base class: it then has only the parameters in its signature.
 
-    Other autoencoders of this package count as subclasses, though some lack parameters that they have no use for.
+    Other autoencoders of this package are virtual subclasses, though some of them do not have all of the parameters.
 
     Examples
     --------
-    An autoencoder whose codes are pulled towards zero:
+    An autoencoder with a penalty on the norm of its codes:
 
     >>> from numbers import Real
     >>> from sklearn.datasets import load_iris
