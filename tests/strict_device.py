@@ -58,9 +58,8 @@ def dispatch(operator, *args, **kwargs):
     result = operator(*args, **kwargs)
     if name in READS or target.type != NAME:
         return result
-    wrapper_of = {
-        id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)
-    }  # in-place operators return their argument
+    # in-place operators return their argument
+    wrapper_of = {id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)}
     return tree_map_only(torch.Tensor, lambda t: wrapper_of[id(t)] if id(t) in wrapper_of else StrictTensor(t), result)
 
 
