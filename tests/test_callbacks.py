@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks are called in each epoch, alone, in a Pipeline and in a search; older versions have none."""
+"""Callbacks of scikit-learn are called in each epoch, also in a Pipeline and in a search; older versions have none."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=4, random_state=0)
 
 
 class Recorder:
-    """Records its calls; asks to stop after a number of epochs."""
+    """Callback that records its calls, and stops training after a number of epochs."""
 
     max_propagation_depth = None
 
@@ -70,12 +70,12 @@ def test_callback_stops_the_fit(digits, stop_after):
 def test_failing_callback_leaves_the_estimator_unchanged(digits):
     class Failing(Recorder):
         def on_fit_task_end(self, estimator, context):  # noqa: ARG002
-            raise RuntimeError("no more")
+            raise RuntimeError("failed")
 
     failing = Failing()
     estimator = clone(SMALL).set_callbacks(failing)
     before = set(vars(estimator))
-    with pytest.raises(RuntimeError, match="no more"):
+    with pytest.raises(RuntimeError, match="failed"):
         estimator.fit(digits)
     assert set(vars(estimator)) == before
     assert failing.events[-1] == "teardown"

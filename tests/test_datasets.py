@@ -13,7 +13,7 @@ N = {"train": 12, "t10k": 5}
 
 
 def write(folder, *, packed=True):
-    """Write four small files, and return all images and labels."""
+    """Write four small files in the format of Fashion-MNIST, and return all images and labels."""
     rng, images, labels = np.random.RandomState(0), [], []
     folder.mkdir(exist_ok=True)
     for part, n in N.items():

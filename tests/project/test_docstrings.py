@@ -206,7 +206,7 @@ def test_fitted_attributes_and_their_documentation_agree(of_class, fits):
     properties = {name for name in dir(of_class) if isinstance(getattr(of_class, name), property)}
     documented = documented_attributes(of_class)
     assert found <= documented
-    # Properties may require another kind of fit; for `feature_names_in_` see `test_feature_names_and_data_frames`
+    # properties may require another kind of fit; `feature_names_in_` requires a data frame
     assert documented <= found | properties | {"feature_names_in_"}
 
 
