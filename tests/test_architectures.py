@@ -194,7 +194,7 @@ class _Added(nn.Module):
         return first + second
 
 
-def test_custom_architecture(digits):
+def test_custom_architecture_starts_at_pca(digits):
     fitted = Autoencoder(4, architecture=Halves(), learning_rate=1e-30, **QUICK).fit(digits)
     np.testing.assert_allclose(fitted.transform(digits), PCA(4).fit_transform(digits), atol=1e-4)
 

@@ -151,7 +151,7 @@ def test_number_of_axes_does_not_depend_on_the_order_of_samples():
 
 
 def test_axes_cover_what_a_network_could_learn():
-    """Check that axes are kept for a nonlinear function of the first ones, and dropped for noise."""
+    """Check that axes are kept for a nonlinear function of the first axes, and dropped for noise."""
     rng = np.random.default_rng(0)
     causes, lines = rng.uniform(-1, 1, (900, 2)), 3 * rng.standard_normal((2, 300))
     bent = np.sin(5 * causes @ rng.standard_normal((2, 40))) @ rng.standard_normal((40, 300))
@@ -236,5 +236,5 @@ LOW_RANK = np.outer(np.arange(300.0), np.ones(400))
 @pytest.mark.parametrize(
     "X", [np.zeros((120, 600)), np.eye(300), np.ones((20, 600)) + np.eye(20, 600), LOW_RANK, np.tile(LOW_RANK, (3, 1))]
 )
-def test_samples_of_low_rank_or_without_variance(X):
+def test_samples_of_low_rank_or_without_variance_have_finite_reconstructions(X):
     assert np.isfinite(Autoencoder(3, max_iter=2, random_state=0).fit(X).reconstruct(X)).all()

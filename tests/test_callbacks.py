@@ -99,7 +99,7 @@ def test_scoring_monitor_records_scores(digits, as_step):
 
 
 @pytest.mark.slow
-def test_scoring_monitor_in_a_search(digits):
+def test_scoring_monitor_records_scores_in_a_search(digits):
     monitor = callback.ScoringMonitor(scoring={"r2": reconstruction_scorer})
     search = GridSearchCV(clone(SMALL).set_callbacks(monitor), {"n_components": [2, 3]}, cv=2, n_jobs=2).fit(digits)
     assert len([row for log in monitor.get_logs(select="all") for row in log.data]) > 2 * 2 * 4
@@ -108,7 +108,7 @@ def test_scoring_monitor_in_a_search(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_bar_in_a_search_over_a_pipeline(digits, n_jobs, capfd):
+def test_progress_bar_is_shown_in_a_search_over_a_pipeline(digits, n_jobs, capfd):
     pytest.importorskip("rich")
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", clone(SMALL))])
     search = GridSearchCV(pipe, {"reduce__n_components": [2, 3]}, cv=2, n_jobs=n_jobs)

@@ -276,7 +276,7 @@ def test_partial_files_of_killed_processes_are_removed(digits, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
-def test_benchmark_of_random_kills():
+def test_benchmark_of_random_kills_runs():
     script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"
     arguments = [sys.executable, script, "--kills", "2", "--rows", "200", "--max-iter", "5"]
     shown = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout

@@ -90,7 +90,7 @@ def test_search_over_n_components_may_include_zero():
     )
 
 
-def test_mean_of_samples_that_are_read_in_batches(monkeypatch):
+def test_mean_of_samples_that_are_read_in_batches_is_correct(monkeypatch):
     monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     np.testing.assert_allclose(Autoencoder(0).fit(X).inverse_transform(np.empty((1, 0)))[0], X.mean(axis=0))
 

@@ -89,7 +89,7 @@ def test_dense_networks_are_batched(members):
     assert not ModuleEnsemble(members, is_batched=False).is_batched
 
 
-def test_losses_of_the_first_members_only(members, rows):
+def test_losses_of_the_first_members_equal_those_of_all(members, rows):
     together = ModuleEnsemble(members)
     together.train(False)
     with torch.no_grad():

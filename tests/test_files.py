@@ -52,7 +52,7 @@ def saved(path, iris):
 
 
 def modify(path, alter):
-    """Modify a file by a function of its schema and its other parts, which are given by name."""
+    """Rewrite a file after a call of `alter` with its schema and a dict of its other parts."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(parts.pop("schema.json"))

@@ -159,7 +159,7 @@ class TestReconstruction:
         assert [text.get_text() for text in display.ax_.get_yticklabels()] == ["original", "reconstruction"]
 
     def test_all_images_have_the_scale_of_the_originals(self):
-        """Check that an image of small values is shown as a dark one."""
+        """Check that an image with smaller values is shown darker."""
         rows = np.vstack([np.linspace(0, 50, 64), np.linspace(0, 100, 64)])
         display = ReconstructionDisplay.from_predictions(rows, rows / 2)
         image = picture(display.ax_)
@@ -178,7 +178,7 @@ class TestReconstruction:
         with pytest.raises(ValueError, match=r"estimators=\[\] must contain at least one estimator"):
             ReconstructionDisplay.from_estimators([], X)
 
-    def test_labels_of_several_reconstructions(self, plain):
+    def test_labels_of_several_reconstructions_are_shown(self, plain):
         noisy = X + 4 * np.random.default_rng(0).normal(size=X.shape)
         names = ["clean", "noisy", "denoised"]
         display = ReconstructionDisplay.from_predictions(X, [noisy, plain.reconstruct(noisy)], labels=names)
@@ -350,7 +350,7 @@ class TestLatentGrid:
         with pytest.raises(ValueError, match=r"X=None, and .* has no attributes for the range of its codes. Pass X"):
             LatentGridDisplay.from_estimator(estimator.fit(X))
 
-    def test_aspect_of_wide_images(self, plain):
+    def test_grid_of_wide_images_has_their_aspect(self, plain):
         display = LatentGridDisplay.from_estimator(plain, n_steps=3, image_shape=(4, 16))
         assert picture(display.ax_).shape == (14, 50, 4)
         assert display.ax_.get_box_aspect() == pytest.approx(14 / 50)
@@ -403,7 +403,7 @@ class TestExplainedVariance:
 
 
 class TestLossCurve:
-    def test_loss_with_one_term(self, plain):
+    def test_loss_with_one_term_is_drawn(self, plain):
         display = LossCurveDisplay.from_estimator(plain)
         assert list(display.train) == list(display.valid) == ["reconstruction"]
         np.testing.assert_allclose(display.train["reconstruction"], plain.loss_curve_)
