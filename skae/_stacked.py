@@ -124,7 +124,8 @@ class StackedAutoencoder(
 
     warm_start : bool, default=False
         Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
-        since samples that may have been used for training before cannot be validation samples.
+        since samples that may have been used for training before cannot be validation samples. The layers are not
+        trained one by one again, and `layers` must not have changed.
 
     callbacks : list or None, default=None
         Callbacks of skorch that are called in training, or custom ones that are derived from
