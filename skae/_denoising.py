@@ -344,6 +344,14 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
                 f"corruption_level={self.corruption_level!r} is the fraction of the values that corruption="
                 f"{self.corruption!r} changes. Set it between 0 and 1."
             )
+        corrupts_all = self.corruption == "gaussian" and self._levels[0] > 0
+        corrupts_none = replaces_values and self._levels[1] == 0
+        if (self.emphasis == 0 and corrupts_all) or (self.emphasis == 1 and corrupts_none):
+            raise ValueError(
+                f"emphasis={self.emphasis!r} leaves nothing to minimize: corruption={self.corruption!r} with "
+                f"corruption_level={self.corruption_level!r} changes {'all' if corrupts_all else 'no'} values. Set it "
+                "to 0.5."
+            )
 
     def _checked_target(self, X, y):
         """Return y, which is validated if it contains clean samples; None if y is X."""
