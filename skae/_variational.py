@@ -28,14 +28,14 @@ from skae._parameters import (
 )
 from skae._pca import principal_axes
 from skae._probabilistic_pca import MIN_SIGNAL, min_signal, probabilistic_of, probabilistic_start
-from skae._training.labels import RIVAL
+from skae._training.labels import RANDOM_INIT
 from skae._typing import FloatArray
 from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # a unit is active if the variance of its posterior mean is larger (Burda et al., 2016)
 FEATURES_OF_FULL_RATE = 64  # for more features, whose losses add up, the rate decreases with their square root
-MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a rival network, and the maximum number of features
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a random restart, and the maximum number of features
 WARM_UP = 0.5  # fraction of training during which the weight of the divergence increases
 
 
@@ -392,7 +392,7 @@ class VariationalAutoencoder(
     def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
         return False  # its module has its own
 
-    def _has_blank_rival(self, spec, start, n_rows, n_folds):
+    def _has_random_restart(self, spec, start, n_rows, n_folds):
         """Whether PCA has a useless component that the data could use: training can't change it from there.
 
         Once a component has collapsed, neither network has a gradient towards what the other could use.
@@ -408,13 +408,13 @@ class VariationalAutoencoder(
         n_folds, n_epochs = super()._affordable(rows, spec, n_epochs)
         if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(spec):
             start = self._common_start(rows, spec, 0)
-            if self._has_blank_rival(spec, start, len(rows), 1):
+            if self._has_random_restart(spec, start, len(rows), 1):
                 n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MAX_EPOCHS))
         return n_folds, n_epochs
 
     def _new_members(self, *args):
         members = super()._new_members(*args)
-        if any(label.endswith(RIVAL) for label in members):  # the divergence would keep both at their start
+        if any(label.endswith(RANDOM_INIT) for label in members):  # the divergence would keep both at their start
             for module, _ in members.values():
                 module.warm_up = WARM_UP
                 module.kl_weight.zero_()

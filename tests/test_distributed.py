@@ -60,7 +60,7 @@ class Normalized(Architecture):
 SHARED = {
     "siblings": (Autoencoder(4, **FEW, batch_size=37), 301),
     "one network": (Autoencoder(4, **FEW, init="random"), 2101),
-    "a dropped rival": (Autoencoder(4, **FEW), 2101),
+    "a dropped random restart": (Autoencoder(4, **FEW), 2101),
     "more processes than samples": (Autoencoder(2, **FEW, batch_size=1, init="random"), 23),
     "whole batches": (DenoisingAutoencoder(4, **FEW, corruption="swap"), 301),
     "global noise": (DenoisingAutoencoder(4, **FEW, corruption=more_noise), 301),

@@ -164,13 +164,13 @@ class BestEpoch(OwnCallback):
     """Selects the epoch with the best validation loss of those that significantly improve on the initial network.
 
     With one fold, the result is the network trained on the remaining samples. With several folds, it is the network
-    trained on all samples, as it was after the best epoch over all folds. A rival, a second network with another
-    initialization, is selected if its gain over the start of the first is larger.
+    trained on all samples, as it was after the best epoch over all folds. The random restart, a second network
+    with random initial weights, is selected if its improvement on the initial loss of the first network is larger.
 
     Parameters
     ----------
     modules : dict of str to AutoencoderModule
-        The network and its rival, if there is one, by label; the network is the last.
+        The network and its random restart, if there is one, by label; the network is the last.
 
     fold_modules : dict of str to list of AutoencoderModule
         The networks of each fold, if their weights are needed.
@@ -218,7 +218,7 @@ class BestEpoch(OwnCallback):
         self.start = None
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.label, self.weights, self.losses = -math.inf, None, "", None, None
-        self.fold_weights, self.cooling, self.tensors, self.is_rival = [], None, {}, False
+        self.fold_weights, self.cooling, self.tensors, self.is_restart = [], None, {}, False
 
     def on_train_begin(self, net, X=None, **kwargs):
         """Evaluate the initial network."""
@@ -261,7 +261,7 @@ class BestEpoch(OwnCallback):
         self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, begin + length - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
-        """Load the weights of the best epoch, of the network or of its rival."""
+        """Load the weights of the best epoch, of the network or of its random restart."""
         load_weights(net.module_, self.weights)
 
     def excess_losses(self, net):
@@ -288,7 +288,9 @@ class BestEpoch(OwnCallback):
             self.start = of_each[""]
         self.means.append(np.array([losses.mean() for losses in of_each.values()]))
         gains = {
-            label: significant_improvement(self.start, losses, by_rival=self.is_rival or label != "", clusters=clusters)
+            label: significant_improvement(
+                self.start, losses, is_restart=self.is_restart or label != "", clusters=clusters
+            )
             for label, losses in of_each.items()
         }
         if excess_losses is not None and is_error_measure(self.modules[""]):
@@ -304,7 +306,7 @@ class BestEpoch(OwnCallback):
         """Whether the gain in the second half of the epochs is large, relative to the loss and to PCA's loss."""
         if not is_error_measure(self.modules[""]):
             return False
-        curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its rival
+        curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its random restart
         gain = curve[: len(curve) // 2 + 1].min() - curve.min()
         left, start, (of_left, of_start) = curve.min(), self.start.mean(), GAINED
         return bool(gain > of_left * left and gain > of_start * start and left > MUCH_LEFT * start)
@@ -326,7 +328,7 @@ class BestEpoch(OwnCallback):
         self.means = [means[place : place + 1] for means in self.means]
         self.modules = {"": self.modules[""]}
         self.fold_modules = {"": self.fold_modules[""]} if self.fold_modules else {}
-        self.is_rival = label != ""
+        self.is_restart = label != ""
         self.tensors = {
             name: value if value.shape == tensors[name].shape else value[sources]
             for name, value in self.tensors.items()
@@ -334,10 +336,10 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether the network has stopped improving, and the rival has too or is far worse than PCA.
+        """Whether the network has stopped improving, and the random restart has too or is far worse than PCA.
 
-        Where PCA is nearly optimal, a rival still approaches it when the network has converged: on iris, waiting for it
-        took five sixths of the fit.
+        Where PCA is nearly optimal, the network converges while the random restart still approaches PCA: on iris,
+        waiting for it took five sixths of the fit.
         """
         n_epochs, means = self.n_iter_no_change, self.means
         if n_epochs is None:
@@ -356,10 +358,12 @@ class BestEpoch(OwnCallback):
     def state_dict(self):
         names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling", "cycle")
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
-        return {name: getattr(self, name) for name in (*names, "is_rival")} | {"tensors": tensors}
+        return {name: getattr(self, name) for name in names} | {"is_rival": self.is_restart, "tensors": tensors}
 
     def load_state_dict(self, state):
         tensors = {name: torch.as_tensor(values) for name, values in state.get("tensors", {}).items()}
+        state = dict(state)
+        self.is_restart = state.pop("is_rival")  # the name in checkpoint files
         vars(self).update(state, tensors=tensors)
 
 

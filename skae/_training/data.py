@@ -110,7 +110,7 @@ class BatchLoader:
 
     def __iter__(self):
         n = len(self.dataset)
-        indices = self.dataset.indices  # fewer networks, once a rival is dropped
+        indices = self.dataset.indices  # fewer networks after one of the two is dropped
         each = zip(indices, self.generators or [None] * len(indices), strict=True)
         chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
         rows, target = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.target))

@@ -286,7 +286,7 @@ class AutoencoderNet(NeuralNet):
             self.processes_.add_up(sums.values())
             self.processes_.equalize(self.ensemble_.tensors.values())
             if self.limit_ is None:
-                limit = self.start_ + FAR * (self.start_.abs() + self.blank_.abs() / n_rows)
+                limit = self.start_ + FAR * (self.start_.abs() + self.baseline_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
             self.found_["finite"] = torch.stack(weights).isfinite().all()  # the weights are if their sums are
@@ -386,9 +386,9 @@ class AutoencoderNet(NeuralNet):
     def _count_towards_limit(self, rows, loss):
         """Accumulate the loss of the mean over the first epoch, since a batch may lack the largest samples."""
         if self.start_ is None:
-            self.start_, self.blank_ = loss.detach().clone(), torch.zeros_like(loss)
+            self.start_, self.baseline_ = loss.detach().clone(), torch.zeros_like(loss)
             self.processes_.add_up([self.start_])
-        self.blank_.add_(self.ensemble_.blank_losses(rows), alpha=rows.shape[1])
+        self.baseline_.add_(self.ensemble_.baseline_losses(rows), alpha=rows.shape[1])
 
     def validation_step(self, batch, **fit_params):
         """Return the named terms of the loss of validation samples."""

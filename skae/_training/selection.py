@@ -16,7 +16,7 @@ STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the dec
 fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
-def significant_improvement(start, losses, *, by_rival=False, clusters=None):
+def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
     With few validation samples, the best epoch is often best by chance. So epochs without a significant improvement are
@@ -27,8 +27,8 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
     start, losses : ndarray of shape (n, n_sizes)
         One column, or for ordered codes one column per prefix size.
 
-    by_rival : bool
-        Whether the losses are those of a rival, which requires a multiple comparison.
+    is_restart : bool
+        Whether the losses are those of the random restart, which requires a multiple comparison.
 
     clusters : ndarray of int of shape (n,), default=None
         Labels of clusters, within which samples are dependent. If None, all samples are independent.
@@ -41,17 +41,17 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
     """
     with np.errstate(invalid="ignore", over="ignore"):
         gain = start - losses  # paired
-        is_significant = lower_confidence_bound(gain, clusters, by_rival=by_rival).min() >= 0  # False for NaN
+        is_significant = lower_confidence_bound(gain, clusters, is_restart=is_restart).min() >= 0  # False for NaN
     return float(gain.mean(axis=0).min()) if is_significant else -math.inf
 
 
-def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
+def lower_confidence_bound(gain, clusters=None, *, is_restart=False):
     """Return the mean over the first axis minus two standard errors, or three for multiple comparisons.
 
     A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of
     their residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
     """
-    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
+    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or is_restart)
     mean, n = gain.mean(axis=0), len(gain)
     if clusters is None:
         sums = gain - mean  # (n, n_sizes)
