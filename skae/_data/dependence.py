@@ -38,8 +38,8 @@ def copies_of(rows):
     if rows.sparse:
         X = rows.X.tocsr(copy=True)
         X.sum_duplicates()
-        cells = _mixed(X.data) * factors[X.indices]
-        sums = np.concatenate([[np.uint64(0)], np.cumsum(cells, dtype=np.uint64)])
+        terms = _mixed(X.data) * factors[X.indices]
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
         hashes = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
     else:
         hashes = np.concatenate([(_mixed(batch) * factors).sum(axis=1, dtype=np.uint64) for batch in rows.batches()])

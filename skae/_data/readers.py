@@ -281,7 +281,7 @@ class ScaledReader(ArrayReader):
     @property
     def there(self):
         """The same samples, with NaN for missing values."""
-        return self if self.missing is None else _WithHoles(self)
+        return self if self.missing is None else _ReaderWithNaN(self)
 
     @property
     def source(self):
@@ -326,7 +326,7 @@ class ScaledReader(ArrayReader):
         return tensor
 
 
-class _WithHoles(ScaledReader):
+class _ReaderWithNaN(ScaledReader):
     """Scaled samples in which missing values are NaN."""
 
     def __init__(self, rows):

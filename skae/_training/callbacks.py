@@ -25,7 +25,7 @@ GAINED = 0.1, 0.02  # fractions of the loss and of PCA's loss: with this gain in
 MUCH_LEFT = 0.05  # fraction of PCA's loss, below which little can be gained
 BEHIND = 2.0  # times the loss of the networks of folds: with more samples it is larger, but not this much
 STREAM_RATE = 0.2  # constant learning rate of a stream of unknown length, as a fraction of the maximum of a cycle
-HOPELESS = 10.0  # times the loss of PCA: if PCA leaves a tenth of the variance, this is the loss of the mean
+FAR_WORSE = 10.0  # times the loss of PCA: if PCA leaves a tenth of the variance, this is the loss of the mean
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, instead of a decaying learning rate
 
 
@@ -108,7 +108,7 @@ class Rollback(OwnCallback):
 
     def on_train_begin(self, net, **kwargs):
         """Store the initial tensors."""
-        self._note(net)
+        self._store(net)
 
     def on_epoch_begin(self, net, **kwargs):
         """Store the validation losses of the previous epoch."""
@@ -117,7 +117,7 @@ class Rollback(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Restore the previous epoch if this one diverged."""
         if not net.processes_.any(not is_sound(net)):
-            self._note(net)
+            self._store(net)
             return
         write_tensors(net, self.good)
         net.held_out_losses_ = self.held_out_losses
@@ -133,7 +133,7 @@ class Rollback(OwnCallback):
         """Whether training diverged more than `MAX_STEPS_BACK` times."""
         return len(self.diverged) > MAX_STEPS_BACK
 
-    def _note(self, net):
+    def _store(self, net):
         """Copy the tensors that training changes, into the memory of the previous copy if possible."""
         tensors = net.ensemble_.tensors
         if self.good is None or any(self.good[name].shape != tensor.shape for name, tensor in tensors.items()):
@@ -245,7 +245,7 @@ class BestEpoch(OwnCallback):
 
     def _begin_second_cycle(self, net):
         """Begin a second learning rate cycle if the loss still decreased clearly in the first; otherwise stop."""
-        if net.processes_.any(self.epoch and _is_ours(net) and self.still_gains):
+        if net.processes_.any(self.epoch and _has_default_schedule(net) and self.still_gains):
             self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
         else:
             net.stops_ = True
@@ -253,7 +253,7 @@ class BestEpoch(OwnCallback):
     def _begin_final_decay(self, net, epoch):
         """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
         n_steps = net.steps_done_ // epoch * COOLING
-        if not self.epoch or not _is_ours(net):
+        if not self.epoch or not _has_default_schedule(net):
             n_steps = 0
         else:
             write_tensors(net, self.tensors)
@@ -352,8 +352,8 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        is_hopeless = since[-1] > (HOPELESS * start if is_error_measure(self.modules[""]) else math.inf)
-        return bool(has_ended[-1] and (has_ended | is_hopeless).all())
+        is_far_worse = since[-1] > (FAR_WORSE * start if is_error_measure(self.modules[""]) else math.inf)
+        return bool(has_ended[-1] and (has_ended | is_far_worse).all())
 
     def state_dict(self):
         names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling", "cycle")
@@ -398,7 +398,7 @@ class StreamAverage(OwnCallback):
                 weight.copy_(mean)
 
 
-def _is_ours(net):
+def _has_default_schedule(net):
     """Whether the learning rate schedule is the internal one, which can be changed."""
     return any(isinstance(each, OneCycle) for _, each in net.callbacks_)
 

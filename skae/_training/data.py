@@ -9,7 +9,7 @@ from skorch.dataset import Dataset
 from skae._data.readers import ArrayReader, Pair, ScaledReader, rows_at_once
 from skae.nn._module import placed
 
-JUDGED_AT_ONCE = 1024  # validation samples, fewer if they are wide
+MAX_VALIDATION_BATCH = 1024  # validation samples, fewer if they are wide
 
 
 class IndexedDataset(Dataset):
@@ -127,7 +127,7 @@ class HeldOutLoader(BatchLoader):
     """Loader of validation samples in larger batches: the same on each device, since noise is drawn per batch."""
 
     def __init__(self, dataset, batch_size):
-        super().__init__(dataset, max(batch_size, min(JUDGED_AT_ONCE, rows_at_once(dataset.rows.shape[1]))))
+        super().__init__(dataset, max(batch_size, min(MAX_VALIDATION_BATCH, rows_at_once(dataset.rows.shape[1]))))
 
 
 def _ordered(index, n, generator):

@@ -64,15 +64,15 @@ def consistent_across_ranks():
         yield facts
     except Exception as raised:
         error = raised
-    said = [None] * distributed.get_world_size()
-    distributed.all_gather_object(said, (facts, error and f"{type(error).__name__}: {error}"))
+    reports = [None] * distributed.get_world_size()
+    distributed.all_gather_object(reports, (facts, error and f"{type(error).__name__}: {error}"))
     if error is not None:
         raise error
-    first = said[0][0]
-    for rank, (_, failure) in enumerate(said):
+    first = reports[0][0]
+    for rank, (_, failure) in enumerate(reports):
         if failure:
             raise ValueError(f"Process {rank} of the group failed, so all fail: {failure}")
-    for rank, (others, _) in enumerate(said):
+    for rank, (others, _) in enumerate(reports):
         changed = [
             f"{name} is {first.get(name)} in process 0, and {others.get(name)} in process {rank}"
             for name in {**first, **others}
@@ -156,7 +156,7 @@ class ProcessGroup(SingleProcess):
         try:
             for module in modules:
                 module.share = _share.rows
-            with DrawnForAll(_share):
+            with DrawForWholeBatch(_share):
                 yield _share
         finally:
             _share = None
@@ -219,7 +219,7 @@ class Shard:
         return whole
 
 
-class DrawnForAll(TorchFunctionMode):
+class DrawForWholeBatch(TorchFunctionMode):
     """Draws random numbers for all samples of the batch, and returns those of the shard.
 
     So noise does not depend on the number of processes, and generators stay equal in all of them. A tensor of
@@ -288,15 +288,15 @@ def any_of_batch(values):
     return count > 0
 
 
-def least_of_greatest(values, n_a_row):
-    """Return the smallest of the `n_a_row` x n largest values of a batch, which are nonnegative: (n, k) -> ()."""
+def kth_largest_of_batch(values, n_per_sample):
+    """Return the smallest of the `n_per_sample` x n largest values of a batch, which are nonnegative: (n, k) -> ()."""
     if _share is None or _share.copies > 1:
-        return values.flatten().topk(n_a_row * len(values)).values[-1]
-    wanted = n_a_row * _share.n
+        return values.flatten().topk(n_per_sample * len(values)).values[-1]
+    wanted = n_per_sample * _share.n
     most = min(wanted, -(-_share.n // _share.size) * values.shape[1])  # shards differ in length: padded with zeros
     own = values.new_zeros(most)
-    greatest = values.flatten().topk(min(wanted, values.numel())).values
-    own[: len(greatest)] = greatest
+    largest = values.flatten().topk(min(wanted, values.numel())).values
+    own[: len(largest)] = largest
     everyone = [torch.empty_like(own) for _ in range(_share.size)]
     distributed.all_gather(everyone, own)
     return torch.cat(everyone).topk(wanted).values[-1]

@@ -134,7 +134,7 @@ def release(net):
         optimizer.state.clear()
 
 
-def settle(net, module):
+def replace_module(net, module):
     """Replace the content of `module_` by that of another module of its class; it stays the same object.
 
     The networks of folds and the state of the optimizer are released.

@@ -16,7 +16,7 @@ from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, 
 from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
-from skae._training.users import ELEMENTWISE, check_monitors, hears, is_a, is_raised_by_code, named_callbacks
+from skae._training.users import ELEMENTWISE, check_monitors, handles_event, is_a, is_raised_by_code, named_callbacks
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
@@ -112,7 +112,7 @@ class AutoencoderNet(NeuralNet):
 
         The networks are trained as one batched module only if each takes the same steps as if trained alone.
         """
-        alone = self._users_hear("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
+        alone = self._users_handle("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
         is_batched = self.optimizer in ELEMENTWISE and not alone
         self.ensemble_ = ModuleEnsemble(self.members or [self.module_], is_batched)
         self.optimizers_ = []
@@ -188,7 +188,7 @@ class AutoencoderNet(NeuralNet):
         others, last = self.callbacks_, lambda pair: getattr(pair[1], "_is_last", False)
         self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint includes the effects of other callbacks
         self.listening_ = {}
-        self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")
+        self.shows_batches_ = self._users_handle("on_batch_begin", "on_batch_end", "on_grad_computed")
         first = self.ensemble_.members[0]
         self.at_once_ = rows_at_once(first, torch.device(self.device)) if first.separable else None
         self.stops_, self.held_out_, self.cooling_, self.cycle_ = False, dataset.held_out, None, None
@@ -224,7 +224,7 @@ class AutoencoderNet(NeuralNet):
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks that handle an event, and end the training if one of them requests it."""
         if method_name not in self.listening_:
-            self.listening_[method_name] = [each for _, each in self.callbacks_ if hears(each, method_name)]
+            self.listening_[method_name] = [each for _, each in self.callbacks_ if handles_event(each, method_name)]
         getattr(self, method_name)(self, **cb_kwargs)
         try:
             for callback in self.listening_[method_name]:
@@ -256,17 +256,17 @@ class AutoencoderNet(NeuralNet):
             self.train_losses_, are_finite = record_epoch(self.history, self.read_found(), self.labels, n_each)
             self.is_finite_ = bool(self.is_finite_) and are_finite
 
-    def pass_over(self, iterator, training, prefix, step_fn, *, tells=True, **fit_params):
-        """Run one epoch, and store the results on the device; `tells` is whether callbacks are notified."""
+    def pass_over(self, iterator, training, prefix, step_fn, *, notifies=True, **fit_params):
+        """Run one epoch, and store the results on the device; `notifies` is whether callbacks are notified."""
         self.ensemble_.train(training)
         for weights in self.ensemble_.weights[:-1]:
             for name, kept in self.ensemble_.weights[-1].items():
                 weights[name].requires_grad_(kept.requires_grad)  # a callback may have frozen it
-        sums, n_rows, held_out, judged = {}, 0, {}, []
-        with contextlib.nullcontext() if training else self._judging():
+        sums, n_rows, held_out, losses_of_samples = {}, 0, {}, []
+        with contextlib.nullcontext() if training else self._fixed_validation_seed():
             for rows, target in iterator:
-                shown = self._shown(rows, target, training) if tells and self.shows_batches_ else None
-                if tells:
+                shown = self._shown(rows, target, training) if notifies and self.shows_batches_ else None
+                if notifies:
                     self.notify("on_batch_begin", batch=shown, training=training)
                 terms = step_fn((rows, target), shown=shown, **fit_params)
                 if training:
@@ -276,10 +276,10 @@ class AutoencoderNet(NeuralNet):
                     n_rows += rows.shape[1]
                 else:
                     terms = {name: by_row(term, *rows.shape[:2]) for name, term in terms.items()}
-                    judged.append(sum(terms.values()))
+                    losses_of_samples.append(sum(terms.values()))
                     for name, term in terms.items():
                         held_out.setdefault(name, []).append(term.mean(dim=2))
-                if tells:
+                if notifies:
                     self._end_batch(shown, terms, training, prefix)
         if training:
             self.ensemble_.share_buffers()
@@ -293,7 +293,7 @@ class AutoencoderNet(NeuralNet):
             self.found_ |= {("train", name): total / n_rows for name, total in sums.items()}  # (m,)
         else:
             self.found_ |= {("valid", name): torch.cat(each, dim=1) for name, each in held_out.items()}  # (m, n)
-            self.found_["held_out_losses"] = torch.cat(judged, dim=1)  # (m, n, n_sizes)
+            self.found_["held_out_losses"] = torch.cat(losses_of_samples, dim=1)  # (m, n, n_sizes)
 
     def read_found(self):
         """Read the results of an epoch from the device, in one transfer."""
@@ -304,7 +304,7 @@ class AutoencoderNet(NeuralNet):
     def validate(self, held_out):
         """Compute the current losses of validation samples, `held_out_losses_`."""
         iterator = self.get_iterator(held_out)
-        self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, tells=False)
+        self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, notifies=False)
         self.read_found()
 
     # A step ----------------------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ class AutoencoderNet(NeuralNet):
                     module.after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
-            self._count_towards_limit(self._wanted(rows, target), sum(means.values()))
+            self._count_towards_limit(self._target(rows, target), sum(means.values()))
         self.steps_done_ += 1
         return means
 
@@ -379,7 +379,7 @@ class AutoencoderNet(NeuralNet):
         terms = self.losses_[place](rows[0], sizes, None if target is None else target[0])
         return {name: term[None] for name, term in terms.items()}
 
-    def _wanted(self, rows, target):
+    def _target(self, rows, target):
         """Return the target of reconstructions."""
         return rows if target is None or self.module_.is_supervised else target
 
@@ -397,7 +397,7 @@ class AutoencoderNet(NeuralNet):
             return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, target, self.sizes)
 
     @contextlib.contextmanager
-    def _judging(self):
+    def _fixed_validation_seed(self):
         """Use the same random numbers for validation in each epoch, independent of those of training."""
         generator = torch.Generator().manual_seed(self.seed)
         self.ensemble_.draw_from([generator] * len(self.generators_))
@@ -412,8 +412,8 @@ class AutoencoderNet(NeuralNet):
         """Callbacks that are not internal."""
         return [callback for _, callback in self.callbacks_ if not isinstance(callback, OwnCallback)]
 
-    def _users_hear(self, *events):
-        return any(hears(callback, event) for callback in self._users for event in events)
+    def _users_handle(self, *events):
+        return any(handles_event(callback, event) for callback in self._users for event in events)
 
     def _shown(self, rows, target, training):
         """Return a batch of the resulting network, or of validation samples, in units of the data."""

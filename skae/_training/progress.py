@@ -58,17 +58,17 @@ class FitProgress(OwnCallback):
         if hasattr(self.estimator, "_skl_callbacks"):
             self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
             self.context.call_on_fit_task_begin(**self.data)
-        self.name, self.speaks = type(self.estimator).__name__, bool(self.estimator.verbose and is_main_process())
-        self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.speaks)
-        self.told = time.monotonic()
+        self.name, self.is_shown = type(self.estimator).__name__, bool(self.estimator.verbose and is_main_process())
+        self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.is_shown)
+        self.last_update = time.monotonic()
         return self
 
-    def say(self, what):
+    def write(self, what):
         """Print a message, if the fit is verbose."""
-        if self.speaks:
+        if self.is_shown:
             self.bar.write(f"{self.name}: {what}")
 
-    def judges(self, total):
+    def set_r2_reference(self, total):
         """Set the reference of R²: the mean square of the validation samples."""
         self.total = total
 
@@ -92,15 +92,15 @@ class FitProgress(OwnCallback):
         """
         if epoch:
             text = f"selected epoch {epoch} of {n_epochs}: {self._shown(loss)} on the validation set ({name}: "
-            self.say(f"{text}{self._shown(start)}).")
+            self.write(f"{text}{self._shown(start)}).")
         else:
             text = f"none of {n_epochs} epochs is a significant improvement on {name}, which is kept: "
-            self.say(f"{text}{self._shown(start)} on the validation set.")
+            self.write(f"{text}{self._shown(start)} on the validation set.")
 
     def on_train_begin(self, net, **kwargs):
         """Count epochs of an earlier run."""
         self.bar.update(len(net.history) - self.bar.n)
-        if self.speaks and net.held_out_losses_ is not None:
+        if self.is_shown and net.held_out_losses_ is not None:
             losses = zip(net.labels, net.held_out_losses_[..., -1], strict=False)
             self.start = np.mean([of_one for label, of_one in losses if represented(label) == ""])
 
@@ -113,18 +113,18 @@ class FitProgress(OwnCallback):
 
     def on_batch_end(self, net, training=False, **kwargs):
         """Show the progress of long epochs."""
-        if self.speaks and training and time.monotonic() > self.told + LONG:
-            self.told = time.monotonic()
+        if self.is_shown and training and time.monotonic() > self.last_update + LONG:
+            self.last_update = time.monotonic()
             self.bar.set_postfix_str(f"{net.steps_done_} of {net.n_steps_} steps")
 
     def on_epoch_end(self, net, **kwargs):
         """Report an epoch; a callback may ask to stop."""
-        if self.speaks:
+        if self.is_shown:
             losses = net.history[-1]
             shown = self._shown(losses.get("valid_loss", losses["train_loss"]))
-            beside = "" if self.start is None else f" (start: {self._shown(self.start)})"
-            self.bar.set_postfix_str(shown + beside, refresh=False)
-        self.told = time.monotonic()
+            of_start = "" if self.start is None else f" (start: {self._shown(self.start)})"
+            self.bar.set_postfix_str(shown + of_start, refresh=False)
+        self.last_update = time.monotonic()
         self.bar.update()
         if self.context is None:
             return

@@ -59,8 +59,8 @@ class RestartSelection(OwnCallback):
         places = [i for i, label in enumerate(net.labels) if not label.endswith(RANDOM_INIT)]
         sources = [net.labels.index(f"{net.labels[i]}{winner}") for i in places]
         held_out = self.dataset.held_out
-        judged = len(held_out.indices)  # the first networks
-        of_judged = [i for i in sources if i < judged]
+        n_validated = len(held_out.indices)  # the first networks
+        validated_sources = [i for i in sources if i < n_validated]
         keep_members(net.ensemble_, places, sources)
         for state in net.optimizer_.state.values():  # tensors of shape (m, ...), except for the number of steps
             for name, value in state.items():
@@ -70,12 +70,12 @@ class RestartSelection(OwnCallback):
             self.dataset.indices,
         ):  # modified in place, because loaders use them
             per_network[:] = [per_network[place] for place in places]
-        held_out.indices[:] = [held_out.indices[place] for place in places if place < judged]
+        held_out.indices[:] = [held_out.indices[place] for place in places if place < n_validated]
         held_out.shown = np.concatenate(held_out.indices)
         net.members, net.labels = net.ensemble_.members, tuple(net.labels[place] for place in places)
         if net.limit_ is not None:
             net.limit_, net.train_losses_ = net.limit_[sources], net.train_losses_[sources]
-            net.held_out_losses_ = net.held_out_losses_[of_judged]
+            net.held_out_losses_ = net.held_out_losses_[validated_sources]
         keep_records(net.history, winner)
         self.best.keep(winner, sources, net.ensemble_.tensors)
         self.winner = winner

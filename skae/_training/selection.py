@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
-MIN_EPOCHS_TO_TELL = 8
+MIN_CURVE_LENGTH = 8
 LAST = 0.9  # fraction of epochs, after which the best epoch is one of the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
 
@@ -64,7 +64,7 @@ def lower_confidence_bound(gain, clusters=None, *, is_restart=False):
     return mean - n_errors * np.sqrt(np.square(sums).sum(axis=0) * len(sums) / (len(sums) - 1)) / n
 
 
-def least_size(start, losses, sizes, most, clusters=None):
+def smallest_size(start, losses, sizes, most, clusters=None):
     """Return the smallest prefix of a code whose loss is at most `most`, and significantly no larger than at the start.
 
     Parameters
@@ -114,7 +114,7 @@ def still_improves(start, curve):
     improves : bool
     """
     n_epochs, left = len(curve), curve.min()
-    if n_epochs < MIN_EPOCHS_TO_TELL or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
+    if n_epochs < MIN_CURVE_LENGTH or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
         return False
     gain, (of_left, of_start) = curve[: n_epochs // 2].min() - left, STILL_GAINS
     return bool(np.isfinite(start) and gain > of_left * left and gain > of_start * start)

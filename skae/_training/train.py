@@ -96,9 +96,9 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     held_out = best = restart_selection = None
     if validation.folds:
         kept = {label: module for label, module in modules.items() if represented(label) == label}
-        judged = rows if validation.rows is None else validation.rows
+        validation_rows = rows if validation.rows is None else validation.rows
         indices = [index for _, index in validation.folds for _ in kept]
-        held_out = IndexedDataset(judged.on_device(net.device), indices, judged.source)
+        held_out = IndexedDataset(validation_rows.on_device(net.device), indices, validation_rows.source)
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
         wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
         own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol, first_cycle)))
