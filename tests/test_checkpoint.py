@@ -171,7 +171,7 @@ def test_checkpoint_of_other_parameters_raises(digits, tmp_path, parameters, dif
     first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     before = (tmp_path / FILE).read_bytes()
     other = clone(first).set_params(**parameters)
-    message = rf"Checkpoint\('.*'\) holds another run: .*{difference}"
+    message = rf"Checkpoint\('.*'\) contains another run: .*{difference}"
     order = sorted(parameters)
     assert order == list(parameters)
     with pytest.raises(ValueError, match=message):
@@ -186,7 +186,7 @@ def test_checkpoint_of_other_data_raises(digits, tmp_path):
         clone(first).fit(digits[1:])
     other = digits.copy()
     other[100, 7] += 1e-9
-    with pytest.raises(ValueError, match="holds another run: the digest of X was"):
+    with pytest.raises(ValueError, match="contains another run: the digest of X was"):
         clone(first).fit(other)
     with pytest.raises(ValueError, match="the kind of X was float64, and is float32"):
         clone(first).fit(digits.astype(np.float32))
@@ -216,7 +216,7 @@ def test_damaged_checkpoint_raises(digits, tmp_path):
     blob = bytearray((tmp_path / FILE).read_bytes())
     blob[-10] ^= 1
     (tmp_path / FILE).write_bytes(blob)
-    with pytest.raises(ValueError, match=r"Checkpoint\('.*'\): .* its digest is not .* Delete the file to start anew"):
+    with pytest.raises(ValueError, match=r"Checkpoint\('.*'\): .* its digest is not .* Delete the file to start over"):
         clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     clone(PLAIN).fit(digits).save(tmp_path / FILE)
     with pytest.raises(ValueError, match=r"is damaged or can't be loaded: .*header"):

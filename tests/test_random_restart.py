@@ -65,9 +65,8 @@ def test_only_the_better_network_continues(winner, n_rows, seen):
     assert n_networks == (*[most] * n_both, *[most // 2] * (fitted.n_iter_ - n_both))
     assert 2 <= n_both < (3 if winner == "network" else 6)  # a network that is stuck may improve later
     curve = fitted.net_.history[:, "valid_loss"]
-    assert curve[:n_both] == list(
-        (of_restart if winner == "restart" else before)[:n_both]
-    )  # only those of the selected network
+    # only the losses of the selected network are recorded
+    assert curve[:n_both] == list((of_restart if winner == "restart" else before)[:n_both])
     assert not any(name.endswith(RANDOM_INIT) for row in fitted.net_.history for name in row)
     assert (np.diff(curve[n_both - 1 :]) < 0.01 * curve[0]).all()  # the weights were kept
     pca = PCA(k).fit(rows_of(n_rows))
@@ -178,10 +177,8 @@ def test_second_cycle_follows_if_loss_still_decreases():
     [
         (load_iris().data, {"n_components": 2, "n_iter_no_change": 1000}),  # no improvement
         (moons(300), {"n_components": 1, "early_stopping": False}),
-        (
-            moons(300),
-            {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]},
-        ),  # a schedule of the user
+        # a schedule of the user
+        (moons(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),
         (moons(300), {"n_components": 1, "loss": "poisson"}),  # a loss whose zero has no meaning
     ],
 )

@@ -434,7 +434,7 @@ def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_si
     with pytest.raises(TypeError, match="beta"):
         clone(estimator).set_params(net_params={"optimizer__beta": 1}).fit(digits)
     for name, ours in {"lr": "learning_rate", "max_epochs": "max_iter", "module": "hidden_layer_sizes"}.items():
-        with pytest.raises(ValueError, match=rf"net_params\['{name}'\] is what {ours}"):
+        with pytest.raises(ValueError, match=rf"net_params\['{name}'\] is set by {ours}"):
             clone(estimator).set_params(net_params={name: 1}).fit(digits)
     assert not SEEN
 

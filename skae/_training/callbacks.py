@@ -16,23 +16,23 @@ from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
 from skae.nn._link import MixedLink
 
-GRADIENT_NORM = 1.0  # gradients are clipped at this norm, without which training that starts from PCA is unstable
+GRADIENT_NORM = 1.0  # maximum norm of gradients; without clipping, training that starts from PCA is unstable
 LOWER_RATE = 0.1  # factor of the learning rate after divergence: with 0.5, most trainings diverge again
 MAX_STEPS_BACK = 3
 COOLING = 5  # epochs in which the learning rate falls to zero after early stopping
 WARM_UP = 0.1  # fraction of steps in which the learning rate rises
 GAINED = 0.1, 0.02  # fractions of the loss and of PCA's loss: with this gain in the second half, training continues
-MUCH_LEFT = 0.05  # fraction of PCA's loss, below which little can be gained
-BEHIND = 2.0  # times the loss of the networks of folds: with more samples it is larger, but not this much
+MUCH_LEFT = 0.05  # fraction of PCA's loss: with a smaller loss, little can be gained
+BEHIND = 2.0  # times the training loss of folds: that of all samples is larger, but not this much unless it is stuck
 STREAM_RATE = 0.2  # constant learning rate of a stream of unknown length, as a fraction of the maximum of a cycle
-FAR_WORSE = 10.0  # times the loss of PCA: if PCA leaves a tenth of the variance, this is the loss of the mean
+FAR_WORSE = 10.0  # times the loss of PCA: the loss of predicting the mean if PCA explains 90 % of the variance
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, instead of a decaying learning rate
 
 
 class OwnCallback(Callback):
     """Base class of internal callbacks, which use the trained modules and no batches in units of the data.
 
-    `state_dict` holds the state that is needed to resume from a checkpoint.
+    `state_dict` returns the state that is needed to resume from a checkpoint.
     """
 
     def state_dict(self):
@@ -43,7 +43,7 @@ class OwnCallback(Callback):
         """Restore the state."""
 
 
-# Defaults that callbacks of the user can replace ----------------------------------------------------------------------
+# Defaults that the user's callbacks can replace -----------------------------------------------------------------------
 
 
 class OneCycle(OwnCallback):
@@ -95,7 +95,7 @@ class ClipGradients(OwnCallback):
 
 
 class Rollback(OwnCallback):
-    """Restores the previous epoch and lowers the learning rate if the loss is not finite or far above the initial one.
+    """Restores the previous epoch and lowers the learning rate if the loss is not finite or far above the initial loss.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class Rollback(OwnCallback):
         self.diverged = list(state["diverged"])
 
     def warn(self, kept):
-        """Warn if training diverged, with what was done and what is kept."""
+        """Warn if training diverged: state the epochs, the measures taken and the result (`kept`)."""
         if not self.diverged:
             return
         *others, last = map(str, self.diverged)
@@ -230,7 +230,7 @@ class BestEpoch(OwnCallback):
             self.update(0, net.held_out_losses_)
 
     def on_epoch_end(self, net, **kwargs):
-        """Evaluate the epoch; without improvement for long, decay the learning rate to zero and stop."""
+        """Evaluate the epoch; after many epochs without improvement, decay the learning rate to zero and stop."""
         epoch = len(net.history)
         self.update(epoch, net.held_out_losses_, self.excess_losses(net))
         if self.n_iter_no_change is None:
@@ -244,7 +244,7 @@ class BestEpoch(OwnCallback):
         net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
 
     def _begin_second_cycle(self, net):
-        """Begin a second learning rate cycle if the loss still decreased clearly in the first; otherwise stop."""
+        """Begin a second learning rate cycle if the loss still decreased clearly in the first one; otherwise stop."""
         if net.processes_.any(self.epoch and _has_default_schedule(net) and self.still_gains):
             self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
         else:
@@ -267,7 +267,7 @@ class BestEpoch(OwnCallback):
     def excess_losses(self, net):
         """Return by how much the training loss on all samples exceeds twice that of the folds, by label.
 
-        Validation losses do not show that the network of all samples is stuck while those of the folds are not.
+        Validation losses do not reveal whether the network of all samples is stuck, while those of the folds are not.
         """
         losses = dict(zip(net.labels, net.train_losses_, strict=True))
         of_folds = {label: [losses[each] for each in losses if each != represented(each) == label] for label in losses}
@@ -279,7 +279,7 @@ class BestEpoch(OwnCallback):
         return behind
 
     def update(self, epoch, held_out_losses, excess_losses=None):
-        """Process the validation losses, (n_folds * n_modules, n_max, n_sizes), of an epoch."""
+        """Update the best epoch with the validation losses of an epoch, (n_folds * n_modules, n_max, n_sizes)."""
         folds, clusters = self.validation.folds, self.validation.clusters
         by_fold = held_out_losses.reshape(len(folds), len(self.modules), *held_out_losses.shape[1:])
         each = [of_fold[:, : len(held_out)] for of_fold, (_, held_out) in zip(by_fold, folds, strict=True)]

@@ -17,7 +17,7 @@ class IndexedDataset(Dataset):
 
     Parameters
     ----------
-    rows : torch.Tensor of shape (n, d), or the like, or a Pair of them
+    rows : torch.Tensor of shape (n, d), or an object that is indexed like it, or a Pair of them
         Scaled samples on the device of the net.
 
     indices : list of ndarray of int
@@ -66,7 +66,7 @@ class IndexedDataset(Dataset):
 
 
 def dataset_of(X, y, module, device):
-    """Return a data set of samples of X, which are in units of the data; `y` holds their targets."""
+    """Return a data set of X and its targets y, both in units of the data."""
     scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
     source = ScaledReader(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
@@ -124,7 +124,7 @@ class BatchLoader:
 
 
 class HeldOutLoader(BatchLoader):
-    """Loader of validation samples in larger batches: the same on each device, since noise is drawn per batch."""
+    """Loader of validation samples in larger batches, which do not depend on the device: noise is drawn per batch."""
 
     def __init__(self, dataset, batch_size):
         super().__init__(dataset, max(batch_size, min(MAX_VALIDATION_BATCH, rows_at_once(dataset.rows.shape[1]))))

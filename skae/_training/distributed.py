@@ -80,13 +80,13 @@ def consistent_across_ranks():
         ]
         if changed:
             raise ValueError(
-                "All processes of a group train one model, but they were given different things: "
-                f"{'; '.join(changed)}. Give each the same samples and parameters."
+                "All processes of a group train one model, but their inputs differ: "
+                f"{'; '.join(changed)}. Pass the same samples and parameters in all processes."
             )
 
 
 class SingleProcess:
-    """The only process, which computes all samples."""
+    """Operations for training in a single process."""
 
     size = 1
 
@@ -150,7 +150,7 @@ class ProcessGroup(SingleProcess):
 
     @contextlib.contextmanager
     def _sharing(self, modules, n):
-        """Let modules compute the losses of this process's shard of n samples."""
+        """Restrict the losses of modules to this process's shard of n samples."""
         global _share
         _share = Shard.of(n, self.rank, self.size)
         try:
@@ -211,7 +211,7 @@ class Shard:
         return len(self) / (self.n * self.copies)
 
     def spread(self, term):
-        """Return a tensor whose sum over processes is the term, (m, n_own, ...) or (m,), of the whole batch."""
+        """Return a tensor whose sum over processes is the term of the whole batch: (m, n_own, ...) or (m,)."""
         if term.dim() == 1:
             return self.fraction * term
         whole = term.new_zeros(len(term), self.n, *term.shape[2:])
@@ -220,11 +220,11 @@ class Shard:
 
 
 class DrawForWholeBatch(TorchFunctionMode):
-    """Draws random numbers for all samples of the batch, and returns those of the shard.
+    """Draws random numbers for the whole batch, and returns those of the shard.
 
-    So noise does not depend on the number of processes, and generators stay equal in all of them. A tensor of
-    `torch.rand`, `randn` or `randint` is assumed to hold samples if its second-to-last or first dimension is as long as
-    the shard.
+    Noise therefore does not depend on the number of processes, and generators have the same state in all of them. The
+    result of `torch.rand`, `randn` or `randint` is assumed to contain samples if its second-to-last or first dimension
+    is as long as the shard.
     """
 
     SIZED = (torch.rand, torch.randn, torch.randint)
@@ -272,7 +272,7 @@ class _Sum(torch.autograd.Function):
 
 
 def mean_of_batch(values):
-    """Return the mean over the samples of a batch, of which this may be a shard: (n, k) -> (k,)."""
+    """Return the mean over the whole batch of values of its shard: (n, k) -> (k,)."""
     if _share is None:
         return values.mean(dim=0)
     return _Sum.apply(values.sum(dim=0)) / (_share.n * _share.copies)
@@ -289,7 +289,7 @@ def any_of_batch(values):
 
 
 def kth_largest_of_batch(values, n_per_sample):
-    """Return the smallest of the `n_per_sample` x n largest values of a batch, which are nonnegative: (n, k) -> ()."""
+    """Return the smallest of the `n_per_sample` * n largest values of a batch; values are nonnegative: (n, k) -> ()."""
     if _share is None or _share.copies > 1:
         return values.flatten().topk(n_per_sample * len(values)).values[-1]
     wanted = n_per_sample * _share.n

@@ -59,7 +59,7 @@ def make_net(
     batch_size : int
 
     learning_rate, weight_decay : float
-        The weight decay applies to AdamW; custom optimizers have their own.
+        The weight decay is only used with AdamW.
 
     device : torch.device
 
@@ -85,7 +85,7 @@ def make_net(
     net_params = dict(net_params or {})
     for name in net_params:
         if name in BY_PARAMETERS:
-            raise ValueError(f"net_params[{name!r}] is what {BY_PARAMETERS[name]} sets. Set that parameter.")
+            raise ValueError(f"net_params[{name!r}] is set by {BY_PARAMETERS[name]}. Set that parameter instead.")
     module = members[-1]
     decayed = {}
     if net_params.get("optimizer", torch.optim.AdamW) is torch.optim.AdamW:

@@ -20,10 +20,10 @@ from skae._training.users import ELEMENTWISE, check_monitors, handles_event, is_
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
-FAR = 10.0  # times the initial loss and that of the mean: a loss this far above the initial loss has diverged
+FAR = 10.0  # times the sum of the initial loss and the loss of the mean: training with a larger increase diverged
 PREDICTED_AT_ONCE = 1024  # samples
 ANOTHER_STREAM = 2**32  # offset of the seed of hooks, whose random numbers differ from those that shuffle samples
-HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # which a schedule may change
+HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # options that a schedule may change
 
 
 class TrainingEnd(Exception):  # noqa: N818 - it is not an error
@@ -120,7 +120,7 @@ class AutoencoderNet(NeuralNet):
             (groups,), kwargs = self.get_params_for_optimizer("optimizer", weights.items())
             self.optimizers_.append(self.optimizer(_merged(groups), **kwargs))
         self.optimizer_ = self.optimizers_[-1]
-        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the result draws as if alone
+        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the last draws as if trained alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
         self.processes_ = processes(torch.device(self.device))
         self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
@@ -257,7 +257,7 @@ class AutoencoderNet(NeuralNet):
             self.is_finite_ = bool(self.is_finite_) and are_finite
 
     def pass_over(self, iterator, training, prefix, step_fn, *, notifies=True, **fit_params):
-        """Run one epoch, and store the results on the device; `notifies` is whether callbacks are notified."""
+        """Run one epoch, and store the results on the device; callbacks are notified if `notifies`."""
         self.ensemble_.train(training)
         for weights in self.ensemble_.weights[:-1]:
             for name, kept in self.ensemble_.weights[-1].items():
@@ -289,7 +289,7 @@ class AutoencoderNet(NeuralNet):
                 limit = self.start_ + FAR * (self.start_.abs() + self.baseline_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
-            self.found_["finite"] = torch.stack(weights).isfinite().all()  # the weights are if their sums are
+            self.found_["finite"] = torch.stack(weights).isfinite().all()  # weights are finite if their sums are
             self.found_ |= {("train", name): total / n_rows for name, total in sums.items()}  # (m,)
         else:
             self.found_ |= {("valid", name): torch.cat(each, dim=1) for name, each in held_out.items()}  # (m, n)
@@ -361,7 +361,7 @@ class AutoencoderNet(NeuralNet):
             if not adds:
                 for weight in weights:
                     weight.grad = None  # frees memory, after the forward pass to avoid fragmentation by small tensors
-            _total(means).backward(inputs=weights)  # not for the samples
+            _total(means).backward(inputs=weights)  # without gradients of the samples
         except RuntimeError as error:
             if not self.compile or self.steps_done_:
                 raise
@@ -384,7 +384,7 @@ class AutoencoderNet(NeuralNet):
         return rows if target is None or self.module_.is_supervised else target
 
     def _count_towards_limit(self, rows, loss):
-        """Accumulate the loss of the mean over the first epoch, since a batch may lack the largest samples."""
+        """Accumulate the loss of predicting the mean over the first epoch: a batch may lack the largest samples."""
         if self.start_ is None:
             self.start_, self.baseline_ = loss.detach().clone(), torch.zeros_like(loss)
             self.processes_.add_up([self.start_])

@@ -46,7 +46,7 @@ class FitProgress(OwnCallback):
         Function that returns the fitted attributes of the estimator for a module.
     """
 
-    total = None  # mean square of the validation samples, if R² is one minus the loss divided by it
+    total = None  # mean square of the validation samples, if R² is 1 - loss / total
     start = None  # mean validation loss at epoch 0
 
     def __init__(self, estimator, X, y, n_epochs, attributes_of):
@@ -69,7 +69,7 @@ class FitProgress(OwnCallback):
             self.bar.write(f"{self.name}: {what}")
 
     def set_r2_reference(self, total):
-        """Set the reference of R²: the mean square of the validation samples."""
+        """Set the denominator of R²: the mean square of the validation samples."""
         self.total = total
 
     def _shown(self, loss):
@@ -98,7 +98,7 @@ class FitProgress(OwnCallback):
             self.write(f"{text}{self._shown(start)} on the validation set.")
 
     def on_train_begin(self, net, **kwargs):
-        """Count epochs of an earlier run."""
+        """Include epochs of an earlier run in the progress bar."""
         self.bar.update(len(net.history) - self.bar.n)
         if self.is_shown and net.held_out_losses_ is not None:
             losses = zip(net.labels, net.held_out_losses_[..., -1], strict=False)
@@ -118,7 +118,7 @@ class FitProgress(OwnCallback):
             self.bar.set_postfix_str(f"{net.steps_done_} of {net.n_steps_} steps")
 
     def on_epoch_end(self, net, **kwargs):
-        """Report an epoch; a callback may ask to stop."""
+        """Report an epoch; a callback may request to stop."""
         if self.is_shown:
             losses = net.history[-1]
             shown = self._shown(losses.get("valid_loss", losses["train_loss"]))

@@ -8,7 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
 MIN_CURVE_LENGTH = 8
-LAST = 0.9  # fraction of epochs, after which the best epoch is one of the last
+LAST = 0.9  # fraction of the epochs, after which epochs count as the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
 
 # Code that needs the networks of the folds sets a WeakKeyDictionary around a fit, which stores (n_rows, folds, weights
@@ -19,8 +19,8 @@ fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
-    With few validation samples, the best epoch is often best by chance. So epochs without a significant improvement are
-    excluded before the best is selected.
+    With few validation samples, the best epoch is often best by chance. Epochs without a significant improvement are
+    therefore excluded before the best is selected.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def smallest_size(start, losses, sizes, most, clusters=None):
     Returns
     -------
     size : int
-        Prefix size; the last of `sizes` if no other is sufficient.
+        Prefix size; the last of `sizes` if no smaller one is sufficient.
     """
     every = np.arange(1, sizes[-1] + 1)
     right = np.searchsorted(sizes, every).clip(min=1, max=max(len(sizes) - 1, 1))

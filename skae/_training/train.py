@@ -55,7 +55,7 @@ class TrainingResult:
 
 
 def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_cycle=None, **settings):
-    """Train, and select the epoch with the best validation loss of those that are a significant improvement.
+    """Train, and select the epoch with the best validation loss among those with a significant improvement.
 
     With one fold, the weights of that epoch are the result. With several folds, one network is trained per fold, and
     one on all samples: the epoch is selected by the validation losses of all folds, and the result is the network
@@ -120,7 +120,7 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
     if best is not None:
-        best.on_train_end(net)  # restores the weights if a user's callback loaded others
+        best.on_train_end(net)  # restores the weights, since a user's callback may have loaded others
     release(net)
     if best is None:
         rollback.warn("The result is the last epoch that did not diverge.")
