@@ -158,7 +158,7 @@ def test_each_layer_of_a_stack_has_its_checkpoint(digits, tmp_path, interrupt_af
 @pytest.mark.parametrize(
     ("parameters", "difference"),
     [
-        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Restore these to resume, or choose another folder\."),
+        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Restore these to resume, or set another folder\."),
         ({"hidden_layer_sizes": (8, 8)}, r"hidden_layer_sizes was 8, and is \(8, 8\)"),
         ({"random_state": 1}, "random_state was .*, and is"),
         (

@@ -99,7 +99,7 @@ class Checkpoint(Callback):
         self.run_, self.seed_, self.state_ = run, seed, None
         with self._named():
             self.path_.parent.mkdir(parents=True, exist_ok=True)
-            for part in self.path_.parent.glob(f".{FILE}.*.part"):  # of a process that was killed while it wrote
+            for part in self.path_.parent.glob(f".{FILE}.*.part"):  # left by a process that was killed while writing
                 part.unlink(missing_ok=True)
         if not self.path_.exists():
             self._write(None)  # an unwritable folder raises an error before training

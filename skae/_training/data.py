@@ -65,7 +65,7 @@ class IndexedDataset(Dataset):
         return ArrayReader(source.X, source.index).read(self.shown)
 
 
-def dataset_of(X, y, module, device):
+def make_dataset(X, y, module, device):
     """Return a data set of X and its targets y, both in units of the data."""
     scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
@@ -140,7 +140,7 @@ def _ordered(index, n, generator):
     return (torch.cat(drawn) if passes > 1 else drawn[0])[:n]
 
 
-def parts_of(rows, target, n_parts):
+def split_batch(rows, target, n_parts):
     """Split a batch, (m, n, d), into at most `n_parts` parts; yield (samples, targets, fraction of the batch)."""
     n = rows.shape[1]
     n_parts = min(n, n_parts)
@@ -149,11 +149,11 @@ def parts_of(rows, target, n_parts):
         yield part, of_part, part.shape[1] / n
 
 
-def by_member(term):
+def flatten_term(term):
     """Reshape a term of any shape (m, ...) to two dimensions."""
     return term.reshape(len(term), -1)
 
 
-def by_row(term, m, n):
+def expand_term(term, m, n):
     """Reshape a term of shape (m, n, n_sizes), (m, n) or (m,) to three dimensions."""
     return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]

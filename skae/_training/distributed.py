@@ -98,10 +98,10 @@ class SingleProcess:
         """Return named terms of the loss of all samples."""
         return losses(rows, sizes, target)
 
-    def add_up(self, tensors):
+    def all_reduce(self, tensors):
         """Replace each tensor by its sum over all processes."""
 
-    def equalize(self, tensors):
+    def broadcast(self, tensors):
         """Replace the values of all processes by those of the first."""
 
     def any(self, condition):
@@ -128,14 +128,14 @@ class ProcessGroup(SingleProcess):
     def whole(self, losses, modules, rows, target, sizes):
         with self._sharing(modules, rows.shape[-2]) as share:
             terms = {name: share.spread(term) for name, term in losses(rows, sizes, target).items()}
-        self.add_up(terms.values())
+        self.all_reduce(terms.values())
         return terms
 
-    def add_up(self, tensors):
+    def all_reduce(self, tensors):
         for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
             work.wait()
 
-    def equalize(self, tensors):
+    def broadcast(self, tensors):
         with torch.no_grad():
             for tensor in tensors:
                 sent = tensor.contiguous()
@@ -145,7 +145,7 @@ class ProcessGroup(SingleProcess):
 
     def any(self, condition):
         held = torch.tensor(float(condition), device=self.device)
-        self.add_up([held])
+        self.all_reduce([held])
         return held.item() > 0
 
     @contextlib.contextmanager

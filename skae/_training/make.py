@@ -97,7 +97,7 @@ def make_net(
     parameters = {
         "optimizer": torch.optim.AdamW,
         **decayed,
-        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # no groups
+        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # unsupported
         "criterion": torch.nn.MSELoss,  # for `get_loss` only: in training the module computes the loss
         "iterator_train": BatchLoader,
         "iterator_valid": HeldOutLoader,

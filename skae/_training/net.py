@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from skae._devices import what_torch_sets_undone
 from skae._seeds import isolated_rng
 from skae._training.callbacks import ClipGradients, ConstantRate, OneCycle, OwnCallback
-from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, dataset_of, parts_of
+from skae._training.data import BatchLoader, IndexedDataset, expand_term, flatten_term, make_dataset, split_batch
 from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
@@ -166,7 +166,7 @@ class AutoencoderNet(NeuralNet):
         """Train for `max_epochs` more epochs on samples in units of the data, with targets y."""
         if not self.initialized_:
             self.initialize()
-        dataset = dataset_of(X, y, self.module_, torch.device(self.device))
+        dataset = make_dataset(X, y, self.module_, torch.device(self.device))
         return self.train(dataset, epochs=len(self.history) + self.max_epochs)
 
     def train(self, dataset, own=(), *, epochs, resume=None):
@@ -194,7 +194,7 @@ class AutoencoderNet(NeuralNet):
         self.stops_, self.held_out_, self.cooling_, self.cycle_ = False, dataset.held_out, None, None
         losses, params = [module.losses for module in self.ensemble_.trained], self.get_params_for("compile")
         self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
-        self.processes_.equalize(self.ensemble_.tensors.values())
+        self.processes_.broadcast(self.ensemble_.tensors.values())
         self.ensemble_.draw_from(self.generators_)
         try:
             if dataset.held_out is None:
@@ -275,7 +275,7 @@ class AutoencoderNet(NeuralNet):
                         sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=rows.shape[1])
                     n_rows += rows.shape[1]
                 else:
-                    terms = {name: by_row(term, *rows.shape[:2]) for name, term in terms.items()}
+                    terms = {name: expand_term(term, *rows.shape[:2]) for name, term in terms.items()}
                     losses_of_samples.append(sum(terms.values()))
                     for name, term in terms.items():
                         held_out.setdefault(name, []).append(term.mean(dim=2))
@@ -283,8 +283,8 @@ class AutoencoderNet(NeuralNet):
                     self._end_batch(shown, terms, training, prefix)
         if training:
             self.ensemble_.share_buffers()
-            self.processes_.add_up(sums.values())
-            self.processes_.equalize(self.ensemble_.tensors.values())
+            self.processes_.all_reduce(sums.values())
+            self.processes_.broadcast(self.ensemble_.tensors.values())
             if self.limit_ is None:
                 limit = self.start_ + FAR * (self.start_.abs() + self.baseline_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
@@ -336,12 +336,12 @@ class AutoencoderNet(NeuralNet):
     def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
         weights, means, n_parts = self.ensemble_.weights[place], {}, 1
-        if self.at_once_ is not None:  # activations for the backward pass are those of one part
+        if self.at_once_ is not None:  # only the activations of one part are stored at a time
             n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once_ * self.processes_.size))
-        for part, of_part, share in parts_of(rows, target, n_parts):
+        for part, of_part, share in split_batch(rows, target, n_parts):
             for name, mean in self._differentiate(place, part, of_part, share, adds=bool(means)).items():
                 means[name] = means[name] + mean if name in means else mean
-        self.processes_.add_up([weight.grad for weight in weights.values() if weight.grad is not None])
+        self.processes_.all_reduce([weight.grad for weight in weights.values() if weight.grad is not None])
         self.notify("on_grad_computed", named_parameters=list(weights.items()), batch=shown, training=True)
         first.append(means)
         return _total(means)
@@ -355,7 +355,7 @@ class AutoencoderNet(NeuralNet):
             with precision:
                 losses = functools.partial(self._losses, place)
                 terms = self.processes_.shared(losses, [self.ensemble_.trained[place]], rows, target)
-                means = {name: by_member(term).mean(dim=1) for name, term in terms.items()}
+                means = {name: flatten_term(term).mean(dim=1) for name, term in terms.items()}
                 if share < 1:
                     means = {name: share * mean for name, mean in means.items()}
             if not adds:
@@ -387,7 +387,7 @@ class AutoencoderNet(NeuralNet):
         """Accumulate the loss of predicting the mean over the first epoch: a batch may lack the largest samples."""
         if self.start_ is None:
             self.start_, self.baseline_ = loss.detach().clone(), torch.zeros_like(loss)
-            self.processes_.add_up([self.start_])
+            self.processes_.all_reduce([self.start_])
         self.baseline_.add_(self.ensemble_.baseline_losses(rows), alpha=rows.shape[1])
 
     def validation_step(self, batch, **fit_params):

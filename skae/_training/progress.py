@@ -107,7 +107,7 @@ class FitProgress(OwnCallback):
     def on_epoch_begin(self, net, **kwargs):
         """Begin an epoch."""
         if self.bar.n == 0:
-            self.bar.unpause()  # the initialization of torch does not count as an epoch
+            self.bar.unpause()  # excludes the initialization of torch from the time per epoch
         if self.context is not None:
             self.epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
 

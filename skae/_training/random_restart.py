@@ -7,7 +7,7 @@ from skae._training.callbacks import OwnCallback, is_sound
 from skae._training.labels import RANDOM_INIT, keep_records
 from skae.nn._ensemble import keep_members
 
-DECIDES = 1 / 6  # of the epochs: networks that are stuck at PCA are worse by then, and training two takes 10 % longer
+DECIDES = 1 / 6  # fraction of the epochs: networks stuck at PCA are worse by then, and training two takes 10 % longer
 LEFT_PCA = 0.05  # fraction of PCA's loss: a network that has gained more is not stuck at PCA
 ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has too few steps to decide
 
@@ -34,7 +34,7 @@ class RestartSelection(OwnCallback):
         Label of the selected network; None as long as both are trained.
     """
 
-    NAME = "rivalry"  # of the callback, in checkpoint files
+    NAME = "rivalry"  # name of the callback in checkpoint files
 
     def __init__(self, best, dataset, max_iter):
         self.best, self.dataset, self.max_iter = best, dataset, max_iter

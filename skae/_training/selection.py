@@ -40,7 +40,7 @@ def significant_improvement(start, losses, *, is_restart=False, clusters=None):
         significant.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = start - losses  # paired
+        gain = start - losses  # paired differences
         is_significant = lower_confidence_bound(gain, clusters, is_restart=is_restart).min() >= 0  # False for NaN
     return float(gain.mean(axis=0).min()) if is_significant else -math.inf
 
