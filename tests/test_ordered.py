@@ -194,9 +194,8 @@ def test_minimum_size():
     sizes = (1, 3, 5)
     assert smallest_size(start, losses, sizes, most=2.0) == 3
     assert smallest_size(start, losses, sizes, most=1.5) == 4  # on the straight line between
-    assert (
-        smallest_size(start, losses, sizes, most=5.0) == 3
-    )  # reaches the share with 2, but is then worse than PCA's 5
+    # size 2 reaches the maximum loss, but is worse than PCA with 5 components
+    assert smallest_size(start, losses, sizes, most=5.0) == 3
     assert smallest_size(start, losses, sizes, most=0.1) == 5  # out of reach
     assert smallest_size(start[:, :1], losses[:, :1], (1,), most=9.0) == 1
 
