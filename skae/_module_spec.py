@@ -234,7 +234,7 @@ class ModuleSpecMixin:
         """Return the networks and the indices of their training samples: {label: (module, indices)}.
 
         Each starts from the solution of its samples, or from the previous fit. In cross-validation there is one network
-        per fold. Each may have a random restart, with random initial weights. `train` returns the last network.
+        per fold. Each may have a rival, which starts from a random initialization. The last one is returned by `train`.
         """
         folds = validation.folds
         trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}

@@ -35,7 +35,7 @@ from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # a unit is active if the variance of its posterior mean is larger (Burda et al., 2016)
 FEATURES_OF_FULL_RATE = 64  # for more features, whose losses add up, the rate decreases with their square root
-MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a random restart, and the maximum number of features
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a rival network, and the maximum number of features
 WARM_UP = 0.5  # fraction of training during which the weight of the divergence increases
 
 
