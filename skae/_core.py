@@ -36,7 +36,7 @@ from skae._torch_state import usual_torch
 from skae._training.checkpoint import find_checkpoint
 from skae._training.distributed import broadcast_from_main, consistent_across_ranks
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
-from skae._training.selection import fold_networks, least_size
+from skae._training.selection import fold_networks, smallest_size
 from skae._training.train import TrainingResult, train
 from skae._training.users import copy_callbacks
 from skae._typing import MatrixLike, typed
@@ -258,9 +258,9 @@ class AutoencoderCore(
 
         with torch_threads(work), FitProgress(self, X, y, n_epochs if trains else 0, attributes_now) as progress:
             level = None, "start"
-            progress.say(validation if trains else "computed in closed form, without epochs.")
-            if progress.speaks and validation.folds and spec.loss == "squared_error" and self._is_plain(spec):
-                progress.judges(self._mean_square(rows, validation))
+            progress.write(validation if trains else "computed in closed form, without epochs.")
+            if progress.is_shown and validation.folds and spec.loss == "squared_error" and self._is_plain(spec):
+                progress.set_r2_reference(self._mean_square(rows, validation))
             of_folds = []
             if not trains:  # in closed form, or with too few samples to validate a trained network
                 start = self._common_start(rows, spec, seed)
@@ -364,7 +364,7 @@ class AutoencoderCore(
         spec = replace(spec, axes=axes)
         if self._by_share and outcome.losses is not None:
             most = (1 - self._code_size) * self._mean_square(rows, validation)
-            size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
+            size = smallest_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             spec, weights = spec.cut(self.module_class, weights, np.arange(size))
             settings, variance = settings | {"sizes": prefix_sizes(size)}, variance[:size]
         ratio = None

@@ -18,8 +18,8 @@ MAX_WORK_OF_FOLDS = 2**35  # multiply-adds x samples x epochs, over the networks
 MAX_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
 MAX_WORK = 2**36  # of one network, unless this number of epochs takes more:
 MIN_AFFORDABLE_EPOCHS = 5
-MAX_WEIGHTS_OF_RIVALS = 5 * 2**14  # in all folds: below, the time of a step is dominated by calls
-MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL = 2**16, 2**30  # of a single network: weights, samples x weights
+MAX_WEIGHTS_OF_RESTARTS = 5 * 2**14  # in all folds: below, the time of a step is dominated by calls
+MAX_WEIGHTS_OF_RESTART, MAX_WORK_OF_RESTART = 2**16, 2**30  # of a single network: weights, samples x weights
 
 
 def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=False):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike
 
 from skae._codes import code_variance, shown_axes
-from skae._defaults import MAX_WEIGHTS_OF_RIVAL, MAX_WEIGHTS_OF_RIVALS, MAX_WORK_OF_RIVAL
+from skae._defaults import MAX_WEIGHTS_OF_RESTART, MAX_WEIGHTS_OF_RESTARTS, MAX_WORK_OF_RESTART
 from skae._parameters import NEUTRAL
 from skae._pca import linear_init
 from skae._training.distributed import broadcast_from_main
@@ -148,11 +148,11 @@ class HooksMixin:
         """Return whether the objective is invariant to the scale of codes, so that PCA's scale can be used."""
         return self._is_plain(spec)
 
-    def _has_blank_rival(self, spec, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
+    def _has_random_restart(self, spec, start, n_rows, n_folds):  # noqa: ARG002 - a variant's
         """Return whether a randomly initialized network is also trained, which is the case if it takes little time."""
-        most = min(MAX_WEIGHTS_OF_RIVAL, MAX_WORK_OF_RIVAL // n_rows)
+        most = min(MAX_WEIGHTS_OF_RESTART, MAX_WORK_OF_RESTART // n_rows)
         if n_folds != 1:
-            most = MAX_WEIGHTS_OF_RIVALS // max(n_folds, 1)
+            most = MAX_WEIGHTS_OF_RESTARTS // max(n_folds, 1)
         small = spec.architecture is None and spec.n_weights <= most
         return n_folds > 0 and small and self._is_plain(spec) and not (spec.is_linear or spec.ordered)
 

@@ -28,7 +28,7 @@ from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
 from skae._spec import ModuleSpec
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import broadcast_from_main
-from skae._training.labels import RIVAL
+from skae._training.labels import RANDOM_INIT
 from skae._training.selection import still_improves
 from skae._training.users import show_batches
 from skae.nn.functional import LIKELIHOODS
@@ -234,12 +234,13 @@ class ModuleSpecMixin:
         """Return the networks and the indices of their training samples: {label: (module, indices)}.
 
         Each starts from the solution of its samples, or from the previous fit. In cross-validation there is one network
-        per fold. Each may have a rival, which starts from a random initialization. The last one is returned by `train`.
+        per fold. Each may have a random restart, a second network that is initialized at random. `train` returns the
+        last one.
         """
         folds = validation.folds
         trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}
         trained_on |= {"": folds[0][0] if len(folds) == 1 else np.arange(len(rows))}
-        seeds, members, has_rival = itertools.count(settings["seed"]), {}, None
+        seeds, members, has_restart = itertools.count(settings["seed"]), {}, None
         for label, index in reversed(trained_on.items()):  # the first seed is that of the returned network
             weights, axes, start = first_weights, spec.axes, None
             if weights is None and self._has_start(spec):
@@ -247,13 +248,13 @@ class ModuleSpecMixin:
                 weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._asked("whiten"))
             module = replace(spec, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
-            if has_rival is None:  # decided once, for all folds
-                has_rival = self._has_blank_rival(spec, start, len(index), len(folds))
-            if has_rival:
+            if has_restart is None:  # decided once, for all folds
+                has_restart = self._has_random_restart(spec, start, len(index), len(folds))
+            if has_restart:
                 one_unit = np.full_like(axes[0], np.sqrt(np.square(axes[0]).mean()))
-                rival = replace(spec, axes=(one_unit, *axes[1:])).build(self.module_class, weights, seed=next(seeds))
+                restart = replace(spec, axes=(one_unit, *axes[1:])).build(self.module_class, weights, seed=next(seeds))
                 with isolated_rng(next(seeds)):
-                    rival.encoder.start_blank()
-                    rival.decoder.start_blank()
-                members[f"{label}{RIVAL}"] = rival, index
+                    restart.encoder.init_random()
+                    restart.decoder.init_random()
+                members[f"{label}{RANDOM_INIT}"] = restart, index
         return dict(reversed(members.items()))

@@ -17,7 +17,7 @@ from skae._layout import canonical
 from skae._skops import load_estimator, of_file, save_estimator
 from skae._threads import work_of_a_row
 from skae._torch_state import usual_torch
-from skae._training.make import make_net, settle
+from skae._training.make import make_net, replace_module
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
 from skae._typing import StrPath, typed
@@ -62,7 +62,7 @@ class PersistenceMixin:
                 [single], **settings | {"device": device, "callbacks": copy_callbacks(settings["callbacks"])}
             )
         else:
-            settle(net, single)
+            replace_module(net, single)
         if len(net.history) != len(next(iter(kept["_curves"].values()), ())):
             write_curves(net, kept["_curves"])
         single = net.module_.eval()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._training.distributed import any_of_batch, least_of_greatest, mean_of_batch
+from skae._training.distributed import any_of_batch, kth_largest_of_batch, mean_of_batch
 from skae.nn import AutoencoderModule, LinearSkip
 
 MEMORY = 30  # steps over which a threshold is averaged
@@ -50,7 +50,7 @@ class BatchTopK(nn.Module):
         code = encoding.relu()
         if not self.training:
             return code * (code >= self.threshold)
-        least = least_of_greatest(code.detach(), self.k)
+        least = kth_largest_of_batch(code.detach(), self.k)
         self.threshold.lerp_(least.to(self.threshold.dtype), 1 / MEMORY)
         return code * (code >= least)
 

@@ -261,10 +261,10 @@ class StreamMixin:
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
             if not past["is_fitted"]:  # `fit` has trained the linear maps on all samples seen by then
                 candidates.append(_updated_with_pca(candidates[0]))
-        rival = self._losses(chunk, old, in_place)
+        restarted = self._losses(chunk, old, in_place)
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
         best = -1 if chunk.validation is None or _significantly_less(losses[-1], losses[0]) else 0
-        starts_again = chunk.validation is not None and _significantly_less(rival, losses[best])
+        starts_again = chunk.validation is not None and _significantly_less(restarted, losses[best])
         best, starts_again = broadcast_from_main((best, starts_again))
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]

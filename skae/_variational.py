@@ -28,7 +28,7 @@ from skae._parameters import (
 )
 from skae._pca import principal_axes
 from skae._probabilistic_pca import MIN_SIGNAL, min_signal, probabilistic_of, probabilistic_start
-from skae._training.labels import RIVAL
+from skae._training.labels import RANDOM_INIT
 from skae._typing import FloatArray
 from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
@@ -392,7 +392,7 @@ class VariationalAutoencoder(
     def _has_bounds(self, architecture):  # noqa: ARG002 - the base's signature
         return False  # its module has its own
 
-    def _has_blank_rival(self, spec, start, n_rows, n_folds):
+    def _has_random_restart(self, spec, start, n_rows, n_folds):
         """Return whether PCA has a useless component that the data could use, which training can't change from there.
 
         Once a component has collapsed, neither the encoder nor the decoder has a gradient towards using it.
@@ -408,13 +408,13 @@ class VariationalAutoencoder(
         n_folds, n_epochs = super()._affordable(rows, spec, n_epochs)
         if self.max_iter == "auto" and rows.shape[1] <= FEATURES_OF_MORE and self._has_start(spec):
             start = self._common_start(rows, spec, 0)
-            if self._has_blank_rival(spec, start, len(rows), 1):
+            if self._has_random_restart(spec, start, len(rows), 1):
                 n_epochs = max(n_epochs, min(MORE_EPOCHS * n_epochs, MAX_EPOCHS))
         return n_folds, n_epochs
 
     def _new_members(self, *args):
         members = super()._new_members(*args)
-        if any(label.endswith(RIVAL) for label in members):  # the divergence would keep both at their initialization
+        if any(label.endswith(RANDOM_INIT) for label in members):  # the divergence would keep both at their start
             for module, _ in members.values():
                 module.warm_up = WARM_UP
                 module.kl_weight.zero_()

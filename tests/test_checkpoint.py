@@ -157,7 +157,7 @@ def test_each_layer_of_a_stack_has_its_checkpoint(digits, tmp_path, interrupt_af
 @pytest.mark.parametrize(
     ("parameters", "difference"),
     [
-        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Restore these to resume, or choose another folder\."),
+        ({"max_iter": 5}, r"max_iter was 4, and is 5\. Restore these to resume, or set another folder\."),
         ({"hidden_layer_sizes": (8, 8)}, r"hidden_layer_sizes was 8, and is \(8, 8\)"),
         ({"random_state": 1}, "random_state was .*, and is"),
         (
@@ -170,7 +170,7 @@ def test_checkpoint_of_other_parameters_raises(digits, tmp_path, parameters, dif
     first = clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     before = (tmp_path / FILE).read_bytes()
     other = clone(first).set_params(**parameters)
-    message = rf"Checkpoint\('.*'\) holds another run: .*{difference}"
+    message = rf"Checkpoint\('.*'\) contains another run: .*{difference}"
     order = sorted(parameters)
     assert order == list(parameters)
     with pytest.raises(ValueError, match=message):
@@ -185,7 +185,7 @@ def test_checkpoint_of_other_data_raises(digits, tmp_path):
         clone(first).fit(digits[1:])
     other = digits.copy()
     other[100, 7] += 1e-9
-    with pytest.raises(ValueError, match="holds another run: the digest of X was"):
+    with pytest.raises(ValueError, match="contains another run: the digest of X was"):
         clone(first).fit(other)
     with pytest.raises(ValueError, match="the kind of X was float64, and is float32"):
         clone(first).fit(digits.astype(np.float32))
@@ -215,7 +215,7 @@ def test_damaged_checkpoint_raises(digits, tmp_path):
     blob = bytearray((tmp_path / FILE).read_bytes())
     blob[-10] ^= 1
     (tmp_path / FILE).write_bytes(blob)
-    with pytest.raises(ValueError, match=r"Checkpoint\('.*'\): .* its digest is not .* Delete the file to start anew"):
+    with pytest.raises(ValueError, match=r"Checkpoint\('.*'\): .* its digest is not .* Delete the file to start over"):
         clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     clone(PLAIN).fit(digits).save(tmp_path / FILE)
     with pytest.raises(ValueError, match=r"is damaged or can't be loaded: .*header"):

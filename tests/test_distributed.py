@@ -26,7 +26,7 @@ from skae._data.readers import ScaledReader
 from skae._training import distributed as ours
 from skae._training import train as train_module
 from skae._training.checkpoint import FILE, Checkpoint
-from skae._training.distributed import DrawnForAll, Shard
+from skae._training.distributed import DrawForWholeBatch, Shard
 from skae.architectures import Architecture, Convolutional
 from skae.nn import ModuleEnsemble
 from skae.nn._prefixes import random_sizes
@@ -365,14 +365,14 @@ def test_noise_of_a_sample_does_not_depend_on_the_shard(draw):
     whole, parts = draw(11, torch.Generator().manual_seed(0)), []
     for rank in (0, 1, 2):
         shard = Shard.of(11, rank, 3)
-        with DrawnForAll(shard):
+        with DrawForWholeBatch(shard):
             parts.append(draw(len(shard), torch.Generator().manual_seed(0)))
     dim = whole.shape.index(11)
     assert torch.equal(torch.cat(parts, dim=dim), whole)
 
 
 def test_random_draws_of_other_shapes_are_unchanged():
-    with DrawnForAll(Shard.of(11, 0, 3)):
+    with DrawForWholeBatch(Shard.of(11, 0, 3)):
         assert torch.rand(5, 7).shape == (5, 7)
         assert torch.rand(()).shape == ()
 
@@ -384,7 +384,7 @@ def test_no_communication_without_a_group(monkeypatch):
     for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather", "all_gather_object"):
         monkeypatch.setattr(distributed, name, fail)
     monkeypatch.setattr(ours, "Shard", fail)
-    monkeypatch.setattr(ours, "DrawnForAll", fail)
+    monkeypatch.setattr(ours, "DrawForWholeBatch", fail)
     X = load_digits().data[:60]
     fitted = Autoencoder(3, **QUICK).fit(X)
     assert type(fitted.net_.processes_) is ours.SingleProcess
@@ -392,7 +392,7 @@ def test_no_communication_without_a_group(monkeypatch):
 
 
 def test_group_of_one_process_is_ignored(tmp_path, monkeypatch):
-    monkeypatch.setattr(ours, "DrawnForAll", None)
+    monkeypatch.setattr(ours, "DrawForWholeBatch", None)
     distributed.init_process_group("gloo", init_method=(tmp_path / "rendezvous").as_uri(), rank=0, world_size=1)
     try:
         assert not ours.in_group()

@@ -230,7 +230,7 @@ def test_missing_values_after_a_fit_to_sparse_samples(digits):
 def test_entirely_missing_column_raises(iris):
     X = iris.copy()
     X[:, [1, 3]] = np.nan
-    with pytest.raises(ValueError, match=r"Column 1 of X is missing altogether: it is NaN in all 150 samples, and"):
+    with pytest.raises(ValueError, match=r"Column 1 of X has no observed values: it is NaN in all 150 samples, and"):
         Autoencoder(2).fit(X)
 
 

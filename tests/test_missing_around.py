@@ -35,7 +35,7 @@ def test_checkpoint_of_other_missing_values_raises(digits, tmp_path, interrupt_a
     interrupt_after(2)
     with pytest.raises(InterruptedFitError):
         clone(kind).fit(one)
-    with pytest.raises(ValueError, match="holds another run: the digest of X"):
+    with pytest.raises(ValueError, match="contains another run: the digest of X"):
         clone(kind).fit(other)
 
 
@@ -43,7 +43,7 @@ def test_checkpoint_of_other_missing_values_raises(digits, tmp_path, interrupt_a
 def test_errors_leave_the_estimator_unchanged(small, method, digits):
     X, _ = with_holes(digits)
     X[:, 10] = np.nan
-    with pytest.raises(ValueError, match="Column 10 of X is missing altogether"):
+    with pytest.raises(ValueError, match="Column 10 of X has no observed values"):
         getattr(small, method)(X)
     assert set(vars(small)) == set(small.get_params(deep=False))
     sparse = csr_array(digits)

@@ -92,7 +92,7 @@ def test_column_may_be_missing_in_later_chunks_but_not_in_the_first(digits):
     X, _ = with_holes(digits)
     X[:60, 20] = np.nan
     estimator = Autoencoder(4, **FEW)
-    with pytest.raises(ValueError, match="Column 20 of X is missing altogether: it is NaN in all 60 samples"):
+    with pytest.raises(ValueError, match="Column 20 of X has no observed values: it is NaN in all 60 samples"):
         estimator.partial_fit(X[:60])
     assert not hasattr(estimator, "n_components_")
     estimator.partial_fit(X[60:120]).partial_fit(X[:60])

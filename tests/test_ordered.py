@@ -14,7 +14,7 @@ from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 from skae._defaults import prefix_sizes
 from skae._pca import auto_n_components
-from skae._training.selection import least_size, significant_improvement
+from skae._training.selection import significant_improvement, smallest_size
 from skae.nn import keep_prefix
 from skae.nn._prefixes import random_sizes
 
@@ -192,11 +192,12 @@ def test_minimum_size():
     start = np.full((50, 3), [8.0, 4.0, 2.0])
     losses = np.full((50, 3), [6.0, 2.0, 1.0])
     sizes = (1, 3, 5)
-    assert least_size(start, losses, sizes, most=2.0) == 3
-    assert least_size(start, losses, sizes, most=1.5) == 4  # on the straight line between
-    assert least_size(start, losses, sizes, most=5.0) == 3  # reaches the share with 2, but is then worse than PCA's 5
-    assert least_size(start, losses, sizes, most=0.1) == 5  # out of reach
-    assert least_size(start[:, :1], losses[:, :1], (1,), most=9.0) == 1
+    assert smallest_size(start, losses, sizes, most=2.0) == 3
+    assert smallest_size(start, losses, sizes, most=1.5) == 4  # on the straight line between
+    # size 2 reaches the maximum loss, but is worse than PCA with 5 components
+    assert smallest_size(start, losses, sizes, most=5.0) == 3
+    assert smallest_size(start, losses, sizes, most=0.1) == 5  # out of reach
+    assert smallest_size(start[:, :1], losses[:, :1], (1,), most=9.0) == 1
 
 
 # Whitening -----------------------------------------------------------------------------------------------------------

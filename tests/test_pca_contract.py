@@ -136,18 +136,18 @@ def test_far_outside_the_data_it_stays_near_pca(digits):
     assert difference < 60  # standard deviations, of 10,000
 
 
-def test_random_rival_wins_where_pca_is_a_bad_initialization():
+def test_random_restart_is_selected_where_pca_is_a_bad_initialization():
     X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA spends a whole component on which of two sexes it is
     train, test = train_test_split(X, random_state=0)
     pca, ours = PCA(4).fit(train), Autoencoder(4, random_state=0).fit(train)
-    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # has no rival
+    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # has no random restart
     assert ours.score(test) > max(pca_r2(pca, test), one_network.score(test)) + 0.03
     assert ours.explained_variance_.sum() == pytest.approx(pca.explained_variance_.sum(), rel=1e-5)
     codes = ours.transform(train)
     np.testing.assert_allclose(np.cov(codes.T), np.diag(ours.explained_variance_), atol=1e-6)
 
 
-def test_patience_waits_for_the_rival():
+def test_early_stopping_waits_for_the_random_restart():
     X = MinMaxScaler().fit_transform(SETS["diabetes"])
     few = X[np.random.RandomState(0).permutation(len(X))[:200]]
     ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the other network gains nothing for long

@@ -234,8 +234,8 @@ def test_a_users_schedule_replaces_ours(digits, every):
     X = large(digits)
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5, step_every=every)
     fitted = clone(SMALL).set_params(callbacks=[schedule, Rates], learning_rate=0.01).fit(X)
-    rates, of_rival = np.reshape(SEEN, (-1, 2)).T
-    np.testing.assert_array_equal(rates, of_rival)
+    rates, of_restart = np.reshape(SEEN, (-1, 2)).T
+    np.testing.assert_array_equal(rates, of_restart)
     if every == "batch":
         np.testing.assert_allclose(rates, 0.01 * 0.5 ** np.arange(len(rates)))
     else:
@@ -362,7 +362,7 @@ def test_selection_of_the_epoch_cannot_be_replaced(digits):
 def test_frozen_weights_stay(digits, as_rows):
     clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(as_rows(digits))
     first, last = SEEN
-    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with the rivals
+    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with the random restarts
     for before, after in zip(first, last, strict=True):
         for name, weight in before.items():
             assert torch.equal(weight, after[name]) == name.startswith("encoder."), name
@@ -434,7 +434,7 @@ def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_si
     with pytest.raises(TypeError, match="beta"):
         clone(estimator).set_params(net_params={"optimizer__beta": 1}).fit(digits)
     for name, ours in {"lr": "learning_rate", "max_epochs": "max_iter", "module": "hidden_layer_sizes"}.items():
-        with pytest.raises(ValueError, match=rf"net_params\['{name}'\] is what {ours}"):
+        with pytest.raises(ValueError, match=rf"net_params\['{name}'\] is set by {ours}"):
             clone(estimator).set_params(net_params={name: 1}).fit(digits)
     assert not SEEN
 

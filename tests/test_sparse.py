@@ -380,7 +380,7 @@ def test_the_size_of_a_map_is_that_of_the_architecture(digits):
         ({"sparsity": "l2"}, "'sparsity' parameter"),
         ({"alpha": -1.0}, "'alpha' parameter"),
         ({"n_nonzero_coefs": 0}, "'n_nonzero_coefs' parameter"),
-        ({"loss": "binary_cross_entropy"}, r"needs X in \[0, 1\], but column \d+ holds"),
+        ({"loss": "binary_cross_entropy"}, r"requires X in \[0, 1\], but column \d+ contains"),
     ],
     ids=str,
 )

@@ -262,7 +262,7 @@ def test_an_rbm_wants_data_in_its_range(digits):
 
 
 def test_a_likelihood_wants_data_in_its_range(digits):
-    with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"requires X in \[0, 1\]"):
         StackedAutoencoder((8, 2), loss="binary_cross_entropy").fit(digits)
 
 

@@ -383,7 +383,7 @@ def bad_tables():
     yield "no index", {"categorical_features": [7]}, X, "7, which is not a column of X"
     yield "too few booleans", {"categorical_features": [True]}, X, "1 booleans, and X has 2 columns"
     yield "all missing", {}, X.assign(object=None, more="a").astype({"object": "str"}), "only missing values"
-    yield "number all missing", {}, X.assign(float=np.nan), "missing altogether"
+    yield "number all missing", {}, X.assign(float=np.nan), "has no observed values"
     yield "names", {}, X.assign(object=[f"name {i}" for i in range(N)]), "Column 'object' .* 120 categories"
     yield "infinite", {}, X.assign(float=np.inf), "infinity"
     yield "complex", {}, X.assign(float=1j), "Complex data not supported"

@@ -14,7 +14,7 @@ from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_learni
 from skae._seeds import isolated_rng
 from skae._training.callbacks import COOLING, BestEpoch, OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
-from skae._training.labels import RIVAL
+from skae._training.labels import RANDOM_INIT
 from skae._training.net import AutoencoderNet
 from skae._training.selection import lower_confidence_bound, significant_improvement
 from skae._validation import Validation
@@ -89,8 +89,8 @@ def test_significant_improvement():
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
     assert significant_improvement(start, start - gain) == 1.5
     assert significant_improvement(start, start - gain + 0.5) == -np.inf
-    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three are needed
-    assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
+    assert significant_improvement(start, start - gain, is_restart=True) == -np.inf  # three are needed
+    assert significant_improvement(start, start - gain - 1, is_restart=True) == 2.5
     assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
     assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
     assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample proves nothing
@@ -277,7 +277,7 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
 
 
 @pytest.mark.parametrize(
-    ("of_network", "of_rival", "stalls"),
+    ("of_network", "of_restart", "stalls"),
     [
         ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
         ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
@@ -287,16 +287,16 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
         ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it
     ],
 )
-def test_a_rival_far_behind_is_not_waited_for(of_network, of_rival, stalls, digits):
+def test_early_stopping_ignores_a_random_restart_far_behind(of_network, of_restart, stalls, digits):
     squared, poisson = (
         Autoencoder(2, hidden_layer_sizes=8, max_iter=1, loss=loss, random_state=0).fit(digits[:40]).net_.module_
         for loss in ("squared_error", "poisson")
     )
     variational = VariationalAutoencoder(2, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
     for module in (squared, poisson, variational):
-        best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
-        best.means, best.start = list(np.array([of_rival, of_network]).T), np.array(of_network[:1])
-        is_even = of_rival[-1] == of_rival[-2]  # both have stalled
+        best = BestEpoch({RANDOM_INIT: module, "": module}, {}, None, 2, 1e-4)
+        best.means, best.start = list(np.array([of_restart, of_network]).T), np.array(of_network[:1])
+        is_even = of_restart[-1] == of_restart[-2]  # both have stalled
         assert best.has_stalled is (stalls if module is squared else is_even)  # elsewhere zero is no more than a number
 
 

@@ -377,7 +377,7 @@ def test_other_groups_are_another_run(digits, tmp_path):
     again = fit(digits, groups=groups).transform(digits)
     assert np.array_equal(fit(digits, groups=groups).transform(digits), again)
     for others in ({}, {"groups": groups[::-1]}, {"X_val": digits}):
-        with pytest.raises(ValueError, match="holds another run: the digest of"):
+        with pytest.raises(ValueError, match="contains another run: the digest of"):
             fit(digits, **others)
 
 

@@ -366,7 +366,7 @@ def test_interpolation_goes_from_row_to_row(fitted):
         ({"beta": float("nan")}, "'beta' parameter"),
         ({"loss": "huber"}, "'loss' parameter"),
         ({"n_components": 0.9}, "'n_components' parameter"),
-        ({"loss": "binary_cross_entropy"}, r"needs X in \[0, 1\], but column"),
+        ({"loss": "binary_cross_entropy"}, r"requires X in \[0, 1\], but column"),
         ({"architecture": Convolutional(channels=(2,), dense_code=False)}, "without outputs for the variances"),
     ],
 )

@@ -76,7 +76,7 @@ def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits, monkeypatch):
+def test_random_restart_is_trained_where_pca_has_a_useless_component(digits, monkeypatch):
     flat, trained = alike_in_all_directions("torus", 400, np.random.RandomState(0)), []
     new_members = VariationalAutoencoder._new_members
 
@@ -86,14 +86,14 @@ def test_a_rival_trains_where_pca_has_a_component_of_no_use(digits, monkeypatch)
         return members
 
     monkeypatch.setattr(VariationalAutoencoder, "_new_members", seen)
-    for X, k, has_rival in ((flat, 2, True), (flat, 5, True), (digits, 4, False), (GAUSSIAN, 3, False)):
+    for X, k, has_restart in ((flat, 2, True), (flat, 5, True), (digits, 4, False), (GAUSSIAN, 3, False)):
         VariationalAutoencoder(k, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(X)
-        assert trained.pop() == (has_rival, {0.0 if has_rival else 1.0})
+        assert trained.pop() == (has_restart, {0.0 if has_restart else 1.0})
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("n", "expected"), [(2000, 200), (640, 200), (64, 200)])
-def test_a_rival_has_more_epochs(n, expected, monkeypatch):
+def test_random_restart_trains_for_more_epochs(n, expected, monkeypatch):
     seen = []
     monkeypatch.setattr("skae._core.train", lambda *_, max_iter, **__: seen.append(max_iter) or 1 / 0)
     rng = np.random.RandomState(0)

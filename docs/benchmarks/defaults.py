@@ -95,7 +95,7 @@ CHANGES = {
     "decay 1": always(weight_decay=1.0),
     "patience of 5 epochs": always(n_iter_no_change=5),
     "no early stopping": always(early_stopping=False),
-    "no blank rival": mock.patch.object(Autoencoder, "_has_blank_rival", return_value=False),
+    "no random restart": mock.patch.object(Autoencoder, "_has_random_restart", return_value=False),
 }
 
 

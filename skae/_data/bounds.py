@@ -2,7 +2,7 @@
 
 import numpy as np
 
-MIN_SHARE, MIN_ROWS = 0.05, 5  # of samples that have the extreme value
+MIN_SHARE, MIN_ROWS = 0.05, 5  # fraction and number of samples that have the extreme value
 
 
 def bounds_of(rows, low, high):

@@ -10,13 +10,13 @@ import numpy as np
 MAX_ANCHORS = 100  # samples whose neighbors are examined
 MAX_REFERENCES = 1000  # random samples to compare with
 MAX_NEIGHBORS = 5  # on each side, so that up to five interleaved series are detected
-MIN_SHARE = 0.5  # of anchors whose nearest sample is adjacent; if samples are sorted by ten classes, a third has
-MAX_RATIO = 0.6  # of squared distances: nearest adjacent sample over nearest random sample
-MAX_MISMATCH = 0.2  # of differences after the shift of overlapping windows, relative to those before it
+MIN_SHARE = 0.5  # fraction of anchors whose nearest sample is adjacent; a third if samples are sorted by ten classes
+MAX_RATIO = 0.6  # ratio of squared distances: nearest adjacent sample to nearest random sample
+MAX_MISMATCH = 0.2  # ratio of the differences after the shift of overlapping windows to those before it
 SILL = 0.9  # fraction of the mean squared distance of random pairs, from which samples count as independent
 MAX_DIPS = 5  # number of shifts to try
-MAX_REACH = 0.1  # fraction of samples
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
+MAX_REACH = 0.1  # maximum reach, as a fraction of the number of samples
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # constant of Fibonacci hashing
 
 
 def copies_of(rows):
@@ -38,8 +38,8 @@ def copies_of(rows):
     if rows.sparse:
         X = rows.X.tocsr(copy=True)
         X.sum_duplicates()
-        cells = _mixed(X.data) * factors[X.indices]
-        sums = np.concatenate([[np.uint64(0)], np.cumsum(cells, dtype=np.uint64)])
+        terms = _mixed(X.data) * factors[X.indices]
+        sums = np.concatenate([[np.uint64(0)], np.cumsum(terms, dtype=np.uint64)])
         hashes = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
     else:
         hashes = np.concatenate([(_mixed(batch) * factors).sum(axis=1, dtype=np.uint64) for batch in rows.batches()])

@@ -11,8 +11,8 @@ from skae._data.readers import ArrayReader
 
 MAX_FACTORS = 24  # with 30 features and half of the values missing, 12 suffice
 ROWS_PER_FACTOR = 5
-MAX_ROWS, MAX_CELLS = 5000, 2**21  # used to fit the model, in some seconds: 2,675 samples of 784 features
-MAX_COMPLETE = 1000  # samples, if no value is missing: they take a small part of the time of a fit in closed form
+MAX_ROWS, MAX_VALUES = 5000, 2**21  # used to fit the model, which takes seconds: 2,675 samples of 784 features
+MAX_COMPLETE = 1000  # samples, if no value is missing: this takes a small part of the time of a fit in closed form
 MAX_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
 MAX_KEPT = 512  # samples of a stream: fewer determine the factors too poorly to update them
 MAX_ROUNDS = 100
@@ -53,9 +53,9 @@ def check_columns(n_each, n_rows):
     empty = np.flatnonzero(n_each == 0)
     if len(empty):
         raise ValueError(
-            f"Column {empty[0]} of X is missing altogether: it is NaN in all {n_rows} samples"
+            f"Column {empty[0]} of X has no observed values: it is NaN in all {n_rows} samples"
             f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or impute it, "
-            "such as with SimpleImputer(keep_empty_features=True).fit_transform(X)."
+            "for example with SimpleImputer(keep_empty_features=True).fit_transform(X)."
         )
 
 
@@ -93,7 +93,7 @@ class FactorModel:
         Parameters
         ----------
         rows : ArrayReader of shape (n, d)
-            NaN where a value is missing. No column is missing altogether.
+            NaN where a value is missing. Each column has an observed value.
 
         statistics : FeatureStatistics
             Statistics of the observed values.
@@ -106,7 +106,7 @@ class FactorModel:
         model : FactorModel
         """
         n, d = rows.shape
-        most = max(2, min(MAX_ROWS if statistics.is_incomplete else MAX_COMPLETE, MAX_CELLS // d))
+        most = max(2, min(MAX_ROWS if statistics.is_incomplete else MAX_COMPLETE, MAX_VALUES // d))
         chosen = None if n <= most else np.sort(np.random.RandomState(seed).permutation(n)[:most])
         some = np.concatenate(list(ArrayReader(rows.X, chosen, may_miss=True).batches())).astype(np.float64)
         unit = np.sqrt(np.where(statistics.variance > 0, statistics.variance, 1.0))
@@ -119,7 +119,7 @@ class FactorModel:
     def of_stream(cls, rows, before, statistics, seed):
         """Fit the model to a chunk of a stream; the last model represents the samples seen before.
 
-        The first samples are stored, and the model is refitted to all of them, until there are enough to update it.
+        Until there are enough samples to update the model, they are stored, and the model is refitted to all of them.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class FactorModel:
             if n_before:
                 together = ArrayReader(np.concatenate([kept, *rows.batches()]), may_miss=True)
             model = cls.of(together, statistics, seed)
-            most = min(MAX_KEPT, MAX_CELLS // rows.shape[1])
+            most = min(MAX_KEPT, MAX_VALUES // rows.shape[1])
             return replace(model, kept=together.read(slice(None))) if len(together) < most else model
         return cls.of(rows, statistics, seed) if last is None else last._updated(rows, before, statistics, seed)
 

@@ -21,7 +21,7 @@ RESIDENT_BYTES = 2**28  # largest float32 tensor of all samples: 256 MiB
 
 
 def stays_in_place(X):
-    """Whether X is checked and read in batches: a memory map, or another array that isn't numpy's but supports slices.
+    """Whether X is checked and read in batches: a memory map, or an array of another library that supports slices.
 
     Datasets of h5py and zarr are such arrays. Arrays of dask are not: each slice would recompute the graph.
     """
@@ -195,7 +195,7 @@ class ArrayReader:
         Raises
         ------
         ValueError
-            If an array that is checked here holds NaN or infinity, or can't be read.
+            If an array that is checked here contains NaN or infinity, or can't be read.
         """
         found = self._as_they_are(rows)
         return found if self.fill is None or not np.isnan(found).any() else self.fill(found)
@@ -219,7 +219,7 @@ class ArrayReader:
 
     @property
     def max_rows(self):
-        """Return the number of samples of a batch, which bounds the memory."""
+        """Maximum number of samples of a batch, which bounds the memory."""
         return rows_at_once(self.shape[1])
 
     def sample(self):
@@ -244,7 +244,7 @@ class ScaledReader(ArrayReader):
 
     mean, scale : ndarray of shape (n_features,)
 
-    clean : what `ArrayReader` takes, default=None
+    clean : input of `ArrayReader`, default=None
         Clean samples to reconstruct from those of X, scaled in the same way. If None, X is reconstructed.
 
     clip_at : ndarray of shape (n_features,), default=None
@@ -280,12 +280,12 @@ class ScaledReader(ArrayReader):
 
     @property
     def there(self):
-        """The same samples, with NaN for missing values."""
-        return self if self.missing is None else _WithHoles(self)
+        """Reader of the same samples, with NaN for missing values."""
+        return self if self.missing is None else _ReaderWithNaN(self)
 
     @property
     def source(self):
-        """The same samples with all their features."""
+        """Reader of the same samples with all their features."""
         return self
 
     @property
@@ -304,7 +304,7 @@ class ScaledReader(ArrayReader):
     def on_device(self, device):
         """Return all samples as a float32 tensor, or as an object that is indexed like a tensor.
 
-        With clean samples or a target, return a `Pair`. With missing values, the target of the pair are the samples
+        With clean samples or a target, return a `Pair`. With missing values, the target of the pair is the samples
         with NaN for missing values.
         """
         if self.missing is not None:
@@ -326,8 +326,8 @@ class ScaledReader(ArrayReader):
         return tensor
 
 
-class _WithHoles(ScaledReader):
-    """Scaled samples in which missing values are NaN."""
+class _ReaderWithNaN(ScaledReader):
+    """Reader of scaled samples in which missing values are NaN."""
 
     def __init__(self, rows):
         vars(self).update(vars(rows))
@@ -351,7 +351,7 @@ class Pair:
 
 
 def _room_on(device):
-    """Return the number of bytes available for samples: on a GPU half of the free memory, for networks need some."""
+    """Return the number of bytes available for samples: on a GPU, half of the free memory."""
     if device.type != "cuda":
         return RESIDENT_BYTES
     return max(RESIDENT_BYTES, torch.cuda.mem_get_info(device)[0] // 2)

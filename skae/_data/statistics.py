@@ -147,7 +147,8 @@ class FeatureStatistics:
         else:
             scale = self.scaler.scale_ if kind == "standard" else 1.0
         scale = np.where(self.constant, 0.0, scale)
-        if self.categories:  # a column of m categories has m - 1 times the variance of a number, as MCA has it
+        # as in multiple correspondence analysis, a column of m categories has m - 1 times the variance of a number
+        if self.categories:
             is_category = self._are_categories
             scale[is_category] = np.where(self.constant, 0.0, np.sqrt(np.maximum(self.mean, 0.0)))[is_category]
         return scale
@@ -172,14 +173,14 @@ class FeatureStatistics:
         span, largest = (self.high - self.low).max(), np.maximum(np.abs(self.low), np.abs(self.high)).max()
         if largest > LARGEST or 0 < span < 1 / LARGEST:
             raise ValueError(
-                f"X has values up to {largest:g} and a range of {span:g}, which networks of float32 can't hold. "
+                f"X has values up to {largest:g} and a range of {span:g}, which is outside the range of float32. "
                 "Multiply X by a constant."
             )
         varying = scale > 0
         scaled = ((self.high - self.low)[varying] / scale[varying]).max(initial=0.0)
         if scaled**2 > LARGEST or 0 < scaled**2 < 1 / LARGEST:  # the loss is quadratic
             raise ValueError(
-                f"X has a range of {span:g}, too {'large' if scaled > 1 else 'small'} to be trained on as it is. "
+                f"X has a range of {span:g}, too {'large' if scaled > 1 else 'small'} for training without scaling. "
                 "Set scale='global'."
             )
 
@@ -207,14 +208,14 @@ class FeatureStatistics:
             if not within_unit(low[column], high[column]):
                 value = low[column] if low[column] < 0 else high[column]
                 raise ValueError(
-                    f"loss='binary_cross_entropy' needs X in [0, 1], but column {column} holds {value}. "
+                    f"loss='binary_cross_entropy' requires X in [0, 1], but column {column} contains {value}. "
                     "Scale X with MinMaxScaler, or set loss='squared_error'."
                 )
             rate = np.clip(self.mean, half, 1 - half)
             return np.log(rate / (1 - rate)), 4 * scale
         if low[column] < -ROUNDING:
             raise ValueError(
-                f"loss='poisson' needs X of 0 or more, but column {column} holds {low[column]}. "
+                f"loss='poisson' requires X of 0 or more, but column {column} contains {low[column]}. "
                 "Set loss='squared_error' for data with a sign."
             )
         return np.log(np.maximum(self.mean, half)), scale / np.where(high > 0, high, 1.0)

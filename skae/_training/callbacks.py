@@ -16,23 +16,23 @@ from skae.nn import AutoencoderModule
 from skae.nn._ensemble import clip_gradients
 from skae.nn._link import MixedLink
 
-GRADIENT_NORM = 1.0  # gradients are clipped at this norm, without which training that starts from PCA is unstable
+GRADIENT_NORM = 1.0  # maximum norm of gradients; without clipping, training that starts from PCA is unstable
 LOWER_RATE = 0.1  # factor of the learning rate after divergence: with 0.5, most trainings diverge again
 MAX_STEPS_BACK = 3
 COOLING = 5  # epochs in which the learning rate falls to zero after early stopping
 WARM_UP = 0.1  # fraction of steps in which the learning rate rises
 GAINED = 0.1, 0.02  # fractions of the loss and of PCA's loss: with this gain in the second half, training continues
-MUCH_LEFT = 0.05  # fraction of PCA's loss, below which little can be gained
-BEHIND = 2.0  # times the loss of the networks of folds: with more samples it is larger, but not this much
+MUCH_LEFT = 0.05  # fraction of PCA's loss: with a smaller loss, little can be gained
+BEHIND = 2.0  # times the training loss of folds: that of all samples is larger, but not this much unless it is stuck
 STREAM_RATE = 0.2  # constant learning rate of a stream of unknown length, as a fraction of the maximum of a cycle
-HOPELESS = 10.0  # times the loss of PCA: if PCA leaves a tenth of the variance, this is the loss of the mean
+FAR_WORSE = 10.0  # times the loss of PCA: the loss of predicting the mean if PCA explains 90 % of the variance
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, instead of a decaying learning rate
 
 
 class OwnCallback(Callback):
     """Base class of internal callbacks, which use the trained modules and no batches in units of the data.
 
-    `state_dict` holds the state that is needed to resume from a checkpoint.
+    `state_dict` returns the state that is needed to resume from a checkpoint.
     """
 
     def state_dict(self):
@@ -43,7 +43,7 @@ class OwnCallback(Callback):
         """Restore the state."""
 
 
-# Defaults that callbacks of the user can replace ----------------------------------------------------------------------
+# Defaults that the user's callbacks can replace -----------------------------------------------------------------------
 
 
 class OneCycle(OwnCallback):
@@ -95,7 +95,7 @@ class ClipGradients(OwnCallback):
 
 
 class Rollback(OwnCallback):
-    """Restores the previous epoch and lowers the learning rate if the loss is not finite or far above the initial one.
+    """Restores the previous epoch and lowers the learning rate if the loss is not finite or far above the initial loss.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Rollback(OwnCallback):
 
     def on_train_begin(self, net, **kwargs):
         """Store the initial tensors."""
-        self._note(net)
+        self._store(net)
 
     def on_epoch_begin(self, net, **kwargs):
         """Store the validation losses of the previous epoch."""
@@ -117,7 +117,7 @@ class Rollback(OwnCallback):
     def on_epoch_end(self, net, **kwargs):
         """Restore the previous epoch if this one diverged."""
         if not net.processes_.any(not is_sound(net)):
-            self._note(net)
+            self._store(net)
             return
         write_tensors(net, self.good)
         net.held_out_losses_ = self.held_out_losses
@@ -133,7 +133,7 @@ class Rollback(OwnCallback):
         """Whether training diverged more than `MAX_STEPS_BACK` times."""
         return len(self.diverged) > MAX_STEPS_BACK
 
-    def _note(self, net):
+    def _store(self, net):
         """Copy the tensors that training changes, into the memory of the previous copy if possible."""
         tensors = net.ensemble_.tensors
         if self.good is None or any(self.good[name].shape != tensor.shape for name, tensor in tensors.items()):
@@ -148,7 +148,7 @@ class Rollback(OwnCallback):
         self.diverged = list(state["diverged"])
 
     def warn(self, kept):
-        """Warn if training diverged, with what was done and what is kept."""
+        """Warn if training diverged: state the epochs, the measures taken and the result (`kept`)."""
         if not self.diverged:
             return
         *others, last = map(str, self.diverged)
@@ -164,13 +164,13 @@ class BestEpoch(OwnCallback):
     """Selects the epoch with the best validation loss of those that significantly improve on the initial network.
 
     With one fold, the result is the network trained on the remaining samples. With several folds, it is the network
-    trained on all samples, as it was after the best epoch over all folds. A rival, a second network with another
-    initialization, is selected if its gain over the start of the first is larger.
+    trained on all samples, as it was after the best epoch over all folds. The random restart, a second network
+    with random initial weights, is selected if its improvement on the initial loss of the first network is larger.
 
     Parameters
     ----------
     modules : dict of str to AutoencoderModule
-        The network and its rival, if there is one, by label; the network is the last.
+        The network and its random restart, if there is one, by label; the network is the last.
 
     fold_modules : dict of str to list of AutoencoderModule
         The networks of each fold, if their weights are needed.
@@ -218,7 +218,7 @@ class BestEpoch(OwnCallback):
         self.start = None
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.label, self.weights, self.losses = -math.inf, None, "", None, None
-        self.fold_weights, self.cooling, self.tensors, self.is_rival = [], None, {}, False
+        self.fold_weights, self.cooling, self.tensors, self.is_restart = [], None, {}, False
 
     def on_train_begin(self, net, X=None, **kwargs):
         """Evaluate the initial network."""
@@ -230,7 +230,7 @@ class BestEpoch(OwnCallback):
             self.update(0, net.held_out_losses_)
 
     def on_epoch_end(self, net, **kwargs):
-        """Evaluate the epoch; without improvement for long, decay the learning rate to zero and stop."""
+        """Evaluate the epoch; after many epochs without improvement, decay the learning rate to zero and stop."""
         epoch = len(net.history)
         self.update(epoch, net.held_out_losses_, self.excess_losses(net))
         if self.n_iter_no_change is None:
@@ -244,8 +244,8 @@ class BestEpoch(OwnCallback):
         net.stops_ = net.stops_ or (self.cooling is not None and net.steps_done_ >= sum(self.cooling))
 
     def _begin_second_cycle(self, net):
-        """Begin a second learning rate cycle if the loss still decreased clearly in the first; otherwise stop."""
-        if net.processes_.any(self.epoch and _is_ours(net) and self.still_gains):
+        """Begin a second learning rate cycle if the loss still decreased clearly in the first one; otherwise stop."""
+        if net.processes_.any(self.epoch and _has_default_schedule(net) and self.still_gains):
             self.cycle = net.cycle_ = net.steps_done_, net.n_steps_ - net.steps_done_
         else:
             net.stops_ = True
@@ -253,7 +253,7 @@ class BestEpoch(OwnCallback):
     def _begin_final_decay(self, net, epoch):
         """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
         n_steps = net.steps_done_ // epoch * COOLING
-        if not self.epoch or not _is_ours(net):
+        if not self.epoch or not _has_default_schedule(net):
             n_steps = 0
         else:
             write_tensors(net, self.tensors)
@@ -261,13 +261,13 @@ class BestEpoch(OwnCallback):
         self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, begin + length - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
-        """Load the weights of the best epoch, of the network or of its rival."""
+        """Load the weights of the best epoch, of the network or of its random restart."""
         load_weights(net.module_, self.weights)
 
     def excess_losses(self, net):
         """Return by how much the training loss on all samples exceeds twice that of the folds, by label.
 
-        Validation losses do not show that the network of all samples is stuck while those of the folds are not.
+        Validation losses do not reveal whether the network of all samples is stuck, while those of the folds are not.
         """
         losses = dict(zip(net.labels, net.train_losses_, strict=True))
         of_folds = {label: [losses[each] for each in losses if each != represented(each) == label] for label in losses}
@@ -279,7 +279,7 @@ class BestEpoch(OwnCallback):
         return behind
 
     def update(self, epoch, held_out_losses, excess_losses=None):
-        """Process the validation losses, (n_folds * n_modules, n_max, n_sizes), of an epoch."""
+        """Update the best epoch with the validation losses of an epoch, (n_folds * n_modules, n_max, n_sizes)."""
         folds, clusters = self.validation.folds, self.validation.clusters
         by_fold = held_out_losses.reshape(len(folds), len(self.modules), *held_out_losses.shape[1:])
         each = [of_fold[:, : len(held_out)] for of_fold, (_, held_out) in zip(by_fold, folds, strict=True)]
@@ -288,7 +288,9 @@ class BestEpoch(OwnCallback):
             self.start = of_each[""]
         self.means.append(np.array([losses.mean() for losses in of_each.values()]))
         gains = {
-            label: significant_improvement(self.start, losses, by_rival=self.is_rival or label != "", clusters=clusters)
+            label: significant_improvement(
+                self.start, losses, is_restart=self.is_restart or label != "", clusters=clusters
+            )
             for label, losses in of_each.items()
         }
         if excess_losses is not None and is_error_measure(self.modules[""]):
@@ -304,7 +306,7 @@ class BestEpoch(OwnCallback):
         """Whether the gain in the second half of the epochs is large, relative to the loss and to PCA's loss."""
         if not is_error_measure(self.modules[""]):
             return False
-        curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its rival
+        curve = np.fmin.reduce(self.means, axis=1)  # of the network or of its random restart
         gain = curve[: len(curve) // 2 + 1].min() - curve.min()
         left, start, (of_left, of_start) = curve.min(), self.start.mean(), GAINED
         return bool(gain > of_left * left and gain > of_start * start and left > MUCH_LEFT * start)
@@ -326,7 +328,7 @@ class BestEpoch(OwnCallback):
         self.means = [means[place : place + 1] for means in self.means]
         self.modules = {"": self.modules[""]}
         self.fold_modules = {"": self.fold_modules[""]} if self.fold_modules else {}
-        self.is_rival = label != ""
+        self.is_restart = label != ""
         self.tensors = {
             name: value if value.shape == tensors[name].shape else value[sources]
             for name, value in self.tensors.items()
@@ -334,10 +336,10 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether the network has stopped improving, and the rival has too or is far worse than PCA.
+        """Whether the network has stopped improving, and the random restart has too or is far worse than PCA.
 
-        Where PCA is nearly optimal, a rival still approaches it when the network has converged: on iris, waiting for it
-        took five sixths of the fit.
+        Where PCA is nearly optimal, the network converges while the random restart still approaches PCA: on iris,
+        waiting for it took five sixths of the fit.
         """
         n_epochs, means = self.n_iter_no_change, self.means
         if n_epochs is None:
@@ -350,17 +352,17 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        is_hopeless = since[-1] > (HOPELESS * start if is_error_measure(self.modules[""]) else math.inf)
-        return bool(has_ended[-1] and (has_ended | is_hopeless).all())
+        is_far_worse = since[-1] > (FAR_WORSE * start if is_error_measure(self.modules[""]) else math.inf)
+        return bool(has_ended[-1] and (has_ended | is_far_worse).all())
 
     def state_dict(self):
-        names = ("start", "means", "gain", "epoch", "label", "weights", "losses", "fold_weights", "cooling", "cycle")
+        names = "start means gain epoch label weights losses fold_weights cooling cycle is_restart".split()
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
-        return {name: getattr(self, name) for name in (*names, "is_rival")} | {"tensors": tensors}
+        return {name: getattr(self, name) for name in names} | {"tensors": tensors}
 
     def load_state_dict(self, state):
         tensors = {name: torch.as_tensor(values) for name, values in state.get("tensors", {}).items()}
-        vars(self).update(state, tensors=tensors)
+        vars(self).update(state | {"tensors": tensors})
 
 
 class StreamAverage(OwnCallback):
@@ -394,7 +396,7 @@ class StreamAverage(OwnCallback):
                 weight.copy_(mean)
 
 
-def _is_ours(net):
+def _has_default_schedule(net):
     """Whether the learning rate schedule is the internal one, which can be changed."""
     return any(isinstance(each, OneCycle) for _, each in net.callbacks_)
 

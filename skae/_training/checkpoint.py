@@ -55,7 +55,7 @@ class Checkpoint(Callback):
     True
     """
 
-    _is_last: ClassVar[bool] = True  # of the callbacks
+    _is_last: ClassVar[bool] = True  # it is called after the other callbacks
     path_: Path
     run_: dict[str, str]
     seed_: int
@@ -99,10 +99,10 @@ class Checkpoint(Callback):
         self.run_, self.seed_, self.state_ = run, seed, None
         with self._named():
             self.path_.parent.mkdir(parents=True, exist_ok=True)
-            for part in self.path_.parent.glob(f".{FILE}.*.part"):  # of a process that was killed while it wrote
+            for part in self.path_.parent.glob(f".{FILE}.*.part"):  # left by a process that was killed while writing
                 part.unlink(missing_ok=True)
         if not self.path_.exists():
-            self._write(None)  # now, so that an unwritable folder raises an error before training
+            self._write(None)  # an unwritable folder raises an error before training
             return
         found = self._read()
         self._check(found, may_change_seed)
@@ -154,10 +154,10 @@ class Checkpoint(Callback):
         try:
             found = read_file(self.path_)
             if not isinstance(found, dict) or found.keys() != {"run", "seed", "state"}:
-                raise ValueError(f"{os.fspath(self.path_)!r} is no checkpoint of a run.")
+                raise ValueError(f"{os.fspath(self.path_)!r} is not a checkpoint of a run.")
             return found
         except ValueError as error:
-            raise ValueError(f"Checkpoint({str(self.folder)!r}): {error} Delete the file to start anew.") from error
+            raise ValueError(f"Checkpoint({str(self.folder)!r}): {error} Delete the file to start over.") from error
 
     def _check(self, found, may_change_seed):
         was, now = (
@@ -173,8 +173,8 @@ class Checkpoint(Callback):
         ]
         if changed:
             raise ValueError(
-                f"Checkpoint({str(self.folder)!r}) holds another run: {'; '.join(changed)}. Restore these to resume, "
-                "or choose another folder."
+                f"Checkpoint({str(self.folder)!r}) contains another run: {'; '.join(changed)}. Restore these to "
+                "resume, or set another folder."
             )
 
     def _write(self, state):
@@ -203,18 +203,18 @@ def describe_run(estimator, parameters, X, weights, *, clean=None, target=None, 
     parameters : dict
         Parameters that identify the run.
 
-    X : what `ArrayReader` takes
+    X : input of `ArrayReader`
 
     weights : dict of str to ndarray, or None
         Initial weights, if the run continues another fit.
 
-    clean : what `ArrayReader` takes, or None
+    clean : input of `ArrayReader`, or None
         Clean samples to reconstruct from X.
 
     target : ndarray of shape (n, n_targets) or None
         Target learned from y.
 
-    X_val : what `ArrayReader` takes, or None
+    X_val : input of `ArrayReader`, or None
 
     groups : ndarray of shape (n,) or None
 

@@ -9,7 +9,7 @@ from skorch.dataset import Dataset
 from skae._data.readers import ArrayReader, Pair, ScaledReader, rows_at_once
 from skae.nn._module import placed
 
-JUDGED_AT_ONCE = 1024  # validation samples, fewer if they are wide
+MAX_VALIDATION_BATCH = 1024  # validation samples, fewer if they are wide
 
 
 class IndexedDataset(Dataset):
@@ -17,7 +17,7 @@ class IndexedDataset(Dataset):
 
     Parameters
     ----------
-    rows : torch.Tensor of shape (n, d), or the like, or a Pair of them
+    rows : torch.Tensor of shape (n, d), or an object that is indexed like it, or a Pair of them
         Scaled samples on the device of the net.
 
     indices : list of ndarray of int
@@ -65,8 +65,8 @@ class IndexedDataset(Dataset):
         return ArrayReader(source.X, source.index).read(self.shown)
 
 
-def dataset_of(X, y, module, device):
-    """Return a data set of samples of X, which are in units of the data; `y` holds their targets."""
+def make_dataset(X, y, module, device):
+    """Return a data set of X and its targets y, both in units of the data."""
     scaler = module.scaler
     mean, scale = (tensor.detach().cpu().double().numpy() for tensor in (scaler.mean, scaler.scale))
     source = ScaledReader(X, mean, scale, **{"target" if module.is_supervised else "clean": y})
@@ -110,7 +110,7 @@ class BatchLoader:
 
     def __iter__(self):
         n = len(self.dataset)
-        indices = self.dataset.indices  # fewer networks, once a rival is dropped
+        indices = self.dataset.indices  # fewer networks after one of the two is dropped
         each = zip(indices, self.generators or [None] * len(indices), strict=True)
         chosen = torch.stack([_ordered(index, n, generator) for index, generator in each])  # (m, n)
         rows, target = (self._batches_of(rows, chosen) for rows in (self.dataset.rows, self.dataset.target))
@@ -124,10 +124,10 @@ class BatchLoader:
 
 
 class HeldOutLoader(BatchLoader):
-    """Loader of validation samples in larger batches: the same on each device, since noise is drawn per batch."""
+    """Loader of validation samples in larger batches, which do not depend on the device: noise is drawn per batch."""
 
     def __init__(self, dataset, batch_size):
-        super().__init__(dataset, max(batch_size, min(JUDGED_AT_ONCE, rows_at_once(dataset.rows.shape[1]))))
+        super().__init__(dataset, max(batch_size, min(MAX_VALIDATION_BATCH, rows_at_once(dataset.rows.shape[1]))))
 
 
 def _ordered(index, n, generator):
@@ -140,7 +140,7 @@ def _ordered(index, n, generator):
     return (torch.cat(drawn) if passes > 1 else drawn[0])[:n]
 
 
-def parts_of(rows, target, n_parts):
+def split_batch(rows, target, n_parts):
     """Split a batch, (m, n, d), into at most `n_parts` parts; yield (samples, targets, fraction of the batch)."""
     n = rows.shape[1]
     n_parts = min(n, n_parts)
@@ -149,11 +149,11 @@ def parts_of(rows, target, n_parts):
         yield part, of_part, part.shape[1] / n
 
 
-def by_member(term):
+def flatten_term(term):
     """Reshape a term of any shape (m, ...) to two dimensions."""
     return term.reshape(len(term), -1)
 
 
-def by_row(term, m, n):
+def expand_term(term, m, n):
     """Reshape a term of shape (m, n, n_sizes), (m, n) or (m,) to three dimensions."""
     return term if term.dim() == 3 else term.reshape(m, -1).expand(m, n)[:, :, None]

@@ -64,15 +64,15 @@ def consistent_across_ranks():
         yield facts
     except Exception as raised:
         error = raised
-    said = [None] * distributed.get_world_size()
-    distributed.all_gather_object(said, (facts, error and f"{type(error).__name__}: {error}"))
+    reports = [None] * distributed.get_world_size()
+    distributed.all_gather_object(reports, (facts, error and f"{type(error).__name__}: {error}"))
     if error is not None:
         raise error
-    first = said[0][0]
-    for rank, (_, failure) in enumerate(said):
+    first = reports[0][0]
+    for rank, (_, failure) in enumerate(reports):
         if failure:
             raise ValueError(f"Process {rank} of the group failed, so all fail: {failure}")
-    for rank, (others, _) in enumerate(said):
+    for rank, (others, _) in enumerate(reports):
         changed = [
             f"{name} is {first.get(name)} in process 0, and {others.get(name)} in process {rank}"
             for name in {**first, **others}
@@ -80,13 +80,13 @@ def consistent_across_ranks():
         ]
         if changed:
             raise ValueError(
-                "All processes of a group train one model, but they were given different things: "
-                f"{'; '.join(changed)}. Give each the same samples and parameters."
+                "All processes of a group train one model, but their inputs differ: "
+                f"{'; '.join(changed)}. Pass the same samples and parameters in all processes."
             )
 
 
 class SingleProcess:
-    """The only process, which computes all samples."""
+    """Operations for training in a single process."""
 
     size = 1
 
@@ -98,10 +98,10 @@ class SingleProcess:
         """Return named terms of the loss of all samples."""
         return losses(rows, sizes, target)
 
-    def add_up(self, tensors):
+    def all_reduce(self, tensors):
         """Replace each tensor by its sum over all processes."""
 
-    def equalize(self, tensors):
+    def broadcast(self, tensors):
         """Replace the values of all processes by those of the first."""
 
     def any(self, condition):
@@ -128,14 +128,14 @@ class ProcessGroup(SingleProcess):
     def whole(self, losses, modules, rows, target, sizes):
         with self._sharing(modules, rows.shape[-2]) as share:
             terms = {name: share.spread(term) for name, term in losses(rows, sizes, target).items()}
-        self.add_up(terms.values())
+        self.all_reduce(terms.values())
         return terms
 
-    def add_up(self, tensors):
+    def all_reduce(self, tensors):
         for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
             work.wait()
 
-    def equalize(self, tensors):
+    def broadcast(self, tensors):
         with torch.no_grad():
             for tensor in tensors:
                 sent = tensor.contiguous()
@@ -145,18 +145,18 @@ class ProcessGroup(SingleProcess):
 
     def any(self, condition):
         held = torch.tensor(float(condition), device=self.device)
-        self.add_up([held])
+        self.all_reduce([held])
         return held.item() > 0
 
     @contextlib.contextmanager
     def _sharing(self, modules, n):
-        """Let modules compute the losses of this process's shard of n samples."""
+        """Restrict the losses of modules to this process's shard of n samples."""
         global _share
         _share = Shard.of(n, self.rank, self.size)
         try:
             for module in modules:
                 module.share = _share.rows
-            with DrawnForAll(_share):
+            with DrawForWholeBatch(_share):
                 yield _share
         finally:
             _share = None
@@ -211,7 +211,7 @@ class Shard:
         return len(self) / (self.n * self.copies)
 
     def spread(self, term):
-        """Return a tensor whose sum over processes is the term, (m, n_own, ...) or (m,), of the whole batch."""
+        """Return a tensor whose sum over processes is the term of the whole batch: (m, n_own, ...) or (m,)."""
         if term.dim() == 1:
             return self.fraction * term
         whole = term.new_zeros(len(term), self.n, *term.shape[2:])
@@ -219,12 +219,12 @@ class Shard:
         return whole
 
 
-class DrawnForAll(TorchFunctionMode):
-    """Draws random numbers for all samples of the batch, and returns those of the shard.
+class DrawForWholeBatch(TorchFunctionMode):
+    """Draws random numbers for the whole batch, and returns those of the shard.
 
-    So noise does not depend on the number of processes, and generators stay equal in all of them. A tensor of
-    `torch.rand`, `randn` or `randint` is assumed to hold samples if its second-to-last or first dimension is as long as
-    the shard.
+    Noise therefore does not depend on the number of processes, and generators have the same state in all of them. The
+    result of `torch.rand`, `randn` or `randint` is assumed to contain samples if its second-to-last or first dimension
+    is as long as the shard.
     """
 
     SIZED = (torch.rand, torch.randn, torch.randint)
@@ -272,7 +272,7 @@ class _Sum(torch.autograd.Function):
 
 
 def mean_of_batch(values):
-    """Return the mean over the samples of a batch, of which this may be a shard: (n, k) -> (k,)."""
+    """Return the mean over the whole batch of values of its shard: (n, k) -> (k,)."""
     if _share is None:
         return values.mean(dim=0)
     return _Sum.apply(values.sum(dim=0)) / (_share.n * _share.copies)
@@ -288,15 +288,15 @@ def any_of_batch(values):
     return count > 0
 
 
-def least_of_greatest(values, n_a_row):
-    """Return the smallest of the `n_a_row` x n largest values of a batch, which are nonnegative: (n, k) -> ()."""
+def kth_largest_of_batch(values, n_per_sample):
+    """Return the smallest of the `n_per_sample` * n largest values of a batch; values are nonnegative: (n, k) -> ()."""
     if _share is None or _share.copies > 1:
-        return values.flatten().topk(n_a_row * len(values)).values[-1]
-    wanted = n_a_row * _share.n
+        return values.flatten().topk(n_per_sample * len(values)).values[-1]
+    wanted = n_per_sample * _share.n
     most = min(wanted, -(-_share.n // _share.size) * values.shape[1])  # shards differ in length: padded with zeros
     own = values.new_zeros(most)
-    greatest = values.flatten().topk(min(wanted, values.numel())).values
-    own[: len(greatest)] = greatest
+    largest = values.flatten().topk(min(wanted, values.numel())).values
+    own[: len(largest)] = largest
     everyone = [torch.empty_like(own) for _ in range(_share.size)]
     distributed.all_gather(everyone, own)
     return torch.cat(everyone).topk(wanted).values[-1]

@@ -59,7 +59,7 @@ def make_net(
     batch_size : int
 
     learning_rate, weight_decay : float
-        The weight decay applies to AdamW; custom optimizers have their own.
+        The weight decay is only used with AdamW.
 
     device : torch.device
 
@@ -85,7 +85,7 @@ def make_net(
     net_params = dict(net_params or {})
     for name in net_params:
         if name in BY_PARAMETERS:
-            raise ValueError(f"net_params[{name!r}] is what {BY_PARAMETERS[name]} sets. Set that parameter.")
+            raise ValueError(f"net_params[{name!r}] is set by {BY_PARAMETERS[name]}. Set that parameter instead.")
     module = members[-1]
     decayed = {}
     if net_params.get("optimizer", torch.optim.AdamW) is torch.optim.AdamW:
@@ -97,7 +97,7 @@ def make_net(
     parameters = {
         "optimizer": torch.optim.AdamW,
         **decayed,
-        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # no groups
+        "optimizer__param_groups": [] if net_params.get("optimizer") is torch.optim.LBFGS else groups,  # unsupported
         "criterion": torch.nn.MSELoss,  # for `get_loss` only: in training the module computes the loss
         "iterator_train": BatchLoader,
         "iterator_valid": HeldOutLoader,
@@ -134,7 +134,7 @@ def release(net):
         optimizer.state.clear()
 
 
-def settle(net, module):
+def replace_module(net, module):
     """Replace the content of `module_` by that of another module of its class; it stays the same object.
 
     The networks of folds and the state of the optimizer are released.

@@ -12,18 +12,18 @@ from torch.utils.data import DataLoader
 from skae._devices import what_torch_sets_undone
 from skae._seeds import isolated_rng
 from skae._training.callbacks import ClipGradients, ConstantRate, OneCycle, OwnCallback
-from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, dataset_of, parts_of
+from skae._training.data import BatchLoader, IndexedDataset, expand_term, flatten_term, make_dataset, split_batch
 from skae._training.distributed import processes
 from skae._training.records import read_together, record_epoch
 from skae._training.state import load_rates, load_training_state
-from skae._training.users import ELEMENTWISE, check_monitors, hears, is_a, is_raised_by_code, named_callbacks
+from skae._training.users import ELEMENTWISE, check_monitors, handles_event, is_a, is_raised_by_code, named_callbacks
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
-FAR = 10.0  # times the initial loss and that of the mean: a loss this far above the initial loss has diverged
+FAR = 10.0  # times the sum of the initial loss and the loss of the mean: training with a larger increase diverged
 PREDICTED_AT_ONCE = 1024  # samples
 ANOTHER_STREAM = 2**32  # offset of the seed of hooks, whose random numbers differ from those that shuffle samples
-HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # which a schedule may change
+HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # options that a schedule may change
 
 
 class TrainingEnd(Exception):  # noqa: N818 - it is not an error
@@ -112,7 +112,7 @@ class AutoencoderNet(NeuralNet):
 
         The networks are trained as one batched module only if each takes the same steps as if trained alone.
         """
-        alone = self._users_hear("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
+        alone = self._users_handle("on_grad_computed") or any(isinstance(each, ParamMapper) for each in self._users)
         is_batched = self.optimizer in ELEMENTWISE and not alone
         self.ensemble_ = ModuleEnsemble(self.members or [self.module_], is_batched)
         self.optimizers_ = []
@@ -120,7 +120,7 @@ class AutoencoderNet(NeuralNet):
             (groups,), kwargs = self.get_params_for_optimizer("optimizer", weights.items())
             self.optimizers_.append(self.optimizer(_merged(groups), **kwargs))
         self.optimizer_ = self.optimizers_[-1]
-        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the result draws as if alone
+        places = range(len(self.ensemble_.trained) - 1, -1, -1)  # the last draws as if trained alone
         self.generators_ = [torch.Generator().manual_seed(self.seed + ANOTHER_STREAM + i) for i in places]
         self.processes_ = processes(torch.device(self.device))
         self.steps_done_, self.held_out_, self.held_out_losses_ = 0, None, None
@@ -166,7 +166,7 @@ class AutoencoderNet(NeuralNet):
         """Train for `max_epochs` more epochs on samples in units of the data, with targets y."""
         if not self.initialized_:
             self.initialize()
-        dataset = dataset_of(X, y, self.module_, torch.device(self.device))
+        dataset = make_dataset(X, y, self.module_, torch.device(self.device))
         return self.train(dataset, epochs=len(self.history) + self.max_epochs)
 
     def train(self, dataset, own=(), *, epochs, resume=None):
@@ -188,13 +188,13 @@ class AutoencoderNet(NeuralNet):
         others, last = self.callbacks_, lambda pair: getattr(pair[1], "_is_last", False)
         self.callbacks_ = sorted([*own, *others], key=last)  # a checkpoint includes the effects of other callbacks
         self.listening_ = {}
-        self.shows_batches_ = self._users_hear("on_batch_begin", "on_batch_end", "on_grad_computed")
+        self.shows_batches_ = self._users_handle("on_batch_begin", "on_batch_end", "on_grad_computed")
         first = self.ensemble_.members[0]
         self.at_once_ = rows_at_once(first, torch.device(self.device)) if first.separable else None
         self.stops_, self.held_out_, self.cooling_, self.cycle_ = False, dataset.held_out, None, None
         losses, params = [module.losses for module in self.ensemble_.trained], self.get_params_for("compile")
         self.losses_ = [torch.compile(loss, **params) for loss in losses] if self.compile else losses
-        self.processes_.equalize(self.ensemble_.tensors.values())
+        self.processes_.broadcast(self.ensemble_.tensors.values())
         self.ensemble_.draw_from(self.generators_)
         try:
             if dataset.held_out is None:
@@ -224,7 +224,7 @@ class AutoencoderNet(NeuralNet):
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks that handle an event, and end the training if one of them requests it."""
         if method_name not in self.listening_:
-            self.listening_[method_name] = [each for _, each in self.callbacks_ if hears(each, method_name)]
+            self.listening_[method_name] = [each for _, each in self.callbacks_ if handles_event(each, method_name)]
         getattr(self, method_name)(self, **cb_kwargs)
         try:
             for callback in self.listening_[method_name]:
@@ -256,17 +256,17 @@ class AutoencoderNet(NeuralNet):
             self.train_losses_, are_finite = record_epoch(self.history, self.read_found(), self.labels, n_each)
             self.is_finite_ = bool(self.is_finite_) and are_finite
 
-    def pass_over(self, iterator, training, prefix, step_fn, *, tells=True, **fit_params):
-        """Run one epoch, and store the results on the device; `tells` is whether callbacks are notified."""
+    def pass_over(self, iterator, training, prefix, step_fn, *, notifies=True, **fit_params):
+        """Run one epoch, and store the results on the device; callbacks are notified if `notifies`."""
         self.ensemble_.train(training)
         for weights in self.ensemble_.weights[:-1]:
             for name, kept in self.ensemble_.weights[-1].items():
                 weights[name].requires_grad_(kept.requires_grad)  # a callback may have frozen it
-        sums, n_rows, held_out, judged = {}, 0, {}, []
-        with contextlib.nullcontext() if training else self._judging():
+        sums, n_rows, held_out, losses_of_samples = {}, 0, {}, []
+        with contextlib.nullcontext() if training else self._fixed_validation_seed():
             for rows, target in iterator:
-                shown = self._shown(rows, target, training) if tells and self.shows_batches_ else None
-                if tells:
+                shown = self._shown(rows, target, training) if notifies and self.shows_batches_ else None
+                if notifies:
                     self.notify("on_batch_begin", batch=shown, training=training)
                 terms = step_fn((rows, target), shown=shown, **fit_params)
                 if training:
@@ -275,25 +275,25 @@ class AutoencoderNet(NeuralNet):
                         sums.setdefault(name, torch.zeros_like(mean)).add_(mean, alpha=rows.shape[1])
                     n_rows += rows.shape[1]
                 else:
-                    terms = {name: by_row(term, *rows.shape[:2]) for name, term in terms.items()}
-                    judged.append(sum(terms.values()))
+                    terms = {name: expand_term(term, *rows.shape[:2]) for name, term in terms.items()}
+                    losses_of_samples.append(sum(terms.values()))
                     for name, term in terms.items():
                         held_out.setdefault(name, []).append(term.mean(dim=2))
-                if tells:
+                if notifies:
                     self._end_batch(shown, terms, training, prefix)
         if training:
             self.ensemble_.share_buffers()
-            self.processes_.add_up(sums.values())
-            self.processes_.equalize(self.ensemble_.tensors.values())
+            self.processes_.all_reduce(sums.values())
+            self.processes_.broadcast(self.ensemble_.tensors.values())
             if self.limit_ is None:
-                limit = self.start_ + FAR * (self.start_.abs() + self.blank_.abs() / n_rows)
+                limit = self.start_ + FAR * (self.start_.abs() + self.baseline_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
-            self.found_["finite"] = torch.stack(weights).isfinite().all()  # the weights are if their sums are
+            self.found_["finite"] = torch.stack(weights).isfinite().all()  # weights are finite if their sums are
             self.found_ |= {("train", name): total / n_rows for name, total in sums.items()}  # (m,)
         else:
             self.found_ |= {("valid", name): torch.cat(each, dim=1) for name, each in held_out.items()}  # (m, n)
-            self.found_["held_out_losses"] = torch.cat(judged, dim=1)  # (m, n, n_sizes)
+            self.found_["held_out_losses"] = torch.cat(losses_of_samples, dim=1)  # (m, n, n_sizes)
 
     def read_found(self):
         """Read the results of an epoch from the device, in one transfer."""
@@ -304,7 +304,7 @@ class AutoencoderNet(NeuralNet):
     def validate(self, held_out):
         """Compute the current losses of validation samples, `held_out_losses_`."""
         iterator = self.get_iterator(held_out)
-        self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, tells=False)
+        self.pass_over(iterator, training=False, prefix="valid", step_fn=self.validation_step, notifies=False)
         self.read_found()
 
     # A step ----------------------------------------------------------------------------------------------------------
@@ -329,19 +329,19 @@ class AutoencoderNet(NeuralNet):
                     module.after_step(progress)
         means = {name: torch.cat([of_one[name] for of_one in means]) for name in means[0]} if means[1:] else means[0]
         if self.limit_ is None:
-            self._count_towards_limit(self._wanted(rows, target), sum(means.values()))
+            self._count_towards_limit(self._target(rows, target), sum(means.values()))
         self.steps_done_ += 1
         return means
 
     def _closure(self, place, rows, target, shown, first):
         """Compute the gradients of one trained module, and return its loss."""
         weights, means, n_parts = self.ensemble_.weights[place], {}, 1
-        if self.at_once_ is not None:  # activations for the backward pass are those of one part
+        if self.at_once_ is not None:  # only the activations of one part are stored at a time
             n_parts = math.ceil(rows.shape[0] * rows.shape[1] / (self.at_once_ * self.processes_.size))
-        for part, of_part, share in parts_of(rows, target, n_parts):
+        for part, of_part, share in split_batch(rows, target, n_parts):
             for name, mean in self._differentiate(place, part, of_part, share, adds=bool(means)).items():
                 means[name] = means[name] + mean if name in means else mean
-        self.processes_.add_up([weight.grad for weight in weights.values() if weight.grad is not None])
+        self.processes_.all_reduce([weight.grad for weight in weights.values() if weight.grad is not None])
         self.notify("on_grad_computed", named_parameters=list(weights.items()), batch=shown, training=True)
         first.append(means)
         return _total(means)
@@ -355,13 +355,13 @@ class AutoencoderNet(NeuralNet):
             with precision:
                 losses = functools.partial(self._losses, place)
                 terms = self.processes_.shared(losses, [self.ensemble_.trained[place]], rows, target)
-                means = {name: by_member(term).mean(dim=1) for name, term in terms.items()}
+                means = {name: flatten_term(term).mean(dim=1) for name, term in terms.items()}
                 if share < 1:
                     means = {name: share * mean for name, mean in means.items()}
             if not adds:
                 for weight in weights:
                     weight.grad = None  # frees memory, after the forward pass to avoid fragmentation by small tensors
-            _total(means).backward(inputs=weights)  # not for the samples
+            _total(means).backward(inputs=weights)  # without gradients of the samples
         except RuntimeError as error:
             if not self.compile or self.steps_done_:
                 raise
@@ -379,16 +379,16 @@ class AutoencoderNet(NeuralNet):
         terms = self.losses_[place](rows[0], sizes, None if target is None else target[0])
         return {name: term[None] for name, term in terms.items()}
 
-    def _wanted(self, rows, target):
+    def _target(self, rows, target):
         """Return the target of reconstructions."""
         return rows if target is None or self.module_.is_supervised else target
 
     def _count_towards_limit(self, rows, loss):
-        """Accumulate the loss of the mean over the first epoch, since a batch may lack the largest samples."""
+        """Accumulate the loss of predicting the mean over the first epoch: a batch may lack the largest samples."""
         if self.start_ is None:
-            self.start_, self.blank_ = loss.detach().clone(), torch.zeros_like(loss)
-            self.processes_.add_up([self.start_])
-        self.blank_.add_(self.ensemble_.blank_losses(rows), alpha=rows.shape[1])
+            self.start_, self.baseline_ = loss.detach().clone(), torch.zeros_like(loss)
+            self.processes_.all_reduce([self.start_])
+        self.baseline_.add_(self.ensemble_.baseline_losses(rows), alpha=rows.shape[1])
 
     def validation_step(self, batch, **fit_params):
         """Return the named terms of the loss of validation samples."""
@@ -397,7 +397,7 @@ class AutoencoderNet(NeuralNet):
             return self.processes_.whole(self.ensemble_.losses, self.ensemble_.trained, rows, target, self.sizes)
 
     @contextlib.contextmanager
-    def _judging(self):
+    def _fixed_validation_seed(self):
         """Use the same random numbers for validation in each epoch, independent of those of training."""
         generator = torch.Generator().manual_seed(self.seed)
         self.ensemble_.draw_from([generator] * len(self.generators_))
@@ -412,8 +412,8 @@ class AutoencoderNet(NeuralNet):
         """Callbacks that are not internal."""
         return [callback for _, callback in self.callbacks_ if not isinstance(callback, OwnCallback)]
 
-    def _users_hear(self, *events):
-        return any(hears(callback, event) for callback in self._users for event in events)
+    def _users_handle(self, *events):
+        return any(handles_event(callback, event) for callback in self._users for event in events)
 
     def _shown(self, rows, target, training):
         """Return a batch of the resulting network, or of validation samples, in units of the data."""

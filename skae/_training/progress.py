@@ -46,7 +46,7 @@ class FitProgress(OwnCallback):
         Function that returns the fitted attributes of the estimator for a module.
     """
 
-    total = None  # mean square of the validation samples, if R² is one minus the loss divided by it
+    total = None  # mean square of the validation samples, if R² is 1 - loss / total
     start = None  # mean validation loss at epoch 0
 
     def __init__(self, estimator, X, y, n_epochs, attributes_of):
@@ -58,18 +58,18 @@ class FitProgress(OwnCallback):
         if hasattr(self.estimator, "_skl_callbacks"):
             self.context = self.estimator._init_callback_context(max_subtasks=self.n_epochs)
             self.context.call_on_fit_task_begin(**self.data)
-        self.name, self.speaks = type(self.estimator).__name__, bool(self.estimator.verbose and is_main_process())
-        self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.speaks)
-        self.told = time.monotonic()
+        self.name, self.is_shown = type(self.estimator).__name__, bool(self.estimator.verbose and is_main_process())
+        self.bar = tqdm(total=self.n_epochs, desc=self.name, unit="epoch", disable=not self.is_shown)
+        self.last_update = time.monotonic()
         return self
 
-    def say(self, what):
+    def write(self, what):
         """Print a message, if the fit is verbose."""
-        if self.speaks:
+        if self.is_shown:
             self.bar.write(f"{self.name}: {what}")
 
-    def judges(self, total):
-        """Set the reference of R²: the mean square of the validation samples."""
+    def set_r2_reference(self, total):
+        """Set the denominator of R²: the mean square of the validation samples."""
         self.total = total
 
     def _shown(self, loss):
@@ -92,39 +92,39 @@ class FitProgress(OwnCallback):
         """
         if epoch:
             text = f"selected epoch {epoch} of {n_epochs}: {self._shown(loss)} on the validation set ({name}: "
-            self.say(f"{text}{self._shown(start)}).")
+            self.write(f"{text}{self._shown(start)}).")
         else:
             text = f"none of {n_epochs} epochs is a significant improvement on {name}, which is kept: "
-            self.say(f"{text}{self._shown(start)} on the validation set.")
+            self.write(f"{text}{self._shown(start)} on the validation set.")
 
     def on_train_begin(self, net, **kwargs):
-        """Count epochs of an earlier run."""
+        """Include epochs of an earlier run in the progress bar."""
         self.bar.update(len(net.history) - self.bar.n)
-        if self.speaks and net.held_out_losses_ is not None:
+        if self.is_shown and net.held_out_losses_ is not None:
             losses = zip(net.labels, net.held_out_losses_[..., -1], strict=False)
             self.start = np.mean([of_one for label, of_one in losses if represented(label) == ""])
 
     def on_epoch_begin(self, net, **kwargs):
         """Begin an epoch."""
         if self.bar.n == 0:
-            self.bar.unpause()  # the initialization of torch does not count as an epoch
+            self.bar.unpause()  # excludes the initialization of torch from the time per epoch
         if self.context is not None:
             self.epoch = self.context.subcontext(task_name="epoch").call_on_fit_task_begin(**self.data)
 
     def on_batch_end(self, net, training=False, **kwargs):
         """Show the progress of long epochs."""
-        if self.speaks and training and time.monotonic() > self.told + LONG:
-            self.told = time.monotonic()
+        if self.is_shown and training and time.monotonic() > self.last_update + LONG:
+            self.last_update = time.monotonic()
             self.bar.set_postfix_str(f"{net.steps_done_} of {net.n_steps_} steps")
 
     def on_epoch_end(self, net, **kwargs):
-        """Report an epoch; a callback may ask to stop."""
-        if self.speaks:
+        """Report an epoch; a callback may request to stop."""
+        if self.is_shown:
             losses = net.history[-1]
             shown = self._shown(losses.get("valid_loss", losses["train_loss"]))
-            beside = "" if self.start is None else f" (start: {self._shown(self.start)})"
-            self.bar.set_postfix_str(shown + beside, refresh=False)
-        self.told = time.monotonic()
+            of_start = "" if self.start is None else f" (start: {self._shown(self.start)})"
+            self.bar.set_postfix_str(shown + of_start, refresh=False)
+        self.last_update = time.monotonic()
         self.bar.update()
         if self.context is None:
             return

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
-MIN_EPOCHS_TO_TELL = 8
-LAST = 0.9  # fraction of epochs, after which the best epoch is one of the last
+MIN_CURVE_LENGTH = 8
+LAST = 0.9  # fraction of the epochs, after which epochs count as the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
 
 # Code that needs the networks of the folds sets a WeakKeyDictionary around a fit, which stores (n_rows, folds, weights
@@ -16,19 +16,19 @@ STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the dec
 fold_networks: ContextVar = ContextVar("fold_networks", default=None)
 
 
-def significant_improvement(start, losses, *, by_rival=False, clusters=None):
+def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
-    With few validation samples, the best epoch is often best by chance. So epochs without a significant improvement are
-    excluded before the best is selected.
+    With few validation samples, the best epoch is often best by chance. Epochs without a significant improvement are
+    therefore excluded before the best is selected.
 
     Parameters
     ----------
     start, losses : ndarray of shape (n, n_sizes)
         One column, or for ordered codes one column per prefix size.
 
-    by_rival : bool
-        Whether the losses are those of a rival, which requires a multiple comparison.
+    is_restart : bool
+        Whether the losses are those of the random restart, which requires a multiple comparison.
 
     clusters : ndarray of int of shape (n,), default=None
         Labels of clusters, within which samples are dependent. If None, all samples are independent.
@@ -40,18 +40,18 @@ def significant_improvement(start, losses, *, by_rival=False, clusters=None):
         significant.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = start - losses  # paired
-        is_significant = lower_confidence_bound(gain, clusters, by_rival=by_rival).min() >= 0  # False for NaN
+        gain = start - losses  # paired differences
+        is_significant = lower_confidence_bound(gain, clusters, is_restart=is_restart).min() >= 0  # False for NaN
     return float(gain.mean(axis=0).min()) if is_significant else -math.inf
 
 
-def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
+def lower_confidence_bound(gain, clusters=None, *, is_restart=False):
     """Return the mean over the first axis minus two standard errors, or three for multiple comparisons.
 
     A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of
     their residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
     """
-    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or by_rival)
+    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or is_restart)
     mean, n = gain.mean(axis=0), len(gain)
     if clusters is None:
         sums = gain - mean  # (n, n_sizes)
@@ -64,7 +64,7 @@ def lower_confidence_bound(gain, clusters=None, *, by_rival=False):
     return mean - n_errors * np.sqrt(np.square(sums).sum(axis=0) * len(sums) / (len(sums) - 1)) / n
 
 
-def least_size(start, losses, sizes, most, clusters=None):
+def smallest_size(start, losses, sizes, most, clusters=None):
     """Return the smallest prefix of a code whose loss is at most `most`, and significantly no larger than at the start.
 
     Parameters
@@ -84,7 +84,7 @@ def least_size(start, losses, sizes, most, clusters=None):
     Returns
     -------
     size : int
-        Prefix size; the last of `sizes` if no other is sufficient.
+        Prefix size; the last of `sizes` if no smaller one is sufficient.
     """
     every = np.arange(1, sizes[-1] + 1)
     right = np.searchsorted(sizes, every).clip(min=1, max=max(len(sizes) - 1, 1))
@@ -114,7 +114,7 @@ def still_improves(start, curve):
     improves : bool
     """
     n_epochs, left = len(curve), curve.min()
-    if n_epochs < MIN_EPOCHS_TO_TELL or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
+    if n_epochs < MIN_CURVE_LENGTH or curve.argmin() + 1 < LAST * n_epochs or left <= 0:
         return False
     gain, (of_left, of_start) = curve[: n_epochs // 2].min() - left, STILL_GAINS
     return bool(np.isfinite(start) and gain > of_left * left and gain > of_start * start)

@@ -8,10 +8,10 @@ from skorch.callbacks import Callback
 from skae._training.callbacks import BestEpoch, Rollback
 from skae._training.checkpoint import find_checkpoint
 from skae._training.data import IndexedDataset
-from skae._training.labels import RIVAL, keep_records, represented
+from skae._training.labels import RANDOM_INIT, keep_records, represented
 from skae._training.make import make_net, release
 from skae._training.net import AutoencoderNet
-from skae._training.rivals import ENOUGH_ROWS, Rivalry
+from skae._training.random_restart import ENOUGH_ROWS, RestartSelection
 from skae._training.selection import fold_networks
 from skae._training.state import read_curves
 from skae.nn import AutoencoderModule
@@ -55,7 +55,7 @@ class TrainingResult:
 
 
 def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_cycle=None, **settings):
-    """Train, and select the epoch with the best validation loss of those that are a significant improvement.
+    """Train, and select the epoch with the best validation loss among those with a significant improvement.
 
     With one fold, the weights of that epoch are the result. With several folds, one network is trained per fold, and
     one on all samples: the epoch is selected by the validation losses of all folds, and the result is the network
@@ -93,12 +93,12 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     modules = {label: module for label, (module, _) in members.items()}
     net = make_net(list(modules.values()), labels=tuple(modules), **settings)
     own: list[tuple[str, Callback]] = [("rollback", rollback := Rollback())]
-    held_out = best = rivalry = None
+    held_out = best = restart_selection = None
     if validation.folds:
         kept = {label: module for label, module in modules.items() if represented(label) == label}
-        judged = rows if validation.rows is None else validation.rows
+        validation_rows = rows if validation.rows is None else validation.rows
         indices = [index for _, index in validation.folds for _ in kept]
-        held_out = IndexedDataset(judged.on_device(net.device), indices, judged.source)
+        held_out = IndexedDataset(validation_rows.on_device(net.device), indices, validation_rows.source)
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
         wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
         own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol, first_cycle)))
@@ -106,20 +106,21 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
     indices = [index for _, index in members.values()]
     dataset = IndexedDataset(rows.on_device(net.device), indices, rows.source, held_out)
 
-    if best is not None and RIVAL in modules and len(rows) >= ENOUGH_ROWS:
-        own.insert(0, ("rivalry", rivalry := Rivalry(best, dataset, first_cycle or settings["max_iter"])))
+    if best is not None and RANDOM_INIT in modules and len(rows) >= ENOUGH_ROWS:
+        restart_selection = RestartSelection(best, dataset, first_cycle or settings["max_iter"])
+        own.insert(0, (RestartSelection.NAME, restart_selection))
 
     checkpoint, resume, n_epochs = find_checkpoint(settings["callbacks"]), None, settings["max_iter"]
     if checkpoint is not None and checkpoint.state_ is not None:
         resume = checkpoint.state_["training"]
         n_epochs = len(resume["curves"]["train_loss"]) if checkpoint._is_finished else n_epochs
-        winner = resume["callbacks"].get("rivalry", {}).get("winner")
+        winner = resume["callbacks"].get(RestartSelection.NAME, {}).get("winner")
         if winner is not None:
-            rivalry.decide(net, winner)
+            restart_selection.decide(net, winner)
     net.train(dataset, own, epochs=n_epochs, resume=resume)
 
     if best is not None:
-        best.on_train_end(net)  # restores the weights if a user's callback loaded others
+        best.on_train_end(net)  # restores the weights, since a user's callback may have loaded others
     release(net)
     if best is None:
         rollback.warn("The result is the last epoch that did not diverge.")

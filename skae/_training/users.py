@@ -56,7 +56,7 @@ def is_a(callback, kind):
     return issubclass(callback, kind) if isinstance(callback, type) else isinstance(callback, kind)
 
 
-def hears(callback, event):
+def handles_event(callback, event):
     """Whether a callback handles an event."""
     method = getattr(callback, event)  # of an object or of a class
     return getattr(method, "__func__", method) is not getattr(Callback, event)
@@ -65,7 +65,9 @@ def hears(callback, event):
 def show_batches(callbacks):
     """Whether callbacks of the user handle batches or gradients."""
     events = "on_batch_begin", "on_batch_end", "on_grad_computed"
-    return any(hears(each, event) for _, each in named_callbacks(callbacks) if each is not None for event in events)
+    return any(
+        handles_event(each, event) for _, each in named_callbacks(callbacks) if each is not None for event in events
+    )
 
 
 def is_raised_by_code(error):

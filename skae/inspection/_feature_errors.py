@@ -202,8 +202,8 @@ class FeatureErrorsDisplay:
         ax = get_axes(self, ax, (n * (PANEL[0] + room), n_bars * PANEL[1] + 0.8))
         axes = subdivide(ax, 1, n)[0]
         for panel, row in zip(axes, errors, strict=True):
-            greatest = np.argsort(-row, kind="stable")[:n_bars][::-1]
-            hide_spines(panel).barh(names[greatest], row[greatest], color=SKAE_COLOR)
+            largest = np.argsort(-row, kind="stable")[:n_bars][::-1]
+            hide_spines(panel).barh(names[largest], row[largest], color=SKAE_COLOR)
             panel.set(xlim=(0, 1.05 * most), xlabel="feature error")
             panel.tick_params(labelsize="small")
         return axes

@@ -359,7 +359,7 @@ class ReconstructionDisplay:
             room = 0.2 + 0.09 * max(map(len, labels))
             ax = get_axes(self, ax, image_figsize(self.image_shape, len(lines), n, room=room))
             known = self.X if not np.isnan(self.X).all() else lines
-            low, high = np.nanmin(known), np.nanmax(known)  # a common scale, so that faint images look faint
+            low, high = np.nanmin(known), np.nanmax(known)  # a common scale preserves differences in contrast
             draw_images(ax, to_rgba(lines, self.image_shape, low, high, plt.get_cmap(cmap)), n, labels)
             self.axes_ = np.array([ax])
         self.ax_, self.figure_ = self.axes_[0], self.axes_[0].figure

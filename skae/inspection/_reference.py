@@ -49,7 +49,7 @@ class PCAReference:
         """Return PCA's codes of the samples, (n_samples, n_components)."""
         return dense(pca_of(self.rows, n_components, 0).transform(self.rows))
 
-    def curve(self, X, most, at_most):
+    def curve(self, X, max_components, max_sizes):
         """Return R² of the reconstruction of X, in the units of X, from increasing numbers of components.
 
         Parameters
@@ -57,10 +57,10 @@ class PCAReference:
         X : ndarray of shape (n_samples, n_features)
             Input data.
 
-        most : int
+        max_components : int
             Maximum number of components.
 
-        at_most : int
+        max_sizes : int
             Maximum number of sizes if each requires decoding. They are evenly spaced.
 
         Returns
@@ -68,11 +68,11 @@ class PCAReference:
         sizes, r2 : ndarray of shape (n_sizes,)
             Numbers of components, and R² for each.
         """
-        most = min(*self.rows.shape, most)
-        pca = pca_of(self.rows, most, 0)
+        max_components = min(*self.rows.shape, max_components)
+        pca = pca_of(self.rows, max_components, 0)
         if not (self.before or self.is_filled):  # X is the input of PCA
-            return np.arange(1, most + 1), np.cumsum(pca.explained_variance_ratio_)
-        sizes = np.unique(np.linspace(1, most, min(most, at_most)).round().astype(int))
+            return np.arange(1, max_components + 1), np.cumsum(pca.explained_variance_ratio_)
+        sizes = np.unique(np.linspace(1, max_components, min(max_components, max_sizes)).round().astype(int))
         codes, r2 = dense(pca.transform(self.rows)), []
         for size in sizes:
             X_hat = codes[:, :size] @ pca.components_[:size] + pca.mean_

@@ -9,7 +9,7 @@ from torch import nn
 from skae.nn.functional import ACTIVATIONS
 
 LARGE_MAPS = 2**16  # values in the largest feature maps of one image; batches with smaller ones are not split
-# values in the largest feature maps of a part of a batch: larger parts need more memory and are slower, too
+# values in the largest feature maps of a part of a batch: larger parts need more memory and are slower
 MAX_NUMBERS = 3 * 2**18
 ON_ACCELERATORS = 64  # factor for the number of samples in a part: accelerators are efficient for large products
 

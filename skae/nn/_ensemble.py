@@ -151,7 +151,7 @@ class ModuleEnsemble:
         each = [member.losses(x, sizes, y) for member, x, y in zip(self.members[:m], rows, targets, strict=True)]
         return {name: torch.stack([terms[name] for terms in each]) for name in each[0]}
 
-    def blank_losses(self, rows: torch.Tensor) -> torch.Tensor:
+    def baseline_losses(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the mean reconstruction loss of a constant model, which predicts the mean of the samples, 0.
 
         Parameters

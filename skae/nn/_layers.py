@@ -161,7 +161,7 @@ class LinearSkip(nn.Module):
             self.register_buffer("clip_at", clip_at, persistent=False)
             self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
-    def start_blank(self) -> None:
+    def init_random(self) -> None:
         """Set the linear branch to zero, and reinitialize the last layer of the nonlinear branch as PyTorch does."""
         for weight in self.linear.parameters():
             nn.init.zeros_(weight)

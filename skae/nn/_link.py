@@ -130,7 +130,7 @@ class MixedLink(Link):
     Parameters
     ----------
     categories : sequence of (int, int)
-        First feature of each categorical column, and the one after its last. The columns are contiguous, after all
+        Start and stop (exclusive) of the features of each categorical column. The columns are contiguous, after all
         numbers, and extend to the end of the sample.
 
     offset, gain : ndarray of shape (n_features,)

@@ -24,7 +24,7 @@ def lstm_takes_bfloat16() -> bool:
 
 
 def apply_cell(cell: nn.LSTM | nn.GRU, steps: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """Apply a cell to sequences, (n, n_steps, d), in float32 where autocast is not supported on the CPU."""
+    """Apply a recurrent cell to sequences, (n, n_steps, d), in float32 where autocast is not supported on the CPU."""
     if steps.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or lstm_takes_bfloat16():
         return cell(steps)
     with torch.autocast("cpu", enabled=False):
@@ -94,8 +94,8 @@ class SequenceEncoder(nn.Module):
 class SequenceDecoder(nn.Module):
     """Recurrent decoder, whose input is a draft of the sequence: a linear map of the summary.
 
-    The draft provides each step with its own projection of the summary. A cell whose input is the whole summary at each
-    step has to learn to count the steps first: its error on Fashion-MNIST was a third larger.
+    The draft provides each step with its own projection of the summary. A recurrent cell whose input at each step is
+    the whole summary has to learn to count the steps first: its error on Fashion-MNIST was a third larger.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A network and its randomly initialized rival: which one is kept, and when; training lengths of narrow tables."""
+"""Selection between a network and its random restart; number of epochs for narrow tables."""
 
 from types import SimpleNamespace
 
@@ -14,38 +14,38 @@ from torch.optim.lr_scheduler import ExponentialLR
 from skae import Autoencoder, _defaults
 from skae._training.callbacks import BestEpoch
 from skae._training.checkpoint import Checkpoint
-from skae._training.labels import RIVAL
+from skae._training.labels import RANDOM_INIT
 
 pytestmark = pytest.mark.filterwarnings("ignore:max_iter=")  # few epochs are enough here
 FEW = {"hidden_layer_sizes": (32, 16), "max_iter": 13, "random_state": 0}  # a sixth of the epochs ends with the third
 
 
 def closed_curve(n):
-    """A circle, of which PCA has a diameter: (n, 4)."""
+    """Return samples of a circle, (n, 4), which PCA projects onto a diameter."""
     rng = np.random.default_rng(1)
     angle = 2 * np.pi * rng.uniform(size=n)
     return np.column_stack([np.cos(angle), np.sin(angle), *0.05 * rng.normal(size=(2, n))])
 
 
 def bent_plane(n):
-    """What PCA has nearly: (n, 4)."""
+    """Return samples of a slightly bent plane, (n, 4), for which PCA is nearly optimal."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, 2))
     bent = np.column_stack([x, 0.3 * x[:, 0] ** 2, 0.3 * x[:, 0] * x[:, 1]])
     return bent + 0.02 * rng.normal(size=(n, 4))
 
 
-SETS = {"rival": (closed_curve, 1), "network": (bent_plane, 2)}  # by who wins
+SETS = {"restart": (closed_curve, 1), "network": (bent_plane, 2)}  # by the network that is selected
 
 
 class Watch(Callback):
-    """Remembers how many networks train, and the held-out loss of both."""
+    """Records the number of networks that are trained, and the validation losses of both."""
 
     seen = None
 
     def on_epoch_end(self, net, **kwargs):  # noqa: ARG002 - skorch's signature
         row = net.history[-1]
-        Watch.seen.append((len(net.labels), row["valid_loss"], row.get(f"valid_loss{RIVAL}")))
+        Watch.seen.append((len(net.labels), row["valid_loss"], row.get(f"valid_loss{RANDOM_INIT}")))
 
 
 @pytest.fixture
@@ -59,35 +59,36 @@ def seen(monkeypatch):
 def test_only_the_better_network_continues(winner, n_rows, seen):
     rows_of, k = SETS[winner]
     fitted = Autoencoder(k, **FEW, callbacks=[Watch]).fit(rows_of(n_rows))
-    n_networks, before, of_rival = zip(*seen.seen, strict=True)
-    n_both = sum(of_both is not None for of_both in of_rival)
-    most = 2 if n_rows > 2000 else 6  # of two folds, and of all samples
+    n_networks, before, of_restart = zip(*seen.seen, strict=True)
+    n_both = sum(of_both is not None for of_both in of_restart)
+    most = 2 if n_rows > 2000 else 6  # pairs of two folds and of all samples
     assert n_networks == (*[most] * n_both, *[most // 2] * (fitted.n_iter_ - n_both))
-    assert 2 <= n_both < (3 if winner == "network" else 6)  # one that is stuck proves nothing
+    assert 2 <= n_both < (3 if winner == "network" else 6)  # a network that is stuck may improve later
     curve = fitted.net_.history[:, "valid_loss"]
-    assert curve[:n_both] == list((of_rival if winner == "rival" else before)[:n_both])  # as if it had been alone
-    assert not any(name.endswith(RIVAL) for row in fitted.net_.history for name in row)
-    assert (np.diff(curve[n_both - 1 :]) < 0.01 * curve[0]).all()  # what it had learned is there
+    # only the losses of the selected network are recorded
+    assert curve[:n_both] == list((of_restart if winner == "restart" else before)[:n_both])
+    assert not any(name.endswith(RANDOM_INIT) for row in fitted.net_.history for name in row)
+    assert (np.diff(curve[n_both - 1 :]) < 0.01 * curve[0]).all()  # the weights were kept
     pca = PCA(k).fit(rows_of(n_rows))
     gained = fitted.score(rows_of(3000)) - (1 - pca.noise_variance_ * (4 - k) / rows_of(n_rows).var(axis=0).sum())
     assert gained > 0.02
 
 
-def test_remaining_network_trains_as_if_alone(monkeypatch):
+def test_selected_network_trains_as_if_alone(monkeypatch):
     rows_of, k = SETS["network"]
     together = Autoencoder(k, **FEW).fit(rows_of(2100))
-    monkeypatch.setattr(Autoencoder, "_has_blank_rival", lambda *_: False)
+    monkeypatch.setattr(Autoencoder, "_has_random_restart", lambda *_: False)
     alone = Autoencoder(k, **FEW).fit(rows_of(2100))
     np.testing.assert_allclose(together.loss_curve_[:6], alone.loss_curve_[:6], rtol=1e-3)
 
 
-def test_few_rows_need_both_to_the_end(seen):
+def test_both_networks_are_trained_to_the_end_with_few_samples(seen):
     Autoencoder(1, **FEW, callbacks=[Watch]).fit(closed_curve(300))
     assert {n for n, *_ in seen.seen} == {12}
 
 
 @pytest.mark.parametrize("winner", SETS)
-def test_other_optimizers_and_schedules_go_on(winner, seen):
+def test_other_optimizers_and_schedules_continue_after_selection(winner, seen):
     rows_of, k = SETS[winner]
     few = FEW | {"learning_rate": 0.05}
     params = {"optimizer": SGD, "optimizer__momentum": 0.9}
@@ -98,7 +99,7 @@ def test_other_optimizers_and_schedules_go_on(winner, seen):
     assert fitted.validation_loss_curve_[-1] < fitted.validation_loss_curve_[2]
 
 
-def test_an_epoch_that_diverges_is_undone_after_one_was_dropped(seen):
+def test_diverged_epoch_is_rolled_back_after_selection(seen):
     diverging = Autoencoder(1, **FEW | {"learning_rate": 3.0}, callbacks=[Watch], early_stopping=False)
     with pytest.warns(match="Training diverged in"):
         fitted = diverging.fit(closed_curve(2100))
@@ -127,7 +128,7 @@ def assert_resumes(estimator, X, after, folder, monkeypatch):
     with pytest.raises(InterruptedFitError):
         broken.fit(X)
     monkeypatch.setattr(Interrupts, "after", None)
-    for _ in range(2):  # resumed, and read when it is finished
+    for _ in range(2):  # resumes the fit, then loads its result
         broken.fit(X)
         np.testing.assert_array_equal(broken.transform(X), whole.transform(X))
         assert broken.loss_curve_ == whole.loss_curve_
@@ -138,32 +139,32 @@ def assert_resumes(estimator, X, after, folder, monkeypatch):
 
 @pytest.mark.parametrize("after", [1, 3, 5])
 @pytest.mark.parametrize("winner", SETS)
-def test_resumed_fit_continues_with_the_remaining_network(winner, after, tmp_path, monkeypatch):
+def test_resumed_fit_continues_with_the_selected_network(winner, after, tmp_path, monkeypatch):
     rows_of, k = SETS[winner]
     assert_resumes(Autoencoder(k, **FEW), rows_of(2100), after, tmp_path, monkeypatch)
 
 
-def test_networks_of_folds_do_not_count_for_a_dropped_network():
-    best = BestEpoch({RIVAL: None, "": None}, {}, None, None, 0.0)
-    labels = (f"_fold0{RIVAL}", "_fold0", f"_fold1{RIVAL}", "_fold1", RIVAL, "")
+def test_excess_loss_compares_network_of_all_samples_with_folds():
+    best = BestEpoch({RANDOM_INIT: None, "": None}, {}, None, None, 0.0)
+    labels = (f"_fold0{RANDOM_INIT}", "_fold0", f"_fold1{RANDOM_INIT}", "_fold1", RANDOM_INIT, "")
     net = SimpleNamespace(labels=labels, train_losses_=np.array([0.3, 0.1, 0.3, 0.3, 0.5, 4.0]))
-    assert best.excess_losses(net) == {RIVAL: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
-    one = SimpleNamespace(labels=(RIVAL, ""), train_losses_=np.array([0.3, 4.0]))
-    assert best.excess_losses(one) == {RIVAL: 0.0, "": 0.0}  # this very network is validated
+    assert best.excess_losses(net) == {RANDOM_INIT: 0.0, "": pytest.approx(4.0 - 2 * 0.2)}
+    one = SimpleNamespace(labels=(RANDOM_INIT, ""), train_losses_=np.array([0.3, 4.0]))
+    assert best.excess_losses(one) == {RANDOM_INIT: 0.0, "": 0.0}  # the validated network is the one that is returned
 
 
 # A second cycle ------------------------------------------------------------------------------------------------------
 
 
 def moons(n):
-    """Two half circles, which take long: (n, 4)."""
+    """Return samples of two half circles, (n, 4), on which training takes many epochs."""
     rng = np.random.default_rng(0)
     second, angle = rng.integers(2, size=n), np.pi * rng.uniform(size=n)
     x, y = second + (1 - 2 * second) * np.cos(angle), second / 2 + (1 - 2 * second) * np.sin(angle)
     return np.column_stack([x, y, *0.01 * rng.normal(size=(2, n))])
 
 
-def test_epochs_that_gain_to_their_end_are_followed_by_more():
+def test_second_cycle_follows_if_loss_still_decreases():
     X, new = np.split(moons(3300), [300])
     fixed, auto = (Autoencoder(1, max_iter=n, random_state=0).fit(X) for n in (60, "auto"))
     assert auto.n_iter_ > 100
@@ -174,13 +175,14 @@ def test_epochs_that_gain_to_their_end_are_followed_by_more():
 @pytest.mark.parametrize(
     ("X", "params"),
     [
-        (load_iris().data, {"n_components": 2, "n_iter_no_change": 1000}),  # gains nothing
+        (load_iris().data, {"n_components": 2, "n_iter_no_change": 1000}),  # no improvement
         (moons(300), {"n_components": 1, "early_stopping": False}),
-        (moons(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),  # a user's rate
-        (moons(300), {"n_components": 1, "loss": "poisson"}),  # whose zero is no more than a number
+        # a schedule of the user
+        (moons(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),
+        (moons(300), {"n_components": 1, "loss": "poisson"}),  # a loss whose zero has no meaning
     ],
 )
-def test_no_second_cycle_without_validation(X, params):
+def test_no_second_cycle(X, params):
     X = X - X.min(axis=0)
     few = _defaults.auto_max_iter(len(X), 64, is_narrow=True)
     assert Autoencoder(random_state=0, **params).fit(X).n_iter_ <= few

@@ -1,23 +1,23 @@
-"""Early decision between a network and its rival: only the better one continues to train."""
+"""Early decision between a network and its random restart: only the better one continues to train."""
 
 import numpy as np
 import torch
 
 from skae._training.callbacks import OwnCallback, is_sound
-from skae._training.labels import RIVAL, keep_records
+from skae._training.labels import RANDOM_INIT, keep_records
 from skae.nn._ensemble import keep_members
 
-DECIDES = 1 / 6  # of the epochs: by then networks that are stuck at PCA are worse, and two networks take 10 % more time
-LEFT_PCA = 0.05  # fraction of PCA's loss, with a gain of which a network is not stuck at PCA
+DECIDES = 1 / 6  # fraction of the epochs: networks stuck at PCA are worse by then, and training two takes 10 % longer
+LEFT_PCA = 0.05  # fraction of PCA's loss: a network that has gained more is not stuck at PCA
 ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has too few steps to decide
 
 
-class Rivalry(OwnCallback):
-    """Drops the network or its rival, whichever has the larger validation loss after a sixth of the epochs.
+class RestartSelection(OwnCallback):
+    """Drops the network or its random restart: the one with the larger validation loss after a sixth of the epochs.
 
-    A network that has not improved yet may be stuck at its initialization, and cannot be compared with a rival that
-    still converges: both continue until one is better. The selected one replaces the network, so that only rivals are
-    dropped. This callback is called before those that use all networks.
+    A network that has not improved yet may be stuck at its initialization, and cannot be compared with a random restart
+    that has not converged: both are trained until one is better. If the random restart is selected, it replaces the
+    network and takes its label. This callback is called before those that use all networks.
 
     Parameters
     ----------
@@ -34,43 +34,48 @@ class Rivalry(OwnCallback):
         Label of the selected network; None as long as both are trained.
     """
 
+    NAME = "random_restart"  # name of the callback in checkpoint files
+
     def __init__(self, best, dataset, max_iter):
         self.best, self.dataset, self.max_iter = best, dataset, max_iter
         self.winner = None
 
     def on_epoch_end(self, net, **kwargs):
-        """Drop one of them when it is time, unless the epoch will be undone."""
+        """Drop one of them after a sixth of the epochs, unless this epoch diverged."""
         is_time = len(net.history) >= DECIDES * self.max_iter and net.cooling_ is None
         if self.winner is not None or not is_time or not net.ensemble_.is_batched:
             return
         if net.processes_.any(not is_sound(net)):
             return
         behind = self.best.excess_losses(net)
-        loss, of_rival = (net.history[-1][f"valid_loss{label}"] + behind[label] for label in ("", RIVAL))
-        if net.processes_.any(of_rival < loss):
-            self.decide(net, RIVAL)
+        loss, of_restart = (net.history[-1][f"valid_loss{label}"] + behind[label] for label in ("", RANDOM_INIT))
+        if net.processes_.any(of_restart < loss):
+            self.decide(net, RANDOM_INIT)
         elif net.processes_.any(self.best.start.mean() - loss > LEFT_PCA * abs(self.best.start.mean())):
             self.decide(net, "")
 
     def decide(self, net, winner):
-        """Continue with the networks of this label only, one for each fold and the one of all samples."""
-        places = [i for i, label in enumerate(net.labels) if not label.endswith(RIVAL)]
+        """Continue with the networks of this label only: one per fold, and the one trained on all samples."""
+        places = [i for i, label in enumerate(net.labels) if not label.endswith(RANDOM_INIT)]
         sources = [net.labels.index(f"{net.labels[i]}{winner}") for i in places]
         held_out = self.dataset.held_out
-        judged = len(held_out.indices)  # the first networks
-        of_judged = [i for i in sources if i < judged]
+        n_validated = len(held_out.indices)  # the first networks
+        validated_sources = [i for i in sources if i < n_validated]
         keep_members(net.ensemble_, places, sources)
-        for state in net.optimizer_.state.values():  # of each weight, (m, ...), except for the number of steps
+        for state in net.optimizer_.state.values():  # tensors of shape (m, ...), except for the number of steps
             for name, value in state.items():
                 state[name] = value[sources] if torch.is_tensor(value) and value.dim() else value
-        for per_network in (net.iterator_train__generators, self.dataset.indices):  # in place: loaders use them
+        for per_network in (
+            net.iterator_train__generators,
+            self.dataset.indices,
+        ):  # modified in place, because loaders use them
             per_network[:] = [per_network[place] for place in places]
-        held_out.indices[:] = [held_out.indices[place] for place in places if place < judged]
+        held_out.indices[:] = [held_out.indices[place] for place in places if place < n_validated]
         held_out.shown = np.concatenate(held_out.indices)
         net.members, net.labels = net.ensemble_.members, tuple(net.labels[place] for place in places)
         if net.limit_ is not None:
             net.limit_, net.train_losses_ = net.limit_[sources], net.train_losses_[sources]
-            net.held_out_losses_ = net.held_out_losses_[of_judged]
+            net.held_out_losses_ = net.held_out_losses_[validated_sources]
         keep_records(net.history, winner)
         self.best.keep(winner, sources, net.ensemble_.tensors)
         self.winner = winner
