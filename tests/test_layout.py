@@ -88,7 +88,7 @@ def test_copies_are_bit_identical(fitted, digits, tmp_path):
         assert other.score(digits) == fitted.score(digits)
 
 
-def laid_out(X):
+def in_other_layouts(X):
     """Return the same samples in other memory layouts."""
     buffer = np.empty(X.size + 1, X.dtype)
     unaligned = buffer[1:].reshape(X.shape)
@@ -107,11 +107,11 @@ def laid_out(X):
     }
 
 
-def test_layout_of_the_samples_does_not_matter(small, fitted, digits):
+def test_results_do_not_depend_on_memory_layout(small, fitted, digits):
     codes = fitted.transform(digits)
-    for how, X in laid_out(digits).items():
+    for how, X in in_other_layouts(digits).items():
         np.testing.assert_array_equal(fitted.transform(X), codes, err_msg=how)
-    X = laid_out(digits)["Fortran"]
+    X = in_other_layouts(digits)["Fortran"]
     np.testing.assert_array_equal(small.fit(X).transform(digits), codes)
 
 

@@ -125,7 +125,7 @@ def test_more_components_than_the_rank():
     np.testing.assert_allclose(ours.get_precision(), np.linalg.pinv(covariance, rcond=1e-9), atol=1e-6)
 
 
-def test_attributes_after_a_stream_and_a_warm_start():
+def test_attributes_after_partial_fit_and_warm_start():
     X = drawn(4, 90, 6)
     stream = clone(LINEAR).set_params(n_components=6)
     for chunk in np.split(X, 3):

@@ -40,7 +40,7 @@ def _same(one, other, X):
 @pytest.mark.kernels
 @pytest.mark.parametrize("worth", [0, None], ids=["large", "small"])
 @pytest.mark.parametrize("has", [False, True])
-def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, small, digits, hardware, monkeypatch):
+def test_auto_is_true_only_for_large_products_with_hardware_support(has, worth, small, digits, hardware, monkeypatch):
     hardware(has)
     if worth is not None:
         monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", worth)
@@ -52,7 +52,7 @@ def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, smal
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_cpu_without_a_kernel_for_recurrent_layers_runs_them_in_float32(cell, digits, monkeypatch):
+def test_recurrent_layers_run_in_float32_on_cpu_without_bfloat16_kernel(cell, digits, monkeypatch):
     estimator = LSTMAutoencoder(2, cell=cell, max_iter=1, mixed_precision=True, random_state=0, device="cpu")
     monkeypatch.setattr(_recurrence, "lstm_takes_bfloat16", lambda: False)
     seen, run = [], torch.nn.LSTM.forward if cell == "lstm" else torch.nn.GRU.forward

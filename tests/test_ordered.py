@@ -53,14 +53,14 @@ def test_every_prefix_beats_pca_of_its_size(ordered, images):
     assert gain.mean() > 0.02
 
 
-def test_prefixes_of_an_unordered_code_reconstruct_badly(images):
+def test_prefixes_of_unordered_code_reconstruct_poorly(images):
     train, test = images
     plain = Autoencoder(8, max_iter=10, random_state=0).fit(train)
     assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.03
 
 
 @pytest.mark.slow
-def test_explained_variance_ratio_is_the_curve(ordered, images):
+def test_explained_variance_ratio_matches_reconstruction_curve(ordered, images):
     train, _ = images
     np.testing.assert_allclose(ordered.explained_variance_ratio_.cumsum(), curve(ordered, train), atol=1e-4)
     pca = PCA(8).fit(train)
@@ -82,7 +82,7 @@ def test_narrower_codes_of_unordered_autoencoders_raise(images):
 
 
 @pytest.mark.slow
-def test_ordered_codes_are_signed_and_not_rotated(ordered, images):
+def test_ordered_codes_have_fixed_signs_and_no_rotation(ordered, images):
     train, _ = images
     codes = ordered.transform(train)
     loadings = codes.T @ (train - train.mean(axis=0))
@@ -99,7 +99,7 @@ def test_ordered_and_linear_is_pca(images):
     np.testing.assert_allclose(curve(ours, test), curve(pca, test))
 
 
-def test_ordered_falls_back_to_the_whole_curve_of_pca():
+def test_ordered_falls_back_to_pca_at_every_size():
     X = np.random.RandomState(0).randn(60, 5)
     ours = Autoencoder(3, ordered=True, max_iter=20, random_state=0).fit(X)
     assert ours.best_epoch_ == 0
@@ -154,14 +154,14 @@ def test_fraction_needs_fewer_components_than_pca(images):
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 0.999])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_without_training_a_fraction_gives_pcas_components(share, scale):
+def test_fraction_without_training_selects_as_many_components_as_pca(share, scale):
     X = load_breast_cancer().data
     ours = Autoencoder(share, hidden_layer_sizes=(), scale=scale).fit(X)
     pca = PCA(share).fit(X if scale == "global" else StandardScaler().fit_transform(X))
     assert ours.n_components_ == pca.n_components_
 
 
-def test_none_and_mle_are_pcas(iris, digits):
+def test_none_and_mle_select_as_many_components_as_pca(iris, digits):
     for X in (iris, digits, iris[:3], digits[:10]):
         assert Autoencoder(None, hidden_layer_sizes=()).fit(X).n_components_ == min(X.shape)
         if len(X) >= X.shape[1]:
@@ -173,7 +173,7 @@ def test_none_and_mle_are_pcas(iris, digits):
 
 @pytest.mark.parametrize("how", ["at hand", "sparse", "in batches"])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
+def test_mle_equals_pca_for_every_container(monkeypatch, how, scale):
     if how == "in batches":
         monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     rng = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_minimum_size():
 # Whitening -----------------------------------------------------------------------------------------------------------
 
 
-def test_whiten_is_pcas(images):
+def test_whiten_equals_pca(images):
     train, test = images
     ours, pca = Autoencoder(5, whiten=True, hidden_layer_sizes=()).fit(train), PCA(5, whiten=True).fit(train)
     np.testing.assert_allclose(ours.transform(test), pca.transform(test), atol=1e-9)
@@ -223,7 +223,7 @@ def test_whitened_codes_have_unit_variance_and_the_same_reconstruction(images, o
     np.testing.assert_allclose(ours.explained_variance_, plain.explained_variance_)
 
 
-def test_whitening_components_that_do_not_vary():
+def test_whitening_of_constant_components():
     X = np.random.RandomState(0).rand(30, 3)
     ours = Autoencoder(5, whiten=True, hidden_layer_sizes=()).fit(X)
     assert np.isfinite(ours.transform(X)).all()

@@ -35,12 +35,12 @@ BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i]
         AutoencoderOutlierDetector(PCA(1), code_distance=False, contamination=0.05),
     ]
 )
-def test_sklearns_checks(estimator, check):
+def test_check_estimator(estimator, check):
     check(estimator)
 
 
 @pytest.mark.parametrize("check", ["check_param_validation", "check_dataframe_column_names_consistency"])
-def test_checks_that_check_estimator_leaves_out(check):
+def test_checks_outside_check_estimator(check):
     getattr(estimator_checks, check)("AutoencoderOutlierDetector", AutoencoderOutlierDetector(PCA(1)))
 
 
@@ -133,7 +133,7 @@ def test_contamination_is_the_fraction_of_training_outliers(digits, contaminatio
     assert (detector.predict(digits) == -1).mean() == pytest.approx(contamination, abs=0.01)
 
 
-def test_auto_is_a_fence_on_the_eighth_root():
+def test_auto_contamination_is_tukey_fence_on_eighth_root():
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 6)
     X[:40] *= 30
@@ -194,7 +194,7 @@ def test_units_of_features_do_not_matter(exponent):
 
 
 @pytest.mark.parametrize("inner", [IncrementalPCA(3), Autoencoder(3, **QUICK)])
-def test_a_stream_moves_the_threshold(inner):
+def test_partial_fit_updates_threshold(inner):
     rng = np.random.RandomState(0)
     X = rng.randn(2400, 3) @ rng.randn(3, 8) + 0.3 * rng.randn(2400, 8)
     detector, offsets = AutoencoderOutlierDetector(inner, contamination=0.05, random_state=0), []
@@ -212,7 +212,7 @@ def test_a_stream_moves_the_threshold(inner):
     np.testing.assert_array_equal(other.score_samples(X), detector.partial_fit(X[:100]).score_samples(X))
 
 
-def test_stream_after_fit_and_estimators_without_partial_fit(digits):
+def test_partial_fit_after_fit_and_estimators_without_partial_fit(digits):
     detector = AutoencoderOutlierDetector(IncrementalPCA(4)).fit(digits).partial_fit(digits[:50])
     assert detector.autoencoder_.n_samples_seen_ == len(digits) + 50
     with pytest.raises(ValueError, match="63 features"):
@@ -235,7 +235,7 @@ def test_reservoir_samples_uniformly():
 # Columns -------------------------------------------------------------------------------------------------------------
 
 
-def test_feature_errors_are_improvements_by_another_value():
+def test_feature_errors_are_improvements_by_replacement_values():
     X = StandardScaler().fit_transform(load_wine().data)
     detector = AutoencoderOutlierDetector(PCA(4)).fit(X)
     now, found = detector.score_samples(X[:7]), detector.feature_errors(X[:7])
@@ -276,7 +276,7 @@ def test_feature_errors_do_not_depend_on_other_samples(monkeypatch):
 # What it takes -------------------------------------------------------------------------------------------------------
 
 
-def test_pipelines_frames_and_sparse_rows(digits):
+def test_pipelines_data_frames_and_sparse_samples(digits):
     pandas = pytest.importorskip("pandas")
     detector = AutoencoderOutlierDetector(make_pipeline(StandardScaler(), Autoencoder(4, **QUICK)))
     plain = clone(detector).fit(digits)
@@ -291,7 +291,7 @@ def test_pipelines_frames_and_sparse_rows(digits):
 
 @pytest.mark.parametrize("autoencoder", [None, make_pipeline(StandardScaler(), Autoencoder(4, max_iter=3))])
 @pytest.mark.slow
-def test_same_seed_same_detector(digits, autoencoder):
+def test_same_random_state_gives_same_detector(digits, autoencoder):
     """Also where the seed within is not set; one that is, is kept."""
     detector = AutoencoderOutlierDetector(autoencoder, random_state=0)
     one, two = (clone(detector).fit(digits[:80]).score_samples(digits) for _ in range(2))
@@ -303,7 +303,7 @@ def test_same_seed_same_detector(digits, autoencoder):
 
 
 @pytest.mark.parametrize("X", [np.ones((30, 3)), np.arange(30.0)[:, None], load_digits().data[:10]])
-def test_constant_rows_one_column_and_few_rows(X):
+def test_constant_samples_single_column_and_few_samples(X):
     detector = AutoencoderOutlierDetector(Autoencoder(1, **QUICK)).fit(X)
     assert np.isfinite(detector.decision_function(X)).all()
     assert np.isfinite(detector.feature_errors(X)).all()
@@ -311,12 +311,12 @@ def test_constant_rows_one_column_and_few_rows(X):
 
 
 @pytest.mark.parametrize("contamination", [0, -0.1, 0.51, 1, "none", None])
-def test_bad_contamination(contamination, digits):
+def test_invalid_contamination_raises(contamination, digits):
     with pytest.raises(ValueError, match="'contamination' parameter of AutoencoderOutlierDetector must be"):
         AutoencoderOutlierDetector(contamination=contamination).fit(digits)
 
 
-def test_bad_calls(digits):
+def test_invalid_arguments_raise(digits):
     with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter is what 1.6 says
         AutoencoderOutlierDetector(StandardScaler).fit(digits)
     with pytest.raises(ValueError, match="must be an object implementing"):

@@ -79,7 +79,7 @@ def test_training_samples_are_scored_out_of_fold(inner):
 
 
 @pytest.mark.slow
-def test_wrong_feature_of_a_memorized_sample_is_found():
+def test_wrong_feature_of_memorized_sample_is_found():
     detector = AutoencoderOutlierDetector(Autoencoder(4, random_state=0)).fit(WINE)
     assert load_wine().feature_names[4] == "magnesium"
     errors = detector.feature_errors(WINE[95:96])[0]
@@ -87,7 +87,7 @@ def test_wrong_feature_of_a_memorized_sample_is_found():
     assert errors[4] > 5  # its share of typical samples would be 150 times as large
 
 
-def test_every_kind_of_autoencoder(small, digits):
+def test_every_autoencoder(small, digits):
     detector = AutoencoderOutlierDetector(clone(small).set_params(validation_fraction=0.4), contamination=0.1)
     detector.fit(digits)
     n_folds = 0 if small.get_params().get("hidden_layer_sizes", "auto") == () else 2
@@ -110,7 +110,7 @@ def test_truncated_code():
 
 
 @pytest.mark.slow
-def test_a_checkpoint_holds_the_networks_of_folds(tmp_path):
+def test_checkpoint_contains_networks_of_folds(tmp_path):
     autoencoder = Autoencoder(3, **QUICK, callbacks=[Checkpoint(tmp_path / "inside")])
     detector = AutoencoderOutlierDetector(autoencoder)
     one, two = (clone(detector).fit(WINE) for _ in range(2))  # the second one finds a finished run
@@ -145,7 +145,7 @@ def test_training_samples_are_recognized_in_any_dtype_and_container():
     assert not np.allclose(detector.score_samples(X + 1e-6), scores, rtol=1e-3)
 
 
-def test_folds_of_any_size():
+def test_custom_folds():
     """Rows that no fold holds out are scored by the network of all samples."""
     folds = [(np.arange(30, 178), np.arange(30)), (np.r_[0:30, 70:178], np.arange(30, 50))]
     inner = Autoencoder(3, **QUICK).set_params(validation_fraction="auto", cv=folds)
@@ -222,7 +222,7 @@ def test_feature_that_prevents_the_reconstruction_is_found():
 @pytest.mark.parametrize(
     ("contamination", "code_distance"), [("auto", True), ("auto", False), (0.05, True), (0.2, True), (0.2, False)]
 )
-def test_training_rows_that_can_not_be_reconstructed(contamination, code_distance):
+def test_training_samples_that_cannot_be_reconstructed(contamination, code_distance):
     """Frozen, so that the autoencoder is not fitted to them."""
     for inner in ("power", "logarithm", "plain"):
         fitted = clone(INNERS[inner]).fit(POSITIVE)
@@ -240,7 +240,7 @@ def test_training_rows_that_can_not_be_reconstructed(contamination, code_distanc
         assert np.isfinite(detector.score_samples(X[15:])).all()
 
 
-def test_too_few_training_rows_can_be_reconstructed():
+def test_too_few_reconstructible_training_samples_raise():
     fitted = clone(INNERS["logarithm"]).fit(POSITIVE)
     with pytest.raises(ValueError, match=r"can reconstruct 0 of 150 samples of X, and at least 2 are required"):
         AutoencoderOutlierDetector(FrozenEstimator(fitted)).fit(-POSITIVE)
@@ -271,7 +271,7 @@ def test_errors_that_concern_all_samples_are_raised():
 
 @pytest.mark.parametrize("X", [np.zeros((40, 3)), np.full((40, 3), 1e9), np.tile([[0.0, 1.0, 5.0]], (40, 1))])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_tables_without_variance(X, dtype):
+def test_constant_data(X, dtype):
     X = X.astype(dtype)
     for inner in (None, make_pipeline(StandardScaler(), Autoencoder(1, **QUICK)), PCA(1)):
         with np.errstate(invalid="ignore"):  # PCA's own
@@ -280,7 +280,7 @@ def test_tables_without_variance(X, dtype):
         assert (detector.predict(X + dtype(1e12)) == -1).all()
 
 
-def test_sampler_and_samples_without_codes():
+def test_sampler_scores_samples_without_codes():
     sampler = LatentSampler(INNERS["logarithm"], random_state=0).fit(POSITIVE)
     rows = POSITIVE[:4].copy()
     rows[1, 2] = -1
@@ -303,7 +303,7 @@ def test_sampler_raises_for_nonfinite_codes():
         LatentSampler(inner).fit(POSITIVE)
 
 
-def test_drawn_rows_are_finite():
+def test_drawn_samples_are_finite():
     steep = FunctionTransformer(np.sqrt, np.square, check_inverse=False)
 
     def half(codes):

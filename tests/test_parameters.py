@@ -109,7 +109,7 @@ def test_every_parameter_alters_the_fit(name, reference, digits):
     [(estimator, name) for estimator, own in OWN.items() for name, (_, other) in own.items() if other is not None],
 )
 @pytest.mark.slow
-def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
+def test_every_parameter_of_every_estimator_alters_the_fit(estimator, name, digits):
     values = {own: value for own, (value, _) in OWN[estimator].items()}
     if estimator is not StackedAutoencoder:
         values |= {"n_components": 4, "hidden_layer_sizes": 8}
@@ -119,7 +119,7 @@ def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
 
 
 @pytest.mark.parametrize("estimator", public_estimators())
-def test_non_parameters_are_no_attributes(estimator):
+def test_removed_parameters_are_not_attributes(estimator):
     """What is no parameter of an estimator is no attribute either."""
     own = set(inspect.signature(estimator).parameters)
     every = {name for other in public_estimators() for name in inspect.signature(other).parameters}
@@ -127,7 +127,7 @@ def test_non_parameters_are_no_attributes(estimator):
     assert set(estimator._parameter_constraints) == own
 
 
-def test_errors_list_what_a_parameter_may_be_in_order(digits):
+def test_error_lists_options_in_sorted_order(digits):
     with pytest.raises(
         ValueError, match=r"among \{'gelu', 'identity', 'logistic', 'relu', 'silu', 'softplus', 'tanh'\}"
     ):

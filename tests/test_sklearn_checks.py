@@ -38,7 +38,7 @@ def test_check_estimator(estimator, check):
 
 @pytest.mark.slow
 @parametrize_with_checks(MORE)
-def test_check_more_estimators(estimator, check):
+def test_check_estimator_slow(estimator, check):
     check(estimator)
 
 
@@ -49,5 +49,5 @@ def test_check_more_estimators(estimator, check):
 @pytest.mark.parametrize(
     "checked", [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE)], ids=short_name
 )
-def test_checks_left_out(checked, check):
+def test_checks_outside_check_estimator(checked, check):
     getattr(estimator_checks, check)(type(checked).__name__, clone(checked))

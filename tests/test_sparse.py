@@ -32,13 +32,13 @@ def test_codes_are_overcomplete_and_not_negative(fitted, digits):
         assert (codes <= 1).all()
 
 
-def test_a_reconstruction_is_the_sum_of_atoms(fitted, digits):
+def test_reconstruction_is_sum_of_atoms(fitted, digits):
     codes = fitted.transform(digits)
     nothing = fitted.inverse_transform(np.zeros((1, 100)))
     np.testing.assert_allclose(codes @ fitted.components_ + nothing, fitted.reconstruct(digits), atol=1e-5)
 
 
-def test_atoms_have_one_length(fitted):
+def test_atoms_have_equal_norm(fitted):
     norms = np.linalg.norm(fitted.components_, axis=1)
     np.testing.assert_allclose(norms, norms[0] if fitted.sparsity == "kl" else 1.0, rtol=1e-5)
     module = copy.deepcopy(fitted.net_.module_)
@@ -50,7 +50,7 @@ def test_atoms_have_one_length(fitted):
     )
 
 
-def test_shares_are_those_of_the_training_rows(fitted, digits):
+def test_activation_frequencies_are_those_of_training_samples(fitted, digits):
     codes = fitted.transform(digits)
     if fitted.sparsity == "kl":
         assert fitted.active_ratio_ == pytest.approx(codes.mean(), rel=1e-4)
@@ -60,20 +60,20 @@ def test_shares_are_those_of_the_training_rows(fitted, digits):
         assert fitted.dead_ratio_ == pytest.approx(np.mean(~(codes > 0).any(axis=0)), abs=0.011)
 
 
-def test_start_is_not_worse_than_the_mean(digits):
+def test_initialization_is_no_worse_than_the_mean(digits):
     for kind in KINDS:
         start = SparseAutoencoder(100, sparsity=kind, n_nonzero_coefs=8, learning_rate=1e-30, **QUICK).fit(digits)
         assert start.score(digits) > 0.3
 
 
-def test_learns(fitted, digits):
+def test_training_improves_reconstruction(fitted, digits):
     start = SparseAutoencoder(**fitted.get_params() | {"learning_rate": 1e-30}).fit(digits)
     assert fitted.best_epoch_ > 0
     kept = fitted.validation_loss_curve_[fitted.best_epoch_ - 1]
     assert kept < 0.97 * start.validation_loss_curve_[-1]
 
 
-def test_top_k_keeps_k_of_each_row(digits):
+def test_top_k_has_k_active_units_per_sample(digits):
     fitted = SparseAutoencoder(50, sparsity="top_k", n_nonzero_coefs=5, **QUICK).fit(digits)
     active = (fitted.transform(digits) > 0).sum(axis=1)
     assert active.max() == 5
@@ -85,7 +85,7 @@ def test_top_k_keeps_k_of_each_row(digits):
     )
 
 
-def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
+def test_batch_top_k_has_k_active_units_on_average_and_samples_are_independent(digits):
     fitted = SparseAutoencoder(50, sparsity="batch_top_k", n_nonzero_coefs=5, **QUICK | {"max_iter": 40}).fit(digits)
     codes = fitted.transform(digits)
     active = (codes > 0).sum(axis=1)
@@ -103,7 +103,7 @@ def test_default_number_of_active_units(digits):
     assert (fitted.transform(digits) > 0).sum(axis=1).max() == 4
 
 
-def test_kl_is_that_of_bernoullis():
+def test_kl_equals_kl_of_bernoulli_distributions():
     p, q = torch.tensor(0.1), torch.tensor([0.05, 0.1, 0.5])
     bernoulli = torch.distributions.Bernoulli
     expected = torch.distributions.kl_divergence(bernoulli(p), bernoulli(q))
@@ -245,7 +245,7 @@ def test_default_leaves_no_unit_dead(sparsity, kind):
 
 
 @pytest.mark.slow
-def test_real_rows_leave_few_units_dead():
+def test_real_data_leave_few_units_dead():
     for X in (load_digits().data, StandardScaler().fit_transform(load_breast_cancer().data)):
         fitted = SparseAutoencoder(random_state=0).fit(X)
         assert fitted.active_ratio_ < 0.3
@@ -306,7 +306,7 @@ def test_removed_units_were_inactive(cut):
     assert fitted.get_feature_names_out().shape == (fitted.n_components_,)
 
 
-def test_the_number_that_a_fit_chose_stays(cut, tmp_path):
+def test_number_of_units_is_kept_when_training_continues(cut, tmp_path):
     fitted, _, X = cut
     n_units, module = fitted.n_components_, fitted.net_.module_
     fitted.save(tmp_path / "cut.skops")
@@ -323,7 +323,7 @@ def test_the_number_that_a_fit_chose_stays(cut, tmp_path):
     assert of_30.net_.module_.alpha == clone(of_30).fit(X).net_.module_.alpha
 
 
-def test_a_stream_and_a_number_that_is_given_leave_none_out():
+def test_partial_fit_and_explicit_n_components_remove_no_units():
     sparse, X = cut_by("top_k")
     assert clone(sparse).partial_fit(X).n_components_ == 36
     assert clone(sparse).set_params(n_nonzero_coefs=34).fit(X).n_components_ >= 34
@@ -336,7 +336,7 @@ def test_a_stream_and_a_number_that_is_given_leave_none_out():
     [{"hidden_layer_sizes": (16,)}, {"architecture": Convolutional(image_shape=(10, 6), channels=(2,))}],
     ids=["layers", "convolutions"],
 )
-def test_units_behind_layers_are_left_out_too(more):
+def test_units_after_hidden_layers_are_removed(more):
     sparse, X = cut_by("top_k", **more)
     of_all = clone(sparse).set_params(n_components=36).fit(X).score(X)
     assert sparse.fit(X).n_components_ < 36
@@ -353,14 +353,14 @@ def test_networks_of_folds_have_all_units():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_of_the_data_change_nothing(kind, digits):
+def test_results_do_not_depend_on_scale_of_data(kind, digits):
     one, other = (SparseAutoencoder(sparsity=kind, **QUICK).fit(unit * digits) for unit in (1.0, 1024.0))
     unit = 1.0 if kind == "kl" else 1024.0
     np.testing.assert_allclose(other.transform(1024 * digits), unit * one.transform(digits), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(other.components_, one.components_ * 1024 / unit, rtol=1e-5, atol=1e-6)
 
 
-def test_the_size_of_a_map_is_that_of_the_architecture(digits):
+def test_n_components_must_match_architecture(digits):
     common = {"architecture": Convolutional(channels=(2,), dense_code=False), **QUICK, "max_iter": 1}
     assert SparseAutoencoder(**common).fit(digits).n_components_ == 32
     with pytest.raises(ValueError, match=r"n_components=7 .* Set n_components='auto'"):
@@ -384,6 +384,6 @@ def test_the_size_of_a_map_is_that_of_the_architecture(digits):
     ],
     ids=str,
 )
-def test_bad_parameters(parameters, message, digits):
+def test_invalid_parameters_raise(parameters, message, digits):
     with pytest.raises(ValueError, match=message):
         SparseAutoencoder(**parameters).fit(digits)

@@ -93,7 +93,7 @@ def dates_of(X):
     return [name for name in X.columns if name in DATES]
 
 
-def with_holes(X, seed=0, share=0.2):
+def with_missing_values(X, seed=0, share=0.2):
     """Return the table with missing values, in the types that support them, and their mask."""
     rng = np.random.default_rng(seed)
     missing = rng.random(X.shape) < share
@@ -123,7 +123,7 @@ def test_sklearn_checks(estimator, check):
 
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
-def test_same_columns_types_and_categories(make):
+def test_reconstruction_has_same_columns_types_and_categories(make):
     X = make()
     model = quick(datetime_features=dates_of(X)).fit(X)
     for made in (model.reconstruct(X), model.inverse_transform(model.transform(X))):
@@ -134,12 +134,12 @@ def test_same_columns_types_and_categories(make):
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
 @pytest.mark.parametrize("of_whole", [False, True], ids=["missing in fit", "complete in fit"])
-def test_impute_fills_what_is_missing_alone(make, of_whole):
+def test_impute_changes_missing_values_only(make, of_whole):
     X = make()
-    holes, missing = with_holes(X)
-    model = quick(datetime_features=dates_of(X)).fit(X if of_whole else holes)
-    full = model.impute(holes)
-    assert types(full) == types(holes)
+    incomplete, missing = with_missing_values(X)
+    model = quick(datetime_features=dates_of(X)).fit(X if of_whole else incomplete)
+    full = model.impute(incomplete)
+    assert types(full) == types(incomplete)
     assert missing.any(axis=0).sum() > 8
     for j, name in enumerate(X.columns):
         there = ~missing[:, j]
@@ -154,10 +154,10 @@ def test_impute_fills_what_is_missing_alone(make, of_whole):
     assert complete.equals(X)
 
 
-def test_what_is_imputed_is_right_where_columns_agree():
+def test_imputed_values_agree_with_dependent_columns():
     X = draw(n=400)[["float", "object", "category", "bool", "Int64", "date"]]
-    holes, missing = with_holes(X)
-    full = TabularAutoencoder(2, datetime_features=["date"], random_state=0).fit(holes).impute(holes)
+    incomplete, missing = with_missing_values(X)
+    full = TabularAutoencoder(2, datetime_features=["date"], random_state=0).fit(incomplete).impute(incomplete)
     for name in ("object", "category", "bool"):
         cells = missing[:, list(X.columns).index(name)]
         if cells.any():
@@ -167,18 +167,18 @@ def test_what_is_imputed_is_right_where_columns_agree():
     assert np.sqrt(np.square(off).mean()) < 50  # days; their deviation is 115
 
 
-def test_index_is_kept():
+def test_index_is_preserved():
     X = draw()[["float", "object", "bool"]].set_axis(np.arange(N)[::-1] * 10)
-    holes, _ = with_holes(X)
-    model = quick().fit(holes)
+    incomplete, _ = with_missing_values(X)
+    model = quick().fit(incomplete)
     assert model.reconstruct(X).index.equals(X.index)
-    assert model.impute(holes).index.equals(X.index)
+    assert model.impute(incomplete).index.equals(X.index)
     model.set_output(transform="pandas")
     assert model.transform(X).index.equals(X.index)
     assert model.inverse_transform(model.transform(X)).index.equals(X.index)
 
 
-def test_days_stay_days():
+def test_resolution_of_dates_is_preserved():
     X = draw()[["float", "date"]]
     made = quick(datetime_features=["date"]).fit(X).reconstruct(X)
     assert (made["date"] == made["date"].dt.normalize()).all()
@@ -210,14 +210,14 @@ def test_arrays_of_objects_and_of_numbers():
     assert set(np.unique(model.reconstruct(numbers)[:, 1])) <= {0.0, 1.0}
 
 
-def test_lists_of_numbers_and_texts():
+def test_lists_of_numbers_and_strings():
     X = draw()[["float", "object"]].to_numpy(dtype=object).tolist()
     model = quick().fit(X)
     assert list(model.kinds_) == ["number", "category"]
     assert model.reconstruct(X).shape == (N, 2)
 
 
-def test_numbers_alone_are_those_of_an_autoencoder():
+def test_numeric_table_equals_autoencoder():
     X = draw()[["float", "float32", "int16"]].to_numpy()
     ours = quick().fit(X)
     plain = Autoencoder(2, **QUICK, scale="standard").fit(X)
@@ -271,11 +271,11 @@ def test_starts_at_factor_analysis_of_mixed_data():
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_any_objective(objective):
+def test_every_objective(objective):
     X = draw()[["float", "int16", "object", "bool", "category"]]
-    holes, _ = with_holes(X)
+    incomplete, _ = with_missing_values(X)
     inner = getattr(skae, objective)(2, max_iter=3, validation_fraction=0.4, random_state=0)
-    model = TabularAutoencoder(autoencoder=inner).fit(holes)
+    model = TabularAutoencoder(autoencoder=inner).fit(incomplete)
     assert types(model.reconstruct(X)) == types(X)
     last = model.autoencoder_.net_.history[-1]
     assert {"valid_numbers", "valid_categories", "train_numbers", "train_categories"} <= last.keys()
@@ -284,7 +284,7 @@ def test_any_objective(objective):
     assert sum(terms) == pytest.approx(last["valid_loss"], rel=1e-5)
 
 
-def test_score_is_what_the_loss_saves():
+def test_score_is_relative_reduction_of_loss():
     X, other = draw(), draw(1)
     columns = ["float", "int16", "object", "bool"]
     X, other = X[columns], other[columns]
@@ -299,7 +299,7 @@ def test_score_is_what_the_loss_saves():
     assert model.score(other) == pytest.approx(1 - errors.sum() / blank)
 
 
-def test_probabilities_and_draws_of_a_variational_one():
+def test_probabilities_and_samples_of_variational_autoencoder():
     X = draw(n=300)[["float", "object", "bool"]]
     inner = VariationalAutoencoder(2, **QUICK)
     inner = TabularAutoencoder(autoencoder=inner).fit(X).autoencoder_
@@ -330,7 +330,7 @@ def test_linear_likelihood_of_categories_is_not_solved_in_closed_form():
     [["int8", "object", "bool"], [1, 2, 3], [False, True, True, True], lambda X: list(X.columns[1:])],
     ids=["names", "indices", "booleans", "callable"],
 )
-def test_categorical_features_by_any_name(chosen):
+def test_categorical_features_may_be_given_in_any_form(chosen):
     X = draw()[["float", "int8", "object", "bool"]]
     X["int8"] //= 20
     model = quick(categorical_features=chosen).fit(X)
@@ -339,7 +339,7 @@ def test_categorical_features_by_any_name(chosen):
     assert set(model.reconstruct(X)["int8"]) <= set(X["int8"])
 
 
-def test_a_column_selector_chooses():
+def test_categorical_features_by_column_selector():
     X = draw()[["float", "object", "bool"]]
     model = quick(categorical_features=make_column_selector(dtype_exclude="number")).fit(X)
     assert list(model.kinds_) == ["number", "category", "category"]
@@ -398,7 +398,7 @@ def bad_tables():
 
 
 @pytest.mark.parametrize(("how", "X", "match"), [pytest.param(*case[1:], id=case[0]) for case in bad_tables()])
-def test_errors_say_what_is_wrong(how, X, match):
+def test_invalid_tables_raise(how, X, match):
     model = TabularAutoencoder(**how)
     with pytest.raises((ValueError, TypeError), match=match):
         model.fit(X)
@@ -407,7 +407,7 @@ def test_errors_say_what_is_wrong(how, X, match):
         model.transform(X)
 
 
-def test_columns_of_other_types_at_predict_time():
+def test_columns_of_other_types_after_fit_raise():
     X = draw()[["float", "object"]]
     model = quick().fit(X)
     with pytest.raises(ValueError, match="feature names"):
@@ -419,7 +419,7 @@ def test_columns_of_other_types_at_predict_time():
 # As other estimators -------------------------------------------------------------------------------------------------
 
 
-def test_search_clone_and_pickle():
+def test_grid_search_clone_and_pickle():
     X = draw()[["float", "object", "bool"]]
     search = GridSearchCV(quick(), {"n_components": [1, 2], "autoencoder__max_iter": [2]}, cv=2).fit(X)
     best = search.best_estimator_
@@ -430,7 +430,7 @@ def test_search_clone_and_pickle():
     assert next(iter(best.get_feature_names_out())) == "tabularautoencoder0"
 
 
-def test_stream():
+def test_partial_fit():
     X = draw(n=400)[["float", "object", "bool"]]
     model = quick()
     for start in range(0, 400, 100):
@@ -443,7 +443,7 @@ def test_stream():
     np.testing.assert_array_equal(model.transform(X), before)
 
 
-def test_same_seed_same_bits():
-    X, _ = with_holes(draw()[["float", "object", "bool", "Int64"]])
+def test_same_random_state_gives_bit_identical_results():
+    X, _ = with_missing_values(draw()[["float", "object", "bool", "Int64"]])
     model = TabularAutoencoder(2, autoencoder=Autoencoder(max_iter=3), random_state=0)
     np.testing.assert_array_equal(clone(model).fit_transform(X), clone(model).fit_transform(X))

@@ -26,7 +26,7 @@ from skae.nn import AutoencoderModule
 
 @pytest.mark.parametrize("n_rows", [1, 5, 64, 100, 129])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_batches_cover_every_row_once(n_rows, shuffled):
+def test_batches_cover_every_sample_once(n_rows, shuffled):
     rows = torch.arange(n_rows)[:, None]
     generators = [torch.Generator().manual_seed(0)] if shuffled else None
     batches = BatchLoader(IndexedDataset(rows, [np.arange(n_rows)]), 32, generators)
@@ -56,7 +56,7 @@ def test_isolated_rng_seeds_and_restores():
 
 
 @pytest.mark.parametrize("n_rows", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
-def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
+def test_default_number_of_steps_is_reasonable(n_rows):
     batch_size = auto_batch_size(n_rows)
     epochs = auto_max_iter(n_rows, batch_size)
     steps = epochs * BatchLoader.count(n_rows, batch_size)
@@ -64,7 +64,7 @@ def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
     assert 170 <= steps <= 400 + 9 * n_rows / 256
 
 
-def test_auto_widths():
+def test_default_hidden_layer_sizes():
     assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
     assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
@@ -96,7 +96,7 @@ def test_significant_improvement():
     assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample proves nothing
 
 
-def test_rows_of_one_cluster_count_once():
+def test_lower_confidence_bound_is_clustered():
     gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
     alone, often = np.arange(40), np.repeat(np.arange(40), 6)
     once = lower_confidence_bound(gain, alone)
@@ -107,7 +107,7 @@ def test_rows_of_one_cluster_count_once():
     assert (lower_confidence_bound(gain[:6] + 9, np.zeros(6, int)) < 0).all()  # a single cluster
 
 
-def test_certainty_is_preferred_to_luck():
+def test_significance_is_preferred_to_mean_improvement():
     start = np.full((10, 1), 5.0)
     lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T  # a higher mean gain, but not for everybody
     steady = start - 1.0
@@ -118,7 +118,7 @@ def test_certainty_is_preferred_to_luck():
 # The net -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_curves_are_those_of_one_training(digits):
+def test_loss_curves_belong_to_one_training(digits):
     X = np.vstack([digits + noise for noise in np.random.RandomState(0).rand(9, *digits.shape)])[:2100]
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=6, random_state=0).fit(X)
     history = ours.net_.history
@@ -128,7 +128,7 @@ def test_the_curves_are_those_of_one_training(digits):
     assert ours.best_epoch_ == 6
 
 
-def test_where_nothing_is_gained_the_best_epoch_cools_down(digits, monkeypatch):
+def test_learning_rate_decays_from_best_epoch_when_stopped_early(digits, monkeypatch):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     whole = Autoencoder(**settings, early_stopping=False).fit(digits)
     rates = _watch_rates(monkeypatch)
@@ -144,7 +144,7 @@ def test_where_nothing_is_gained_the_best_epoch_cools_down(digits, monkeypatch):
     assert min(cooled) < min(before)
 
 
-def test_a_rate_of_a_users_own_does_not_cool_down(digits):
+def test_learning_rate_of_user_schedule_does_not_decay(digits):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     schedule = LRScheduler("StepLR", step_size=60)
     whole = Autoencoder(**settings, callbacks=[schedule], early_stopping=False).fit(digits)
@@ -153,7 +153,7 @@ def test_a_rate_of_a_users_own_does_not_cool_down(digits):
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
 
 
-def test_the_patience_is_in_proportion_of_many_epochs():
+def test_patience_is_proportional_to_number_of_epochs():
     def patience(**params):
         estimator = Autoencoder(2, early_stopping=True, **params)
         return estimator._stopping(None, None, estimator.max_iter)["n_iter_no_change"]
@@ -162,7 +162,7 @@ def test_the_patience_is_in_proportion_of_many_epochs():
     assert patience(max_iter=400, n_iter_no_change=3) == 12
 
 
-def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
+def test_small_batches_do_not_reduce_number_of_epochs(digits, monkeypatch):
     monkeypatch.setattr(
         Autoencoder, "_fit", lambda self, X, *_: planned.append(self._new_settings(len(X), "cpu", 0, 2))
     )
@@ -173,7 +173,7 @@ def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
     assert len({settings["max_iter"] for settings in planned}) == 1
 
 
-def test_a_fit_that_its_budget_cuts_short_says_so():
+def test_too_small_max_iter_warns():
     t = np.random.RandomState(0).uniform(0, 4 * np.pi, (400, 1))
     X = np.hstack([np.cos(t), np.sin(t), 0.5 * t])
     with pytest.warns(
@@ -191,7 +191,7 @@ def test_a_fit_that_its_budget_cuts_short_says_so():
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
 )
-def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, stops):
+def test_auto_early_stopping_requires_plain_reconstruction_objective(estimator, stops):
     noise = np.random.RandomState(0).randn(120, 8)  # in which there is nothing to gain
     common = {"max_iter": 40, "n_iter_no_change": 2, "tol": 0.05, "random_state": 0}
     n_epochs = [
@@ -203,7 +203,7 @@ def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, st
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 9, 10, 11, 99])
-def test_no_step_has_a_rate_of_zero(n_steps):
+def test_learning_rate_is_never_zero(n_steps):
     rates = [OneCycle().rate_at(step, n_steps) for step in range(n_steps)]
     assert 0 < min(rates) <= max(rates) <= 1
     assert max(rates) > 0.5
@@ -224,7 +224,7 @@ def _watch_rates(monkeypatch):
 
 
 @pytest.mark.parametrize(("architecture", "highest"), [(None, 0.01), (Convolutional((8, 8), (2,)), 0.003)], ids=str)
-def test_the_automatic_learning_rate_is_the_architectures(architecture, highest, digits, monkeypatch):
+def test_auto_learning_rate_is_that_of_architecture(architecture, highest, digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     settings = {"hidden_layer_sizes": 8, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, architecture=architecture, **settings).fit(digits[:100])
@@ -238,12 +238,12 @@ def test_the_automatic_learning_rate_is_the_architectures(architecture, highest,
         *((1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)),
     ],
 )
-def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
+def test_few_wide_samples_have_lower_learning_rate(n_rows, n_features, rate):
     assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
     assert auto_learning_rate(Convolutional(), n_rows, n_features) == 0.003
 
 
-def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
+def test_auto_learning_rate_uses_size_of_principal_components(monkeypatch):
     rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 255)
     settings = {"hidden_layer_sizes": 4, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, **settings).fit(X)
@@ -256,7 +256,7 @@ def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
     assert np.max(rates) > 0.0095
 
 
-def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
+def test_learning_rate_follows_one_cycle(digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
@@ -268,7 +268,7 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
     np.testing.assert_allclose(linear, others / 10)
 
 
-def test_rows_weigh_the_same_in_the_recorded_loss(digits):
+def test_samples_have_equal_weight_in_recorded_loss(digits):
     ours = Autoencoder(4, hidden_layer_sizes=(), loss="huber", max_iter=1, learning_rate=1e-12, random_state=0)
     ours.set_params(validation_fraction=0.3).fit(np.tile(digits, (9, 1))[:2100])
     module = ours.net_.module_
@@ -277,7 +277,7 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
 
 
 @pytest.mark.parametrize(
-    ("of_network", "of_rival", "stalls"),
+    ("of_network", "of_restart", "stalls"),
     [
         ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
         ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
@@ -287,7 +287,7 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
         ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it
     ],
 )
-def test_a_rival_far_behind_is_not_waited_for(of_network, of_rival, stalls, digits):
+def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, stalls, digits):
     squared, poisson = (
         Autoencoder(2, hidden_layer_sizes=8, max_iter=1, loss=loss, random_state=0).fit(digits[:40]).net_.module_
         for loss in ("squared_error", "poisson")
@@ -295,12 +295,12 @@ def test_a_rival_far_behind_is_not_waited_for(of_network, of_rival, stalls, digi
     variational = VariationalAutoencoder(2, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
     for module in (squared, poisson, variational):
         best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
-        best.means, best.start = list(np.array([of_rival, of_network]).T), np.array(of_network[:1])
-        is_even = of_rival[-1] == of_rival[-2]  # both have stalled
+        best.means, best.start = list(np.array([of_restart, of_network]).T), np.array(of_network[:1])
+        is_even = of_restart[-1] == of_restart[-2]  # both have stalled
         assert best.has_stalled is (stalls if module is squared else is_even)  # elsewhere zero is no more than a number
 
 
-def test_where_a_plane_is_all_a_fit_soon_ends():
+def test_training_on_linear_data_stops_early():
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(150, 2)) @ rng.normal(size=(2, 4)) + 0.01 * rng.normal(size=(150, 4))
     fitted = Autoencoder(2, random_state=0).fit(plane)
@@ -312,7 +312,7 @@ def test_where_a_plane_is_all_a_fit_soon_ends():
 
 
 @pytest.mark.parametrize("n_rows", [240, 2100])
-def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
+def test_mixed_precision_applies_to_training_only(digits, n_rows, monkeypatch):
     X, dtypes = np.tile(digits, (9, 1))[:n_rows], []
     real = AutoencoderModule.penalty
 
@@ -331,7 +331,7 @@ def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [240, 2100])
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
-def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
+def test_compiled_training_equals_uncompiled(digits, n_rows, monkeypatch):
     X = np.tile(digits, (9, 1))[:n_rows]
     real, n_compiled = torch.compile, 0
 
@@ -347,7 +347,7 @@ def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
     np.testing.assert_allclose(compiled.transform(X), Autoencoder(**settings).fit(X).transform(X), atol=1e-3)
 
 
-def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
+def test_failing_compilation_raises(digits, monkeypatch):
     def broken(function):  # noqa: ARG001
         def fails(*_):
             raise RuntimeError("No working C++ compiler found.\nand more")
@@ -361,7 +361,7 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
         Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)
 
 
-def test_losses_that_are_infinite_leave_nothing_behind():
+def test_infinite_losses_do_not_warn():
     """No warning where the networks of folds have diverged as well."""
     best = BestEpoch({"": None}, {}, Validation(), None, 0.0)
     for own, of_folds, wanted in ((np.inf, np.inf, 0.0), (1.0, np.inf, 0.0), (np.nan, 1.0, 0.0), (5.0, 1.0, 3.0)):
