@@ -29,7 +29,7 @@ def nearest(codes, rows):
     return Map(lambda X: rows[index.kneighbors(X)[1][:, 0]])
 
 
-# Continuity ----------------------------------------------------------------------------------------------------------
+# Smoothness ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("matrix", [np.eye(3), 1e3 * np.eye(3), np.random.RandomState(1).randn(3, 7)])
@@ -64,7 +64,7 @@ def test_smoothness_edge_cases():
         decoder_smoothness(Map(lambda X: X), NORMAL[:1])
 
 
-# Completeness --------------------------------------------------------------------------------------------------------
+# Precision and recall ------------------------------------------------------------------------------------------------
 
 
 def test_precision_and_recall_of_identical_samples_are_one():

@@ -1,4 +1,4 @@
-"""The reconstruction scorer, with everything that has transform and inverse_transform."""
+"""The reconstruction scorer supports all estimators with transform and inverse_transform."""
 
 import numpy as np
 import pytest

@@ -44,7 +44,7 @@ def factors(n=600, d=12, rank=3, noise=0.0, seed=0):
     return X * np.geomspace(0.01, 100, d) + 50 * rng.randn(d)
 
 
-# Every kind ----------------------------------------------------------------------------------------------------------
+# Every estimator -----------------------------------------------------------------------------------------------------
 
 
 def test_every_estimator_accepts_missing_values(small, digits, tmp_path):
@@ -84,7 +84,7 @@ def test_missing_values_after_a_fit_without_any(small, fits, digits):
     assert np.isfinite(full).all()
     assert np.isfinite(fitted.transform(X)).all()
     mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
-    if fitted.score(digits) > 0.3:  # it has learned something
+    if fitted.score(digits) > 0.3:  # training has improved the reconstruction
         assert error(full, digits, missing) < 0.9 * error(mean, digits, missing)
 
 
@@ -101,7 +101,7 @@ def test_other_methods_accept_missing_values(kind, digits):
         assert np.isfinite(values).all()
 
 
-# What is learned -----------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
@@ -120,7 +120,7 @@ def test_statistics_use_observed_values(scale):
 @pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder, skae.VariationalAutoencoder])
 def test_missing_values_have_no_loss_and_no_gradient(kind, loss):
     if loss not in kind._parameter_constraints["loss"][0].options:
-        pytest.skip("it has no such loss")
+        pytest.skip("the estimator does not support this loss")
     X, missing = with_missing_values(np.random.RandomState(0).rand(60, 6))
     module = clone(kind(2, loss=loss, **FEW)).fit(X).net_.module_
     x = module.scaler(torch.tensor(np.nan_to_num(X), dtype=torch.float32))
@@ -142,7 +142,7 @@ def test_exact_factors_are_recovered_in_any_units():
     for scale in ("standard", "global"):
         fitted = Autoencoder(3, hidden_layer_sizes=(), scale=scale, random_state=0).fit(incomplete)
         off = (fitted.impute(incomplete) - X) * per_unit
-        # with one unit for all, columns that hardly vary are not what a code of three numbers is for
+        # with a common scale, a code of three components does not represent columns of low variance
         large = slice(None) if scale == "standard" else slice(8, None)
         assert np.sqrt(np.square(off[:, large])[missing[:, large]].mean()) < 0.1, scale
     pca = PCA(3).fit(X)
@@ -207,7 +207,7 @@ def test_likelihood_is_that_of_the_observed_values():
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_missing_values_in_columns_that_were_complete(scale):
-    """Check columns whose units differ by a factor of a million, where the network could not predict the small ones."""
+    """Check columns whose units differ by a factor of a million, of which a network can't predict the small ones."""
     X = load_breast_cancer().data
     later, missing = with_missing_values(X[300:])
     fitted = Autoencoder(2, scale=scale, random_state=0).fit(X[:300])
@@ -270,7 +270,7 @@ def test_small_tables(n, d):
 def test_constant_columns_and_blocks():
     X = factors(n=5000, d=6, noise=0.1)
     X[:, 2] = 7.0
-    X[:4200, 4] = np.nan  # so that whole batches of samples lack a column
+    X[:4200, 4] = np.nan  # so that a column is missing in whole batches
     X[:100, 2] = np.nan
     fitted = Autoencoder(2, **FEW | {"max_iter": 1}).fit(X)
     np.testing.assert_allclose(fitted.impute(X)[:100, 2], 7.0, rtol=1e-6)
@@ -292,7 +292,7 @@ def test_rarely_observed_column():
     rng = np.random.RandomState(0)
     X = rng.randn(20_000, 4)
     X[:, 3] = 1000 + rng.randn(20_000)
-    X[rng.permutation(20_000)[3:], 3] = np.nan  # hardly any sample that factors are fitted to has it
+    X[rng.permutation(20_000)[3:], 3] = np.nan  # it is missing in almost all samples that factors are fitted to
     full = Autoencoder(2, scale="standard", **FEW | {"max_iter": 1}).fit(X).impute(X)
     assert (np.abs(full[:, 3] - 1000) < 10).all()
 
@@ -329,7 +329,7 @@ def test_containers_of_samples(digits, tmp_path):
         np.testing.assert_array_equal(fitted.transform(table), expected, err_msg=name)
 
 
-# Pairs, pipelines, searches ------------------------------------------------------------------------------------------
+# Pairs, pipelines, grid searches -------------------------------------------------------------------------------------
 
 
 def test_pairs_with_missing_values(digits):

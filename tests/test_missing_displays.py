@@ -21,7 +21,7 @@ from tests.test_missing import FEW, with_missing_values
 
 plt = pytest.importorskip("matplotlib.pyplot")
 DIGITS, IRIS = load_digits().data[:200], load_iris().data
-OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # of a detector, and of no samples
+OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # these show a detector, or no samples
 DISPLAYS = [getattr(skae.inspection, name) for name in skae.inspection.__all__ if name not in OTHERS]
 INNERS = {
     "plain": Autoencoder(4, **FEW),
@@ -43,14 +43,14 @@ def fitted(request):
     return INNERS[request.param].fit(with_missing_values(DIGITS)[0])
 
 
-@pytest.mark.parametrize("kind", ["random", "a blank row", "a blank column"])
+@pytest.mark.parametrize("kind", ["random", "missing row", "missing column"])
 @pytest.mark.parametrize("display", DISPLAYS)
 def test_every_display_accepts_missing_values(display, kind, fitted):
     X, _ = with_missing_values(DIGITS)
-    X[:, 20] = np.nan if kind == "a blank column" else X[:, 20]
-    X[0] = np.nan if kind == "a blank row" else X[0]
+    X[:, 20] = np.nan if kind == "missing column" else X[:, 20]
+    X[0] = np.nan if kind == "missing row" else X[0]
     if display is LossCurveDisplay and fitted is INNERS["linear"]:
-        pytest.skip("it has no losses")
+        pytest.skip("there are no losses")
     takes_rows = "X" in inspect.signature(display.from_estimator).parameters
     drawn = display.from_estimator(fitted, X) if takes_rows else display.from_estimator(fitted)
     with warnings.catch_warnings():

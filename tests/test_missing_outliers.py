@@ -83,7 +83,7 @@ def test_replacing_the_nested_autoencoder():
     assert np.isfinite(detector.set_params(autoencoder=QUICKLY).fit(with_missing_values(BENIGN)).offset_)
     with pytest.raises(ValueError, match="Input X contains NaN"):
         detector.set_params(autoencoder=PCA(2)).fit(with_missing_values(BENIGN))
-    assert np.isfinite(detector.score_samples(with_missing_values(BENIGN))).all()  # as it was
+    assert np.isfinite(detector.score_samples(with_missing_values(BENIGN))).all()  # it is not refitted
 
 
 @pytest.mark.parametrize("where", ["training", "new", "both"])

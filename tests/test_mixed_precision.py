@@ -1,4 +1,4 @@
-"""`mixed_precision="auto"`: when it is True, and when results are bit-identical to False."""
+"""Conditions under which `mixed_precision="auto"` equals True; otherwise, results are bit-identical to False."""
 
 import contextlib
 import pickle

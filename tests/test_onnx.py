@@ -1,4 +1,4 @@
-"""ONNX models compute the same as the estimators, for any samples; exporting leaves no files or state behind.
+"""ONNX models compute the same as the estimators, for any samples; exporting has no side effects.
 
 An export takes seconds, so the cases here combine several layers. `docs/benchmarks/to_onnx.py` covers all kinds.
 """
@@ -38,7 +38,7 @@ from skae.architectures import Recurrent
 pytestmark = pytest.mark.slow
 
 METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct": "reconstruct"}
-TOLERANCE = 1e-5  # in units of the spread, of the samples or of codes
+TOLERANCE = 1e-5  # relative to the standard deviation of the samples or codes
 
 
 @pytest.fixture
@@ -60,24 +60,24 @@ def assert_no_side_effects(capfd):
 
 
 def run(model, inputs):
-    """Outputs of a model for inputs by name."""
+    """Return the outputs of a model by name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, inputs)
 
 
 def spread(values):
-    """Root of the columns' mean variance."""
+    """Return the square root of the mean variance of the columns."""
     return np.sqrt(values.var(axis=0, dtype=np.float64).mean())
 
 
 def assert_same_outputs(model, estimator, part, X):
-    """Compare a model with the method, of both precisions, by some samples, one sample and many."""
+    """Compare a model with the method in both precisions, for few samples, one sample and many."""
     method = getattr(estimator, METHODS[part])
     given = estimator.transform(X) if part == "decoder" else X
     exact = method(given.astype(np.float64))
     atol = TOLERANCE * spread(exact if part == "encoder" else X)
-    assert spread(exact) > 1000 * atol  # else there is nothing to compare
+    assert spread(exact) > 1000 * atol  # otherwise, the comparison would be meaningless
     (found,) = run(model, {"X": given})
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, exact, rtol=0, atol=atol)
@@ -88,7 +88,7 @@ def assert_same_outputs(model, estimator, part, X):
 
 
 def assert_valid_model(model, output):
-    """Check a model, its names, and that it says nothing of this machine."""
+    """Check a model and its names, and that it contains no information about this machine."""
     onnx.checker.check_model(model, full_check=True)
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["X", output]
     assert b".py" not in model.SerializeToString()
@@ -99,14 +99,14 @@ def far_from(X):
     return X.mean(axis=0) + 50 * (X - X.mean(axis=0))
 
 
-# The same as the methods ---------------------------------------------------------------------------------------------
+# Equality with the methods -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not strict_device.AVAILABLE, reason="this torch has no backends written in Python")
 def test_large_means_and_samples_outside_the_limits(rows, assert_no_side_effects):
     X = rows + 10_000
     estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
-    assert estimator.best_epoch_ > 0  # so that what is beyond the limit has a way of its own
+    assert estimator.best_epoch_ > 0  # so that samples beyond the limit are computed differently
     again = pickle.loads(pickle.dumps(estimator))
     with assert_no_side_effects():
         model = again.to_onnx()
@@ -115,7 +115,7 @@ def test_large_means_and_samples_outside_the_limits(rows, assert_no_side_effects
         assert_same_outputs(model, estimator, "encoder", some)
 
 
-@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent cells")
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent layers")
 def test_ordered_codes_of_sequences(rows, assert_no_side_effects):
     estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
         rows

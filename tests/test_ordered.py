@@ -147,7 +147,7 @@ def test_fraction_needs_fewer_components_than_pca(images):
     assert ours.n_components_ < pca.n_components_
     assert ours.transform(test).shape == (200, ours.n_components_)
     assert ours.score(test) > r2(test, pca.inverse_transform(pca.transform(test))) - 0.002
-    # it is ordered, and cut out of a wider one
+    # the code is ordered, and a prefix of a larger one
     assert ours.inverse_transform(ours.transform(test)[:, :2]).shape == test.shape
     np.testing.assert_allclose(ours.explained_variance_ratio_.sum(), ours.score(train), atol=1e-4)
 
@@ -171,7 +171,7 @@ def test_none_and_mle_select_as_many_components_as_pca(iris, digits):
         Autoencoder("mle").fit(digits[:10])
 
 
-@pytest.mark.parametrize("how", ["at hand", "sparse", "in batches"])
+@pytest.mark.parametrize("how", ["in memory", "sparse", "in batches"])
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_mle_equals_pca_for_every_container(monkeypatch, how, scale):
     if how == "in batches":
@@ -193,9 +193,9 @@ def test_minimum_size():
     losses = np.full((50, 3), [6.0, 2.0, 1.0])
     sizes = (1, 3, 5)
     assert least_size(start, losses, sizes, most=2.0) == 3
-    assert least_size(start, losses, sizes, most=1.5) == 4  # on the straight line between
-    assert least_size(start, losses, sizes, most=5.0) == 3  # reaches the share with 2, but is then worse than PCA's 5
-    assert least_size(start, losses, sizes, most=0.1) == 5  # out of reach
+    assert least_size(start, losses, sizes, most=1.5) == 4  # by linear interpolation
+    assert least_size(start, losses, sizes, most=5.0) == 3  # 2 explain the fraction, but are worse than the 5 of PCA
+    assert least_size(start, losses, sizes, most=0.1) == 5  # the fraction is not reached
     assert least_size(start[:, :1], losses[:, :1], (1,), most=9.0) == 1
 
 

@@ -65,7 +65,7 @@ def test_interface_is_that_of_isolation_forest(digits):
 
 
 def _log_share(values, typical, power):
-    """Return the log fraction of typical samples beyond each value, from the median and upper quantiles of a power."""
+    """Return the log fraction of typical samples above each value, by the median and upper quantiles of a power."""
     median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
     return norm.logsf((values**power - median) / deviation)
@@ -93,7 +93,7 @@ def test_score_combines_the_tail_fractions_of_four_measures():
         typical, found = (
             distances[:, 4] * distances[:, 9]
             for distances in (neighbors.kneighbors()[0], neighbors.kneighbors(codes_of_new / unit)[0])
-        )  # no sample is its own
+        )  # a sample is not its own neighbor
         expected.append(_log_share(found, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
     np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
@@ -179,7 +179,7 @@ def test_samples_between_clusters_are_outliers(kind, share):
 
 @pytest.mark.parametrize("exponent", [0, 3])
 def test_units_of_features_do_not_matter(exponent):
-    """Check that a wrong value of a column of small numbers is found beside columns of large ones."""
+    """Check that a wrong value of a column of small numbers is found even if other columns have large ones."""
     rng = np.random.RandomState(0)
     X = rng.randn(600, 3) @ rng.randn(3, 12) + 0.2 * rng.randn(600, 12)
     wrong = X[400:500].copy()
@@ -232,7 +232,7 @@ def test_reservoir_samples_uniformly():
     assert np.abs(kept / 400 - 1 / 3).max() < 0.1  # four standard errors
 
 
-# Columns -------------------------------------------------------------------------------------------------------------
+# Feature errors ------------------------------------------------------------------------------------------------------
 
 
 def test_feature_errors_are_improvements_by_replacement_values():
@@ -273,7 +273,7 @@ def test_feature_errors_do_not_depend_on_other_samples(monkeypatch):
     np.testing.assert_allclose(detector.feature_errors(X), whole, rtol=1e-6, atol=1e-6)
 
 
-# What it takes -------------------------------------------------------------------------------------------------------
+# Input ---------------------------------------------------------------------------------------------------------------
 
 
 def test_pipelines_data_frames_and_sparse_samples(digits):
@@ -292,7 +292,7 @@ def test_pipelines_data_frames_and_sparse_samples(digits):
 @pytest.mark.parametrize("autoencoder", [None, make_pipeline(StandardScaler(), Autoencoder(4, max_iter=3))])
 @pytest.mark.slow
 def test_same_random_state_gives_same_detector(digits, autoencoder):
-    """Also where the seed within is not set; one that is, is kept."""
+    """Check this also if the autoencoder has no random state; one that is set is not changed."""
     detector = AutoencoderOutlierDetector(autoencoder, random_state=0)
     one, two = (clone(detector).fit(digits[:80]).score_samples(digits) for _ in range(2))
     np.testing.assert_array_equal(one, two)
@@ -317,7 +317,7 @@ def test_invalid_contamination_raises(contamination, digits):
 
 
 def test_invalid_arguments_raise(digits):
-    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter is what 1.6 says
+    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter with 1.6
         AutoencoderOutlierDetector(StandardScaler).fit(digits)
     with pytest.raises(ValueError, match="must be an object implementing"):
         AutoencoderOutlierDetector(IsolationForest()).fit(digits)

@@ -1,4 +1,4 @@
-"""Detectors and ties, skewed features, frames, wide samples, and steps that can't be inverted."""
+"""The detector with ties, skewed features, data frames, wide samples, and steps that can't be inverted."""
 
 import tracemalloc
 
@@ -37,8 +37,8 @@ TIED = {
     "binary, 2 %": lambda r: (r.rand(1000, 12) < 0.02) * 1.0,
     "binary, 20 %": lambda r: (r.rand(1000, 12) < 0.2) * 1.0,
     "counts": lambda r: r.poisson(0.3, (1000, 12)) * 1.0,
-    "each sample five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
-    "three kinds of row": lambda r: np.repeat(r.randn(3, 6), [500, 300, 200], axis=0),
+    "every sample five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
+    "three distinct samples": lambda r: np.repeat(r.randn(3, 6), [500, 300, 200], axis=0),
     "one-hot": lambda r: np.eye(8)[r.choice(8, 1000, p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.03, 0.01, 0.01])],
     "zero-inflated": lambda r: np.where(r.rand(1000, 1) < 0.7, 0, r.gamma(2, size=(1000, 8))),
 }
@@ -84,11 +84,11 @@ def test_auto_finds_one_sample_among_equal_ones():
     assert (np.flatnonzero(AutoencoderOutlierDetector(PCA(2)).fit(X).predict(X) == -1) == [0]).all()
 
 
-# Frames --------------------------------------------------------------------------------------------------------------
+# Data frames ---------------------------------------------------------------------------------------------------------
 
 
 class _Ratio(TransformerMixin, BaseEstimator):
-    """A step that asks for columns by their names."""
+    """A transformer that selects columns by name."""
 
     def fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
         self.fitted_ = True
@@ -141,7 +141,7 @@ def test_data_frames_and_arrays_have_the_same_scores(kind):
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 @pytest.mark.parametrize("inner", [PCA(2), Autoencoder(2, **QUICK), make_pipeline(StandardScaler(), PCA(2))])
 def test_no_warning_about_feature_names(kind, inner):
-    """Warnings are errors here."""
+    """Check by the setting that warnings are errors."""
     frame = _frame(kind)
     detector = AutoencoderOutlierDetector(FrozenEstimator(clone(inner).fit(frame))).fit(frame)
     for method in ("predict", "score_samples", "decision_function", "feature_errors"):
@@ -172,7 +172,7 @@ def test_integer_columns_keep_their_dtype():
     assert all(each == list(frame.dtypes) for each in types)
 
 
-# What can't be inverted ----------------------------------------------------------------------------------------------
+# Steps that can't be inverted ----------------------------------------------------------------------------------------
 
 COLUMNS = ColumnTransformer([("scale", StandardScaler(), [0, 1])], remainder="passthrough")
 

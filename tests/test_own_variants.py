@@ -32,9 +32,9 @@ POSITIVE = Interval(Real, 0, None, closed="left")
 
 
 class WassersteinModule(AutoencoderModule):
-    """Tolstikhin et al., "Wasserstein auto-encoders", 2018: codes as a whole are to be normal, by their MMD."""
+    """Tolstikhin et al., "Wasserstein auto-encoders", 2018, with a penalty on the MMD of codes."""
 
-    supports_batching = True  # all of it works with a dimension in front
+    supports_batching = True  # all operations support a leading dimension
 
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)
@@ -51,7 +51,7 @@ class WassersteinModule(AutoencoderModule):
 
 
 class WassersteinAutoencoder(BaseAutoencoder):
-    """Distribution of codes is matched to the prior."""
+    """Matches the distribution of codes to the prior."""
 
     module_class = WassersteinModule
     alpha: float = parameter(default=1.0, constraint=[POSITIVE])
@@ -61,7 +61,7 @@ class WassersteinAutoencoder(BaseAutoencoder):
 
 
 class SupervisedModule(AutoencoderModule):
-    """A linear classifier reads the code."""
+    """Adds a linear classifier on the code."""
 
     def __init__(self, *args, alpha, n_components, n_classes, **kwargs):
         super().__init__(*args, **kwargs)
@@ -73,7 +73,7 @@ class SupervisedModule(AutoencoderModule):
 
 
 class SupervisedAutoencoder(BaseAutoencoder):
-    """Codes tell the classes apart."""
+    """Learns codes that separate the classes."""
 
     module_class = SupervisedModule
     alpha: float = field(default=1.0, metadata={"constraint": [POSITIVE]})
@@ -87,7 +87,7 @@ class SupervisedAutoencoder(BaseAutoencoder):
 
 
 class Transposed(nn.Module):
-    """A linear layer, backwards."""
+    """A linear layer with transposed weights."""
 
     def __init__(self, layer):
         super().__init__()
@@ -98,7 +98,7 @@ class Transposed(nn.Module):
 
 
 class TiedModule(AutoencoderModule):
-    """The decoder's layers are the encoder's, transposed."""
+    """Uses the transposed layers of the encoder in the decoder."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -107,7 +107,7 @@ class TiedModule(AutoencoderModule):
 
 
 class TiedAutoencoder(BaseAutoencoder):
-    """Half as many weights. PCA would be a saddle point of them."""
+    """Has half as many weights; PCA would be a saddle point."""
 
     module_class = TiedModule
     init: Literal["random"] = parameter(default="random", constraint=[StrOptions({"random"})])
@@ -128,7 +128,7 @@ each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=short_name)
 
 @pytest.fixture
 def labels():
-    """Which digits those of `digits` are."""
+    """Return the labels of `digits`."""
     return load_digits().target[:240]
 
 
@@ -201,7 +201,7 @@ def test_grid_search_over_custom_parameters(digits, labels):
     assert set(search.cv_results_["param_supervisedautoencoder__alpha"]) == {0.0, 10.0}
 
 
-# What they are for ---------------------------------------------------------------------------------------------------
+# Effects -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.kernels
@@ -215,7 +215,7 @@ def test_codes_of_wasserstein_autoencoder_are_closer_to_normal(digits):
 
 @pytest.mark.kernels
 def test_codes_of_supervised_autoencoder_separate_classes(digits, labels):
-    def cross_entropy(alpha):  # on validation samples; if alpha is tiny, it trains only the head
+    def cross_entropy(alpha):  # of validation samples; a tiny alpha trains only the classifier
         common = {"hidden_layer_sizes": 32, "max_iter": 30, "random_state": 0}
         model = SupervisedAutoencoder(2, alpha=alpha, **common).fit(digits, labels)
         return model.net_.history[-1, "valid_cross_entropy"] / alpha
@@ -233,7 +233,7 @@ def test_layers_of_tied_autoencoder_remain_tied(digits):
 
 @pytest.mark.parametrize("overridden", ["penalty", "sample", "reconstruction", "corrupt"])
 def test_linear_model_with_custom_hook_is_trained(overridden, digits):
-    """A linear autoencoder is PCA, solved in closed form, but for a module with hooks of its own."""
+    """A linear autoencoder is PCA, computed in closed form, unless its module overrides hooks."""
     hooks = {
         "penalty": lambda self, seen, encoding, code: {"length": 10 * code.square().sum(dim=-1)},
         "sample": lambda self, encoding: encoding + 1,
@@ -248,7 +248,7 @@ def test_linear_model_with_custom_hook_is_trained(overridden, digits):
 
 
 class BufferedModule(AutoencoderModule):
-    """What it remembers in a buffer decides what a code is."""
+    """Multiplies codes by a buffer that changes in training."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -380,7 +380,7 @@ class PCAStart:
 
 
 class RegressionModule(AutoencoderModule):
-    """The code's first component is to be y."""
+    """Trains the first component of the code to equal y."""
 
     supports_batching = True
 
@@ -395,7 +395,7 @@ class RegressionAutoencoder(BaseAutoencoder):
 @pytest.mark.parametrize("n", [60, 400])
 @pytest.mark.parametrize("kind", [list, np.asarray, lambda y: np.asarray(y)[:, None]])
 def test_each_sample_is_paired_with_its_y(n, kind, monkeypatch):
-    """However samples are held out, ordered or read: y is the first feature here."""
+    """Check this for all splits, orders and readers; y is the first feature."""
     X = np.random.default_rng(0).normal(size=(n, 3)) * [5.0, 1.0, 0.1]
     seen = []
 
@@ -476,7 +476,7 @@ def test_warm_start_with_other_classes_raises(digits, labels):
     assert list(model.classes_) == list(range(10))
 
 
-# How they are declared -----------------------------------------------------------------------------------------------
+# Declarations --------------------------------------------------------------------------------------------------------
 
 
 def test_annotations_are_parameters():

@@ -33,7 +33,7 @@ LINEAR = {"hidden_layer_sizes": (), "learning_rate": 1e-30, "max_iter": 1, "rand
 
 @pytest.fixture(scope="module")
 def pairs(digits):
-    """Noisy and clean digits."""
+    """Return noisy and clean digits."""
     return digits + np.random.RandomState(0).normal(scale=3, size=digits.shape), digits
 
 
@@ -103,7 +103,7 @@ def test_auto_adds_noise_unless_pairs_are_given(pairs):
         return DenoisingAutoencoder(2, **QUICK, **parameters).fit(*data).net_.module_.corruption
 
     assert drawn(clean) == "masking"
-    assert drawn(clean, clean) == drawn(clean, clean.copy()) == "masking"  # as Keras users fit
+    assert drawn(clean, clean) == drawn(clean, clean.copy()) == "masking"  # Keras users pass X as the target
     assert drawn(clean, np.arange(len(clean))) == "masking"
     assert drawn(noisy, clean) is drawn(noisy, clean, corruption=None) is None
     assert drawn(noisy, clean, corruption="swap") == "swap"
@@ -116,7 +116,7 @@ def test_noise_is_added_to_pairs_on_request(pairs, corruption):
     module = ours.net_.module_
     x = module.scaler(torch.tensor(noisy, dtype=torch.float32))
     assert not torch.equal(module.corrupt(x), x)
-    if corruption == "gaussian":  # what is in the range of the noisy samples is not cut
+    if corruption == "gaussian":  # values in the range of the noisy samples are not clipped
         module.levels = (0.0, 0.0)
         torch.testing.assert_close(module.corrupt(x), x)
     assert ours.score(noisy, clean) > 0.3
@@ -174,7 +174,7 @@ def test_memory_layout_and_random_state(pairs):
 
 def test_pairs_in_partial_fit_raise_and_in_warm_start_are_used(pairs):
     noisy, clean = pairs
-    stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # whose noise is drawn
+    stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # without pairs, so that noise is added
     before = stream.transform(noisy)
     with pytest.raises(ValueError, match=r"partial_fit doesn't support clean samples as y.*fit\(X_noisy, X_clean\)"):
         stream.partial_fit(noisy, clean)
@@ -272,7 +272,7 @@ def test_labels_and_x_itself_are_ignored_silently(pairs, estimator):
         warnings.simplefilter("error")
         for y in labels:
             estimator.fit(noisy, y)
-        Autoencoder(1, hidden_layer_sizes=()).fit(noisy[:, :1], clean[:, 1:2])  # a column of labels
+        Autoencoder(1, hidden_layer_sizes=()).fit(noisy[:, :1], clean[:, 1:2])  # a single column is treated as labels
 
 
 def test_detector_propagates_the_warning(pairs):

@@ -1,4 +1,4 @@
-"""Chunks of any size, order and scale, with outliers in them: `partial_fit` against `IncrementalPCA`."""
+"""`partial_fit`, compared with `IncrementalPCA` for chunks of any size, order and scale, and with outliers."""
 
 import copy
 import re
@@ -43,7 +43,7 @@ def r2(estimator, X):
 
 
 def parts(estimator):
-    """All that a fitted estimator keeps, without torch's objects."""
+    """Return the state of a fitted estimator, without torch objects."""
     return repr(estimator.__getstate__())
 
 
@@ -109,7 +109,7 @@ def test_validation_samples_are_never_trained_on():
 
 
 def cost_of_an_outlier(fitted, size, place, X):
-    """R² that an outlier costs at once, and a clean pass later."""
+    """Return by how much an outlier decreases R², immediately and after another pass without it."""
     chunks = np.array_split(X, 4)
     bad = chunks[0].copy()
     bad[place] = size

@@ -33,7 +33,7 @@ def pca_r2(pca, X):
     return r2_score(X, pca.inverse_transform(pca.transform(X)), multioutput="variance_weighted")
 
 
-# Linear is PCA -------------------------------------------------------------------------------------------------------
+# The linear model is PCA ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
@@ -81,7 +81,7 @@ def test_nonlinear_autoencoder_has_no_explained_variance_ratio(digits):
         _ = fitted.explained_variance_ratio_
 
 
-# The start is PCA ----------------------------------------------------------------------------------------------------
+# The initialization is PCA -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hidden", [(), (32,), (32, 16, 8)])
@@ -107,7 +107,7 @@ def test_internal_codes_have_unit_variance(digits):
     np.testing.assert_allclose(inner.std(axis=0, ddof=1), 1)
 
 
-# Never worse ---------------------------------------------------------------------------------------------------------
+# No worse than PCA ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -133,14 +133,14 @@ def test_far_outside_the_data_reconstructions_are_close_to_pca(digits):
     stray = X[:20].copy()
     stray[:, 10] = 1e4
     difference = np.abs(ours.reconstruct(stray) - pca.inverse_transform(pca.transform(stray))).max()
-    assert difference < 60  # standard deviations, of 10,000
+    assert difference < 60  # standard deviations; the value is at 10,000
 
 
 def test_random_restart_is_selected_where_pca_is_a_bad_initialization():
-    X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA spends a whole component on which of two sexes it is
+    X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA uses a whole component for the sex
     train, test = train_test_split(X, random_state=0)
     pca, ours = PCA(4).fit(train), Autoencoder(4, random_state=0).fit(train)
-    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # has no rival
+    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # without a random restart
     assert ours.score(test) > max(pca_r2(pca, test), one_network.score(test)) + 0.03
     assert ours.explained_variance_.sum() == pytest.approx(pca.explained_variance_.sum(), rel=1e-5)
     codes = ours.transform(train)
@@ -150,7 +150,7 @@ def test_random_restart_is_selected_where_pca_is_a_bad_initialization():
 def test_early_stopping_waits_for_the_random_restart():
     X = MinMaxScaler().fit_transform(SETS["diabetes"])
     few = X[np.random.RandomState(0).permutation(len(X))[:200]]
-    ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the other network gains nothing for long
+    ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the random restart improves late
     assert ours.best_epoch_ > 30
 
 
@@ -159,7 +159,7 @@ def test_noise_gives_pca_of_all_samples():
     tables = np.random.RandomState(0).randn(8, 60, 5)  # nothing nonlinear to find
     fits = [(Autoencoder(2, random_state=0, max_iter=40).fit(X), X) for X in tables]
     fell_back = [(ours, X) for ours, X in fits if ours.best_epoch_ == 0]
-    assert len(fell_back) >= 7  # two standard errors don't rule out luck altogether
+    assert len(fell_back) >= 7  # two standard errors do not exclude chance completely
     for ours, X in fell_back:
         np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
         np.testing.assert_allclose(ours.explained_variance_, PCA(2).fit(X).explained_variance_)
@@ -192,10 +192,10 @@ def test_huge_learning_rate_is_no_worse_than_pca(digits):
     np.testing.assert_allclose(ours.transform(digits), PCA(4).fit_transform(digits), atol=1e-9 * digits.max())
 
 
-# Codes look like PCA's -----------------------------------------------------------------------------------------------
+# Codes have the conventions of PCA -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [240, 2100])  # chosen on folds and fitted anew; kept from one training
+@pytest.mark.parametrize("n_rows", [240, 2100])  # with cross-validation, and with a single validation set
 def test_codes_are_centered_uncorrelated_sorted_and_signed(n_rows):
     base = datasets.load_digits().data
     X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_rows]
@@ -208,7 +208,7 @@ def test_codes_are_centered_uncorrelated_sorted_and_signed(n_rows):
     assert (np.diff(ours.explained_variance_) <= 0).all()
     loadings = codes.T @ (X - X.mean(axis=0))
     assert (loadings[np.arange(5), np.abs(loadings).argmax(axis=1)] > 0).all()
-    # on the scale of PCA's scores
+    # codes have the scale of PCA scores
     np.testing.assert_allclose(ours.explained_variance_[0] / PCA(5).fit(X).explained_variance_[0], 1, atol=0.5)
 
 
@@ -233,7 +233,7 @@ def test_codes_with_activation_stay_in_its_range(digits):
     assert codes.max() < 1
 
 
-# The halves as torch modules -----------------------------------------------------------------------------------------
+# Encoder and decoder as torch modules --------------------------------------------------------------------------------
 
 
 def test_encoder_and_decoder_modules_equal_the_methods(digits):
@@ -274,7 +274,7 @@ def test_jacobian_is_derivative_of_decoder(digits, loss):
     assert ours.jacobian(digits[:2].astype(np.float32)).dtype == np.float32
 
 
-# Scaling inside ------------------------------------------------------------------------------------------------------
+# Internal scaling ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
@@ -316,7 +316,7 @@ def test_constant_feature_is_reconstructed(digits, scale, value, init):
     X = np.column_stack([digits[:, :12], np.full(len(digits), value)])
     ours = Autoencoder(3, hidden_layer_sizes=16, max_iter=5, scale=scale, init=init, random_state=0).fit(X)
     np.testing.assert_array_equal(ours.reconstruct(X)[:, -1], value)
-    X[:, -1] += 1e6  # what never varied is no reason to be elsewhere in the code
+    X[:, -1] += 1e6  # a feature that was constant in training does not affect the code
     np.testing.assert_array_equal(ours.transform(X), ours.transform(np.where(np.arange(13) == 12, value, X)))
 
 

@@ -54,7 +54,7 @@ FIRST_USES = {
 
 @pytest.mark.parametrize("use", FIRST_USES)
 def test_first_use_leaves_global_generators_unchanged(use):
-    # also Python's own, though packages that are loaded then draw from it
+    # this includes the generator of Python, from which imported packages draw
     script = (
         "import random, numpy; state = lambda: (random.getstate(), str(numpy.random.get_state()));"
         f"before = state(); {FIRST_USES[use]}; assert state() == before"
@@ -70,7 +70,7 @@ def test_submodules_import_dependencies_first(name):
 
 
 def test_import_of_dependencies_uses_the_global_generator():
-    # else the test above would prove nothing
+    # otherwise, the test above would prove nothing
     script = (
         "import random; before = random.getstate(); import sklearn.decomposition; assert random.getstate() != before"
     )

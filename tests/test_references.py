@@ -1,4 +1,4 @@
-"""References in displays: the same Pipeline with PCA instead of the autoencoder."""
+"""The reference in displays is the same Pipeline with PCA instead of the autoencoder."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,10 +53,10 @@ PCA_KINDS = {
 
 @pytest.mark.parametrize("freeze", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["fitted", "frozen"])
 @pytest.mark.parametrize("kind", PCA_KINDS)
-@pytest.mark.filterwarnings("ignore:X has feature names")  # of scikit-learn's search, which scores arrays
+@pytest.mark.filterwarnings("ignore:X has feature names")  # from GridSearchCV, which scores arrays
 def test_reference_is_the_same_pipeline_with_pca(kind, freeze):
     make, before, name = PCA_KINDS[kind]
-    linear = Autoencoder(3, hidden_layer_sizes=())  # which is PCA, so that the two agree
+    linear = Autoencoder(3, hidden_layer_sizes=())  # it is PCA, so that the two agree
     estimator = make(linear).fit(RAW)
     if freeze:
         estimator = FrozenEstimator(estimator)
@@ -86,7 +86,7 @@ def test_reference_of_frozen_pipeline():
 
 
 def test_reference_for_new_samples():
-    # the transformers are the estimator's own, so that both codes are of the same samples
+    # the transformers are those of the estimator, so that both codes belong to the same samples
     pipe = make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(RAW[::2])
     display = LatentSpaceDisplay.from_estimator(pipe, RAW[1::2])
     np.testing.assert_allclose(display.pca_codes, PCA(2).fit_transform(pipe[0].transform(RAW[1::2])))

@@ -75,7 +75,7 @@ def test_drawn_samples_resemble_the_data(density):
     assert drawn.shape == (400, 64)
     found = KNeighborsClassifier(1).fit(X, y).predict(drawn)
     assert np.bincount(found, minlength=10).min() > 10  # every digit
-    assert np.bincount(found[:100], minlength=10).min() > 0  # in no order
+    assert np.bincount(found[:100], minlength=10).min() > 0  # samples are not sorted
     np.testing.assert_array_equal(drawn, sampler.sample(400, random_state=0))
     assert not np.array_equal(drawn, sampler.sample(400, random_state=1))
     assert not np.array_equal(sampler.sample(3), sampler.sample(3))
@@ -95,7 +95,7 @@ def test_random_state_seeds_default_estimators():
     one, two, other = (LatentSampler(random_state=seed).fit(X).sample(5, random_state=0) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
-    assert LatentSampler(random_state=0).fit(X).autoencoder_.n_components_ == 4  # no more than there are features
+    assert LatentSampler(random_state=0).fit(X).autoencoder_.n_components_ == 4  # limited by the number of features
 
 
 def test_global_generators_are_unchanged(digits):
@@ -133,7 +133,7 @@ def test_feature_names_and_sparse_samples(digits):
     sampler = LatentSampler(Autoencoder(4, **QUICK), random_state=0)
     assert list(clone(sampler).fit(frame).feature_names_in_) == list(frame)
     dense, thin = (clone(sampler).fit(rows).sample(3, random_state=0) for rows in (digits, sparse.csr_matrix(digits)))
-    np.testing.assert_allclose(dense, thin, atol=0.01)  # of 16
+    np.testing.assert_allclose(dense, thin, atol=0.01)  # values are up to 16
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Arrays of windows and images as they come, and shapes of samples that are guessed."""
+"""Errors for arrays with more than two dimensions, and warnings about inferred shapes of samples."""
 
 import warnings
 
@@ -28,13 +28,13 @@ TINY = {"max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 WINDOWS = np.random.RandomState(0).rand(24, 6, 2)
 IMAGES = np.random.RandomState(0).rand(24, 4, 5, 3)
 
-# More dimensions than two ---------------------------------------------------------------------------------------------
+# More than two dimensions ---------------------------------------------------------------------------------------------
 
 FLAT = r"Pass X\.reshape\(len\(X\), -1\)"
 ARRAYS = {
     "windows": (LSTMAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set sequence_shape=\(6, 2\)\."),
-    "of four": (LSTMAutoencoder(2, **TINY), IMAGES, FLAT + r".* sequence_shape=\(4, 15\)"),
-    "another": (LSTMAutoencoder(2, sequence_shape=(3, 4), **TINY), WINDOWS, FLAT + r".* sequence_shape=\(6, 2\)"),
+    "four dimensions": (LSTMAutoencoder(2, **TINY), IMAGES, FLAT + r".* sequence_shape=\(4, 15\)"),
+    "other shape": (LSTMAutoencoder(2, sequence_shape=(3, 4), **TINY), WINDOWS, FLAT + r".* sequence_shape=\(6, 2\)"),
     "set": (
         LSTMAutoencoder(2, sequence_shape=(6, 2), **TINY),
         WINDOWS,
@@ -109,7 +109,7 @@ def test_error_for_other_arrays_with_more_dimensions():
         LatentSampler(Autoencoder(2, **TINY)).fit(WINDOWS)
 
 
-# Guessed shapes -------------------------------------------------------------------------------------------------------
+# Inferred shapes ------------------------------------------------------------------------------------------------------
 
 
 def _series(kind, n_steps, rng):

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, those of `check_estimator` and those that it leaves out."""
+"""scikit-learn's estimator checks: those of `check_estimator`, and others outside it."""
 
 import pytest
 from conftest import N_QUICK, SMALL, short_name
@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 KINDS = [clone(kind).set_params(max_iter=1) for kind in SMALL]
 for kind in KINDS:
     if hasattr(kind, "n_nonzero_coefs"):
-        kind.set_params(n_nonzero_coefs=None)  # the checks ask for a single component
+        kind.set_params(n_nonzero_coefs=None)  # the checks set a single component
 QUICK, MORE = KINDS[:N_QUICK], [*KINDS[N_QUICK:], clone(KINDS[0]).set_params(n_components=0.9, whiten=True)]
 
 # the checks' tables have fewer features than the code has components

@@ -1,4 +1,4 @@
-"""The skorch net that trains: callbacks, optimizers and the history, as somebody who knows skorch would use them."""
+"""The skorch net that trains: callbacks, optimizers and the history work as skorch users expect."""
 
 import copy
 import itertools
@@ -29,7 +29,7 @@ from skae.callbacks import Checkpoint
 
 SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=3, early_stopping=False, random_state=0)
 EVENTS = ("train_begin", "epoch_begin", "batch_begin", "grad_computed", "batch_end", "epoch_end", "train_end")
-SEEN = []  # by callbacks, of which each fit copies those that it is given
+SEEN = []  # recorded by callbacks, which each fit copies
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +55,13 @@ def large(digits):
     return np.tile(digits, (9, 1))[:2100]
 
 
-# The net that trains --------------------------------------------------------------------------------------------------
+# Training -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:callbacks=.* have no effect")
 def test_net_that_was_trained_is_kept(small, digits):
     fitted = small.set_params(callbacks=[Recorder]).fit(digits)
-    if not SEEN:  # closed form
+    if not SEEN:  # computed in closed form
         assert fitted.hidden_layer_sizes == ()
         return
     assert SEEN[-1][1] is fitted.net_
@@ -99,12 +99,12 @@ def test_callback_events_have_the_order_of_skorch(digits, as_rows):
     every = torch.cat(trained)[:n_trained].numpy()
     assert len(np.unique(every.round(3), axis=0)) <= len(np.unique(X, axis=0))
     if len(X) < 2000:
-        np.testing.assert_allclose(np.sort(every, axis=0), np.sort(X, axis=0), atol=1e-3)  # in units of the data
+        np.testing.assert_allclose(np.sort(every, axis=0), np.sort(X, axis=0), atol=1e-3)  # in the units of the data
 
 
 def test_batch_history_is_empty_without_batch_callbacks(digits):
     fitted = clone(SMALL).set_params(callbacks=[EarlyStopping(patience=99)]).fit(digits)
-    assert fitted.net_.history[-1]["batches"] == [{}]  # where skorch's Checkpoint looks
+    assert fitted.net_.history[-1]["batches"] == [{}]  # skorch's Checkpoint reads it
 
 
 def test_history_contains_numbers_only(digits):
@@ -118,7 +118,7 @@ def test_history_contains_numbers_only(digits):
     assert fitted.loss_curve_ == history[:, "train_loss"]
     assert fitted.validation_loss_curve_ == history[:, "valid_loss"]
     folds = np.array([history[:, f"valid_loss_fold{i}"] for i in range(n_folds)])
-    np.testing.assert_allclose(folds.mean(axis=0), history[:, "valid_loss"], rtol=1e-6)  # of equal length
+    np.testing.assert_allclose(folds.mean(axis=0), history[:, "valid_loss"], rtol=1e-6)  # the folds have equal sizes
 
 
 def test_valid_loss_is_mean_over_all_validation_samples(digits):
@@ -137,7 +137,7 @@ def test_training_loss_is_that_of_returned_network(digits):
     module, x = fitted.net_.module_, torch.tensor(digits, dtype=torch.float32)
     with torch.no_grad():
         now = module.losses(module.scaler(x))["reconstruction"].mean().item()
-    assert fitted.loss_curve_[-1] == pytest.approx(now, rel=0.03)  # the last steps have a rate near zero
+    assert fitted.loss_curve_[-1] == pytest.approx(now, rel=0.03)  # the learning rate of the last steps is near zero
     assert fitted.loss_curve_[-1] != fitted.net_.history[-1, "train_loss_fold0"]
 
 
@@ -161,7 +161,7 @@ def test_pickle_and_clone_preserve_callbacks(digits):
 
 
 class Counting(Callback):
-    """Has a state of its own."""
+    """Counts epochs in an attribute."""
 
     def initialize(self):
         self.n_ = getattr(self, "n_", 0)
@@ -180,7 +180,7 @@ def test_refits_are_equal(digits):
     assert dict(estimator.net_.callbacks_)["Counting"].n_ == 3
 
 
-# Callbacks act --------------------------------------------------------------------------------------------------------
+# Effects of callbacks -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("monitor", ["train_loss", "valid_loss"])
@@ -192,7 +192,7 @@ def test_early_stopping(digits, monitor):
 
 
 class Interrupt(Callback):
-    """Raises what Ctrl-C raises, at an event, as code or as a signal does."""
+    """Raises KeyboardInterrupt at an event, by an exception or a signal."""
 
     def __init__(self, event, how):
         self.event, self.how = event, how
@@ -223,7 +223,7 @@ def test_callback_may_stop_training_and_ctrl_c_is_raised(digits, event):
 
 
 class Rates(Callback):
-    """Writes down the learning rate of each step."""
+    """Records the learning rate of each step."""
 
     def on_grad_computed(self, net, **kwargs):  # noqa: ARG002
         SEEN.append(net.optimizer_.param_groups[-1]["lr"])
@@ -234,13 +234,13 @@ def test_user_schedule_replaces_default(digits, every):
     X = large(digits)
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5, step_every=every)
     fitted = clone(SMALL).set_params(callbacks=[schedule, Rates], learning_rate=0.01).fit(X)
-    rates, of_rival = np.reshape(SEEN, (-1, 2)).T
-    np.testing.assert_array_equal(rates, of_rival)
+    rates, of_restart = np.reshape(SEEN, (-1, 2)).T
+    np.testing.assert_array_equal(rates, of_restart)
     if every == "batch":
         np.testing.assert_allclose(rates, 0.01 * 0.5 ** np.arange(len(rates)))
     else:
         np.testing.assert_allclose(rates.reshape(3, -1), 0.01 * 0.5 ** np.arange(3)[:, None] * np.ones(len(rates) // 3))
-        assert fitted.net_.history[:, "event_lr"] == [0.001, 0.0005, 0.00025]  # of the linear weights
+        assert fitted.net_.history[:, "event_lr"] == [0.001, 0.0005, 0.00025]  # those of the linear weights
 
 
 def test_named_callback_replaces_default(digits):
@@ -249,7 +249,7 @@ def test_named_callback_replaces_default(digits):
 
 
 class Norms(Callback):
-    """Writes down the norm of the gradient of each network."""
+    """Records the norm of the gradient of each network."""
 
     def on_grad_computed(self, net, named_parameters, **kwargs):  # noqa: ARG002
         squares = [weight.grad.square().sum().item() for _, weight in named_parameters if weight.grad is not None]
@@ -330,7 +330,7 @@ def test_epoch_scoring_uses_returned_network(digits):
         assert {id(net) for net, _ in SEEN} >= {id(fitted.net_)}
         for part in ("train", "valid"):
             assert history[-1, f"{part}_r2_True"] == pytest.approx(history[-1, f"{part}_r2_False"], abs=1e-3)
-            if fitted.validation_["n_folds"] > 1:  # the network that is kept has seen all of them
+            if fitted.validation_["n_folds"] > 1:  # the returned network was trained on all of them
                 assert history[-1, f"{part}_r2_False"] == pytest.approx(fitted.score(X), abs=1e-4)
 
 
@@ -362,7 +362,7 @@ def test_selection_of_the_epoch_cannot_be_replaced(digits):
 def test_frozen_weights_do_not_change(digits, as_rows):
     clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(as_rows(digits))
     first, last = SEEN
-    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with the rivals
+    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with random restarts
     for before, after in zip(first, last, strict=True):
         for name, weight in before.items():
             assert torch.equal(weight, after[name]) == name.startswith("encoder."), name
@@ -385,7 +385,7 @@ def test_checkpoint_callback_runs_last(digits, tmp_path):
     class Breaking(Callback):
         def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
             if len(net.history) == 3 and not SEEN:
-                SEEN.append("broken off")
+                SEEN.append("interrupted")
                 raise InterruptedFitError
 
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
@@ -463,7 +463,7 @@ def test_callbacks_that_monitor_validation_loss_need_validation_set(digits, call
     assert "epoch_begin" not in events()
 
 
-# Where nothing is trained ---------------------------------------------------------------------------------------------
+# Without training -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("hidden_layer_sizes", "n"), [((), 240), (16, 12)], ids=["closed form", "too few"])
@@ -504,7 +504,7 @@ def test_net_can_be_trained_further(digits):
     net.set_params(callbacks=[], optimizer__lr=0.001)
 
 
-@pytest.mark.parametrize("schedule", [None, LRScheduler("StepLR", step_size=1)], ids=["ours", "a user's"])
+@pytest.mark.parametrize("schedule", [None, LRScheduler("StepLR", step_size=1)], ids=["default", "user"])
 def test_further_training_uses_its_own_learning_rates(digits, schedule):
     callbacks = [schedule, Rates] if schedule else [Rates]
     net = clone(SMALL).set_params(callbacks=callbacks, learning_rate=0.01).fit(digits).net_

@@ -1,4 +1,4 @@
-"""The algorithms without `fit` give what scikit-learn's estimators give."""
+"""Internal algorithms agree with the corresponding estimators of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,8 @@ def test_neighbors(table):
 @pytest.mark.parametrize("most", [2**27, 0])
 @pytest.mark.parametrize("shape", [(520, 60), (70, 520), (40, 520), (510, 120)])
 def test_exact_pca_equals_full_svd(shape, most, monkeypatch):
-    X = np.random.RandomState(0).randn(*shape)[:, : shape[1]]  # a flat spectrum, where randomized solvers are far off
+    # randomized solvers are inaccurate for this flat spectrum
+    X = np.random.RandomState(0).randn(*shape)[:, : shape[1]]
     monkeypatch.setattr("skae._solvers.MAX_FULL", most)
     exact, full = pca_of(X, 5, seed=0, exact=True), PCA(5, svd_solver="full").fit(X)
     assert exact.svd_solver in (("full",) if most or shape == (40, 520) else ("arpack", "covariance_eigh"))

@@ -1,4 +1,4 @@
-"""How sparse codes are, what the atoms are, and that no sample depends on others."""
+"""Sparsity of codes, atoms of the dictionary, and independence of samples."""
 
 import copy
 
@@ -20,7 +20,7 @@ KINDS = list(SELECTIONS)
 
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request, digits):
-    """One of each kind, overcomplete."""
+    """Return an overcomplete autoencoder with each kind of sparsity."""
     return SparseAutoencoder(100, sparsity=request.param, n_nonzero_coefs=8, **QUICK).fit(digits)
 
 
@@ -95,7 +95,7 @@ def test_batch_top_k_has_k_active_units_on_average_and_samples_are_independent(d
     select = SELECTIONS["batch_top_k"](1).train()
     code = select(torch.tensor([[3.0, 5.0], [4.0, 1.0]]))
     torch.testing.assert_close(code, torch.tensor([[0.0, 5.0], [4.0, 0.0]]))
-    assert select.threshold == pytest.approx(4 / 30)  # a thirtieth of the way from zero
+    assert select.threshold == pytest.approx(4 / 30)  # the average moves by a thirtieth from zero
 
 
 def test_default_number_of_active_units(digits):
@@ -145,7 +145,7 @@ def test_dead_units_become_active_again(digits):
         assert (terms["auxiliary"] > 0).all() == (step >= 50)
     terms["auxiliary"].mean().backward()
     gradient = module.encoder.network.linear.bias.grad
-    assert gradient[3] != 0  # which no other unit's is
+    assert gradient[3] != 0  # the gradient of other units is zero
     assert (gradient[[i for i in range(20) if i != 3]] == 0).all()
     assert "auxiliary" not in module.eval().losses(x)
 
@@ -175,7 +175,7 @@ def test_streams_and_architectures(digits):
 
 
 def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
-    """Rows that are sums of a few atoms of unit length, and the atoms."""
+    """Return samples that are sums of a few atoms of unit norm, and the atoms."""
     rng = np.random.default_rng(seed)
     atoms = normalize(rng.normal(size=(n_atoms, d)))
     codes = np.zeros((n, n_atoms))
@@ -270,7 +270,7 @@ def test_default_number_of_units_follows_the_data(kind):
 
 
 def cut_by(sparsity, **more):
-    """An estimator that leaves out units of these samples, and the samples: not of mean zero."""
+    """Return an estimator that removes unused units, and samples whose mean is not zero."""
     X, _ = planted(400, 60, 9, 2, seed=2)
     parameters = {"alpha": 0.8, "max_iter": 6} if sparsity == "l1" else {"max_iter": 3}
     return SparseAutoencoder(sparsity=sparsity, **QUICK | parameters | more), X + 10
@@ -278,7 +278,7 @@ def cut_by(sparsity, **more):
 
 @pytest.fixture(params=["l1", "top_k", "batch_top_k"])
 def cut(request):
-    """One of each kind that has left out units, the same with all of them, and the samples."""
+    """Return a fitted autoencoder of each kind with units removed, one with all units, and the samples."""
     sparse, X = cut_by(request.param)
     fixed = clone(sparse).set_params(n_components=36).fit(X)
     sparse.fit(X)
@@ -298,7 +298,7 @@ def test_removed_units_were_inactive(cut):
     assert ((of_all > 0).sum(axis=0)[kept] >= 2).all()
     untouched = (np.delete(of_all, kept, axis=1) == 0).all(axis=1)
     assert untouched.mean() > 0.9
-    if fitted.sparsity == "l1":  # a selection of units looks twice
+    if fitted.sparsity == "l1":  # with top-k, the removed units affect the selection
         np.testing.assert_allclose(codes[untouched], of_all[untouched][:, kept], atol=1e-5)
     assert fitted.score(X) > fixed.score(X) - 0.02
     assert len(fitted.explained_variance_) == fitted.n_components_
@@ -312,12 +312,12 @@ def test_number_of_units_is_kept_when_training_continues(cut, tmp_path):
     fitted.save(tmp_path / "cut.skops")
     loaded = SparseAutoencoder.load(tmp_path / "cut.skops")
     np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
-    for go_on in (loaded.partial_fit, loaded.partial_fit, loaded.set_params(warm_start=True).fit):
-        go_on(X)
+    for continue_training in (loaded.partial_fit, loaded.partial_fit, loaded.set_params(warm_start=True).fit):
+        continue_training(X)
         assert loaded.components_.shape == (n_units, X.shape[1])
-        assert loaded.net_.module_.alpha == module.alpha  # which goes by the units in training
+        assert loaded.net_.module_.alpha == module.alpha  # which depends on the number of units in training
         assert getattr(loaded.net_.module_.select, "k", None) == getattr(module.select, "k", None)
-    again = loaded.set_params(warm_start=False).fit(X)  # which chooses anew
+    again = loaded.set_params(warm_start=False).fit(X)  # which selects the units again
     np.testing.assert_array_equal(again.components_, fitted.components_)
     of_30 = loaded.set_params(n_components=30).fit(X)
     assert of_30.net_.module_.alpha == clone(of_30).fit(X).net_.module_.alpha

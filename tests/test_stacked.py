@@ -1,4 +1,4 @@
-"""Layers trained one by one, unrolled: what the stack starts at, what it may be made of, and its nested parameters."""
+"""Stacks of layers: their initialization by pretrained layers, the layers they support, and nested parameters."""
 
 import numpy as np
 import pytest
@@ -59,14 +59,14 @@ def pixels():
 
 
 def decoded(layer, codes):
-    """Decode, also an RBM's code."""
+    """Decode codes of an autoencoder or an RBM."""
     if isinstance(layer, BernoulliRBM):
         return expit(codes @ layer.components_ + layer.intercept_visible_)
     return layer.inverse_transform(codes)
 
 
 def one_by_one(stack, X):
-    """Codes and reconstructions by the layers as they were trained."""
+    """Return codes and reconstructions by the pretrained layers."""
     codes = X
     for layer in stack.layers_:
         codes = layer.transform(codes)
@@ -83,7 +83,8 @@ def test_training_starts_at_the_layers(kind, pixels):
     assert stack.best_epoch_ == 0
     codes, x_hat = one_by_one(stack, pixels)
     np.testing.assert_allclose(stack.transform(pixels), codes, atol=1e-4 * max(1, np.abs(codes).max()))
-    clipped = kind in ("one contractive layer", "numbers between")  # the layer above may leave the range of their codes
+    # reconstructions by the layer above may exceed the range of the codes
+    clipped = kind in ("one contractive layer", "numbers between")
     tolerance = 0.3 if clipped else 1e-4
     np.testing.assert_allclose(stack.reconstruct(pixels), x_hat, atol=tolerance)
 
@@ -121,7 +122,7 @@ def test_constant_feature_with_rbm(pixels):
 
 @pytest.mark.slow
 def test_decoder_is_nonlinear(pixels):
-    """Decoders of one layer are linear: unrolled, they would make no more than PCA does."""
+    """Decoders of single layers are linear; combined without activations, they would be no better than PCA."""
     for activation in ("relu", "logistic"):
         stack = StackedAutoencoder((48, 24, 4), activation=activation, **QUICK | {"max_iter": 60}).fit(pixels)
         codes = stack.transform(pixels)
@@ -216,7 +217,7 @@ def test_continued_training_requires_the_same_layers(pixels):
         numbers.partial_fit(pixels)
 
 
-# Bad input -----------------------------------------------------------------------------------------------------------
+# Invalid input -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_likelihood_with_data_outside_its_range_raises(digits):
 def test_stack_of_two_layers_outperforms_pca(activation):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((1000, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)  # a sphere, of which PCA reconstructs two thirds
+    points /= np.linalg.norm(points, axis=1, keepdims=True)  # PCA reconstructs two thirds of the variance of a sphere
     X = points @ np.linalg.qr(rng.standard_normal((20, 20)))[0][:3] + 0.01 * rng.standard_normal((1000, 20))
     stack = StackedAutoencoder([64, 2], activation=activation, cv=2, random_state=0).fit(X[:800])
     pca = PCA(2).fit(X[:800])

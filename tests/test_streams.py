@@ -1,4 +1,4 @@
-"""Chunk after chunk, sparse, and larger than memory."""
+"""`partial_fit`, warm starts, sparse samples, and data larger than memory."""
 
 import pickle
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_pickle_contains_optimizer_state():
 
 
 def test_mean_and_count_are_updated_and_scale_is_kept():
-    estimator = clone(STREAM).set_params(random_state=3)  # whose network does not start again
+    estimator = clone(STREAM).set_params(random_state=3)  # with this seed the network is not initialized again
     first, ours = stream(estimator, CHUNKS[:1]), stream(estimator)
     np.testing.assert_allclose(ours.mean_, DIGITS[:1200].mean(axis=0), atol=1e-12)
     assert ours.n_samples_ == 1200
@@ -82,7 +82,7 @@ def test_axes_are_those_of_first_chunk():
     for chunk in CHUNKS[1:]:
         before = ours.transform(DIGITS)
         ours.partial_fit(chunk)
-        for j in range(3):  # codes move gently
+        for j in range(3):  # codes change smoothly
             assert np.corrcoef(before[:, j], ours.transform(DIGITS)[:, j])[0, 1] > 0.9
     np.testing.assert_array_equal(ours._spec.axes[2], rotation)
 
@@ -204,7 +204,7 @@ def test_warm_start_continues_training():
     assert scores[2] > scores[1] > scores[0]
     assert warm.best_epoch_ == warm.n_iter_ == 10
     assert warm.validation_loss_curve_ == []
-    np.testing.assert_allclose(warm.transform(X).mean(axis=0), 0, atol=1e-3)  # the axes are new
+    np.testing.assert_allclose(warm.transform(X).mean(axis=0), 0, atol=1e-3)  # the axes are recomputed
     assert clone(warm).fit(X).score(test) == scores[0]
 
 
@@ -221,7 +221,7 @@ def test_warm_start_with_other_network_raises():
 
 @pytest.fixture
 def no_densification(monkeypatch):
-    """Let no sparse matrix of all samples be made dense."""
+    """Make the conversion of a whole sparse matrix to a dense one fail."""
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, real=kind.toarray, **kwargs):
@@ -241,7 +241,7 @@ def no_densification(monkeypatch):
 )
 @pytest.mark.parametrize("scale", ["global", pytest.param("standard", marks=MORE)])
 def test_sparse_equals_dense(kind, scale, no_densification):  # noqa: ARG001
-    X = DIGITS[:480]  # of which dense PCA is exact too
+    X = DIGITS[:480]  # few enough samples for dense PCA to be exact
     estimator = Autoencoder(6, hidden_layer_sizes=16, max_iter=5, scale=scale, random_state=0)
     ours, dense = clone(estimator).fit(kind(X)), estimator.fit(X)
     assert ours.best_epoch_ > 0
@@ -284,7 +284,7 @@ def test_fraction_of_variance_of_wide_sparse_data_raises(monkeypatch):
 
 
 class Sliceable:
-    """An array that is not numpy's but slices: what a dataset of h5py or zarr looks like."""
+    """An array that supports slicing, like a dataset of h5py or zarr."""
 
     def __init__(self, X):
         self.X, self.shape, self.dtype, self.most = X, X.shape, X.dtype, 0
@@ -294,7 +294,7 @@ class Sliceable:
 
     def __getitem__(self, rows):
         if not isinstance(rows, slice):
-            assert (np.diff(rows) > 0).all(), "h5py wants ascending samples, each once"
+            assert (np.diff(rows) > 0).all(), "h5py requires ascending unique indices"
         found = self.X[rows]
         self.most = max(self.most, len(found))
         return found
@@ -397,7 +397,7 @@ def test_batches_cover_all_samples(monkeypatch, batch):
 
 @pytest.mark.parametrize("widest", [4096, 10])
 def test_initialization_of_samples_larger_than_memory(monkeypatch, widest):
-    """Summed batch by batch, the covariance's PCA is PCA; wider data are left to IncrementalPCA."""
+    """PCA of the covariance accumulated in batches is exact; IncrementalPCA is used for wider data."""
     statistics = FeatureStatistics().update(ArrayReader(DIGITS))
     rows = ScaledReader(DIGITS, statistics.mean, statistics.scale("global"))
     exact = linear_init(rows, 5, seed=0)

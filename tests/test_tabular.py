@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and dates: what comes back is of the same columns, types and categories."""
+"""Reconstructions of tables of numbers, categories and dates have the same columns, types and categories."""
 
 import datetime
 import pickle
@@ -30,12 +30,12 @@ OBJECTIVES += ["VariationalAutoencoder", "ConvolutionalAutoencoder", "LSTMAutoen
 
 
 def quick(k=2, **how):
-    """A TabularAutoencoder that fits in a moment."""
+    """Return a TabularAutoencoder that is quickly fitted."""
     return TabularAutoencoder(autoencoder=Autoencoder(k, **QUICK), **how)
 
 
 def draw(seed=0, n=N):
-    """A frame of pandas with a column of each type, all of which depend on one number."""
+    """Return a pandas data frame with a column of each type, all of which depend on one variable."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(-2, 2, n)
     texts = np.array(["a", "b", "c"], dtype=object)[np.digitize(t, [-1, 1])]
@@ -62,7 +62,7 @@ def draw(seed=0, n=N):
 
 
 def draw_polars(seed=0, n=N):
-    """The like of polars."""
+    """Return a similar polars data frame."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(-2, 2, n)
     texts = [["a", "b", "c"][i] for i in np.digitize(t, [-1, 1])]
@@ -89,7 +89,7 @@ DATES = {"date", "aware", "span", "day", "time"}
 
 
 def dates_of(X):
-    """Names of the columns of dates."""
+    """Return the names of the date columns."""
     return [name for name in X.columns if name in DATES]
 
 
@@ -110,7 +110,7 @@ def with_missing_values(X, seed=0, share=0.2):
 
 
 def types(X):
-    """Names and types of the columns."""
+    """Return the names and types of the columns."""
     return list(zip(X.columns, X.dtypes, strict=True))
 
 
@@ -119,7 +119,7 @@ def test_sklearn_checks(estimator, check):
     check(estimator)
 
 
-# What comes back -----------------------------------------------------------------------------------------------------
+# Reconstructions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
@@ -164,7 +164,7 @@ def test_imputed_values_agree_with_dependent_columns():
             assert (full[name][cells].astype(object) == X[name][cells].astype(object)).mean() > 0.8
     cells = missing[:, 5]
     off = (full["date"][cells] - X["date"][cells]).dt.total_seconds() / 86400
-    assert np.sqrt(np.square(off).mean()) < 50  # days; their deviation is 115
+    assert np.sqrt(np.square(off).mean()) < 50  # days; their standard deviation is 115
 
 
 def test_index_is_preserved():
@@ -186,7 +186,7 @@ def test_resolution_of_dates_is_preserved():
 
 @pytest.mark.parametrize("name", ["int8", "uint8", "int64", "uint64"])
 def test_integers_stay_within_their_type(name):
-    """A code far out decodes to the end of the type, and does not wrap around."""
+    """An extreme code is decoded to the minimum or maximum of the type, and does not wrap around."""
     X = draw()[["float", name]]
     model = TabularAutoencoder(autoencoder=Autoencoder(1, hidden_layer_sizes=())).fit(X)
     made = model.inverse_transform(np.array([[-1e30], [1e30]]))[name]
@@ -225,7 +225,7 @@ def test_numeric_table_equals_autoencoder():
     np.testing.assert_array_equal(ours.reconstruct(X), plain.reconstruct(X))
 
 
-# What is learned -----------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 def test_link_against_distributions():
@@ -238,7 +238,7 @@ def test_link_against_distributions():
         MixedLink(categories, offset, gain, torch.float64),
         Scaler(mean, scale, torch.float64),
     )
-    output = torch.tensor(rng.normal(size=(3, 6, 10)))  # of three networks
+    output = torch.tensor(rng.normal(size=(3, 6, 10)))  # outputs of three networks
     numbers = torch.tensor(rng.normal(size=(3, 6, 2)))
     chosen = [torch.tensor(rng.integers(stop - start, size=(3, 6))) for start, stop in categories]
     shares = [
@@ -256,7 +256,7 @@ def test_link_against_distributions():
 
 
 def famd(X, k):
-    """Scores of factor analysis of mixed data, by its definition."""
+    """Return scores of factor analysis of mixed data, by its definition."""
     numbers = StandardScaler().fit_transform(X.select_dtypes("number"))
     shares = OneHotEncoder(sparse_output=False).fit_transform(X.select_dtypes(exclude="number").astype(str))
     shares = (shares - shares.mean(axis=0)) / np.sqrt(shares.mean(axis=0))
@@ -264,7 +264,7 @@ def famd(X, k):
 
 
 def test_starts_at_factor_analysis_of_mixed_data():
-    X = draw(n=16)[["float", "int16", "object", "bool"]]  # too few to hold some out
+    X = draw(n=16)[["float", "int16", "object", "bool"]]  # too few for a validation set
     model = TabularAutoencoder(3, random_state=0).fit(X)
     assert model.autoencoder_.best_epoch_ == 0
     np.testing.assert_allclose(model.transform(X), famd(X, 3), atol=1e-5)
@@ -322,7 +322,7 @@ def test_linear_likelihood_of_categories_is_not_solved_in_closed_form():
     assert len(model.autoencoder_.loss_curve_) == 5
 
 
-# Kinds and unknown categories ----------------------------------------------------------------------------------------
+# Column types and unknown categories ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_rare_categories_count_as_one():
     X = draw()[["float", "object"]]
     X.loc[:4, "object"] = ["p", "q", "q", "r", "s"]
     model = quick(min_frequency=10).fit(X)
-    assert list(model.categories_[0]) == ["a", "b", "c", "q"]  # the most frequent of those
+    assert list(model.categories_[0]) == ["a", "b", "c", "q"]  # the most frequent ones
     assert set(model.reconstruct(X)["object"]) <= {"a", "b", "c", "q"}
     assert len(quick(max_categories=3).fit(X).categories_[0]) == 3
 
@@ -373,7 +373,7 @@ def test_rare_categories_count_as_one():
 
 
 def bad_tables():
-    """Parameters, a table, and the error that says what is wrong with it."""
+    """Yield parameters, an invalid table, and the error message."""
     X = draw()[["float", "object"]]
     yield "dates", {}, draw()[["float", "date"]], r"Column 'date' .*datetime_features=\['date'\]"
     yield "spans", {}, draw()[["float", "span"]], r"Column 'span' .*datetime_features=\['span'\]"
@@ -394,7 +394,7 @@ def bad_tables():
     yield "likelihood", {"autoencoder": Autoencoder(loss="poisson")}, X, "loss='poisson'"
     yield "share", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
     yield "stack", {"autoencoder": skae.StackedAutoencoder((4, 2))}, X, "StackedAutoencoder"
-    yield "none of ours", {"autoencoder": PCA()}, X, "'autoencoder' parameter"
+    yield "no autoencoder of skae", {"autoencoder": PCA()}, X, "'autoencoder' parameter"
 
 
 @pytest.mark.parametrize(("how", "X", "match"), [pytest.param(*case[1:], id=case[0]) for case in bad_tables()])

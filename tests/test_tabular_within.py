@@ -13,7 +13,7 @@ COLUMNS = ["bool", "float", "object", "int16", "category", "boolean"]
 
 
 @pytest.fixture(scope="module")
-def X():  # noqa: N802 - what tests are given
+def X():  # noqa: N802
     return draw(n=400)[COLUMNS]
 
 
@@ -23,7 +23,7 @@ def detector(X):
 
 
 def wrong(X, name, n=30):
-    """Rows in which one column has another row's value, and differs by it."""
+    """Return samples in which one column has the different value of another sample."""
     others = X.assign(**{name: X[name].to_numpy()[::-1]})
     differs = (others[name].astype(object) != X[name].astype(object)).to_numpy()
     return others[differs][:n]
@@ -98,6 +98,6 @@ def test_generated_samples_are_a_frame(make):
 
 def test_columns_of_generated_samples_are_consistent(X):
     drawn = LatentSampler(TabularAutoencoder(2), random_state=0).fit(X).sample(500, random_state=0)
-    assert ((drawn["float"] > 3) == drawn["bool"]).mean() > 0.95  # which is what it says of the training data
+    assert ((drawn["float"] > 3) == drawn["bool"]).mean() > 0.95  # the same holds for the training data
     assert (drawn["object"] == drawn["category"].astype(object)).mean() > 0.95
     assert abs((drawn["object"] == "b").mean() - (X["object"] == "b").mean()) < 0.1

@@ -1,6 +1,6 @@
-"""Tensors on a device: answered there with no copy through the CPU, and refused as arrays are.
+"""Tensors on a device are processed there without a copy to the CPU, and raise the same errors as arrays.
 
-The device is a pretend one, or the one that SKAE_TEST_DEVICE names, as in test_devices.py.
+The device is simulated, or the one that SKAE_TEST_DEVICE names, as in test_devices.py.
 """
 
 import os
@@ -26,14 +26,16 @@ if not IS_REAL:
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("SCIPY_ARRAY_API") != "1", reason="scipy was loaded without SCIPY_ARRAY_API=1"),
-    pytest.mark.skipif(not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends of Python"),
+    pytest.mark.skipif(
+        not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends written in Python"
+    ),
 ]
 MAX_TRANSFER = 4  # numbers that may be copied at once, such as the result of a check for finite values
 METHODS = ["transform", "reconstruct", "inverse_transform", "score_samples"]
 
 
 class TransferRecorder(TorchDispatchMode):
-    """Sizes of the tensors that go from a device to the CPU or back."""
+    """Records the sizes of tensors that are copied from a device to the CPU or back."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +52,7 @@ class TransferRecorder(TorchDispatchMode):
 
 
 def moved(estimator, device=DEVICE):
-    """The same fitted estimator with its network on another device."""
+    """Return the same fitted estimator with its network on another device."""
     state = estimator.__getstate__()
     other = type(estimator).__new__(type(estimator))
     other.__setstate__(state | {"device": device, "_settings": state["_settings"] | {"device": device}})
@@ -75,7 +77,7 @@ def check_stays_on_device(there, X):
         expected, x = getattr(there, method)(rows), torch.tensor(rows).to(DEVICE)
         with config_context(array_api_dispatch=True), TransferRecorder() as transfers:
             found = getattr(there, method)(x)
-        assert max(transfers.sizes, default=0) <= MAX_TRANSFER, f"{method} has {transfers.sizes} numbers cross"
+        assert max(transfers.sizes, default=0) <= MAX_TRANSFER, f"{method} copies {transfers.sizes} values"
         check_same(found, expected, x, method)
 
 
@@ -96,7 +98,7 @@ def test_tensors_stay_on_their_device(kind, dtype, digits, fits):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tensors_stay_on_their_device_for_every_estimator(dtype, small, digits, fits):
     if cant_run(small):
-        pytest.skip("the pretend device has no fused recurrent cells")
+        pytest.skip("the simulated device has no fused recurrent layers")
     check_stays_on_device(moved(fits(small)), digits.astype(dtype))
 
 
@@ -137,7 +139,7 @@ def test_narrower_codes_of_ordered_autoencoder(device, digits, fits):
 
 
 def _wrong(X):
-    """Arrays that are no samples, by what is wrong with them."""
+    """Return invalid arrays by name of the defect."""
     for name, value in {"nan": np.nan, "inf": np.inf, "minus_inf": -np.inf, "overflow": 1e38}.items():
         some = X.astype(np.float32)
         some[-1, 1] = value
@@ -211,7 +213,7 @@ def test_results_do_not_depend_on_state_of_torch(device, digits, fits):
         with torch.autocast("cpu", dtype=torch.bfloat16), torch.device("meta"):
             check_same(there.transform(x), expected, x, "transform")
         weight = torch.ones(4, device=device, requires_grad=True)
-        (there.transform(x) * weight).sum().backward()  # the answer may take part in somebody's training
+        (there.transform(x) * weight).sum().backward()  # the result can be used with autograd
     assert weight.grad is not None
 
 

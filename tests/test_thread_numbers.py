@@ -1,4 +1,4 @@
-"""How many threads products take: one where they are small, and afterwards as many as before."""
+"""Number of threads: small products use one, and the number is restored afterwards."""
 
 import contextlib
 import random
@@ -16,7 +16,7 @@ from skae import Autoencoder, ConvolutionalAutoencoder, VariationalAutoencoder, 
 from skae._threads import SMALL_DECOMPOSITION, SMALL_PRODUCT, blas_threads, torch_threads, work_of_a_row
 from skae.nn import AutoencoderModule
 
-N_THREADS = 3  # more than one, on any machine
+N_THREADS = 3  # more than one on any machine
 LIBRARIES = ThreadpoolController()
 FEW = {"hidden_layer_sizes": 16, "max_iter": 3, "random_state": 0}
 
@@ -36,7 +36,7 @@ def _several_threads():
 
 @pytest.fixture
 def seen(monkeypatch):
-    """The numbers of threads that the modules of a fit or a transform were called with."""
+    """Return the numbers of threads in calls of the modules by a fit or a transform."""
     numbers = []
     encode = AutoencoderModule.code
 
@@ -75,7 +75,7 @@ def test_number_of_threads_depends_on_sizes_only(enter):
     numbers = {torch_threads: lambda: {torch.get_num_threads()}, blas_threads: blas_numbers}[enter]
     with enter(least - 1):
         assert numbers() == {1}
-        with enter(least):  # of an estimator within another
+        with enter(least):  # of a nested estimator
             assert numbers() == {1}
     with enter(least):
         assert numbers() == {N_THREADS}
@@ -122,7 +122,7 @@ def test_results_with_one_thread_do_not_depend_on_number_of_threads(small, fits,
     np.testing.assert_array_equal(found[0], fits(small).transform(digits))
 
 
-class Stopped(Exception):  # noqa: N818 - as KeyboardInterrupt ends a block
+class Stopped(Exception):  # noqa: N818 - ends a block like KeyboardInterrupt
     pass
 
 
@@ -149,7 +149,7 @@ def test_number_of_threads_is_restored_after_overlapping_calls(digits):
         assert set(pool.map(lambda _: torch.get_num_threads(), range(4))) == {N_THREADS}
     assert torch.get_num_threads() == N_THREADS
     assert blas_numbers() == {N_THREADS}
-    with ThreadPoolExecutor(1) as pool:  # one that is new to torch
+    with ThreadPoolExecutor(1) as pool:  # a thread that torch has not seen
         assert pool.submit(torch.get_num_threads).result() == N_THREADS
 
 

@@ -1,4 +1,4 @@
-"""Threads and forks: what one does is not disturbed by, and does not disturb, another."""
+"""Threads and forked processes do not affect each other."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-import torch._dynamo  # torch does so at its first optimizer, and an import that is interrupted stays half done
+import torch._dynamo  # torch imports it at its first optimizer, and an interrupted import leaves a partial module
 from conftest import SMALL
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -51,7 +51,7 @@ def test_fits_in_threads_equal_sequential_fits(digits, fits):
 
 
 def test_fits_do_not_use_global_generators(digits, monkeypatch):
-    # but while layers are built, when threads take turns
+    # except while layers are built, under a lock
     for name in ("rand", "randn", "randint", "randperm"):
         real = getattr(torch, name)
 
@@ -76,9 +76,9 @@ def test_grid_search_in_threads(digits):
 # Forks ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_fork_after_import_and_fit():
-    # also while another thread has the global generators to itself
+    # this includes forks while another thread holds the lock of the global generators
     script = (
         "import os, threading, time, numpy; from skae import Autoencoder; from skae._seeds import isolated_rng\n"
         "X = numpy.random.RandomState(0).rand(100, 5)\n"

@@ -1,4 +1,4 @@
-"""What a program sets of torch for other code changes no result here, and stays set."""
+"""Global settings of torch do not affect results, and are not changed."""
 
 import contextlib
 import pickle
@@ -48,7 +48,7 @@ def _state_of_torch():
 
 
 def _results(estimator, X, folder):
-    """What all that an estimator does comes to."""
+    """Return the results of all methods of an estimator, its copies and its continued training."""
     narrow = X.astype(np.float32)
     clone(estimator).set_params(random_state=1)
     estimator = clone(estimator).fit(X)
@@ -134,7 +134,7 @@ def test_mixed_precision_depends_on_parameter_only(digits):
 
 
 class _Own(torch.nn.Module):
-    """Layers, and a constant, whose dtype and device are torch's defaults."""
+    """Layers and a constant with torch's default dtype and device."""
 
     def __init__(self, width_in, width_out):
         super().__init__()
@@ -157,7 +157,7 @@ def test_custom_architectures_are_built_with_default_state(digits, expected_resu
 
 def test_unavailable_default_device_has_no_effect(digits, expected_results, tmp_path):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("the device is available")
     linear = Autoencoder(3, hidden_layer_sizes=())
     expected = expected_results(linear)
     with _set(torch.set_default_device, "cuda", None):

@@ -1,4 +1,4 @@
-"""The net, its batches and the choice of the epoch."""
+"""The net, its batches and the selection of the epoch."""
 
 from types import SimpleNamespace
 
@@ -78,29 +78,29 @@ def test_default_hidden_layer_sizes():
     assert auto_hidden_layer_sizes(5000, 784, Convolutional()) == (256, 128)
 
 
-# Choosing ------------------------------------------------------------------------------------------------------------
+# Selection of the epoch ----------------------------------------------------------------------------------------------
 
 
 def test_significant_improvement():
     start = np.array([[3.0], [4.0], [5.0], [6.0]])
     assert significant_improvement(start, start) == 0
-    assert significant_improvement(start, start - 1) == 1  # the same for each sample: certain
+    assert significant_improvement(start, start - 1) == 1  # the same improvement for each sample
     gain = np.array([[0.0], [1.0], [2.0], [3.0]])
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
     assert significant_improvement(start, start - gain) == 1.5
     assert significant_improvement(start, start - gain + 0.5) == -np.inf
-    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three are needed
+    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three standard errors are needed
     assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
     assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
     assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
-    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample proves nothing
+    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample is not evidence
 
 
 def test_lower_confidence_bound_is_clustered():
     gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
     alone, often = np.arange(40), np.repeat(np.arange(40), 6)
     once = lower_confidence_bound(gain, alone)
-    assert lower_confidence_bound(gain[often], often) == pytest.approx(once)  # copies prove nothing
+    assert lower_confidence_bound(gain[often], often) == pytest.approx(once)  # copies are not evidence
     assert (lower_confidence_bound(gain[often]) > once + 0.1).all()
     assert (once < lower_confidence_bound(gain)).all()  # Student's t
     assert once == pytest.approx(lower_confidence_bound(gain), abs=0.05)
@@ -109,7 +109,8 @@ def test_lower_confidence_bound_is_clustered():
 
 def test_significance_is_preferred_to_mean_improvement():
     start = np.full((10, 1), 5.0)
-    lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T  # a higher mean gain, but not for everybody
+    # a larger mean improvement, but not in all samples
+    lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T
     steady = start - 1.0
     assert lucky.mean() < steady.mean()
     assert significant_improvement(start, steady) > 0 > significant_improvement(start, lucky)
@@ -181,18 +182,18 @@ def test_too_small_max_iter_warns():
     ):
         short = Autoencoder(1, max_iter=10, random_state=0).fit(X)
     assert short.best_epoch_ == short.n_iter_ == 10
-    Autoencoder(1, max_iter=10, random_state=0).fit(np.random.RandomState(0).randn(400, 4))  # nothing to gain
-    Autoencoder(1, max_iter=7, random_state=0).fit(X)  # too few epochs to tell
+    Autoencoder(1, max_iter=10, random_state=0).fit(np.random.RandomState(0).randn(400, 4))  # noise
+    Autoencoder(1, max_iter=7, random_state=0).fit(X)  # too few epochs for the warning
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:max_iter=40 ended before:sklearn.exceptions.ConvergenceWarning")  # a stack's layer
+@pytest.mark.filterwarnings("ignore:max_iter=40 ended before:sklearn.exceptions.ConvergenceWarning")  # from a layer
 @pytest.mark.parametrize(
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
 )
 def test_auto_early_stopping_requires_plain_reconstruction_objective(estimator, stops):
-    noise = np.random.RandomState(0).randn(120, 8)  # in which there is nothing to gain
+    noise = np.random.RandomState(0).randn(120, 8)  # no improvement is possible
     common = {"max_iter": 40, "n_iter_no_change": 2, "tol": 0.05, "random_state": 0}
     n_epochs = [
         clone(estimator).set_params(**common, early_stopping=value).fit(noise).n_iter_
@@ -210,7 +211,7 @@ def test_learning_rate_is_never_zero(n_steps):
 
 
 def _watch_rates(monkeypatch):
-    """Make a list that will hold the learning rate of each parameter group at each step."""
+    """Return a list that records the learning rate of each parameter group at each step."""
     rates = []
     real = AutoencoderNet.train_step
 
@@ -252,7 +253,7 @@ def test_auto_learning_rate_uses_size_of_principal_components(monkeypatch):
     Autoencoder(2, learning_rate=0.01, **settings).fit(X)
     assert np.max(rates) == pytest.approx(0.01, rel=0.02)
     rates.clear()
-    Autoencoder(2, **settings).fit(np.repeat(X[:, :64], 5, axis=1))  # 64 principal components hold it all
+    Autoencoder(2, **settings).fit(np.repeat(X[:, :64], 5, axis=1))  # of rank 64
     assert np.max(rates) > 0.0095
 
 
@@ -279,12 +280,12 @@ def test_samples_have_equal_weight_in_recorded_loss(digits):
 @pytest.mark.parametrize(
     ("of_network", "of_restart", "stalls"),
     [
-        ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
-        ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # the restart is unlikely to improve on PCA
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # the restart may improve on PCA
         ([1.0, 0.9, 0.8, 0.7], [25.0, 20.0, 15.0, 11.0], False),  # training continues
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 2.0, 2.0], True),
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 1.9, 1.8], False),
-        ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it
+        ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # divergence does not stop training
     ],
 )
 def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, stalls, digits):
@@ -297,7 +298,8 @@ def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, 
         best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
         best.means, best.start = list(np.array([of_restart, of_network]).T), np.array(of_network[:1])
         is_even = of_restart[-1] == of_restart[-2]  # both have stalled
-        assert best.has_stalled is (stalls if module is squared else is_even)  # elsewhere zero is no more than a number
+        # other losses have no lower bound at zero from which to extrapolate
+        assert best.has_stalled is (stalls if module is squared else is_even)
 
 
 def test_training_on_linear_data_stops_early():
@@ -338,7 +340,7 @@ def test_compiled_training_equals_uncompiled(digits, n_rows, monkeypatch):
     def without_a_compiler(function):
         nonlocal n_compiled
         n_compiled += 1
-        return real(function, backend="eager")  # traced, but run as it is: a C++ compiler may be missing here
+        return real(function, backend="eager")  # traced, but not compiled, since there may be no C++ compiler
 
     monkeypatch.setattr(torch, "compile", without_a_compiler)
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 4, "random_state": 0}
@@ -362,7 +364,7 @@ def test_failing_compilation_raises(digits, monkeypatch):
 
 
 def test_infinite_losses_do_not_warn():
-    """No warning where the networks of folds have diverged as well."""
+    """Check that there is no warning if the networks of folds have diverged as well."""
     best = BestEpoch({"": None}, {}, Validation(), None, 0.0)
     for own, of_folds, wanted in ((np.inf, np.inf, 0.0), (1.0, np.inf, 0.0), (np.nan, 1.0, 0.0), (5.0, 1.0, 3.0)):
         net = SimpleNamespace(labels=("_fold0", "_fold1", ""), train_losses_=np.array([of_folds, of_folds, own]))

@@ -1,4 +1,4 @@
-"""What records fits of estimators, as `mlflow.sklearn.autolog` does, records those of a user alone."""
+"""Tools that record fits of estimators, such as `mlflow.sklearn.autolog`, record only those by the user."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ LINEAR = Autoencoder(3, hidden_layer_sizes=(), random_state=0)
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Names of the methods of scikit-learn's estimators that are called, in a list, and in no other way than mlflow."""
+    """Return a list of the methods of scikit-learn estimators that are called, recorded as mlflow does."""
     calls = []
 
     def patch(cls, name):

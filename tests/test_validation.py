@@ -31,24 +31,24 @@ NONE = {"strategy": None, "n_folds": 0, "block_size": 0, "gap": 0, "n_validation
 
 
 def scaled(X):
-    """Rows as a fit has them."""
+    """Return a reader of scaled samples, as in `fit`."""
     statistics = FeatureStatistics().update(ArrayReader(X))
     return ScaledReader(X, statistics.mean, statistics.scale("global"))
 
 
 def chosen(X, fraction="auto", cv=None, groups=None, y=None):
-    """The validation of a table."""
+    """Return the validation of a table."""
     return choose_validation(scaled(X), fraction=fraction, cv=cv, groups=groups, y=y, seed=0)
 
 
 def series(phi, n_steps, n_series, seed=0):
-    """Autoregressive series of unit variance, (n_steps, n_series)."""
+    """Return autoregressive series of unit variance, of shape (n_steps, n_series)."""
     noise = np.random.default_rng(seed).standard_normal((n_steps + 500, n_series)) * np.sqrt(1 - phi**2)
     return lfilter([1], [1, -phi], noise, axis=0)[500:]
 
 
 def cut(X, length, step=1, layout="below"):
-    """Windows of series as samples, one series below the other, side by side, or time step after time step."""
+    """Return windows of series as samples: concatenated along samples or along features, or sorted by time step."""
     windows = sliding_window_view(X, length, axis=0)[::step]  # (n, n_series, length)
     if layout == "below":
         return windows.swapaxes(0, 1).reshape(-1, length)
@@ -57,7 +57,7 @@ def cut(X, length, step=1, layout="below"):
     return (windows if layout == "beside" else windows.swapaxes(1, 2)).reshape(len(windows), -1)
 
 
-# What depends on what ------------------------------------------------------------------------------------------------
+# Dependent samples ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -101,7 +101,7 @@ def test_autocorrelated_series_are_detected(n_columns):
 @pytest.mark.parametrize("n_rows", [60, 300, 2000])
 def test_tables_sorted_by_class_are_not_series(n_classes, n_rows):
     if n_rows < 20 * n_classes:
-        pytest.skip("a class of a few samples is as good as a group of neighbors")
+        pytest.skip("a class of few samples can't be distinguished from a group of neighbors")
     for seed in range(3):
         X, y = make_blobs(n_rows, 5, centers=n_classes, random_state=seed)
         assert reach_of_dependence(scaled(X[np.argsort(y, kind="stable")]), seed) == 0
@@ -111,7 +111,7 @@ def test_folds_of_tables_sorted_by_class_are_random(iris):
     unique = iris[np.sort(np.unique(iris, axis=0, return_index=True)[1])]
     for X in (load_wine().data, StandardScaler().fit_transform(load_wine().data), unique):
         assert chosen(X).strategy == "random"
-    assert chosen(iris).strategy == "copies"  # of one sample
+    assert chosen(iris).strategy == "copies"  # one sample has a copy
 
 
 # The folds -----------------------------------------------------------------------------------------------------------
@@ -203,10 +203,10 @@ def test_large_groups_are_in_training_set():
     (_, first), (_, second) = chosen(zeros).folds
     assert len(first) == len(second) == 40  # a fifth of the others
     assert not np.isin(np.r_[first, second], np.arange(800)).any()
-    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two samples, each half of all
+    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two distinct samples, each half of the data
 
 
-# What fit does with them ---------------------------------------------------------------------------------------------
+# Use in fit ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_estimator_uses_the_given_validation_samples(small, digits):
@@ -252,8 +252,8 @@ def test_folds_are_weighted_by_number_of_samples(digits):
 def test_x_val_selects_epoch_of_network_trained_on_all_samples(digits):
     noise = np.random.RandomState(0).uniform(0, 16, (100, 64))
     long = {"max_iter": 30, "hidden_layer_sizes": 32, "random_state": 0}
-    assert Autoencoder(4, **long).fit(digits, X_val=noise).best_epoch_ == 0  # of which there is nothing to learn
-    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # which it memorizes
+    assert Autoencoder(4, **long).fit(digits, X_val=noise).best_epoch_ == 0  # noise, which can't be learned
+    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # training samples, which are memorized
     again = Autoencoder(4, **long, warm_start=True).fit(digits, X_val=noise)
     before = again.transform(digits)
     assert again.fit(digits, X_val=noise).best_epoch_ == 0
@@ -310,7 +310,7 @@ def test_groups_and_x_val_in_pipelines_and_grid_searches(digits):
         assert search.best_estimator_.validation_["strategy"] == "groups"
         assert len(routed.fit_transform(digits, groups=groups)) == 240
     with pytest.raises(TypeError):
-        Autoencoder(2).fit(digits, None, digits)  # by keyword alone
+        Autoencoder(2).fit(digits, None, digits)  # keyword-only
 
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])

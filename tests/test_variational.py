@@ -32,7 +32,7 @@ def fitted():
     return VariationalAutoencoder(3, **QUICK).fit(DATA["digits"])
 
 
-# The formulas --------------------------------------------------------------------------------------------------------
+# Formulas ------------------------------------------------------------------------------------------------------------
 
 
 def test_divergence_equals_that_of_torch():
@@ -130,7 +130,7 @@ def test_training_starts_at_probabilistic_pca(architecture, digits):
 
 @pytest.mark.parametrize("beta", [0.0, 0.2, 1.0, 3.0, 20.0])
 def test_linear_solution_is_optimal(beta):
-    """No gradient of the exact objective, and no better one from other noise."""
+    """Check that the gradient of the exact objective is zero, and that no other noise variance is better."""
     X = GAUSSIAN - GAUSSIAN.mean(axis=0)
     rows = ScaledReader(X, np.zeros(8), np.ones(8))
     start = probabilistic_start(rows, 3, 0, beta=beta, least_noise=1e-6)
@@ -154,7 +154,7 @@ def test_linear_solution_is_optimal(beta):
     inputs = [value.requires_grad_() for value in parameters.values()]
     best = objective(*inputs)
     gradients = torch.autograd.grad(best, inputs)
-    if beta:  # without the divergence the best posterior has no variance at all
+    if beta:  # without the divergence the optimal posterior variance is zero
         for gradient in gradients:
             assert gradient.abs().max() < 1e-6
     for step in (-0.5, 0.5):
@@ -229,7 +229,8 @@ def test_varying_constant_feature_decreases_likelihood(loss, digits):
     odd = X.copy()
     odd[:, constant] = 1 - odd[:, constant]
     lost = vae.log_likelihood(X, 1, random_state=0) - vae.log_likelihood(odd, 1, random_state=0)
-    each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_  # half a count in 240
+    # the Bernoulli mean of a constant feature is half a count in 240 samples
+    each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_
     np.testing.assert_allclose(lost, len(constant) * each, rtol=1e-6)
 
 
@@ -243,7 +244,7 @@ def test_few_samples_do_not_give_zero_noise(digits):
     assert few.log_likelihood(digits[15:]).mean() > linear(10).fit(digits).log_likelihood(digits[15:]).mean() - 250
 
 
-# What is drawn -------------------------------------------------------------------------------------------------------
+# Draws ---------------------------------------------------------------------------------------------------------------
 
 
 def test_codes_are_posterior_means_sorted_and_signed(fitted):
@@ -254,7 +255,7 @@ def test_codes_are_posterior_means_sorted_and_signed(fitted):
     assert ((deviation > 0) & (deviation < 1.2)).all()
     loadings = (mean - mean.mean(axis=0)).T @ X
     assert (loadings[np.arange(3), np.abs(loadings).argmax(axis=1)] > 0).all()
-    # deviations are those of the same components: draws have them
+    # draws have the standard deviations of the same components
     draws = fitted.net_.module_.axes(fitted.net_.module_.sample(_encoding(fitted, X[:1]).expand(200_000, -1)))
     np.testing.assert_allclose(draws.std(dim=0).detach(), deviation[0], rtol=0.05)
     np.testing.assert_allclose(draws.mean(dim=0).detach(), mean[0], atol=0.02)
@@ -291,14 +292,14 @@ def test_samples_of_linear_model_have_covariance_of_pca():
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 def test_noise_of_samples_is_that_of_likelihood(scale):
-    X = DATA["Gaussian"] * [1, 1, 1, 1, 1, 3, 3, 0]  # a constant feature, which the likelihood gives noise as well
+    X = DATA["Gaussian"] * [1, 1, 1, 1, 1, 3, 3, 0]  # with a constant feature, which has noise as well
     vae = linear(2, scale=scale).fit(X)
     means, drawn = (vae.sample(20_000, random_state=0, noise=noise) for noise in (False, True))
     unit = StandardScaler().fit(X).scale_ if scale == "standard" else np.ones(8)
     noise = (drawn - means) / unit
     np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.03 * np.sqrt(vae.noise_variance_))
     np.testing.assert_allclose(np.cov(noise.T), vae.noise_variance_ * np.eye(8), atol=0.04 * vae.noise_variance_)
-    if scale == "global":  # so that samples have PCA's covariance, which has noise in it
+    if scale == "global":  # samples have the covariance of PCA, which includes noise
         expected = PCA(2).fit(X).get_covariance()
         np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.03 * np.abs(expected).max())
     assert vae.log_likelihood(drawn, 1).mean() < vae.log_likelihood(means, 1).mean()
@@ -312,7 +313,7 @@ def test_binary_samples_have_means_of_likelihood(dtype, digits):
     assert ((means >= 0) & (means <= 1)).all()
     assert set(np.unique(drawn)) == {0.0, 1.0}
     assert drawn.dtype == means.dtype
-    variance = (means * (1 - means)).mean(axis=0)  # of the noise: that of each Bernoulli draw
+    variance = (means * (1 - means)).mean(axis=0)  # of the Bernoulli draws
     np.testing.assert_allclose(drawn.mean(axis=0), means.mean(axis=0), atol=4 * np.sqrt(variance.max() / 4000))
     np.testing.assert_allclose(np.square(drawn - means).mean(axis=0), variance, atol=0.03)
     np.testing.assert_array_equal(drawn, vae.sample(4000, random_state=1, noise=True))
@@ -356,7 +357,7 @@ def test_interpolation_starts_and_ends_at_samples(fitted):
     np.testing.assert_allclose(many, [path, path[::-1]], atol=1e-9)
 
 
-# Bad input -----------------------------------------------------------------------------------------------------------
+# Invalid input -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

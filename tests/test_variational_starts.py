@@ -1,4 +1,4 @@
-"""Where a variational autoencoder starts if PCA has no start to offer, and the bounds within which its means stay."""
+"""Initialization of variational autoencoders where PCA gives none, and bounds of their means."""
 
 import pickle
 
@@ -18,7 +18,7 @@ def linear(k, **parameters):
     return VariationalAutoencoder(k, hidden_layer_sizes=(), random_state=0, **parameters)
 
 
-# Data alike in all directions: where PCA has nothing to start from --------------------------------------------------
+# Isotropic data, for which PCA gives no initialization --------------------------------------------------------------
 
 
 def rotated(points, d, rng, noise=0.02):
@@ -31,7 +31,7 @@ def waves(*phases):
 
 
 def isotropic(kind, n, rng):
-    """Rows whose covariance is a multiple of the identity, but for chance, and that fewer numbers tell."""
+    """Return samples of low intrinsic dimension whose covariance is, up to chance, a multiple of the identity."""
     t, u = rng.uniform(0, 2 * np.pi, (2, n, 1))
     if kind == "sphere":
         points = rng.standard_normal((n, 3))
@@ -49,7 +49,7 @@ def isotropic(kind, n, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:1 of 3 components have collapsed")  # two numbers tell where on a sphere a sample is
+@pytest.mark.filterwarnings("ignore:1 of 3 components have collapsed")  # a sphere has two dimensions
 @pytest.mark.parametrize(
     ("kind", "k", "least"),
     [
@@ -116,7 +116,8 @@ def test_collapsed_initialization_warns():
 
 @pytest.mark.parametrize(("scale", "init"), [("global", "pca"), ("standard", "random"), (None, "pca")])
 def test_means_are_clipped_to_range_of_features(scale, init, digits, tmp_path):
-    X = np.c_[digits[:, :40] / 4 - 1, np.random.RandomState(0).standard_normal((len(digits), 1))]  # the last has none
+    # the last feature has no bounds
+    X = np.c_[digits[:, :40] / 4 - 1, np.random.RandomState(0).standard_normal((len(digits), 1))]
     vae = VariationalAutoencoder(4, scale=scale, init=init, **QUICK | {"max_iter": 9, "cv": 2}).fit(X)
     assert vae.best_epoch_ > 0
     low, high = vae._spec.formula["bounds"]
@@ -125,7 +126,7 @@ def test_means_are_clipped_to_range_of_features(scale, init, digits, tmp_path):
     for means in (vae.reconstruct(X), vae.sample(300, random_state=0), vae.vary(X, 3.0, random_state=0)[:, 0]):
         assert (means >= low - 1e-5).all()
         assert (means <= high + 1e-5).all()
-        assert (means[:, :-1] < -0.999).any()  # they reach it
+        assert (means[:, :-1] < -0.999).any()  # the bound is attained
     vae.save(tmp_path / "vae.skops")
     for same in (pickle.loads(pickle.dumps(vae)), VariationalAutoencoder.load(tmp_path / "vae.skops")):
         np.testing.assert_array_equal(same.reconstruct(X), vae.reconstruct(X))

@@ -1,4 +1,4 @@
-"""Whitened codes: of unit variance where there is any, and never blown up where there is none."""
+"""Whitened codes have unit variance, and constant components are not amplified."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ NETWORK = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0, "whiten
 
 
 def _check(estimator, X, n_varying=None):
-    """Standard deviations of codes are about 1 at most, of those that vary 1, and the codes reconstruct."""
+    """Check that standard deviations of codes are 1, or smaller if they do not vary, and that codes can be decoded."""
     codes = estimator.fit_transform(X)
     assert codes.shape[1] == estimator.n_components_
     deviation = codes.std(axis=0, ddof=1, dtype=np.float64)
-    most = 1.05 if X.dtype == np.float64 else 3  # sums in float32 round by as much as the floor
+    most = 1.05 if X.dtype == np.float64 else 3  # rounding errors of float32 sums are as large as the floor
     assert (deviation <= most).all(), deviation
     if n_varying is not None:
         np.testing.assert_allclose(deviation[:n_varying], 1, atol=0.02)

@@ -124,7 +124,7 @@ def test_no_feature_by_feature_matrix_is_allocated(estimator_class, sparse):
     tracemalloc.start()
     try:
         estimator.fit(X)
-        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would need 128 MB
+        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # such a matrix would need 128 MB
     finally:
         tracemalloc.stop()
 
@@ -237,7 +237,7 @@ def test_ordinary_images_are_processed_in_whole_batches():
 
 def test_wide_stacks_have_a_lower_learning_rate():
     def rate(d):
-        stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # of PCAs
+        stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # its layers are PCA
         return stack.fit(table(30, d, 4, 0))._settings["learning_rate"]
 
     assert rate(40) == 0.03  # three times the default
