@@ -75,12 +75,12 @@ def test_precision_and_recall_agree_with_definition():
     rng = np.random.RandomState(0)
     X, drawn = rng.randn(40, 2), rng.randn(30, 2) * 0.5
 
-    def share(A, B, k):
+    def fraction(A, B, k):
         radii = [sorted(np.linalg.norm(A - a, axis=1))[k] for a in A]
         return np.mean([any(np.linalg.norm(b - a) <= r for a, r in zip(A, radii, strict=True)) for b in B])
 
     for k in (1, 3, 5):
-        assert sample_precision_recall(X, drawn, n_neighbors=k) == (share(X, drawn, k), share(drawn, X, k))
+        assert sample_precision_recall(X, drawn, n_neighbors=k) == (fraction(X, drawn, k), fraction(drawn, X, k))
 
 
 def test_precision_and_recall_of_too_similar_and_too_diverse_samples():

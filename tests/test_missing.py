@@ -26,9 +26,9 @@ from tests.conftest import QUICKER, SMALL
 FEW = {"hidden_layer_sizes": 16, "max_iter": 8, "random_state": 0}
 
 
-def with_missing_values(X, share=0.3, seed=0):
+def with_missing_values(X, fraction=0.3, seed=0):
     """Return X with NaN in some entries, and their mask."""
-    missing = np.random.RandomState(seed).rand(*X.shape) < share
+    missing = np.random.RandomState(seed).rand(*X.shape) < fraction
     return np.where(missing, np.nan, X), missing
 
 
@@ -56,9 +56,9 @@ def test_every_estimator_accepts_missing_values(small, digits, tmp_path):
     assert np.isfinite(codes).all()
     assert np.isfinite(x_hat).all()
     np.testing.assert_array_equal(full[~missing], X[~missing])
-    share, expected = fitted._share_of_network, fitted._statistics.factors.fill(X)
-    np.testing.assert_allclose(full, (1 - share) * expected + share * np.where(missing, x_hat, X))
-    assert 0 <= share <= 1
+    fraction, expected = fitted._share_of_network, fitted._statistics.factors.fill(X)
+    np.testing.assert_allclose(full, (1 - fraction) * expected + fraction * np.where(missing, x_hat, X))
+    assert 0 <= fraction <= 1
     np.testing.assert_array_equal(fitted.impute(digits), digits)
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.transform(X), codes)
@@ -242,8 +242,8 @@ def test_sample_without_observed_values_is_the_mean(iris):
     np.testing.assert_allclose(fitted.transform(X[7:8]), fitted.transform(mean), atol=1e-5)
     assert fitted.score_samples(X)[7] == 0
     blank = np.full((2, 4), np.nan)
-    share = fitted._share_of_network
-    expected = (1 - share) * mean + share * fitted.reconstruct(mean)
+    fraction = fitted._share_of_network
+    expected = (1 - fraction) * mean + fraction * fitted.reconstruct(mean)
     np.testing.assert_allclose(fitted.impute(blank), np.vstack([expected, expected]), atol=1e-5)
     assert np.isfinite(Autoencoder(2, **FEW).fit(iris).impute(blank)).all()
 

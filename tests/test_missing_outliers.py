@@ -26,8 +26,8 @@ SCALED = make_pipeline(StandardScaler(), Autoencoder(4, **QUICK))
 QUICKLY = Autoencoder(4, **QUICK)
 
 
-def with_missing_values(X, share=0.3, seed=0):
-    return np.where(np.random.RandomState(seed).rand(*X.shape) < share, np.nan, X)
+def with_missing_values(X, fraction=0.3, seed=0):
+    return np.where(np.random.RandomState(seed).rand(*X.shape) < fraction, np.nan, X)
 
 
 INNERS = {
@@ -114,8 +114,8 @@ def test_scores_do_not_depend_on_the_number_of_observed_values():
     """Check that typical samples have similar scores, whether a tenth or nearly all of the values are observed."""
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     whole = detector.score_samples(NEW)
-    for share in (0.05, 0.3, 0.6):
-        scores = detector.score_samples(with_missing_values(NEW, share))
+    for fraction in (0.05, 0.3, 0.6):
+        scores = detector.score_samples(with_missing_values(NEW, fraction))
         assert abs(np.median(scores) - np.median(whole)) < 0.5 * whole.std()
         assert (scores < detector.offset_).mean() < 0.1
         assert np.corrcoef(scores, whole)[0, 1] > 0.2
@@ -248,17 +248,17 @@ def test_sparse_samples_with_nan_raise():
 # Formulas ------------------------------------------------------------------------------------------------------------
 
 
-def normal_rows(n=4000, d=6, seed=0):
+def normal_samples(n=4000, d=6, seed=0):
     rng = np.random.RandomState(seed)
     A = rng.randn(d, d)
     return rng.multivariate_normal(np.zeros(d), A @ A.T + np.eye(d), n), A @ A.T + np.eye(d)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.7])
-def test_squared_lengths_use_observed_values(share):
-    rows, covariance = normal_rows()
+@pytest.mark.parametrize("fraction", [0.2, 0.7])
+def test_squared_lengths_use_observed_values(fraction):
+    rows, covariance = normal_samples()
     measure = Residuals(rows, rows.var(axis=0), np.zeros(rows.shape, dtype=bool))
-    missing = np.random.RandomState(1).rand(200, 6) < share
+    missing = np.random.RandomState(1).rand(200, 6) < fraction
     lengths = measure.squared_lengths(np.where(missing, 0, rows[:200]), missing)
     for row, gone, found in zip(rows[:200], missing, lengths, strict=True):
         if gone.all():
@@ -270,7 +270,7 @@ def test_squared_lengths_use_observed_values(share):
 
 
 def test_covariance_of_residuals_is_estimated_despite_missing_values():
-    rows, _ = normal_rows(20_000)
+    rows, _ = normal_samples(20_000)
     missing = np.random.RandomState(1).rand(*rows.shape) < 0.4
     whole = Residuals(rows, rows.var(axis=0), np.zeros_like(missing))
     some = Residuals(np.where(missing, 0, rows), rows.var(axis=0), missing)

@@ -29,7 +29,7 @@ def hardware(monkeypatch):
 
 
 @pytest.fixture
-def wide_rows():
+def wide_samples():
     return np.random.default_rng(0).normal(size=(300, 256))
 
 
@@ -69,19 +69,19 @@ def test_recurrent_layers_run_in_float32_on_cpu_without_bfloat16_kernel(cell, di
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("estimator", [Autoencoder(8, **WIDE), VariationalAutoencoder(8, **WIDE)], ids=short_name)
-def test_minimum_size_of_products(estimator, wide_rows, hardware, monkeypatch):
+def test_minimum_size_of_products(estimator, wide_samples, hardware, monkeypatch):
     hardware(True)
     monkeypatch.setattr(_module_spec, "axes_for", lambda *_: None)  # products of all features
     wide, narrow = (
         {
-            p: clone(estimator).set_params(mixed_precision=p, hidden_layer_sizes=width).fit(wide_rows)
+            p: clone(estimator).set_params(mixed_precision=p, hidden_layer_sizes=width).fit(wide_samples)
             for p in (True, "auto")
         }
         for width in (256, 255)
     )
-    assert _same(wide["auto"], wide[True], wide_rows)
-    assert not _same(narrow["auto"], narrow[True], wide_rows)
-    few = clone(estimator).set_params(mixed_precision="auto", batch_size=127).fit(wide_rows)
+    assert _same(wide["auto"], wide[True], wide_samples)
+    assert not _same(narrow["auto"], narrow[True], wide_samples)
+    few = clone(estimator).set_params(mixed_precision="auto", batch_size=127).fit(wide_samples)
     assert not few.net_.mixed_precision
     assert wide["auto"].net_.mixed_precision is True
 

@@ -42,7 +42,7 @@ TOLERANCE = 1e-5  # relative to the standard deviation of the samples or codes
 
 
 @pytest.fixture
-def rows(digits):
+def samples(digits):
     return digits.astype(np.float32)
 
 
@@ -103,8 +103,8 @@ def far_from(X):
 
 
 @pytest.mark.skipif(not strict_device.AVAILABLE, reason="this torch has no backends written in Python")
-def test_large_means_and_samples_outside_the_limits(rows, assert_no_side_effects):
-    X = rows + 10_000
+def test_large_means_and_samples_outside_the_limits(samples, assert_no_side_effects):
+    X = samples + 10_000
     estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
     assert estimator.best_epoch_ > 0  # so that samples beyond the limit are computed differently
     again = pickle.loads(pickle.dumps(estimator))
@@ -116,29 +116,29 @@ def test_large_means_and_samples_outside_the_limits(rows, assert_no_side_effects
 
 
 @pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent layers")
-def test_ordered_codes_of_sequences(rows, assert_no_side_effects):
+def test_ordered_codes_of_sequences(samples, assert_no_side_effects):
     estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
-        rows
+        samples
     )
     with assert_no_side_effects():
         model = estimator.to_onnx("decoder")
     assert_valid_model(model, "X_original")
-    assert_same_outputs(model, estimator, "decoder", rows)
-    assert_same_outputs(model, estimator, "decoder", far_from(rows))
+    assert_same_outputs(model, estimator, "decoder", samples)
+    assert_same_outputs(model, estimator, "decoder", far_from(samples))
 
 
-def test_top_k_codes(rows):
-    estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(rows)
+def test_top_k_codes(samples):
+    estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(samples)
     model = estimator.to_onnx("reconstruct")
     assert_valid_model(model, "X_hat")
-    assert_same_outputs(model, estimator, "reconstruct", rows)
-    assert_same_outputs(model, estimator, "reconstruct", far_from(rows))
+    assert_same_outputs(model, estimator, "reconstruct", samples)
+    assert_same_outputs(model, estimator, "reconstruct", far_from(samples))
 
 
-def test_stack_and_images_of_odd_size(rows):
+def test_stack_and_images_of_odd_size(samples):
     images = ConvolutionalAutoencoder(4, image_shape=(6, 5), channels=(2, 3), **QUICKER)
     layers = [("machine", BernoulliRBM(30, learning_rate=0.1, n_iter=20)), ("images", images)]
-    X = rows / 16
+    X = samples / 16
     stack = StackedAutoencoder(layers, max_iter=2, random_state=0).fit(X)
     assert_same_outputs(stack.to_onnx("reconstruct"), stack, "reconstruct", X)
 
@@ -146,8 +146,8 @@ def test_stack_and_images_of_odd_size(rows):
 # In a Pipeline -------------------------------------------------------------------------------------------------------
 
 
-def test_pipeline_ending_in_classifier(rows, assert_no_side_effects):
-    X = rows
+def test_pipeline_ending_in_classifier(samples, assert_no_side_effects):
+    X = samples
     y = X[:, 20] > 8
     encoder = VariationalAutoencoder(4, architecture=Recurrent((4, 16), hidden_size=3, cell="gru"), **QUICKER)
     pipeline = make_pipeline(MinMaxScaler(), encoder, LogisticRegression()).fit(X, y)
@@ -159,8 +159,8 @@ def test_pipeline_ending_in_classifier(rows, assert_no_side_effects):
         np.testing.assert_allclose(probabilities, pipeline.predict_proba(some), atol=TOLERANCE)
 
 
-def test_float64_data_frame(rows):
-    frame = pd.DataFrame(rows[:, 18:23], columns=list("abcde")).astype(np.float64)
+def test_float64_data_frame(samples):
+    frame = pd.DataFrame(samples[:, 18:23], columns=list("abcde")).astype(np.float64)
     encoder = Autoencoder(2, hidden_layer_sizes=()).fit(frame)
     model = skl2onnx.to_onnx(make_pipeline(encoder), frame[:1])
     (codes,) = run(model, {name: frame[[name]].to_numpy() for name in frame})
@@ -179,14 +179,14 @@ def test_unfitted_estimator_raises(method):
 
 
 @pytest.mark.parametrize("part", ["code", None])
-def test_invalid_part_raises(part, rows):
+def test_invalid_part_raises(part, samples):
     with pytest.raises(ValueError, match=r"The 'part' parameter of to_onnx must be a str among .* Got .* instead"):
-        Autoencoder(4, hidden_layer_sizes=()).fit(rows).to_onnx(part)
+        Autoencoder(4, hidden_layer_sizes=()).fit(samples).to_onnx(part)
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
-def test_missing_dependency_raises(missing, rows, monkeypatch):
-    estimator = Autoencoder(4, hidden_layer_sizes=()).fit(rows)
+def test_missing_dependency_raises(missing, samples, monkeypatch):
+    estimator = Autoencoder(4, hidden_layer_sizes=()).fit(samples)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r'Autoencoder\.to_onnx needs .* pip install "skae\[onnx\]"'):
         estimator.to_onnx()

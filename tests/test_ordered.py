@@ -152,12 +152,12 @@ def test_fraction_needs_fewer_components_than_pca(images):
     np.testing.assert_allclose(ours.explained_variance_ratio_.sum(), ours.score(train), atol=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 0.999])
+@pytest.mark.parametrize("fraction", [0.5, 0.8, 0.95, 0.999])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_fraction_without_training_selects_as_many_components_as_pca(share, scale):
+def test_fraction_without_training_selects_as_many_components_as_pca(fraction, scale):
     X = load_breast_cancer().data
-    ours = Autoencoder(share, hidden_layer_sizes=(), scale=scale).fit(X)
-    pca = PCA(share).fit(X if scale == "global" else StandardScaler().fit_transform(X))
+    ours = Autoencoder(fraction, hidden_layer_sizes=(), scale=scale).fit(X)
+    pca = PCA(fraction).fit(X if scale == "global" else StandardScaler().fit_transform(X))
     assert ours.n_components_ == pca.n_components_
 
 

@@ -64,7 +64,7 @@ def test_interface_is_that_of_isolation_forest(digits):
 # Scores --------------------------------------------------------------------------------------------------------------
 
 
-def _log_share(values, typical, power):
+def _log_tail_fraction(values, typical, power):
     """Return the log fraction of typical samples above each value, by the median and upper quantiles of a power."""
     median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
@@ -86,7 +86,9 @@ def test_score_combines_the_tail_fractions_of_four_measures():
         scaled = (rows - pca.inverse_transform(pca.transform(rows))) / units
         return np.einsum("ij,jk,ik->i", scaled, precision, scaled)
 
-    whole, of_units = (_log_share(lengths(new, each), lengths(BENIGN, each), 1 / 4) for each in (precision, np.eye(30)))
+    whole, of_units = (
+        _log_tail_fraction(lengths(new, each), lengths(BENIGN, each), 1 / 4) for each in (precision, np.eye(30))
+    )
     expected = [whole + of_units / 4]
     for unit in (codes.std(axis=0), 1.0):
         neighbors = NearestNeighbors(n_neighbors=10).fit(codes / unit)
@@ -94,7 +96,7 @@ def test_score_combines_the_tail_fractions_of_four_measures():
             distances[:, 4] * distances[:, 9]
             for distances in (neighbors.kneighbors()[0], neighbors.kneighbors(codes_of_new / unit)[0])
         )  # a sample is not its own neighbor
-        expected.append(_log_share(found, typical, 1 / 16))
+        expected.append(_log_tail_fraction(found, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
     np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
     of_error = AutoencoderOutlierDetector(PCA(5), code_distance=False).fit(BENIGN)
@@ -165,12 +167,12 @@ def _between(kind, rng):
     return rows[:500], rows[500:]
 
 
-@pytest.mark.parametrize("share", [0, 0.1])
+@pytest.mark.parametrize("fraction", [0, 0.1])
 @pytest.mark.parametrize("kind", ["clusters", "ring", "ring in fifty dimensions", "sphere"])
-def test_samples_between_clusters_are_outliers(kind, share):
+def test_samples_between_clusters_are_outliers(kind, fraction):
     """Check outliers whose codes are near the mean, where a single Gaussian has its maximum density."""
     X, odd = _between(kind, np.random.RandomState(0))
-    trained = np.concatenate([X[:400], odd[: int(share * 400)]])
+    trained = np.concatenate([X[:400], odd[: int(fraction * 400)]])
     detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
     is_odd = np.repeat([0, 1], [100, 150])
     scores = detector.score_samples(np.concatenate([X[400:], odd[50:]]))

@@ -66,12 +66,12 @@ def test_auto_handles_skewed_and_heavy_tails(n):
         assert _flagged(X) < 0.06
 
 
-@pytest.mark.parametrize("share", [0.001, 0.05, 0.1])
+@pytest.mark.parametrize("fraction", [0.001, 0.05, 0.1])
 @pytest.mark.parametrize("factor", [4, 30])
-def test_auto_finds_outliers(share, factor):
+def test_auto_finds_outliers(fraction, factor):
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 12)
-    n_outliers = int(share * len(X))
+    n_outliers = int(fraction * len(X))
     X[:n_outliers] *= factor
     found = AutoencoderOutlierDetector(PCA(4)).fit(X).predict(X) == -1
     assert found[:n_outliers].mean() > 0.9

@@ -195,10 +195,10 @@ def test_huge_learning_rate_is_no_worse_than_pca(digits):
 # Codes have the conventions of PCA -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [240, 2100])  # with cross-validation, and with a single validation set
-def test_codes_are_centered_uncorrelated_sorted_and_signed(n_rows):
+@pytest.mark.parametrize("n_samples", [240, 2100])  # with cross-validation, and with a single validation set
+def test_codes_are_centered_uncorrelated_sorted_and_signed(n_samples):
     base = datasets.load_digits().data
-    X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_rows]
+    X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_samples]
     ours = Autoencoder(5, hidden_layer_sizes=32, max_iter=5, random_state=0).fit(X)
     assert ours.best_epoch_ > 0
     codes = ours.transform(X)

@@ -33,7 +33,7 @@ SEEN = []  # recorded by callbacks, which each fit copies
 
 
 @pytest.fixture(autouse=True)
-def _nothing_seen():
+def _clear_seen():
     SEEN.clear()
 
 
@@ -71,9 +71,9 @@ def test_net_that_was_trained_is_kept(small, digits):
     np.testing.assert_allclose(fitted.net_.predict(digits.astype(np.float32)), fitted.reconstruct(digits), atol=1e-3)
 
 
-@pytest.mark.parametrize("as_rows", [lambda X: X, large], ids=["folds", "one validation set"])
-def test_callback_events_have_the_order_of_skorch(digits, as_rows):
-    X = as_rows(digits)
+@pytest.mark.parametrize("get_samples", [lambda X: X, large], ids=["folds", "one validation set"])
+def test_callback_events_have_the_order_of_skorch(digits, get_samples):
+    X = get_samples(digits)
     fitted = clone(SMALL).set_params(callbacks=[("mine", Recorder())]).fit(X)
     found = events()
     assert set(found) == set(EVENTS)
@@ -358,11 +358,11 @@ def test_selection_of_the_epoch_cannot_be_replaced(digits):
     np.testing.assert_array_equal(estimator.set_params(callbacks=[worst]).fit(digits).transform(digits), expected)
 
 
-@pytest.mark.parametrize("as_rows", [lambda X: X, large], ids=["folds", "one validation set"])
-def test_frozen_weights_do_not_change(digits, as_rows):
-    clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(as_rows(digits))
+@pytest.mark.parametrize("get_samples", [lambda X: X, large], ids=["folds", "one validation set"])
+def test_frozen_weights_do_not_change(digits, get_samples):
+    clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(get_samples(digits))
     first, last = SEEN
-    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with random restarts
+    assert len(first) == (1 + 1 if len(get_samples(digits)) > 2000 else 6 + 6)  # with random restarts
     for before, after in zip(first, last, strict=True):
         for name, weight in before.items():
             assert torch.equal(weight, after[name]) == name.startswith("encoder."), name

@@ -186,7 +186,7 @@ def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
     return X + noise * X.std() * rng.normal(size=X.shape), atoms
 
 
-def share_found(atoms, fitted):
+def fraction_found(atoms, fitted):
     """Return the fraction of the atoms near some unit; a signed coefficient needs two units, of which one counts."""
     return (np.abs(atoms @ normalize(fitted.components_).T).max(axis=1) > 0.9).mean()
 
@@ -194,7 +194,7 @@ def share_found(atoms, fitted):
 def test_default_finds_a_planted_dictionary():
     X, atoms = planted(2000, 16, 16, 2)
     fitted = SparseAutoencoder(random_state=0).fit(X)
-    assert share_found(atoms, fitted) >= 0.9
+    assert fraction_found(atoms, fitted) >= 0.9
     assert fitted.active_ratio_ < 0.25
     assert fitted.dead_ratio_ < 0.01
 
@@ -214,7 +214,7 @@ def test_default_finds_a_planted_dictionary():
 def test_default_finds_dictionaries_of_all_kinds(kind):
     X, atoms = planted(**kind, seed=1)
     fitted = SparseAutoencoder(random_state=1).fit(X)
-    assert share_found(atoms, fitted) >= 0.9
+    assert fraction_found(atoms, fitted) >= 0.9
     assert fitted.active_ratio_ < 0.25
     assert fitted.dead_ratio_ < 0.01
 

@@ -93,10 +93,10 @@ def dates_of(X):
     return [name for name in X.columns if name in DATES]
 
 
-def with_missing_values(X, seed=0, share=0.2):
+def with_missing_values(X, seed=0, fraction=0.2):
     """Return the table with missing values, in the types that support them, and their mask."""
     rng = np.random.default_rng(seed)
-    missing = rng.random(X.shape) < share
+    missing = rng.random(X.shape) < fraction
     missing[0] = False
     if isinstance(X, pl.DataFrame):
         made = {c: pl.when(pl.Series(~missing[:, j])).then(pl.col(c)).otherwise(None) for j, c in enumerate(X.columns)}
@@ -231,9 +231,9 @@ def test_numeric_table_equals_autoencoder():
 def test_link_against_distributions():
     rng = np.random.default_rng(0)
     categories = [(2, 4), (4, 9), (9, 10)]
-    share = rng.dirichlet(np.ones(8), 1)[0]
-    mean, scale = np.r_[5.0, -3.0, share], np.r_[2.0, 0.5, np.sqrt(share)]
-    offset, gain = np.r_[5.0, -3.0, np.log(share)], np.r_[2.0, 0.5, rng.uniform(1, 3, 8)]
+    fraction = rng.dirichlet(np.ones(8), 1)[0]
+    mean, scale = np.r_[5.0, -3.0, fraction], np.r_[2.0, 0.5, np.sqrt(fraction)]
+    offset, gain = np.r_[5.0, -3.0, np.log(fraction)], np.r_[2.0, 0.5, rng.uniform(1, 3, 8)]
     link, scaler = (
         MixedLink(categories, offset, gain, torch.float64),
         Scaler(mean, scale, torch.float64),
@@ -392,7 +392,7 @@ def bad_tables():
     yield "times", {"datetime_features": ["time"]}, times, "Column 'time' of X contains times of day"
     yield "mixed", {}, X.assign(object=["a", 1] * (N // 2)), "uniformly strings or numbers"
     yield "likelihood", {"autoencoder": Autoencoder(loss="poisson")}, X, "loss='poisson'"
-    yield "share", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
+    yield "fraction", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
     yield "stack", {"autoencoder": skae.StackedAutoencoder((4, 2))}, X, "StackedAutoencoder"
     yield "no autoencoder of skae", {"autoencoder": PCA()}, X, "'autoencoder' parameter"
 

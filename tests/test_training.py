@@ -24,17 +24,17 @@ from skae.nn import AutoencoderModule
 # Batches -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [1, 5, 64, 100, 129])
+@pytest.mark.parametrize("n_samples", [1, 5, 64, 100, 129])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_batches_cover_every_sample_once(n_rows, shuffled):
-    rows = torch.arange(n_rows)[:, None]
+def test_batches_cover_every_sample_once(n_samples, shuffled):
+    rows = torch.arange(n_samples)[:, None]
     generators = [torch.Generator().manual_seed(0)] if shuffled else None
-    batches = BatchLoader(IndexedDataset(rows, [np.arange(n_rows)]), 32, generators)
+    batches = BatchLoader(IndexedDataset(rows, [np.arange(n_samples)]), 32, generators)
     first, second = ([batch[0] for batch, _ in batches] for _ in range(2))
-    assert len(first) == BatchLoader.count(n_rows, 32)
+    assert len(first) == BatchLoader.count(n_samples, 32)
     assert max(map(len, first)) - min(map(len, first)) <= 1
-    assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_rows))
-    if shuffled and n_rows > 5:
+    assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_samples))
+    if shuffled and n_samples > 5:
         assert not torch.equal(torch.cat(first), torch.cat(second))
     if not shuffled:
         assert torch.equal(torch.cat(first), rows)
@@ -55,20 +55,22 @@ def test_isolated_rng_seeds_and_restores():
 # Defaults ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
-def test_default_number_of_steps_is_reasonable(n_rows):
-    batch_size = auto_batch_size(n_rows)
-    epochs = auto_max_iter(n_rows, batch_size)
-    steps = epochs * BatchLoader.count(n_rows, batch_size)
+@pytest.mark.parametrize("n_samples", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
+def test_default_number_of_steps_is_reasonable(n_samples):
+    batch_size = auto_batch_size(n_samples)
+    epochs = auto_max_iter(n_samples, batch_size)
+    steps = epochs * BatchLoader.count(n_samples, batch_size)
     assert 9 <= epochs <= 200
-    assert 170 <= steps <= 400 + 9 * n_rows / 256
+    assert 170 <= steps <= 400 + 9 * n_samples / 256
 
 
 def test_default_hidden_layer_sizes():
     assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
     assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
-    widths = [auto_hidden_layer_sizes(n_rows, 3, is_plain=True)[0] for n_rows in (300, 1535, 1536, 2047, 2048, 10**6)]
+    widths = [
+        auto_hidden_layer_sizes(n_samples, 3, is_plain=True)[0] for n_samples in (300, 1535, 1536, 2047, 2048, 10**6)
+    ]
     assert widths == [64, 64, 96, 96, 128, 128]
     assert auto_hidden_layer_sizes(10**6, 3) == (64, 32)
     assert auto_batch_size(5000, Convolutional()) == 64
@@ -233,15 +235,15 @@ def test_auto_learning_rate_is_that_of_architecture(architecture, highest, digit
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_features", "rate"),
+    ("n_samples", "n_features", "rate"),
     [
         *((500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01)),
         *((1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)),
     ],
 )
-def test_few_wide_samples_have_lower_learning_rate(n_rows, n_features, rate):
-    assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
-    assert auto_learning_rate(Convolutional(), n_rows, n_features) == 0.003
+def test_few_wide_samples_have_lower_learning_rate(n_samples, n_features, rate):
+    assert auto_learning_rate(None, n_samples, n_features) == pytest.approx(rate)
+    assert auto_learning_rate(Convolutional(), n_samples, n_features) == 0.003
 
 
 def test_auto_learning_rate_uses_size_of_principal_components(monkeypatch):
@@ -313,9 +315,9 @@ def test_training_on_linear_data_stops_early():
 # Options -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [240, 2100])
-def test_mixed_precision_applies_to_training_only(digits, n_rows, monkeypatch):
-    X, dtypes = np.tile(digits, (9, 1))[:n_rows], []
+@pytest.mark.parametrize("n_samples", [240, 2100])
+def test_mixed_precision_applies_to_training_only(digits, n_samples, monkeypatch):
+    X, dtypes = np.tile(digits, (9, 1))[:n_samples], []
     real = AutoencoderModule.penalty
 
     def watched(self, seen, encoding, code):
@@ -331,10 +333,10 @@ def test_mixed_precision_applies_to_training_only(digits, n_rows, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_rows", [240, 2100])
+@pytest.mark.parametrize("n_samples", [240, 2100])
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
-def test_compiled_training_equals_uncompiled(digits, n_rows, monkeypatch):
-    X = np.tile(digits, (9, 1))[:n_rows]
+def test_compiled_training_equals_uncompiled(digits, n_samples, monkeypatch):
+    X = np.tile(digits, (9, 1))[:n_samples]
     real, n_compiled = torch.compile, 0
 
     def without_a_compiler(function):
