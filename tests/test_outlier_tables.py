@@ -141,7 +141,7 @@ def test_data_frames_and_arrays_have_the_same_scores(kind):
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 @pytest.mark.parametrize("inner", [PCA(2), Autoencoder(2, **QUICK), make_pipeline(StandardScaler(), PCA(2))])
 def test_no_warning_about_feature_names(kind, inner):
-    """Check by the setting that warnings are errors."""
+    """Check that there is no warning: pytest turns warnings into errors."""
     frame = _frame(kind)
     detector = AutoencoderOutlierDetector(FrozenEstimator(clone(inner).fit(frame))).fit(frame)
     for method in ("predict", "score_samples", "decision_function", "feature_errors"):

@@ -286,7 +286,7 @@ def test_buffers_of_modules_are_stored(module, n_folds, digits):
 
 
 def test_hooks_apply_to_each_network_of_folds(digits):
-    """Check that with folds, too, custom weights and statistics over samples are those of each network."""
+    """Check that custom weights and statistics over samples belong to each network, also with folds."""
 
     class Module(AutoencoderModule):
         def __init__(self, *args, **kwargs):
