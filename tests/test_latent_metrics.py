@@ -29,17 +29,17 @@ def nearest(codes, rows):
     return Map(lambda X: rows[index.kneighbors(X)[1][:, 0]])
 
 
-# Continuity ----------------------------------------------------------------------------------------------------------
+# Smoothness ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("matrix", [np.eye(3), 1e3 * np.eye(3), np.random.RandomState(1).randn(3, 7)])
-def test_continuity_of_a_linear_decoder_is_one(matrix):
+def test_smoothness_of_linear_decoder_is_one(matrix):
     assert decoder_smoothness(Map(lambda X: X @ matrix), NORMAL, random_state=0) == pytest.approx(1, abs=0.05)
     scales = np.array([1.0, 10.0, 0.1])
     assert decoder_smoothness(Map(lambda X: X / scales), NORMAL * scales, random_state=0) == pytest.approx(1, abs=0.05)
 
 
-def test_continuity_of_a_sine_agrees_with_the_closed_form():
+def test_smoothness_of_sine_agrees_with_closed_form():
     # Var sin(a z) = (1 - exp(-2 a²)) / 2, and E (a cos(a z))² = a² (1 + exp(-2 a²)) / 2
     for a in (0.5, 1.0, 3.0):
         expected = (1 - np.exp(-2 * a**2)) / (a**2 * (1 + np.exp(-2 * a**2)))
@@ -48,7 +48,7 @@ def test_continuity_of_a_sine_agrees_with_the_closed_form():
         assert found == pytest.approx(expected, rel=0.02)
 
 
-def test_shuffled_codes_are_not_continuous():
+def test_smoothness_of_shuffled_codes_is_low():
     rows, shuffled = NORMAL, np.random.RandomState(2).permutation(NORMAL)
     in_place = decoder_smoothness(nearest(NORMAL, rows), NORMAL, step=0.5, random_state=0)
     mixed = decoder_smoothness(nearest(NORMAL, shuffled), NORMAL, step=0.5, random_state=0)
@@ -56,7 +56,7 @@ def test_shuffled_codes_are_not_continuous():
     assert mixed < 0.25
 
 
-def test_continuity_edge_cases():
+def test_smoothness_edge_cases():
     assert decoder_smoothness(Map(lambda X: np.ones((len(X), 2))), NORMAL) == 1
     with pytest.raises(ValueError, match="step == 0, must be > 0"):
         decoder_smoothness(Map(lambda X: X), NORMAL, step=0)
@@ -64,26 +64,26 @@ def test_continuity_edge_cases():
         decoder_smoothness(Map(lambda X: X), NORMAL[:1])
 
 
-# Completeness --------------------------------------------------------------------------------------------------------
+# Precision and recall ------------------------------------------------------------------------------------------------
 
 
-def test_completeness_of_the_same_samples_is_one():
+def test_precision_and_recall_of_identical_samples_are_one():
     assert sample_precision_recall(NORMAL, NORMAL) == (1.0, 1.0)
 
 
-def test_completeness_agrees_with_its_definition():
+def test_precision_and_recall_agree_with_definition():
     rng = np.random.RandomState(0)
     X, drawn = rng.randn(40, 2), rng.randn(30, 2) * 0.5
 
-    def share(A, B, k):
+    def fraction(A, B, k):
         radii = [sorted(np.linalg.norm(A - a, axis=1))[k] for a in A]
         return np.mean([any(np.linalg.norm(b - a) <= r for a, r in zip(A, radii, strict=True)) for b in B])
 
     for k in (1, 3, 5):
-        assert sample_precision_recall(X, drawn, n_neighbors=k) == (share(X, drawn, k), share(drawn, X, k))
+        assert sample_precision_recall(X, drawn, n_neighbors=k) == (fraction(X, drawn, k), fraction(drawn, X, k))
 
 
-def test_completeness_of_too_similar_and_too_diverse_samples():
+def test_precision_and_recall_of_too_similar_and_too_diverse_samples():
     rng = np.random.RandomState(0)
     two = np.concatenate([rng.randn(500, 2), 50 + rng.randn(500, 2)])
     precision, recall = sample_precision_recall(two, rng.randn(1000, 2))

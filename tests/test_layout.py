@@ -1,4 +1,4 @@
-"""Arrays of a fitted estimator have the same memory layout after a fit, a pickle, a copy and a file."""
+"""Arrays of a fitted estimator have the same memory layout after fitting, pickling, copying and saving."""
 
 import copy
 import inspect
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernels
 
 
 def arrays_in(value, path="", within=()):
-    """Yield (path, array) for all arrays within an object, except for parameters of torch."""
+    """Yield (path, array) for all arrays within an object, except for torch parameters."""
     if any(value is outer for outer in within):
         return
     within = (*within, value)
@@ -38,7 +38,7 @@ def arrays_in(value, path="", within=()):
 
 
 def copies(fitted, folder):
-    """Return copies of an estimator, made in every possible way."""
+    """Return copies of an estimator, made in every supported way."""
     fitted.save(folder / "model")
     joblib.dump(fitted, folder / "model.joblib")
     blob = skops.io.dumps(fitted)
@@ -88,7 +88,7 @@ def test_copies_are_bit_identical(fitted, digits, tmp_path):
         assert other.score(digits) == fitted.score(digits)
 
 
-def laid_out(X):
+def in_other_layouts(X):
     """Return the same samples in other memory layouts."""
     buffer = np.empty(X.size + 1, X.dtype)
     unaligned = buffer[1:].reshape(X.shape)
@@ -100,18 +100,18 @@ def laid_out(X):
     return {
         "Fortran": np.asfortranarray(X),
         "reversed": X[::-1].copy()[::-1],
-        "each second column": wide[:, ::2],
-        "elsewhere": unaligned,
+        "every second column": wide[:, ::2],
+        "unaligned": unaligned,
         "read-only": read_only,
         "big-endian": X.astype(X.dtype.newbyteorder(">")),
     }
 
 
-def test_layout_of_the_samples_does_not_matter(small, fitted, digits):
+def test_results_do_not_depend_on_memory_layout(small, fitted, digits):
     codes = fitted.transform(digits)
-    for how, X in laid_out(digits).items():
+    for how, X in in_other_layouts(digits).items():
         np.testing.assert_array_equal(fitted.transform(X), codes, err_msg=how)
-    X = laid_out(digits)["Fortran"]
+    X = in_other_layouts(digits)["Fortran"]
     np.testing.assert_array_equal(small.fit(X).transform(digits), codes)
 
 
@@ -124,7 +124,7 @@ def test_canonical_layout():
     assert found["a"][1][0].strides == (32, 8)
     assert found["b"].dtype.isnative
     assert found["c"].shape == ()
-    assert canonical(table) is not table  # a view, which would keep more memory than its own
+    assert canonical(table) is not table  # it is a view, which would keep the whole base array alive
     own = table.copy()
     assert canonical(own) is own
     file = io.BytesIO(np.arange(8.0).tobytes())

@@ -1,4 +1,4 @@
-"""Data in [0, 1] up to a scaler's rounding: an estimator fitted to them accepts them in every method."""
+"""Data in [0, 1] up to rounding by a scaler are accepted by every method of an estimator fitted to them."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ TABLES = {
     "float64": SCALED[:120],
     "float32": MinMaxScaler().fit_transform(load_breast_cancer().data[:120].astype(np.float32) * np.float32(3.7)),
     "rounded up": np.where(SCALED[:120] > 0.4, SCALED[:120] + 9e-7, SCALED[:120] - 9e-7),
-    "one row": np.r_[SCALED[:119], SCALED[:1] + np.float64(2.3e-16)],
+    "one sample": np.r_[SCALED[:119], SCALED[:1] + np.float64(2.3e-16)],
 }
 KINDS = {
     "plain": Autoencoder(3, hidden_layer_sizes=8, **BERNOULLI),
@@ -38,7 +38,7 @@ KINDS = {
 
 
 def test_scaler_rounding_exceeds_its_range():
-    # else nothing were tested here
+    # otherwise, the other tests would test nothing
     assert SCALED.max() > 1
 
 

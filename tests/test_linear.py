@@ -1,4 +1,4 @@
-"""Linear autoencoders have PCA's attributes, conventions and values."""
+"""Linear autoencoders have the attributes, conventions and values of PCA."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ def assert_same(ours, pca, rtol=1e-7):
 
 
 def _unwhitened(pca):
-    """Correct PCA's own covariance, which counts the variance of a component twice where codes are whitened."""
+    """Correct the covariance of PCA, which counts the variance of a component twice if codes are whitened."""
     pca = copy.copy(pca)
     pca.whiten = False
     return pca
@@ -106,7 +106,7 @@ def test_containers_of_samples(kind, monkeypatch):
 
 
 def test_large_tables_use_no_randomized_solver():
-    X = np.random.RandomState(0).randn(520, 60)  # a flat spectrum, of which a randomized solver finds little
+    X = np.random.RandomState(0).randn(520, 60)  # a flat spectrum, for which a randomized solver is inaccurate
     assert_same(clone(LINEAR).fit(X), PCA(3, svd_solver="full").fit(X))
     X = X[:, :30]
     vae = VariationalAutoencoder(3, hidden_layer_sizes=()).fit(X)
@@ -125,7 +125,7 @@ def test_more_components_than_the_rank():
     np.testing.assert_allclose(ours.get_precision(), np.linalg.pinv(covariance, rcond=1e-9), atol=1e-6)
 
 
-def test_attributes_after_a_stream_and_a_warm_start():
+def test_attributes_after_partial_fit_and_warm_start():
     X = drawn(4, 90, 6)
     stream = clone(LINEAR).set_params(n_components=6)
     for chunk in np.split(X, 3):

@@ -1,4 +1,4 @@
-"""The reconstruction scorer, with everything that has transform and inverse_transform."""
+"""The reconstruction scorer supports all estimators with transform and inverse_transform."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_scorer_equals_the_score_method(digits):
     assert reconstruction_scorer(fitted, digits) == pytest.approx(fitted.score(digits))
 
 
-def test_one_search_compares_pca_with_autoencoders(digits):
+def test_grid_search_compares_pca_with_autoencoders(digits):
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", PCA())])
     grid = {"reduce": [PCA(), Autoencoder(max_iter=3, random_state=0)], "reduce__n_components": [2, 8]}
     search = GridSearchCV(pipe, grid, scoring=reconstruction_scorer, cv=2).fit(digits)
@@ -53,7 +53,7 @@ def test_one_search_compares_pca_with_autoencoders(digits):
 
 
 @pytest.mark.slow
-def test_the_search_of_the_readme(digits):
+def test_grid_search_of_readme(digits):
     y = np.arange(len(digits)) % 3
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", PCA()), ("classify", LogisticRegression(max_iter=1000))])
     grid = {"reduce": [PCA(), Autoencoder(max_iter=2, random_state=0)], "reduce__n_components": [2, 8]}

@@ -26,9 +26,9 @@ from tests.conftest import QUICKER, SMALL
 FEW = {"hidden_layer_sizes": 16, "max_iter": 8, "random_state": 0}
 
 
-def with_holes(X, share=0.3, seed=0):
+def with_missing_values(X, fraction=0.3, seed=0):
     """Return X with NaN in some entries, and their mask."""
-    missing = np.random.RandomState(seed).rand(*X.shape) < share
+    missing = np.random.RandomState(seed).rand(*X.shape) < fraction
     return np.where(missing, np.nan, X), missing
 
 
@@ -44,11 +44,11 @@ def factors(n=600, d=12, rank=3, noise=0.0, seed=0):
     return X * np.geomspace(0.01, 100, d) + 50 * rng.randn(d)
 
 
-# Every kind ----------------------------------------------------------------------------------------------------------
+# Every estimator -----------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_accepts_missing_values(small, digits, tmp_path):
-    X, missing = with_holes(digits)
+def test_every_estimator_accepts_missing_values(small, digits, tmp_path):
+    X, missing = with_missing_values(digits)
     fitted = small.fit(X)
     assert get_tags(fitted).input_tags.allow_nan
     codes, x_hat, full = fitted.transform(X), fitted.reconstruct(X), fitted.impute(X)
@@ -56,9 +56,9 @@ def test_every_kind_accepts_missing_values(small, digits, tmp_path):
     assert np.isfinite(codes).all()
     assert np.isfinite(x_hat).all()
     np.testing.assert_array_equal(full[~missing], X[~missing])
-    share, expected = fitted._share_of_network, fitted._statistics.factors.fill(X)
-    np.testing.assert_allclose(full, (1 - share) * expected + share * np.where(missing, x_hat, X))
-    assert 0 <= share <= 1
+    fraction, expected = fitted._share_of_network, fitted._statistics.factors.fill(X)
+    np.testing.assert_allclose(full, (1 - fraction) * expected + fraction * np.where(missing, x_hat, X))
+    assert 0 <= fraction <= 1
     np.testing.assert_array_equal(fitted.impute(digits), digits)
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.transform(X), codes)
@@ -69,7 +69,7 @@ def test_every_kind_accepts_missing_values(small, digits, tmp_path):
 
 
 def test_scores_use_observed_values(small, digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = small.fit(X)
     squares = np.where(missing, 0, np.square(np.nan_to_num(X) - fitted.reconstruct(X)))
     np.testing.assert_allclose(fitted.score_samples(X), -squares.sum(axis=1))
@@ -78,19 +78,19 @@ def test_scores_use_observed_values(small, digits):
 
 
 def test_missing_values_after_a_fit_without_any(small, fits, digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = fits(small)
     full = fitted.impute(X)
     assert np.isfinite(full).all()
     assert np.isfinite(fitted.transform(X)).all()
     mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
-    if fitted.score(digits) > 0.3:  # it has learned something
+    if fitted.score(digits) > 0.3:  # training has improved the reconstruction
         assert error(full, digits, missing) < 0.9 * error(mean, digits, missing)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SMALL[:5] if not isinstance(kind, StackedAutoencoder)], ids=repr)
 def test_other_methods_accept_missing_values(kind, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = clone(kind).fit(X)
     found = [fitted.jacobian(X[:5]), fitted.loadings(X[:5]), fitted.feature_importances_, fitted.explained_variance_]
     found += [fitted.contraction(X)] if hasattr(fitted, "contraction") else []
@@ -101,12 +101,12 @@ def test_other_methods_accept_missing_values(kind, digits):
         assert np.isfinite(values).all()
 
 
-# What is learned -----------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 def test_statistics_use_observed_values(scale):
-    X, _ = with_holes(factors(noise=0.1))
+    X, _ = with_missing_values(factors(noise=0.1))
     fitted = Autoencoder(2, hidden_layer_sizes=(), scale=scale).fit(X)
     np.testing.assert_allclose(fitted.mean_, np.nanmean(X, axis=0))
     deviation = np.nanstd(X, axis=0)
@@ -120,8 +120,8 @@ def test_statistics_use_observed_values(scale):
 @pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder, skae.VariationalAutoencoder])
 def test_missing_values_have_no_loss_and_no_gradient(kind, loss):
     if loss not in kind._parameter_constraints["loss"][0].options:
-        pytest.skip("it has no such loss")
-    X, missing = with_holes(np.random.RandomState(0).rand(60, 6))
+        pytest.skip("the estimator does not support this loss")
+    X, missing = with_missing_values(np.random.RandomState(0).rand(60, 6))
     module = clone(kind(2, loss=loss, **FEW)).fit(X).net_.module_
     x = module.scaler(torch.tensor(np.nan_to_num(X), dtype=torch.float32))
     wanted = torch.where(torch.tensor(missing), torch.nan, x)
@@ -137,12 +137,12 @@ def test_missing_values_have_no_loss_and_no_gradient(kind, loss):
 
 def test_exact_factors_are_recovered_in_any_units():
     X = factors()
-    holes, missing = with_holes(X)
+    incomplete, missing = with_missing_values(X)
     per_unit = 1 / X.std(axis=0)
     for scale in ("standard", "global"):
-        fitted = Autoencoder(3, hidden_layer_sizes=(), scale=scale, random_state=0).fit(holes)
-        off = (fitted.impute(holes) - X) * per_unit
-        # with one unit for all, columns that hardly vary are not what a code of three numbers is for
+        fitted = Autoencoder(3, hidden_layer_sizes=(), scale=scale, random_state=0).fit(incomplete)
+        off = (fitted.impute(incomplete) - X) * per_unit
+        # with a common scale, a code of three components does not represent columns of low variance
         large = slice(None) if scale == "standard" else slice(8, None)
         assert np.sqrt(np.square(off[:, large])[missing[:, large]].mean()) < 0.1, scale
     pca = PCA(3).fit(X)
@@ -151,15 +151,15 @@ def test_exact_factors_are_recovered_in_any_units():
 
 
 @pytest.mark.parametrize("power", [-40, 0, 40])
-def test_units_do_not_matter(power):
-    X, missing = with_holes(factors(noise=0.3))
+def test_results_do_not_depend_on_units(power):
+    X, missing = with_missing_values(factors(noise=0.3))
     unit = 2.0**power
     here, there = (Autoencoder(3, scale="standard", **FEW).fit(table).impute(table) for table in (X, X * unit))
     np.testing.assert_allclose(there[missing], here[missing] * unit, rtol=1e-4)
 
 
 def test_imputation_outperforms_mean_imputation(digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = Autoencoder(8, random_state=0).fit(X)
     of_means = SimpleImputer().fit_transform(X)
     pca = PCA(8).fit(of_means)
@@ -171,29 +171,29 @@ def test_imputation_outperforms_mean_imputation(digits):
 
 def test_network_contributes_where_it_helps(digits):
     """Check images, where the network outperforms factor analysis, and data of its linear model, where it doesn't."""
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = Autoencoder(8, random_state=0).fit(X)
     expected, full, x_hat = fitted._statistics.factors.fill(X), fitted.impute(X), fitted.reconstruct(X)
     assert fitted._share_of_network > 0.1
     assert error(full, digits, missing) < error(expected, digits, missing)
-    holes, missing = with_holes(factors(noise=0.3))
-    blank = Autoencoder(1, scale="standard", **FEW).fit(holes)
+    incomplete, missing = with_missing_values(factors(noise=0.3))
+    blank = Autoencoder(1, scale="standard", **FEW).fit(incomplete)
     assert blank._share_of_network < 0.3
-    assert error(blank.impute(holes), factors(noise=0.3), missing) < error(
-        blank.reconstruct(holes), factors(noise=0.3), missing
+    assert error(blank.impute(incomplete), factors(noise=0.3), missing) < error(
+        blank.reconstruct(incomplete), factors(noise=0.3), missing
     )
     assert np.isfinite(x_hat).all()
 
 
 def test_imputation_is_no_worse_than_the_initialization(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     for seed in range(3):
         linear = Autoencoder(4, hidden_layer_sizes=(), random_state=seed).fit(X)
         assert Autoencoder(4, **FEW | {"random_state": seed}).fit(X).score(X) > linear.score(X) - 0.005
 
 
 def test_likelihood_is_that_of_the_observed_values():
-    X, missing = with_holes(factors(n=200, d=6, rank=2, noise=0.5))
+    X, missing = with_missing_values(factors(n=200, d=6, rank=2, noise=0.5))
     fitted = skae.VariationalAutoencoder(2, hidden_layer_sizes=(), beta=1, scale="standard", random_state=0).fit(X)
     found = fitted.log_likelihood(X[:20], n_draws=2000, random_state=0)
     decoder, unit = fitted.net_.module_.decoder.linear, fitted.net_.module_.scaler.scale.double().numpy()
@@ -207,9 +207,9 @@ def test_likelihood_is_that_of_the_observed_values():
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
 def test_missing_values_in_columns_that_were_complete(scale):
-    """Check columns whose units differ by a factor of a million, where the network could not predict the small ones."""
+    """Check columns whose units differ by a factor of a million, of which a network can't predict the small ones."""
     X = load_breast_cancer().data
-    later, missing = with_holes(X[300:])
+    later, missing = with_missing_values(X[300:])
     fitted = Autoencoder(2, scale=scale, random_state=0).fit(X[:300])
     unit, codes = X.std(axis=0), fitted.transform(X[300:])
     assert error(fitted.impute(later) / unit, X[300:] / unit, missing) < 0.65
@@ -219,7 +219,7 @@ def test_missing_values_in_columns_that_were_complete(scale):
 
 def test_missing_values_after_a_fit_to_sparse_samples(digits):
     fitted = Autoencoder(8, random_state=0).fit(csr_array(digits))
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
     assert error(fitted.impute(X), digits, missing) < 0.9 * error(mean, digits, missing)
 
@@ -242,8 +242,8 @@ def test_sample_without_observed_values_is_the_mean(iris):
     np.testing.assert_allclose(fitted.transform(X[7:8]), fitted.transform(mean), atol=1e-5)
     assert fitted.score_samples(X)[7] == 0
     blank = np.full((2, 4), np.nan)
-    share = fitted._share_of_network
-    expected = (1 - share) * mean + share * fitted.reconstruct(mean)
+    fraction = fitted._share_of_network
+    expected = (1 - fraction) * mean + fraction * fitted.reconstruct(mean)
     np.testing.assert_allclose(fitted.impute(blank), np.vstack([expected, expected]), atol=1e-5)
     assert np.isfinite(Autoencoder(2, **FEW).fit(iris).impute(blank)).all()
 
@@ -270,7 +270,7 @@ def test_small_tables(n, d):
 def test_constant_columns_and_blocks():
     X = factors(n=5000, d=6, noise=0.1)
     X[:, 2] = 7.0
-    X[:4200, 4] = np.nan  # so that whole batches of samples lack a column
+    X[:4200, 4] = np.nan  # so that a column is missing in whole batches
     X[:100, 2] = np.nan
     fitted = Autoencoder(2, **FEW | {"max_iter": 1}).fit(X)
     np.testing.assert_allclose(fitted.impute(X)[:100, 2], 7.0, rtol=1e-6)
@@ -280,9 +280,9 @@ def test_constant_columns_and_blocks():
 
 def test_outlying_value_hardly_affects_the_imputed_ones():
     X = factors(noise=0.1)
-    row = with_holes(X[:1], seed=3)[0]
+    row = with_missing_values(X[:1], seed=3)[0]
     assert np.isnan(row).sum() > 2
-    fitted = Autoencoder(3, scale="standard", **FEW).fit(with_holes(X)[0])
+    fitted = Autoencoder(3, scale="standard", **FEW).fit(with_missing_values(X)[0])
     row[0, np.flatnonzero(~np.isnan(row[0]))[0]] += 1e6
     off = (fitted._statistics.factors.fill(row) - X.mean(axis=0)) / X.std(axis=0)
     assert np.abs(off[np.isnan(row)]).max() < 30
@@ -292,7 +292,7 @@ def test_rarely_observed_column():
     rng = np.random.RandomState(0)
     X = rng.randn(20_000, 4)
     X[:, 3] = 1000 + rng.randn(20_000)
-    X[rng.permutation(20_000)[3:], 3] = np.nan  # hardly any sample that factors are fitted to has it
+    X[rng.permutation(20_000)[3:], 3] = np.nan  # it is missing in almost all samples that factors are fitted to
     full = Autoencoder(2, scale="standard", **FEW | {"max_iter": 1}).fit(X).impute(X)
     assert (np.abs(full[:, 3] - 1000) < 10).all()
 
@@ -300,7 +300,7 @@ def test_rarely_observed_column():
 @pytest.mark.parametrize("ordering", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_and_layout(dtype, ordering, digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     X = np.asarray(X, dtype=dtype, order=ordering)
     fitted = Autoencoder(4, **FEW).fit(X)
     full = fitted.impute(X)
@@ -310,7 +310,7 @@ def test_precision_and_layout(dtype, ordering, digits):
 
 def test_containers_of_samples(digits, tmp_path):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    X, missing = with_holes(digits[:, 20:30])
+    X, missing = with_missing_values(digits[:, 20:30])
     expected = Autoencoder(4, **FEW).fit(X).transform(X)
     np.save(tmp_path / "X.npy", X)
     frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(10)])
@@ -329,11 +329,11 @@ def test_containers_of_samples(digits, tmp_path):
         np.testing.assert_array_equal(fitted.transform(table), expected, err_msg=name)
 
 
-# Pairs, pipelines, searches ------------------------------------------------------------------------------------------
+# Pairs, pipelines, grid searches -------------------------------------------------------------------------------------
 
 
 def test_pairs_with_missing_values(digits):
-    noisy, _ = with_holes(digits)
+    noisy, _ = with_missing_values(digits)
     denoiser = DenoisingAutoencoder(16, max_iter=5, random_state=0).fit(noisy[:180], digits[:180])
     assert denoiser.score(noisy[180:], digits[180:]) > 0.4
     assert np.isfinite(denoiser.impute(noisy)).all()
@@ -342,29 +342,29 @@ def test_pairs_with_missing_values(digits):
 @pytest.mark.parametrize("where", ["both", "X", "X_val"])
 def test_validation_samples_with_missing_values(where, digits):
     X, X_val = digits[:180], digits[180:]
-    X = with_holes(X)[0] if where != "X_val" else X
-    X_val = with_holes(X_val)[0] if where != "X" else X_val
+    X = with_missing_values(X)[0] if where != "X_val" else X
+    X_val = with_missing_values(X_val)[0] if where != "X" else X_val
     fitted = Autoencoder(4, **FEW).fit(X, X_val=X_val)
     assert fitted.validation_["strategy"] == "X_val"
     assert np.isfinite(fitted.validation_loss_curve_).all()
 
 
 def test_pipelines_and_searches(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     pipe = make_pipeline(StandardScaler(), Autoencoder(**FEW))
     search = GridSearchCV(pipe, {"autoencoder__n_components": [1, 4]}, cv=3).fit(X)
     assert search.best_params_ == {"autoencoder__n_components": 4}
 
 
-def test_fraction_of_the_variance(digits):
-    X, _ = with_holes(digits)
+def test_n_components_as_fraction_of_variance(digits):
+    X, _ = with_missing_values(digits)
     fitted = Autoencoder(0.5, **FEW).fit(X)
     assert 1 < fitted.n_components_ < 20
     assert fitted.score(X) > 0.45
 
 
 def test_sampler(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     sampler = LatentSampler(Autoencoder(4, **FEW), random_state=0)
     assert get_tags(sampler).input_tags.allow_nan
     assert np.isfinite(sampler.fit(X).sample(5)[0]).all()
@@ -372,14 +372,14 @@ def test_sampler(digits):
 
 
 def test_layers_of_a_stack_ignore_missing_values(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
     assert fitted.layers_[0]._spec.has_holes
 
 
 @pytest.mark.parametrize("name", ["mean", "unit", "noise", "loadings", "too many loadings"])
 def test_file_with_inconsistent_factors_raises(name, digits, tmp_path):
-    fitted = Autoencoder(4, **FEW).fit(with_holes(digits)[0])
+    fitted = Autoencoder(4, **FEW).fit(with_missing_values(digits)[0])
     wrong = {"loadings": np.ones((3, 5)), "too many loadings": np.ones((64, 10_000))}.get(name, np.ones(5))
     fitted._statistics.factors = replace(fitted._statistics.factors, **{name.split()[-1]: wrong})
     fitted.save(tmp_path / "kept.skops")
@@ -399,7 +399,7 @@ def test_sparse_samples_with_nan_raise(digits):
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_infinity_is_not_a_missing_value(value, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = Autoencoder(4, **FEW).fit(X)
     X[3, 3] = value
     for method in (Autoencoder(4).fit, fitted.transform, fitted.impute, fitted.score):
@@ -427,7 +427,7 @@ class Supervised(BaseAutoencoder):
 
 @pytest.mark.parametrize("kind", [Own, Supervised])
 def test_custom_losses_without_support_raise(kind, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     assert not get_tags(kind(2)).input_tags.allow_nan
     with pytest.raises(ValueError, match="Input X contains NaN"):
         kind(2).fit(X, X[:, 0])

@@ -9,12 +9,12 @@ from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, 
 from skae._training.checkpoint import Checkpoint
 from tests.conftest import QUICK, QUICKER
 from tests.test_checkpoint import InterruptedFitError, assert_equal_fits, interrupt_after  # noqa: F401 - a fixture
-from tests.test_missing import FEW, with_holes
+from tests.test_missing import FEW, with_missing_values
 
 
 @pytest.mark.parametrize("n_writes", [2, 3])
 def test_interrupted_fit_resumes_bit_identically(small, n_writes, digits, tmp_path, interrupt_after):  # noqa: F811
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     small.set_params(max_iter=3)
     whole = clone(small).fit(X)
     broken = clone(small).set_params(callbacks=[Checkpoint(tmp_path)])
@@ -30,7 +30,7 @@ def test_interrupted_fit_resumes_bit_identically(small, n_writes, digits, tmp_pa
 
 
 def test_checkpoint_of_other_missing_values_raises(digits, tmp_path, interrupt_after):  # noqa: F811
-    one, other = (with_holes(digits, seed=seed)[0] for seed in (0, 1))
+    one, other = (with_missing_values(digits, seed=seed)[0] for seed in (0, 1))
     kind = Autoencoder(4, **FEW).set_params(callbacks=[Checkpoint(tmp_path)])
     interrupt_after(2)
     with pytest.raises(InterruptedFitError):
@@ -41,7 +41,7 @@ def test_checkpoint_of_other_missing_values_raises(digits, tmp_path, interrupt_a
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_errors_leave_the_estimator_unchanged(small, method, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     X[:, 10] = np.nan
     with pytest.raises(ValueError, match="Column 10 of X has no observed values"):
         getattr(small, method)(X)
@@ -55,7 +55,7 @@ def test_errors_leave_the_estimator_unchanged(small, method, digits):
 
 def test_onnx_models_require_complete_samples(digits):
     onnx = pytest.importorskip("onnx.reference")
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = Autoencoder(4, **QUICK).fit(X)
     graph = onnx.ReferenceEvaluator(fitted.to_onnx("encoder"))
     (name,) = graph.input_names
@@ -65,7 +65,7 @@ def test_onnx_models_require_complete_samples(digits):
 
 
 def test_missing_values_in_clean_samples_raise(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     denoiser = DenoisingAutoencoder(4, **QUICKER)
     with pytest.raises(ValueError, match="Input y contains NaN"):
         denoiser.fit(digits, X)
@@ -77,7 +77,7 @@ def test_missing_values_in_clean_samples_raise(digits):
 
 
 def test_layers_are_trained_on_codes_of_samples_with_missing_values(digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     layers = [("below", Autoencoder(16, **QUICKER)), ("above", Autoencoder(4, **QUICKER))]
     stack = StackedAutoencoder(layers, max_iter=2, random_state=0).fit(X)
     assert np.isfinite(stack.impute(X)).all()
@@ -88,7 +88,7 @@ def test_layers_are_trained_on_codes_of_samples_with_missing_values(digits):
 
 @pytest.mark.parametrize("estimator", [AutoencoderOutlierDetector, LatentSampler])
 def test_validation_samples_of_nested_estimators_may_have_missing_values(estimator, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = estimator(Autoencoder(4, **FEW)).fit(X[:150], X_val=X[150:])
     assert fitted.autoencoder_.validation_["strategy"] == "X_val"
     assert np.isfinite(fitted.score_samples(X)).all()

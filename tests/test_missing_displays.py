@@ -17,11 +17,11 @@ import skae.metrics
 from skae import Autoencoder
 from skae.inspection import ExplainedVarianceDisplay, LatentSpaceDisplay, LossCurveDisplay, ReconstructionDisplay
 from skae.metrics import active_units, decoder_smoothness, reconstruction_scorer, sample_precision_recall
-from tests.test_missing import FEW, with_holes
+from tests.test_missing import FEW, with_missing_values
 
 plt = pytest.importorskip("matplotlib.pyplot")
 DIGITS, IRIS = load_digits().data[:200], load_iris().data
-OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # of a detector, and of no samples
+OTHERS = {"FeatureErrorsDisplay", "SamplesDisplay"}  # these show a detector, or no samples
 DISPLAYS = [getattr(skae.inspection, name) for name in skae.inspection.__all__ if name not in OTHERS]
 INNERS = {
     "plain": Autoencoder(4, **FEW),
@@ -40,17 +40,17 @@ def _closed():
 
 @pytest.fixture(scope="module", params=INNERS)
 def fitted(request):
-    return INNERS[request.param].fit(with_holes(DIGITS)[0])
+    return INNERS[request.param].fit(with_missing_values(DIGITS)[0])
 
 
-@pytest.mark.parametrize("kind", ["random", "a blank row", "a blank column"])
+@pytest.mark.parametrize("kind", ["random", "missing row", "missing column"])
 @pytest.mark.parametrize("display", DISPLAYS)
 def test_every_display_accepts_missing_values(display, kind, fitted):
-    X, _ = with_holes(DIGITS)
-    X[:, 20] = np.nan if kind == "a blank column" else X[:, 20]
-    X[0] = np.nan if kind == "a blank row" else X[0]
+    X, _ = with_missing_values(DIGITS)
+    X[:, 20] = np.nan if kind == "missing column" else X[:, 20]
+    X[0] = np.nan if kind == "missing row" else X[0]
     if display is LossCurveDisplay and fitted is INNERS["linear"]:
-        pytest.skip("it has no losses")
+        pytest.skip("there are no losses")
     takes_rows = "X" in inspect.signature(display.from_estimator).parameters
     drawn = display.from_estimator(fitted, X) if takes_rows else display.from_estimator(fitted)
     with warnings.catch_warnings():
@@ -65,7 +65,7 @@ def test_every_display_accepts_missing_values(display, kind, fitted):
 @pytest.mark.parametrize("display", [display for display in DISPLAYS if display.__name__ != "LossCurveDisplay"])
 def test_containers_of_samples(display, kind):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    X, _ = with_holes(DIGITS)
+    X, _ = with_missing_values(DIGITS)
     names = [f"p{i}" for i in range(64)]
     frame = pd.DataFrame(X, columns=names)
     table = {
@@ -83,13 +83,13 @@ def test_containers_of_samples(display, kind):
 
 
 def test_missing_pixels_are_transparent_and_bars_omitted():
-    X, missing = with_holes(DIGITS)
+    X, missing = with_missing_values(DIGITS)
     fitted = Autoencoder(4, **FEW).fit(X)
     (image,) = ReconstructionDisplay.from_estimator(fitted, X, n_samples=1).ax_.get_images()
     pixels = image.get_array()
     np.testing.assert_array_equal(np.asarray(pixels[:8, :8, 3] == 0), missing[0].reshape(8, 8))
     assert (pixels[-8:, :8, 3] == 1).all()
-    X, missing = with_holes(IRIS)
+    X, missing = with_missing_values(IRIS)
     display = ReconstructionDisplay.from_estimator(Autoencoder(2, **FEW).fit(X), X, n_samples=4)
     bars = np.array([[bar.get_height() for bar in axes.containers[0]] for axes in display.axes_])
     np.testing.assert_array_equal(np.isnan(bars), np.isnan(display.X))
@@ -100,7 +100,7 @@ def test_missing_pixels_are_transparent_and_bars_omitted():
 
 
 def test_reference_pca_uses_mean_imputation():
-    X, missing = with_holes(DIGITS)
+    X, missing = with_missing_values(DIGITS)
     filled = np.where(missing, np.nanmean(X, axis=0), X)
     pca = PCA(8).fit(filled)
     display = LatentSpaceDisplay.from_estimator(Autoencoder(4, **FEW).fit(X), X)
@@ -117,9 +117,9 @@ def test_reference_pca_uses_mean_imputation():
 
 @pytest.mark.parametrize("X", [DIGITS, IRIS], ids=["images", "bars"])
 def test_feature_errors_of_samples_with_missing_values(X):
-    holes, missing = with_holes(X)
-    detector = skae.AutoencoderOutlierDetector(Autoencoder(2, **FEW)).fit(holes)
-    display = skae.inspection.FeatureErrorsDisplay.from_estimator(detector, holes[:3])
+    incomplete, missing = with_missing_values(X)
+    detector = skae.AutoencoderOutlierDetector(Autoencoder(2, **FEW)).fit(incomplete)
+    display = skae.inspection.FeatureErrorsDisplay.from_estimator(detector, incomplete[:3])
     assert (display.errors[missing[:3]] == 0).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -129,8 +129,8 @@ def test_feature_errors_of_samples_with_missing_values(X):
 # Metrics -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_scorer_is_the_estimators_own_score(fitted):
-    X, _ = with_holes(DIGITS)
+def test_scorer_equals_score_method(fitted):
+    X, _ = with_missing_values(DIGITS)
     rows = fitted[0].transform(X) if hasattr(fitted, "steps") else X
     inner = fitted[-1] if hasattr(fitted, "steps") else fitted
     assert reconstruction_scorer(inner, rows) == pytest.approx(inner.score(rows))
@@ -140,7 +140,7 @@ def test_the_scorer_is_the_estimators_own_score(fitted):
         reconstruction_scorer(PCA(2).fit(DIGITS), X)
 
 
-def test_the_scorer_where_nothing_varies():
+def test_scorer_with_constant_data():
     X = np.where(np.arange(40).reshape(10, 4) % 7 == 0, np.nan, np.arange(4.0))
     fitted = Autoencoder(1, **FEW).fit(X)
     assert reconstruction_scorer(fitted, X) == 1.0
@@ -154,7 +154,7 @@ def test_every_metric_is_tested_with_missing_values():
 
 @pytest.mark.parametrize("name", ["X", "X_drawn"])
 def test_metrics_that_need_complete_samples_raise(name):
-    X, _ = with_holes(DIGITS)
+    X, _ = with_missing_values(DIGITS)
     tables = {"X": DIGITS, "X_drawn": DIGITS} | {name: X}
     with pytest.raises(ValueError, match=rf"{name} has missing values \(NaN\).*impute\({name}\)"):
         sample_precision_recall(**tables)

@@ -26,8 +26,8 @@ SCALED = make_pipeline(StandardScaler(), Autoencoder(4, **QUICK))
 QUICKLY = Autoencoder(4, **QUICK)
 
 
-def with_holes(X, share=0.3, seed=0):
-    return np.where(np.random.RandomState(seed).rand(*X.shape) < share, np.nan, X)
+def with_missing_values(X, fraction=0.3, seed=0):
+    return np.where(np.random.RandomState(seed).rand(*X.shape) < fraction, np.nan, X)
 
 
 INNERS = {
@@ -54,9 +54,9 @@ class Sliceable:
         return len(self.X)
 
 
-def test_a_sampler_reads_a_file_batch_by_batch(monkeypatch):
+def test_sampler_reads_files_in_batches(monkeypatch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 30 * 100)
-    X = with_holes(BENIGN)
+    X = with_missing_values(BENIGN)
     X[7] = np.nan
     rows = Sliceable(X)
     sampler = LatentSampler(QUICKLY, random_state=0).fit(X)
@@ -72,26 +72,26 @@ def test_tags_are_those_of_the_nested_autoencoder(estimator, name):
     for inner in (PCA(2), make_pipeline(StandardScaler(), PCA(2)), FrozenEstimator(PCA(2).fit(BENIGN))):
         assert not get_tags(estimator(inner)).input_tags.allow_nan
         with pytest.raises(ValueError, match="Input X contains NaN"):
-            estimator(inner).fit(with_holes(BENIGN))
+            estimator(inner).fit(with_missing_values(BENIGN))
         fitted = estimator(inner).fit(BENIGN)
         with pytest.raises(ValueError, match="Input X contains NaN"):
-            fitted.score_samples(with_holes(NEW))
+            fitted.score_samples(with_missing_values(NEW))
 
 
 def test_replacing_the_nested_autoencoder():
     detector = AutoencoderOutlierDetector(PCA(2)).fit(BENIGN)
-    assert np.isfinite(detector.set_params(autoencoder=QUICKLY).fit(with_holes(BENIGN)).offset_)
+    assert np.isfinite(detector.set_params(autoencoder=QUICKLY).fit(with_missing_values(BENIGN)).offset_)
     with pytest.raises(ValueError, match="Input X contains NaN"):
-        detector.set_params(autoencoder=PCA(2)).fit(with_holes(BENIGN))
-    assert np.isfinite(detector.score_samples(with_holes(BENIGN))).all()  # as it was
+        detector.set_params(autoencoder=PCA(2)).fit(with_missing_values(BENIGN))
+    assert np.isfinite(detector.score_samples(with_missing_values(BENIGN))).all()  # it is not refitted
 
 
 @pytest.mark.parametrize("where", ["training", "new", "both"])
 @pytest.mark.parametrize("name", [name for name in INNERS if name != "none"])
 @pytest.mark.parametrize("code_distance", [True, False])
 def test_detector_accepts_missing_values(where, name, code_distance):
-    X = BENIGN if where == "new" else with_holes(BENIGN)
-    new, odd = (rows if where == "training" else with_holes(rows, seed=1) for rows in (NEW, MALIGNANT))
+    X = BENIGN if where == "new" else with_missing_values(BENIGN)
+    new, odd = (rows if where == "training" else with_missing_values(rows, seed=1) for rows in (NEW, MALIGNANT))
     detector = AutoencoderOutlierDetector(INNERS[name], code_distance=code_distance, random_state=0).fit(X)
     typical, strange = detector.score_samples(new), detector.score_samples(odd)
     assert np.isfinite(typical).all()
@@ -114,8 +114,8 @@ def test_scores_do_not_depend_on_the_number_of_observed_values():
     """Check that typical samples have similar scores, whether a tenth or nearly all of the values are observed."""
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
     whole = detector.score_samples(NEW)
-    for share in (0.05, 0.3, 0.6):
-        scores = detector.score_samples(with_holes(NEW, share))
+    for fraction in (0.05, 0.3, 0.6):
+        scores = detector.score_samples(with_missing_values(NEW, fraction))
         assert abs(np.median(scores) - np.median(whole)) < 0.5 * whole.std()
         assert (scores < detector.offset_).mean() < 0.1
         assert np.corrcoef(scores, whole)[0, 1] > 0.2
@@ -123,15 +123,15 @@ def test_scores_do_not_depend_on_the_number_of_observed_values():
 
 def test_scores_of_complete_samples_do_not_depend_on_other_samples():
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(BENIGN)
-    alone, both = detector.score_samples(NEW), np.concatenate([NEW[:50], with_holes(NEW[:40]), NEW[50:]])
+    alone, both = detector.score_samples(NEW), np.concatenate([NEW[:50], with_missing_values(NEW[:40]), NEW[50:]])
     np.testing.assert_allclose(detector.score_samples(both)[np.r_[:50, 90 : len(both)]], alone, rtol=1e-9)
 
 
 @pytest.mark.parametrize("outlier", [True, False])
 def test_wrong_value_is_found_despite_missing_values(outlier):
-    X = with_holes(BENIGN, 0.2)
+    X = with_missing_values(BENIGN, 0.2)
     detector = AutoencoderOutlierDetector(SCALED, random_state=0).fit(X)
-    rows = with_holes(NEW[:20], 0.2, seed=5)
+    rows = with_missing_values(NEW[:20], 0.2, seed=5)
     place = np.array([np.flatnonzero(~np.isnan(row))[3] for row in rows])
     if outlier:
         rows[np.arange(20), place] += 15 * BENIGN.std(axis=0)[place]
@@ -162,7 +162,7 @@ def test_sample_without_values_is_an_outlier_and_ignored_in_fit():
 @pytest.mark.parametrize("kind", ["pandas", "nullable", "None", "polars", "memory map", "list", "float32"])
 def test_containers_of_samples(kind, tmp_path):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    X = np.round(with_holes(load_digits().data[:200, 20:30]))
+    X = np.round(with_missing_values(load_digits().data[:200, 20:30]))
     X[3] = np.nan
     names = [f"pixel{i}" for i in range(10)]
     frame = pd.DataFrame(X, columns=names)
@@ -192,9 +192,9 @@ def test_containers_of_samples(kind, tmp_path):
 
 def test_sampler_assigns_higher_likelihood_to_its_data():
     X = load_digits().data
-    sampler = LatentSampler(Autoencoder(8, **QUICK), random_state=0).fit(with_holes(X))
-    mirrored = sampler.score_samples(with_holes(X[:, ::-1], seed=1))
-    assert np.median(sampler.score_samples(with_holes(X, seed=2))) > np.median(mirrored)
+    sampler = LatentSampler(Autoencoder(8, **QUICK), random_state=0).fit(with_missing_values(X))
+    mirrored = sampler.score_samples(with_missing_values(X[:, ::-1], seed=1))
+    assert np.median(sampler.score_samples(with_missing_values(X, seed=2))) > np.median(mirrored)
 
 
 def test_step_that_raises_for_some_samples_only():
@@ -216,7 +216,7 @@ def test_step_that_raises_for_some_samples_only():
             tags.input_tags.allow_nan = True
             return tags
 
-    X = with_holes(BENIGN[:, :10] + 1)
+    X = with_missing_values(BENIGN[:, :10] + 1)
     inner = make_pipeline(Positive(), QUICKLY)
     detector, sampler = AutoencoderOutlierDetector(inner).fit(X), LatentSampler(inner).fit(X)
     rows = X[:6].copy()
@@ -231,7 +231,7 @@ def test_nan_from_a_logarithm_is_not_a_missing_value():
         np.exp,
         check_inverse=False,
     )
-    X = with_holes(BENIGN[:, :10] + 1)
+    X = with_missing_values(BENIGN[:, :10] + 1)
     detector = AutoencoderOutlierDetector(make_pipeline(log, QUICKLY)).fit(X)
     assert np.isneginf(detector.score_samples(-np.abs(X))).all()
 
@@ -248,17 +248,17 @@ def test_sparse_samples_with_nan_raise():
 # Formulas ------------------------------------------------------------------------------------------------------------
 
 
-def normal_rows(n=4000, d=6, seed=0):
+def normal_samples(n=4000, d=6, seed=0):
     rng = np.random.RandomState(seed)
     A = rng.randn(d, d)
     return rng.multivariate_normal(np.zeros(d), A @ A.T + np.eye(d), n), A @ A.T + np.eye(d)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.7])
-def test_squared_lengths_use_observed_values(share):
-    rows, covariance = normal_rows()
+@pytest.mark.parametrize("fraction", [0.2, 0.7])
+def test_squared_lengths_use_observed_values(fraction):
+    rows, covariance = normal_samples()
     measure = Residuals(rows, rows.var(axis=0), np.zeros(rows.shape, dtype=bool))
-    missing = np.random.RandomState(1).rand(200, 6) < share
+    missing = np.random.RandomState(1).rand(200, 6) < fraction
     lengths = measure.squared_lengths(np.where(missing, 0, rows[:200]), missing)
     for row, gone, found in zip(rows[:200], missing, lengths, strict=True):
         if gone.all():
@@ -270,7 +270,7 @@ def test_squared_lengths_use_observed_values(share):
 
 
 def test_covariance_of_residuals_is_estimated_despite_missing_values():
-    rows, _ = normal_rows(20_000)
+    rows, _ = normal_samples(20_000)
     missing = np.random.RandomState(1).rand(*rows.shape) < 0.4
     whole = Residuals(rows, rows.var(axis=0), np.zeros_like(missing))
     some = Residuals(np.where(missing, 0, rows), rows.var(axis=0), missing)

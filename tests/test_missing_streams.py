@@ -12,7 +12,7 @@ from skae._data.missing import FactorModel
 from skae._data.readers import ArrayReader
 from skae._data.statistics import FeatureStatistics
 from tests.conftest import QUICK
-from tests.test_missing import FEW, error, factors, with_holes
+from tests.test_missing import FEW, error, factors, with_missing_values
 
 LINEAR = Autoencoder(4, hidden_layer_sizes=(), random_state=0)
 
@@ -23,8 +23,8 @@ def stream(estimator, X, size=60):
     return estimator
 
 
-def test_every_kind_learns_from_chunks_with_missing_values(small, digits, tmp_path):
-    X, missing = with_holes(digits)
+def test_every_estimator_learns_from_chunks_with_missing_values(small, digits, tmp_path):
+    X, missing = with_missing_values(digits)
     fitted = stream(small, X)
     codes, full = fitted.transform(X), fitted.impute(X)
     assert np.isfinite(codes).all()
@@ -48,7 +48,7 @@ def test_every_kind_learns_from_chunks_with_missing_values(small, digits, tmp_pa
 )
 def test_missing_values_may_occur_at_any_time(kind, order):
     digits = load_digits().data
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = kind.__class__(**kind.get_params())
     if order == "incomplete first":
         stream(stream(fitted, X[:600], 200), digits[600:1200], 200)
@@ -65,19 +65,19 @@ def test_missing_values_may_occur_at_any_time(kind, order):
     assert np.square(filled - codes).sum() < 0.2 * np.square(codes - codes.mean(axis=0)).sum()
 
 
-def test_many_small_chunks_come_close_to_a_fit():
+def test_many_small_chunks_are_nearly_as_good_as_fit():
     X = load_breast_cancer().data
-    holes, missing = with_holes(X)
+    incomplete, missing = with_missing_values(X)
     unit = X.std(axis=0)
-    fitted = Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0).fit(holes)
-    whole = error(fitted.impute(holes) / unit, X / unit, missing)
-    streamed = stream(Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0), holes, 50)
-    assert error(streamed.impute(holes) / unit, X / unit, missing) < 1.25 * whole
+    fitted = Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0).fit(incomplete)
+    whole = error(fitted.impute(incomplete) / unit, X / unit, missing)
+    streamed = stream(Autoencoder(4, scale="standard", hidden_layer_sizes=16, random_state=0), incomplete, 50)
+    assert error(streamed.impute(incomplete) / unit, X / unit, missing) < 1.25 * whole
     np.testing.assert_allclose(streamed.mean_, fitted.mean_)
 
 
 def test_invalid_chunk_leaves_the_estimator_unchanged(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = stream(Autoencoder(4, **FEW), X)
     codes, full = fitted.transform(X), fitted.impute(X)
     wrong = X.copy()
@@ -89,7 +89,7 @@ def test_invalid_chunk_leaves_the_estimator_unchanged(digits):
 
 
 def test_column_may_be_missing_in_later_chunks_but_not_in_the_first(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     X[:60, 20] = np.nan
     estimator = Autoencoder(4, **FEW)
     with pytest.raises(ValueError, match="Column 20 of X has no observed values: it is NaN in all 60 samples"):
@@ -101,7 +101,7 @@ def test_column_may_be_missing_in_later_chunks_but_not_in_the_first(digits):
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
 def test_chunks_of_one_sample_and_samples_without_values(kind, digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     fitted = stream(kind.__class__(**kind.get_params()), X[:100], 50)
     fitted.partial_fit(X[100:101])
     fitted.partial_fit(np.full((1, 64), np.nan))
@@ -112,7 +112,7 @@ def test_chunks_of_one_sample_and_samples_without_values(kind, digits):
 
 @pytest.mark.parametrize("kind", [LINEAR, Autoencoder(4, **FEW)], ids=["linear", "network"])
 def test_sparse_and_dense_chunks(kind, digits):
-    X, missing = with_holes(digits)
+    X, missing = with_missing_values(digits)
     fitted = kind.__class__(**kind.get_params()).partial_fit(csr_array(digits[:100])).partial_fit(X[100:200])
     fitted.partial_fit(csr_array(digits[200:])).partial_fit(X[:100])
     mean = np.broadcast_to(digits.mean(axis=0), digits.shape)
@@ -123,15 +123,15 @@ def test_initially_constant_column():
     X = factors(n=400, d=6, noise=0.1)
     X[:100, 2] = 7.0
     X[100:, 2] = 7.0 + 1000 * X[100:, 5]
-    holes, missing = with_holes(X)
-    fitted = stream(Autoencoder(3, scale="standard", **FEW), holes, 100)
+    incomplete, missing = with_missing_values(X)
+    fitted = stream(Autoencoder(3, scale="standard", **FEW), incomplete, 100)
     gone = missing[200:, 2]
-    off = (fitted.impute(holes)[200:, 2] - X[200:, 2])[gone]
+    off = (fitted.impute(incomplete)[200:, 2] - X[200:, 2])[gone]
     assert np.sqrt(np.square(off).mean()) < 0.5 * X[200:, 2].std()
 
 
 def test_chunks_of_pairs_raise(digits):
-    X, _ = with_holes(digits)
+    X, _ = with_missing_values(digits)
     with pytest.raises(ValueError, match="partial_fit doesn't support clean samples"):
         DenoisingAutoencoder(4, **FEW).partial_fit(X, digits)
 
@@ -139,27 +139,27 @@ def test_chunks_of_pairs_raise(digits):
 def test_factor_model_of_chunks_equals_that_of_all_samples():
     """Check that updated factor analysis agrees with that of all samples, whatever the chunk sizes."""
     X = factors(n=2000, d=12, rank=3, noise=0.3)
-    holes, missing = with_holes(X)
-    rows, unit = ArrayReader(holes, may_miss=True), X.std(axis=0)
+    incomplete, missing = with_missing_values(X)
+    rows, unit = ArrayReader(incomplete, may_miss=True), X.std(axis=0)
     whole = FactorModel.of(rows, FeatureStatistics().update(rows), 0)
-    best = error(whole.fill(holes) / unit, X / unit, missing)
+    best = error(whole.fill(incomplete) / unit, X / unit, missing)
     for size in (16, 100, 400):
         before = None
         for start in range(0, 2000, size):
-            chunk = ArrayReader(holes[start : start + size], may_miss=True)
+            chunk = ArrayReader(incomplete[start : start + size], may_miss=True)
             now = FeatureStatistics() if before is None else pickle.loads(pickle.dumps(before))
             now.update(chunk)
             model = now.factors = FactorModel.of_stream(chunk, before, now, 0)
             before = now
         assert model.kept is None
-        assert error(model.fill(holes) / unit, X / unit, missing) < 1.1 * best, size
-        np.testing.assert_allclose(model.mean, np.nanmean(holes, axis=0), atol=0.1 * unit.max())
+        assert error(model.fill(incomplete) / unit, X / unit, missing) < 1.1 * best, size
+        np.testing.assert_allclose(model.mean, np.nanmean(incomplete, axis=0), atol=0.1 * unit.max())
 
 
 def test_detector_of_a_stream():
     X, y = load_breast_cancer(return_X_y=True)
-    holes, _ = with_holes(X)
-    typical, odd = holes[y == 1], holes[y == 0]
+    incomplete, _ = with_missing_values(X)
+    typical, odd = incomplete[y == 1], incomplete[y == 0]
     detector = AutoencoderOutlierDetector(Autoencoder(4, scale="standard", **QUICK), random_state=0)
     stream(detector, typical[:250], 50)
     assert (detector.predict(odd) == -1).mean() > (detector.predict(typical[250:]) == -1).mean() + 0.3

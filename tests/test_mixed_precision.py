@@ -1,4 +1,4 @@
-"""`mixed_precision="auto"`: when it is True, and when results are bit-identical to False."""
+"""Conditions under which `mixed_precision="auto"` equals True; otherwise, results are bit-identical to False."""
 
 import contextlib
 import pickle
@@ -29,7 +29,7 @@ def hardware(monkeypatch):
 
 
 @pytest.fixture
-def wide_rows():
+def wide_samples():
     return np.random.default_rng(0).normal(size=(300, 256))
 
 
@@ -40,7 +40,7 @@ def _same(one, other, X):
 @pytest.mark.kernels
 @pytest.mark.parametrize("worth", [0, None], ids=["large", "small"])
 @pytest.mark.parametrize("has", [False, True])
-def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, small, digits, hardware, monkeypatch):
+def test_auto_is_true_only_for_large_products_with_hardware_support(has, worth, small, digits, hardware, monkeypatch):
     hardware(has)
     if worth is not None:
         monkeypatch.setattr(_module_spec, "WORTH_BFLOAT16", worth)
@@ -52,7 +52,7 @@ def test_auto_is_true_for_large_products_on_such_hardware_alone(has, worth, smal
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_cpu_without_a_kernel_for_recurrent_layers_runs_them_in_float32(cell, digits, monkeypatch):
+def test_recurrent_layers_run_in_float32_on_cpu_without_bfloat16_kernel(cell, digits, monkeypatch):
     estimator = LSTMAutoencoder(2, cell=cell, max_iter=1, mixed_precision=True, random_state=0, device="cpu")
     monkeypatch.setattr(_recurrence, "lstm_takes_bfloat16", lambda: False)
     seen, run = [], torch.nn.LSTM.forward if cell == "lstm" else torch.nn.GRU.forward
@@ -69,19 +69,19 @@ def test_a_cpu_without_a_kernel_for_recurrent_layers_runs_them_in_float32(cell, 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("estimator", [Autoencoder(8, **WIDE), VariationalAutoencoder(8, **WIDE)], ids=short_name)
-def test_minimum_size_of_products(estimator, wide_rows, hardware, monkeypatch):
+def test_minimum_size_of_products(estimator, wide_samples, hardware, monkeypatch):
     hardware(True)
     monkeypatch.setattr(_module_spec, "axes_for", lambda *_: None)  # products of all features
     wide, narrow = (
         {
-            p: clone(estimator).set_params(mixed_precision=p, hidden_layer_sizes=width).fit(wide_rows)
+            p: clone(estimator).set_params(mixed_precision=p, hidden_layer_sizes=width).fit(wide_samples)
             for p in (True, "auto")
         }
         for width in (256, 255)
     )
-    assert _same(wide["auto"], wide[True], wide_rows)
-    assert not _same(narrow["auto"], narrow[True], wide_rows)
-    few = clone(estimator).set_params(mixed_precision="auto", batch_size=127).fit(wide_rows)
+    assert _same(wide["auto"], wide[True], wide_samples)
+    assert not _same(narrow["auto"], narrow[True], wide_samples)
+    few = clone(estimator).set_params(mixed_precision="auto", batch_size=127).fit(wide_samples)
     assert not few.net_.mixed_precision
     assert wide["auto"].net_.mixed_precision is True
 

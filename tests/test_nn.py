@@ -69,7 +69,7 @@ def test_linear_skip_is_linear_initially():
     layer = LinearSkip(linear, dense((5, 8, 2), "gelu"), torch.full((5,), 100.0))
     torch.testing.assert_close(layer(OUTPUT.float()), linear(OUTPUT.float()), rtol=0, atol=0)
     layer(OUTPUT.float()).sum().backward()
-    assert layer.nonlinear[-1].weight.grad.abs().sum() > 0  # and can leave
+    assert layer.nonlinear[-1].weight.grad.abs().sum() > 0  # but not after training
 
 
 def test_nonlinear_part_is_bounded_far_from_the_data():
@@ -89,7 +89,7 @@ def test_scaler_round_trip(dtype):
     scaler = Scaler(mean, scale, dtype)
     X = mean + scale * np.random.RandomState(0).randn(50, 3)
     x = torch.tensor(X, dtype=dtype)
-    expected = (x.double().numpy() - mean) / scale  # of what the dtype holds of X
+    expected = (x.double().numpy() - mean) / scale  # of X rounded to the dtype
     tolerance = 1e-4 if dtype == torch.float32 else 1e-9
     np.testing.assert_allclose(scaler(x), expected, atol=tolerance)
     np.testing.assert_allclose(scaler.inverse(scaler(x)), x, rtol=1e-6, atol=0)
@@ -110,7 +110,7 @@ def test_latent_transform_round_trip():
     np.testing.assert_allclose(whitened(OUTPUT[:, :3]).numpy() * deviation, axes(OUTPUT[:, :3]))
     code = OUTPUT[:, :3]
     np.testing.assert_allclose(axes.inverse(axes(code)), code)
-    # an isometry of the scaled code
+    # the transform is an isometry of the scaled code
     np.testing.assert_allclose(
         torch.cdist(axes(code), axes(code)), torch.cdist(code * axes.scale, code * axes.scale), atol=1e-6
     )
@@ -151,6 +151,6 @@ def test_hooks():
     assert set(terms) == {"reconstruction", "size", "rent"}
     torch.testing.assert_close(terms["reconstruction"], 3 * (decoder(2 * encoding + 1) - TARGET).square().sum(1))
     torch.testing.assert_close(terms["size"], encoding.square().sum(1))
-    torch.testing.assert_close(module.encode(TARGET), 2 * encoder(TARGET - 1))  # neither corrupted nor sampled
+    torch.testing.assert_close(module.encode(TARGET), 2 * encoder(TARGET - 1))  # encode neither corrupts nor samples
     torch.testing.assert_close(module(TARGET), decoder(2 * encoder(TARGET - 1)) + 1)
     torch.testing.assert_close(Decoder(module)(Encoder(module)(TARGET)), module(TARGET))

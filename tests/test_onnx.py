@@ -1,4 +1,4 @@
-"""ONNX models compute the same as the estimators, for any samples; exporting leaves no files or state behind.
+"""ONNX models compute the same as the estimators, for any samples; exporting has no side effects.
 
 An export takes seconds, so the cases here combine several layers. `docs/benchmarks/to_onnx.py` covers all kinds.
 """
@@ -38,16 +38,16 @@ from skae.architectures import Recurrent
 pytestmark = pytest.mark.slow
 
 METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct": "reconstruct"}
-TOLERANCE = 1e-5  # in units of the spread, of the samples or of codes
+TOLERANCE = 1e-5  # relative to the standard deviation of the samples or codes
 
 
 @pytest.fixture
-def rows(digits):
+def samples(digits):
     return digits.astype(np.float32)
 
 
 @pytest.fixture
-def nothing_left_behind(capfd):
+def assert_no_side_effects(capfd):
     @contextlib.contextmanager
     def watch():
         before = _global_state()
@@ -60,24 +60,24 @@ def nothing_left_behind(capfd):
 
 
 def run(model, inputs):
-    """Outputs of a model for inputs by name."""
+    """Return the outputs of a model by name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, inputs)
 
 
 def spread(values):
-    """Root of the columns' mean variance."""
+    """Return the square root of the mean variance of the columns."""
     return np.sqrt(values.var(axis=0, dtype=np.float64).mean())
 
 
-def assert_does_the_same(model, estimator, part, X):
-    """Compare a model with the method, of both precisions, by some samples, one sample and many."""
+def assert_same_outputs(model, estimator, part, X):
+    """Compare a model with the method in both precisions, for few samples, one sample and many."""
     method = getattr(estimator, METHODS[part])
     given = estimator.transform(X) if part == "decoder" else X
     exact = method(given.astype(np.float64))
     atol = TOLERANCE * spread(exact if part == "encoder" else X)
-    assert spread(exact) > 1000 * atol  # else there is nothing to compare
+    assert spread(exact) > 1000 * atol  # otherwise, the comparison would be meaningless
     (found,) = run(model, {"X": given})
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, exact, rtol=0, atol=atol)
@@ -87,8 +87,8 @@ def assert_does_the_same(model, estimator, part, X):
         np.testing.assert_allclose(some, np.resize(exact, (n_rows, exact.shape[1])), rtol=0, atol=atol)
 
 
-def assert_is_sound(model, output):
-    """Check a model, its names, and that it says nothing of this machine."""
+def assert_valid_model(model, output):
+    """Check a model and its names, and that it contains no information about this machine."""
     onnx.checker.check_model(model, full_check=True)
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["X", output]
     assert b".py" not in model.SerializeToString()
@@ -99,59 +99,59 @@ def far_from(X):
     return X.mean(axis=0) + 50 * (X - X.mean(axis=0))
 
 
-# The same as the methods ---------------------------------------------------------------------------------------------
+# Equality with the methods -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not strict_device.AVAILABLE, reason="this torch has no backends written in Python")
-def test_means_that_float32_cannot_hold_and_rows_beyond_the_limit(rows, nothing_left_behind):
-    X = rows + 10_000
+def test_large_means_and_samples_outside_the_limits(samples, assert_no_side_effects):
+    X = samples + 10_000
     estimator = Autoencoder(4, **QUICKER, device=strict_device.NAME).fit(X)
-    assert estimator.best_epoch_ > 0  # so that what is beyond the limit has a way of its own
+    assert estimator.best_epoch_ > 0  # so that samples beyond the limit are computed differently
     again = pickle.loads(pickle.dumps(estimator))
-    with nothing_left_behind():
+    with assert_no_side_effects():
         model = again.to_onnx()
-    assert_is_sound(model, "X_new")
+    assert_valid_model(model, "X_new")
     for some in (X, far_from(X), np.vstack([X, far_from(X)[:1]])):
-        assert_does_the_same(model, estimator, "encoder", some)
+        assert_same_outputs(model, estimator, "encoder", some)
 
 
-@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent cells")
-def test_ordered_codes_of_sequences(rows, nothing_left_behind):
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export recurrent layers")
+def test_ordered_codes_of_sequences(samples, assert_no_side_effects):
     estimator = LSTMAutoencoder(4, sequence_shape=(4, 16), hidden_size=3, ordered=True, whiten=True, **QUICKER).fit(
-        rows
+        samples
     )
-    with nothing_left_behind():
+    with assert_no_side_effects():
         model = estimator.to_onnx("decoder")
-    assert_is_sound(model, "X_original")
-    assert_does_the_same(model, estimator, "decoder", rows)
-    assert_does_the_same(model, estimator, "decoder", far_from(rows))
+    assert_valid_model(model, "X_original")
+    assert_same_outputs(model, estimator, "decoder", samples)
+    assert_same_outputs(model, estimator, "decoder", far_from(samples))
 
 
-def test_only_the_largest_units_are_active(rows):
-    estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(rows)
+def test_top_k_codes(samples):
+    estimator = SparseAutoencoder(8, **QUICKER, sparsity="top_k", n_nonzero_coefs=2).fit(samples)
     model = estimator.to_onnx("reconstruct")
-    assert_is_sound(model, "X_hat")
-    assert_does_the_same(model, estimator, "reconstruct", rows)
-    assert_does_the_same(model, estimator, "reconstruct", far_from(rows))
+    assert_valid_model(model, "X_hat")
+    assert_same_outputs(model, estimator, "reconstruct", samples)
+    assert_same_outputs(model, estimator, "reconstruct", far_from(samples))
 
 
-def test_a_stack_and_images_of_odd_size(rows):
+def test_stack_and_images_of_odd_size(samples):
     images = ConvolutionalAutoencoder(4, image_shape=(6, 5), channels=(2, 3), **QUICKER)
     layers = [("machine", BernoulliRBM(30, learning_rate=0.1, n_iter=20)), ("images", images)]
-    X = rows / 16
+    X = samples / 16
     stack = StackedAutoencoder(layers, max_iter=2, random_state=0).fit(X)
-    assert_does_the_same(stack.to_onnx("reconstruct"), stack, "reconstruct", X)
+    assert_same_outputs(stack.to_onnx("reconstruct"), stack, "reconstruct", X)
 
 
 # In a Pipeline -------------------------------------------------------------------------------------------------------
 
 
-def test_a_pipeline_with_a_classifier_behind(rows, nothing_left_behind):
-    X = rows
+def test_pipeline_ending_in_classifier(samples, assert_no_side_effects):
+    X = samples
     y = X[:, 20] > 8
     encoder = VariationalAutoencoder(4, architecture=Recurrent((4, 16), hidden_size=3, cell="gru"), **QUICKER)
     pipeline = make_pipeline(MinMaxScaler(), encoder, LogisticRegression()).fit(X, y)
-    with nothing_left_behind():
+    with assert_no_side_effects():
         model = skl2onnx.to_onnx(pipeline, X[:1], options={"zipmap": False})
     for some in (X, X[:1]):
         labels, probabilities = run(model, {"X": some})
@@ -159,8 +159,8 @@ def test_a_pipeline_with_a_classifier_behind(rows, nothing_left_behind):
         np.testing.assert_allclose(probabilities, pipeline.predict_proba(some), atol=TOLERANCE)
 
 
-def test_a_frame_of_float64(rows):
-    frame = pd.DataFrame(rows[:, 18:23], columns=list("abcde")).astype(np.float64)
+def test_float64_data_frame(samples):
+    frame = pd.DataFrame(samples[:, 18:23], columns=list("abcde")).astype(np.float64)
     encoder = Autoencoder(2, hidden_layer_sizes=()).fit(frame)
     model = skl2onnx.to_onnx(make_pipeline(encoder), frame[:1])
     (codes,) = run(model, {name: frame[[name]].to_numpy() for name in frame})
@@ -173,20 +173,20 @@ def test_a_frame_of_float64(rows):
 
 
 @pytest.mark.parametrize("method", ["to_onnx", "onnx_converter"])
-def test_needs_a_fit(method):
+def test_unfitted_estimator_raises(method):
     with pytest.raises(NotFittedError, match="This Autoencoder instance is not fitted yet"):
         getattr(Autoencoder(), method)()
 
 
 @pytest.mark.parametrize("part", ["code", None])
-def test_bad_part(part, rows):
+def test_invalid_part_raises(part, samples):
     with pytest.raises(ValueError, match=r"The 'part' parameter of to_onnx must be a str among .* Got .* instead"):
-        Autoencoder(4, hidden_layer_sizes=()).fit(rows).to_onnx(part)
+        Autoencoder(4, hidden_layer_sizes=()).fit(samples).to_onnx(part)
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript"])
-def test_missing_extra(missing, rows, monkeypatch):
-    estimator = Autoencoder(4, hidden_layer_sizes=()).fit(rows)
+def test_missing_dependency_raises(missing, samples, monkeypatch):
+    estimator = Autoencoder(4, hidden_layer_sizes=()).fit(samples)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r'Autoencoder\.to_onnx needs .* pip install "skae\[onnx\]"'):
         estimator.to_onnx()

@@ -53,14 +53,14 @@ def test_every_prefix_beats_pca_of_its_size(ordered, images):
     assert gain.mean() > 0.02
 
 
-def test_prefixes_of_an_unordered_code_reconstruct_badly(images):
+def test_prefixes_of_unordered_code_reconstruct_poorly(images):
     train, test = images
     plain = Autoencoder(8, max_iter=10, random_state=0).fit(train)
     assert (curve(plain, test) - curve(PCA(8).fit(train), test))[:4].min() < -0.03
 
 
 @pytest.mark.slow
-def test_explained_variance_ratio_is_the_curve(ordered, images):
+def test_explained_variance_ratio_matches_reconstruction_curve(ordered, images):
     train, _ = images
     np.testing.assert_allclose(ordered.explained_variance_ratio_.cumsum(), curve(ordered, train), atol=1e-4)
     pca = PCA(8).fit(train)
@@ -82,7 +82,7 @@ def test_narrower_codes_of_unordered_autoencoders_raise(images):
 
 
 @pytest.mark.slow
-def test_ordered_codes_are_signed_and_not_rotated(ordered, images):
+def test_ordered_codes_have_fixed_signs_and_no_rotation(ordered, images):
     train, _ = images
     codes = ordered.transform(train)
     loadings = codes.T @ (train - train.mean(axis=0))
@@ -99,7 +99,7 @@ def test_ordered_and_linear_is_pca(images):
     np.testing.assert_allclose(curve(ours, test), curve(pca, test))
 
 
-def test_ordered_falls_back_to_the_whole_curve_of_pca():
+def test_ordered_falls_back_to_pca_at_every_size():
     X = np.random.RandomState(0).randn(60, 5)
     ours = Autoencoder(3, ordered=True, max_iter=20, random_state=0).fit(X)
     assert ours.best_epoch_ == 0
@@ -147,21 +147,21 @@ def test_fraction_needs_fewer_components_than_pca(images):
     assert ours.n_components_ < pca.n_components_
     assert ours.transform(test).shape == (200, ours.n_components_)
     assert ours.score(test) > r2(test, pca.inverse_transform(pca.transform(test))) - 0.002
-    # it is ordered, and cut out of a wider one
+    # the code is ordered, and a prefix of a larger one
     assert ours.inverse_transform(ours.transform(test)[:, :2]).shape == test.shape
     np.testing.assert_allclose(ours.explained_variance_ratio_.sum(), ours.score(train), atol=1e-4)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.8, 0.95, 0.999])
+@pytest.mark.parametrize("fraction", [0.5, 0.8, 0.95, 0.999])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_without_training_a_fraction_gives_pcas_components(share, scale):
+def test_fraction_without_training_selects_as_many_components_as_pca(fraction, scale):
     X = load_breast_cancer().data
-    ours = Autoencoder(share, hidden_layer_sizes=(), scale=scale).fit(X)
-    pca = PCA(share).fit(X if scale == "global" else StandardScaler().fit_transform(X))
+    ours = Autoencoder(fraction, hidden_layer_sizes=(), scale=scale).fit(X)
+    pca = PCA(fraction).fit(X if scale == "global" else StandardScaler().fit_transform(X))
     assert ours.n_components_ == pca.n_components_
 
 
-def test_none_and_mle_are_pcas(iris, digits):
+def test_none_and_mle_select_as_many_components_as_pca(iris, digits):
     for X in (iris, digits, iris[:3], digits[:10]):
         assert Autoencoder(None, hidden_layer_sizes=()).fit(X).n_components_ == min(X.shape)
         if len(X) >= X.shape[1]:
@@ -171,9 +171,9 @@ def test_none_and_mle_are_pcas(iris, digits):
         Autoencoder("mle").fit(digits[:10])
 
 
-@pytest.mark.parametrize("how", ["at hand", "sparse", "in batches"])
+@pytest.mark.parametrize("how", ["in memory", "sparse", "in batches"])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_mle_is_pcas_however_rows_are_read(monkeypatch, how, scale):
+def test_mle_equals_pca_for_every_container(monkeypatch, how, scale):
     if how == "in batches":
         monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     rng = np.random.default_rng(0)
@@ -193,17 +193,16 @@ def test_minimum_size():
     losses = np.full((50, 3), [6.0, 2.0, 1.0])
     sizes = (1, 3, 5)
     assert smallest_size(start, losses, sizes, most=2.0) == 3
-    assert smallest_size(start, losses, sizes, most=1.5) == 4  # on the straight line between
-    # size 2 reaches the maximum loss, but is worse than PCA with 5 components
-    assert smallest_size(start, losses, sizes, most=5.0) == 3
-    assert smallest_size(start, losses, sizes, most=0.1) == 5  # out of reach
+    assert smallest_size(start, losses, sizes, most=1.5) == 4  # by linear interpolation
+    assert smallest_size(start, losses, sizes, most=5.0) == 3  # 2 explain the fraction, but are worse than the 5 of PCA
+    assert smallest_size(start, losses, sizes, most=0.1) == 5  # the fraction is not reached
     assert smallest_size(start[:, :1], losses[:, :1], (1,), most=9.0) == 1
 
 
 # Whitening -----------------------------------------------------------------------------------------------------------
 
 
-def test_whiten_is_pcas(images):
+def test_whiten_equals_pca(images):
     train, test = images
     ours, pca = Autoencoder(5, whiten=True, hidden_layer_sizes=()).fit(train), PCA(5, whiten=True).fit(train)
     np.testing.assert_allclose(ours.transform(test), pca.transform(test), atol=1e-9)
@@ -224,7 +223,7 @@ def test_whitened_codes_have_unit_variance_and_the_same_reconstruction(images, o
     np.testing.assert_allclose(ours.explained_variance_, plain.explained_variance_)
 
 
-def test_whitening_components_that_do_not_vary():
+def test_whitening_of_constant_components():
     X = np.random.RandomState(0).rand(30, 3)
     ours = Autoencoder(5, whiten=True, hidden_layer_sizes=()).fit(X)
     assert np.isfinite(ours.transform(X)).all()

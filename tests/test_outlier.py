@@ -35,12 +35,12 @@ BENIGN, MALIGNANT = (load_breast_cancer().data[load_breast_cancer().target == i]
         AutoencoderOutlierDetector(PCA(1), code_distance=False, contamination=0.05),
     ]
 )
-def test_sklearns_checks(estimator, check):
+def test_check_estimator(estimator, check):
     check(estimator)
 
 
 @pytest.mark.parametrize("check", ["check_param_validation", "check_dataframe_column_names_consistency"])
-def test_checks_that_check_estimator_leaves_out(check):
+def test_checks_outside_check_estimator(check):
     getattr(estimator_checks, check)("AutoencoderOutlierDetector", AutoencoderOutlierDetector(PCA(1)))
 
 
@@ -64,8 +64,8 @@ def test_interface_is_that_of_isolation_forest(digits):
 # Scores --------------------------------------------------------------------------------------------------------------
 
 
-def _log_share(values, typical, power):
-    """Return the log fraction of typical samples beyond each value, from the median and upper quantiles of a power."""
+def _log_tail_fraction(values, typical, power):
+    """Return the log fraction of typical samples above each value, by the median and upper quantiles of a power."""
     median, *upper = np.quantile(typical**power, [0.5, 0.75, 0.875])
     deviation = max((upper[0] - median) / 0.6744898, (upper[1] - median) / 1.1503494)
     return norm.logsf((values**power - median) / deviation)
@@ -86,15 +86,17 @@ def test_score_combines_the_tail_fractions_of_four_measures():
         scaled = (rows - pca.inverse_transform(pca.transform(rows))) / units
         return np.einsum("ij,jk,ik->i", scaled, precision, scaled)
 
-    whole, of_units = (_log_share(lengths(new, each), lengths(BENIGN, each), 1 / 4) for each in (precision, np.eye(30)))
+    whole, of_units = (
+        _log_tail_fraction(lengths(new, each), lengths(BENIGN, each), 1 / 4) for each in (precision, np.eye(30))
+    )
     expected = [whole + of_units / 4]
     for unit in (codes.std(axis=0), 1.0):
         neighbors = NearestNeighbors(n_neighbors=10).fit(codes / unit)
         typical, found = (
             distances[:, 4] * distances[:, 9]
             for distances in (neighbors.kneighbors()[0], neighbors.kneighbors(codes_of_new / unit)[0])
-        )  # no sample is its own
-        expected.append(_log_share(found, typical, 1 / 16))
+        )  # a sample is not its own neighbor
+        expected.append(_log_tail_fraction(found, typical, 1 / 16))
     detector = AutoencoderOutlierDetector(PCA(5)).fit(BENIGN)
     np.testing.assert_allclose(detector.score_samples(new), expected[0] + np.minimum(*expected[1:]), rtol=1e-6)
     of_error = AutoencoderOutlierDetector(PCA(5), code_distance=False).fit(BENIGN)
@@ -133,7 +135,7 @@ def test_contamination_is_the_fraction_of_training_outliers(digits, contaminatio
     assert (detector.predict(digits) == -1).mean() == pytest.approx(contamination, abs=0.01)
 
 
-def test_auto_is_a_fence_on_the_eighth_root():
+def test_auto_contamination_is_tukey_fence_on_eighth_root():
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 6)
     X[:40] *= 30
@@ -165,12 +167,12 @@ def _between(kind, rng):
     return rows[:500], rows[500:]
 
 
-@pytest.mark.parametrize("share", [0, 0.1])
+@pytest.mark.parametrize("fraction", [0, 0.1])
 @pytest.mark.parametrize("kind", ["clusters", "ring", "ring in fifty dimensions", "sphere"])
-def test_samples_between_clusters_are_outliers(kind, share):
+def test_samples_between_clusters_are_outliers(kind, fraction):
     """Check outliers whose codes are near the mean, where a single Gaussian has its maximum density."""
     X, odd = _between(kind, np.random.RandomState(0))
-    trained = np.concatenate([X[:400], odd[: int(share * 400)]])
+    trained = np.concatenate([X[:400], odd[: int(fraction * 400)]])
     detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
     is_odd = np.repeat([0, 1], [100, 150])
     scores = detector.score_samples(np.concatenate([X[400:], odd[50:]]))
@@ -179,7 +181,7 @@ def test_samples_between_clusters_are_outliers(kind, share):
 
 @pytest.mark.parametrize("exponent", [0, 3])
 def test_units_of_features_do_not_matter(exponent):
-    """Check that a wrong value of a column of small numbers is found beside columns of large ones."""
+    """Check that a wrong value of a column of small numbers is found even if other columns have large ones."""
     rng = np.random.RandomState(0)
     X = rng.randn(600, 3) @ rng.randn(3, 12) + 0.2 * rng.randn(600, 12)
     wrong = X[400:500].copy()
@@ -194,7 +196,7 @@ def test_units_of_features_do_not_matter(exponent):
 
 
 @pytest.mark.parametrize("inner", [IncrementalPCA(3), Autoencoder(3, **QUICK)])
-def test_a_stream_moves_the_threshold(inner):
+def test_partial_fit_updates_threshold(inner):
     rng = np.random.RandomState(0)
     X = rng.randn(2400, 3) @ rng.randn(3, 8) + 0.3 * rng.randn(2400, 8)
     detector, offsets = AutoencoderOutlierDetector(inner, contamination=0.05, random_state=0), []
@@ -212,7 +214,7 @@ def test_a_stream_moves_the_threshold(inner):
     np.testing.assert_array_equal(other.score_samples(X), detector.partial_fit(X[:100]).score_samples(X))
 
 
-def test_stream_after_fit_and_estimators_without_partial_fit(digits):
+def test_partial_fit_after_fit_and_estimators_without_partial_fit(digits):
     detector = AutoencoderOutlierDetector(IncrementalPCA(4)).fit(digits).partial_fit(digits[:50])
     assert detector.autoencoder_.n_samples_seen_ == len(digits) + 50
     with pytest.raises(ValueError, match="63 features"):
@@ -232,10 +234,10 @@ def test_reservoir_samples_uniformly():
     assert np.abs(kept / 400 - 1 / 3).max() < 0.1  # four standard errors
 
 
-# Columns -------------------------------------------------------------------------------------------------------------
+# Feature errors ------------------------------------------------------------------------------------------------------
 
 
-def test_feature_errors_are_improvements_by_another_value():
+def test_feature_errors_are_improvements_by_replacement_values():
     X = StandardScaler().fit_transform(load_wine().data)
     detector = AutoencoderOutlierDetector(PCA(4)).fit(X)
     now, found = detector.score_samples(X[:7]), detector.feature_errors(X[:7])
@@ -273,10 +275,10 @@ def test_feature_errors_do_not_depend_on_other_samples(monkeypatch):
     np.testing.assert_allclose(detector.feature_errors(X), whole, rtol=1e-6, atol=1e-6)
 
 
-# What it takes -------------------------------------------------------------------------------------------------------
+# Input ---------------------------------------------------------------------------------------------------------------
 
 
-def test_pipelines_frames_and_sparse_rows(digits):
+def test_pipelines_data_frames_and_sparse_samples(digits):
     pandas = pytest.importorskip("pandas")
     detector = AutoencoderOutlierDetector(make_pipeline(StandardScaler(), Autoencoder(4, **QUICK)))
     plain = clone(detector).fit(digits)
@@ -291,8 +293,8 @@ def test_pipelines_frames_and_sparse_rows(digits):
 
 @pytest.mark.parametrize("autoencoder", [None, make_pipeline(StandardScaler(), Autoencoder(4, max_iter=3))])
 @pytest.mark.slow
-def test_same_seed_same_detector(digits, autoencoder):
-    """Also where the seed within is not set; one that is, is kept."""
+def test_same_random_state_gives_same_detector(digits, autoencoder):
+    """Check this also if the autoencoder has no random state; one that is set is not changed."""
     detector = AutoencoderOutlierDetector(autoencoder, random_state=0)
     one, two = (clone(detector).fit(digits[:80]).score_samples(digits) for _ in range(2))
     np.testing.assert_array_equal(one, two)
@@ -303,7 +305,7 @@ def test_same_seed_same_detector(digits, autoencoder):
 
 
 @pytest.mark.parametrize("X", [np.ones((30, 3)), np.arange(30.0)[:, None], load_digits().data[:10]])
-def test_constant_rows_one_column_and_few_rows(X):
+def test_constant_samples_single_column_and_few_samples(X):
     detector = AutoencoderOutlierDetector(Autoencoder(1, **QUICK)).fit(X)
     assert np.isfinite(detector.decision_function(X)).all()
     assert np.isfinite(detector.feature_errors(X)).all()
@@ -311,13 +313,13 @@ def test_constant_rows_one_column_and_few_rows(X):
 
 
 @pytest.mark.parametrize("contamination", [0, -0.1, 0.51, 1, "none", None])
-def test_bad_contamination(contamination, digits):
+def test_invalid_contamination_raises(contamination, digits):
     with pytest.raises(ValueError, match="'contamination' parameter of AutoencoderOutlierDetector must be"):
         AutoencoderOutlierDetector(contamination=contamination).fit(digits)
 
 
-def test_bad_calls(digits):
-    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter is what 1.6 says
+def test_invalid_arguments_raise(digits):
+    with pytest.raises(TypeError, match=r"got estimator class instead|unbound method"):  # the latter with 1.6
         AutoencoderOutlierDetector(StandardScaler).fit(digits)
     with pytest.raises(ValueError, match="must be an object implementing"):
         AutoencoderOutlierDetector(IsolationForest()).fit(digits)

@@ -39,7 +39,7 @@ def test_training_samples_are_scored_out_of_fold(inner):
     kept = {}
     token = fold_networks.set(kept)
     try:
-        alone = Autoencoder(3, **QUICK).fit(WINE)  # scaling once more changes nothing
+        alone = Autoencoder(3, **QUICK).fit(WINE)  # scaling again has no effect
     finally:
         fold_networks.reset(token)
     n_rows, folds, weights = kept[alone]
@@ -51,7 +51,7 @@ def test_training_samples_are_scored_out_of_fold(inner):
         white = PCA(whiten=True).fit(network.transform(WINE[trained_on]))
         codes, of_rows = (white.transform(network.transform(some)) for some in (WINE[trained_on], rows))
         near = np.sort(np.linalg.norm(of_rows[:, None] - codes, axis=2), axis=1)
-        near = near[:, 4] * near[:, 9] * len(codes) / (len(codes) - 1)  # of a variance by n
+        near = near[:, 4] * near[:, 9] * len(codes) / (len(codes) - 1)  # corrects for a variance divided by n
         lengths = measures.residuals.squared_lengths(rows - network.reconstruct(rows))
         whole, of_units = (tail.log_share(each) for tail, each in zip(measures.tails, lengths.T, strict=False))
         return whole + of_units / 4, measures.tails[2].log_share(near)
@@ -65,29 +65,30 @@ def test_training_samples_are_scored_out_of_fold(inner):
     by_residual = AutoencoderOutlierDetector(autoencoder, code_distance=False).fit(WINE).score_samples(WINE)
     np.testing.assert_allclose(by_residual[known], expected[known, 0], rtol=1e-3)
     assert (scores[known] <= expected[known].sum(axis=1) + 1e-3).all()
-    assert (np.abs(scores - expected.sum(axis=1)) < 1e-3)[known].mean() > 0.2  # where the third doesn't count
+    # in some samples the third measure has no effect
+    assert (np.abs(scores - expected.sum(axis=1)) < 1e-3)[known].mean() > 0.2
     assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1))
     assert (detector.predict(WINE) == -1).sum() == 18
-    # each row's score is its own
+    # the score of a sample does not depend on others
     np.testing.assert_allclose([detector.score_samples(row[None])[0] for row in WINE[::20]], scores[::20])
     np.testing.assert_allclose(detector.score_samples(WINE[::-1]), scores[::-1])
     np.testing.assert_array_equal(clone(detector).fit_predict(WINE), detector.predict(WINE))
-    # another sample is scored by the network that was trained on all of them
+    # new samples are scored by the network that was trained on all samples
     new = WINE[:20] + 1e-9
     of_new = np.sum(scores_by(alone, new, np.arange(len(WINE))), axis=0)
     assert (detector.score_samples(new) <= of_new + 1e-3).all() or inner == "search"
 
 
 @pytest.mark.slow
-def test_wrong_feature_of_a_memorized_sample_is_found():
+def test_wrong_feature_of_memorized_sample_is_found():
     detector = AutoencoderOutlierDetector(Autoencoder(4, random_state=0)).fit(WINE)
     assert load_wine().feature_names[4] == "magnesium"
     errors = detector.feature_errors(WINE[95:96])[0]
     assert errors.argmax() == 4
-    assert errors[4] > 5  # its share of typical samples would be 150 times as large
+    assert errors[4] > 5  # without folds, its tail fraction would be 150 times as large
 
 
-def test_every_kind_of_autoencoder(small, digits):
+def test_every_autoencoder(small, digits):
     detector = AutoencoderOutlierDetector(clone(small).set_params(validation_fraction=0.4), contamination=0.1)
     detector.fit(digits)
     n_folds = 0 if small.get_params().get("hidden_layer_sizes", "auto") == () else 2
@@ -110,10 +111,10 @@ def test_truncated_code():
 
 
 @pytest.mark.slow
-def test_a_checkpoint_holds_the_networks_of_folds(tmp_path):
+def test_checkpoint_contains_networks_of_folds(tmp_path):
     autoencoder = Autoencoder(3, **QUICK, callbacks=[Checkpoint(tmp_path / "inside")])
     detector = AutoencoderOutlierDetector(autoencoder)
-    one, two = (clone(detector).fit(WINE) for _ in range(2))  # the second one finds a finished run
+    one, two = (clone(detector).fit(WINE) for _ in range(2))  # the second one loads a finished run
     assert len(two._autoencoders) == 6
     np.testing.assert_array_equal(one.score_samples(WINE), two.score_samples(WINE))
     outside = Autoencoder(3, **QUICK, callbacks=[Checkpoint(tmp_path / "outside")]).fit(WINE)
@@ -145,8 +146,8 @@ def test_training_samples_are_recognized_in_any_dtype_and_container():
     assert not np.allclose(detector.score_samples(X + 1e-6), scores, rtol=1e-3)
 
 
-def test_folds_of_any_size():
-    """Rows that no fold holds out are scored by the network of all samples."""
+def test_custom_folds():
+    """Samples in no validation set are scored by the network trained on all samples."""
     folds = [(np.arange(30, 178), np.arange(30)), (np.r_[0:30, 70:178], np.arange(30, 50))]
     inner = Autoencoder(3, **QUICK).set_params(validation_fraction="auto", cv=folds)
     detector = AutoencoderOutlierDetector(inner, contamination=0.1).fit(WINE)
@@ -161,7 +162,7 @@ def test_layers_of_a_stack_keep_no_networks_of_folds():
     assert pickle.dumps(detector.autoencoder_) == pickle.dumps(clone(stack).fit(WINE))
 
 
-# What can't be reconstructed -----------------------------------------------------------------------------------------
+# Samples that can't be reconstructed ---------------------------------------------------------------------------------
 
 
 def _log(X):
@@ -186,7 +187,7 @@ INNERS = {
 
 
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
-@pytest.mark.filterwarnings("ignore:No epoch improved:sklearn.exceptions.ConvergenceWarning")  # four alike columns
+@pytest.mark.filterwarnings("ignore:No epoch improved:sklearn.exceptions.ConvergenceWarning")  # similar columns
 @pytest.mark.parametrize("name", INNERS)
 def test_samples_that_cannot_be_reconstructed_are_outliers(name, dtype):
     X = POSITIVE.astype(dtype)
@@ -203,7 +204,7 @@ def test_samples_that_cannot_be_reconstructed_are_outliers(name, dtype):
         assert not np.isnan(detector.feature_errors(far[:1])).any()
         assert (detector.feature_errors(far[:1]) >= 0).all()
         assert detector.predict(far[:1]) == [-1]
-        both = np.concatenate([X[:20], far[:5], X[20:40]])  # one row's fate is not the others'
+        both = np.concatenate([X[:20], far[:5], X[20:40]])  # one sample does not affect the others
         np.testing.assert_allclose(detector.score_samples(both)[:20], detector.score_samples(X[:20]), rtol=1e-3)
         assert detector.score_samples(both)[20:25].max() < detector.score_samples(X).max()
     if not_reconstructed:
@@ -222,8 +223,8 @@ def test_feature_that_prevents_the_reconstruction_is_found():
 @pytest.mark.parametrize(
     ("contamination", "code_distance"), [("auto", True), ("auto", False), (0.05, True), (0.2, True), (0.2, False)]
 )
-def test_training_rows_that_can_not_be_reconstructed(contamination, code_distance):
-    """Frozen, so that the autoencoder is not fitted to them."""
+def test_training_samples_that_cannot_be_reconstructed(contamination, code_distance):
+    """The pipeline is frozen, so that it is not fitted to these samples."""
     for inner in ("power", "logarithm", "plain"):
         fitted = clone(INNERS[inner]).fit(POSITIVE)
         X = POSITIVE.copy()
@@ -240,7 +241,7 @@ def test_training_rows_that_can_not_be_reconstructed(contamination, code_distanc
         assert np.isfinite(detector.score_samples(X[15:])).all()
 
 
-def test_too_few_training_rows_can_be_reconstructed():
+def test_too_few_reconstructible_training_samples_raise():
     fitted = clone(INNERS["logarithm"]).fit(POSITIVE)
     with pytest.raises(ValueError, match=r"can reconstruct 0 of 150 samples of X, and at least 2 are required"):
         AutoencoderOutlierDetector(FrozenEstimator(fitted)).fit(-POSITIVE)
@@ -271,16 +272,16 @@ def test_errors_that_concern_all_samples_are_raised():
 
 @pytest.mark.parametrize("X", [np.zeros((40, 3)), np.full((40, 3), 1e9), np.tile([[0.0, 1.0, 5.0]], (40, 1))])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_tables_without_variance(X, dtype):
+def test_constant_data(X, dtype):
     X = X.astype(dtype)
     for inner in (None, make_pipeline(StandardScaler(), Autoencoder(1, **QUICK)), PCA(1)):
-        with np.errstate(invalid="ignore"):  # PCA's own
+        with np.errstate(invalid="ignore"):  # PCA divides by zero
             detector = AutoencoderOutlierDetector(inner).fit(X)
         assert (detector.predict(X) == 1).all()
         assert (detector.predict(X + dtype(1e12)) == -1).all()
 
 
-def test_sampler_and_samples_without_codes():
+def test_sampler_scores_samples_without_codes():
     sampler = LatentSampler(INNERS["logarithm"], random_state=0).fit(POSITIVE)
     rows = POSITIVE[:4].copy()
     rows[1, 2] = -1
@@ -303,7 +304,7 @@ def test_sampler_raises_for_nonfinite_codes():
         LatentSampler(inner).fit(POSITIVE)
 
 
-def test_drawn_rows_are_finite():
+def test_drawn_samples_are_finite():
     steep = FunctionTransformer(np.sqrt, np.square, check_inverse=False)
 
     def half(codes):

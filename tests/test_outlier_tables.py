@@ -1,4 +1,4 @@
-"""Detectors and ties, skewed features, frames, wide samples, and steps that can't be inverted."""
+"""The detector with ties, skewed features, data frames, wide samples, and steps that can't be inverted."""
 
 import tracemalloc
 
@@ -37,8 +37,8 @@ TIED = {
     "binary, 2 %": lambda r: (r.rand(1000, 12) < 0.02) * 1.0,
     "binary, 20 %": lambda r: (r.rand(1000, 12) < 0.2) * 1.0,
     "counts": lambda r: r.poisson(0.3, (1000, 12)) * 1.0,
-    "each sample five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
-    "three kinds of row": lambda r: np.repeat(r.randn(3, 6), [500, 300, 200], axis=0),
+    "every sample five times": lambda r: np.repeat(r.randn(200, 6), 5, axis=0),
+    "three distinct samples": lambda r: np.repeat(r.randn(3, 6), [500, 300, 200], axis=0),
     "one-hot": lambda r: np.eye(8)[r.choice(8, 1000, p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.03, 0.01, 0.01])],
     "zero-inflated": lambda r: np.where(r.rand(1000, 1) < 0.7, 0, r.gamma(2, size=(1000, 8))),
 }
@@ -46,7 +46,7 @@ TIED = {
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", TIED)
-def test_auto_flags_few_of_equal_rows(name, seed):
+def test_auto_flags_few_of_equal_samples(name, seed):
     X = TIED[name](np.random.RandomState(seed))
     assert _flagged(X) <= 0.055
     if name in ("mostly zero", "binary, 2 %"):
@@ -54,7 +54,7 @@ def test_auto_flags_few_of_equal_rows(name, seed):
 
 
 @pytest.mark.parametrize("n_features", [2, 12, 50])
-def test_auto_flags_a_few_of_ordinary_rows(n_features):
+def test_auto_flags_few_of_normal_samples(n_features):
     shares = [_flagged(np.random.RandomState(seed).randn(1000, n_features)) for seed in range(5)]
     assert 0.005 <= np.mean(shares) <= 0.035
 
@@ -66,29 +66,29 @@ def test_auto_handles_skewed_and_heavy_tails(n):
         assert _flagged(X) < 0.06
 
 
-@pytest.mark.parametrize("share", [0.001, 0.05, 0.1])
+@pytest.mark.parametrize("fraction", [0.001, 0.05, 0.1])
 @pytest.mark.parametrize("factor", [4, 30])
-def test_auto_finds_outliers(share, factor):
+def test_auto_finds_outliers(fraction, factor):
     rng = np.random.RandomState(0)
     X = rng.randn(2000, 12)
-    n_outliers = int(share * len(X))
+    n_outliers = int(fraction * len(X))
     X[:n_outliers] *= factor
     found = AutoencoderOutlierDetector(PCA(4)).fit(X).predict(X) == -1
     assert found[:n_outliers].mean() > 0.9
     assert found[n_outliers:].mean() < 0.03
 
 
-def test_auto_finds_one_row_among_equal_ones():
+def test_auto_finds_one_sample_among_equal_ones():
     X = np.zeros((500, 5))
     X[0] = 1
     assert (np.flatnonzero(AutoencoderOutlierDetector(PCA(2)).fit(X).predict(X) == -1) == [0]).all()
 
 
-# Frames --------------------------------------------------------------------------------------------------------------
+# Data frames ---------------------------------------------------------------------------------------------------------
 
 
 class _Ratio(TransformerMixin, BaseEstimator):
-    """A step that asks for columns by their names."""
+    """A transformer that selects columns by name."""
 
     def fit(self, X, y=None):  # noqa: ARG002 - scikit-learn's signature
         self.fitted_ = True
@@ -113,7 +113,7 @@ def _frame(kind):
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
-def test_a_step_may_ask_for_columns(kind):
+def test_pipeline_step_may_select_columns_by_name(kind):
     frame = _frame(kind)
     for inner in (make_pipeline(_Ratio(), PCA(2)), make_pipeline(_Ratio(), Autoencoder(2, **QUICK))):
         detector = AutoencoderOutlierDetector(inner).fit(frame)
@@ -127,7 +127,7 @@ def test_a_step_may_ask_for_columns(kind):
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
-def test_frames_and_arrays_have_the_same_scores(kind):
+def test_data_frames_and_arrays_have_the_same_scores(kind):
     frame = _frame(kind)
     X = frame.to_numpy().astype(np.float64)
     for inner in (PCA(2), Autoencoder(2, **QUICK)):
@@ -140,8 +140,8 @@ def test_frames_and_arrays_have_the_same_scores(kind):
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 @pytest.mark.parametrize("inner", [PCA(2), Autoencoder(2, **QUICK), make_pipeline(StandardScaler(), PCA(2))])
-def test_no_warning_of_names(kind, inner):
-    """Warnings are errors here."""
+def test_no_warning_about_feature_names(kind, inner):
+    """Check that there is no warning: pytest turns warnings into errors."""
     frame = _frame(kind)
     detector = AutoencoderOutlierDetector(FrozenEstimator(clone(inner).fit(frame))).fit(frame)
     for method in ("predict", "score_samples", "decision_function", "feature_errors"):
@@ -149,7 +149,7 @@ def test_no_warning_of_names(kind, inner):
     LatentSampler(FrozenEstimator(clone(inner).fit(frame)), random_state=0).fit(frame).score_samples(frame)
 
 
-def test_columns_of_integers_stay_so():
+def test_integer_columns_keep_their_dtype():
     pandas = pytest.importorskip("pandas")
     rng = np.random.RandomState(0)
     frame = pandas.DataFrame({"n": rng.randint(9, size=80), "flag": rng.rand(80) < 0.3, "x": rng.randn(80)})
@@ -172,7 +172,7 @@ def test_columns_of_integers_stay_so():
     assert all(each == list(frame.dtypes) for each in types)
 
 
-# What can't be inverted ----------------------------------------------------------------------------------------------
+# Steps that can't be inverted ----------------------------------------------------------------------------------------
 
 COLUMNS = ColumnTransformer([("scale", StandardScaler(), [0, 1])], remainder="passthrough")
 
@@ -203,14 +203,14 @@ def test_estimators_without_transform_raise(meta, what):
     assert "\n" not in str(got.value)
 
 
-def test_codes_may_be_sparse():
+def test_sparse_codes():
     bins = KBinsDiscretizer(3, strategy="uniform")
     detector = AutoencoderOutlierDetector(bins).fit(POSITIVE)
     assert np.isfinite(detector.score_samples(POSITIVE)).all()
 
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
-def test_a_pipeline_may_have_steps_that_do_nothing(meta):
+def test_pipelines_with_passthrough_steps(meta):
     for steps in (["passthrough", StandardScaler(), Autoencoder(2, **QUICK)], [PCA(2), "passthrough"]):
         assert meta(make_pipeline(*steps)).fit(POSITIVE).score_samples(POSITIVE).shape == (150,)
 
@@ -218,7 +218,7 @@ def test_a_pipeline_may_have_steps_that_do_nothing(meta):
 # Wide tables ---------------------------------------------------------------------------------------------------------
 
 
-def test_feature_errors_of_wide_rows_take_little_memory():
+def test_feature_errors_of_wide_samples_use_little_memory():
     X = np.random.RandomState(0).randn(30, 2000)
     detector = AutoencoderOutlierDetector(PCA(2)).fit(X)
     tracemalloc.start()
@@ -231,7 +231,7 @@ def test_feature_errors_of_wide_rows_take_little_memory():
 
 
 @pytest.mark.slow
-def test_feature_errors_do_not_depend_on_the_number_of_trials_at_once(monkeypatch):
+def test_feature_errors_do_not_depend_on_batch_size(monkeypatch):
     detector = AutoencoderOutlierDetector(Autoencoder(3, **QUICK)).fit(WINE)
     whole = detector.feature_errors(WINE[:6])
     monkeypatch.setattr("skae._feature_errors.MAX_TRIALS", 1)

@@ -32,9 +32,9 @@ POSITIVE = Interval(Real, 0, None, closed="left")
 
 
 class WassersteinModule(AutoencoderModule):
-    """Tolstikhin et al., "Wasserstein auto-encoders", 2018: codes as a whole are to be normal, by their MMD."""
+    """Tolstikhin et al., "Wasserstein auto-encoders", 2018, with a penalty on the MMD of codes."""
 
-    supports_batching = True  # all of it works with a dimension in front
+    supports_batching = True  # all operations support a leading dimension
 
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)
@@ -51,7 +51,7 @@ class WassersteinModule(AutoencoderModule):
 
 
 class WassersteinAutoencoder(BaseAutoencoder):
-    """Distribution of codes is matched to the prior."""
+    """Matches the distribution of codes to the prior."""
 
     module_class = WassersteinModule
     alpha: float = parameter(default=1.0, constraint=[POSITIVE])
@@ -61,7 +61,7 @@ class WassersteinAutoencoder(BaseAutoencoder):
 
 
 class SupervisedModule(AutoencoderModule):
-    """A linear classifier reads the code."""
+    """Adds a linear classifier on the code."""
 
     def __init__(self, *args, alpha, n_components, n_classes, **kwargs):
         super().__init__(*args, **kwargs)
@@ -73,7 +73,7 @@ class SupervisedModule(AutoencoderModule):
 
 
 class SupervisedAutoencoder(BaseAutoencoder):
-    """Codes tell the classes apart."""
+    """Learns codes that separate the classes."""
 
     module_class = SupervisedModule
     alpha: float = field(default=1.0, metadata={"constraint": [POSITIVE]})
@@ -87,7 +87,7 @@ class SupervisedAutoencoder(BaseAutoencoder):
 
 
 class Transposed(nn.Module):
-    """A linear layer, backwards."""
+    """A linear layer with transposed weights."""
 
     def __init__(self, layer):
         super().__init__()
@@ -98,7 +98,7 @@ class Transposed(nn.Module):
 
 
 class TiedModule(AutoencoderModule):
-    """The decoder's layers are the encoder's, transposed."""
+    """Uses the transposed layers of the encoder in the decoder."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -107,7 +107,7 @@ class TiedModule(AutoencoderModule):
 
 
 class TiedAutoencoder(BaseAutoencoder):
-    """Half as many weights. PCA would be a saddle point of them."""
+    """Has half as many weights; PCA would be a saddle point."""
 
     module_class = TiedModule
     init: Literal["random"] = parameter(default="random", constraint=[StrOptions({"random"})])
@@ -128,7 +128,7 @@ each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=short_name)
 
 @pytest.fixture
 def labels():
-    """Which digits those of `digits` are."""
+    """Return the labels of `digits`."""
     return load_digits().target[:240]
 
 
@@ -142,7 +142,7 @@ def test_check_estimator(estimator, check):
 
 @pytest.mark.slow
 @parametrize_with_checks(VARIANTS[1:])
-def test_check_estimator_of_others(estimator, check):
+def test_check_estimator_slow(estimator, check):
     check(estimator)
 
 
@@ -151,7 +151,7 @@ def test_check_estimator_of_others(estimator, check):
 @pytest.mark.parametrize("check", LEFT_OUT)
 @each_variant
 @pytest.mark.slow
-def test_checks_left_out(variant, check):
+def test_checks_outside_check_estimator(variant, check):
     getattr(estimator_checks, check)(type(variant).__name__, clone(variant))
 
 
@@ -167,7 +167,7 @@ def test_variants_can_be_copied_and_saved(variant, digits, tmp_path):
 
 
 @each_variant
-def test_a_variant_takes_the_common_parameters(variant, digits, tmp_path):
+def test_variants_support_common_parameters(variant, digits, tmp_path):
     taken = {"hidden_layer_sizes": (8,), "activation": "tanh", "scale": "standard", "loss": "huber"}
     taken |= {"max_iter": 2, "batch_size": 50, "learning_rate": 0.003, "weight_decay": 0.0, "early_stopping": False}
     taken |= {"whiten": True, "ordered": True, "cv": 2, "callbacks": [Checkpoint(tmp_path)], "device": "cpu"}
@@ -178,7 +178,7 @@ def test_a_variant_takes_the_common_parameters(variant, digits, tmp_path):
     assert set(Autoencoder().get_params()) <= set(variant.get_params())
 
 
-def test_a_variant_takes_an_architecture(digits):
+def test_variants_support_architectures(digits):
     fitted = WassersteinAutoencoder(2, architecture=Convolutional(channels=(2,)), max_iter=1).fit(digits[:60])
     assert "valid_mmd" in fitted.net_.history[0]
     with pytest.raises(ValueError, match="TiedAutoencoder needs architecture=None"):
@@ -187,7 +187,7 @@ def test_a_variant_takes_an_architecture(digits):
 
 @pytest.mark.parametrize("kind", [WassersteinAutoencoder, SupervisedAutoencoder])
 @pytest.mark.parametrize("value", [-1, "a", None])
-def test_own_parameters_are_validated(kind, value, digits):
+def test_custom_parameters_are_validated(kind, value, digits):
     wanted = rf"The 'alpha' parameter of {kind.__name__} must be a float in the range \[0.0, inf\). Got {value!r}"
     with pytest.raises(ValueError, match=wanted):
         kind(2, alpha=value).fit(digits[:60], np.arange(60) % 2)
@@ -201,11 +201,11 @@ def test_grid_search_over_custom_parameters(digits, labels):
     assert set(search.cv_results_["param_supervisedautoencoder__alpha"]) == {0.0, 10.0}
 
 
-# What they are for ---------------------------------------------------------------------------------------------------
+# Effects -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.kernels
-def test_codes_of_a_wasserstein_autoencoder_are_nearer_to_normal(digits):
+def test_codes_of_wasserstein_autoencoder_are_closer_to_normal(digits):
     def mmd(alpha):
         model = WassersteinAutoencoder(2, alpha=alpha, hidden_layer_sizes=16, max_iter=20, random_state=0).fit(digits)
         return model.net_.history[-1, "train_mmd"] / alpha
@@ -214,8 +214,8 @@ def test_codes_of_a_wasserstein_autoencoder_are_nearer_to_normal(digits):
 
 
 @pytest.mark.kernels
-def test_codes_of_a_supervised_autoencoder_separate_classes(digits, labels):
-    def cross_entropy(alpha):  # on validation samples; if alpha is tiny, it trains only the head
+def test_codes_of_supervised_autoencoder_separate_classes(digits, labels):
+    def cross_entropy(alpha):  # of validation samples; a tiny alpha trains only the classifier
         common = {"hidden_layer_sizes": 32, "max_iter": 30, "random_state": 0}
         model = SupervisedAutoencoder(2, alpha=alpha, **common).fit(digits, labels)
         return model.net_.history[-1, "valid_cross_entropy"] / alpha
@@ -223,7 +223,7 @@ def test_codes_of_a_supervised_autoencoder_separate_classes(digits, labels):
     assert cross_entropy(10.0) < 0.7 * cross_entropy(1e-6)
 
 
-def test_layers_of_a_tied_autoencoder_stay_tied(digits):
+def test_layers_of_tied_autoencoder_remain_tied(digits):
     model = TiedAutoencoder(2, hidden_layer_sizes=(8, 4), max_iter=2, random_state=0).fit(digits)
     for part in (model, pickle.loads(pickle.dumps(model))):
         encoder, decoder = part.encoder_.encoder, part.decoder_.decoder
@@ -232,8 +232,8 @@ def test_layers_of_a_tied_autoencoder_stay_tied(digits):
 
 
 @pytest.mark.parametrize("overridden", ["penalty", "sample", "reconstruction", "corrupt"])
-def test_an_objective_without_parameters_counts(overridden, digits):
-    """A linear autoencoder is PCA, solved in closed form, but for a module with hooks of its own."""
+def test_linear_model_with_custom_hook_is_trained(overridden, digits):
+    """A linear autoencoder is PCA, computed in closed form, unless its module overrides hooks."""
     hooks = {
         "penalty": lambda self, seen, encoding, code: {"length": 10 * code.square().sum(dim=-1)},
         "sample": lambda self, encoding: encoding + 1,
@@ -247,8 +247,8 @@ def test_an_objective_without_parameters_counts(overridden, digits):
     assert len(model.loss_curve_) == 3
 
 
-class RememberingModule(AutoencoderModule):
-    """What it remembers in a buffer decides what a code is."""
+class BufferedModule(AutoencoderModule):
+    """Multiplies codes by a buffer that changes in training."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -261,18 +261,18 @@ class RememberingModule(AutoencoderModule):
         self.gain.fill_(0.2 + 0.8 * progress)
 
 
-class BatchedRememberingModule(RememberingModule):
+class BatchedBufferedModule(BufferedModule):
     supports_batching = True
 
 
-class ReplacingModule(BatchedRememberingModule):
+class ReplacingModule(BatchedBufferedModule):
     supports_batching = True
 
     def after_step(self, progress):
         self.gain = torch.full_like(self.gain, 0.2 + 0.8 * progress)
 
 
-@pytest.mark.parametrize("module", [RememberingModule, BatchedRememberingModule, ReplacingModule])
+@pytest.mark.parametrize("module", [BufferedModule, BatchedBufferedModule, ReplacingModule])
 @pytest.mark.parametrize("n_folds", [1, 3])
 def test_buffers_of_modules_are_stored(module, n_folds, digits):
     kind = type("Remembering", (BaseAutoencoder,), {"module_class": module})
@@ -285,8 +285,8 @@ def test_buffers_of_modules_are_stored(module, n_folds, digits):
     np.testing.assert_allclose(copy.deepcopy(model).reconstruct(digits), model.reconstruct(digits))
 
 
-def test_hooks_are_written_for_one_network(digits):
-    """Check that with folds, too, custom weights and statistics over samples are those of each network."""
+def test_hooks_apply_to_each_network_of_folds(digits):
+    """Check that custom weights and statistics over samples belong to each network, also with folds."""
 
     class Module(AutoencoderModule):
         def __init__(self, *args, **kwargs):
@@ -331,7 +331,7 @@ def test_invalid_terms_raise(term, problem, n_folds, digits):
     assert not hasattr(model, "net_")
 
 
-def test_a_scalar_term_counts_once(digits):
+def test_scalar_term_is_counted_once(digits):
     def weighed(term):
         model = variant_with(penalty=lambda self, seen, encoding, code: {"mine": term(code)}).set_params(max_iter=2)
         return model.fit(digits).net_.history[:, "train_mine"]
@@ -339,7 +339,7 @@ def test_a_scalar_term_counts_once(digits):
     np.testing.assert_allclose(weighed(lambda code: code.square().mean()), weighed(lambda code: code.square().mean(1)))
 
 
-def test_two_terms_of_the_same_name_raise(digits):
+def test_duplicate_terms_raise(digits):
     hooks = {
         "penalty": lambda self, seen, encoding, code: {"mine": code[:, 0]},
         "supervision": lambda self, code, target: {"mine": code[:, 0]},
@@ -379,8 +379,8 @@ class PCAStart:
 # y -------------------------------------------------------------------------------------------------------------------
 
 
-class TellingModule(AutoencoderModule):
-    """The code's first component is to be y."""
+class RegressionModule(AutoencoderModule):
+    """Trains the first component of the code to equal y."""
 
     supports_batching = True
 
@@ -388,14 +388,14 @@ class TellingModule(AutoencoderModule):
         return {"error": (code[..., :1] - target).square().sum(dim=-1)}
 
 
-class TellingAutoencoder(BaseAutoencoder):
-    module_class = TellingModule
+class RegressionAutoencoder(BaseAutoencoder):
+    module_class = RegressionModule
 
 
 @pytest.mark.parametrize("n", [60, 400])
 @pytest.mark.parametrize("kind", [list, np.asarray, lambda y: np.asarray(y)[:, None]])
 def test_each_sample_is_paired_with_its_y(n, kind, monkeypatch):
-    """However samples are held out, ordered or read: y is the first feature here."""
+    """Check this for all splits, orders and readers; y is the first feature."""
     X = np.random.default_rng(0).normal(size=(n, 3)) * [5.0, 1.0, 0.1]
     seen = []
 
@@ -403,21 +403,21 @@ def test_each_sample_is_paired_with_its_y(n, kind, monkeypatch):
         seen.append((self.scaler.inverse(x)[..., 0].flatten(), target.flatten()))
         return AutoencoderModule.losses(self, x, sizes, target)
 
-    monkeypatch.setattr(TellingModule, "losses", losses)
-    TellingAutoencoder(2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(X, kind(X[:, 0]))
+    monkeypatch.setattr(RegressionModule, "losses", losses)
+    RegressionAutoencoder(2, max_iter=1, hidden_layer_sizes=4, random_state=0).fit(X, kind(X[:, 0]))
     assert len(seen) > 2
     for first, target in seen:
         torch.testing.assert_close(first, target, atol=1e-4, rtol=1e-4)
 
 
-def test_y_is_required_and_checked(digits, labels):
+def test_y_is_required_and_validated(digits, labels):
     model = SupervisedAutoencoder(2, max_iter=1)
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
         model.fit(digits)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         model.fit(digits, labels[:-1])
     with pytest.raises(ValueError, match="NaN"):
-        TellingAutoencoder(2).fit(digits, np.where(labels == 0, np.nan, labels))
+        RegressionAutoencoder(2).fit(digits, np.where(labels == 0, np.nan, labels))
     with pytest.raises(ValueError, match="X_val has no y, which the validation loss needs"):
         model.fit(digits, labels, X_val=digits)
     with pytest.raises(AttributeError, match="has no attribute 'partial_fit'"):
@@ -428,26 +428,26 @@ def test_y_is_required_and_checked(digits, labels):
 
 
 @pytest.mark.parametrize("n_components", [0.5, "mle", None])
-def test_the_size_of_the_code_is_known_when_the_module_is_made(n_components, iris):
+def test_n_components_is_known_when_module_is_created(n_components, iris):
     y = np.array(["a", "b", "c"])[np.arange(150) % 3]
     model = SupervisedAutoencoder(n_components, max_iter=1, random_state=0).fit(iris, y)
     assert model.transform(iris).shape == (150, model.n_components_)
 
 
-def test_texts_are_kept(iris, tmp_path):
+def test_string_labels_are_preserved(iris, tmp_path):
     y = np.array(["a", "bc", "d"])[np.arange(150) % 3]
     model = SupervisedAutoencoder(2, max_iter=1, random_state=0).fit(iris, y)
     model.save(tmp_path / "file")
     assert list(SupervisedAutoencoder.load(tmp_path / "file").classes_) == ["a", "bc", "d"]
 
 
-def test_layers_of_a_stack_do_not_see_y(digits, labels):
+def test_layers_of_stack_do_not_receive_y(digits, labels):
     stack = StackedAutoencoder([("a", SupervisedAutoencoder(8)), ("b", SupervisedAutoencoder(2))])
     with pytest.raises(ValueError, match="Layer 'a' of layers is a SupervisedAutoencoder, which learns from y"):
         stack.fit(digits, labels)
 
 
-def test_splitters_and_callbacks_see_y(digits, labels):
+def test_splitters_and_callbacks_receive_y(digits, labels):
     seen = []
 
     def scoring(net, X, y):
@@ -462,21 +462,21 @@ def test_splitters_and_callbacks_see_y(digits, labels):
     assert seen
 
 
-def test_a_checkpoint_is_of_its_own_y(digits, labels, tmp_path):
+def test_checkpoint_of_other_y_raises(digits, labels, tmp_path):
     model = SupervisedAutoencoder(2, max_iter=1, random_state=0, callbacks=[Checkpoint(tmp_path)])
     model.fit(digits, labels)
     with pytest.raises(ValueError, match="the digest of y"):
         model.fit(digits, labels[::-1])
 
 
-def test_a_warm_start_with_other_classes_says_so(digits, labels):
+def test_warm_start_with_other_classes_raises(digits, labels):
     model = SupervisedAutoencoder(2, max_iter=1, warm_start=True, random_state=0).fit(digits, labels)
     with pytest.raises(ValueError, match=r"head.* has shape \(2, 2\) in the networks, and \(10, 2\) in"):
         model.fit(digits, labels % 2)
     assert list(model.classes_) == list(range(10))
 
 
-# How they are declared -----------------------------------------------------------------------------------------------
+# Declarations --------------------------------------------------------------------------------------------------------
 
 
 def test_annotations_are_parameters():
@@ -565,7 +565,7 @@ def test_n_components_stays_positional():
     assert Own.__doc__ is None
 
 
-def test_all_autoencoders_count_as_the_base():
+def test_all_autoencoders_are_instances_of_base_autoencoder():
     assert all(issubclass(kind, BaseAutoencoder) for kind in public_estimators())
     assert not issubclass(LatentSampler, BaseAutoencoder)
     assert not issubclass(Autoencoder, WassersteinAutoencoder)

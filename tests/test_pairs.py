@@ -33,11 +33,11 @@ LINEAR = {"hidden_layer_sizes": (), "learning_rate": 1e-30, "max_iter": 1, "rand
 
 @pytest.fixture(scope="module")
 def pairs(digits):
-    """Noisy and clean digits."""
+    """Return noisy and clean digits."""
     return digits + np.random.RandomState(0).normal(scale=3, size=digits.shape), digits
 
 
-def test_pairs_are_denoised_better_than_by_their_noise_alone(pairs):
+def test_training_on_pairs_outperforms_training_on_noisy_samples(pairs):
     noisy, clean = pairs
     ours = DenoisingAutoencoder(16, max_iter=5, random_state=0)
     error = np.square(ours.fit(noisy[:180], clean[:180]).reconstruct(noisy[180:]) - clean[180:]).mean()
@@ -46,7 +46,7 @@ def test_pairs_are_denoised_better_than_by_their_noise_alone(pairs):
     assert error < 0.75 * alone
 
 
-def test_the_start_is_the_reduced_rank_regression():
+def test_initialization_is_reduced_rank_regression():
     rng = np.random.RandomState(0)
     clean = rng.randn(5000, 3) @ rng.randn(3, 8) + 5
     noisy = 2 * clean + rng.randn(5000, 8) - 1
@@ -60,7 +60,7 @@ def test_the_start_is_the_reduced_rank_regression():
 
 
 @pytest.mark.parametrize("shape", [(60, 50), (40, 120)])
-def test_the_start_holds_for_other_rows_where_there_are_few(shape):
+def test_initialization_generalizes_with_few_samples(shape):
     rng = np.random.RandomState(0)
     n, d = shape
     clean = rng.randn(2 * n, 4) @ rng.randn(4, d)
@@ -96,33 +96,33 @@ def test_pairs_start_in_the_span_of_rows_where_features_would_have_it(n, d, k, l
     np.testing.assert_allclose(denoiser, wanted, atol=1e-6 * np.abs(wanted).max())
 
 
-def test_auto_draws_noise_where_there_is_none(pairs):
+def test_auto_adds_noise_unless_pairs_are_given(pairs):
     noisy, clean = (rows[:60] for rows in pairs)
 
     def drawn(*data, **parameters):
         return DenoisingAutoencoder(2, **QUICK, **parameters).fit(*data).net_.module_.corruption
 
     assert drawn(clean) == "masking"
-    assert drawn(clean, clean) == drawn(clean, clean.copy()) == "masking"  # as Keras users fit
+    assert drawn(clean, clean) == drawn(clean, clean.copy()) == "masking"  # Keras users pass X as the target
     assert drawn(clean, np.arange(len(clean))) == "masking"
     assert drawn(noisy, clean) is drawn(noisy, clean, corruption=None) is None
     assert drawn(noisy, clean, corruption="swap") == "swap"
 
 
 @pytest.mark.parametrize("corruption", list(CORRUPTIONS))
-def test_noise_may_be_drawn_in_addition(pairs, corruption):
+def test_noise_is_added_to_pairs_on_request(pairs, corruption):
     noisy, clean = pairs
     ours = DenoisingAutoencoder(8, corruption=corruption, **QUICK).fit(noisy, clean)
     module = ours.net_.module_
     x = module.scaler(torch.tensor(noisy, dtype=torch.float32))
     assert not torch.equal(module.corrupt(x), x)
-    if corruption == "gaussian":  # what is in the range of the noisy samples is not cut
+    if corruption == "gaussian":  # values in the range of the noisy samples are not clipped
         module.levels = (0.0, 0.0)
         torch.testing.assert_close(module.corrupt(x), x)
     assert ours.score(noisy, clean) > 0.3
 
 
-def test_held_out_rows_are_judged_as_pairs(pairs):
+def test_validation_loss_uses_clean_samples(pairs):
     noisy, clean = pairs
     frozen = DenoisingAutoencoder(4, learning_rate=1e-30, max_iter=2, random_state=0, scale=None, hidden_layer_sizes=8)
     loss = frozen.fit(noisy, clean).validation_loss_curve_[-1]
@@ -143,7 +143,7 @@ def test_score(pairs):
 
 @pytest.mark.parametrize("of_noisy", [np.asarray, scipy.sparse.csr_array, pd.DataFrame])
 @pytest.mark.parametrize("of_clean", [np.asarray, scipy.sparse.csc_array, pd.DataFrame, np.ndarray.tolist])
-def test_containers(pairs, of_noisy, of_clean):
+def test_containers_of_pairs(pairs, of_noisy, of_clean):
     noisy, clean = pairs
     expected = DenoisingAutoencoder(4, **QUICK).fit(noisy, clean).score(noisy, clean)
     ours = DenoisingAutoencoder(4, **QUICK).fit(of_noisy(noisy), of_clean(clean))
@@ -165,16 +165,16 @@ def test_samples_of_memory_maps(pairs, tmp_path):
         ours.fit(files[0], np.load(tmp_path / "c.npy", mmap_mode="r"))
 
 
-def test_order_and_seed(pairs):
+def test_memory_layout_and_random_state(pairs):
     ours, again = (DenoisingAutoencoder(4, **QUICK).fit(*pairs) for _ in range(2))
     np.testing.assert_array_equal(ours.transform(pairs[0]), again.transform(pairs[0]))
     for copied in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
         np.testing.assert_array_equal(ours.transform(pairs[0]), copied.transform(pairs[0]))
 
 
-def test_streams_refuse_pairs_and_warm_starts_take_them(pairs):
+def test_pairs_in_partial_fit_raise_and_in_warm_start_are_used(pairs):
     noisy, clean = pairs
-    stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # whose noise is drawn
+    stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # without pairs, so that noise is added
     before = stream.transform(noisy)
     with pytest.raises(ValueError, match=r"partial_fit doesn't support clean samples as y.*fit\(X_noisy, X_clean\)"):
         stream.partial_fit(noisy, clean)
@@ -183,31 +183,31 @@ def test_streams_refuse_pairs_and_warm_starts_take_them(pairs):
     assert warm.fit(noisy, clean).score(noisy, clean) > 0.4
 
 
-def test_sizes_by_share_are_judged_by_clean_rows(pairs):
+def test_fraction_of_variance_is_measured_on_clean_samples(pairs):
     ours = DenoisingAutoencoder(0.5, **QUICK).fit(*pairs)
     assert 1 <= ours.n_components_ < 20
     assert ours.explained_variance_ratio_.sum() == pytest.approx(ours.score(*pairs), abs=0.02)
 
 
 @pytest.mark.parametrize("parameters", [{"scale": "standard"}, {"loss": "absolute_error"}, {"init": "random"}])
-def test_other_parameters(pairs, parameters):
+def test_common_parameters_with_pairs(pairs, parameters):
     assert np.isfinite(DenoisingAutoencoder(4, **QUICK, **parameters).fit(*pairs).score(*pairs))
 
 
-def test_searches(pairs):
+def test_grid_search(pairs):
     search = GridSearchCV(DenoisingAutoencoder(**LINEAR), {"n_components": [1, 12]}, cv=2).fit(*pairs)
     assert search.best_params_ == {"n_components": 12}
     assert cross_val_score(DenoisingAutoencoder(8, **LINEAR), *pairs, cv=2).min() > 0.3
 
 
-def test_the_last_step_of_a_pipeline(pairs):
+def test_last_step_of_pipeline(pairs):
     noisy, clean = pairs
     alone = DenoisingAutoencoder(8, **QUICK).fit(noisy, clean)
     pipeline = make_pipeline(FunctionTransformer(), clone(alone)).fit(noisy, clean)
     assert pipeline.score(noisy, clean) == alone.score(noisy, clean)
 
 
-def test_a_checkpoint_knows_the_clean_rows(pairs, tmp_path):
+def test_checkpoint_of_other_clean_samples_raises(pairs, tmp_path):
     noisy, clean = pairs
     ours = DenoisingAutoencoder(4, **QUICK, callbacks=[Checkpoint(tmp_path)])
     first = ours.fit(noisy, clean).transform(noisy)
@@ -272,10 +272,10 @@ def test_labels_and_x_itself_are_ignored_silently(pairs, estimator):
         warnings.simplefilter("error")
         for y in labels:
             estimator.fit(noisy, y)
-        Autoencoder(1, hidden_layer_sizes=()).fit(noisy[:, :1], clean[:, 1:2])  # a column of labels
+        Autoencoder(1, hidden_layer_sizes=()).fit(noisy[:, :1], clean[:, 1:2])  # a single column is treated as labels
 
 
-def test_a_detector_passes_the_warning_on(pairs):
+def test_detector_propagates_the_warning(pairs):
     noisy, clean = pairs
     with pytest.warns(UserWarning, match="ignores y"):
         AutoencoderOutlierDetector(Autoencoder(2, hidden_layer_sizes=())).fit(noisy, clean)

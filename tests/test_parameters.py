@@ -19,7 +19,7 @@ from skae import (
 )
 from skae.architectures import Convolutional
 
-# (value in the reference fit, another value); None for both: what it does is tested elsewhere
+# (value in the reference fit, another value); None for both if the effect is tested elsewhere
 ALTERNATIVES = {
     "n_components": (4, 3),
     "hidden_layer_sizes": (16, (16, 8)),
@@ -48,7 +48,7 @@ ALTERNATIVES = {
     "random_state": (0, 1),
     "verbose": (0, None),
 }
-# those that only one estimator has
+# parameters of a single estimator
 OWN = {
     ConvolutionalAutoencoder: {
         "image_shape": (None, (4, 16)),
@@ -92,7 +92,7 @@ def test_every_parameter_has_an_alternative(estimator):
 @pytest.fixture(scope="module")
 def reference(digits):
     values = {name: value for name, (value, _) in ALTERNATIVES.items()}
-    # the rate and tol are such that training is stopped early, so that the parameters of early stopping matter
+    # with this learning rate and tol training stops early, so that the parameters of early stopping have an effect
     return Autoencoder(**values | {"learning_rate": 0.05}).fit(digits[:120])
 
 
@@ -109,7 +109,7 @@ def test_every_parameter_alters_the_fit(name, reference, digits):
     [(estimator, name) for estimator, own in OWN.items() for name, (_, other) in own.items() if other is not None],
 )
 @pytest.mark.slow
-def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
+def test_every_parameter_of_every_estimator_alters_the_fit(estimator, name, digits):
     values = {own: value for own, (value, _) in OWN[estimator].items()}
     if estimator is not StackedAutoencoder:
         values |= {"n_components": 4, "hidden_layer_sizes": 8}
@@ -119,15 +119,15 @@ def test_every_parameter_of_a_variant_alters_the_fit(estimator, name, digits):
 
 
 @pytest.mark.parametrize("estimator", public_estimators())
-def test_non_parameters_are_no_attributes(estimator):
-    """What is no parameter of an estimator is no attribute either."""
+def test_removed_parameters_are_not_attributes(estimator):
+    """Check that parameters of other estimators are not attributes."""
     own = set(inspect.signature(estimator).parameters)
     every = {name for other in public_estimators() for name in inspect.signature(other).parameters}
     assert not [name for name in sorted(every - own) if hasattr(estimator(), name)]
     assert set(estimator._parameter_constraints) == own
 
 
-def test_errors_list_what_a_parameter_may_be_in_order(digits):
+def test_error_lists_options_in_sorted_order(digits):
     with pytest.raises(
         ValueError, match=r"among \{'gelu', 'identity', 'logistic', 'relu', 'silu', 'softplus', 'tanh'\}"
     ):

@@ -1,4 +1,4 @@
-"""Chunks of any size, order and scale, with outliers in them: `partial_fit` against `IncrementalPCA`."""
+"""`partial_fit`, compared with `IncrementalPCA` for chunks of any size, order and scale, and with outliers."""
 
 import copy
 import re
@@ -43,7 +43,7 @@ def r2(estimator, X):
 
 
 def parts(estimator):
-    """All that a fitted estimator keeps, without torch's objects."""
+    """Return the state of a fitted estimator, without torch objects."""
     return repr(estimator.__getstate__())
 
 
@@ -62,7 +62,7 @@ def chunkings(X):
 
 
 @pytest.mark.parametrize("how", ["5 first", "sorted", "constant features"])
-def test_a_pass_is_no_worse_than_incremental_pca(how):
+def test_one_pass_is_no_worse_than_incremental_pca(how):
     k, train, test = 3, LOW_RANK[:450], LOW_RANK[450:]
     chunks = chunkings(train)[how]
     ours = streamed(clone(NETWORK).set_params(n_components=k), chunks)
@@ -79,7 +79,7 @@ def test_a_pass_is_no_worse_than_incremental_pca(how):
     ],
 )
 @pytest.mark.parametrize("how", chunkings(DIGITS))
-def test_no_network_that_starts_at_pca_is_worse(estimator, how, X):
+def test_networks_initialized_at_pca_are_no_worse(estimator, how, X):
     X = np.random.RandomState(1).permutation(X)
     k, n = min(4, X.shape[1] - 1), len(X) * 3 // 4
     chunks = chunkings(X[:n])[how]
@@ -87,13 +87,13 @@ def test_no_network_that_starts_at_pca_is_worse(estimator, how, X):
     assert r2(ours, X[n:]) > r2(streamed(IncrementalPCA(k), chunks), X[n:]) - 0.005
 
 
-def test_a_network_that_is_better_is_kept():
+def test_better_network_is_kept():
     chunks = np.array_split(CURVE, 5)
     ours = streamed(NETWORK, 4 * chunks)
     assert r2(ours, CURVE) > r2(streamed(IncrementalPCA(2), chunks), CURVE) + 0.02
 
 
-def test_rows_are_held_out_for_good():
+def test_validation_samples_are_never_trained_on():
     ours = streamed(NETWORK, np.array_split(CURVE, 5))
     held_out = ours._stream["held_out"]["rows"]
     assert 0.1 * len(CURVE) < len(held_out) < 0.3 * len(CURVE)
@@ -109,7 +109,7 @@ def test_rows_are_held_out_for_good():
 
 
 def cost_of_an_outlier(fitted, size, place, X):
-    """R² that an outlier costs at once, and a clean pass later."""
+    """Return by how much an outlier decreases R², immediately and after another pass without it."""
     chunks = np.array_split(X, 4)
     bad = chunks[0].copy()
     bad[place] = size
@@ -122,7 +122,7 @@ def cost_of_an_outlier(fitted, size, place, X):
 
 
 @pytest.mark.parametrize(("size", "place"), [(1e2, 0), (1e4, 100), (1e8, -1)])
-def test_an_outlier_costs_no_more_than_incremental_pca(size, place):
+def test_outlier_costs_no_more_than_with_incremental_pca(size, place):
     X = CURVE[:600]
     ours, theirs = (streamed(e, 2 * np.array_split(X, 4)) for e in (NETWORK, IncrementalPCA(2)))
     costs, of_pca = (cost_of_an_outlier(e, size, place, X) for e in (ours, theirs))
@@ -132,7 +132,7 @@ def test_an_outlier_costs_no_more_than_incremental_pca(size, place):
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("estimator", SMALL[:8] + SMALL[9:13])
-def test_an_outlier_harms_no_variant(estimator, scale):
+def test_outlier_costs_no_more_than_with_incremental_pca_in_any_estimator(estimator, scale):
     X = CURVE[:600] @ np.random.RandomState(0).randn(3, 8)
     estimator = clone(estimator).set_params(scale=scale)
     if not isinstance(estimator, StackedAutoencoder):
@@ -145,7 +145,7 @@ def test_an_outlier_harms_no_variant(estimator, scale):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [5, 50, 1e4])
-def test_a_chunk_that_lies_elsewhere_costs_no_more_than_incremental_pca(shift):
+def test_shifted_chunk_costs_no_more_than_with_incremental_pca(shift):
     chunks = np.array_split(CURVE, 8)
     ours, theirs = (
         streamed(e, 5 * chunks) for e in (clone(NETWORK).set_params(hidden_layer_sizes=64), IncrementalPCA(2))
@@ -157,7 +157,7 @@ def test_a_chunk_that_lies_elsewhere_costs_no_more_than_incremental_pca(shift):
     assert before[0] - r2(ours, CURVE) < max(0, before[1] - r2(theirs, CURVE)) + 0.02
 
 
-def test_an_outlier_in_the_first_chunk():
+def test_outlier_in_first_chunk():
     X = CURVE[:600]
     bad = X[:200].copy()
     bad[7] = 1e6
@@ -170,7 +170,7 @@ def test_an_outlier_in_the_first_chunk():
     "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=pytest.mark.slow) for kind in SMALL[N_QUICK:])], ids=str
 )
 @pytest.mark.parametrize("scale", [SCALES[0], *(pytest.param(scale, marks=pytest.mark.slow) for scale in SCALES[1:])])
-def test_what_float32_cannot_hold_beside_the_others_is_an_error(estimator, scale):
+def test_value_too_large_for_float32_raises(estimator, scale):
     X = CURVE[:60] @ np.random.RandomState(0).randn(3, 8)
     for size, place, is_main_process in ((1e15, 5, True), (1e15, 5, False), (1e20, 0, True), (-1e150, -1, False)):
         ours, bad = clone(estimator).set_params(scale=scale), X.copy()
@@ -234,7 +234,7 @@ def test_features_that_wake_do_not_change_it_either(scale, tables):
     np.testing.assert_allclose(got, ours.transform(x), rtol=1e-9, atol=1e-12)
 
 
-def test_the_scale_of_a_network_is_not_blown_up():
+def test_scale_is_robust_to_outliers():
     X = np.random.RandomState(0).randn(300, 4)
     bad = X.copy()
     bad[3, 1] = 1e8
@@ -260,7 +260,7 @@ def _spoil(average, net, **kwargs):  # noqa: ARG001 - a callback's signature
 
 
 @pytest.mark.parametrize("estimator", [NETWORK, SparseAutoencoder(6, random_state=0)])
-def test_everything_is_put_back_when_a_chunk_is_given_up(estimator, monkeypatch):
+def test_state_is_restored_when_chunk_is_skipped(estimator, monkeypatch):
     ours = streamed(estimator, np.array_split(CURVE, 4))
     before, codes = parts(ours), ours.transform(CURVE)
     monkeypatch.setattr(StreamAverage, "on_batch_end", _spoil)
@@ -276,7 +276,7 @@ def test_everything_is_put_back_when_a_chunk_is_given_up(estimator, monkeypatch)
 
 
 @pytest.mark.parametrize("estimator", [NETWORK, SparseAutoencoder(6, random_state=0)])
-def test_a_stream_that_diverges_is_told(estimator):
+def test_diverging_stream_warns(estimator):
     ours = clone(estimator).set_params(learning_rate=1e3)
     with pytest.warns(ConvergenceWarning, match="diverged in this chunk"):
         streamed(ours, np.array_split(CURVE, 2))
@@ -284,7 +284,7 @@ def test_a_stream_that_diverges_is_told(estimator):
 
 @pytest.mark.parametrize("init", ["pca", "random"])
 @pytest.mark.parametrize("seed", range(3))
-def test_few_huge_rows_are_no_divergence(init, seed):
+def test_few_outlying_samples_do_not_cause_divergence(init, seed):
     rng = np.random.RandomState(seed)
     X = rng.randn(1500, 4) @ rng.randn(4, 4)
     X[rng.choice(len(X), 3, replace=False)] = 10.0 ** rng.uniform(2, 6)
@@ -295,7 +295,7 @@ def test_few_huge_rows_are_no_divergence(init, seed):
         clone(ours).partial_fit(X[:200]).partial_fit(X[200:])
 
 
-def test_scaled_rows_within_a_limit():
+def test_scaled_reader_clips_values():
     rows = ScaledReader(np.array([[1.0, 9.0], [-7.0, 2.0]]), np.ones(2), np.full(2, 2.0), clip_at=np.array([1.0, 3.0]))
     np.testing.assert_array_equal(rows.read(slice(None)), [[0, 3], [-1, 0.5]])
     np.testing.assert_array_equal(rows.take(np.array([1])).read(slice(None)), [[-1, 0.5]])

@@ -33,7 +33,7 @@ def pca_r2(pca, X):
     return r2_score(X, pca.inverse_transform(pca.transform(X)), multioutput="variance_weighted")
 
 
-# Linear is PCA -------------------------------------------------------------------------------------------------------
+# The linear model is PCA ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
@@ -51,7 +51,7 @@ def test_linear_is_pca(name, k):
     assert (ours.n_components_, ours.n_samples_, ours.n_iter_) == (k, len(train), 1)
 
 
-def test_linear_with_standard_scale_is_pca_of_standardised_data():
+def test_linear_with_standard_scale_is_pca_of_standardized_data():
     X = SETS["wine"]
     pipe = make_pipeline(StandardScaler(), PCA(3)).fit(X)
     ours = Autoencoder(3, hidden_layer_sizes=(), scale="standard").fit(X)
@@ -66,7 +66,7 @@ def test_linear_with_scale_none_is_pca():
     np.testing.assert_allclose(ours.transform(X), PCA(3).fit_transform(X), atol=1e-9)
 
 
-def test_more_components_than_features_or_rows():
+def test_more_components_than_features_or_samples():
     X = SETS["iris"][::40]  # 4 samples of 4 features
     ours = LINEAR.set_params(n_components=9).fit(X)
     np.testing.assert_allclose(ours.reconstruct(X), X, atol=1e-9)
@@ -74,19 +74,19 @@ def test_more_components_than_features_or_rows():
     np.testing.assert_allclose(ours.explained_variance_[4:], 0)
 
 
-def test_nonlinear_has_no_ratio(digits):
+def test_nonlinear_autoencoder_has_no_explained_variance_ratio(digits):
     fitted = Autoencoder(2, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(digits)
     assert not hasattr(fitted, "explained_variance_ratio_")
     with pytest.raises(AttributeError, match="nonlinear autoencoder"):
         _ = fitted.explained_variance_ratio_
 
 
-# The start is PCA ----------------------------------------------------------------------------------------------------
+# The initialization is PCA -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hidden", [(), (32,), (32, 16, 8)])
 @pytest.mark.parametrize("scale", ["global", "standard"])
-def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
+def test_initial_network_is_pca(digits, scale, hidden):
     rows_of = scaled(digits, scale)
     mean, scales, rows = rows_of.mean, rows_of.scale, rows_of.read(slice(None))
     start = linear_init(rows_of, 5, seed=0)
@@ -101,31 +101,31 @@ def test_before_the_first_step_the_network_is_pca(digits, scale, hidden):
     np.testing.assert_allclose(X_hat, pca.inverse_transform(pca.transform(rows)) * scales + mean, atol=1e-9)
 
 
-def test_inner_codes_have_unit_variance(digits):
+def test_internal_codes_have_unit_variance(digits):
     start = linear_init(scaled(digits), 5, seed=0)
     inner = (scaled(digits).read(slice(None)) - start.mean) @ start.components.T / start.unit
     np.testing.assert_allclose(inner.std(axis=0, ddof=1), 1)
 
 
-# Never worse ---------------------------------------------------------------------------------------------------------
+# No worse than PCA ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.slow
-def test_not_worse_than_pca_on_test_rows(name):
+def test_no_worse_than_pca_on_test_samples(name):
     train, test = train_test_split(SETS[name], random_state=0)
     ours = Autoencoder(2, max_iter=40, hidden_layer_sizes=32, random_state=0).fit(train)
     assert ours.score(test) >= pca_r2(PCA(2).fit(train), test) - 0.005
 
 
-def test_better_where_there_is_something_to_find(digits):
+def test_better_than_pca_on_nonlinear_data(digits):
     train, test = digits[:160], digits[160:]
     ours = Autoencoder(8, random_state=0, max_iter=40).fit(train)
     assert ours.best_epoch_ > 0
     assert ours.score(test) > pca_r2(PCA(8).fit(train), test) + 0.01
 
 
-def test_far_outside_the_data_it_stays_near_pca(digits):
+def test_far_outside_the_data_reconstructions_are_close_to_pca(digits):
     """Check that an outlying value in a test sample costs no more than with PCA."""
     X = StandardScaler().fit_transform(digits)
     ours, pca = Autoencoder(4, random_state=0, max_iter=40).fit(X), PCA(4).fit(X)
@@ -133,14 +133,14 @@ def test_far_outside_the_data_it_stays_near_pca(digits):
     stray = X[:20].copy()
     stray[:, 10] = 1e4
     difference = np.abs(ours.reconstruct(stray) - pca.inverse_transform(pca.transform(stray))).max()
-    assert difference < 60  # standard deviations, of 10,000
+    assert difference < 60  # standard deviations; the value is at 10,000
 
 
 def test_random_restart_is_selected_where_pca_is_a_bad_initialization():
-    X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA spends a whole component on which of two sexes it is
+    X = MinMaxScaler().fit_transform(SETS["diabetes"])  # PCA uses a whole component for the sex
     train, test = train_test_split(X, random_state=0)
     pca, ours = PCA(4).fit(train), Autoencoder(4, random_state=0).fit(train)
-    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # has no random restart
+    one_network = Autoencoder(4, ordered=True, random_state=0).fit(train)  # without a random restart
     assert ours.score(test) > max(pca_r2(pca, test), one_network.score(test)) + 0.03
     assert ours.explained_variance_.sum() == pytest.approx(pca.explained_variance_.sum(), rel=1e-5)
     codes = ours.transform(train)
@@ -150,7 +150,7 @@ def test_random_restart_is_selected_where_pca_is_a_bad_initialization():
 def test_early_stopping_waits_for_the_random_restart():
     X = MinMaxScaler().fit_transform(SETS["diabetes"])
     few = X[np.random.RandomState(0).permutation(len(X))[:200]]
-    ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the other network gains nothing for long
+    ours = Autoencoder(4, early_stopping=True, random_state=0).fit(few)  # the random restart improves late
     assert ours.best_epoch_ > 30
 
 
@@ -159,13 +159,13 @@ def test_noise_gives_pca_of_all_samples():
     tables = np.random.RandomState(0).randn(8, 60, 5)  # nothing nonlinear to find
     fits = [(Autoencoder(2, random_state=0, max_iter=40).fit(X), X) for X in tables]
     fell_back = [(ours, X) for ours, X in fits if ours.best_epoch_ == 0]
-    assert len(fell_back) >= 7  # two standard errors don't rule out luck altogether
+    assert len(fell_back) >= 7  # two standard errors do not exclude chance completely
     for ours, X in fell_back:
         np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
         np.testing.assert_allclose(ours.explained_variance_, PCA(2).fit(X).explained_variance_)
 
 
-def test_few_rows_are_pca_without_training():
+def test_few_samples_give_pca_without_training():
     X = SETS["iris"][::10]  # 15 samples
     ours = Autoencoder(2, random_state=0).fit(X)
     np.testing.assert_allclose(ours.transform(X), PCA(2).fit_transform(X), atol=1e-9)
@@ -192,13 +192,13 @@ def test_huge_learning_rate_is_no_worse_than_pca(digits):
     np.testing.assert_allclose(ours.transform(digits), PCA(4).fit_transform(digits), atol=1e-9 * digits.max())
 
 
-# Codes look like PCA's -----------------------------------------------------------------------------------------------
+# Codes have the conventions of PCA -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [240, 2100])  # chosen on folds and fitted anew; kept from one training
-def test_codes_are_centred_uncorrelated_sorted_and_signed(n_rows):
+@pytest.mark.parametrize("n_samples", [240, 2100])  # with cross-validation, and with a single validation set
+def test_codes_are_centered_uncorrelated_sorted_and_signed(n_samples):
     base = datasets.load_digits().data
-    X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_rows]
+    X = np.vstack([base, np.clip(base + np.random.RandomState(0).randint(-1, 2, base.shape), 0, 16)])[:n_samples]
     ours = Autoencoder(5, hidden_layer_sizes=32, max_iter=5, random_state=0).fit(X)
     assert ours.best_epoch_ > 0
     codes = ours.transform(X)
@@ -208,7 +208,7 @@ def test_codes_are_centred_uncorrelated_sorted_and_signed(n_rows):
     assert (np.diff(ours.explained_variance_) <= 0).all()
     loadings = codes.T @ (X - X.mean(axis=0))
     assert (loadings[np.arange(5), np.abs(loadings).argmax(axis=1)] > 0).all()
-    # on the scale of PCA's scores
+    # codes have the scale of PCA scores
     np.testing.assert_allclose(ours.explained_variance_[0] / PCA(5).fit(X).explained_variance_[0], 1, atol=0.5)
 
 
@@ -220,23 +220,23 @@ def test_principal_axes_are_an_isometry():
     np.testing.assert_allclose(np.cov(((codes - mean) @ rotation.T).T), np.diag(variance), atol=1e-9)
 
 
-def test_principal_axes_of_pcas_scores_change_nothing(digits):
+def test_principal_axes_of_pca_scores_are_the_identity(digits):
     scores = PCA(6).fit_transform(digits)
     _, rotation, _ = principal_axes([(scores, digits - digits.mean(axis=0))])
     np.testing.assert_allclose(rotation, np.eye(6), atol=1e-7)
 
 
-def test_a_code_activation_keeps_its_range(digits):
+def test_codes_with_activation_stay_in_its_range(digits):
     ours = Autoencoder(4, code_activation="logistic", hidden_layer_sizes=16, max_iter=5, random_state=0).fit(digits)
     codes = ours.transform(digits)
     assert codes.min() > 0
     assert codes.max() < 1
 
 
-# The halves as torch modules -----------------------------------------------------------------------------------------
+# Encoder and decoder as torch modules --------------------------------------------------------------------------------
 
 
-def test_encoder_and_decoder_are_the_estimator(digits):
+def test_encoder_and_decoder_modules_equal_the_methods(digits):
     X = digits.astype(np.float32)
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0).fit(X)
     with torch.no_grad():
@@ -252,7 +252,7 @@ def test_encoder_and_decoder_are_the_estimator(digits):
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_loadings_of_the_linear_net_are_pcas_components(digits, whiten):
+def test_loadings_of_linear_autoencoder_are_pca_components(digits, whiten):
     ours, pca = Autoencoder(4, hidden_layer_sizes=(), whiten=whiten).fit(digits), PCA(4).fit(digits)
     expected = pca.components_.T * (np.sqrt(pca.explained_variance_) if whiten else 1)
     np.testing.assert_allclose(ours.loadings(digits), expected, atol=1e-9)
@@ -260,7 +260,7 @@ def test_loadings_of_the_linear_net_are_pcas_components(digits, whiten):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-def test_the_jacobian_is_the_decoders_derivative(digits, loss):
+def test_jacobian_is_derivative_of_decoder(digits, loss):
     ours = Autoencoder(3, hidden_layer_sizes=16, max_iter=20, loss=loss, random_state=0).fit(digits)
     assert ours.best_epoch_ > 0
     J = ours.jacobian(digits[:5])
@@ -274,13 +274,13 @@ def test_the_jacobian_is_the_decoders_derivative(digits, loss):
     assert ours.jacobian(digits[:2].astype(np.float32)).dtype == np.float32
 
 
-# Scaling inside ------------------------------------------------------------------------------------------------------
+# Internal scaling ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", ["global", "standard"])
 @pytest.mark.parametrize(("factor", "shift"), [(1e-12, 0), (1e12, 0), (1, 1e6), (1e3, -1e7)])
 @pytest.mark.slow
-def test_units_of_the_data_do_not_matter(digits, factor, shift, scale):
+def test_results_do_not_depend_on_units(digits, factor, shift, scale):
     small = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, scale=scale, random_state=0)
     plain = small.fit(digits).score(digits)
     X = digits * factor + shift
@@ -295,7 +295,7 @@ def test_large_mean_is_handled_in_float32(digits):
     np.testing.assert_allclose(single, double, atol=1e-3 * double.std())
 
 
-def test_columns_whose_scales_differ_a_thousand_times():
+def test_columns_with_scales_that_differ_by_a_thousand():
     X = SETS["wine"]
     assert Autoencoder(2, max_iter=20, random_state=0).fit(X).score(X) >= pca_r2(PCA(2).fit(X), X) - 1e-6
 
@@ -312,11 +312,11 @@ def test_standard_scale_gives_each_feature_the_same_weight():
 @pytest.mark.parametrize("init", ["pca", "random"])
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 @pytest.mark.parametrize("value", [0.0, 0.1, -3e5])
-def test_a_constant_feature_is_reproduced(digits, scale, value, init):
+def test_constant_feature_is_reconstructed(digits, scale, value, init):
     X = np.column_stack([digits[:, :12], np.full(len(digits), value)])
     ours = Autoencoder(3, hidden_layer_sizes=16, max_iter=5, scale=scale, init=init, random_state=0).fit(X)
     np.testing.assert_array_equal(ours.reconstruct(X)[:, -1], value)
-    X[:, -1] += 1e6  # what never varied is no reason to be elsewhere in the code
+    X[:, -1] += 1e6  # a feature that was constant in training does not affect the code
     np.testing.assert_array_equal(ours.transform(X), ours.transform(np.where(np.arange(13) == 12, value, X)))
 
 
@@ -329,7 +329,7 @@ def test_constant_data():
 # Scores --------------------------------------------------------------------------------------------------------------
 
 
-def test_score_is_sklearns_r2(digits):
+def test_score_is_r2_of_sklearn(digits):
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=5, random_state=0).fit(digits)
     X_hat = ours.inverse_transform(ours.transform(digits))
     assert ours.score(digits) == pytest.approx(r2_score(digits, X_hat, multioutput="variance_weighted"))

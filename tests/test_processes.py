@@ -22,13 +22,13 @@ def _codes(estimator, X):
     return clone(estimator).fit(X).transform(X)
 
 
-def test_bit_equal_in_other_processes(small, fitted, digits):
+def test_results_are_bit_identical_in_other_processes(small, fitted, digits):
     here = fitted.transform(digits)
     for there in joblib.Parallel(n_jobs=2)(joblib.delayed(_codes)(small, digits) for _ in range(2)):
         np.testing.assert_array_equal(here, there)
 
 
-def test_a_fresh_interpreter_is_left_as_it_was_and_gives_equal_bits(digits, tmp_path):
+def test_import_and_fit_leave_global_state_of_new_interpreter_unchanged(digits, tmp_path):
     script = (
         "import random, sys, warnings, numpy, torch, sklearn.decomposition, skorch, tqdm; torch.set_num_threads(1);"
         "state = lambda: (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(),"
@@ -53,8 +53,8 @@ FIRST_USES = {
 
 
 @pytest.mark.parametrize("use", FIRST_USES)
-def test_the_first_use_leaves_the_generators_alone(use):
-    # also Python's own, though packages that are loaded then draw from it
+def test_first_use_leaves_global_generators_unchanged(use):
+    # this includes the generator of Python, from which imported packages draw
     script = (
         "import random, numpy; state = lambda: (random.getstate(), str(numpy.random.get_state()));"
         f"before = state(); {FIRST_USES[use]}; assert state() == before"
@@ -63,14 +63,14 @@ def test_the_first_use_leaves_the_generators_alone(use):
 
 
 @pytest.mark.parametrize("name", SUBMODULES)
-def test_a_submodule_loads_what_draws_first(name):
+def test_submodules_import_dependencies_first(name):
     tree = ast.parse(Path(importlib.import_module(f"skae.{name}").__file__).read_text())
     first = next(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
     assert ast.unparse(first) == "import skae._dependencies"
 
 
-def test_something_draws_from_pythons_generator_as_it_is_loaded():
-    # else the test above would prove nothing
+def test_import_of_dependencies_uses_the_global_generator():
+    # otherwise, the test above would prove nothing
     script = (
         "import random; before = random.getstate(); import sklearn.decomposition; assert random.getstate() != before"
     )

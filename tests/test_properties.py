@@ -1,11 +1,11 @@
-"""What holds of every estimator on any table: hypothesis draws the tables and the parameters.
+"""Properties of every estimator on any data set: hypothesis draws the data and the parameters.
 
 `HYPOTHESIS_PROFILE=thorough` draws 200 examples of each, as `docs/benchmarks/properties.py` does.
 
-Tolerances are of two kinds. What float64 computes twice in another order may differ by `ROUNDING` of its largest value:
-sums of some hundred terms, each right to 2e-16, through a few layers. What comes out of training was computed in
-float32: `SINGLE` is the same for that, 6e-8 a term. Codes are not whitened where it is asked of them: a component that
-does not vary would be divided by its rounding, as PCA's is.
+There are two tolerances. Results computed in float64 in a different order may differ by `ROUNDING` times the largest
+value: they are sums of some hundred terms with relative errors of 2e-16, through a few layers. Results of training are
+computed in float32, with errors of 6e-8 per term, and may differ by `SINGLE`. Codes are not whitened where they are
+compared: a constant component would be divided by its rounding error, as in PCA.
 """
 
 import copy
@@ -37,10 +37,11 @@ from skae import (
 )
 
 EPS = np.finfo(np.float64).eps
-ALLOW_SUBNORMAL = False if os.environ.get("SKAE_TEST_FLUSH") else None  # hypothesis can't draw what is made zero
+# hypothesis can't draw subnormals if they are flushed to zero
+ALLOW_SUBNORMAL = False if os.environ.get("SKAE_TEST_FLUSH") else None
 ROUNDING, SINGLE = 1e-9, 1e-4
 
-# a code may well be longer than a table is wide, and any numbers at all make some trainings diverge
+# codes may have more components than there are features, and with arbitrary values some trainings diverge
 pytestmark = [
     pytest.mark.kernels,
     pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning"),
@@ -48,15 +49,15 @@ pytestmark = [
 ]
 
 
-# What is drawn -------------------------------------------------------------------------------------------------------
+# Strategies ----------------------------------------------------------------------------------------------------------
 
 
 @st.composite
 def tables(draw, least_rows=2, dtypes=(np.float64, np.float32, np.int64), exact=False, even=False):
-    """Tables of any rank, some with constant columns, with the same sample twice, or far from zero.
+    """Draw tables of any rank, some with constant columns, duplicate samples, or values far from zero.
 
-    `exact` ones hold small integers, and as many samples as a power of two has: their means and variances are free of
-    rounding. `even` ones have columns of one magnitude and mean.
+    With `exact`, they contain small integers and the number of samples is a power of two, so that means and variances
+    have no rounding errors. With `even`, all columns have the same magnitude and mean.
     """
     n_rows = 2 ** draw(st.integers(2, 6)) if exact else draw(st.integers(least_rows, 60))
     n_features = draw(st.integers(1, 8))
@@ -76,7 +77,7 @@ def tables(draw, least_rows=2, dtypes=(np.float64, np.float32, np.int64), exact=
 
 
 def doubles(**how):
-    """Tables of float64."""
+    """Draw float64 tables."""
     return tables(dtypes=(np.float64,), **how)
 
 
@@ -97,7 +98,7 @@ OWN = {
 
 @st.composite
 def estimators(draw, kinds=KINDS, **fixed):
-    """Unfitted estimators that fit in a moment; where a parameter is `fixed`, it isn't drawn."""
+    """Draw unfitted estimators that are quickly fitted; parameters in `fixed` are not drawn."""
     kind = draw(st.sampled_from(kinds))
     names = set(kind().get_params(deep=False))
     drawn = {
@@ -121,22 +122,22 @@ def estimators(draw, kinds=KINDS, **fixed):
     parameters = {name: draw(values) for name, values in drawn.items() if name in names and name not in fixed}
     parameters |= {"max_iter": 2, "learning_rate": 0.05} | fixed
     if parameters.get("code_activation", "identity") != "identity":
-        parameters["whiten"] = False  # refused together
+        parameters["whiten"] = False  # the combination raises
     return kind(**{name: value for name, value in parameters.items() if name in names})
 
 
 def fit(estimator, X, trained_on=False):
-    """Fit, and continue training so that networks aren't at their initialization."""
+    """Fit, and continue training so that networks are not at their initialization."""
     estimator.fit(X)
     return estimator.partial_fit(X) if trained_on else estimator
 
 
 @st.composite
 def solved(draw):
-    """A linear autoencoder and a table whose principal axes are well determined: each variance is half of the last.
+    """Draw a linear autoencoder and a table with well-determined principal axes: each variance is half of the last.
 
-    An axis turns by the rounding over the distance to the next variance, relative to the first (Davis and Kahan): here
-    by 1e-4 times a thousandth of `ROUNDING` times the number of terms in a sum.
+    The rounding error rotates an axis by an angle inversely proportional to the gap to the next variance, relative to
+    the first (Davis and Kahan): here by 1e-4 times a thousandth of `ROUNDING` times the number of terms in a sum.
     """
     n_rows, n_features = draw(st.integers(9, 60)), draw(st.integers(1, 8))
     rng = np.random.RandomState(draw(st.integers(0, 2**16)))
@@ -154,17 +155,17 @@ def solved(draw):
 
 
 def units(X, scale):
-    """What PCA divides the columns by, so that it sees what a linear autoencoder of that scale does."""
+    """Return the divisors of the columns with which PCA equals a linear autoencoder with this scale."""
     return np.where(np.ptp(X, axis=0) > 0, X.std(axis=0), 1.0) if scale == "standard" else np.ones(X.shape[1])
 
 
 def centered(X, scale):
-    """Rows in those units."""
+    """Return centered samples in these units."""
     return (X - X.mean(axis=0)) / units(X, scale)
 
 
 def size_of(values):
-    """Largest absolute value, as what rounding is a share of."""
+    """Return the largest absolute value, to which rounding errors are relative."""
     return max(np.abs(values).max(initial=0), np.finfo(np.float64).tiny)
 
 
@@ -190,7 +191,7 @@ def test_a_row_depends_neither_on_its_place_nor_on_its_batch(X, estimator, train
 
 # Units ---------------------------------------------------------------------------------------------------------------
 
-SHIFTED = tuple(kind for kind in KINDS if kind is not DenoisingAutoencoder)  # masking sets cells to zero
+SHIFTED = tuple(kind for kind in KINDS if kind is not DenoisingAutoencoder)  # masking sets values to zero
 
 
 @given(doubles(exact=True), estimators(SHIFTED), st.booleans(), st.integers(-(2**20), 2**20))
@@ -264,7 +265,7 @@ def test_a_constant_column_is_given_back_and_counts_for_nothing(X, estimator, tr
     assert importances.sum() == pytest.approx(1) or not importances.any()
 
 
-# The halves and the scores -------------------------------------------------------------------------------------------
+# Encoder, decoder and scores -----------------------------------------------------------------------------------------
 
 
 DIFFERENTIATED = (Autoencoder, VariationalAutoencoder, StackedAutoencoder)
@@ -342,11 +343,11 @@ def test_a_seed_is_all_that_a_fit_is_drawn_from(X, estimator, noise):
     np.testing.assert_array_equal(X, before)
 
 
-# Any numbers at all --------------------------------------------------------------------------------------------------
+# Arbitrary values ----------------------------------------------------------------------------------------------------
 
 
 def numbers(**limits):
-    """Tables of any floats, within limits if there are some."""
+    """Draw tables of arbitrary floats, within limits if given."""
     return st.sampled_from([32, 64]).flatmap(
         lambda width: arrays(
             np.dtype(f"float{width}"),
@@ -356,10 +357,10 @@ def numbers(**limits):
     )
 
 
-# scikit-learn's own, of a sum of infinities of both signs
+# from scikit-learn, which sums infinities of both signs
 @pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
 @given(numbers(), estimators())
-def test_a_fit_is_refused_or_finite(X, estimator):
+def test_fit_raises_or_is_finite(X, estimator):
     before = dict(vars(estimator))
     try:
         estimator.fit(X)
@@ -379,7 +380,7 @@ def test_means_of_likelihoods_stay_in_their_range(loss, data):
     kinds = tuple(kind for kind in KINDS if loss != "poisson" or kind is not VariationalAutoencoder)
     estimator = data.draw(estimators(kinds, loss=loss, ordered=False))
     X = data.draw(numbers(min_value=0, max_value=1 if loss == "binary_cross_entropy" else 1e6))
-    X = X.round(6)  # what varies by too little is refused
+    X = X.round(6)  # a variance that is too small raises
     far = st.floats(-1e6, 1e6, width=32, allow_subnormal=ALLOW_SUBNORMAL)
     elsewhere = data.draw(arrays(X.dtype, X.shape, elements=far))
     assume(len(X) > 1)
@@ -387,7 +388,7 @@ def test_means_of_likelihoods_stay_in_their_range(loss, data):
     for rows in (X, elsewhere):
         try:
             X_hat = estimator.reconstruct(rows)
-        except ValueError as error:  # a rate is an exponential, which may be beyond all numbers: then it is refused
+        except ValueError as error:  # rates are exponentials, which raise if they overflow
             if loss == "poisson" and "the result overflows" in str(error):
                 continue
             raise
@@ -395,7 +396,7 @@ def test_means_of_likelihoods_stay_in_their_range(loss, data):
         assert (X_hat <= (1 if loss == "binary_cross_entropy" else np.inf)).all()
 
 
-# Codes look like PCA's -----------------------------------------------------------------------------------------------
+# Codes have the conventions of PCA -----------------------------------------------------------------------------------
 
 
 @given(tables(), estimators((Autoencoder, DenoisingAutoencoder, ContractiveAutoencoder), code_activation="identity"))
@@ -461,7 +462,7 @@ def test_a_linear_stream_is_pca_of_all_its_rows(X, data, scale):
     close(stream.reconstruct(X), X)
 
 
-# The same samples in other shapes ------------------------------------------------------------------------------------
+# The same samples in other containers --------------------------------------------------------------------------------
 
 
 @given(tables(), estimators(), st.booleans())
@@ -481,8 +482,8 @@ def test_a_fit_to_sparse_rows_is_one_to_dense_rows(case):
     close(sparse.reconstruct(X), dense.reconstruct(X))
 
 
-# masked cells of data far from zero lie far from the others, and what is left of the code is less than their rounding;
-# of two units that are equally active either is among the greatest
+# masked values of data far from zero are outlying, with rounding errors larger than the rest of the code;
+# of two equally active units, either is among the largest
 @given(tables(dtypes=(np.float32,)), estimators(SHIFTED, whiten=False, sparsity="l1"), st.booleans())
 def test_both_precisions_agree(X, estimator, trained_on):
     assume(np.ptp(X, axis=0).any())  # or codes are nothing but rounding
@@ -508,7 +509,7 @@ def test_frames_are_the_arrays_in_them(X, estimator, trained_on):
     assert list(codes.columns) == [f"{type(plain).__name__.lower()}{i}" for i in range(plain.n_components_)]
 
 
-# With an autoencoder inside ------------------------------------------------------------------------------------------
+# Nested autoencoders -------------------------------------------------------------------------------------------------
 
 
 @given(

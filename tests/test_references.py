@@ -1,4 +1,4 @@
-"""References in displays: the same Pipeline with PCA instead of the autoencoder."""
+"""The reference in displays is the same Pipeline with PCA instead of the autoencoder."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,10 +53,10 @@ PCA_KINDS = {
 
 @pytest.mark.parametrize("freeze", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["fitted", "frozen"])
 @pytest.mark.parametrize("kind", PCA_KINDS)
-@pytest.mark.filterwarnings("ignore:X has feature names")  # of scikit-learn's search, which scores arrays
-def test_is_the_same_pipeline_with_pca(kind, freeze):
+@pytest.mark.filterwarnings("ignore:X has feature names")  # from GridSearchCV, which scores arrays
+def test_reference_is_the_same_pipeline_with_pca(kind, freeze):
     make, before, name = PCA_KINDS[kind]
-    linear = Autoencoder(3, hidden_layer_sizes=())  # which is PCA, so that the two agree
+    linear = Autoencoder(3, hidden_layer_sizes=())  # it is PCA, so that the two agree
     estimator = make(linear).fit(RAW)
     if freeze:
         estimator = FrozenEstimator(estimator)
@@ -78,21 +78,21 @@ def test_is_the_same_pipeline_with_pca(kind, freeze):
     plt.close("all")
 
 
-def test_of_a_frozen_pipeline():
+def test_reference_of_frozen_pipeline():
     pipe = FrozenEstimator(make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(RAW))
     display = ExplainedVarianceDisplay.from_estimator(pipe, RAW)
     assert (display.name, display.pca_name) == ("Autoencoder", "StandardScaler + PCA")
     np.testing.assert_allclose(display.r2, display.pca_r2[:2], atol=1e-6)
 
 
-def test_of_rows_that_were_not_trained_on():
-    # the transformers are the estimator's own, so that both codes are of the same samples
+def test_reference_for_new_samples():
+    # the transformers are those of the estimator, so that both codes belong to the same samples
     pipe = make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(RAW[::2])
     display = LatentSpaceDisplay.from_estimator(pipe, RAW[1::2])
     np.testing.assert_allclose(display.pca_codes, PCA(2).fit_transform(pipe[0].transform(RAW[1::2])))
 
 
-def test_a_step_that_widens_or_narrows():
+def test_reference_with_steps_that_change_the_number_of_features():
     pipe = make_pipeline(TruncatedSVD(5), Autoencoder(2, hidden_layer_sizes=())).fit(csr_array(X))
     display = ExplainedVarianceDisplay.from_estimator(pipe, csr_array(X))
     assert display.pca_sizes.tolist() == [1, 2, 3, 4]
@@ -100,6 +100,6 @@ def test_a_step_that_widens_or_narrows():
     assert display.pca_name == "TruncatedSVD + PCA"
 
 
-def test_a_pipeline_that_ends_in_pca_has_no_other():
+def test_pipeline_ending_in_pca_has_no_reference():
     pipe = make_pipeline(StandardScaler(), PCA(2)).fit(RAW)
     assert LatentSpaceDisplay.from_estimator(pipe, RAW).pca_codes is None

@@ -1,4 +1,4 @@
-"""Arrays of windows and images as they come, and shapes of samples that are guessed."""
+"""Errors for arrays with more than two dimensions, and warnings about inferred shapes of samples."""
 
 import warnings
 
@@ -28,13 +28,13 @@ TINY = {"max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
 WINDOWS = np.random.RandomState(0).rand(24, 6, 2)
 IMAGES = np.random.RandomState(0).rand(24, 4, 5, 3)
 
-# More dimensions than two ---------------------------------------------------------------------------------------------
+# More than two dimensions ---------------------------------------------------------------------------------------------
 
 FLAT = r"Pass X\.reshape\(len\(X\), -1\)"
 ARRAYS = {
     "windows": (LSTMAutoencoder(2, **TINY), WINDOWS, FLAT + r".*and set sequence_shape=\(6, 2\)\."),
-    "of four": (LSTMAutoencoder(2, **TINY), IMAGES, FLAT + r".* sequence_shape=\(4, 15\)"),
-    "another": (LSTMAutoencoder(2, sequence_shape=(3, 4), **TINY), WINDOWS, FLAT + r".* sequence_shape=\(6, 2\)"),
+    "four dimensions": (LSTMAutoencoder(2, **TINY), IMAGES, FLAT + r".* sequence_shape=\(4, 15\)"),
+    "other shape": (LSTMAutoencoder(2, sequence_shape=(3, 4), **TINY), WINDOWS, FLAT + r".* sequence_shape=\(6, 2\)"),
     "set": (
         LSTMAutoencoder(2, sequence_shape=(6, 2), **TINY),
         WINDOWS,
@@ -70,7 +70,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
-def test_the_error_says_how_to_flatten_that_very_array(kind):
+def test_error_says_how_to_flatten_the_array(kind):
     estimator, X, words = ARRAYS[kind]
     words = rf"Found array with dim {np.ndim(X)}, while dim <= 2 is required by {type(estimator).__name__}\. .*{words}"
     for method in ("fit", "partial_fit", "fit_transform"):
@@ -80,7 +80,7 @@ def test_the_error_says_how_to_flatten_that_very_array(kind):
 
 
 @pytest.mark.parametrize("X", [WINDOWS, list(WINDOWS)], ids=["array", "list"])
-def test_fitted_ones_say_so_too(X):
+def test_error_of_fitted_estimators(X):
     rows = WINDOWS.reshape(len(WINDOWS), -1)
     fitted = LSTMAutoencoder(2, sequence_shape=(6, 2), hidden_size=3, **TINY).fit(rows)
     for method in ("transform", "reconstruct", "score", "score_samples", "jacobian", "partial_fit"):
@@ -88,20 +88,20 @@ def test_fitted_ones_say_so_too(X):
             getattr(fitted, method)(X)
 
 
-def test_what_the_error_says_works():
+def test_suggested_reshape_works():
     rows = WINDOWS.reshape(len(WINDOWS), -1)
     assert LSTMAutoencoder(2, sequence_shape=(6, 2), hidden_size=3, **TINY).fit(rows).transform(rows).shape == (24, 2)
     planar = IMAGES.transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(planar.transpose(0, 2, 3, 1).reshape(len(planar), -1), IMAGES.reshape(24, -1))
 
 
-def test_memory_maps_and_others_that_stay_in_place(tmp_path):
+def test_error_for_memory_maps_and_array_likes(tmp_path):
     np.save(tmp_path / "windows.npy", WINDOWS)
     with pytest.raises(ValueError, match=rf"dim 3.*{FLAT}.*sequence_shape=\(6, 2\)"):
         LSTMAutoencoder(2, **TINY).fit(np.load(tmp_path / "windows.npy", mmap_mode="r"))
 
 
-def test_other_errors_are_as_they_were():
+def test_error_for_other_arrays_with_more_dimensions():
     for X in (WINDOWS[0, 0], [WINDOWS[0], WINDOWS[1, :3]], np.full((5, 4), np.nan)):
         with pytest.raises(ValueError, match=r"^(?!.*reshape\(len).*"):
             LSTMAutoencoder(2, **TINY).fit(X)
@@ -109,7 +109,7 @@ def test_other_errors_are_as_they_were():
         LatentSampler(Autoencoder(2, **TINY)).fit(WINDOWS)
 
 
-# Guessed shapes -------------------------------------------------------------------------------------------------------
+# Inferred shapes ------------------------------------------------------------------------------------------------------
 
 
 def _series(kind, n_steps, rng):
@@ -143,7 +143,7 @@ def _warnings(architecture, X):
 @pytest.mark.parametrize("n_steps", [64, 100, 784])
 @pytest.mark.parametrize("kind", ["sines", "walks", "bumps", "ar"])
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_series_are_no_images(kind, n_steps, scale):
+def test_series_passed_as_images_warn(kind, n_steps, scale):
     X, side = scale * _series(kind, n_steps, np.random.RandomState(0)) + 3 * scale, round(n_steps**0.5)
     (found,) = _warnings(Convolutional(), X)
     assert f"image_shape=None takes samples of {n_steps} features for gray images of {side} x {side}" in found
@@ -157,7 +157,7 @@ def test_series_are_no_images(kind, n_steps, scale):
 
 
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
-def test_images_with_channels_are_not_grey(name):
+def test_color_images_passed_as_gray_warn(name):
     (found,) = _warnings(Convolutional(), _patches(name, 16, 4))
     assert "takes samples of 1024 features for gray images of 32 x 32, but" in found
     assert "Set image_shape=(16, 16, 4)" in found
@@ -187,13 +187,13 @@ GRAY = {
 
 
 @pytest.mark.parametrize("kind", GRAY)
-def test_no_false_alarm(kind):
+def test_correct_shapes_do_not_warn(kind):
     X = np.asarray(GRAY[kind](), dtype=float)
     assert not _warnings(Convolutional(), X)
     assert not _warnings(Recurrent(), X)
 
 
-def test_no_false_alarm_on_tables():
+def test_tables_do_not_warn():
     for seed in range(60):
         rng = np.random.RandomState(seed)
         n_features = rng.choice([16, 25, 36, 49, 64, 100, 144, 48, 75, 108])
@@ -202,7 +202,7 @@ def test_no_false_alarm_on_tables():
         assert not _warnings(Convolutional(), X) + _warnings(Recurrent(), X)
 
 
-def test_a_fit_warns_and_says_what_it_took():
+def test_fit_warns_about_inferred_shape():
     X = _series("walks", 100, np.random.RandomState(0))[:40]
     for estimator, name, shape in (
         (ConvolutionalAutoencoder(2, channels=(2,), **TINY), "image_shape", (1, 100)),

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, those of `check_estimator` and those that it leaves out."""
+"""scikit-learn's estimator checks: those of `check_estimator`, and others outside it."""
 
 import pytest
 from conftest import N_QUICK, SMALL, short_name
@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 KINDS = [clone(kind).set_params(max_iter=1) for kind in SMALL]
 for kind in KINDS:
     if hasattr(kind, "n_nonzero_coefs"):
-        kind.set_params(n_nonzero_coefs=None)  # the checks ask for a single component
+        kind.set_params(n_nonzero_coefs=None)  # the checks set a single component
 QUICK, MORE = KINDS[:N_QUICK], [*KINDS[N_QUICK:], clone(KINDS[0]).set_params(n_components=0.9, whiten=True)]
 
 # the checks' tables have fewer features than the code has components
@@ -38,7 +38,7 @@ def test_check_estimator(estimator, check):
 
 @pytest.mark.slow
 @parametrize_with_checks(MORE)
-def test_check_more_estimators(estimator, check):
+def test_check_estimator_slow(estimator, check):
     check(estimator)
 
 
@@ -49,5 +49,5 @@ def test_check_more_estimators(estimator, check):
 @pytest.mark.parametrize(
     "checked", [*QUICK, *(pytest.param(kind, marks=pytest.mark.slow) for kind in MORE)], ids=short_name
 )
-def test_checks_left_out(checked, check):
+def test_checks_outside_check_estimator(checked, check):
     getattr(estimator_checks, check)(type(checked).__name__, clone(checked))

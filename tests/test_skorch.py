@@ -1,4 +1,4 @@
-"""The skorch net that trains: callbacks, optimizers and the history, as somebody who knows skorch would use them."""
+"""The skorch net that trains: callbacks, optimizers and the history work as skorch users expect."""
 
 import copy
 import itertools
@@ -29,11 +29,11 @@ from skae.callbacks import Checkpoint
 
 SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=3, early_stopping=False, random_state=0)
 EVENTS = ("train_begin", "epoch_begin", "batch_begin", "grad_computed", "batch_end", "epoch_end", "train_end")
-SEEN = []  # by callbacks, of which each fit copies those that it is given
+SEEN = []  # recorded by callbacks, which each fit copies
 
 
 @pytest.fixture(autouse=True)
-def _nothing_seen():
+def _clear_seen():
     SEEN.clear()
 
 
@@ -55,13 +55,13 @@ def large(digits):
     return np.tile(digits, (9, 1))[:2100]
 
 
-# The net that trains --------------------------------------------------------------------------------------------------
+# Training -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:callbacks=.* have no effect")
-def test_the_net_that_trains_stays(small, digits):
+def test_net_that_was_trained_is_kept(small, digits):
     fitted = small.set_params(callbacks=[Recorder]).fit(digits)
-    if not SEEN:  # closed form
+    if not SEEN:  # computed in closed form
         assert fitted.hidden_layer_sizes == ()
         return
     assert SEEN[-1][1] is fitted.net_
@@ -71,9 +71,9 @@ def test_the_net_that_trains_stays(small, digits):
     np.testing.assert_allclose(fitted.net_.predict(digits.astype(np.float32)), fitted.reconstruct(digits), atol=1e-3)
 
 
-@pytest.mark.parametrize("as_rows", [lambda X: X, large], ids=["folds", "one validation set"])
-def test_all_events_fire_in_skorchs_order(digits, as_rows):
-    X = as_rows(digits)
+@pytest.mark.parametrize("get_samples", [lambda X: X, large], ids=["folds", "one validation set"])
+def test_callback_events_have_the_order_of_skorch(digits, get_samples):
+    X = get_samples(digits)
     fitted = clone(SMALL).set_params(callbacks=[("mine", Recorder())]).fit(X)
     found = events()
     assert set(found) == set(EVENTS)
@@ -99,15 +99,15 @@ def test_all_events_fire_in_skorchs_order(digits, as_rows):
     every = torch.cat(trained)[:n_trained].numpy()
     assert len(np.unique(every.round(3), axis=0)) <= len(np.unique(X, axis=0))
     if len(X) < 2000:
-        np.testing.assert_allclose(np.sort(every, axis=0), np.sort(X, axis=0), atol=1e-3)  # in units of the data
+        np.testing.assert_allclose(np.sort(every, axis=0), np.sort(X, axis=0), atol=1e-3)  # in the units of the data
 
 
-def test_events_that_nobody_listens_to_cost_nothing(digits):
+def test_batch_history_is_empty_without_batch_callbacks(digits):
     fitted = clone(SMALL).set_params(callbacks=[EarlyStopping(patience=99)]).fit(digits)
-    assert fitted.net_.history[-1]["batches"] == [{}]  # where skorch's Checkpoint looks
+    assert fitted.net_.history[-1]["batches"] == [{}]  # skorch's Checkpoint reads it
 
 
-def test_the_history_is_numbers(digits):
+def test_history_contains_numbers_only(digits):
     fitted = clone(SMALL).fit(digits)
     history = fitted.net_.history
     n_folds = fitted.validation_["n_folds"]
@@ -118,10 +118,10 @@ def test_the_history_is_numbers(digits):
     assert fitted.loss_curve_ == history[:, "train_loss"]
     assert fitted.validation_loss_curve_ == history[:, "valid_loss"]
     folds = np.array([history[:, f"valid_loss_fold{i}"] for i in range(n_folds)])
-    np.testing.assert_allclose(folds.mean(axis=0), history[:, "valid_loss"], rtol=1e-6)  # of equal length
+    np.testing.assert_allclose(folds.mean(axis=0), history[:, "valid_loss"], rtol=1e-6)  # the folds have equal sizes
 
 
-def test_valid_loss_is_the_mean_over_all_held_out_samples(digits):
+def test_valid_loss_is_mean_over_all_validation_samples(digits):
     lengths = [20, 60, 100]
     starts = np.cumsum([0, *lengths])
     every = np.arange(len(digits))
@@ -131,18 +131,18 @@ def test_valid_loss_is_the_mean_over_all_held_out_samples(digits):
     np.testing.assert_allclose(np.average(each, axis=0, weights=lengths), history[:, "valid_loss"], rtol=1e-6)
 
 
-def test_the_training_loss_is_that_of_the_network_that_is_kept(digits):
+def test_training_loss_is_that_of_returned_network(digits):
     fitted = clone(SMALL).set_params(max_iter=30).fit(digits)
     assert fitted.best_epoch_ == 30
     module, x = fitted.net_.module_, torch.tensor(digits, dtype=torch.float32)
     with torch.no_grad():
         now = module.losses(module.scaler(x))["reconstruction"].mean().item()
-    assert fitted.loss_curve_[-1] == pytest.approx(now, rel=0.03)  # the last steps have a rate near zero
+    assert fitted.loss_curve_[-1] == pytest.approx(now, rel=0.03)  # the learning rate of the last steps is near zero
     assert fitted.loss_curve_[-1] != fitted.net_.history[-1, "train_loss_fold0"]
 
 
 @pytest.mark.slow
-def test_a_search_keeps_callbacks(digits):
+def test_grid_search_preserves_callbacks(digits):
     grid = {"callbacks": [None, [EarlyStopping(patience=1)], [LRScheduler("StepLR", step_size=1)]]}
     grid |= {"net_params": [None, {"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}]}
     search = GridSearchCV(clone(SMALL), grid, cv=2, n_jobs=2).fit(digits)
@@ -150,7 +150,7 @@ def test_a_search_keeps_callbacks(digits):
     assert len(set(search.cv_results_["mean_test_score"])) > 3
 
 
-def test_a_pickle_and_a_clone_keep_callbacks(digits):
+def test_pickle_and_clone_preserve_callbacks(digits):
     fitted = clone(SMALL).set_params(callbacks=[("mine", EarlyStopping())]).fit(digits)
     again = pickle.loads(pickle.dumps(fitted))
     assert type(dict(again.net_.callbacks_)["mine"]) is type(dict(fitted.net_.callbacks_)["mine"]) is EarlyStopping
@@ -161,7 +161,7 @@ def test_a_pickle_and_a_clone_keep_callbacks(digits):
 
 
 class Counting(Callback):
-    """Has a state of its own."""
+    """Counts epochs in an attribute."""
 
     def initialize(self):
         self.n_ = getattr(self, "n_", 0)
@@ -180,7 +180,7 @@ def test_refits_are_equal(digits):
     assert dict(estimator.net_.callbacks_)["Counting"].n_ == 3
 
 
-# Callbacks act --------------------------------------------------------------------------------------------------------
+# Effects of callbacks -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("monitor", ["train_loss", "valid_loss"])
@@ -192,7 +192,7 @@ def test_early_stopping(digits, monitor):
 
 
 class Interrupt(Callback):
-    """Raises what Ctrl-C raises, at an event, as code or as a signal does."""
+    """Raises KeyboardInterrupt at an event, by an exception or a signal."""
 
     def __init__(self, event, how):
         self.event, self.how = event, how
@@ -212,7 +212,7 @@ class Interrupt(Callback):
 
 
 @pytest.mark.parametrize("event", ["epoch_begin", "batch_begin", "grad_computed", "batch_end", "epoch_end"])
-def test_a_callback_may_end_the_training_and_ctrl_c_is_an_error(digits, event):
+def test_callback_may_stop_training_and_ctrl_c_is_raised(digits, event):
     fitted = clone(SMALL).set_params(callbacks=[Interrupt(event, "code")]).fit(digits)
     assert fitted.n_iter_ == (2 if event == "epoch_end" else 1)
     assert np.isfinite(fitted.transform(digits)).all()
@@ -223,14 +223,14 @@ def test_a_callback_may_end_the_training_and_ctrl_c_is_an_error(digits, event):
 
 
 class Rates(Callback):
-    """Writes down the learning rate of each step."""
+    """Records the learning rate of each step."""
 
     def on_grad_computed(self, net, **kwargs):  # noqa: ARG002
         SEEN.append(net.optimizer_.param_groups[-1]["lr"])
 
 
 @pytest.mark.parametrize("every", ["epoch", "batch"])
-def test_a_users_schedule_replaces_ours(digits, every):
+def test_user_schedule_replaces_default(digits, every):
     X = large(digits)
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5, step_every=every)
     fitted = clone(SMALL).set_params(callbacks=[schedule, Rates], learning_rate=0.01).fit(X)
@@ -240,16 +240,16 @@ def test_a_users_schedule_replaces_ours(digits, every):
         np.testing.assert_allclose(rates, 0.01 * 0.5 ** np.arange(len(rates)))
     else:
         np.testing.assert_allclose(rates.reshape(3, -1), 0.01 * 0.5 ** np.arange(3)[:, None] * np.ones(len(rates) // 3))
-        assert fitted.net_.history[:, "event_lr"] == [0.001, 0.0005, 0.00025]  # of the linear weights
+        assert fitted.net_.history[:, "event_lr"] == [0.001, 0.0005, 0.00025]  # those of the linear weights
 
 
-def test_a_named_callback_replaces_ours(digits):
+def test_named_callback_replaces_default(digits):
     clone(SMALL).set_params(callbacks=[("learning_rate_schedule", Rates())], learning_rate=0.003).fit(large(digits))
     assert set(SEEN) == {0.003}
 
 
 class Norms(Callback):
-    """Writes down the norm of the gradient of each network."""
+    """Records the norm of the gradient of each network."""
 
     def on_grad_computed(self, net, named_parameters, **kwargs):  # noqa: ARG002
         squares = [weight.grad.square().sum().item() for _, weight in named_parameters if weight.grad is not None]
@@ -257,7 +257,7 @@ class Norms(Callback):
 
 
 @pytest.mark.parametrize(("value", "least"), [(None, 2.0), (0.1, 0.0)])
-def test_a_users_clipping_replaces_ours_for_each_network(digits, value, least):
+def test_user_clipping_replaces_default_for_each_network(digits, value, least):
     clip = GradientNormClipping(value)
     clone(SMALL).set_params(callbacks=[clip, ("norms", Norms())], learning_rate=0.05, scale="standard").fit(digits)
     assert max(SEEN) > least
@@ -294,7 +294,7 @@ class Normalized(torch.optim.Optimizer):
     ids=["clipping", "clipping and schedule", "normalized", "LBFGS"],
 )
 @pytest.mark.parametrize("kind", [Autoencoder, DenoisingAutoencoder])
-def test_with_folds_the_kept_network_is_what_it_is_alone(kind, parameters, digits):
+def test_network_trained_with_folds_equals_one_trained_alone(kind, parameters, digits):
     estimator = kind(3, hidden_layer_sizes=16, max_iter=2, early_stopping=False, random_state=0, **parameters)
     folds, alone = clone(estimator).fit(digits), clone(estimator).fit(digits, X_val=digits)
     assert folds.validation_["n_folds"] > 1
@@ -304,12 +304,12 @@ def test_with_folds_the_kept_network_is_what_it_is_alone(kind, parameters, digit
         np.testing.assert_array_equal(folds.transform(digits), alone.transform(digits))
 
 
-def test_elementwise_optimizers_train_folds_as_one(digits):
+def test_elementwise_optimizers_train_folds_together(digits):
     fitted = clone(SMALL).set_params(net_params={"optimizer": torch.optim.RAdam}, callbacks=[Recorder]).fit(digits)
     assert type(fitted.net_.optimizer_) is torch.optim.RAdam
 
 
-def test_epoch_scoring_sees_the_network_that_is_kept(digits):
+def test_epoch_scoring_uses_returned_network(digits):
     def r2(net, X, y):
         predicted = net.predict(X)
         assert predicted.shape == y.shape
@@ -330,11 +330,11 @@ def test_epoch_scoring_sees_the_network_that_is_kept(digits):
         assert {id(net) for net, _ in SEEN} >= {id(fitted.net_)}
         for part in ("train", "valid"):
             assert history[-1, f"{part}_r2_True"] == pytest.approx(history[-1, f"{part}_r2_False"], abs=1e-3)
-            if fitted.validation_["n_folds"] > 1:  # the network that is kept has seen all of them
+            if fitted.validation_["n_folds"] > 1:  # the returned network was trained on all of them
                 assert history[-1, f"{part}_r2_False"] == pytest.approx(fitted.score(X), abs=1e-4)
 
 
-def test_logs_and_files(digits, tmp_path, capsys):
+def test_logging_callbacks(digits, tmp_path, capsys):
     best, end = BestWeights(dirname=tmp_path / "best"), TrainEndCheckpoint(dirname=tmp_path / "end")
     fitted = clone(SMALL).set_params(callbacks=[PrintLog(), ProgressBar(), best, end]).fit(digits)
     shown = capsys.readouterr()
@@ -346,7 +346,7 @@ def test_logs_and_files(digits, tmp_path, capsys):
     np.testing.assert_allclose(other.predict(digits), fitted.net_.predict(digits), rtol=1e-3, atol=1e-3)
 
 
-def test_a_checkpoint_of_skorchs_needs_no_other(digits, tmp_path):
+def test_skorch_checkpoint(digits, tmp_path):
     clone(SMALL).set_params(callbacks=[BestWeights(dirname=tmp_path)]).fit(digits)
     assert (tmp_path / "params.pt").exists()
 
@@ -358,11 +358,11 @@ def test_selection_of_the_epoch_cannot_be_replaced(digits):
     np.testing.assert_array_equal(estimator.set_params(callbacks=[worst]).fit(digits).transform(digits), expected)
 
 
-@pytest.mark.parametrize("as_rows", [lambda X: X, large], ids=["folds", "one validation set"])
-def test_frozen_weights_stay(digits, as_rows):
-    clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(as_rows(digits))
+@pytest.mark.parametrize("get_samples", [lambda X: X, large], ids=["folds", "one validation set"])
+def test_frozen_weights_do_not_change(digits, get_samples):
+    clone(SMALL).set_params(callbacks=[Freezer("encoder.*"), Weights]).fit(get_samples(digits))
     first, last = SEEN
-    assert len(first) == (1 + 1 if len(as_rows(digits)) > 2000 else 6 + 6)  # with the random restarts
+    assert len(first) == (1 + 1 if len(get_samples(digits)) > 2000 else 6 + 6)  # with random restarts
     for before, after in zip(first, last, strict=True):
         for name, weight in before.items():
             assert torch.equal(weight, after[name]) == name.startswith("encoder."), name
@@ -378,14 +378,14 @@ class Weights(Callback):
         self.on_train_begin(net)
 
 
-def test_a_checkpoint_comes_last(digits, tmp_path):
+def test_checkpoint_callback_runs_last(digits, tmp_path):
     class InterruptedFitError(Exception):
         pass
 
     class Breaking(Callback):
         def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
             if len(net.history) == 3 and not SEEN:
-                SEEN.append("broken off")
+                SEEN.append("interrupted")
                 raise InterruptedFitError
 
     schedule = LRScheduler("StepLR", step_size=1, gamma=0.5)
@@ -399,14 +399,14 @@ def test_a_checkpoint_comes_last(digits, tmp_path):
     np.testing.assert_array_equal(resumed.transform(digits), whole.transform(digits))
 
 
-def test_layers_are_trained_with_the_stacks(digits):
+def test_layers_are_trained_with_callbacks_of_stack(digits):
     stack = StackedAutoencoder((8, 3), activation="tanh", max_iter=2, random_state=0)
     stack.set_params(net_params={"optimizer": torch.optim.RAdam}, callbacks=[Rates]).fit(digits)
     assert type(stack.layers_[0].net_params["optimizer"]) is type
     assert SEEN
 
 
-def test_chunks_have_callbacks(digits):
+def test_partial_fit_uses_callbacks(digits):
     clone(SMALL).set_params(callbacks=[Recorder]).partial_fit(digits).partial_fit(digits)
     assert events().count("train_begin") == events().count("train_end") == 2
 
@@ -425,7 +425,7 @@ def test_net_params_reach_the_net(digits):
 
 
 @pytest.mark.parametrize("hidden_layer_sizes", [16, ()])
-def test_unknown_net_params_are_an_error_before_training(digits, hidden_layer_sizes):
+def test_unknown_net_params_raise_before_training(digits, hidden_layer_sizes):
     estimator = clone(SMALL).set_params(hidden_layer_sizes=hidden_layer_sizes)
     if hidden_layer_sizes:
         estimator.set_params(callbacks=[Recorder])
@@ -454,7 +454,7 @@ def test_invalid_callbacks_raise(digits, callbacks):
     ],
     ids=["EarlyStopping", "Checkpoint", "LRScheduler"],
 )
-def test_what_monitors_a_validation_set_needs_one(digits, callback, error):
+def test_callbacks_that_monitor_validation_loss_need_validation_set(digits, callback, error):
     estimator = Autoencoder(3, hidden_layer_sizes=16, max_iter=3, init="random", random_state=0)
     few = digits[:12]
     assert estimator.fit(few).validation_["strategy"] is None
@@ -463,11 +463,11 @@ def test_what_monitors_a_validation_set_needs_one(digits, callback, error):
     assert "epoch_begin" not in events()
 
 
-# Where nothing is trained ---------------------------------------------------------------------------------------------
+# Without training -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("hidden_layer_sizes", "n"), [((), 240), (16, 12)], ids=["closed form", "too few"])
-def test_without_training_there_is_a_net_as_well(digits, hidden_layer_sizes, n):
+def test_net_exists_without_training(digits, hidden_layer_sizes, n):
     estimator = clone(SMALL).set_params(hidden_layer_sizes=hidden_layer_sizes, callbacks=[Recorder])
     if hidden_layer_sizes == ():
         with pytest.warns(UserWarning, match="closed form") as caught:
@@ -493,7 +493,7 @@ def test_all_events_fire_even_if_the_initialization_is_selected():
 # After the fit --------------------------------------------------------------------------------------------------------
 
 
-def test_a_net_may_be_trained_further(digits):
+def test_net_can_be_trained_further(digits):
     net = clone(SMALL).fit(digits).net_
     before = net.get_loss(net.forward(digits), torch.tensor(digits)).item()
     net.set_params(max_epochs=20)
@@ -504,8 +504,8 @@ def test_a_net_may_be_trained_further(digits):
     net.set_params(callbacks=[], optimizer__lr=0.001)
 
 
-@pytest.mark.parametrize("schedule", [None, LRScheduler("StepLR", step_size=1)], ids=["ours", "a user's"])
-def test_each_further_training_has_its_rates(digits, schedule):
+@pytest.mark.parametrize("schedule", [None, LRScheduler("StepLR", step_size=1)], ids=["default", "user"])
+def test_further_training_uses_its_own_learning_rates(digits, schedule):
     callbacks = [schedule, Rates] if schedule else [Rates]
     net = clone(SMALL).set_params(callbacks=callbacks, learning_rate=0.01).fit(digits).net_
     SEEN.clear()
@@ -516,7 +516,7 @@ def test_each_further_training_has_its_rates(digits, schedule):
         assert max(SEEN) == once == pytest.approx(0.01, rel=0.05)
 
 
-def test_a_file_has_the_callbacks_that_are_named_now(digits, tmp_path):
+def test_saved_file_contains_current_callbacks(digits, tmp_path):
     fitted = clone(SMALL).set_params(callbacks=[EarlyStopping(sink=len)]).fit(digits)
     with pytest.raises(TypeError, match="len"):
         fitted.save(tmp_path / "file")

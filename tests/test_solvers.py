@@ -1,4 +1,4 @@
-"""The algorithms without `fit` give what scikit-learn's estimators give."""
+"""Internal algorithms agree with the corresponding estimators of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def assert_same_attributes(ours, theirs):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
 
 
-def test_a_scaler_is_standard_scaler_to_the_bit(table):
+def test_scaler_is_bit_identical_to_standard_scaler(table):
     X = table.copy()
     X[:, 3], X[:, 4] = 7.1, 1e9 + 1e-9 * X[:, 4]
     for rows in (X, X.astype(np.float32)):
@@ -38,7 +38,7 @@ def test_a_scaler_is_standard_scaler_to_the_bit(table):
         np.testing.assert_array_equal(ours.transform(rows), theirs.transform(rows))
 
 
-def test_merged_rows_are_incremental_pca(table):
+def test_merged_chunks_equal_incremental_pca(table):
     X = table
     k, pca = 5, IncrementalPCA(5)
     mean, components, deviations, n = np.zeros(12), None, np.empty(k), 0
@@ -51,7 +51,7 @@ def test_merged_rows_are_incremental_pca(table):
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (12, 30), (300, 12)])
-def test_the_ridge_is_the_one_of_ridge_cv(shape):
+def test_ridge_equals_ridge_cv(shape):
     rng = np.random.RandomState(0)
     x = rng.randn(*shape)
     y = x @ rng.randn(shape[1], 4) + 3 * rng.randn(shape[0], 4)
@@ -61,7 +61,7 @@ def test_the_ridge_is_the_one_of_ridge_cv(shape):
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 4, 8])
-def test_a_mixture_is_as_good_as_its_own_fit(n_clusters):
+def test_mixture_is_as_good_as_gaussian_mixture(n_clusters):
     X, _ = make_blobs(400, 3, centers=8, random_state=0)
     mixture = GaussianMixture(n_clusters, random_state=0)
     ours = mixture_of(X, mixture, np.random.RandomState(0))
@@ -72,7 +72,7 @@ def test_a_mixture_is_as_good_as_its_own_fit(n_clusters):
     assert ours.sample(3)[0].shape == (3, 3)
 
 
-def test_no_mixture_of_more_clusters_than_there_are_points():
+def test_mixture_has_no_more_clusters_than_points():
     X = np.repeat([[0.0, 1.0], [2.0, 3.0]], 10, axis=0)
     assert mixture_of(X, GaussianMixture(4), np.random.RandomState(0)) is None
 
@@ -87,8 +87,9 @@ def test_neighbors(table):
 
 @pytest.mark.parametrize("most", [2**27, 0])
 @pytest.mark.parametrize("shape", [(520, 60), (70, 520), (40, 520), (510, 120)])
-def test_an_exact_pca_is_exact(shape, most, monkeypatch):
-    X = np.random.RandomState(0).randn(*shape)[:, : shape[1]]  # a flat spectrum, where randomized solvers are far off
+def test_exact_pca_equals_full_svd(shape, most, monkeypatch):
+    # randomized solvers are inaccurate for this flat spectrum
+    X = np.random.RandomState(0).randn(*shape)[:, : shape[1]]
     monkeypatch.setattr("skae._solvers.MAX_FULL", most)
     exact, full = pca_of(X, 5, seed=0, exact=True), PCA(5, svd_solver="full").fit(X)
     assert exact.svd_solver in (("full",) if most or shape == (40, 520) else ("arpack", "covariance_eigh"))

@@ -1,4 +1,4 @@
-"""How sparse codes are, what the atoms are, and that no sample depends on others."""
+"""Sparsity of codes, atoms of the dictionary, and independence of samples."""
 
 import copy
 
@@ -20,7 +20,7 @@ KINDS = list(SELECTIONS)
 
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request, digits):
-    """One of each kind, overcomplete."""
+    """Return an overcomplete autoencoder with each kind of sparsity."""
     return SparseAutoencoder(100, sparsity=request.param, n_nonzero_coefs=8, **QUICK).fit(digits)
 
 
@@ -32,13 +32,13 @@ def test_codes_are_overcomplete_and_not_negative(fitted, digits):
         assert (codes <= 1).all()
 
 
-def test_a_reconstruction_is_the_sum_of_atoms(fitted, digits):
+def test_reconstruction_is_sum_of_atoms(fitted, digits):
     codes = fitted.transform(digits)
     nothing = fitted.inverse_transform(np.zeros((1, 100)))
     np.testing.assert_allclose(codes @ fitted.components_ + nothing, fitted.reconstruct(digits), atol=1e-5)
 
 
-def test_atoms_have_one_length(fitted):
+def test_atoms_have_equal_norm(fitted):
     norms = np.linalg.norm(fitted.components_, axis=1)
     np.testing.assert_allclose(norms, norms[0] if fitted.sparsity == "kl" else 1.0, rtol=1e-5)
     module = copy.deepcopy(fitted.net_.module_)
@@ -50,7 +50,7 @@ def test_atoms_have_one_length(fitted):
     )
 
 
-def test_shares_are_those_of_the_training_rows(fitted, digits):
+def test_activation_frequencies_are_those_of_training_samples(fitted, digits):
     codes = fitted.transform(digits)
     if fitted.sparsity == "kl":
         assert fitted.active_ratio_ == pytest.approx(codes.mean(), rel=1e-4)
@@ -60,20 +60,20 @@ def test_shares_are_those_of_the_training_rows(fitted, digits):
         assert fitted.dead_ratio_ == pytest.approx(np.mean(~(codes > 0).any(axis=0)), abs=0.011)
 
 
-def test_start_is_not_worse_than_the_mean(digits):
+def test_initialization_is_no_worse_than_the_mean(digits):
     for kind in KINDS:
         start = SparseAutoencoder(100, sparsity=kind, n_nonzero_coefs=8, learning_rate=1e-30, **QUICK).fit(digits)
         assert start.score(digits) > 0.3
 
 
-def test_learns(fitted, digits):
+def test_training_improves_reconstruction(fitted, digits):
     start = SparseAutoencoder(**fitted.get_params() | {"learning_rate": 1e-30}).fit(digits)
     assert fitted.best_epoch_ > 0
     kept = fitted.validation_loss_curve_[fitted.best_epoch_ - 1]
     assert kept < 0.97 * start.validation_loss_curve_[-1]
 
 
-def test_top_k_keeps_k_of_each_row(digits):
+def test_top_k_has_k_active_units_per_sample(digits):
     fitted = SparseAutoencoder(50, sparsity="top_k", n_nonzero_coefs=5, **QUICK).fit(digits)
     active = (fitted.transform(digits) > 0).sum(axis=1)
     assert active.max() == 5
@@ -85,7 +85,7 @@ def test_top_k_keeps_k_of_each_row(digits):
     )
 
 
-def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
+def test_batch_top_k_has_k_active_units_on_average_and_samples_are_independent(digits):
     fitted = SparseAutoencoder(50, sparsity="batch_top_k", n_nonzero_coefs=5, **QUICK | {"max_iter": 40}).fit(digits)
     codes = fitted.transform(digits)
     active = (codes > 0).sum(axis=1)
@@ -95,7 +95,7 @@ def test_batch_top_k_keeps_k_on_average_and_a_row_stands_alone(digits):
     select = SELECTIONS["batch_top_k"](1).train()
     code = select(torch.tensor([[3.0, 5.0], [4.0, 1.0]]))
     torch.testing.assert_close(code, torch.tensor([[0.0, 5.0], [4.0, 0.0]]))
-    assert select.threshold == pytest.approx(4 / 30)  # a thirtieth of the way from zero
+    assert select.threshold == pytest.approx(4 / 30)  # the average moves by a thirtieth from zero
 
 
 def test_default_number_of_active_units(digits):
@@ -103,7 +103,7 @@ def test_default_number_of_active_units(digits):
     assert (fitted.transform(digits) > 0).sum(axis=1).max() == 4
 
 
-def test_kl_is_that_of_bernoullis():
+def test_kl_equals_kl_of_bernoulli_distributions():
     p, q = torch.tensor(0.1), torch.tensor([0.05, 0.1, 0.5])
     bernoulli = torch.distributions.Bernoulli
     expected = torch.distributions.kl_divergence(bernoulli(p), bernoulli(q))
@@ -145,7 +145,7 @@ def test_dead_units_become_active_again(digits):
         assert (terms["auxiliary"] > 0).all() == (step >= 50)
     terms["auxiliary"].mean().backward()
     gradient = module.encoder.network.linear.bias.grad
-    assert gradient[3] != 0  # which no other unit's is
+    assert gradient[3] != 0  # the gradient of other units is zero
     assert (gradient[[i for i in range(20) if i != 3]] == 0).all()
     assert "auxiliary" not in module.eval().losses(x)
 
@@ -175,7 +175,7 @@ def test_streams_and_architectures(digits):
 
 
 def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
-    """Rows that are sums of a few atoms of unit length, and the atoms."""
+    """Return samples that are sums of a few atoms of unit norm, and the atoms."""
     rng = np.random.default_rng(seed)
     atoms = normalize(rng.normal(size=(n_atoms, d)))
     codes = np.zeros((n, n_atoms))
@@ -186,7 +186,7 @@ def planted(n, d, n_atoms, n_nonzero, *, noise=0.05, signed=False, seed=0):
     return X + noise * X.std() * rng.normal(size=X.shape), atoms
 
 
-def share_found(atoms, fitted):
+def fraction_found(atoms, fitted):
     """Return the fraction of the atoms near some unit; a signed coefficient needs two units, of which one counts."""
     return (np.abs(atoms @ normalize(fitted.components_).T).max(axis=1) > 0.9).mean()
 
@@ -194,7 +194,7 @@ def share_found(atoms, fitted):
 def test_default_finds_a_planted_dictionary():
     X, atoms = planted(2000, 16, 16, 2)
     fitted = SparseAutoencoder(random_state=0).fit(X)
-    assert share_found(atoms, fitted) >= 0.9
+    assert fraction_found(atoms, fitted) >= 0.9
     assert fitted.active_ratio_ < 0.25
     assert fitted.dead_ratio_ < 0.01
 
@@ -214,7 +214,7 @@ def test_default_finds_a_planted_dictionary():
 def test_default_finds_dictionaries_of_all_kinds(kind):
     X, atoms = planted(**kind, seed=1)
     fitted = SparseAutoencoder(random_state=1).fit(X)
-    assert share_found(atoms, fitted) >= 0.9
+    assert fraction_found(atoms, fitted) >= 0.9
     assert fitted.active_ratio_ < 0.25
     assert fitted.dead_ratio_ < 0.01
 
@@ -245,7 +245,7 @@ def test_default_leaves_no_unit_dead(sparsity, kind):
 
 
 @pytest.mark.slow
-def test_real_rows_leave_few_units_dead():
+def test_real_data_leave_few_units_dead():
     for X in (load_digits().data, StandardScaler().fit_transform(load_breast_cancer().data)):
         fitted = SparseAutoencoder(random_state=0).fit(X)
         assert fitted.active_ratio_ < 0.3
@@ -270,7 +270,7 @@ def test_default_number_of_units_follows_the_data(kind):
 
 
 def cut_by(sparsity, **more):
-    """An estimator that leaves out units of these samples, and the samples: not of mean zero."""
+    """Return an estimator that removes unused units, and samples whose mean is not zero."""
     X, _ = planted(400, 60, 9, 2, seed=2)
     parameters = {"alpha": 0.8, "max_iter": 6} if sparsity == "l1" else {"max_iter": 3}
     return SparseAutoencoder(sparsity=sparsity, **QUICK | parameters | more), X + 10
@@ -278,7 +278,7 @@ def cut_by(sparsity, **more):
 
 @pytest.fixture(params=["l1", "top_k", "batch_top_k"])
 def cut(request):
-    """One of each kind that has left out units, the same with all of them, and the samples."""
+    """Return a fitted autoencoder of each kind with units removed, one with all units, and the samples."""
     sparse, X = cut_by(request.param)
     fixed = clone(sparse).set_params(n_components=36).fit(X)
     sparse.fit(X)
@@ -298,7 +298,7 @@ def test_removed_units_were_inactive(cut):
     assert ((of_all > 0).sum(axis=0)[kept] >= 2).all()
     untouched = (np.delete(of_all, kept, axis=1) == 0).all(axis=1)
     assert untouched.mean() > 0.9
-    if fitted.sparsity == "l1":  # a selection of units looks twice
+    if fitted.sparsity == "l1":  # with top-k, the removed units affect the selection
         np.testing.assert_allclose(codes[untouched], of_all[untouched][:, kept], atol=1e-5)
     assert fitted.score(X) > fixed.score(X) - 0.02
     assert len(fitted.explained_variance_) == fitted.n_components_
@@ -306,24 +306,24 @@ def test_removed_units_were_inactive(cut):
     assert fitted.get_feature_names_out().shape == (fitted.n_components_,)
 
 
-def test_the_number_that_a_fit_chose_stays(cut, tmp_path):
+def test_number_of_units_is_kept_when_training_continues(cut, tmp_path):
     fitted, _, X = cut
     n_units, module = fitted.n_components_, fitted.net_.module_
     fitted.save(tmp_path / "cut.skops")
     loaded = SparseAutoencoder.load(tmp_path / "cut.skops")
     np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
-    for go_on in (loaded.partial_fit, loaded.partial_fit, loaded.set_params(warm_start=True).fit):
-        go_on(X)
+    for continue_training in (loaded.partial_fit, loaded.partial_fit, loaded.set_params(warm_start=True).fit):
+        continue_training(X)
         assert loaded.components_.shape == (n_units, X.shape[1])
-        assert loaded.net_.module_.alpha == module.alpha  # which goes by the units in training
+        assert loaded.net_.module_.alpha == module.alpha  # which depends on the number of units in training
         assert getattr(loaded.net_.module_.select, "k", None) == getattr(module.select, "k", None)
-    again = loaded.set_params(warm_start=False).fit(X)  # which chooses anew
+    again = loaded.set_params(warm_start=False).fit(X)  # which selects the units again
     np.testing.assert_array_equal(again.components_, fitted.components_)
     of_30 = loaded.set_params(n_components=30).fit(X)
     assert of_30.net_.module_.alpha == clone(of_30).fit(X).net_.module_.alpha
 
 
-def test_a_stream_and_a_number_that_is_given_leave_none_out():
+def test_partial_fit_and_explicit_n_components_remove_no_units():
     sparse, X = cut_by("top_k")
     assert clone(sparse).partial_fit(X).n_components_ == 36
     assert clone(sparse).set_params(n_nonzero_coefs=34).fit(X).n_components_ >= 34
@@ -336,7 +336,7 @@ def test_a_stream_and_a_number_that_is_given_leave_none_out():
     [{"hidden_layer_sizes": (16,)}, {"architecture": Convolutional(image_shape=(10, 6), channels=(2,))}],
     ids=["layers", "convolutions"],
 )
-def test_units_behind_layers_are_left_out_too(more):
+def test_units_after_hidden_layers_are_removed(more):
     sparse, X = cut_by("top_k", **more)
     of_all = clone(sparse).set_params(n_components=36).fit(X).score(X)
     assert sparse.fit(X).n_components_ < 36
@@ -353,14 +353,14 @@ def test_networks_of_folds_have_all_units():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_of_the_data_change_nothing(kind, digits):
+def test_results_do_not_depend_on_scale_of_data(kind, digits):
     one, other = (SparseAutoencoder(sparsity=kind, **QUICK).fit(unit * digits) for unit in (1.0, 1024.0))
     unit = 1.0 if kind == "kl" else 1024.0
     np.testing.assert_allclose(other.transform(1024 * digits), unit * one.transform(digits), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(other.components_, one.components_ * 1024 / unit, rtol=1e-5, atol=1e-6)
 
 
-def test_the_size_of_a_map_is_that_of_the_architecture(digits):
+def test_n_components_must_match_architecture(digits):
     common = {"architecture": Convolutional(channels=(2,), dense_code=False), **QUICK, "max_iter": 1}
     assert SparseAutoencoder(**common).fit(digits).n_components_ == 32
     with pytest.raises(ValueError, match=r"n_components=7 .* Set n_components='auto'"):
@@ -384,6 +384,6 @@ def test_the_size_of_a_map_is_that_of_the_architecture(digits):
     ],
     ids=str,
 )
-def test_bad_parameters(parameters, message, digits):
+def test_invalid_parameters_raise(parameters, message, digits):
     with pytest.raises(ValueError, match=message):
         SparseAutoencoder(**parameters).fit(digits)

@@ -1,4 +1,4 @@
-"""Layers trained one by one, unrolled: what the stack starts at, what it may be made of, and its nested parameters."""
+"""Stacks of layers: their initialization by pretrained layers, the layers they support, and nested parameters."""
 
 import numpy as np
 import pytest
@@ -59,14 +59,14 @@ def pixels():
 
 
 def decoded(layer, codes):
-    """Decode, also an RBM's code."""
+    """Decode codes of an autoencoder or an RBM."""
     if isinstance(layer, BernoulliRBM):
         return expit(codes @ layer.components_ + layer.intercept_visible_)
     return layer.inverse_transform(codes)
 
 
 def one_by_one(stack, X):
-    """Codes and reconstructions by the layers as they were trained."""
+    """Return codes and reconstructions by the pretrained layers."""
     codes = X
     for layer in stack.layers_:
         codes = layer.transform(codes)
@@ -83,13 +83,14 @@ def test_training_starts_at_the_layers(kind, pixels):
     assert stack.best_epoch_ == 0
     codes, x_hat = one_by_one(stack, pixels)
     np.testing.assert_allclose(stack.transform(pixels), codes, atol=1e-4 * max(1, np.abs(codes).max()))
-    clipped = kind in ("one contractive layer", "numbers between")  # the layer above may leave the range of their codes
+    # reconstructions by the layer above may exceed the range of the codes
+    clipped = kind in ("one contractive layer", "numbers between")
     tolerance = 0.3 if clipped else 1e-4
     np.testing.assert_allclose(stack.reconstruct(pixels), x_hat, atol=tolerance)
 
 
 @pytest.mark.parametrize("kind", ["RBM", "Bernoulli"])
-def test_a_likelihood_goes_through(kind, pixels):
+def test_likelihood_losses(kind, pixels):
     layers = STACKS[kind]
     stack = StackedAutoencoder(layers, loss="binary_cross_entropy", learning_rate=1e-30, **QUICK).fit(pixels)
     np.testing.assert_allclose(stack.reconstruct(pixels), one_by_one(stack, pixels)[1], atol=1e-4)
@@ -102,7 +103,7 @@ def test_a_likelihood_goes_through(kind, pixels):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", STACKS)
-def test_training_as_one_does_not_lose(kind, pixels):
+def test_fine_tuning_is_no_worse_than_pretraining(kind, pixels):
     stack = StackedAutoencoder(STACKS[kind], **QUICK | {"max_iter": 12}).fit(pixels)
     _, x_hat = one_by_one(stack, pixels)
     assert stack.best_epoch_ > 0 or "RBM" not in kind
@@ -111,7 +112,7 @@ def test_training_as_one_does_not_lose(kind, pixels):
     assert error < 1.01 * at_first
 
 
-def test_a_constant_feature_of_an_rbm_is_seen(pixels):
+def test_constant_feature_with_rbm(pixels):
     X = pixels.copy()
     X[:, 5] = 0.75
     stack = StackedAutoencoder(STACKS["RBM"], learning_rate=1e-30, **QUICK).fit(X)
@@ -120,8 +121,8 @@ def test_a_constant_feature_of_an_rbm_is_seen(pixels):
 
 
 @pytest.mark.slow
-def test_the_decoder_is_no_linear_map(pixels):
-    """Decoders of one layer are linear: unrolled, they would make no more than PCA does."""
+def test_decoder_is_nonlinear(pixels):
+    """Decoders of single layers are linear; combined without activations, they would be no better than PCA."""
     for activation in ("relu", "logistic"):
         stack = StackedAutoencoder((48, 24, 4), activation=activation, **QUICK | {"max_iter": 60}).fit(pixels)
         codes = stack.transform(pixels)
@@ -133,14 +134,14 @@ def test_the_decoder_is_no_linear_map(pixels):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:max_iter=10 ended before:sklearn.exceptions.ConvergenceWarning")
-def test_pre_training_helps_deep_logistic_nets(pixels):
+def test_pretraining_helps_deep_logistic_networks(pixels):
     deep = StackedAutoencoder((48, 32, 16, 8), activation="logistic", max_iter=10, random_state=0)
     trained, random = (clone(deep).set_params(pretrain=pretrain).fit(pixels) for pretrain in (True, False))
     assert trained.score(pixels) > random.score(pixels) + 0.1
     assert not hasattr(random, "layers_")
 
 
-def test_without_pre_training_it_is_the_classic_net(pixels):
+def test_without_pretraining_equals_classic_autoencoder(pixels):
     shared = {"activation": "relu", "code_activation": "logistic", **QUICK}
     stack = StackedAutoencoder((16, 8, 4), pretrain=False, **shared).fit(pixels)
     classic = Autoencoder(4, hidden_layer_sizes=(16, 8), init="random", **shared).fit(pixels)
@@ -148,7 +149,7 @@ def test_without_pre_training_it_is_the_classic_net(pixels):
     np.testing.assert_array_equal(stack.reconstruct(pixels), classic.reconstruct(pixels))
 
 
-def test_codes_of_numbers_look_like_pcas(pixels):
+def test_codes_of_layers_given_as_numbers_have_pca_conventions(pixels):
     codes = StackedAutoencoder((16, 4), **QUICK).fit_transform(pixels)
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-5)
     covariance = np.cov(codes.T)
@@ -177,7 +178,7 @@ def test_nested_parameters():
     assert other.layers[0][1] is not stack.layers[0][1]
 
 
-def test_a_grid_search_reaches_the_layers(pixels):
+def test_grid_search_over_layer_parameters(pixels):
     stack = StackedAutoencoder(STACKS["RBM"], **QUICK)
     grid = {"rbm__n_components": [2, 12], "top__n_components": [1, 3], "max_iter": [1, 3]}
     search = GridSearchCV(stack, grid, cv=2).fit(pixels)
@@ -186,7 +187,7 @@ def test_a_grid_search_reaches_the_layers(pixels):
     assert len(set(search.cv_results_["mean_test_score"])) > 4
 
 
-def test_layers_are_trained_anew_and_seeded(pixels):
+def test_layers_are_cloned_and_seeded(pixels):
     given = Autoencoder(12, **SHORT, random_state=5)
     stack = StackedAutoencoder([("below", given), ("rbm", BernoulliRBM(3, n_iter=2))], **QUICK)
     stack.set_params(below__code_activation="logistic").fit(pixels)
@@ -196,7 +197,7 @@ def test_layers_are_trained_anew_and_seeded(pixels):
     np.testing.assert_array_equal(clone(stack).fit(pixels).transform(pixels), stack.transform(pixels))
 
 
-def test_sparse_rows_and_streams(pixels):
+def test_sparse_samples_and_partial_fit(pixels):
     rows = scipy.sparse.csr_array(np.where(pixels > 0.5, pixels, 0))
     stack = StackedAutoencoder(STACKS["RBM"], **QUICK).fit(rows)
     np.testing.assert_allclose(stack.transform(rows), stack.transform(rows.toarray()), atol=1e-9)
@@ -216,7 +217,7 @@ def test_continued_training_requires_the_same_layers(pixels):
         numbers.partial_fit(pixels)
 
 
-# Bad input -----------------------------------------------------------------------------------------------------------
+# Invalid input -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_continued_training_requires_the_same_layers(pixels):
     ],
     ids=str,
 )
-def test_bad_layers(parameters, error, message, pixels):
+def test_invalid_layers_raise(parameters, error, message, pixels):
     stack = StackedAutoencoder(**parameters)
     with pytest.raises(error, match=message):
         stack.fit(pixels)
@@ -256,21 +257,21 @@ def test_bad_layers(parameters, error, message, pixels):
     assert not hasattr(stack, "layers_")
 
 
-def test_an_rbm_wants_data_in_its_range(digits):
+def test_rbm_with_data_outside_its_range_raises(digits):
     with pytest.raises(ValueError, match=r"from 0 to 16\. Scale X with MinMaxScaler"):
         StackedAutoencoder(STACKS["RBM"]).fit(digits)
 
 
-def test_a_likelihood_wants_data_in_its_range(digits):
-    with pytest.raises(ValueError, match=r"requires X in \[0, 1\]"):
+def test_likelihood_with_data_outside_its_range_raises(digits):
+    with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
         StackedAutoencoder((8, 2), loss="binary_cross_entropy").fit(digits)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu", "logistic"])
-def test_a_stack_of_few_layers_leaves_pca_behind(activation):
+def test_stack_of_two_layers_outperforms_pca(activation):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((1000, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)  # a sphere, of which PCA reconstructs two thirds
+    points /= np.linalg.norm(points, axis=1, keepdims=True)  # PCA reconstructs two thirds of the variance of a sphere
     X = points @ np.linalg.qr(rng.standard_normal((20, 20)))[0][:3] + 0.01 * rng.standard_normal((1000, 20))
     stack = StackedAutoencoder([64, 2], activation=activation, cv=2, random_state=0).fit(X[:800])
     pca = PCA(2).fit(X[:800])

@@ -1,4 +1,4 @@
-"""Chunk after chunk, sparse, and larger than memory."""
+"""`partial_fit`, warm starts, sparse samples, and data larger than memory."""
 
 import pickle
 from pathlib import Path
@@ -43,7 +43,7 @@ def pca_r2(k, train, test):
 # partial_fit ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_stream_learns():
+def test_partial_fit_learns():
     test = DIGITS[1200:]
     one, five = stream(STREAM), stream(STREAM, CHUNKS * 5)
     assert one.score(test) > pca_r2(8, CHUNKS[0], test)
@@ -52,22 +52,22 @@ def test_a_stream_learns():
     assert np.mean(five.loss_curve_[-4:]) < np.mean(five.loss_curve_[:4])
 
 
-def test_streams_are_reproducible_and_go_on_after_a_pickle():
+def test_streams_are_reproducible_and_continue_after_pickling():
     whole = stream(STREAM)
     first = pickle.loads(pickle.dumps(stream(STREAM, CHUNKS[:2])))
     rest = pickle.loads(pickle.dumps(first.partial_fit(CHUNKS[2]))).partial_fit(CHUNKS[3])
     np.testing.assert_array_equal(rest.transform(DIGITS), whole.transform(DIGITS))
 
 
-def test_without_the_optimisers_state_a_stream_would_go_elsewhere():
+def test_pickle_contains_optimizer_state():
     whole = stream(STREAM)
     first = stream(STREAM, CHUNKS[:3])
     first._stream = None
     assert not np.array_equal(first.partial_fit(CHUNKS[3]).transform(DIGITS), whole.transform(DIGITS))
 
 
-def test_mean_and_count_follow_the_stream_and_the_scale_of_a_network_stays():
-    estimator = clone(STREAM).set_params(random_state=3)  # whose network does not start again
+def test_mean_and_count_are_updated_and_scale_is_kept():
+    estimator = clone(STREAM).set_params(random_state=3)  # with this seed the network is not initialized again
     first, ours = stream(estimator, CHUNKS[:1]), stream(estimator)
     np.testing.assert_allclose(ours.mean_, DIGITS[:1200].mean(axis=0), atol=1e-12)
     assert ours.n_samples_ == 1200
@@ -76,18 +76,18 @@ def test_mean_and_count_follow_the_stream_and_the_scale_of_a_network_stays():
     assert ((ours._spec.scale > 0) == (DIGITS[:1200].std(axis=0) > 0)).all()
 
 
-def test_the_axes_are_those_of_the_first_chunk():
+def test_axes_are_those_of_first_chunk():
     ours = stream(STREAM, CHUNKS[:1])
     rotation = ours._spec.axes[2]
     for chunk in CHUNKS[1:]:
         before = ours.transform(DIGITS)
         ours.partial_fit(chunk)
-        for j in range(3):  # codes move gently
+        for j in range(3):  # codes change smoothly
             assert np.corrcoef(before[:, j], ours.transform(DIGITS)[:, j])[0, 1] > 0.9
     np.testing.assert_array_equal(ours._spec.axes[2], rotation)
 
 
-def test_codes_keep_xs_units_when_the_scale_grows():
+def test_codes_are_in_units_of_x_when_scale_increases():
     rng = np.random.RandomState(0)
     X = rng.randn(300, 3) @ rng.randn(3, 8)
     ours = Autoencoder(3, hidden_layer_sizes=8, learning_rate=1e-12, random_state=0).partial_fit(X)
@@ -97,14 +97,14 @@ def test_codes_keep_xs_units_when_the_scale_grows():
     np.testing.assert_allclose(after, before, atol=0.02 * before.std())
 
 
-def test_fit_after_partial_fit_starts_anew():
+def test_fit_after_partial_fit_starts_from_scratch():
     np.testing.assert_array_equal(
         stream(STREAM).set_params(max_iter=4).fit(DIGITS[:300]).transform(DIGITS),
         clone(STREAM).set_params(max_iter=4).fit(DIGITS[:300]).transform(DIGITS),
     )
 
 
-def test_partial_fit_goes_on_from_fit():
+def test_partial_fit_continues_after_fit():
     fitted = clone(STREAM).set_params(max_iter=20).fit(CHUNKS[0])
     score = fitted.score(DIGITS[1200:])
     for _ in range(10):
@@ -115,7 +115,7 @@ def test_partial_fit_goes_on_from_fit():
 
 
 @pytest.mark.parametrize("hidden", [(), 16])
-def test_fewer_rows_than_components_in_the_first_chunk(hidden):
+def test_fewer_samples_than_components_in_first_chunk(hidden):
     ours = Autoencoder(12, hidden_layer_sizes=hidden, random_state=0).partial_fit(DIGITS[:5])
     assert ours.transform(DIGITS).shape == (len(DIGITS), 12)
     before = ours.score(DIGITS)
@@ -127,7 +127,7 @@ def test_fewer_rows_than_components_in_the_first_chunk(hidden):
 
 
 @pytest.mark.parametrize("scale", ["global", None])
-def test_a_linear_stream_is_incremental_pca(scale):
+def test_linear_stream_equals_incremental_pca(scale):
     ours, theirs = Autoencoder(6, hidden_layer_sizes=(), scale=scale), IncrementalPCA(6)
     for chunk in CHUNKS:
         ours.partial_fit(chunk)
@@ -140,7 +140,7 @@ def test_a_linear_stream_is_incremental_pca(scale):
         )
 
 
-def test_a_linear_stream_with_standard_scale_comes_near_pca_of_standardised_data():
+def test_linear_stream_with_standard_scale_approximates_pca_of_standardized_data():
     ours = Autoencoder(10, hidden_layer_sizes=(), scale="standard")
     for chunk in CHUNKS:
         ours.partial_fit(chunk)
@@ -148,7 +148,7 @@ def test_a_linear_stream_with_standard_scale_comes_near_pca_of_standardised_data
     np.testing.assert_allclose(ours.explained_variance_ratio_, whole.explained_variance_ratio_, rtol=0.1)
 
 
-def test_a_feature_that_varies_later_is_learnt():
+def test_initially_constant_feature_is_learned():
     first, rest = DIGITS[:600].copy(), DIGITS[600:1200]
     first[:, 20] = 3.0
     for hidden in ((), 16):
@@ -159,7 +159,7 @@ def test_a_feature_that_varies_later_is_learnt():
         assert ours.reconstruct(rest)[:, 20].std() > 0.1
 
 
-def test_what_shapes_the_network_may_not_change_in_a_stream():
+def test_changing_network_shape_in_stream_raises():
     ours = stream(STREAM, CHUNKS[:1])
     codes = ours.transform(DIGITS)
     with pytest.raises(ValueError, match=r"partial_fit continues .* in which n_components was 8; now it is 5"):
@@ -173,7 +173,7 @@ def test_what_shapes_the_network_may_not_change_in_a_stream():
 @pytest.mark.parametrize(
     "kwargs", [{"init": "random"}, {"code_activation": "tanh"}, {"ordered": True}, {"n_components": 0.8}]
 )
-def test_other_kinds_stream(kwargs):
+def test_partial_fit_of_other_estimators(kwargs):
     ours = stream(clone(STREAM).set_params(**kwargs), CHUNKS * 2)
     assert np.isfinite(ours.transform(DIGITS)).all()
     assert ours.score(DIGITS) > stream(clone(STREAM).set_params(**kwargs), CHUNKS[:1]).score(DIGITS)
@@ -186,7 +186,7 @@ def _spoil(average, net, **kwargs):  # noqa: ARG001 - a callback's signature
         weight.data.fill_(np.nan)
 
 
-def test_a_chunk_that_diverges_is_forgotten(monkeypatch):
+def test_diverging_chunk_is_discarded(monkeypatch):
     ours = stream(STREAM, CHUNKS[:2])
     monkeypatch.setattr(StreamAverage, "on_batch_end", _spoil)
     with pytest.warns(ConvergenceWarning, match="diverged in this chunk"):
@@ -197,18 +197,18 @@ def test_a_chunk_that_diverges_is_forgotten(monkeypatch):
 # warm_start ----------------------------------------------------------------------------------------------------------
 
 
-def test_warm_start_goes_on():
+def test_warm_start_continues_training():
     warm = Autoencoder(8, hidden_layer_sizes=32, max_iter=10, warm_start=True, random_state=0)
     X, test = DIGITS[:1200], DIGITS[1200:]
     scores = [warm.fit(X).score(test) for _ in range(3)]
     assert scores[2] > scores[1] > scores[0]
     assert warm.best_epoch_ == warm.n_iter_ == 10
     assert warm.validation_loss_curve_ == []
-    np.testing.assert_allclose(warm.transform(X).mean(axis=0), 0, atol=1e-3)  # the axes are new
+    np.testing.assert_allclose(warm.transform(X).mean(axis=0), 0, atol=1e-3)  # the axes are recomputed
     assert clone(warm).fit(X).score(test) == scores[0]
 
 
-def test_warm_start_wants_the_same_network():
+def test_warm_start_with_other_network_raises():
     warm = Autoencoder(8, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(DIGITS[:100])
     with pytest.raises(ValueError, match=r"warm_start=True .* hidden_layer_sizes was \(32,\); now it is \(16,\)"):
         warm.set_params(hidden_layer_sizes=16).fit(DIGITS[:100])
@@ -220,8 +220,8 @@ def test_warm_start_wants_the_same_network():
 
 
 @pytest.fixture
-def never_whole(monkeypatch):
-    """Let no sparse matrix of all samples be made dense."""
+def no_densification(monkeypatch):
+    """Make the conversion of a whole sparse matrix to a dense one fail."""
     for kind in (sparse.csr_array, sparse.csc_array, sparse.csr_matrix, sparse.csc_matrix):
 
         def toarray(self, *args, real=kind.toarray, **kwargs):
@@ -240,8 +240,8 @@ def never_whole(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("scale", ["global", pytest.param("standard", marks=MORE)])
-def test_sparse_is_as_dense(kind, scale, never_whole):  # noqa: ARG001
-    X = DIGITS[:480]  # of which dense PCA is exact too
+def test_sparse_equals_dense(kind, scale, no_densification):  # noqa: ARG001
+    X = DIGITS[:480]  # few enough samples for dense PCA to be exact
     estimator = Autoencoder(6, hidden_layer_sizes=16, max_iter=5, scale=scale, random_state=0)
     ours, dense = clone(estimator).fit(kind(X)), estimator.fit(X)
     assert ours.best_epoch_ > 0
@@ -272,7 +272,7 @@ def test_sparse_zeros_and_constants():
     assert ours.score(X) == 1.0
 
 
-def test_the_spectrum_of_wide_sparse_data_is_refused(monkeypatch):
+def test_fraction_of_variance_of_wide_sparse_data_raises(monkeypatch):
     monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", 50)
     with pytest.raises(
         ValueError, match=r"n_components=0\.9 requires the whole spectrum of X, which has n_features=64"
@@ -284,7 +284,7 @@ def test_the_spectrum_of_wide_sparse_data_is_refused(monkeypatch):
 
 
 class Sliceable:
-    """An array that is not numpy's but slices: what a dataset of h5py or zarr looks like."""
+    """An array that supports slicing, like a dataset of h5py or zarr."""
 
     def __init__(self, X):
         self.X, self.shape, self.dtype, self.most = X, X.shape, X.dtype, 0
@@ -294,7 +294,7 @@ class Sliceable:
 
     def __getitem__(self, rows):
         if not isinstance(rows, slice):
-            assert (np.diff(rows) > 0).all(), "h5py wants ascending samples, each once"
+            assert (np.diff(rows) > 0).all(), "h5py requires ascending unique indices"
         found = self.X[rows]
         self.most = max(self.most, len(found))
         return found
@@ -312,7 +312,7 @@ def mapped(tmp_path):
     return make
 
 
-def test_what_stays_in_place(mapped):
+def test_memory_maps_are_not_copied(mapped):
     X = mapped(DIGITS)
     assert stays_in_place(X)
     assert stays_in_place(X[10:])
@@ -326,7 +326,7 @@ def test_what_stays_in_place(mapped):
 @pytest.mark.parametrize(
     "dtype", [np.float32, np.float64, *(pytest.param(dtype, marks=MORE) for dtype in (np.float16, np.uint8))]
 )
-def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
+def test_memory_map_equals_array(mapped, dtype, resident, monkeypatch):
     if not resident:
         monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     X = DIGITS.astype(dtype)
@@ -342,7 +342,7 @@ def test_a_memory_map_is_as_an_array(mapped, dtype, resident, monkeypatch):
 @pytest.mark.parametrize(
     "estimator", [*SMALL[:N_QUICK], *(pytest.param(kind, marks=MORE) for kind in SMALL[N_QUICK:])], ids=str
 )
-def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator, monkeypatch):
+def test_validation_of_samples_read_in_batches_equals_that_of_arrays(estimator, monkeypatch):
     """Check that random draws for validation samples don't depend on where the samples are stored."""
     X = DIGITS[:240]
     at_hand = clone(estimator).fit(X)
@@ -352,7 +352,7 @@ def test_rows_that_are_read_when_asked_for_are_judged_as_those_at_hand(estimator
     np.testing.assert_array_equal(read.transform(X), at_hand.transform(X))
 
 
-def test_any_array_that_slices_is_read_batch_by_batch(monkeypatch):
+def test_sliceable_arrays_are_read_in_batches(monkeypatch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * 100)
     monkeypatch.setattr(skae._data.readers, "RESIDENT_BYTES", 1000)
     X = Sliceable(DIGITS.astype(np.float32))
@@ -364,7 +364,7 @@ def test_any_array_that_slices_is_read_batch_by_batch(monkeypatch):
 
 
 @pytest.mark.parametrize("bad", [-np.inf, np.inf])
-def test_finiteness_is_checked_batch_by_batch(mapped, bad):
+def test_finiteness_is_checked_in_batches(mapped, bad):
     X = DIGITS.astype(np.float32)
     fitted = Autoencoder(2, hidden_layer_sizes=()).fit(X)
     X[1234, 5] = bad
@@ -377,7 +377,7 @@ def test_finiteness_is_checked_batch_by_batch(mapped, bad):
             getattr(fitted, method)(mapped(X))
 
 
-def test_bad_memory_maps(mapped):
+def test_invalid_memory_maps_raise(mapped):
     with pytest.raises(ValueError, match="minimum of 2 is required by Autoencoder"):
         Autoencoder().fit(mapped(DIGITS[:1]))
     with pytest.raises(ValueError, match="Expected 2D array"):
@@ -387,7 +387,7 @@ def test_bad_memory_maps(mapped):
 
 
 @pytest.mark.parametrize("batch", [100, 700])
-def test_batches_cover_all_rows(monkeypatch, batch):
+def test_batches_cover_all_samples(monkeypatch, batch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     for at_least in (1, 150):
         batches = list(ArrayReader(DIGITS).batches(at_least))
@@ -396,8 +396,8 @@ def test_batches_cover_all_rows(monkeypatch, batch):
 
 
 @pytest.mark.parametrize("widest", [4096, 10])
-def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
-    """Summed batch by batch, the covariance's PCA is PCA; wider data are left to IncrementalPCA."""
+def test_initialization_of_samples_larger_than_memory(monkeypatch, widest):
+    """PCA of the covariance accumulated in batches is exact; IncrementalPCA is used for wider data."""
     statistics = FeatureStatistics().update(ArrayReader(DIGITS))
     rows = ScaledReader(DIGITS, statistics.mean, statistics.scale("global"))
     exact = linear_init(rows, 5, seed=0)
@@ -414,7 +414,7 @@ def test_the_start_of_rows_that_do_not_fit(monkeypatch, widest):
 
 
 @pytest.mark.parametrize("batch", [7, 1000])
-def test_statistics_of_chunks_are_those_of_all(monkeypatch, batch):
+def test_statistics_of_chunks_equal_those_of_all_samples(monkeypatch, batch):
     monkeypatch.setattr(skae._data.readers, "BYTES_AT_ONCE", 8 * 64 * batch)
     X = DIGITS + 1e5
     statistics = FeatureStatistics().update(ArrayReader(X[:500])).update(ArrayReader(sparse.csr_array(X[500:])))

@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and dates: what comes back is of the same columns, types and categories."""
+"""Reconstructions of tables of numbers, categories and dates have the same columns, types and categories."""
 
 import datetime
 import pickle
@@ -30,12 +30,12 @@ OBJECTIVES += ["VariationalAutoencoder", "ConvolutionalAutoencoder", "LSTMAutoen
 
 
 def quick(k=2, **how):
-    """A TabularAutoencoder that fits in a moment."""
+    """Return a TabularAutoencoder that is quickly fitted."""
     return TabularAutoencoder(autoencoder=Autoencoder(k, **QUICK), **how)
 
 
 def draw(seed=0, n=N):
-    """A frame of pandas with a column of each type, all of which depend on one number."""
+    """Return a pandas data frame with a column of each type, all of which depend on one variable."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(-2, 2, n)
     texts = np.array(["a", "b", "c"], dtype=object)[np.digitize(t, [-1, 1])]
@@ -62,7 +62,7 @@ def draw(seed=0, n=N):
 
 
 def draw_polars(seed=0, n=N):
-    """The like of polars."""
+    """Return a similar polars data frame."""
     rng = np.random.default_rng(seed)
     t = rng.uniform(-2, 2, n)
     texts = [["a", "b", "c"][i] for i in np.digitize(t, [-1, 1])]
@@ -89,14 +89,14 @@ DATES = {"date", "aware", "span", "day", "time"}
 
 
 def dates_of(X):
-    """Names of the columns of dates."""
+    """Return the names of the date columns."""
     return [name for name in X.columns if name in DATES]
 
 
-def with_holes(X, seed=0, share=0.2):
+def with_missing_values(X, seed=0, fraction=0.2):
     """Return the table with missing values, in the types that support them, and their mask."""
     rng = np.random.default_rng(seed)
-    missing = rng.random(X.shape) < share
+    missing = rng.random(X.shape) < fraction
     missing[0] = False
     if isinstance(X, pl.DataFrame):
         made = {c: pl.when(pl.Series(~missing[:, j])).then(pl.col(c)).otherwise(None) for j, c in enumerate(X.columns)}
@@ -110,7 +110,7 @@ def with_holes(X, seed=0, share=0.2):
 
 
 def types(X):
-    """Names and types of the columns."""
+    """Return the names and types of the columns."""
     return list(zip(X.columns, X.dtypes, strict=True))
 
 
@@ -119,11 +119,11 @@ def test_sklearn_checks(estimator, check):
     check(estimator)
 
 
-# What comes back -----------------------------------------------------------------------------------------------------
+# Reconstructions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
-def test_same_columns_types_and_categories(make):
+def test_reconstruction_has_same_columns_types_and_categories(make):
     X = make()
     model = quick(datetime_features=dates_of(X)).fit(X)
     for made in (model.reconstruct(X), model.inverse_transform(model.transform(X))):
@@ -134,12 +134,12 @@ def test_same_columns_types_and_categories(make):
 
 @pytest.mark.parametrize("make", [draw, draw_polars])
 @pytest.mark.parametrize("of_whole", [False, True], ids=["missing in fit", "complete in fit"])
-def test_impute_fills_what_is_missing_alone(make, of_whole):
+def test_impute_changes_missing_values_only(make, of_whole):
     X = make()
-    holes, missing = with_holes(X)
-    model = quick(datetime_features=dates_of(X)).fit(X if of_whole else holes)
-    full = model.impute(holes)
-    assert types(full) == types(holes)
+    incomplete, missing = with_missing_values(X)
+    model = quick(datetime_features=dates_of(X)).fit(X if of_whole else incomplete)
+    full = model.impute(incomplete)
+    assert types(full) == types(incomplete)
     assert missing.any(axis=0).sum() > 8
     for j, name in enumerate(X.columns):
         there = ~missing[:, j]
@@ -154,31 +154,31 @@ def test_impute_fills_what_is_missing_alone(make, of_whole):
     assert complete.equals(X)
 
 
-def test_what_is_imputed_is_right_where_columns_agree():
+def test_imputed_values_agree_with_dependent_columns():
     X = draw(n=400)[["float", "object", "category", "bool", "Int64", "date"]]
-    holes, missing = with_holes(X)
-    full = TabularAutoencoder(2, datetime_features=["date"], random_state=0).fit(holes).impute(holes)
+    incomplete, missing = with_missing_values(X)
+    full = TabularAutoencoder(2, datetime_features=["date"], random_state=0).fit(incomplete).impute(incomplete)
     for name in ("object", "category", "bool"):
         cells = missing[:, list(X.columns).index(name)]
         if cells.any():
             assert (full[name][cells].astype(object) == X[name][cells].astype(object)).mean() > 0.8
     cells = missing[:, 5]
     off = (full["date"][cells] - X["date"][cells]).dt.total_seconds() / 86400
-    assert np.sqrt(np.square(off).mean()) < 50  # days; their deviation is 115
+    assert np.sqrt(np.square(off).mean()) < 50  # days; their standard deviation is 115
 
 
-def test_index_is_kept():
+def test_index_is_preserved():
     X = draw()[["float", "object", "bool"]].set_axis(np.arange(N)[::-1] * 10)
-    holes, _ = with_holes(X)
-    model = quick().fit(holes)
+    incomplete, _ = with_missing_values(X)
+    model = quick().fit(incomplete)
     assert model.reconstruct(X).index.equals(X.index)
-    assert model.impute(holes).index.equals(X.index)
+    assert model.impute(incomplete).index.equals(X.index)
     model.set_output(transform="pandas")
     assert model.transform(X).index.equals(X.index)
     assert model.inverse_transform(model.transform(X)).index.equals(X.index)
 
 
-def test_days_stay_days():
+def test_resolution_of_dates_is_preserved():
     X = draw()[["float", "date"]]
     made = quick(datetime_features=["date"]).fit(X).reconstruct(X)
     assert (made["date"] == made["date"].dt.normalize()).all()
@@ -186,7 +186,7 @@ def test_days_stay_days():
 
 @pytest.mark.parametrize("name", ["int8", "uint8", "int64", "uint64"])
 def test_integers_stay_within_their_type(name):
-    """A code far out decodes to the end of the type, and does not wrap around."""
+    """An extreme code is decoded to the minimum or maximum of the type, and does not wrap around."""
     X = draw()[["float", name]]
     model = TabularAutoencoder(autoencoder=Autoencoder(1, hidden_layer_sizes=())).fit(X)
     made = model.inverse_transform(np.array([[-1e30], [1e30]]))[name]
@@ -210,14 +210,14 @@ def test_arrays_of_objects_and_of_numbers():
     assert set(np.unique(model.reconstruct(numbers)[:, 1])) <= {0.0, 1.0}
 
 
-def test_lists_of_numbers_and_texts():
+def test_lists_of_numbers_and_strings():
     X = draw()[["float", "object"]].to_numpy(dtype=object).tolist()
     model = quick().fit(X)
     assert list(model.kinds_) == ["number", "category"]
     assert model.reconstruct(X).shape == (N, 2)
 
 
-def test_numbers_alone_are_those_of_an_autoencoder():
+def test_numeric_table_equals_autoencoder():
     X = draw()[["float", "float32", "int16"]].to_numpy()
     ours = quick().fit(X)
     plain = Autoencoder(2, **QUICK, scale="standard").fit(X)
@@ -225,20 +225,20 @@ def test_numbers_alone_are_those_of_an_autoencoder():
     np.testing.assert_array_equal(ours.reconstruct(X), plain.reconstruct(X))
 
 
-# What is learned -----------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 def test_link_against_distributions():
     rng = np.random.default_rng(0)
     categories = [(2, 4), (4, 9), (9, 10)]
-    share = rng.dirichlet(np.ones(8), 1)[0]
-    mean, scale = np.r_[5.0, -3.0, share], np.r_[2.0, 0.5, np.sqrt(share)]
-    offset, gain = np.r_[5.0, -3.0, np.log(share)], np.r_[2.0, 0.5, rng.uniform(1, 3, 8)]
+    fraction = rng.dirichlet(np.ones(8), 1)[0]
+    mean, scale = np.r_[5.0, -3.0, fraction], np.r_[2.0, 0.5, np.sqrt(fraction)]
+    offset, gain = np.r_[5.0, -3.0, np.log(fraction)], np.r_[2.0, 0.5, rng.uniform(1, 3, 8)]
     link, scaler = (
         MixedLink(categories, offset, gain, torch.float64),
         Scaler(mean, scale, torch.float64),
     )
-    output = torch.tensor(rng.normal(size=(3, 6, 10)))  # of three networks
+    output = torch.tensor(rng.normal(size=(3, 6, 10)))  # outputs of three networks
     numbers = torch.tensor(rng.normal(size=(3, 6, 2)))
     chosen = [torch.tensor(rng.integers(stop - start, size=(3, 6))) for start, stop in categories]
     shares = [
@@ -256,7 +256,7 @@ def test_link_against_distributions():
 
 
 def famd(X, k):
-    """Scores of factor analysis of mixed data, by its definition."""
+    """Return scores of factor analysis of mixed data, by its definition."""
     numbers = StandardScaler().fit_transform(X.select_dtypes("number"))
     shares = OneHotEncoder(sparse_output=False).fit_transform(X.select_dtypes(exclude="number").astype(str))
     shares = (shares - shares.mean(axis=0)) / np.sqrt(shares.mean(axis=0))
@@ -264,18 +264,18 @@ def famd(X, k):
 
 
 def test_starts_at_factor_analysis_of_mixed_data():
-    X = draw(n=16)[["float", "int16", "object", "bool"]]  # too few to hold some out
+    X = draw(n=16)[["float", "int16", "object", "bool"]]  # too few for a validation set
     model = TabularAutoencoder(3, random_state=0).fit(X)
     assert model.autoencoder_.best_epoch_ == 0
     np.testing.assert_allclose(model.transform(X), famd(X, 3), atol=1e-5)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_any_objective(objective):
+def test_every_objective(objective):
     X = draw()[["float", "int16", "object", "bool", "category"]]
-    holes, _ = with_holes(X)
+    incomplete, _ = with_missing_values(X)
     inner = getattr(skae, objective)(2, max_iter=3, validation_fraction=0.4, random_state=0)
-    model = TabularAutoencoder(autoencoder=inner).fit(holes)
+    model = TabularAutoencoder(autoencoder=inner).fit(incomplete)
     assert types(model.reconstruct(X)) == types(X)
     last = model.autoencoder_.net_.history[-1]
     assert {"valid_numbers", "valid_categories", "train_numbers", "train_categories"} <= last.keys()
@@ -284,7 +284,7 @@ def test_any_objective(objective):
     assert sum(terms) == pytest.approx(last["valid_loss"], rel=1e-5)
 
 
-def test_score_is_what_the_loss_saves():
+def test_score_is_relative_reduction_of_loss():
     X, other = draw(), draw(1)
     columns = ["float", "int16", "object", "bool"]
     X, other = X[columns], other[columns]
@@ -299,7 +299,7 @@ def test_score_is_what_the_loss_saves():
     assert model.score(other) == pytest.approx(1 - errors.sum() / blank)
 
 
-def test_probabilities_and_draws_of_a_variational_one():
+def test_probabilities_and_samples_of_variational_autoencoder():
     X = draw(n=300)[["float", "object", "bool"]]
     inner = VariationalAutoencoder(2, **QUICK)
     inner = TabularAutoencoder(autoencoder=inner).fit(X).autoencoder_
@@ -322,7 +322,7 @@ def test_linear_likelihood_of_categories_is_not_solved_in_closed_form():
     assert len(model.autoencoder_.loss_curve_) == 5
 
 
-# Kinds and unknown categories ----------------------------------------------------------------------------------------
+# Column types and unknown categories ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_linear_likelihood_of_categories_is_not_solved_in_closed_form():
     [["int8", "object", "bool"], [1, 2, 3], [False, True, True, True], lambda X: list(X.columns[1:])],
     ids=["names", "indices", "booleans", "callable"],
 )
-def test_categorical_features_by_any_name(chosen):
+def test_categorical_features_may_be_given_in_any_form(chosen):
     X = draw()[["float", "int8", "object", "bool"]]
     X["int8"] //= 20
     model = quick(categorical_features=chosen).fit(X)
@@ -339,7 +339,7 @@ def test_categorical_features_by_any_name(chosen):
     assert set(model.reconstruct(X)["int8"]) <= set(X["int8"])
 
 
-def test_a_column_selector_chooses():
+def test_categorical_features_by_column_selector():
     X = draw()[["float", "object", "bool"]]
     model = quick(categorical_features=make_column_selector(dtype_exclude="number")).fit(X)
     assert list(model.kinds_) == ["number", "category", "category"]
@@ -364,7 +364,7 @@ def test_rare_categories_count_as_one():
     X = draw()[["float", "object"]]
     X.loc[:4, "object"] = ["p", "q", "q", "r", "s"]
     model = quick(min_frequency=10).fit(X)
-    assert list(model.categories_[0]) == ["a", "b", "c", "q"]  # the most frequent of those
+    assert list(model.categories_[0]) == ["a", "b", "c", "q"]  # the most frequent ones
     assert set(model.reconstruct(X)["object"]) <= {"a", "b", "c", "q"}
     assert len(quick(max_categories=3).fit(X).categories_[0]) == 3
 
@@ -373,7 +373,7 @@ def test_rare_categories_count_as_one():
 
 
 def bad_tables():
-    """Parameters, a table, and the error that says what is wrong with it."""
+    """Yield parameters, an invalid table, and the error message."""
     X = draw()[["float", "object"]]
     yield "dates", {}, draw()[["float", "date"]], r"Column 'date' .*datetime_features=\['date'\]"
     yield "spans", {}, draw()[["float", "span"]], r"Column 'span' .*datetime_features=\['span'\]"
@@ -392,13 +392,13 @@ def bad_tables():
     yield "times", {"datetime_features": ["time"]}, times, "Column 'time' of X contains times of day"
     yield "mixed", {}, X.assign(object=["a", 1] * (N // 2)), "uniformly strings or numbers"
     yield "likelihood", {"autoencoder": Autoencoder(loss="poisson")}, X, "loss='poisson'"
-    yield "share", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
+    yield "fraction", {"autoencoder": Autoencoder(0.9)}, X, "n_components=0.9"
     yield "stack", {"autoencoder": skae.StackedAutoencoder((4, 2))}, X, "StackedAutoencoder"
-    yield "none of ours", {"autoencoder": PCA()}, X, "'autoencoder' parameter"
+    yield "no autoencoder of skae", {"autoencoder": PCA()}, X, "'autoencoder' parameter"
 
 
 @pytest.mark.parametrize(("how", "X", "match"), [pytest.param(*case[1:], id=case[0]) for case in bad_tables()])
-def test_errors_say_what_is_wrong(how, X, match):
+def test_invalid_tables_raise(how, X, match):
     model = TabularAutoencoder(**how)
     with pytest.raises((ValueError, TypeError), match=match):
         model.fit(X)
@@ -407,7 +407,7 @@ def test_errors_say_what_is_wrong(how, X, match):
         model.transform(X)
 
 
-def test_columns_of_other_types_at_predict_time():
+def test_columns_of_other_types_after_fit_raise():
     X = draw()[["float", "object"]]
     model = quick().fit(X)
     with pytest.raises(ValueError, match="feature names"):
@@ -419,7 +419,7 @@ def test_columns_of_other_types_at_predict_time():
 # As other estimators -------------------------------------------------------------------------------------------------
 
 
-def test_search_clone_and_pickle():
+def test_grid_search_clone_and_pickle():
     X = draw()[["float", "object", "bool"]]
     search = GridSearchCV(quick(), {"n_components": [1, 2], "autoencoder__max_iter": [2]}, cv=2).fit(X)
     best = search.best_estimator_
@@ -430,7 +430,7 @@ def test_search_clone_and_pickle():
     assert next(iter(best.get_feature_names_out())) == "tabularautoencoder0"
 
 
-def test_stream():
+def test_partial_fit():
     X = draw(n=400)[["float", "object", "bool"]]
     model = quick()
     for start in range(0, 400, 100):
@@ -443,7 +443,7 @@ def test_stream():
     np.testing.assert_array_equal(model.transform(X), before)
 
 
-def test_same_seed_same_bits():
-    X, _ = with_holes(draw()[["float", "object", "bool", "Int64"]])
+def test_same_random_state_gives_bit_identical_results():
+    X, _ = with_missing_values(draw()[["float", "object", "bool", "Int64"]])
     model = TabularAutoencoder(2, autoencoder=Autoencoder(max_iter=3), random_state=0)
     np.testing.assert_array_equal(clone(model).fit_transform(X), clone(model).fit_transform(X))

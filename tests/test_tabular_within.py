@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
-from test_tabular import draw, draw_polars, quick, types, with_holes
+from test_tabular import draw, draw_polars, quick, types, with_missing_values
 
 from skae import AutoencoderOutlierDetector, LatentSampler, TabularAutoencoder
 
@@ -13,7 +13,7 @@ COLUMNS = ["bool", "float", "object", "int16", "category", "boolean"]
 
 
 @pytest.fixture(scope="module")
-def X():  # noqa: N802 - what tests are given
+def X():  # noqa: N802
     return draw(n=400)[COLUMNS]
 
 
@@ -23,7 +23,7 @@ def detector(X):
 
 
 def wrong(X, name, n=30):
-    """Rows in which one column has another row's value, and differs by it."""
+    """Return samples in which one column has the different value of another sample."""
     others = X.assign(**{name: X[name].to_numpy()[::-1]})
     differs = (others[name].astype(object) != X[name].astype(object)).to_numpy()
     return others[differs][:n]
@@ -40,26 +40,26 @@ def test_wrong_column_is_found(detector, X, name):
     assert errors.mean().idxmax() == name
 
 
-def test_an_error_is_what_the_best_other_value_gains(detector):
+def test_feature_error_is_improvement_by_best_replacement(detector):
     odd = wrong(draw(1)[COLUMNS], "category", 5)  # not training samples
     errors, now = detector.feature_errors(odd), detector.score_samples(odd)
     others = [detector.score_samples(odd.assign(category=[c] * len(odd))) for c in ("a", "b", "c")]
     np.testing.assert_allclose(errors["category"], np.maximum(np.max(others, axis=0) - now, 0), rtol=1e-6, atol=1e-6)
 
 
-def test_training_rows_are_scored_by_networks_that_have_not_seen_them(detector, X):
+def test_training_samples_are_scored_out_of_fold(detector, X):
     assert len(detector._autoencoders) > 2
     np.testing.assert_allclose(detector.score_samples(X[:40]), detector.score_samples(X)[:40], rtol=1e-9)
     assert (detector._held_out.folds_of(detector.autoencoder_._as_numbers(X)) > 0).all()
 
 
-def test_holes_pickles_and_frozen(detector, X):
-    holes, missing = with_holes(X)
-    scores = detector.score_samples(holes)
+def test_missing_values_pickle_and_frozen_estimator(detector, X):
+    incomplete, missing = with_missing_values(X)
+    scores = detector.score_samples(incomplete)
     assert np.isfinite(scores).all()
-    assert (detector.feature_errors(holes[:20]).to_numpy()[missing[:20]] == 0).all()
+    assert (detector.feature_errors(incomplete[:20]).to_numpy()[missing[:20]] == 0).all()
     again = pickle.loads(pickle.dumps(detector))
-    np.testing.assert_array_equal(again.score_samples(holes), scores)
+    np.testing.assert_array_equal(again.score_samples(incomplete), scores)
     frozen = AutoencoderOutlierDetector(FrozenEstimator(detector.autoencoder_)).fit(X)
     assert np.isfinite(frozen.score_samples(X)).all()
 
@@ -75,7 +75,7 @@ def test_polars_and_arrays():
     assert detector.feature_errors(array[:5]).shape == (5, 2)
 
 
-def test_stream_of_the_detector(X):
+def test_partial_fit_of_detector(X):
     detector = AutoencoderOutlierDetector(quick(), random_state=0)
     for start in range(0, 400, 200):
         detector.partial_fit(X.iloc[start : start + 200])
@@ -96,8 +96,8 @@ def test_generated_samples_are_a_frame(make):
     assert again.equals(drawn)
 
 
-def test_columns_of_new_rows_agree(X):
+def test_columns_of_generated_samples_are_consistent(X):
     drawn = LatentSampler(TabularAutoencoder(2), random_state=0).fit(X).sample(500, random_state=0)
-    assert ((drawn["float"] > 3) == drawn["bool"]).mean() > 0.95  # which is what it says of the training data
+    assert ((drawn["float"] > 3) == drawn["bool"]).mean() > 0.95  # the same holds for the training data
     assert (drawn["object"] == drawn["category"].astype(object)).mean() > 0.95
     assert abs((drawn["object"] == "b").mean() - (X["object"] == "b").mean()) < 0.1

@@ -1,6 +1,6 @@
-"""Tensors on a device: answered there with no copy through the CPU, and refused as arrays are.
+"""Tensors on a device are processed there without a copy to the CPU, and raise the same errors as arrays.
 
-The device is a pretend one, or the one that SKAE_TEST_DEVICE names, as in test_devices.py.
+The device is simulated, or the one that SKAE_TEST_DEVICE names, as in test_devices.py.
 """
 
 import os
@@ -26,14 +26,16 @@ if not IS_REAL:
 
 pytestmark = [
     pytest.mark.skipif(os.environ.get("SCIPY_ARRAY_API") != "1", reason="scipy was loaded without SCIPY_ARRAY_API=1"),
-    pytest.mark.skipif(not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends of Python"),
+    pytest.mark.skipif(
+        not IS_REAL and not strict_device.AVAILABLE, reason="this torch has no backends written in Python"
+    ),
 ]
-HANDFUL = 4  # numbers that may be copied at once, such as the result of a check for finite values
+MAX_TRANSFER = 4  # numbers that may be copied at once, such as the result of a check for finite values
 METHODS = ["transform", "reconstruct", "inverse_transform", "score_samples"]
 
 
-class Crossings(TorchDispatchMode):
-    """Sizes of the tensors that go from a device to the CPU or back."""
+class TransferRecorder(TorchDispatchMode):
+    """Records the sizes of tensors that are copied from a device to the CPU or back."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +52,7 @@ class Crossings(TorchDispatchMode):
 
 
 def moved(estimator, device=DEVICE):
-    """The same fitted estimator with its network on another device."""
+    """Return the same fitted estimator with its network on another device."""
     state = estimator.__getstate__()
     other = type(estimator).__new__(type(estimator))
     other.__setstate__(state | {"device": device, "_settings": state["_settings"] | {"device": device}})
@@ -68,41 +70,41 @@ def check_same(found, expected, x, method):
         np.testing.assert_array_equal(found, expected)
 
 
-def check_no_detour(there, X):
+def check_stays_on_device(there, X):
     codes = there.transform(X)
     for method in METHODS:
         rows = codes if method == "inverse_transform" else X
         expected, x = getattr(there, method)(rows), torch.tensor(rows).to(DEVICE)
-        with config_context(array_api_dispatch=True), Crossings() as crossings:
+        with config_context(array_api_dispatch=True), TransferRecorder() as transfers:
             found = getattr(there, method)(x)
-        assert max(crossings.sizes, default=0) <= HANDFUL, f"{method} has {crossings.sizes} numbers cross"
+        assert max(transfers.sizes, default=0) <= MAX_TRANSFER, f"{method} copies {transfers.sizes} values"
         check_same(found, expected, x, method)
 
 
-def test_crossings_are_seen():
-    with Crossings() as crossings:
+def test_transfers_are_recorded():
+    with TransferRecorder() as transfers:
         (torch.ones(3, 4).to(DEVICE) + 1).cpu()
         torch.empty(5).copy_(torch.ones(5, device=DEVICE))
-    assert crossings.sizes == [12, 12, 5]
+    assert transfers.sizes == [12, 12, 5]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", [SMALL[0], SMALL[8]], ids=["nonlinear", "linear"])
-def test_a_tensor_stays_on_its_device(kind, dtype, digits, fits):
-    check_no_detour(moved(fits(kind)), digits.astype(dtype))
+def test_tensors_stay_on_their_device(kind, dtype, digits, fits):
+    check_stays_on_device(moved(fits(kind)), digits.astype(dtype))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_tensor_stays_on_its_device_of_every_kind(dtype, small, digits, fits):
+def test_tensors_stay_on_their_device_for_every_estimator(dtype, small, digits, fits):
     if cant_run(small):
-        pytest.skip("the pretend device has no fused recurrent cells")
-    check_no_detour(moved(fits(small)), digits.astype(dtype))
+        pytest.skip("the simulated device has no fused recurrent layers")
+    check_stays_on_device(moved(fits(small)), digits.astype(dtype))
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("of_network", "of_x"), [("cpu", DEVICE), (DEVICE, "cpu")])
-def test_the_answer_is_where_x_is(of_network, of_x, method, digits, fits):
+def test_result_is_on_device_of_x(of_network, of_x, method, digits, fits):
     there = moved(fits(SMALL[0]), of_network)
     rows = there.transform(digits) if method == "inverse_transform" else digits
     with config_context(array_api_dispatch=True):
@@ -112,7 +114,7 @@ def test_the_answer_is_where_x_is(of_network, of_x, method, digits, fits):
 
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
 @pytest.mark.parametrize("batch_size", [7, 100, 4096])
-def test_batches_and_memory_are_those_of_arrays(batch_size, device, digits, fits, monkeypatch):
+def test_batches_and_memory_equal_those_of_arrays(batch_size, device, digits, fits, monkeypatch):
     monkeypatch.setattr(skae._data.readers, "MAX_AT_ONCE", batch_size)
     there, X = moved(fits(SMALL[0]), device), np.asfortranarray(digits[:101])
     wide = torch.tensor(np.hstack([X, X, X])).to(device)
@@ -124,20 +126,20 @@ def test_batches_and_memory_are_those_of_arrays(batch_size, device, digits, fits
 
 
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
-def test_narrower_codes_of_an_ordered_one(device, digits, fits):
+def test_narrower_codes_of_ordered_autoencoder(device, digits, fits):
     there = moved(fits(SMALL[9]), device)
     codes = there.transform(digits)
     with config_context(array_api_dispatch=True):
         for width in (1, 2, 4):
             x = torch.tensor(codes).to(device)[:, :width]
-            with Crossings() as crossings:
+            with TransferRecorder() as transfers:
                 found = there.inverse_transform(x)
-            assert max(crossings.sizes, default=0) <= HANDFUL
+            assert max(transfers.sizes, default=0) <= MAX_TRANSFER
             check_same(found, there.inverse_transform(codes[:, :width]), x, "inverse_transform")
 
 
 def _wrong(X):
-    """Arrays that are no samples, by what is wrong with them."""
+    """Return invalid arrays by name of the defect."""
     for name, value in {"nan": np.nan, "inf": np.inf, "minus_inf": -np.inf, "overflow": 1e38}.items():
         some = X.astype(np.float32)
         some[-1, 1] = value
@@ -170,7 +172,7 @@ def _outcome(function, rows):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
 @pytest.mark.parametrize("names", [False, True])
-def test_what_is_wrong_is_said_as_of_arrays(names, device, method, digits, fits):
+def test_errors_equal_those_of_arrays(names, device, method, digits, fits):
     there = moved(fits(SMALL[0]), device)
     X = there.transform(digits[:5]) if method == "inverse_transform" else digits[:5]
     if names:
@@ -190,7 +192,7 @@ def test_what_is_wrong_is_said_as_of_arrays(names, device, method, digits, fits)
 
 
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
-def test_where_infinity_is_let_through_it_is_of_tensors_too(device, digits, fits):
+def test_infinity_in_tensors_with_assume_finite(device, digits, fits):
     there, X = moved(fits(SMALL[0]), device), digits[:4].copy()
     X[1, 3], X[2, 5] = np.nan, 1e308
     with config_context(array_api_dispatch=True), _unchecked():
@@ -200,7 +202,7 @@ def test_where_infinity_is_let_through_it_is_of_tensors_too(device, digits, fits
 
 
 @pytest.mark.parametrize("device", ["cpu", DEVICE])
-def test_state_of_torch_does_not_count(device, digits, fits):
+def test_results_do_not_depend_on_state_of_torch(device, digits, fits):
     there = moved(fits(SMALL[0]), device)
     x, expected = torch.tensor(digits).float().to(device), there.transform(digits.astype(np.float32))
     with config_context(array_api_dispatch=True):
@@ -211,11 +213,11 @@ def test_state_of_torch_does_not_count(device, digits, fits):
         with torch.autocast("cpu", dtype=torch.bfloat16), torch.device("meta"):
             check_same(there.transform(x), expected, x, "transform")
         weight = torch.ones(4, device=device, requires_grad=True)
-        (there.transform(x) * weight).sum().backward()  # the answer may take part in somebody's training
+        (there.transform(x) * weight).sum().backward()  # the result can be used with autograd
     assert weight.grad is not None
 
 
-def test_other_tensors_are_read_as_they_were(digits):
+def test_other_tensors_are_read_as_arrays(digits):
     class WithoutOperators(torch.Tensor):
         @classmethod
         def __torch_function__(cls, function, types, args=(), kwargs=None):

@@ -1,4 +1,4 @@
-"""How many threads products take: one where they are small, and afterwards as many as before."""
+"""Number of threads: small products use one, and the number is restored afterwards."""
 
 import contextlib
 import random
@@ -16,7 +16,7 @@ from skae import Autoencoder, ConvolutionalAutoencoder, VariationalAutoencoder, 
 from skae._threads import SMALL_DECOMPOSITION, SMALL_PRODUCT, blas_threads, torch_threads, work_of_a_row
 from skae.nn import AutoencoderModule
 
-MANY = 3  # more than one, on any machine
+N_THREADS = 3  # more than one on any machine
 LIBRARIES = ThreadpoolController()
 FEW = {"hidden_layer_sizes": 16, "max_iter": 3, "random_state": 0}
 
@@ -26,17 +26,17 @@ def blas_numbers():
 
 
 @pytest.fixture(autouse=True)
-def _many():
+def _several_threads():
     before = torch.get_num_threads()
-    with threadpool_limits(MANY):
-        torch.set_num_threads(MANY)
+    with threadpool_limits(N_THREADS):
+        torch.set_num_threads(N_THREADS)
         yield
     torch.set_num_threads(before)
 
 
 @pytest.fixture
 def seen(monkeypatch):
-    """The numbers of threads that the modules of a fit or a transform were called with."""
+    """Return the numbers of threads in calls of the modules by a fit or a transform."""
     numbers = []
     encode = AutoencoderModule.code
 
@@ -48,7 +48,7 @@ def seen(monkeypatch):
     return numbers
 
 
-def test_small_products_take_one_thread(digits, seen):
+def test_small_products_use_one_thread(digits, seen):
     fitted = Autoencoder(4, **FEW).fit(digits)
     assert set(seen) == {1}
     seen.clear()
@@ -59,30 +59,30 @@ def test_small_products_take_one_thread(digits, seen):
     fitted.jacobian(digits[:3])
     fitted.partial_fit(digits)
     assert set(seen) == {1}
-    assert torch.get_num_threads() == MANY
-    assert blas_numbers() == {MANY}
+    assert torch.get_num_threads() == N_THREADS
+    assert blas_numbers() == {N_THREADS}
 
 
-def test_large_ones_take_all(digits, seen, monkeypatch):
+def test_large_products_use_all_threads(digits, seen, monkeypatch):
     monkeypatch.setattr(_threads, "SMALL_PRODUCT", 1)
     Autoencoder(4, **FEW).fit(digits).transform(digits)
-    assert set(seen) == {MANY}
+    assert set(seen) == {N_THREADS}
 
 
 @pytest.mark.parametrize("enter", [torch_threads, blas_threads])
-def test_the_rule_reads_sizes_alone(enter):
+def test_number_of_threads_depends_on_sizes_only(enter):
     least = {torch_threads: SMALL_PRODUCT, blas_threads: SMALL_DECOMPOSITION}[enter]
     numbers = {torch_threads: lambda: {torch.get_num_threads()}, blas_threads: blas_numbers}[enter]
     with enter(least - 1):
         assert numbers() == {1}
-        with enter(least):  # of an estimator within another
+        with enter(least):  # of a nested estimator
             assert numbers() == {1}
     with enter(least):
-        assert numbers() == {MANY}
-    assert numbers() == {MANY}
+        assert numbers() == {N_THREADS}
+    assert numbers() == {N_THREADS}
 
 
-def test_the_work_of_a_row():
+def test_work_per_sample():
     X = np.random.RandomState(0).randn(30, 36)
     dense = Autoencoder(2, **FEW | {"hidden_layer_sizes": (50, 20)}).fit(X)
     assert dense._work == 50 * 36
@@ -97,7 +97,7 @@ def test_the_work_of_a_row():
     assert work_of_a_row(torch.nn.Identity(), 3) == 0
 
 
-def test_an_explicit_number_is_never_exceeded(digits, seen, monkeypatch):
+def test_explicit_number_of_threads_is_never_exceeded(digits, seen, monkeypatch):
     monkeypatch.setattr(_threads, "SMALL_PRODUCT", 1)
     with threadpool_limits(2):
         Autoencoder(4, **FEW).fit(digits)
@@ -110,23 +110,23 @@ def test_an_explicit_number_is_never_exceeded(digits, seen, monkeypatch):
 
 
 @pytest.mark.kernels
-def test_where_one_thread_is_taken_the_bits_are_those_of_any_number(small, fits, digits):
+def test_results_with_one_thread_do_not_depend_on_number_of_threads(small, fits, digits):
     found = []
-    for number in (1, 2, MANY):
+    for number in (1, 2, N_THREADS):
         with threadpool_limits(number):
             torch.set_num_threads(number)
             found.append(clone(small).fit(digits).transform(digits))
-    torch.set_num_threads(MANY)
+    torch.set_num_threads(N_THREADS)
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
     np.testing.assert_array_equal(found[0], fits(small).transform(digits))
 
 
-class Stopped(Exception):  # noqa: N818 - as KeyboardInterrupt ends a block
+class Stopped(Exception):  # noqa: N818 - ends a block like KeyboardInterrupt
     pass
 
 
-def test_threads_that_overlap_and_end_at_random_leave_the_numbers(digits):
+def test_number_of_threads_is_restored_after_overlapping_calls(digits):
     barrier = threading.Barrier(4)
 
     def work(seed):
@@ -138,22 +138,22 @@ def test_threads_that_overlap_and_end_at_random_leave_the_numbers(digits):
                 time.sleep(rng.uniform(0, 0.004))
                 if rng.random() < 0.3:
                     raise Stopped
-            found.append((1, 1) if torch.get_num_threads() == MANY else "another number than before")
+            found.append((1, 1) if torch.get_num_threads() == N_THREADS else "another number than before")
         Autoencoder(2, **FEW).fit(digits)
         return {*found}, torch.get_num_threads()
 
     with ThreadPoolExecutor(4) as pool:
         for found, after in pool.map(work, range(4)):
             assert found == {(1, 1)}
-            assert after == MANY
-        assert set(pool.map(lambda _: torch.get_num_threads(), range(4))) == {MANY}
-    assert torch.get_num_threads() == MANY
-    assert blas_numbers() == {MANY}
-    with ThreadPoolExecutor(1) as pool:  # one that is new to torch
-        assert pool.submit(torch.get_num_threads).result() == MANY
+            assert after == N_THREADS
+        assert set(pool.map(lambda _: torch.get_num_threads(), range(4))) == {N_THREADS}
+    assert torch.get_num_threads() == N_THREADS
+    assert blas_numbers() == {N_THREADS}
+    with ThreadPoolExecutor(1) as pool:  # a thread that torch has not seen
+        assert pool.submit(torch.get_num_threads).result() == N_THREADS
 
 
-def test_a_bystander_keeps_its_number(digits):
+def test_number_of_threads_of_other_threads_is_unchanged(digits):
     stop, numbers = threading.Event(), set()
 
     def watch():
@@ -165,4 +165,4 @@ def test_a_bystander_keeps_its_number(digits):
         Autoencoder(4, **FEW).fit(digits).transform(digits)
         stop.set()
         watching.result(timeout=60)
-    assert numbers == {MANY}
+    assert numbers == {N_THREADS}

@@ -1,4 +1,4 @@
-"""Threads and forks: what one does is not disturbed by, and does not disturb, another."""
+"""Threads and forked processes do not affect each other."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-import torch._dynamo  # torch does so at its first optimizer, and an import that is interrupted stays half done
+import torch._dynamo  # torch imports it at its first optimizer, and an interrupted import leaves a partial module
 from conftest import SMALL
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 # Threads -------------------------------------------------------------------------------------------------------------
 
 
-def test_eight_threads_transform_the_same_bits(fitted, digits):
+def test_transform_in_threads_is_bit_identical(fitted, digits):
     inputs = [digits, digits.astype(np.float32), digits[::-1], digits[:7]] * 4
     codes = [fitted.transform(X) for X in inputs]
     images = [fitted.reconstruct(X) for X in inputs]
@@ -38,7 +38,7 @@ def _draws_globally(x):
     return x + 0.1 * torch.randn(x.shape) + float(np.random.rand())  # noqa: NPY002
 
 
-def test_fits_in_threads_are_those_in_a_row(digits, fits):
+def test_fits_in_threads_equal_sequential_fits(digits, fits):
     own = DenoisingAutoencoder(4, corruption=_draws_globally, hidden_layer_sizes=8, max_iter=2, random_state=0)
     kinds = [*SMALL, own]
     expected = [fits(kind).transform(digits) for kind in kinds]
@@ -50,8 +50,8 @@ def test_fits_in_threads_are_those_in_a_row(digits, fits):
     assert repr(read_global_rng()) == repr(before)
 
 
-def test_fits_draw_nothing_from_generators_that_threads_share(digits, monkeypatch):
-    # but while layers are built, when threads take turns
+def test_fits_do_not_use_global_generators(digits, monkeypatch):
+    # except while layers are built, under a lock
     for name in ("rand", "randn", "randint", "randperm"):
         real = getattr(torch, name)
 
@@ -64,7 +64,7 @@ def test_fits_draw_nothing_from_generators_that_threads_share(digits, monkeypatc
         clone(kind).fit(digits)
 
 
-def test_a_search_in_threads(digits):
+def test_grid_search_in_threads(digits):
     search = GridSearchCV(
         Autoencoder(hidden_layer_sizes=8, max_iter=2, random_state=0), {"n_components": [1, 2, 3]}, cv=2
     )
@@ -76,9 +76,9 @@ def test_a_search_in_threads(digits):
 # Forks ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_fork_after_import_and_fit():
-    # also while another thread has the global generators to itself
+    # this includes forks while another thread holds the lock of the global generators
     script = (
         "import os, threading, time, numpy; from skae import Autoencoder; from skae._seeds import isolated_rng\n"
         "X = numpy.random.RandomState(0).rand(100, 5)\n"
@@ -100,14 +100,14 @@ def test_fork_after_import_and_fit():
 
 
 @pytest.mark.parametrize("device", ["cuda", "auto"])
-def test_cuda_in_a_forked_child_is_a_clear_error(digits, monkeypatch, device):
+def test_cuda_in_forked_process_raises(digits, monkeypatch, device):
     reason = "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use 'spawn'"
 
-    def refuses(self, *args, **kwargs):  # noqa: ARG001
+    def raise_error(self, *args, **kwargs):  # noqa: ARG001
         raise RuntimeError(reason)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.Tensor, "to", refuses)
+    monkeypatch.setattr(torch.Tensor, "to", raise_error)
     with pytest.raises(
         ValueError, match=rf"device='{device}' can't be used in this process: Cannot re-init.*\. Set .* loky"
     ):

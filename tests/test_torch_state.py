@@ -1,4 +1,4 @@
-"""What a program sets of torch for other code changes no result here, and stays set."""
+"""Global settings of torch do not affect results, and are not changed."""
 
 import contextlib
 import pickle
@@ -47,8 +47,8 @@ def _state_of_torch():
     )
 
 
-def _life(estimator, X, folder):
-    """What all that an estimator does comes to."""
+def _results(estimator, X, folder):
+    """Return the results of all methods of an estimator, its copies and its continued training."""
     narrow = X.astype(np.float32)
     clone(estimator).set_params(random_state=1)
     estimator = clone(estimator).fit(X)
@@ -72,25 +72,25 @@ def _life(estimator, X, folder):
 
 
 @pytest.fixture(scope="module")
-def lives(digits, tmp_path_factory):
+def expected_results(digits, tmp_path_factory):
     done = {}
 
-    def life(estimator):
+    def results(estimator):
         name = repr(estimator)
         if name not in done:
-            done[name] = _life(estimator, digits[:120], tmp_path_factory.mktemp("kept"))
+            done[name] = _results(estimator, digits[:120], tmp_path_factory.mktemp("kept"))
         return done[name]
 
-    return life
+    return results
 
 
-def _check(states, small, lives, digits, folder):
-    expected = lives(small)
+def _check(states, small, expected_results, digits, folder):
+    expected = expected_results(small)
     with contextlib.ExitStack() as stack:
         for state in states:
             stack.enter_context(STATES[state]())
         before = _state_of_torch()
-        found = _life(small, digits[:120], folder)
+        found = _results(small, digits[:120], folder)
         assert _state_of_torch() == before
     for here, there in zip(expected, found, strict=True):
         assert np.asarray(here).dtype == np.asarray(there).dtype
@@ -98,24 +98,24 @@ def _check(states, small, lives, digits, folder):
 
 
 @pytest.mark.parametrize("kind", [SMALL[0], SMALL[4]], ids=short_name)
-def test_a_life_in_the_worst_state_is_the_same_to_the_bit(kind, lives, digits, tmp_path):
-    _check(WORST, kind, lives, digits, tmp_path)
+def test_results_in_worst_state_are_bit_identical(kind, expected_results, digits, tmp_path):
+    _check(WORST, kind, expected_results, digits, tmp_path)
 
 
 @pytest.mark.slow
-def test_each_kind_has_the_same_life_in_the_worst_state(small, lives, digits, tmp_path):
-    _check(WORST, small, lives, digits, tmp_path)
+def test_results_of_every_estimator_in_worst_state_are_bit_identical(small, expected_results, digits, tmp_path):
+    _check(WORST, small, expected_results, digits, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("kind", SMALL[:N_QUICK], ids=short_name)
-def test_a_life_in_each_state_is_the_same_to_the_bit(state, kind, lives, digits, tmp_path):
-    _check([state], kind, lives, digits, tmp_path)
+def test_results_in_each_state_are_bit_identical(state, kind, expected_results, digits, tmp_path):
+    _check([state], kind, expected_results, digits, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_outer_autocast_does_not_coarsen(dtype, digits, fits):
+def test_outer_autocast_has_no_effect(dtype, digits, fits):
     fitted, X = fits(Autoencoder(4, hidden_layer_sizes=16, max_iter=2, random_state=0)), digits.astype(dtype)
     codes = fitted.transform(X)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -123,7 +123,7 @@ def test_an_outer_autocast_does_not_coarsen(dtype, digits, fits):
         assert not np.array_equal(fitted.encoder_(torch.from_numpy(digits).float()).detach().float().numpy(), codes)
 
 
-def test_mixed_precision_is_the_parameters_own(digits):
+def test_mixed_precision_depends_on_parameter_only(digits):
     mixed = Autoencoder(4, hidden_layer_sizes=8, max_iter=2, mixed_precision=True, random_state=0)
     plain = clone(mixed).set_params(mixed_precision=False)
     expected = [clone(one).fit(digits).transform(digits) for one in (mixed, plain)]
@@ -134,7 +134,7 @@ def test_mixed_precision_is_the_parameters_own(digits):
 
 
 class _Own(torch.nn.Module):
-    """Layers, and a constant, whose dtype and device are torch's defaults."""
+    """Layers and a constant with torch's default dtype and device."""
 
     def __init__(self, width_in, width_out):
         super().__init__()
@@ -150,24 +150,24 @@ class OwnArchitecture(skae.architectures.Architecture):
         return _Own(n_features, 6), _Own(6, n_features), 6
 
 
-def test_modules_of_a_users_own_are_built_the_same(digits, lives, tmp_path):
+def test_custom_architectures_are_built_with_default_state(digits, expected_results, tmp_path):
     own = Autoencoder(3, architecture=OwnArchitecture(), hidden_layer_sizes=8, max_iter=2, random_state=0)
-    _check(["float64", "meta"], own, lives, digits, tmp_path)
+    _check(["float64", "meta"], own, expected_results, digits, tmp_path)
 
 
-def test_a_default_device_that_is_not_there(digits, lives, tmp_path):
+def test_unavailable_default_device_has_no_effect(digits, expected_results, tmp_path):
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("the device is available")
     linear = Autoencoder(3, hidden_layer_sizes=())
-    expected = lives(linear)
+    expected = expected_results(linear)
     with _set(torch.set_default_device, "cuda", None):
-        found = _life(linear, digits[:120], tmp_path)
+        found = _results(linear, digits[:120], tmp_path)
     for here, there in zip(expected, found, strict=True):
         np.testing.assert_array_equal(here, there)
 
 
 @pytest.mark.slow
-def test_the_onnx_model_is_the_same(digits):
+def test_onnx_model_is_bit_identical(digits):
     pytest.importorskip("onnxscript")
     fitted = Autoencoder(3, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(digits)
     expected = fitted.to_onnx().SerializeToString()

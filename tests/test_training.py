@@ -1,4 +1,4 @@
-"""The net, its batches and the choice of the epoch."""
+"""The net, its batches and the selection of the epoch."""
 
 from types import SimpleNamespace
 
@@ -24,17 +24,17 @@ from skae.nn import AutoencoderModule
 # Batches -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [1, 5, 64, 100, 129])
+@pytest.mark.parametrize("n_samples", [1, 5, 64, 100, 129])
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_batches_cover_every_row_once(n_rows, shuffled):
-    rows = torch.arange(n_rows)[:, None]
+def test_batches_cover_every_sample_once(n_samples, shuffled):
+    rows = torch.arange(n_samples)[:, None]
     generators = [torch.Generator().manual_seed(0)] if shuffled else None
-    batches = BatchLoader(IndexedDataset(rows, [np.arange(n_rows)]), 32, generators)
+    batches = BatchLoader(IndexedDataset(rows, [np.arange(n_samples)]), 32, generators)
     first, second = ([batch[0] for batch, _ in batches] for _ in range(2))
-    assert len(first) == BatchLoader.count(n_rows, 32)
+    assert len(first) == BatchLoader.count(n_samples, 32)
     assert max(map(len, first)) - min(map(len, first)) <= 1
-    assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_rows))
-    if shuffled and n_rows > 5:
+    assert sorted(torch.cat(first).flatten().tolist()) == list(range(n_samples))
+    if shuffled and n_samples > 5:
         assert not torch.equal(torch.cat(first), torch.cat(second))
     if not shuffled:
         assert torch.equal(torch.cat(first), rows)
@@ -55,20 +55,22 @@ def test_isolated_rng_seeds_and_restores():
 # Defaults ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
-def test_a_fit_is_neither_absurdly_long_nor_short(n_rows):
-    batch_size = auto_batch_size(n_rows)
-    epochs = auto_max_iter(n_rows, batch_size)
-    steps = epochs * BatchLoader.count(n_rows, batch_size)
+@pytest.mark.parametrize("n_samples", [20, 100, 500, 1_000, 5_000, 20_000, 100_000, 1_000_000])
+def test_default_number_of_steps_is_reasonable(n_samples):
+    batch_size = auto_batch_size(n_samples)
+    epochs = auto_max_iter(n_samples, batch_size)
+    steps = epochs * BatchLoader.count(n_samples, batch_size)
     assert 9 <= epochs <= 200
-    assert 170 <= steps <= 400 + 9 * n_rows / 256
+    assert 170 <= steps <= 400 + 9 * n_samples / 256
 
 
-def test_auto_widths():
+def test_default_hidden_layer_sizes():
     assert auto_hidden_layer_sizes(1000, 4) == auto_hidden_layer_sizes(50, 784) == (64, 32)
     assert auto_hidden_layer_sizes(1000, 64) == (256, 128)
     assert auto_hidden_layer_sizes(5000, 784) == (512, 256)
-    widths = [auto_hidden_layer_sizes(n_rows, 3, is_plain=True)[0] for n_rows in (300, 1535, 1536, 2047, 2048, 10**6)]
+    widths = [
+        auto_hidden_layer_sizes(n_samples, 3, is_plain=True)[0] for n_samples in (300, 1535, 1536, 2047, 2048, 10**6)
+    ]
     assert widths == [64, 64, 96, 96, 128, 128]
     assert auto_hidden_layer_sizes(10**6, 3) == (64, 32)
     assert auto_batch_size(5000, Convolutional()) == 64
@@ -78,38 +80,39 @@ def test_auto_widths():
     assert auto_hidden_layer_sizes(5000, 784, Convolutional()) == (256, 128)
 
 
-# Choosing ------------------------------------------------------------------------------------------------------------
+# Selection of the epoch ----------------------------------------------------------------------------------------------
 
 
 def test_significant_improvement():
     start = np.array([[3.0], [4.0], [5.0], [6.0]])
     assert significant_improvement(start, start) == 0
-    assert significant_improvement(start, start - 1) == 1  # the same for each sample: certain
+    assert significant_improvement(start, start - 1) == 1  # the same improvement for each sample
     gain = np.array([[0.0], [1.0], [2.0], [3.0]])
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
     assert significant_improvement(start, start - gain) == 1.5
     assert significant_improvement(start, start - gain + 0.5) == -np.inf
-    assert significant_improvement(start, start - gain, is_restart=True) == -np.inf  # three are needed
-    assert significant_improvement(start, start - gain - 1, is_restart=True) == 2.5
+    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three standard errors are needed
+    assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
     assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
     assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
-    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample proves nothing
+    assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample is not evidence
 
 
-def test_rows_of_one_cluster_count_once():
+def test_lower_confidence_bound_is_clustered():
     gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
     alone, often = np.arange(40), np.repeat(np.arange(40), 6)
     once = lower_confidence_bound(gain, alone)
-    assert lower_confidence_bound(gain[often], often) == pytest.approx(once)  # copies prove nothing
+    assert lower_confidence_bound(gain[often], often) == pytest.approx(once)  # copies are not evidence
     assert (lower_confidence_bound(gain[often]) > once + 0.1).all()
     assert (once < lower_confidence_bound(gain)).all()  # Student's t
     assert once == pytest.approx(lower_confidence_bound(gain), abs=0.05)
     assert (lower_confidence_bound(gain[:6] + 9, np.zeros(6, int)) < 0).all()  # a single cluster
 
 
-def test_certainty_is_preferred_to_luck():
+def test_significance_is_preferred_to_mean_improvement():
     start = np.full((10, 1), 5.0)
-    lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T  # a higher mean gain, but not for everybody
+    # a larger mean improvement, but not in all samples
+    lucky = start - np.array([[9.0, -3, 8, -4, 7, -2, 9, -3, 8, -4]]).T
     steady = start - 1.0
     assert lucky.mean() < steady.mean()
     assert significant_improvement(start, steady) > 0 > significant_improvement(start, lucky)
@@ -118,7 +121,7 @@ def test_certainty_is_preferred_to_luck():
 # The net -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_curves_are_those_of_one_training(digits):
+def test_loss_curves_belong_to_one_training(digits):
     X = np.vstack([digits + noise for noise in np.random.RandomState(0).rand(9, *digits.shape)])[:2100]
     ours = Autoencoder(4, hidden_layer_sizes=16, max_iter=6, random_state=0).fit(X)
     history = ours.net_.history
@@ -128,7 +131,7 @@ def test_the_curves_are_those_of_one_training(digits):
     assert ours.best_epoch_ == 6
 
 
-def test_where_nothing_is_gained_the_best_epoch_cools_down(digits, monkeypatch):
+def test_learning_rate_decays_from_best_epoch_when_stopped_early(digits, monkeypatch):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     whole = Autoencoder(**settings, early_stopping=False).fit(digits)
     rates = _watch_rates(monkeypatch)
@@ -144,7 +147,7 @@ def test_where_nothing_is_gained_the_best_epoch_cools_down(digits, monkeypatch):
     assert min(cooled) < min(before)
 
 
-def test_a_rate_of_a_users_own_does_not_cool_down(digits):
+def test_learning_rate_of_user_schedule_does_not_decay(digits):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     schedule = LRScheduler("StepLR", step_size=60)
     whole = Autoencoder(**settings, callbacks=[schedule], early_stopping=False).fit(digits)
@@ -153,7 +156,7 @@ def test_a_rate_of_a_users_own_does_not_cool_down(digits):
     assert short.loss_curve_ == whole.loss_curve_[: short.n_iter_]
 
 
-def test_the_patience_is_in_proportion_of_many_epochs():
+def test_patience_is_proportional_to_number_of_epochs():
     def patience(**params):
         estimator = Autoencoder(2, early_stopping=True, **params)
         return estimator._stopping(None, None, estimator.max_iter)["n_iter_no_change"]
@@ -162,7 +165,7 @@ def test_the_patience_is_in_proportion_of_many_epochs():
     assert patience(max_iter=400, n_iter_no_change=3) == 12
 
 
-def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
+def test_small_batches_do_not_reduce_number_of_epochs(digits, monkeypatch):
     monkeypatch.setattr(
         Autoencoder, "_fit", lambda self, X, *_: planned.append(self._new_settings(len(X), "cpu", 0, 2))
     )
@@ -173,7 +176,7 @@ def test_a_small_batch_takes_no_passes_away(digits, monkeypatch):
     assert len({settings["max_iter"] for settings in planned}) == 1
 
 
-def test_a_fit_that_its_budget_cuts_short_says_so():
+def test_too_small_max_iter_warns():
     t = np.random.RandomState(0).uniform(0, 4 * np.pi, (400, 1))
     X = np.hstack([np.cos(t), np.sin(t), 0.5 * t])
     with pytest.warns(
@@ -181,18 +184,18 @@ def test_a_fit_that_its_budget_cuts_short_says_so():
     ):
         short = Autoencoder(1, max_iter=10, random_state=0).fit(X)
     assert short.best_epoch_ == short.n_iter_ == 10
-    Autoencoder(1, max_iter=10, random_state=0).fit(np.random.RandomState(0).randn(400, 4))  # nothing to gain
-    Autoencoder(1, max_iter=7, random_state=0).fit(X)  # too few epochs to tell
+    Autoencoder(1, max_iter=10, random_state=0).fit(np.random.RandomState(0).randn(400, 4))  # noise
+    Autoencoder(1, max_iter=7, random_state=0).fit(X)  # too few epochs for the warning
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:max_iter=40 ended before:sklearn.exceptions.ConvergenceWarning")  # a stack's layer
+@pytest.mark.filterwarnings("ignore:max_iter=40 ended before:sklearn.exceptions.ConvergenceWarning")  # from a layer
 @pytest.mark.parametrize(
     ("estimator", "stops"),
     [(Autoencoder(4), True), (SparseAutoencoder(8, alpha=0.1), False), (StackedAutoencoder((8, 2)), False)],
 )
-def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, stops):
-    noise = np.random.RandomState(0).randn(120, 8)  # in which there is nothing to gain
+def test_auto_early_stopping_requires_plain_reconstruction_objective(estimator, stops):
+    noise = np.random.RandomState(0).randn(120, 8)  # no improvement is possible
     common = {"max_iter": 40, "n_iter_no_change": 2, "tol": 0.05, "random_state": 0}
     n_epochs = [
         clone(estimator).set_params(**common, early_stopping=value).fit(noise).n_iter_
@@ -203,14 +206,14 @@ def test_by_default_early_stopping_is_for_the_reconstruction_alone(estimator, st
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 9, 10, 11, 99])
-def test_no_step_has_a_rate_of_zero(n_steps):
+def test_learning_rate_is_never_zero(n_steps):
     rates = [OneCycle().rate_at(step, n_steps) for step in range(n_steps)]
     assert 0 < min(rates) <= max(rates) <= 1
     assert max(rates) > 0.5
 
 
 def _watch_rates(monkeypatch):
-    """Make a list that will hold the learning rate of each parameter group at each step."""
+    """Return a list that records the learning rate of each parameter group at each step."""
     rates = []
     real = AutoencoderNet.train_step
 
@@ -224,7 +227,7 @@ def _watch_rates(monkeypatch):
 
 
 @pytest.mark.parametrize(("architecture", "highest"), [(None, 0.01), (Convolutional((8, 8), (2,)), 0.003)], ids=str)
-def test_the_automatic_learning_rate_is_the_architectures(architecture, highest, digits, monkeypatch):
+def test_auto_learning_rate_is_that_of_architecture(architecture, highest, digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     settings = {"hidden_layer_sizes": 8, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, architecture=architecture, **settings).fit(digits[:100])
@@ -232,18 +235,18 @@ def test_the_automatic_learning_rate_is_the_architectures(architecture, highest,
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "n_features", "rate"),
+    ("n_samples", "n_features", "rate"),
     [
         *((500, 64, 0.01), (500, 256, 0.005), (6000, 256, 0.006), (10_000, 784, 0.01)),
         *((1000, 784, 0.003), (2000, 2000, 0.003), (100, 784, 0.01)),
     ],
 )
-def test_few_wide_rows_learn_at_a_lower_rate(n_rows, n_features, rate):
-    assert auto_learning_rate(None, n_rows, n_features) == pytest.approx(rate)
-    assert auto_learning_rate(Convolutional(), n_rows, n_features) == 0.003
+def test_few_wide_samples_have_lower_learning_rate(n_samples, n_features, rate):
+    assert auto_learning_rate(None, n_samples, n_features) == pytest.approx(rate)
+    assert auto_learning_rate(Convolutional(), n_samples, n_features) == 0.003
 
 
-def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
+def test_auto_learning_rate_uses_size_of_principal_components(monkeypatch):
     rates, X = _watch_rates(monkeypatch), np.random.RandomState(0).randn(300, 255)
     settings = {"hidden_layer_sizes": 4, "max_iter": 12, "batch_size": 32, "random_state": 0}
     Autoencoder(2, **settings).fit(X)
@@ -252,11 +255,11 @@ def test_the_automatic_rate_is_that_of_the_rows(monkeypatch):
     Autoencoder(2, learning_rate=0.01, **settings).fit(X)
     assert np.max(rates) == pytest.approx(0.01, rel=0.02)
     rates.clear()
-    Autoencoder(2, **settings).fit(np.repeat(X[:, :64], 5, axis=1))  # 64 principal components hold it all
+    Autoencoder(2, **settings).fit(np.repeat(X[:, :64], 5, axis=1))  # of rank 64
     assert np.max(rates) > 0.0095
 
 
-def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
+def test_learning_rate_follows_one_cycle(digits, monkeypatch):
     rates = _watch_rates(monkeypatch)
     X = np.tile(digits, (9, 1))[:2100]
     Autoencoder(4, hidden_layer_sizes=16, max_iter=20, learning_rate=0.01, random_state=0).fit(X)
@@ -268,7 +271,7 @@ def test_the_learning_rate_runs_one_cycle(digits, monkeypatch):
     np.testing.assert_allclose(linear, others / 10)
 
 
-def test_rows_weigh_the_same_in_the_recorded_loss(digits):
+def test_samples_have_equal_weight_in_recorded_loss(digits):
     ours = Autoencoder(4, hidden_layer_sizes=(), loss="huber", max_iter=1, learning_rate=1e-12, random_state=0)
     ours.set_params(validation_fraction=0.3).fit(np.tile(digits, (9, 1))[:2100])
     module = ours.net_.module_
@@ -279,28 +282,29 @@ def test_rows_weigh_the_same_in_the_recorded_loss(digits):
 @pytest.mark.parametrize(
     ("of_network", "of_restart", "stalls"),
     [
-        ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # PCA is nearly all there is
-        ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # it may come to more
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 20.0, 15.0, 11.0], True),  # the restart is unlikely to improve on PCA
+        ([1.0, 1.0, 1.0, 1.0], [25.0, 12.0, 10.5, 9.9], False),  # the restart may improve on PCA
         ([1.0, 0.9, 0.8, 0.7], [25.0, 20.0, 15.0, 11.0], False),  # training continues
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 2.0, 2.0], True),
         ([1.0, 1.0, 1.0, 1.0], [25.0, 2.0, 1.9, 1.8], False),
-        ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # diverging is no end of it
+        ([1.0, 1.0, 1.0, 11.0], [25.0, 2.0, 1.9, 1.8], False),  # divergence does not stop training
     ],
 )
-def test_early_stopping_ignores_a_random_restart_far_behind(of_network, of_restart, stalls, digits):
+def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, stalls, digits):
     squared, poisson = (
         Autoencoder(2, hidden_layer_sizes=8, max_iter=1, loss=loss, random_state=0).fit(digits[:40]).net_.module_
         for loss in ("squared_error", "poisson")
     )
     variational = VariationalAutoencoder(2, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
     for module in (squared, poisson, variational):
-        best = BestEpoch({RANDOM_INIT: module, "": module}, {}, None, 2, 1e-4)
+        best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
         best.means, best.start = list(np.array([of_restart, of_network]).T), np.array(of_network[:1])
         is_even = of_restart[-1] == of_restart[-2]  # both have stalled
-        assert best.has_stalled is (stalls if module is squared else is_even)  # elsewhere zero is no more than a number
+        # other losses have no lower bound at zero from which to extrapolate
+        assert best.has_stalled is (stalls if module is squared else is_even)
 
 
-def test_where_a_plane_is_all_a_fit_soon_ends():
+def test_training_on_linear_data_stops_early():
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(150, 2)) @ rng.normal(size=(2, 4)) + 0.01 * rng.normal(size=(150, 4))
     fitted = Autoencoder(2, random_state=0).fit(plane)
@@ -311,9 +315,9 @@ def test_where_a_plane_is_all_a_fit_soon_ends():
 # Options -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_rows", [240, 2100])
-def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
-    X, dtypes = np.tile(digits, (9, 1))[:n_rows], []
+@pytest.mark.parametrize("n_samples", [240, 2100])
+def test_mixed_precision_applies_to_training_only(digits, n_samples, monkeypatch):
+    X, dtypes = np.tile(digits, (9, 1))[:n_samples], []
     real = AutoencoderModule.penalty
 
     def watched(self, seen, encoding, code):
@@ -329,16 +333,16 @@ def test_mixed_precision_is_for_training_alone(digits, n_rows, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_rows", [240, 2100])
+@pytest.mark.parametrize("n_samples", [240, 2100])
 @pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
-def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
-    X = np.tile(digits, (9, 1))[:n_rows]
+def test_compiled_training_equals_uncompiled(digits, n_samples, monkeypatch):
+    X = np.tile(digits, (9, 1))[:n_samples]
     real, n_compiled = torch.compile, 0
 
     def without_a_compiler(function):
         nonlocal n_compiled
         n_compiled += 1
-        return real(function, backend="eager")  # traced, but run as it is: a C++ compiler may be missing here
+        return real(function, backend="eager")  # traced, but not compiled, since there may be no C++ compiler
 
     monkeypatch.setattr(torch, "compile", without_a_compiler)
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 4, "random_state": 0}
@@ -347,7 +351,7 @@ def test_compiled_training_is_the_same_training(digits, n_rows, monkeypatch):
     np.testing.assert_allclose(compiled.transform(X), Autoencoder(**settings).fit(X).transform(X), atol=1e-3)
 
 
-def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
+def test_failing_compilation_raises(digits, monkeypatch):
     def broken(function):  # noqa: ARG001
         def fails(*_):
             raise RuntimeError("No working C++ compiler found.\nand more")
@@ -361,8 +365,8 @@ def test_where_nothing_can_be_compiled_an_error_says_so(digits, monkeypatch):
         Autoencoder(4, net_params={"compile": True}, max_iter=1).fit(digits)
 
 
-def test_losses_that_are_infinite_leave_nothing_behind():
-    """No warning where the networks of folds have diverged as well."""
+def test_infinite_losses_do_not_warn():
+    """Check that there is no warning if the networks of folds have diverged as well."""
     best = BestEpoch({"": None}, {}, Validation(), None, 0.0)
     for own, of_folds, wanted in ((np.inf, np.inf, 0.0), (1.0, np.inf, 0.0), (np.nan, 1.0, 0.0), (5.0, 1.0, 3.0)):
         net = SimpleNamespace(labels=("_fold0", "_fold1", ""), train_losses_=np.array([of_folds, of_folds, own]))

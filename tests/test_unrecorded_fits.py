@@ -1,4 +1,4 @@
-"""What records fits of estimators, as `mlflow.sklearn.autolog` does, records those of a user alone."""
+"""Tools that record fits of estimators, such as `mlflow.sklearn.autolog`, record only those by the user."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +26,7 @@ LINEAR = Autoencoder(3, hidden_layer_sizes=(), random_state=0)
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """Names of the methods of scikit-learn's estimators that are called, in a list, and in no other way than mlflow."""
+    """Return a list of the methods of scikit-learn estimators that are called, recorded as mlflow does."""
     calls = []
 
     def patch(cls, name):
@@ -45,12 +45,12 @@ def recorded(monkeypatch):
     return calls
 
 
-def test_it_records_what_a_user_fits(recorded, digits):
+def test_fits_by_user_are_recorded(recorded, digits):
     GaussianMixture(1).fit(digits[:20, :2])
     assert "GaussianMixture.fit" in recorded
 
 
-def test_a_kind_records_nothing(recorded, small, digits):
+def test_estimators_record_no_internal_fits(recorded, small, digits):
     X = digits[:120]
     small.fit(X)
     small.inverse_transform(small.transform(X))
@@ -78,7 +78,7 @@ def test_a_kind_records_nothing(recorded, small, digits):
 )
 @pytest.mark.filterwarnings("ignore:.* have collapsed:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("shape", ["tall", "wide", "sparse", "memory map"])
-def test_no_shape_of_data_records(recorded, estimator, shape, digits, tmp_path):
+def test_no_internal_fits_for_any_shape_of_data(recorded, estimator, shape, digits, tmp_path):
     X = np.random.RandomState(0).permutation(digits[:200].T).T
     if shape == "wide":
         X = X[:30, :20] if getattr(estimator, "n_components", None) == "mle" else X[:30]
@@ -96,13 +96,13 @@ def test_no_shape_of_data_records(recorded, estimator, shape, digits, tmp_path):
     assert recorded == []
 
 
-def test_pairs_record_nothing(recorded, digits):
+def test_pairs_record_no_internal_fits(recorded, digits):
     noisy = digits + np.random.RandomState(0).randn(*digits.shape)
     DenoisingAutoencoder(3, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(noisy, digits)
     assert recorded == []
 
 
-def test_what_a_user_chose_is_recorded(recorded, digits):
+def test_nested_estimators_of_user_are_recorded(recorded, digits):
     LatentSampler(make_pipeline(StandardScaler(), LINEAR), GaussianMixture(2, random_state=0), random_state=0).fit(
         digits
     )
@@ -110,7 +110,7 @@ def test_what_a_user_chose_is_recorded(recorded, digits):
     assert not any(call.startswith(("PCA", "EmpiricalCovariance", "IncrementalPCA")) for call in recorded)
 
 
-def test_metrics_and_displays_record_nothing(recorded, digits):
+def test_metrics_and_displays_record_no_internal_fits(recorded, digits):
     linear = clone(LINEAR).set_params(scale="standard").fit(digits)
     sample_precision_recall(digits[:100], digits[100:])
     for display in (ExplainedVarianceDisplay, LatentSpaceDisplay, ReconstructionDisplay):

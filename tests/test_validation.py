@@ -31,24 +31,24 @@ NONE = {"strategy": None, "n_folds": 0, "block_size": 0, "gap": 0, "n_validation
 
 
 def scaled(X):
-    """Rows as a fit has them."""
+    """Return a reader of scaled samples, as in `fit`."""
     statistics = FeatureStatistics().update(ArrayReader(X))
     return ScaledReader(X, statistics.mean, statistics.scale("global"))
 
 
 def chosen(X, fraction="auto", cv=None, groups=None, y=None):
-    """The validation of a table."""
+    """Return the validation of a table."""
     return choose_validation(scaled(X), fraction=fraction, cv=cv, groups=groups, y=y, seed=0)
 
 
 def series(phi, n_steps, n_series, seed=0):
-    """Autoregressive series of unit variance, (n_steps, n_series)."""
+    """Return autoregressive series of unit variance, of shape (n_steps, n_series)."""
     noise = np.random.default_rng(seed).standard_normal((n_steps + 500, n_series)) * np.sqrt(1 - phi**2)
     return lfilter([1], [1, -phi], noise, axis=0)[500:]
 
 
 def cut(X, length, step=1, layout="below"):
-    """Windows of series as samples, one series below the other, side by side, or time step after time step."""
+    """Return windows of series as samples: concatenated along samples or along features, or sorted by time step."""
     windows = sliding_window_view(X, length, axis=0)[::step]  # (n, n_series, length)
     if layout == "below":
         return windows.swapaxes(0, 1).reshape(-1, length)
@@ -57,12 +57,12 @@ def cut(X, length, step=1, layout="below"):
     return (windows if layout == "beside" else windows.swapaxes(1, 2)).reshape(len(windows), -1)
 
 
-# What depends on what ------------------------------------------------------------------------------------------------
+# Dependent samples ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("layout", [np.asarray, sparse.csr_array, np.asfortranarray])
-def test_copies_are_found_whatever_the_values(layout, dtype):
+def test_copies_are_found_for_all_kinds_of_values(layout, dtype):
     rng = np.random.RandomState(0)
     for X in (
         rng.standard_normal((50, 6)),
@@ -80,7 +80,7 @@ def test_copies_are_found_whatever_the_values(layout, dtype):
 @pytest.mark.parametrize("phi", [0.3, 0.8, 0.99])
 @pytest.mark.parametrize("layout", ["below", "beside", "steps", "interleaved"])
 @pytest.mark.parametrize(("length", "step"), [(30, 1), (30, 5), (50, 3)])
-def test_overlapping_windows_are_noticed(phi, layout, length, step):
+def test_overlapping_windows_are_detected(phi, layout, length, step):
     X = cut(series(phi, 300 + 100 * step, 3), length, step, layout)
     for table in (X, StandardScaler().fit_transform(X), 1e5 + 1e-3 * X, X[:, ::-1], X[::-1]):
         reach = reach_of_dependence(scaled(table), 0)
@@ -89,7 +89,7 @@ def test_overlapping_windows_are_noticed(phi, layout, length, step):
 
 
 @pytest.mark.parametrize("n_columns", [5, 8, 40])
-def test_slow_series_are_noticed(n_columns):
+def test_autocorrelated_series_are_detected(n_columns):
     rng = np.random.RandomState(0)
     factors = lfilter([1], [1, -0.99], rng.standard_normal((1500, 5)), axis=0)
     X = np.tanh(factors / 7) @ rng.standard_normal((5, n_columns)) + 0.01 * rng.standard_normal((1500, n_columns))
@@ -99,19 +99,19 @@ def test_slow_series_are_noticed(n_columns):
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5, 10])
 @pytest.mark.parametrize("n_rows", [60, 300, 2000])
-def test_tables_sorted_by_class_are_no_series(n_classes, n_rows):
+def test_tables_sorted_by_class_are_not_series(n_classes, n_rows):
     if n_rows < 20 * n_classes:
-        pytest.skip("a class of a few samples is as good as a group of neighbors")
+        pytest.skip("a class of few samples can't be distinguished from a group of neighbors")
     for seed in range(3):
         X, y = make_blobs(n_rows, 5, centers=n_classes, random_state=seed)
         assert reach_of_dependence(scaled(X[np.argsort(y, kind="stable")]), seed) == 0
 
 
-def test_nothing_changes_for_tables_sorted_by_class(iris):
+def test_folds_of_tables_sorted_by_class_are_random(iris):
     unique = iris[np.sort(np.unique(iris, axis=0, return_index=True)[1])]
     for X in (load_wine().data, StandardScaler().fit_transform(load_wine().data), unique):
         assert chosen(X).strategy == "random"
-    assert chosen(iris).strategy == "copies"  # of one sample
+    assert chosen(iris).strategy == "copies"  # one sample has a copy
 
 
 # The folds -----------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_folds_do_not_depend_on_the_layout():
         assert all(np.array_equal(a, b) for a, b in zip(sum(expected, ()), sum(chosen(table).folds, ()), strict=True))
 
 
-def test_noisy_copies_of_a_clean_row_are_not_split(digits):
+def test_noisy_copies_of_clean_sample_are_not_split(digits):
     clean = np.repeat(digits[:40], 4, axis=0)
     noisy = clean + np.random.RandomState(0).standard_normal(clean.shape)
     fitted = DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean)
@@ -198,18 +198,18 @@ def test_noisy_copies_of_a_clean_row_are_not_split(digits):
         DenoisingAutoencoder(2, corruption=None, **QUICK).fit(noisy, clean, X_val=noisy)
 
 
-def test_large_groups_are_trained_on():
+def test_large_groups_are_in_training_set():
     zeros = np.r_[np.zeros((800, 3)), np.random.RandomState(0).standard_normal((200, 3))]
     (_, first), (_, second) = chosen(zeros).folds
     assert len(first) == len(second) == 40  # a fifth of the others
     assert not np.isin(np.r_[first, second], np.arange(800)).any()
-    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two samples, each half of all
+    assert chosen(np.repeat(np.eye(2), 50, axis=0)).report == NONE  # two distinct samples, each half of the data
 
 
-# What fit does with them ---------------------------------------------------------------------------------------------
+# Use in fit ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_variant_is_told_what_is_held_out(small, digits):
+def test_every_estimator_uses_the_given_validation_samples(small, digits):
     solved = small.get_params().get("hidden_layer_sizes") == ()
     small, X = small.set_params(validation_fraction="auto"), digits[:60]
     fitted = clone(small).fit(X, groups=np.arange(60) // 3)
@@ -234,7 +234,7 @@ def test_every_variant_is_told_what_is_held_out(small, digits):
         [([*range(100)], [-1]), ([*range(5, 7)], [0])],
     ],
 )
-def test_any_splitter(cv, digits):
+def test_splitters(cv, digits):
     fitted = Autoencoder(2, cv=cv, **QUICK).fit(digits)
     assert fitted.validation_["strategy"] == "cv"
     assert fitted.validation_["n_folds"] == (
@@ -243,24 +243,24 @@ def test_any_splitter(cv, digits):
     assert len(fitted.validation_loss_curve_) == fitted.n_iter_
 
 
-def test_folds_of_different_sizes_count_by_their_rows(digits):
+def test_folds_are_weighted_by_number_of_samples(digits):
     groups = np.repeat([0, 1, 2], [180, 50, 10])
     fitted = Autoencoder(2, cv=LeaveOneGroupOut(), **QUICK).fit(digits, groups=groups)
     assert fitted.validation_["n_validation"] == 240
 
 
-def test_rows_of_its_own_judge_a_network_that_sees_all(digits):
+def test_x_val_selects_epoch_of_network_trained_on_all_samples(digits):
     noise = np.random.RandomState(0).uniform(0, 16, (100, 64))
     long = {"max_iter": 30, "hidden_layer_sizes": 32, "random_state": 0}
-    assert Autoencoder(4, **long).fit(digits, X_val=noise).best_epoch_ == 0  # of which there is nothing to learn
-    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # which it memorizes
+    assert Autoencoder(4, **long).fit(digits, X_val=noise).best_epoch_ == 0  # noise, which can't be learned
+    assert Autoencoder(4, **long).fit(digits, X_val=digits).best_epoch_ > 5  # training samples, which are memorized
     again = Autoencoder(4, **long, warm_start=True).fit(digits, X_val=noise)
     before = again.transform(digits)
     assert again.fit(digits, X_val=noise).best_epoch_ == 0
     assert np.allclose(again.transform(digits), before, atol=1e-3)
 
 
-def test_a_validation_set_is_taken_as_any_table(digits):
+def test_x_val_may_be_any_container(digits):
     expected = Autoencoder(2, **QUICK).fit(digits, X_val=digits[:40]).transform(digits)
     for X_val in (digits[:40].tolist(), sparse.csr_array(digits[:40]), digits[:40].astype(np.float32)):
         assert np.allclose(Autoencoder(2, **QUICK).fit(digits, X_val=X_val).transform(digits), expected, atol=1e-4)
@@ -287,14 +287,14 @@ def test_a_validation_set_is_taken_as_any_table(digits):
         ({"cv": 1000}, {}, "n_splits=1000 greater than the number of samples"),
     ],
 )
-def test_errors_say_what_to_do(parameters, arguments, message, digits):
+def test_invalid_validation_arguments_raise(parameters, arguments, message, digits):
     table = {"X_val": digits[:20], "groups": np.arange(240)}
     arguments = {name: table[name] if isinstance(value, int) else value for name, value in arguments.items()}
     with pytest.raises(ValueError, match=message):
         Autoencoder(2, **QUICK, **parameters).fit(digits, **arguments)
 
 
-def test_groups_and_rows_pass_pipelines_and_searches(digits):
+def test_groups_and_x_val_in_pipelines_and_grid_searches(digits):
     groups = np.arange(240) // 4
     pipeline = make_pipeline(StandardScaler(), Autoencoder(2, **QUICK)).fit(digits, autoencoder__groups=groups)
     assert pipeline[-1].validation_["strategy"] == "groups"
@@ -310,11 +310,11 @@ def test_groups_and_rows_pass_pipelines_and_searches(digits):
         assert search.best_estimator_.validation_["strategy"] == "groups"
         assert len(routed.fit_transform(digits, groups=groups)) == 240
     with pytest.raises(TypeError):
-        Autoencoder(2).fit(digits, None, digits)  # by keyword alone
+        Autoencoder(2).fit(digits, None, digits)  # keyword-only
 
 
 @pytest.mark.parametrize("meta", [AutoencoderOutlierDetector, LatentSampler])
-def test_detectors_and_samplers_pass_them_on(meta, digits):
+def test_detectors_and_samplers_pass_groups_and_x_val(meta, digits):
     groups, X_val, inner = np.arange(240) // 4, digits[:30], Autoencoder(2, **QUICK)
     for autoencoder in (inner, make_pipeline(StandardScaler(), inner), make_pipeline(Pipeline([("last", inner)]))):
         fitted = meta(autoencoder).fit(digits, groups=groups).autoencoder_
@@ -349,7 +349,7 @@ def test_verbose_output_describes_validation(digits, capsys):
     assert "blocks of 34, with gaps of 17" in capsys.readouterr().out
 
 
-def test_what_it_says_of_the_selected_epoch_is_true(digits, capsys):
+def test_verbose_output_describes_selected_epoch(digits, capsys):
     """Check R² of the validation samples against the losses of both."""
     X, X_val = digits[:120], digits[120:]
     loud = Autoencoder(2, **QUICK | {"max_iter": 8, "validation_fraction": "auto"}, verbose=1).fit(X, X_val=X_val)
@@ -362,7 +362,7 @@ def test_what_it_says_of_the_selected_epoch_is_true(digits, capsys):
         assert 1 - np.square(X_val - x_hat).sum() / about_mean == pytest.approx(float(told), abs=0.002)
 
 
-def test_it_says_that_pca_is_kept(capsys):
+def test_verbose_output_says_when_pca_is_kept(capsys):
     X = np.random.default_rng(0).normal(size=(60, 8))
     model = Autoencoder(2, **QUICK, verbose=1).fit(X)
     assert model.best_epoch_ == 0
@@ -371,7 +371,7 @@ def test_it_says_that_pca_is_kept(capsys):
     assert "computed in closed form" in capsys.readouterr().out
 
 
-def test_other_groups_are_another_run(digits, tmp_path):
+def test_checkpoint_of_other_groups_raises(digits, tmp_path):
     fit = Autoencoder(2, callbacks=[Checkpoint(tmp_path)], **QUICK).fit
     groups = np.arange(240) // 4
     again = fit(digits, groups=groups).transform(digits)

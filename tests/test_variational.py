@@ -32,10 +32,10 @@ def fitted():
     return VariationalAutoencoder(3, **QUICK).fit(DATA["digits"])
 
 
-# The formulas --------------------------------------------------------------------------------------------------------
+# Formulas ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_divergence_is_torchs():
+def test_divergence_equals_that_of_torch():
     mean, log_variance = 3 * torch.randn(50, 4).double(), 4 * torch.randn(50, 4).double() - 2
     posterior = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
     expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
@@ -43,7 +43,7 @@ def test_the_divergence_is_torchs():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
-def test_the_loss_is_minus_the_bound(loss, digits):
+def test_loss_is_negative_evidence_lower_bound(loss, digits):
     X = digits / 16
     fitted = VariationalAutoencoder(3, loss=loss, beta=2.0, **QUICK).fit(X)
     module = fitted._modules["float64"]
@@ -76,7 +76,7 @@ def test_log_variances_are_bounded(fitted):
     torch.testing.assert_close(log_variance, torch.tensor([[-35.0, -3.0, 10.0]]), atol=1e-3, rtol=0)
 
 
-def test_the_likelihood_is_the_integrals():
+def test_likelihood_equals_numerical_integral():
     X = (load_digits().data[:300] > 8).astype(float)
     fitted = VariationalAutoencoder(1, loss="binary_cross_entropy", **QUICK).fit(X)
     z = np.linspace(-8, 8, 4001)
@@ -108,7 +108,7 @@ def test_linear_is_probabilistic_pca(name, k):
     np.testing.assert_allclose(deviation, np.broadcast_to(np.sqrt(noise / variance), mean.shape), rtol=1e-4)
 
 
-def test_the_likelihood_is_of_x_in_its_own_units(digits):
+def test_likelihood_is_in_units_of_x(digits):
     scaler = StandardScaler().fit(digits)
     vae = linear(4, scale="standard").fit(digits)
     pca = PCA(4, svd_solver="full").fit(scaler.transform(digits))
@@ -129,8 +129,8 @@ def test_training_starts_at_probabilistic_pca(architecture, digits):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.2, 1.0, 3.0, 20.0])
-def test_the_linear_optimum_is_one(beta):
-    """No gradient of the exact objective, and no better one from other noise."""
+def test_linear_solution_is_optimal(beta):
+    """Check that the gradient of the exact objective is zero, and that no other noise variance is better."""
     X = GAUSSIAN - GAUSSIAN.mean(axis=0)
     rows = ScaledReader(X, np.zeros(8), np.ones(8))
     start = probabilistic_start(rows, 3, 0, beta=beta, least_noise=1e-6)
@@ -154,14 +154,14 @@ def test_the_linear_optimum_is_one(beta):
     inputs = [value.requires_grad_() for value in parameters.values()]
     best = objective(*inputs)
     gradients = torch.autograd.grad(best, inputs)
-    if beta:  # without the divergence the best posterior has no variance at all
+    if beta:  # without the divergence the optimal posterior variance is zero
         for gradient in gradients:
             assert gradient.abs().max() < 1e-6
     for step in (-0.5, 0.5):
         assert objective(*inputs[:3], inputs[3] + step) > best
 
 
-def test_noise_has_a_floor():
+def test_noise_variance_has_minimum():
     X = RNG.standard_normal((60, 3)) @ RNG.standard_normal((3, 6))  # of rank 3
     for k in (3, 5, 8):
         with pytest.warns(ConvergenceWarning, match="collapsed") if k > 3 else contextlib.nullcontext():
@@ -177,13 +177,13 @@ def test_noise_has_a_floor():
 # Beyond PCA ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_bound_rises_above_pcas_likelihood():
+def test_bound_exceeds_likelihood_of_pca():
     train, test = DATA["digits"][::2], DATA["digits"][1::2]
     vae = VariationalAutoencoder(4, hidden_layer_sizes=64, max_iter=30, random_state=0).fit(train)
     assert vae.log_likelihood(test, 1, random_state=0).mean() > PCA(4).fit(train).score(test) + 2
 
 
-def test_more_draws_do_not_lower_the_bound(fitted):
+def test_more_draws_do_not_decrease_the_bound(fitted):
     X = DATA["digits"]
     few, some, many = (fitted.log_likelihood(X, n_draws, random_state=0) for n_draws in (1, 10, 100))
     for low, high in ((few, some), (some, many)):
@@ -193,7 +193,7 @@ def test_more_draws_do_not_lower_the_bound(fitted):
 
 
 @pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning")
-def test_the_divergence_falls_as_beta_rises():
+def test_divergence_decreases_as_beta_increases():
     X = DATA["digits"]
     divergences = []
     for beta in (1e-3, 1e-2, 1e-1, 1.0, 10.0):
@@ -203,14 +203,14 @@ def test_the_divergence_falls_as_beta_rises():
     assert (np.diff(divergences) < 0).all()
 
 
-def test_collapsed_components_are_named(digits):
+def test_warning_names_collapsed_components(digits):
     with pytest.warns(ConvergenceWarning, match=r"3 of 4 components .* are unused: 1, 2, 3\..* Set n_components=1,"):
         vae = linear(4, beta=10.0).fit(digits)
     np.testing.assert_array_equal(vae.active_units_, [True, False, False, False])
     np.testing.assert_array_equal(vae.active_units_, vae.transform(digits).var(axis=0) > 0.01)
 
 
-def test_a_random_start_warms_up(digits):
+def test_kl_weight_increases_from_random_initialization(digits):
     net = VariationalAutoencoder(3, init="random", **QUICK).fit(digits).net_
     module = net.module_.train()
     assert module.kl_weight == 0
@@ -222,19 +222,20 @@ def test_a_random_start_warms_up(digits):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
-def test_a_constant_feature_that_varies_lowers_the_likelihood(loss, digits):
+def test_varying_constant_feature_decreases_likelihood(loss, digits):
     X = (digits > 7).astype(float)
     vae = VariationalAutoencoder(3, loss=loss, **QUICK).fit(X)
     (constant,) = np.nonzero(X.std(axis=0) == 0)
     odd = X.copy()
     odd[:, constant] = 1 - odd[:, constant]
     lost = vae.log_likelihood(X, 1, random_state=0) - vae.log_likelihood(odd, 1, random_state=0)
-    each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_  # half a count in 240
+    # the Bernoulli mean of a constant feature is half a count in 240 samples
+    each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_
     np.testing.assert_allclose(lost, len(constant) * each, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:.* collapsed:sklearn.exceptions.ConvergenceWarning")
-def test_few_rows_do_not_make_the_noise_nothing(digits):
+def test_few_samples_do_not_give_zero_noise(digits):
     stream = VariationalAutoencoder(10, hidden_layer_sizes=16, random_state=0)
     for start in range(0, 240, 10):
         stream.partial_fit(digits[start : start + 10])
@@ -243,7 +244,7 @@ def test_few_rows_do_not_make_the_noise_nothing(digits):
     assert few.log_likelihood(digits[15:]).mean() > linear(10).fit(digits).log_likelihood(digits[15:]).mean() - 250
 
 
-# What is drawn -------------------------------------------------------------------------------------------------------
+# Draws ---------------------------------------------------------------------------------------------------------------
 
 
 def test_codes_are_posterior_means_sorted_and_signed(fitted):
@@ -254,7 +255,7 @@ def test_codes_are_posterior_means_sorted_and_signed(fitted):
     assert ((deviation > 0) & (deviation < 1.2)).all()
     loadings = (mean - mean.mean(axis=0)).T @ X
     assert (loadings[np.arange(3), np.abs(loadings).argmax(axis=1)] > 0).all()
-    # deviations are those of the same components: draws have them
+    # draws have the standard deviations of the same components
     draws = fitted.net_.module_.axes(fitted.net_.module_.sample(_encoding(fitted, X[:1]).expand(200_000, -1)))
     np.testing.assert_allclose(draws.std(dim=0).detach(), deviation[0], rtol=0.05)
     np.testing.assert_allclose(draws.mean(dim=0).detach(), mean[0], atol=0.02)
@@ -265,7 +266,7 @@ def _encoding(vae, X):
     return module.encoder(module.scaler(torch.tensor(X, dtype=torch.float32)))
 
 
-def test_draws_are_bit_equal_and_leave_the_global_generator(fitted):
+def test_draws_are_bit_identical_and_leave_global_generator_unchanged(fitted):
     X = DATA["digits"][:5]
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     for draw in (
@@ -279,7 +280,7 @@ def test_draws_are_bit_equal_and_leave_the_global_generator(fitted):
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-def test_samples_of_a_linear_one_have_pcas_covariance():
+def test_samples_of_linear_model_have_covariance_of_pca():
     X = DATA["Gaussian"]
     vae, pca = linear(3).fit(X), PCA(3).fit(X)
     drawn = vae.sample(50_000, random_state=0)
@@ -290,29 +291,29 @@ def test_samples_of_a_linear_one_have_pcas_covariance():
 
 
 @pytest.mark.parametrize("scale", ["global", "standard", None])
-def test_drawn_noise_is_that_of_the_likelihood(scale):
-    X = DATA["Gaussian"] * [1, 1, 1, 1, 1, 3, 3, 0]  # a constant feature, which the likelihood gives noise as well
+def test_noise_of_samples_is_that_of_likelihood(scale):
+    X = DATA["Gaussian"] * [1, 1, 1, 1, 1, 3, 3, 0]  # with a constant feature, which has noise as well
     vae = linear(2, scale=scale).fit(X)
     means, drawn = (vae.sample(20_000, random_state=0, noise=noise) for noise in (False, True))
     unit = StandardScaler().fit(X).scale_ if scale == "standard" else np.ones(8)
     noise = (drawn - means) / unit
     np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.03 * np.sqrt(vae.noise_variance_))
     np.testing.assert_allclose(np.cov(noise.T), vae.noise_variance_ * np.eye(8), atol=0.04 * vae.noise_variance_)
-    if scale == "global":  # so that samples have PCA's covariance, which has noise in it
+    if scale == "global":  # samples have the covariance of PCA, which includes noise
         expected = PCA(2).fit(X).get_covariance()
         np.testing.assert_allclose(np.cov(drawn.T), expected, atol=0.03 * np.abs(expected).max())
     assert vae.log_likelihood(drawn, 1).mean() < vae.log_likelihood(means, 1).mean()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_drawn_bits_have_the_likelihoods_means(dtype, digits):
+def test_binary_samples_have_means_of_likelihood(dtype, digits):
     X = (digits / 16).astype(dtype)
     vae = VariationalAutoencoder(3, loss="binary_cross_entropy", **QUICK).fit(X)
     means, drawn = (vae.sample(4000, random_state=1, noise=noise) for noise in (False, True))
     assert ((means >= 0) & (means <= 1)).all()
     assert set(np.unique(drawn)) == {0.0, 1.0}
     assert drawn.dtype == means.dtype
-    variance = (means * (1 - means)).mean(axis=0)  # of the noise: that of each Bernoulli draw
+    variance = (means * (1 - means)).mean(axis=0)  # of the Bernoulli draws
     np.testing.assert_allclose(drawn.mean(axis=0), means.mean(axis=0), atol=4 * np.sqrt(variance.max() / 4000))
     np.testing.assert_allclose(np.square(drawn - means).mean(axis=0), variance, atol=0.03)
     np.testing.assert_array_equal(drawn, vae.sample(4000, random_state=1, noise=True))
@@ -321,7 +322,7 @@ def test_drawn_bits_have_the_likelihoods_means(dtype, digits):
     assert not np.array_equal(vae.sample(4000, rng), means)
 
 
-def test_variations_are_of_the_posterior(fitted):
+def test_variations_follow_the_posterior(fitted):
     X = DATA["digits"][:3]
     np.testing.assert_allclose(fitted.vary(X, scale=0)[:, 0], fitted.reconstruct(X), atol=1e-9)
     assert fitted.vary(X, n_variations=4).shape == (3, 4, 64)
@@ -339,7 +340,7 @@ def _shrinkage(vae):
     return 1 - pca.noise_variance_ / pca.explained_variance_
 
 
-def test_interpolation_goes_from_row_to_row(fitted):
+def test_interpolation_starts_and_ends_at_samples(fitted):
     a, b = DATA["digits"][0], DATA["digits"][5]
     path = fitted.interpolate(a, b, n_steps=6)
     assert path.shape == (6, 64)
@@ -356,7 +357,7 @@ def test_interpolation_goes_from_row_to_row(fitted):
     np.testing.assert_allclose(many, [path, path[::-1]], atol=1e-9)
 
 
-# Bad input -----------------------------------------------------------------------------------------------------------
+# Invalid input -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -370,24 +371,24 @@ def test_interpolation_goes_from_row_to_row(fitted):
         ({"architecture": Convolutional(channels=(2,), dense_code=False)}, "without outputs for the variances"),
     ],
 )
-def test_bad_parameters(parameters, message, digits):
+def test_invalid_parameters_raise(parameters, message, digits):
     with pytest.raises(ValueError, match=message):
         VariationalAutoencoder().set_params(**parameters).fit(digits)
 
 
-def test_a_bernoulli_likelihood_wants_data_in_its_range(digits):
+def test_bernoulli_likelihood_of_data_outside_its_range_raises(digits):
     vae = VariationalAutoencoder(3, loss="binary_cross_entropy", **QUICK).fit(digits / 16)
     with pytest.raises(ValueError, match=r"X must be in \[0, 1\] .* from 0 to 16"):
         vae.log_likelihood(digits)
 
 
-def test_what_it_has_not_is_not_named(fitted):
+def test_error_message_without_missing_methods(fitted):
     with pytest.raises(ValueError, match="X has 2 columns") as error:
         fitted.inverse_transform(np.zeros((1, 2)))
     assert "ordered" not in str(error.value)
 
 
-def test_bad_requests(fitted):
+def test_invalid_arguments_raise(fitted):
     X = DATA["digits"]
     for call, message in (
         (lambda: fitted.sample(0), "n_samples == 0, must be >= 1"),

@@ -1,4 +1,4 @@
-"""Where a variational autoencoder starts if PCA has no start to offer, and the bounds within which its means stay."""
+"""Initialization of variational autoencoders where PCA gives none, and bounds of their means."""
 
 import pickle
 
@@ -18,7 +18,7 @@ def linear(k, **parameters):
     return VariationalAutoencoder(k, hidden_layer_sizes=(), random_state=0, **parameters)
 
 
-# Data alike in all directions: where PCA has nothing to start from --------------------------------------------------
+# Isotropic data, for which PCA gives no initialization --------------------------------------------------------------
 
 
 def rotated(points, d, rng, noise=0.02):
@@ -30,8 +30,8 @@ def waves(*phases):
     return np.concatenate([of(phase) for phase in phases for of in (np.cos, np.sin)], axis=1)
 
 
-def alike_in_all_directions(kind, n, rng):
-    """Rows whose covariance is a multiple of the identity, but for chance, and that fewer numbers tell."""
+def isotropic(kind, n, rng):
+    """Return samples of low intrinsic dimension whose covariance is, up to chance, a multiple of the identity."""
     t, u = rng.uniform(0, 2 * np.pi, (2, n, 1))
     if kind == "sphere":
         points = rng.standard_normal((n, 3))
@@ -49,7 +49,7 @@ def alike_in_all_directions(kind, n, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:1 of 3 components have collapsed")  # two numbers tell where on a sphere a sample is
+@pytest.mark.filterwarnings("ignore:1 of 3 components have collapsed")  # a sphere has two dimensions
 @pytest.mark.parametrize(
     ("kind", "k", "least"),
     [
@@ -63,8 +63,8 @@ def alike_in_all_directions(kind, n, rng):
         ("cube", 3, 0.7),
     ],
 )
-def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least):
-    X = alike_in_all_directions(kind, 4000, np.random.RandomState(0))
+def test_isotropic_data_do_not_remain_collapsed(kind, k, least):
+    X = isotropic(kind, 4000, np.random.RandomState(0))
     train, test = X[::2], X[1::2]
     vae = VariationalAutoencoder(k, random_state=0).fit(train)
     assert vae.best_epoch_ > 0
@@ -77,7 +77,7 @@ def test_data_alike_in_all_directions_do_not_stay_collapsed(kind, k, least):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_random_restart_is_trained_where_pca_has_a_useless_component(digits, monkeypatch):
-    flat, trained = alike_in_all_directions("torus", 400, np.random.RandomState(0)), []
+    flat, trained = isotropic("torus", 400, np.random.RandomState(0)), []
     new_members = VariationalAutoencoder._new_members
 
     def seen(self, *args):
@@ -93,17 +93,17 @@ def test_random_restart_is_trained_where_pca_has_a_useless_component(digits, mon
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("n", "expected"), [(2000, 200), (640, 200), (64, 200)])
-def test_random_restart_trains_for_more_epochs(n, expected, monkeypatch):
+def test_random_restart_has_more_epochs(n, expected, monkeypatch):
     seen = []
     monkeypatch.setattr("skae._core.train", lambda *_, max_iter, **__: seen.append(max_iter) or 1 / 0)
     rng = np.random.RandomState(0)
-    for X in (alike_in_all_directions("torus", n, rng), GAUSSIAN[rng.randint(400, size=n)]):
+    for X in (isotropic("torus", n, rng), GAUSSIAN[rng.randint(400, size=n)]):
         with pytest.raises(ZeroDivisionError):
             VariationalAutoencoder(2, random_state=0).fit(X)
     assert seen == [expected, {2000: 40, 640: 40, 64: 200}[n]]
 
 
-def test_what_stays_at_a_flat_start_is_said():
+def test_collapsed_initialization_warns():
     X = np.random.RandomState(0).standard_normal((300, 8))
     with pytest.warns(
         ConvergenceWarning, match=r"No epoch improved .* 2 of 2 of its components .*: 0, 1\. .* Raise max_iter"
@@ -115,8 +115,9 @@ def test_what_stays_at_a_flat_start_is_said():
 
 
 @pytest.mark.parametrize(("scale", "init"), [("global", "pca"), ("standard", "random"), (None, "pca")])
-def test_means_stay_where_features_keep_an_end_of_their_range(scale, init, digits, tmp_path):
-    X = np.c_[digits[:, :40] / 4 - 1, np.random.RandomState(0).standard_normal((len(digits), 1))]  # the last has none
+def test_means_are_clipped_to_range_of_features(scale, init, digits, tmp_path):
+    # the last feature has no bounds
+    X = np.c_[digits[:, :40] / 4 - 1, np.random.RandomState(0).standard_normal((len(digits), 1))]
     vae = VariationalAutoencoder(4, scale=scale, init=init, **QUICK | {"max_iter": 9, "cv": 2}).fit(X)
     assert vae.best_epoch_ > 0
     low, high = vae._spec.formula["bounds"]
@@ -125,7 +126,7 @@ def test_means_stay_where_features_keep_an_end_of_their_range(scale, init, digit
     for means in (vae.reconstruct(X), vae.sample(300, random_state=0), vae.vary(X, 3.0, random_state=0)[:, 0]):
         assert (means >= low - 1e-5).all()
         assert (means <= high + 1e-5).all()
-        assert (means[:, :-1] < -0.999).any()  # they reach it
+        assert (means[:, :-1] < -0.999).any()  # the bound is attained
     vae.save(tmp_path / "vae.skops")
     for same in (pickle.loads(pickle.dumps(vae)), VariationalAutoencoder.load(tmp_path / "vae.skops")):
         np.testing.assert_array_equal(same.reconstruct(X), vae.reconstruct(X))
@@ -134,7 +135,7 @@ def test_means_stay_where_features_keep_an_end_of_their_range(scale, init, digit
         np.testing.assert_allclose(decoded, vae.reconstruct(X), atol=1e-4)
 
 
-def test_a_bound_that_is_passed_is_none(digits):
+def test_exceeded_bound_is_removed(digits):
     vae = VariationalAutoencoder(3, **QUICK).fit(digits)
     beyond = digits.copy()
     beyond[3, 20] = -7.0
@@ -146,7 +147,7 @@ def test_a_bound_that_is_passed_is_none(digits):
     np.testing.assert_array_equal(np.delete(now, 20), np.delete(low, 20))
 
 
-def test_a_new_fit_has_bounds_of_its_own(digits):
+def test_refit_recomputes_bounds(digits):
     vae = VariationalAutoencoder(2, **QUICK).fit(digits)
     narrow = digits[:, 20:] + 3
     vae.fit(narrow)
@@ -157,6 +158,6 @@ def test_a_new_fit_has_bounds_of_its_own(digits):
     assert np.isinf(vae._spec.formula["bounds"][0]).all()
 
 
-def test_measured_values_have_no_bounds(digits):
+def test_continuous_features_have_no_bounds(digits):
     assert VariationalAutoencoder(2, **QUICK).fit(GAUSSIAN)._spec.formula["bounds"] is None
     assert linear(2).fit(digits)._spec.formula["bounds"] is None  # probabilistic PCA has none

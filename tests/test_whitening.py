@@ -1,4 +1,4 @@
-"""Whitened codes: of unit variance where there is any, and never blown up where there is none."""
+"""Whitened codes have unit variance, and constant components are not amplified."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ NETWORK = {"hidden_layer_sizes": (8,), "max_iter": 2, "random_state": 0, "whiten
 
 
 def _check(estimator, X, n_varying=None):
-    """Standard deviations of codes are about 1 at most, of those that vary 1, and the codes reconstruct."""
+    """Check that standard deviations of codes are 1, or smaller if they do not vary, and that codes can be decoded."""
     codes = estimator.fit_transform(X)
     assert codes.shape[1] == estimator.n_components_
     deviation = codes.std(axis=0, ddof=1, dtype=np.float64)
-    most = 1.05 if X.dtype == np.float64 else 3  # sums in float32 round by as much as the floor
+    most = 1.05 if X.dtype == np.float64 else 3  # rounding errors of float32 sums are as large as the floor
     assert (deviation <= most).all(), deviation
     if n_varying is not None:
         np.testing.assert_allclose(deviation[:n_varying], 1, atol=0.02)
@@ -35,7 +35,7 @@ def _of_rank(rng, n, d, rank, scale, offset):
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
-def test_a_spectrum_that_ends_in_rounding(scale):
+def test_spectrum_that_ends_in_rounding_errors(scale):
     X = scale * make_low_rank_matrix(1000, 10, effective_rank=2, tail_strength=0, random_state=0)
     linear = Autoencoder(None, **LINEAR)
     _check(linear, X, n_varying=8)
@@ -69,20 +69,20 @@ def test_tables_of_low_rank(seed, n, d, data, scale, offset, narrow):
 @pytest.mark.parametrize("settings", [NETWORK, NETWORK | {"ordered": True}], ids=["network", "ordered"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [1.0, *(pytest.param(scale, marks=pytest.mark.slow) for scale in (1e-8, 1e8))])
-def test_networks_of_tables_of_low_rank(settings, dtype, scale):
+def test_networks_with_data_of_low_rank(settings, dtype, scale):
     rng = np.random.RandomState(0)
     for rank in (1, 3):
         _check(Autoencoder(8, **settings), _of_rank(rng, 60, 6, rank, scale, 1.0).astype(dtype), n_varying=1)
 
 
 @pytest.mark.parametrize("settings", [LINEAR, NETWORK], ids=["linear", "network"])
-def test_constant_tables(settings):
+def test_constant_data(settings):
     X = np.full((40, 5), 3.7)
     codes = _check(Autoencoder(3, **settings), X)
     assert not codes.any()
 
 
-def test_a_stream_of_low_rank():
+def test_stream_of_low_rank():
     X = _of_rank(np.random.RandomState(0), 300, 6, 2, 1e8, 0.0)
     linear = Autoencoder(6, **LINEAR)
     for chunk in np.split(X, 3):
@@ -90,7 +90,7 @@ def test_a_stream_of_low_rank():
     assert (linear.transform(X).std(axis=0) < 1.2).all()
 
 
-def test_ill_conditioned_tables_of_full_rank_are_pcas():
+def test_ill_conditioned_data_of_full_rank_equal_pca():
     X = load_breast_cancer().data  # variances from 4e5 to 7e-7
     pca = PCA(whiten=True).fit(X)
     assert pca.explained_variance_[-1] < 1e-11 * pca.explained_variance_[0]

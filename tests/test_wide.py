@@ -124,7 +124,7 @@ def test_no_feature_by_feature_matrix_is_allocated(estimator_class, sparse):
     tracemalloc.start()
     try:
         estimator.fit(X)
-        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # which would need 128 MB
+        assert tracemalloc.get_traced_memory()[1] < 8 * d**2 / 2  # such a matrix would need 128 MB
     finally:
         tracemalloc.stop()
 
@@ -164,20 +164,20 @@ def test_number_of_networks_is_limited_by_memory(monkeypatch):
 
 
 def test_work_per_sample_counts_each_use_of_a_weight():
-    def of_one_row(estimator, X):
+    def work_per_sample(estimator, X):
         module = estimator.set_params(max_iter=1).fit(X).net_.module_
         return work_of_all(module, X.shape[1]), sum(weight.numel() for weight in module.parameters())
 
     X = np.random.RandomState(0).randn(30, 36)
-    work, n_weights = of_one_row(Autoencoder(2, hidden_layer_sizes=8), X)
+    work, n_weights = work_per_sample(Autoencoder(2, hidden_layer_sizes=8), X)
     assert work == n_weights
-    work, n_weights = of_one_row(LSTMAutoencoder(2, hidden_size=3, sequence_shape=(12, 3)), X)
+    work, n_weights = work_per_sample(LSTMAutoencoder(2, hidden_size=3, sequence_shape=(12, 3)), X)
     assert work > 1.5 * n_weights
-    work, n_weights = of_one_row(ConvolutionalAutoencoder(2, channels=(4,), hidden_layer_sizes=()), X)
+    work, n_weights = work_per_sample(ConvolutionalAutoencoder(2, channels=(4,), hidden_layer_sizes=()), X)
     assert work > 1.5 * n_weights
 
 
-def rows_seen_by_convolutions(monkeypatch, estimator, X):
+def images_per_convolution(monkeypatch, estimator, X):
     """Record the largest number of images in any convolution of a fit and after it, and whether gradients are kept."""
     seen = []
     for layer_class in (torch.nn.Conv2d, torch.nn.ConvTranspose2d):
@@ -208,10 +208,10 @@ ARCHITECTURE = Convolutional((8, 10), (4,))
 )
 def test_large_images_are_processed_in_small_batches(monkeypatch, estimator):
     X = table(60, 80, 4, 0)
-    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) >= 20  # small images in whole batches
+    assert max(images_per_convolution(monkeypatch, estimator, X).values()) >= 20  # small images in whole batches
     monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
     monkeypatch.setattr(_convolution, "MAX_NUMBERS", 5 * 80)
-    assert max(rows_seen_by_convolutions(monkeypatch, estimator, X).values()) <= 5
+    assert max(images_per_convolution(monkeypatch, estimator, X).values()) <= 5
 
 
 @pytest.mark.parametrize("estimator_class", [Autoencoder, ContractiveAutoencoder, SparseAutoencoder])
@@ -237,7 +237,7 @@ def test_ordinary_images_are_processed_in_whole_batches():
 
 def test_wide_stacks_have_a_lower_learning_rate():
     def rate(d):
-        stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # of PCAs
+        stack = StackedAutoencoder((4, 2), activation="identity", max_iter=2, random_state=0)  # its layers are PCA
         return stack.fit(table(30, d, 4, 0))._settings["learning_rate"]
 
     assert rate(40) == 0.03  # three times the default

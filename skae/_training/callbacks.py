@@ -356,7 +356,19 @@ class BestEpoch(OwnCallback):
         return bool(has_ended[-1] and (has_ended | is_far_worse).all())
 
     def state_dict(self):
-        names = "start means gain epoch label weights losses fold_weights cooling cycle is_restart".split()
+        names = [
+            "start",
+            "means",
+            "gain",
+            "epoch",
+            "label",
+            "weights",
+            "losses",
+            "fold_weights",
+            "cooling",
+            "cycle",
+            "is_restart",
+        ]
         tensors = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
         return {name: getattr(self, name) for name in names} | {"tensors": tensors}
 
