@@ -24,7 +24,7 @@ def as_numpy(X):
     return _convert_to_numpy(X, get_namespace(X)[0]) if is_dispatched(X) else X
 
 
-def in_kind(method):
+def preserve_array_type(method):
     """Let a method that takes X and returns one or more arrays return them in X's library and on X's device."""
 
     @functools.wraps(method)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from skae._array_api import in_kind
+from skae._array_api import preserve_array_type
 from skae._data.readers import ArrayReader
 from skae._data.statistics import within_unit
 from skae._seeds import local_rng
@@ -20,7 +20,7 @@ from skae._typing import FloatArray, MatrixLike, Seed, typed
 class GenerationMixin:
     """Mixin of `VariationalAutoencoder` that draws samples from the model, and computes posteriors and likelihoods."""
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
         """Return the posterior of each sample's code: independent normal components.
 
@@ -89,7 +89,7 @@ class GenerationMixin:
             drawn[:, start:stop] = np.eye(stop - start)[beyond[:, :-1].sum(axis=1)]
         return drawn
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw samples that are similar to given ones, by decoding codes from the posterior of each.
 
@@ -160,7 +160,7 @@ class GenerationMixin:
         between = self._decoded(np.linspace(start, end, n_steps, axis=1))
         return between[0] if single else between
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
         r"""Estimate a lower bound on the log-likelihood of each sample.
 

@@ -13,7 +13,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._absent import AbsentNamesMixin
-from skae._array_api import as_numpy, in_kind
+from skae._array_api import as_numpy, preserve_array_type
 from skae._cudnn import differentiable
 from skae._data.readers import (
     BYTES_AT_ONCE,
@@ -137,7 +137,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         return self._apply("forward", self._rows_of(X), self.n_features_in_)
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def impute(self, X: MatrixLike) -> FloatArray:
         """Impute missing values, and leave observed values unchanged.
 
@@ -229,7 +229,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: the derivative of the reconstruction with respect to the code.
 
@@ -253,7 +253,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def loadings(self, X: MatrixLike) -> FloatArray:
         """Return the mean of the local loadings over the samples of X, for example for plots.
 

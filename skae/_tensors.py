@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._array_api import in_kind, is_dispatched
+from skae._array_api import is_dispatched, preserve_array_type
 from skae._data.readers import rows_at_once
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
@@ -19,7 +19,7 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 def on_device(part):
     """Let a method of an autoencoder process a tensor X on the network's device, and return a tensor on X's device.
 
-    Arrays of other libraries are converted as by `in_kind`.
+    Arrays of other libraries are converted as by `preserve_array_type`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def on_device(part):
     """
 
     def decorator(method):
-        by_numpy = in_kind(method)
+        by_numpy = preserve_array_type(method)
 
         @functools.wraps(method)
         def wrapped(self, X, *args, **kwargs):

@@ -194,9 +194,7 @@ def main():
     parser.add_argument("--data", nargs="+", default=[*TABLES, "fashion"], choices=[*TABLES, "fashion"])
     parser.add_argument("--fractions", nargs="+", type=float, default=[0.1, 0.3, 0.5])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument(
-        "--sizes", nargs="+", type=int, help="of the code; 2 8, with --miwae 2 4 6 8 10"
-    )
+    parser.add_argument("--sizes", nargs="+", type=int, help="of the code; 2 8, with --miwae 2 4 6 8 10")
     parser.add_argument("--miwae", action="store_true", help="print errors in MIWAE's protocol instead")
     parser.add_argument("--classify", action="store_true", help="print accuracies on codes instead")
     parser.add_argument("--seconds", action="store_true", help="print what missing values cost instead")
