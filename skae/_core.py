@@ -32,7 +32,7 @@ from skae._persistence import PersistenceMixin
 from skae._spec import read_weights, without_bounds
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.checkpoint import find_checkpoint
 from skae._training.distributed import broadcast_from_main, consistent_across_ranks
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
@@ -139,7 +139,7 @@ class AutoencoderCore(
             If a parameter, X, y, `X_val` or `groups` is invalid, if `X_val` is combined with `groups`, `cv` or
             `validation_fraction`, or `cv` with `validation_fraction`, or if `device` is not available.
         """
-        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), default_torch_state(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -192,7 +192,7 @@ class AutoencoderCore(
         ValueError
             If X or y is invalid, or if a parameter that determines the shape of the network was changed.
         """
-        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), default_torch_state(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)

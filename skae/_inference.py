@@ -28,7 +28,7 @@ from skae._data.statistics import FeatureStatistics
 from skae._dimensions import saying_how_to_flatten
 from skae._tensors import on_device
 from skae._threads import torch_threads
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.net import NeuralNet
 from skae._typing import FloatArray, MatrixLike, typed
 from skae.nn import Decoder, Encoder
@@ -345,7 +345,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     @contextlib.contextmanager
     def _own_torch(self, n_rows):
         """Use PyTorch's default state, with a number of threads that suits the number of samples."""
-        with usual_torch(), torch_threads(n_rows * self._work):
+        with default_torch_state(), torch_threads(n_rows * self._work):
             yield
 
     def _run(self, method, batch):

@@ -16,7 +16,7 @@ from skae._files import FORMAT, SKAE
 from skae._layout import canonical
 from skae._skops import load_estimator, of_file, save_estimator
 from skae._threads import work_of_a_row
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.make import make_net, settle
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
@@ -41,7 +41,7 @@ class PersistenceMixin:
     The saved state consists of arrays and plain values in `_spec`, `_weights`, `_curves` and `_settings`.
     """
 
-    @usual_torch()
+    @default_torch_state()
     def _assembled(self, kept, net=None):
         """Return the saved attributes, in the layout shared by `fit`, pickles and files, and the PyTorch objects."""
         kept = canonical(kept)
@@ -53,7 +53,7 @@ class PersistenceMixin:
         double_device = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
         single = spec.build(self.module_class, weights).to(device)
 
-        @usual_torch()
+        @default_torch_state()
         def in_float64():
             return spec.build(self.module_class, weights, torch.float64).to(double_device)
 
@@ -163,7 +163,7 @@ class PersistenceMixin:
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib instead.") from error
 
     @classmethod
-    @typed(usual_torch())
+    @typed(default_torch_state())
     def load(cls, path: StrPath, *, trusted: Sequence[type | str] = ()) -> Self:
         """Load an autoencoder that was saved by `save`.
 

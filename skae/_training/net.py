@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler, ParamMapper
 from torch.utils.data import DataLoader
 
-from skae._devices import what_torch_sets_undone
+from skae._devices import without_torch_side_effects
 from skae._seeds import isolated_rng
 from skae._training.callbacks import ClipGradients, ConstantRate, OneCycle, OwnCallback
 from skae._training.data import BatchLoader, IndexedDataset, by_member, by_row, dataset_of, parts_of
@@ -135,7 +135,7 @@ class AutoencoderNet(NeuralNet):
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        with what_torch_sets_undone():
+        with without_torch_side_effects():
             self._initialize_optimizer()
 
     # Data, as in skorch ----------------------------------------------------------------------------------------------
