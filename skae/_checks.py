@@ -163,14 +163,14 @@ class ChecksMixin:
         vars(checkpoint).update(broadcast_from_main(found))
         return checkpoint.seed_
 
-    def _state_facts(self, facts, X, y, seed, goes_on, **more):
+    def _state_facts(self, facts, X, y, seed, continues_fit, **more):
         """Collect facts that must be equal in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
         counts = {name: value for name, value in parameters.items() if name not in OWN}
         more |= {"clean": self._clean_rows(y), "target": self._encoded(X, y)}
-        facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
+        facts |= describe_run(self, counts, X, self._weights if continues_fit else None, **more)
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
 

@@ -383,9 +383,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None, **options):
         """In a new fit, remove unused units with "auto"; a stream and a warm start keep the units that exist."""
-        goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
+        continues_fit = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
         is_fixed = spec.architecture is not None and not spec.architecture.dense_code
-        if goes_on or is_fixed or self.n_components != "auto":
+        if continues_fit or is_fixed or self.n_components != "auto":
             return super()._trained(rows, statistics, spec, settings, outcome, validation, axes, **options)
         n_at_first, used = spec.n_components, broadcast_from_main(self._used(outcome.module, rows))
         if len(used) == n_at_first:

@@ -315,8 +315,8 @@ class VariationalAutoencoder(
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
         before = getattr(self, "_spec", None)  # with partial_fit or warm_start; a new fit determines new bounds
-        goes_on = before is not None and before.sizes[0] == len(scale)
-        bounds = before.formula.get("bounds") if goes_on else None
+        continues_fit = before is not None and before.sizes[0] == len(scale)
+        bounds = before.formula.get("bounds") if continues_fit else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = statistics.variance * np.square(per_unit)
         return {
