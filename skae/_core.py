@@ -65,7 +65,7 @@ class AutoencoderCore(
     A variant sets `module_class`, an `AutoencoderModule` that defines its objective, and adds its parameters.
     """
 
-    def _counted(self, X, y, X_val, seed):
+    def _prepare_data(self, X, y, X_val, seed):
         """Return the statistics of X, the scaled samples, and the scaled samples of X_val or None.
 
         Missing values are replaced by their conditional expectations. The model for these is fitted even if no values
@@ -216,7 +216,7 @@ class AutoencoderCore(
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
         for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
             delattr(self, name)
-        statistics, rows, rows_val = self._counted(X, y, X_val, seed)
+        statistics, rows, rows_val = self._prepare_data(X, y, X_val, seed)
         spec = self._rescaled(rows, statistics) if warm else self._new_spec(rows, statistics, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, spec.n_components)
         solved, starts = self._is_solved(spec), self._has_start(spec)
@@ -278,7 +278,11 @@ class AutoencoderCore(
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
                     progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
                     level = float(losses[1]), "PCA" if self._is_plain(spec) else "start"
-                if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
+                if (
+                    starts
+                    and weights is None
+                    and self._falls_back_to_initialization(result, rows, spec, validation, seed)
+                ):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # frees memory
                     start = self._common_start(rows, spec, seed)  # of all samples, including validation samples
@@ -298,7 +302,7 @@ class AutoencoderCore(
         patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
-    def _comes_to_start(self, outcome, rows, spec, validation, seed):
+    def _falls_back_to_initialization(self, outcome, rows, spec, validation, seed):
         """Return whether the result of training is replaced by the initialization on all samples.
 
         This is the case if no epoch is a significant improvement. With clusters and a single fold, it is also the case
