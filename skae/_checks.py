@@ -104,7 +104,7 @@ class ChecksMixin:
                 f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', "
                 f"got loss={self.loss!r}. Set n_components to an int."
             )
-        if self._asked("whiten") and self._asked("code_activation") != "identity":
+        if self._get_param("whiten") and self._get_param("code_activation") != "identity":
             raise ValueError(
                 f"whiten=True needs code_activation='identity', got {self.code_activation!r}, which bounds the "
                 "codes. Set whiten=False, or append a StandardScaler."
@@ -129,7 +129,7 @@ class ChecksMixin:
         if name == "architecture":
             return repr(self._architecture)
         layers = self._given_layers if name == "hidden_layer_sizes" else None
-        return self._asked(name) if layers is None else layers
+        return self._get_param(name) if layers is None else layers
 
     @contextlib.contextmanager
     def _restored_on_error(self):

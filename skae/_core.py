@@ -335,7 +335,7 @@ class AutoencoderCore(
         unit, curves = self._unit(rows.scale), curves or {}
         names = spec.build(self.module_class).state_dict()
         weights = without_bounds(unused) | {name: value for name, value in start.weights().items() if name in names}
-        spec = replace(spec, axes=start.axes(unit, self._asked("whiten")))
+        spec = replace(spec, axes=start.axes(unit, self._get_param("whiten")))
         if not start.is_pca:
             outcome = TrainingResult(spec.build(self.module_class, weights), 0, curves, net=net)
             del start, weights  # frees memory
@@ -362,7 +362,7 @@ class AutoencoderCore(
         elif axes is None:
             axes, variance = self._shown_axes(outcome.module, rows)
             if matches_scale and axes is not None:
-                axes, variance = match_scale(axes, variance, whiten=self._asked("whiten"))
+                axes, variance = match_scale(axes, variance, whiten=self._get_param("whiten"))
         else:
             variance = code_variance(outcome.module, rows)
         spec = replace(spec, axes=axes)

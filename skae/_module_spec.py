@@ -51,7 +51,7 @@ class ModuleSpecMixin:
     @property
     def _given_layers(self):
         """The sizes of hidden layers that the user set, or None."""
-        sizes = self._asked("hidden_layer_sizes")
+        sizes = self._get_param("hidden_layer_sizes")
         if isinstance(sizes, str):
             return None
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
@@ -60,7 +60,7 @@ class ModuleSpecMixin:
         given = self._given_layers
         if given is not None:
             return given
-        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
+        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._has_custom_objective)
 
     def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - used by stacks
         architecture, scale = self._architecture, statistics.scale(self.scale)
@@ -76,7 +76,7 @@ class ModuleSpecMixin:
         is_empty = n_components == 0  # an empty code needs no networks
         if is_empty:
             hidden_layers, architecture = (), None
-        linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
+        linear = self._get_param("init") == "pca" and self._get_param("code_activation") == "identity"
         link = statistics.link(self.loss, scale)
         bounds = None
         if link is None and self._has_bounds(architecture):
@@ -84,17 +84,17 @@ class ModuleSpecMixin:
         return ModuleSpec(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
-            code_activation="identity" if is_empty else self._asked("code_activation"),
+            code_activation="identity" if is_empty else self._get_param("code_activation"),
             loss=self.loss,
             linear=linear or is_empty,
             mean=statistics.mean,
             scale=scale,
             spread=statistics.spread * rows.per_unit,
             link=link,
-            ordered=self._asked("ordered") or self._by_share,
+            ordered=self._get_param("ordered") or self._by_share,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(statistics, scale),
-            asks_more=self._asks_more,
+            asks_more=self._has_custom_objective,
             bounds=bounds,
             has_holes=rows.missing is not None,
             categories=statistics.categories,
@@ -165,7 +165,7 @@ class ModuleSpecMixin:
             "device": device,
             "mixed_precision": self._in_bfloat16(device, 0),
             "seed": seed,
-            "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
+            "sizes": prefix_sizes(n_components) if self._get_param("ordered") or self._by_share else None,
             "isolates": self._uses_user_code,
             "callbacks": self.callbacks,
             "net_params": self.net_params,
@@ -204,7 +204,7 @@ class ModuleSpecMixin:
 
     def _takes_basis(self, rows, spec):
         """Return whether the objective is invariant to orthogonal transforms, and training uses no single features."""
-        is_plain = spec.loss == "squared_error" and not (self._asks_more or spec.is_linear)
+        is_plain = spec.loss == "squared_error" and not (self._has_custom_objective or spec.is_linear)
         of_features = rows.are_pairs or spec.bounds is not None or spec.categories
         needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
@@ -244,7 +244,7 @@ class ModuleSpecMixin:
             weights, axes, start = first_weights, spec.axes, None
             if weights is None and self._has_start(spec):
                 start = self._common_start(rows.take(np.sort(index)), spec, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._asked("whiten"))
+                weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._get_param("whiten"))
             module = replace(spec, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
             if has_rival is None:  # decided once, for all folds

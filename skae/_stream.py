@@ -179,7 +179,7 @@ class StreamMixin:
         rows, statistics = chunk.rows, chunk.usual
         if not anew:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
-        if self._asked("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
+        if self._get_param("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
         spec = replace(self._new_spec(rows, statistics, chunk.seed), has_holes=statistics.is_incomplete)
         keeps_size = spec.architecture is None or spec.architecture.dense_code
@@ -283,7 +283,7 @@ class StreamMixin:
             own = self._common_start(near, spec, chunk.seed)
         if own is None:
             return Candidate(replace(spec, axes=None), None, UNTRAINED)
-        new_axes = own.axes(self._unit(spec.scale), self._asked("whiten"))
+        new_axes = own.axes(self._unit(spec.scale), self._get_param("whiten"))
         if axes is not None and new_axes is not None:
             new_axes = (new_axes[0], *axes[1:])
         weights, common = own.weights(), {}
