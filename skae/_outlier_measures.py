@@ -37,19 +37,19 @@ class Measures:
     trained : list of ndarray of bool
         Masks of the samples that each network was trained on.
 
-    refuse_too_few : callable
+    raise_if_too_few : callable
         Function of a mask of usable samples that raises an error if there are too few.
     """
 
-    def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
+    def __init__(self, x, residuals, codes, folds, trained, raise_if_too_few):
         missing = np.isnan(x)
         within = (missing | (np.abs(x) < HUGE)).all(axis=1) & ~missing.all(axis=1)
         fine = [within & (np.abs(of_network) < HUGE).all(axis=1) for of_network in codes]
         counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
-        refuse_too_few(counts)
+        raise_if_too_few(counts)
         self.neighbors = []
         for of_network, is_fine, seen in zip(codes, fine, trained, strict=True):
-            refuse_too_few(is_fine & seen)
+            raise_if_too_few(is_fine & seen)
             self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
         centered, n_each = _about_mean(x[counts])
         variance = np.square(centered).sum(axis=0) / n_each

@@ -33,7 +33,7 @@ from skae._wrapped import (
     framed,
     is_tabular,
     of_numbers,
-    refuse_empty,
+    raise_if_no_components,
     short_repr,
     takes_missing,
 )
@@ -176,7 +176,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
         autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
         codes = encode(autoencoder, X)
-        refuse_empty(codes, autoencoder)
+        raise_if_no_components(codes, autoencoder)
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:
             raise ValueError(

@@ -22,7 +22,7 @@ from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
 MIN_RECONSTRUCTED = 2  # samples
-REFUSALS = (ValueError, ArithmeticError)
+DATA_ERRORS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
 
@@ -284,7 +284,7 @@ def finite_rows(values):
     return np.isfinite(values).all(axis=1)
 
 
-def refuse_empty(codes, autoencoder):
+def raise_if_no_components(codes, autoencoder):
     """Raise an error if codes have no components."""
     if codes.shape[1] == 0:
         raise ValueError(
@@ -293,7 +293,7 @@ def refuse_empty(codes, autoencoder):
         )
 
 
-def refuse_few_reconstructed(autoencoder, counts):
+def raise_if_few_reconstructed(autoencoder, counts):
     """Raise an error if an autoencoder can reconstruct too few samples, given the mask of those that it can."""
     if counts.sum() < MIN_RECONSTRUCTED:
         raise ValueError(
@@ -343,7 +343,7 @@ def encode(autoencoder, X, owner=None, known=None):
     try:
         with np.errstate(all="ignore"):
             return _quietly(transform, X)
-    except REFUSALS:
+    except DATA_ERRORS:
         if owner is not None:
             validate_data(owner, X, reset=False, skip_check_array=True)
         finite = "allow-nan" if takes_missing(autoencoder) else True
@@ -425,7 +425,7 @@ def _row_by_row(function, X, known=None):
             rows = X if stop - start == n else take(X, slice(start, stop))
             values.append((start, _quietly(function, rows)))
             width = values[-1][1].shape[1]
-        except REFUSALS as raised:
+        except DATA_ERRORS as raised:
             if error is None and known is not None:
                 width = function(known).shape[1]
             error = raised
