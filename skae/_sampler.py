@@ -23,7 +23,7 @@ from skae._seeds import cloned, local_rng
 from skae._solvers import mixture_of, scaler_of
 from skae._typing import FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
-    blank_rows,
+    all_missing,
     check_invertible,
     decode,
     encode,
@@ -184,7 +184,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 f"autoencoder={short_repr(autoencoder)} can't encode them. Check its transform(X), and drop these "
                 "samples, or change the step that doesn't return finite values for them."
             )
-        codes = codes[~blank_rows(X)]  # samples without observed values all have the same code
+        codes = codes[~all_missing(X)]  # samples without observed values all have the same code
         scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -268,7 +268,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         if row is not None and np.shape(X)[1:] == row.shape[1:]:  # otherwise, encode raises an error
             known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
-        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~blank_rows(X)
+        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~all_missing(X)
         if finite.any():
             with np.errstate(over="ignore", invalid="ignore"):
                 of_finite = self.density_.score_samples(self.scaler_.transform(codes[finite]))

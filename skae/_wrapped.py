@@ -304,7 +304,7 @@ def raise_if_few_reconstructed(autoencoder, counts):
         )
 
 
-def blank_rows(X):
+def all_missing(X):
     """Return the mask of the samples whose values are all missing, (n,); all False if X is not numeric."""
     if stays_in_place(X):
         return np.concatenate([np.isnan(batch).all(axis=1) for batch in ArrayReader(X, may_miss=True).batches()])
