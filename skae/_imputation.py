@@ -4,7 +4,7 @@ import numpy as np
 
 from skae._data.missing import FactorModel, check_columns, missing_mask
 from skae._data.readers import ArrayReader
-from skae._inference import lets_overflow
+from skae._inference import allow_overflow
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
@@ -52,11 +52,11 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
             x = np.where(judged.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
         expected = factors.fill(np.where(hidden, np.nan, x).astype(x.dtype))
-        token = lets_overflow.set(True)
+        token = allow_overflow.set(True)
         try:
             made = network._run("forward", expected)
         finally:
-            lets_overflow.reset(token)
+            allow_overflow.reset(token)
         with np.errstate(over="ignore", invalid="ignore"):  # if the network overflows, its weight is 0
             off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
             products, squares = products + (off * step).sum(), squares + np.square(step).sum()

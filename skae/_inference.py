@@ -25,7 +25,7 @@ from skae._data.readers import (
     validated,
 )
 from skae._data.statistics import FeatureStatistics
-from skae._dimensions import saying_how_to_flatten
+from skae._dimensions import explain_how_to_flatten
 from skae._tensors import on_device
 from skae._threads import torch_threads
 from skae._torch_state import default_torch_state
@@ -34,7 +34,7 @@ from skae._typing import FloatArray, MatrixLike, typed
 from skae.nn import Decoder, Encoder
 
 ROUNDS_OF_FILLING = 10
-lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite results are allowed
+allow_overflow: ContextVar = ContextVar("allow_overflow", default=False)  # whether infinite results are allowed
 
 
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -301,7 +301,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         may_miss = self._takes_missing if may_miss is None else may_miss
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset, may_miss=may_miss)
-        with reading(X), saying_how_to_flatten(self, X):
+        with reading(X), explain_how_to_flatten(self, X):
             check_numeric(X)
             finite = "allow-nan" if may_miss else True
             check_array(
@@ -390,7 +390,7 @@ def _squares(x, x_hat):
 def _check_finite(y, x):
     """Raise an error if a result has overflowed."""
     finite = np.isfinite(y)
-    if not finite.all() and not lets_overflow.get():
+    if not finite.all() and not allow_overflow.get():
         value = np.abs(x[~finite.reshape(len(y), -1).all(axis=1)]).max()
         raise ValueError(
             f"X has a sample with a value of {value:g}, which is too large: the result overflows {y.dtype}. Clip X to "

@@ -9,7 +9,7 @@ from skae.architectures import Convolutional, Recurrent
 
 MIN_SIDE = 4  # smaller images have too few neighbors to decide
 MIN_ROWS, MAX_ROWS = 10, 256
-FAR = 3.0  # ratio of vertical to horizontal differences, above which samples are not images
+SERIES_RATIO = 3.0  # ratio of vertical to horizontal differences, above which samples are not images
 ALIKE = 2.0  # differences within this factor count as equal
 CORRELATED = 0.5  # maximum difference of correlated values, relative to unrelated ones
 
@@ -84,7 +84,7 @@ def _is_series(X, side):
     """Whether adjacent values of a sample are much more similar than those a line apart, also across ends of lines."""
     across, within = _at_ends(X, 1, side)
     below = _difference(X, side)
-    return below > FAR * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
+    return below > SERIES_RATIO * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
 
 
 def _has_channels(X, side, n_channels):

@@ -28,7 +28,7 @@ from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
 from skae._training.data import IndexedDataset
 from skae._training.distributed import broadcast_from_main
 from skae._training.make import make_net
-from skae._training.net import FAR
+from skae._training.net import DIVERGENCE_FACTOR
 from skae._training.progress import FitProgress, with_callbacks
 from skae._training.selection import lower_confidence_bound
 from skae._training.state import load_stream, read_curves, read_stream
@@ -399,7 +399,7 @@ def _is_sound(losses, blank):
     """Return whether no later loss is far above the first one and above that of the mean of the samples."""
     first, *later = [of_one.mean() for of_one in losses]
     with np.errstate(invalid="ignore"):
-        return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
+        return all(of_one <= first + DIVERGENCE_FACTOR * (abs(first) + abs(blank.mean())) for of_one in later)
 
 
 def _significantly_less(losses, others):

@@ -17,7 +17,7 @@ from skae._array_api import as_numpy
 from skae._columns import is_frame
 from skae._constraints import InvalidParameterError
 from skae._data.readers import FLOATS, ArrayReader, stays_in_place, with_nan
-from skae._inference import lets_overflow
+from skae._inference import allow_overflow
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
@@ -403,12 +403,12 @@ def _dense(values):
 @contextlib.contextmanager
 def _unchecked():
     """Allow NaN and infinity in all steps, so that the other samples are processed."""
-    token = lets_overflow.set(True)
+    token = allow_overflow.set(True)
     try:
         with np.errstate(all="ignore"), config_context(assume_finite=True):
             yield
     finally:
-        lets_overflow.reset(token)
+        allow_overflow.reset(token)
 
 
 def _row_by_row(function, X, known=None):

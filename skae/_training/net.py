@@ -20,7 +20,9 @@ from skae._training.users import ELEMENTWISE, check_monitors, hears, is_a, is_ra
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
-FAR = 10.0  # times the initial loss and that of the mean: a loss this far above the initial loss has diverged
+DIVERGENCE_FACTOR = (
+    10.0  # times the initial loss and that of the mean: a loss this far above the initial loss has diverged
+)
 PREDICTED_AT_ONCE = 1024  # samples
 ANOTHER_STREAM = 2**32  # offset of the seed of hooks, whose random numbers differ from those that shuffle samples
 HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # which a schedule may change
@@ -286,7 +288,7 @@ class AutoencoderNet(NeuralNet):
             self.processes_.add_up(sums.values())
             self.processes_.equalize(self.ensemble_.tensors.values())
             if self.limit_ is None:
-                limit = self.start_ + FAR * (self.start_.abs() + self.blank_.abs() / n_rows)
+                limit = self.start_ + DIVERGENCE_FACTOR * (self.start_.abs() + self.blank_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
             self.found_["finite"] = torch.stack(weights).isfinite().all()  # the weights are if their sums are
