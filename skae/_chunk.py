@@ -92,7 +92,7 @@ class Chunk:
         return ScaledReader(self.statistics.factors.fill(rows), mean, scale, missing=missing)
 
 
-def hold_out_of(rows, before, farthest, seed):
+def hold_out(rows, before, farthest, seed):
     """Select validation samples by their hashes, so that a repeated sample is always selected again.
 
     The samples with the smallest hashes of all samples seen are held out, at most a fifth. Samples more than ten times

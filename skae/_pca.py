@@ -324,7 +324,7 @@ def updated_start(start, n_rows, mean, scale, rows):
     return LinearInit.of(center, components, np.square(deviations) / (n - 1), len(start.unit))
 
 
-def turn_towards(basis, components, kind):
+def align_axes(basis, components, kind):
     """Return the orthogonal matrix that best aligns the axes of a new PCA with those of an old one.
 
     Parameters

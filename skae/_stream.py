@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._chunk import Chunk, check_values, hold_out_of
+from skae._chunk import Chunk, check_values, hold_out
 from skae._data.bounds import still_bounds
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
 from skae._defaults import CLIP_AT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
-from skae._pca import LinearInit, in_other_units, linear_init, turn_towards, updated_start
+from skae._pca import LinearInit, align_axes, in_other_units, linear_init, updated_start
 from skae._seeds import isolated_rng
 from skae._spec import ModuleSpec, load_weights, read_weights, without_bounds
 from skae._threads import torch_threads
@@ -91,7 +91,7 @@ class StreamMixin:
     _follows_pca = True  # whether such an initialization exists, with linear maps
 
     def _freedom(self, spec):
-        """Return how the internal code of one initialization may be aligned with another's: see `turn_towards`."""
+        """Return how the internal code of one initialization may be aligned with another's: see `align_axes`."""
         return "sign" if spec.ordered else "rotation"
 
     @with_callbacks
@@ -112,10 +112,10 @@ class StreamMixin:
         usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(as_it_is, within=within)
         rows = ScaledReader(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
-        anew = first or self._starts_anew(past, usual, rows)
+        anew = first or self._needs_new_network(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
         farthest = CLIP_AT**2 * (usual.variance * np.square(rows.per_unit)).sum()
-        held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
+        held_out, trained_on, near = hold_out(rows, past.get("held_out"), farthest, seed_of_stream)
         chunk = Chunk(X, statistics, usual, rows, held_out, trained_on, near, seed, first)
         spec = self._spec_in(chunk, anew)
         if spec.is_pca:
@@ -160,7 +160,7 @@ class StreamMixin:
         past["pca"] = kept | {"center": spec.mean, "scale": spec.scale, "n_rows": self.n_samples_}
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
-    def _starts_anew(self, past, usual, rows):
+    def _needs_new_network(self, past, usual, rows):
         """Return whether a new network is initialized: few samples were seen before, or many features were constant.
 
         With initialization from PCA of all samples, constant features don't matter. Otherwise a larger chunk is needed.
@@ -254,7 +254,7 @@ class StreamMixin:
             basis, unit = past["basis"], past["unit"]
             if unit is not None:
                 unit = unit * self._unit(old.scale) / self._unit(rows.scale)
-            starts = [of.turned(turn_towards(basis, of.components, self._freedom(old))) for of in starts]
+            starts = [of.turned(align_axes(basis, of.components, self._freedom(old))) for of in starts]
             identity, basis = np.eye(len(basis)), starts[0].components
             in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
@@ -290,7 +290,7 @@ class StreamMixin:
         if starts is not None:
             exact = weights
             if of_all is not own:
-                turn = turn_towards(own.components, of_all.components, self._freedom(spec))
+                turn = align_axes(own.components, of_all.components, self._freedom(spec))
                 exact = of_all.turned(turn, own.unit).weights()
             common = {"start": weights, "exact": exact, "followed": weights}
             common |= {"unit": own.unit, "basis": own.components}

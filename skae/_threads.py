@@ -108,7 +108,7 @@ def torch_threads(work):
     before = [(library, library.num_threads) for library in _libraries("openmp")]
     of_mkl = []
 
-    def put_back():
+    def restore():
         for library, number in before:
             library.set_num_threads(number)
         for number in of_mkl:
@@ -122,9 +122,9 @@ def torch_threads(work):
         yield
     finally:
         try:
-            put_back()
+            restore()
         except KeyboardInterrupt:  # the first one; see `isolated_rng`
-            put_back()
+            restore()
             raise
 
 
