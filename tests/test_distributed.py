@@ -378,13 +378,13 @@ def test_other_random_draws_are_unchanged():
 
 
 def test_no_communication_without_a_group(monkeypatch):
-    def refuse(*_, **__):
+    def fail(*_, **__):
         raise AssertionError("something was sent")
 
     for name in ("all_reduce", "broadcast", "broadcast_object_list", "all_gather", "all_gather_object"):
-        monkeypatch.setattr(distributed, name, refuse)
-    monkeypatch.setattr(ours, "Shard", refuse)
-    monkeypatch.setattr(ours, "DrawnForAll", refuse)
+        monkeypatch.setattr(distributed, name, fail)
+    monkeypatch.setattr(ours, "Shard", fail)
+    monkeypatch.setattr(ours, "DrawnForAll", fail)
     X = load_digits().data[:60]
     fitted = Autoencoder(3, **QUICK).fit(X)
     assert type(fitted.net_.processes_) is ours.SingleProcess

@@ -172,7 +172,7 @@ def test_order_and_seed(pairs):
         np.testing.assert_array_equal(ours.transform(pairs[0]), copied.transform(pairs[0]))
 
 
-def test_streams_refuse_pairs_and_warm_starts_take_them(pairs):
+def test_pairs_in_partial_fit_and_warm_start(pairs):
     noisy, clean = pairs
     stream = DenoisingAutoencoder(8, **QUICK).partial_fit(clean)  # whose noise is drawn
     before = stream.transform(noisy)

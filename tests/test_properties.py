@@ -359,7 +359,7 @@ def numbers(**limits):
 # scikit-learn's own, of a sum of infinities of both signs
 @pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")
 @given(numbers(), estimators())
-def test_a_fit_is_refused_or_finite(X, estimator):
+def test_fit_is_finite_or_raises(X, estimator):
     before = dict(vars(estimator))
     try:
         estimator.fit(X)

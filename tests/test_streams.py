@@ -272,7 +272,7 @@ def test_sparse_zeros_and_constants():
     assert ours.score(X) == 1.0
 
 
-def test_the_spectrum_of_wide_sparse_data_is_refused(monkeypatch):
+def test_spectrum_of_wide_sparse_data_raises(monkeypatch):
     monkeypatch.setattr("skae._pca.MAX_WIDTH_COVARIANCE", 50)
     with pytest.raises(
         ValueError, match=r"n_components=0\.9 requires the whole spectrum of X, which has n_features=64"

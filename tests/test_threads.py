@@ -103,11 +103,11 @@ def test_fork_after_import_and_fit():
 def test_cuda_in_a_forked_child_is_a_clear_error(digits, monkeypatch, device):
     reason = "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use 'spawn'"
 
-    def refuses(self, *args, **kwargs):  # noqa: ARG001
+    def fails(self, *args, **kwargs):  # noqa: ARG001
         raise RuntimeError(reason)
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.Tensor, "to", refuses)
+    monkeypatch.setattr(torch.Tensor, "to", fails)
     with pytest.raises(
         ValueError, match=rf"device='{device}' can't be used in this process: Cannot re-init.*\. Set .* loky"
     ):

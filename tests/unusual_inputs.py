@@ -62,7 +62,7 @@ class Kind:
         For "fit" and for "transform": the samples as an ordinary array, for which the result must be the same; None if
         no result is correct.
 
-    refused : tuple of str
+    rejected : tuple of str
         Methods in which skae must raise an error.
 
     says : str
@@ -78,7 +78,7 @@ class Kind:
     name: str
     make: Callable
     rows: dict
-    refused: tuple = ()
+    rejected: tuple = ()
     says: str = ""
     before: object = None
     beyond_float32: bool = False
@@ -92,8 +92,8 @@ def same(name, make, rows=TABLE, before=TABLE, beyond_float32=False):
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), before=before, beyond_float32=beyond_float32))
 
 
-def refused(name, make, says, before=TABLE, rows=None):
-    """Register a table that must be refused, because it isn't numeric or computing with its values is impossible."""
+def rejected(name, make, says, before=TABLE, rows=None):
+    """Register a table that must be rejected, because it isn't numeric or computing with its values is impossible."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), METHODS, says, before))
 
 
@@ -108,9 +108,9 @@ def only_transform(name, make, says, rows):
 
 
 def number(name, X, says=None, beyond_float32=False):
-    """Register an ordinary array of unusual numbers, which must be refused if a message is given."""
+    """Register an ordinary array of unusual numbers, which must be rejected if a message is given."""
     if says is not None:
-        refused(name, lambda: X.copy(), says, rows=X if X.size and np.isfinite(X).all() else None)
+        rejected(name, lambda: X.copy(), says, rows=X if X.size and np.isfinite(X).all() else None)
     elif X.shape[1] != D:
         only_fit(name, lambda: X.copy(), "is expecting 5 features", X)
     else:
@@ -177,13 +177,13 @@ HALF = TABLE.astype(np.float16)
 TOP = 65504 * (2 * BITS - 1)
 same("float16", lambda: HALF, HALF.astype(float))
 same("float16 at its maximum", lambda: TOP.astype(np.float16), TOP)
-refused("float16 that overflowed", lambda: _with(np.inf, table=HALF), "infinity")
+rejected("float16 that overflowed", lambda: _with(np.inf, table=HALF), "infinity")
 SINGLE = TABLE.astype(np.float32)
 same("float32", lambda: SINGLE, SINGLE.astype(float))
 same("float32 of 1e30", lambda: SINGLE * np.float32(2.0**100), SINGLE * 2.0**100)
 same("float32 of 1e-30", lambda: SINGLE * np.float32(2.0**-100), SINGLE * 2.0**-100)
 same("longdouble", lambda: TABLE.astype(np.longdouble))
-refused("longdouble beyond float64", lambda: TABLE.astype(np.longdouble) * np.longdouble("1e1000"), "infinity")
+rejected("longdouble beyond float64", lambda: TABLE.astype(np.longdouble) * np.longdouble("1e1000"), "infinity")
 same("bool", lambda: BITS.astype(bool), BITS)
 same("int8", lambda: SMALL_INTS.astype(np.int8), SMALL_INTS)
 same("uint8", lambda: COUNTS.astype(np.uint8), COUNTS)
@@ -194,7 +194,7 @@ same(
     lambda: LARGE.astype(np.uint64) + np.uint64(2**63),
     (LARGE.astype(np.uint64) + np.uint64(2**63)).astype(float),
 )
-refused("complex", lambda: TABLE + 0j, "Complex data not supported")
+rejected("complex", lambda: TABLE + 0j, "Complex data not supported")
 same("objects that are numbers", lambda: TABLE.astype(object))
 same(
     "objects of several types",
@@ -202,24 +202,24 @@ same(
     SMALL_INTS,
 )
 same("Decimals", lambda: np.vectorize(Decimal, otypes=[object])(TABLE))
-refused("objects, one a string", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
+rejected("objects, one a string", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
 same("objects, one None", lambda: _with(None, table=TABLE.astype(object)), WITH_NAN)
 same("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), WITH_NAN)
-refused("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
-refused("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
+rejected("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
+rejected("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
 same("strings of numbers", lambda: TABLE.astype("U32"))
 same("bytes of numbers", lambda: TABLE.astype("S32"))
-refused("strings", lambda: np.full((N, D), "a"), "could not convert string to float")
+rejected("strings", lambda: np.full((N, D), "a"), "could not convert string to float")
 DATES = np.datetime64("2024-01-01") + SMALL_INTS.astype("timedelta64[D]")
-refused("datetime64", lambda: DATES, "datetime64", rows=DATES.astype(float))
-refused("datetime64 with NaT", lambda: _with(np.datetime64("NaT"), table=DATES), "datetime64")
-refused("timedelta64", lambda: DATES - DATES[0], "timedelta64", rows=(DATES - DATES[0]).astype(float))
-refused(
+rejected("datetime64", lambda: DATES, "datetime64", rows=DATES.astype(float))
+rejected("datetime64 with NaT", lambda: _with(np.datetime64("NaT"), table=DATES), "datetime64")
+rejected("timedelta64", lambda: DATES - DATES[0], "timedelta64", rows=(DATES - DATES[0]).astype(float))
+rejected(
     "a structured array, 1-D",
     lambda: np.rec.fromarrays(TABLE.T.copy(), names=NAMES),
     "Expected 2D array|void|struct|cast",
 )
-refused(
+rejected(
     "a structured array, 2-D", lambda: np.rec.fromarrays(TABLE.T.copy(), names=NAMES).reshape(-1, 1), "void|struct|cast"
 )
 same("big-endian float64", lambda: TABLE.astype(">f8"))
@@ -228,12 +228,12 @@ same("big-endian int16", lambda: SMALL_INTS.astype(">i2"), SMALL_INTS)
 
 # Shapes and layouts of arrays ----------------------------------------------------------------------------------------
 
-refused("0-d", lambda: np.array(3.0), "Expected 2D array, got scalar")
-refused("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
-refused("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
-refused("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
+rejected("0-d", lambda: np.array(3.0), "Expected 2D array, got scalar")
+rejected("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
+rejected("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
+rejected("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
 same("list of masked samples, nothing masked", lambda: list(np.ma.masked_array(TABLE, np.zeros(TABLE.shape, bool))))
-refused("list of masked samples, one value masked", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
+rejected("list of masked samples, one value masked", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
 only_fit("transposed", lambda: TABLE.T, "60 features", TABLE.T.copy())
 same("Fortran order", lambda: np.asfortranarray(TABLE))
 same("negative strides", lambda: TABLE[::-1, ::-1], TABLE[::-1, ::-1].copy())
@@ -270,29 +270,29 @@ same("list of lists", lambda: TABLE.tolist())
 same("tuple of tuples", lambda: tuple(map(tuple, TABLE)))
 same("list of arrays", lambda: list(TABLE))
 same("list of Series", lambda: [row for _, row in FRAME.iterrows()])
-refused("empty list", list, "Expected 2D array")
-refused("list of empty lists", lambda: [[], []], "0 feature")
+rejected("empty list", list, "Expected 2D array")
+rejected("list of empty lists", lambda: [[], []], "0 feature")
 only_transform("list of lists of None", lambda: [[None] * D] * N, "Column 0 of X is missing altogether", BLANK)
-refused("list of dicts", lambda: [dict(zip(NAMES, row, strict=True)) for row in TABLE], "dict")
-refused("list that holds itself", _holds_itself, "array|dim|sequence|list")
-refused("list with an int beyond float64", lambda: [[10**400] * D] * N, "too large")
-refused("generator", lambda: (row for row in TABLE), "generator")
-refused("endless iterator", lambda: itertools.count(), "count")
-refused("map", lambda: map(list, TABLE), "map")
-refused("dict", lambda: dict(zip(NAMES, TABLE.T, strict=True)), "dict")
-refused("set", lambda: set(TABLE[:, 0]), "set")
-refused("string", lambda: "table.csv", "could not convert string|2D")
-refused("bytes", lambda: b"table.csv", "could not convert string|2D")
-refused("None", lambda: None, "2D array|NoneType")
-refused("range", lambda: range(N), "Expected 2D array, got 1D")
-refused("a class", lambda: np.ndarray, "type|dim")
-refused("array.array", lambda: array.array("d", TABLE[:, 0]), "Expected 2D array, got 1D")
+rejected("list of dicts", lambda: [dict(zip(NAMES, row, strict=True)) for row in TABLE], "dict")
+rejected("list that holds itself", _holds_itself, "array|dim|sequence|list")
+rejected("list with an int beyond float64", lambda: [[10**400] * D] * N, "too large")
+rejected("generator", lambda: (row for row in TABLE), "generator")
+rejected("endless iterator", lambda: itertools.count(), "count")
+rejected("map", lambda: map(list, TABLE), "map")
+rejected("dict", lambda: dict(zip(NAMES, TABLE.T, strict=True)), "dict")
+rejected("set", lambda: set(TABLE[:, 0]), "set")
+rejected("string", lambda: "table.csv", "could not convert string|2D")
+rejected("bytes", lambda: b"table.csv", "could not convert string|2D")
+rejected("None", lambda: None, "2D array|NoneType")
+rejected("range", lambda: range(N), "Expected 2D array, got 1D")
+rejected("a class", lambda: np.ndarray, "type|dim")
+rejected("array.array", lambda: array.array("d", TABLE[:, 0]), "Expected 2D array, got 1D")
 same("memoryview", lambda: memoryview(TABLE))
-refused("numpy.matrix", lambda: np.asmatrix(TABLE), "np.matrix is not supported")
+rejected("numpy.matrix", lambda: np.asmatrix(TABLE), "np.matrix is not supported")
 same("masked array, nothing masked", lambda: np.ma.masked_array(TABLE, mask=np.zeros(TABLE.shape, bool)))
 same("masked array without a mask", lambda: np.ma.masked_array(TABLE))
-refused("masked array", lambda: np.ma.masked_greater(TABLE, 0.9), "masked")
-refused("masked array, all values masked", lambda: np.ma.masked_all((N, D)), "masked")
+rejected("masked array", lambda: np.ma.masked_greater(TABLE, 0.9), "masked")
+rejected("masked array, all values masked", lambda: np.ma.masked_all((N, D)), "masked")
 
 
 def _mapped(X):
@@ -307,11 +307,11 @@ same("memory map", lambda: _mapped(TABLE))
 same("memory map of int8", lambda: _mapped(SMALL_INTS.astype(np.int8)), SMALL_INTS)
 same("memory map in Fortran order", lambda: _mapped(TABLE.T.copy()).T)
 same("memory map with NaN in its last row", lambda: _mapped(LAST_NAN), LAST_NAN)
-refused("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
-refused("memory map of dates", lambda: _mapped(DATES), "datetime64")
-refused("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
-refused("memory map, 1-D", lambda: _mapped(TABLE[:, 0]), "Expected 2D array, got 1D")
-refused("memory map, 3-D", lambda: _mapped(TABLE.reshape(5, 12, 5)), "dim 3")
+rejected("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
+rejected("memory map of dates", lambda: _mapped(DATES), "datetime64")
+rejected("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
+rejected("memory map, 1-D", lambda: _mapped(TABLE[:, 0]), "Expected 2D array, got 1D")
+rejected("memory map, 3-D", lambda: _mapped(TABLE.reshape(5, 12, 5)), "dim 3")
 
 # Sparse matrices -----------------------------------------------------------------------------------------------------
 
@@ -359,13 +359,13 @@ same("CSR of bool", lambda: sparse.csr_array(BITS.astype(bool)), BITS)
 same("CSR of float32", lambda: sparse.csr_array(HOLES.astype(np.float32)), HOLES.astype(np.float32).astype(float))
 same("CSR of values of 1e150", lambda: sparse.csr_array(HOLES * 2.0**498), HOLES * 2.0**498, beyond_float32=True)
 same("CSR, all zero", lambda: sparse.csr_array((N, D)), np.zeros((N, D)))
-refused("CSR with NaN", lambda: sparse.csr_array(_with(np.nan, table=HOLES)), "NaN")
-refused("CSR with infinity", lambda: sparse.csr_array(_with(np.inf, table=HOLES)), "infinity")
-refused("COO with infinity", lambda: sparse.coo_array(_with(np.inf, table=HOLES)), "infinity")
-refused("CSR, complex", lambda: sparse.csr_array(HOLES + 0j), "Complex data not supported")
-refused("CSR without samples", lambda: sparse.csr_array((0, D)), "0 sample")
-refused("CSR without columns", lambda: sparse.csr_array((N, 0)), "0 feature")
-refused("COO, 1-D", lambda: sparse.coo_array(HOLES[:, 0]), "1D|2D|dim")
+rejected("CSR with NaN", lambda: sparse.csr_array(_with(np.nan, table=HOLES)), "NaN")
+rejected("CSR with infinity", lambda: sparse.csr_array(_with(np.inf, table=HOLES)), "infinity")
+rejected("COO with infinity", lambda: sparse.coo_array(_with(np.inf, table=HOLES)), "infinity")
+rejected("CSR, complex", lambda: sparse.csr_array(HOLES + 0j), "Complex data not supported")
+rejected("CSR without samples", lambda: sparse.csr_array((0, D)), "0 sample")
+rejected("CSR without columns", lambda: sparse.csr_array((N, 0)), "0 feature")
+rejected("COO, 1-D", lambda: sparse.coo_array(HOLES[:, 0]), "1D|2D|dim")
 only_fit("CSR with another number of features", lambda: sparse.csr_array(HOLES[:, 1:]), "5 features", HOLES[:, 1:])
 
 # Frames --------------------------------------------------------------------------------------------------------------
@@ -383,7 +383,7 @@ def other_frame(name, make, says, rows=TABLE):
 
 def bad_frame(name, make, says):
     """Register a frame that is not all numeric."""
-    refused(name, make, says, FRAME)
+    rejected(name, make, says, FRAME)
 
 
 def _cell(value, dtype):
@@ -544,18 +544,18 @@ same("torch tensor", lambda: torch.tensor(TABLE))
 same("torch tensor of float16", lambda: torch.tensor(HALF), HALF.astype(float))
 same("torch tensor, transposed view", lambda: torch.tensor(TABLE.T.copy()).T)
 same("torch tensor with NaN", lambda: torch.tensor(WITH_NAN), WITH_NAN)
-refused("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
-refused("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
-refused("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
-refused("torch tensor, sparse", lambda: torch.tensor(HOLES).to_sparse(), "[Ss]parse")
-refused("torch tensor, complex", lambda: torch.tensor(TABLE + 0j), "[Cc]omplex")
+rejected("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
+rejected("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
+rejected("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
+rejected("torch tensor, sparse", lambda: torch.tensor(HOLES).to_sparse(), "[Ss]parse")
+rejected("torch tensor, complex", lambda: torch.tensor(TABLE + 0j), "[Cc]omplex")
 same("an object with __array__", lambda: Lookalike(TABLE))
-refused(
+rejected(
     "an object whose __array__ raises",
     lambda: Lookalike(TABLE, RuntimeError("no memory on the device")),
     "no memory on the device",
 )
-refused(
+rejected(
     "an object whose __array__ raises a TypeError",
     lambda: Lookalike(TABLE, TypeError("not on this device")),
     "not on this device",
@@ -566,16 +566,16 @@ same("an array like dask's", lambda: OfDask(TABLE))
 same("a dataset that slices", lambda: Sliceable(TABLE))
 same("a dataset of int8", lambda: Sliceable(SMALL_INTS.astype(np.int8)), SMALL_INTS)
 same("a dataset with NaN in its last row", lambda: Sliceable(LAST_NAN), LAST_NAN)
-refused(
+rejected(
     "a dataset with one value masked in its last row",
     lambda: Sliceable(np.ma.masked_array(TABLE, np.arange(N * D).reshape(N, D) == N * D - 1)),
     "masked",
 )
-refused("a dataset of dates", lambda: Sliceable(DATES), "datetime64")
-refused("a dataset, complex", lambda: Sliceable(TABLE + 0j), "Complex data")
-refused("a dataset, 3-D", lambda: Lookalike(TABLE.reshape(5, 12, 5)), "dim 3")
-refused("a dataset without samples", lambda: Sliceable(TABLE[:0]), "0 sample")
-refused("a dataset that can't be read to its end", lambda: Unreadable(TABLE), "damaged", rows=TABLE)
+rejected("a dataset of dates", lambda: Sliceable(DATES), "datetime64")
+rejected("a dataset, complex", lambda: Sliceable(TABLE + 0j), "Complex data")
+rejected("a dataset, 3-D", lambda: Lookalike(TABLE.reshape(5, 12, 5)), "dim 3")
+rejected("a dataset without samples", lambda: Sliceable(TABLE[:0]), "0 sample")
+rejected("a dataset that can't be read to its end", lambda: Unreadable(TABLE), "damaged", rows=TABLE)
 only_fit("a dataset with another number of features", lambda: Sliceable(TABLE[:, :4]), "5 features", TABLE[:, :4])
 
 
