@@ -89,7 +89,7 @@ class Space:
     spec : ModuleSpec
         Spec of networks on all features.
 
-    rows, judged : ScaledReader
+    rows, rows_val : ScaledReader
         Training data, and separate validation data or None.
 
     axes : ndarray of shape (r, d) or None
@@ -97,18 +97,18 @@ class Space:
 
     Attributes
     ----------
-    spec, rows, judged
+    spec, rows, rows_val
         The parameters, converted to the axes.
     """
 
-    def __init__(self, spec, rows, judged, axes=None):
-        self.features, self.spec, self.rows, self.judged, self.axes = spec, spec, rows, judged, axes
+    def __init__(self, spec, rows, rows_val, axes=None):
+        self.features, self.spec, self.rows, self.rows_val, self.axes = spec, spec, rows, rows_val, axes
         if axes is None:
             return
         clip_at = CLIP_AT * spec.spread if spec.linear else None
         self.rows = RowsInBasis(rows, axes, clip_at)
-        self.judged = None if judged is None else RowsInBasis(judged, axes, clip_at)
-        both = self.rows, self.judged or self.rows
+        self.rows_val = None if rows_val is None else RowsInBasis(rows_val, axes, clip_at)
+        both = self.rows, self.rows_val or self.rows
         for each in both:
             each.has_far = any(of_one.has_far for of_one in both)
         basis = Basis(axes, clip_at if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))

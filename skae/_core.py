@@ -267,7 +267,7 @@ class AutoencoderCore(
                 attributes = self._at_start(*common, start, read_weights(spec.build(self.module_class)))
             else:
                 members = self._new_members(space.rows, space.spec, settings, weights, validation)
-                judges = replace(validation, rows=space.judged)
+                judges = replace(validation, rows=space.rows_val)
                 result = train(members, space.rows, judges, progress, **settings | stopping)
                 del members  # frees memory
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
@@ -381,8 +381,8 @@ class AutoencoderCore(
 
     def _mean_square(self, rows, validation):
         """Return the mean over validation samples of their squares, summed over observed values."""
-        judged = rows.clean if validation.rows is None else validation.rows
-        squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
+        compared = rows.clean if validation.rows is None else validation.rows
+        squares = [np.nansum(np.square(compared.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()
 
     def _state(self, rows, statistics, spec, settings, weights, variance, ratio, epoch, curves, net, **more):

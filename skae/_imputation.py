@@ -39,17 +39,17 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     share : float
     """
     factors, rng = estimator._statistics.factors, np.random.RandomState(seed)
-    judged, parts = rows, [(estimator, np.arange(len(rows)))]
+    compared, parts = rows, [(estimator, np.arange(len(rows)))]
     if validation is not None and estimator.best_epoch_ and validation.folds:
-        judged = rows if validation.rows is None else validation.rows
+        compared = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
     products = squares = share = 0.0
     for network, index in parts:
-        some = np.sort(rng.permutation(index)[: MAX_COMPLETE if judged.missing is None else MAX_ROWS])
-        x = np.concatenate(list(ArrayReader(judged.X, some).batches()))
-        if judged.missing is not None:
-            x = np.where(judged.missing[some], np.nan, x)
+        some = np.sort(rng.permutation(index)[: MAX_COMPLETE if compared.missing is None else MAX_ROWS])
+        x = np.concatenate(list(ArrayReader(compared.X, some).batches()))
+        if compared.missing is not None:
+            x = np.where(compared.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
         expected = factors.fill(np.where(hidden, np.nan, x).astype(x.dtype))
         token = allow_overflow.set(True)

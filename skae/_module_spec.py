@@ -209,10 +209,10 @@ class ModuleSpecMixin:
         needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 
-    def _space(self, rows, spec, judged):
+    def _space(self, rows, spec, rows_val):
         """Return the space to train in: principal components if there are many features."""
         axes = axes_for(rows, spec.n_components) if self._takes_basis(rows, spec) else None
-        return Space(spec, rows, judged, broadcast_from_main(axes))
+        return Space(spec, rows, rows_val, broadcast_from_main(axes))
 
     def _warn_if_cut_short(self, result, spec, max_iter, first_cycle=None):
         """Warn if training ended at `max_iter` while the reconstruction of validation samples still improved."""

@@ -52,21 +52,21 @@ class Validation:
     @property
     def report(self):
         """Value of the attribute `validation_`, as plain values."""
-        judged = [held_out for _, held_out in self.folds]
+        held_out_rows = [held_out for _, held_out in self.folds]
         return {
             "strategy": self.strategy,
             "n_folds": len(self.folds),
             "block_size": self.block_size,
             "gap": self.gap,
-            "n_validation": len(np.unique(np.concatenate(judged))) if judged else 0,
+            "n_validation": len(np.unique(np.concatenate(held_out_rows))) if held_out_rows else 0,
         }
 
     def cut(self, n_folds):
         """Return the same with the first `n_folds` folds; None for all."""
         folds = self.folds[:n_folds]
-        n_judged = sum(len(held_out) for _, held_out in folds)
+        n_held_out = sum(len(held_out) for _, held_out in folds)
         return replace(
-            self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_judged])
+            self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_held_out])
         )
 
     def __str__(self):
@@ -119,8 +119,10 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
     n = len(rows)
     if cv is not None:
         folds = _splits(cv, n, y, groups)
-        judged = np.concatenate([held_out for _, held_out in folds])
-        clusters = judged if groups is None else groups[judged]  # samples that are held out repeatedly count once
+        held_out_rows = np.concatenate([held_out for _, held_out in folds])
+        clusters = (
+            held_out_rows if groups is None else groups[held_out_rows]
+        )  # samples that are held out repeatedly count once
         return Validation("cv", folds, clusters=_numbered(clusters))
 
     n_held_out = _n_held_out(n, fraction)
