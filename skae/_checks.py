@@ -16,12 +16,12 @@ from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
 
 # parameters that must not change between fits with `warm_start` or calls of `partial_fit`
-SHAPING = (
+SHAPE_PARAMETERS = (
     *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
     *("whiten", "loss", "scale"),
 )
-UNCOUNTED = ("callbacks", "random_state", "verbose")  # parameters that do not identify a run
-OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
+EXCLUDED = ("callbacks", "random_state", "verbose")  # parameters that do not identify a run
+MAY_DIFFER = ("device", "random_state", "verbose")  # may differ among the processes of a group
 SEEDED_PACKAGES = (
     "builtins",
     "numpy",
@@ -146,7 +146,7 @@ class ChecksMixin:
 
     def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
         """Let a checkpoint read the state of the same run, and return the seed of the run."""
-        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
+        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in EXCLUDED}
         with consistent_across_ranks():
             if is_main_process():  # other processes need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
@@ -168,7 +168,7 @@ class ChecksMixin:
         if facts is None:
             return
         parameters = self.get_params(deep=False)
-        counts = {name: value for name, value in parameters.items() if name not in OWN}
+        counts = {name: value for name, value in parameters.items() if name not in MAY_DIFFER}
         more |= {"clean": self._clean_rows(y), "target": self._encoded(X, y)}
         facts |= describe_run(self, counts, X, self._weights if continues_fit else None, **more)
         if self.random_state is not None:

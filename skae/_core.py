@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from skae._basis import Space
-from skae._checks import SHAPING, ChecksMixin, has_partial_fit
+from skae._checks import SHAPE_PARAMETERS, ChecksMixin, has_partial_fit
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_mask
@@ -79,15 +79,15 @@ class AutoencoderCore(
         check_columns(statistics.seen.n_each, statistics.n_rows)
         may_miss = [statistics.seen.is_incomplete, True]
         missing = [missing_mask(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
-        if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
+        if (self._takes_missing and not given[0].sparse) or any(mask is not None for mask in missing):
             statistics.factors = broadcast_from_main(FactorModel.of(given[0], statistics.seen, seed))
-        if any(cells is not None for cells in missing):
+        if any(mask is not None for mask in missing):
             given = [
                 ArrayReader(np.concatenate([statistics.factors.fill(x) for x in rows.batches()])) for rows in given
             ]
             missing = [
-                np.zeros(rows.shape, dtype=bool) if cells is None else cells
-                for rows, cells in zip(given, missing, strict=True)
+                np.zeros(rows.shape, dtype=bool) if mask is None else mask
+                for rows, mask in zip(given, missing, strict=True)
             ]
         if clean is not None:
             missing = [None]  # reconstructions are compared with the clean samples
@@ -398,7 +398,7 @@ class AutoencoderCore(
             "_statistics": statistics,
             "_stream": None,
             "validation_": Validation().report,
-            "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
+            "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPE_PARAMETERS, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
             "n_components_": spec.n_components,
             "n_samples_": statistics.n_rows,

@@ -46,8 +46,8 @@ def swap(x, level, noise):
     return torch.where(chosen, others, x), chosen
 
 
-OF_CELLS = {"masking": masking, "salt_and_pepper": salt_and_pepper, "swap": swap}  # these replace some values
-CORRUPTIONS = {**OF_CELLS, "gaussian": gaussian}
+REPLACING = {"masking": masking, "salt_and_pepper": salt_and_pepper, "swap": swap}  # these replace some values
+CORRUPTIONS = {**REPLACING, "gaussian": gaussian}
 
 
 class DenoisingModule(AutoencoderModule):
@@ -79,7 +79,7 @@ class DenoisingModule(AutoencoderModule):
     def __init__(self, *args, corruption, levels, deviation, low, high, clip, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
-        self.less_noisy = LESS_NOISY_REPLACED if corruption in OF_CELLS else LESS_NOISY
+        self.less_noisy = LESS_NOISY_REPLACED if corruption in REPLACING else LESS_NOISY
         self.supports_batching = not callable(corruption)  # which takes two-dimensional samples
         self.clips = clip is not None
         self.chosen = None  # mask of the selected values of the batch, (n, d)
@@ -102,7 +102,7 @@ class DenoisingModule(AutoencoderModule):
         """
         low, high = self.levels
         middle, square = (low + high) / 2, (low**2 + low * high + high**2) / 3
-        if self.corruption in OF_CELLS and not evenly:
+        if self.corruption in REPLACING and not evenly:
             middle += self.less_noisy * (low / 2 - middle)
             square += self.less_noisy * (low**2 / 3 - square)
         elif low == high:

@@ -222,9 +222,9 @@ class ModuleSpecMixin:
         is_cut_short = len(curve) in (max_iter, first_cycle)
         if result.epoch and is_cut_short and still_improves(result.start[:, -1].mean(), curve):
             max_iter = len(curve)
-            asked = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
+            given = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
             warnings.warn(
-                f"{asked} ended before the fit converged: over the second half of its epochs the validation loss fell "
+                f"{given} ended before the fit converged: over the second half of its epochs the validation loss fell "
                 f"from {curve[: max_iter // 2].min():.3g} to {curve.min():.3g}. Set max_iter={2 * max_iter}.",
                 ConvergenceWarning,
                 stacklevel=6,

@@ -31,7 +31,7 @@ N_COMPONENTS = 8
 MAX_KEPT = 2000  # samples of a stream
 
 
-def _learns_in_parts(detector):
+def _has_partial_fit(detector):
     autoencoder = getattr(detector, "autoencoder_", detector.autoencoder)
     return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
@@ -299,7 +299,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    @typed(available_if(_learns_in_parts))
+    @typed(available_if(_has_partial_fit))
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder incrementally on a chunk, and update the distribution of errors and codes.
 
@@ -321,10 +321,10 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
             The fitted estimator.
         """
         self._validate_params()
-        is_main_process = not hasattr(self, "autoencoder_")
+        is_first_chunk = not hasattr(self, "autoencoder_")
         autoencoder = getattr(self, "autoencoder_", self.autoencoder)
-        checked = self._checked(X, autoencoder, reset=is_main_process, ensure_min_samples=2 if is_main_process else 1)
-        if is_main_process:
+        checked = self._checked(X, autoencoder, reset=is_first_chunk, ensure_min_samples=2 if is_first_chunk else 1)
+        if is_first_chunk:
             self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
         X, table = self._as_numbers(X, checked)

@@ -12,7 +12,7 @@ NEAR = 5, 10  # neighbors
 WEIGHT_OF_UNITS = 0.25  # in the score, of residuals without their covariance
 MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
-LEAST, MIN_SHARE = 1e-12, 1e-3  # of a variance
+MIN_RELATIVE_VARIANCE, MIN_SHARE = 1e-12, 1e-3  # of a variance
 MIN_DEVIATION = 1e-2  # in units of each measure
 POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of residuals and two distances: approximately normal
 MAX_MIB = 64  # of a block of distances
@@ -100,7 +100,7 @@ class Residuals:
         if not there.all():
             squares *= len(residuals) / np.maximum(there.sum(axis=0), 1)
         some = squares[squares > 0]
-        floor = max(np.median(some) if len(some) else 0.0, LEAST * variance.mean()) or 1.0
+        floor = max(np.median(some) if len(some) else 0.0, MIN_RELATIVE_VARIANCE * variance.mean()) or 1.0
         self.units = np.sqrt(np.maximum(np.maximum(squares, MIN_SHARE * variance), floor))
         self.precision = None
         if len(self.units) <= MAX_COVARIED:
@@ -210,7 +210,7 @@ def _about_mean(x):
 def _principal(centered):
     """Return whitened codes, (n, k), and the whitening map, (k, k)."""
     variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
-    least = LEAST * variances.max() or 1.0
+    least = MIN_RELATIVE_VARIANCE * variances.max() or 1.0
     whiten = directions / np.sqrt(np.maximum(variances, least))
     return centered @ whiten, whiten
 

@@ -88,7 +88,7 @@ class LinearInit:
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 
-    def turned(self, turn, unit=None):
+    def rotated(self, turn, unit=None):
         """Return the same map with the code multiplied by an orthogonal matrix, and optionally with other units."""
         variance = np.square(turn) @ self.variance
         return replace(

@@ -52,7 +52,7 @@ class ProbabilisticStart:
         k = len(self.gain)
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
 
-    def turned(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
+    def rotated(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
         """Return the same map with permuted and flipped components, by a matrix with one nonzero entry per row."""
         order, sign = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
         return replace(

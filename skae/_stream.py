@@ -96,11 +96,11 @@ class StreamMixin:
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        as_it_is = ArrayReader(X, may_miss=self._takes_missing)
+        raw = ArrayReader(X, may_miss=self._takes_missing)
         before = FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)
-        statistics = before.update(as_it_is)
+        statistics = before.update(raw)
         statistics.link(self.loss, statistics.scale(self.scale))  # raises if X is outside the range of a likelihood
-        X, missing = filled_chunk(self, as_it_is, statistics, seed)
+        X, missing = filled_chunk(self, raw, statistics, seed)
         if not first and self._spec.is_pca:
             rows = ScaledReader(X, statistics.mean, statistics.scale(self.scale), missing=missing)
             self._partial_fit_pca(rows, y, statistics, self._rescaled(rows, statistics), device, seed)
@@ -109,15 +109,15 @@ class StreamMixin:
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(ArrayReader(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(as_it_is, within=within)
+        usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(raw, within=within)
         rows = ScaledReader(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
-        anew = first or self._needs_new_network(past, usual, rows)
+        is_new = first or self._needs_new_network(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
         farthest = CLIP_AT**2 * (usual.variance * np.square(rows.per_unit)).sum()
         held_out, trained_on, near = hold_out(rows, past.get("held_out"), farthest, seed_of_stream)
         chunk = Chunk(X, statistics, usual, rows, held_out, trained_on, near, seed, first)
-        spec = self._spec_in(chunk, anew)
+        spec = self._spec_in(chunk, is_new)
         if spec.is_pca:
             rows = chunk.scaled(statistics.mean, statistics.scale(self.scale))
             spec = replace(spec, **self._constants(statistics, rows.mean, rows.scale))
@@ -130,7 +130,7 @@ class StreamMixin:
         settings["mixed_precision"] = self._in_bfloat16(device, work)
         with torch_threads(work):
             pcas = self._pcas(chunk, past, spec)
-            candidate = self._candidate(chunk, past, spec, pcas, anew)
+            candidate = self._candidate(chunk, past, spec, pcas, is_new)
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
     def _partial_fit_pca(self, rows, y, statistics, spec, device, seed):
@@ -174,10 +174,10 @@ class StreamMixin:
         has_new = variance[self._spec.scale == 0].sum() > NEW_FRACTION * variance.sum()
         return bool(has_new) and not is_pca and len(rows) >= SETTLED
 
-    def _spec_in(self, chunk, anew):
+    def _spec_in(self, chunk, is_new):
         """Return the spec of a network scaled like the samples of this chunk."""
         rows, statistics = chunk.rows, chunk.usual
-        if not anew:
+        if not is_new:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
         if self._get_param("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
@@ -239,10 +239,10 @@ class StreamMixin:
         of_all = start_of("pca", chunk.statistics)
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
 
-    def _candidate(self, chunk, past, spec, pcas, anew):
+    def _candidate(self, chunk, past, spec, pcas, is_new):
         """Return the network to train on this chunk: the current one, possibly updated with PCA, or a new one."""
         starts = self._starts(chunk, spec, pcas) if pcas else None
-        if anew:
+        if is_new:
             return self._new_candidate(chunk, spec, starts)
         old, rows = self._with_new_scales(chunk.usual), chunk.rows
         new = np.flatnonzero(old.scale != self._spec.scale)
@@ -254,22 +254,22 @@ class StreamMixin:
             basis, unit = past["basis"], past["unit"]
             if unit is not None:
                 unit = unit * self._unit(old.scale) / self._unit(rows.scale)
-            starts = [of.turned(align_axes(basis, of.components, self._freedom(old))) for of in starts]
+            starts = [of.rotated(align_axes(basis, of.components, self._freedom(old))) for of in starts]
             identity, basis = np.eye(len(basis)), starts[0].components
-            in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
+            in_place, exact = (in_other_units(of.rotated(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
             if not past["is_fitted"]:  # `fit` has trained the linear maps on all samples seen by then
                 candidates.append(_updated_with_pca(candidates[0]))
-        rival = self._losses(chunk, old, in_place)
+        of_restart = self._losses(chunk, old, in_place)
         losses = [self._losses(chunk, old, candidate.average) for candidate in candidates]
         best = -1 if chunk.validation is None or _significantly_less(losses[-1], losses[0]) else 0
-        starts_again = chunk.validation is not None and _significantly_less(rival, losses[best])
+        starts_again = chunk.validation is not None and _significantly_less(of_restart, losses[best])
         best, starts_again = broadcast_from_main((best, starts_again))
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
         if starts is None:
-            spec = self._spec_in(chunk, anew=True)
+            spec = self._spec_in(chunk, is_new=True)
         return self._new_candidate(chunk, spec, starts, self._spec.axes)
 
     def _new_candidate(self, chunk, spec, starts, axes=None):
@@ -291,7 +291,7 @@ class StreamMixin:
             exact = weights
             if of_all is not own:
                 turn = align_axes(own.components, of_all.components, self._freedom(spec))
-                exact = of_all.turned(turn, own.unit).weights()
+                exact = of_all.rotated(turn, own.unit).weights()
             common = {"start": weights, "exact": exact, "followed": weights}
             common |= {"unit": own.unit, "basis": own.components}
         return Candidate(replace(spec, axes=new_axes), weights, UNTRAINED, **common)
@@ -395,11 +395,11 @@ def _updated(pca, rows, n_components, seed):
     return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
 
 
-def _is_sound(losses, blank):
+def _is_sound(losses, of_mean):
     """Return whether no later loss is far above the first one and above that of the mean of the samples."""
     first, *later = [of_one.mean() for of_one in losses]
     with np.errstate(invalid="ignore"):
-        return all(of_one <= first + DIVERGENCE_FACTOR * (abs(first) + abs(blank.mean())) for of_one in later)
+        return all(of_one <= first + DIVERGENCE_FACTOR * (abs(first) + abs(of_mean.mean())) for of_one in later)
 
 
 def _significantly_less(losses, others):

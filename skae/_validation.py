@@ -120,9 +120,8 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
     if cv is not None:
         folds = _splits(cv, n, y, groups)
         held_out_rows = np.concatenate([held_out for _, held_out in folds])
-        clusters = (
-            held_out_rows if groups is None else groups[held_out_rows]
-        )  # samples that are held out repeatedly count once
+        # samples that are held out repeatedly count once
+        clusters = held_out_rows if groups is None else groups[held_out_rows]
         return Validation("cv", folds, clusters=_numbered(clusters))
 
     n_held_out = _n_held_out(n, fraction)

@@ -44,18 +44,18 @@ def check_invertible(estimator, owner):
     """
     if estimator is None or isinstance(estimator, type):
         return
-    name, culprit, missing = _not_invertible(estimator)
-    if culprit is None:
+    name, part, missing = _not_invertible(estimator)
+    if part is None:
         return
     if name is None:
         raise InvalidParameterError(
             f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
-            f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no "
+            f"'inverse_transform'. Got a {type(part).__name__} instead: autoencoder={short_repr(part)} has no "
             f"{missing}. Use an autoencoder of skae, PCA, or a Pipeline of these."
         )
     raise InvalidParameterError(
         f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
-        f"{type(culprit).__name__}, has no {missing}. Apply it to X beforehand, or use a step that has one, such as "
+        f"{type(part).__name__}, has no {missing}. Apply it to X beforehand, or use a step that has one, such as "
         "StandardScaler."
     )
 
