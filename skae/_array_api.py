@@ -25,7 +25,7 @@ def as_numpy(X):
 
 
 def preserve_array_type(method):
-    """Let a method that takes X and returns one or more arrays return them in X's library and on X's device."""
+    """Decorate a method of X such that the arrays that it returns are of X's library and on X's device."""
 
     @functools.wraps(method)
     def wrapped(self, X, *args, **kwargs):

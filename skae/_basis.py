@@ -57,7 +57,7 @@ class RowsInBasis(ScaledReader):
             start += len(batch)
         super().__init__(near + far, np.zeros(r), np.ones(r))
         self.rows, self.has_far, self.missing = rows, bool(far.any()), rows.missing
-        # where values are missing, the loss is computed in all features: there is nothing to add
+        # with missing values, the loss is computed from all features, so that nothing has to be added
         self.left_out = 0.0 if rows.missing is not None else max(squares, 0.0) / n
         self.parts = near, far if self.has_far else None
 
@@ -70,7 +70,7 @@ class RowsInBasis(ScaledReader):
         """Return all samples as a float32 tensor of shape (n, r), or a pair of the network's input and the target.
 
         If values are beyond the limit, the input, (n, 2 r), has the coordinates of the parts within the limit and
-        beyond. If values are missing, the target has all features, (n, d), and is NaN there.
+        beyond. If values are missing, the target has all features, (n, d), with NaN for missing values.
         """
         seen = whole = self._alone_on(device)
         if self.has_far:
@@ -175,7 +175,7 @@ def axes_for(rows, n_components):
         if r > most:
             return None
         axes = axes[:r]
-    _, axes = svd_flip(None, axes, u_based_decision=False)  # the same signs on any machine
+    _, axes = svd_flip(None, axes, u_based_decision=False)  # the signs don't depend on the machine
     return axes.astype(np.float32)
 
 

@@ -47,7 +47,7 @@ class ChecksMixin:
         return target.reshape(len(target), -1)
 
     def _checked_target(self, X, y):
-        """Return y, which is ignored, and warn if it looks like clean samples; X has been checked."""
+        """Return y, and warn if it is ignored although it looks like clean samples; X has been checked."""
         if self._is_supervised:
             if y is None:
                 raise ValueError(
@@ -65,7 +65,7 @@ class ChecksMixin:
         return y
 
     def _checked_validation(self, X, y, X_val, groups):
-        """Check the parameters of the validation set."""
+        """Check `X_val` and `groups`, and return them validated."""
         if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
             other = "X_val" if X_val is not None else f"cv={self.cv!r}"
             raise ValueError(
@@ -87,7 +87,7 @@ class ChecksMixin:
         return X_val, checked_groups(groups, X)
 
     def check_parameters(self) -> None:
-        """Raise an error for parameters that exclude each other, which constraints can't express: a hook of variants.
+        """Raise an error for parameters that exclude each other, which constraints can't express: a hook for variants.
 
         A variant that overrides it calls the method of the base class first.
 
@@ -112,7 +112,7 @@ class ChecksMixin:
         for size in self._given_layers or ():
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must contain ints of 1 or more, got {size!r}. "
                     "Use () for a linear autoencoder."
                 )
 
@@ -133,7 +133,7 @@ class ChecksMixin:
 
     @contextlib.contextmanager
     def _restored_on_error(self):
-        """Restore the previous attributes after an error or Ctrl-C, so that no fit is incomplete."""
+        """Restore the previous attributes after an error or Ctrl-C, so that the estimator is never partly fitted."""
         before = dict(vars(self))
         try:
             yield
@@ -154,7 +154,7 @@ class ChecksMixin:
                     counts["callbacks"] = [
                         (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
                     ]
-                if fold_networks.get() is not None:  # which the file of another run lacks
+                if fold_networks.get() is not None:  # files of other runs don't contain them
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "target": self._encoded(X, y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
@@ -188,7 +188,7 @@ class ChecksMixin:
 
 
 def has_partial_fit(estimator):
-    """Whether `partial_fit` is available: for `available_if`."""
+    """Return whether `partial_fit` is available: for `available_if`."""
     if estimator._is_supervised:
         raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit does not support. Call fit.")
     return True

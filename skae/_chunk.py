@@ -93,7 +93,7 @@ class Chunk:
 
 
 def hold_out(rows, before, farthest, seed):
-    """Select validation samples by their hashes, so that a repeated sample is always selected again.
+    """Select validation samples by their hashes, so that copies of a selected sample are selected too.
 
     The samples with the smallest hashes of all samples seen are held out, at most a fifth. Samples more than ten times
     farther from the mean than usual are neither held out nor trained on: only PCA of all samples uses them.
@@ -135,7 +135,7 @@ def hold_out(rows, before, farthest, seed):
             start = sum(map(len, hashes))
             raw = np.where(rows.missing[start : start + len(batch)], np.nan, batch)
         with np.errstate(over="ignore"):
-            single = ((raw - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
+            single = ((raw - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 becomes 0.0
         hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
         distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
         new = (hashes[-1] < HELD_OUT_FRACTION * HASHES) & (distances[-1] <= farthest)

@@ -1,4 +1,4 @@
-"""The base of all autoencoders: the parameters of training, and fitting."""
+"""Base class of all autoencoders: training parameters and fitting."""
 
 import warnings
 from abc import ABCMeta
@@ -60,13 +60,13 @@ class AutoencoderCore(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Base of all autoencoders: the algorithm, and the parameters of training.
+    """Base class of all autoencoders: the algorithm and the training parameters.
 
     A variant sets `module_class`, an `AutoencoderModule` that defines its objective, and adds its parameters.
     """
 
     def _prepare_data(self, X, y, X_val, seed):
-        """Return the statistics of X, the scaled samples, and the scaled samples of X_val or None.
+        """Return the statistics of X, the scaled samples, and the scaled samples of X_val (or None).
 
         Missing values are replaced by their conditional expectations. The model for these is fitted even if no values
         are missing, since samples passed later may have missing values.
@@ -163,9 +163,9 @@ class AutoencoderCore(
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Continue training with a chunk of samples: one pass over it, in batches of `batch_size`.
 
-        Chunks may have any size and order. `IncrementalPCA` of all samples is updated besides a network that starts
-        from PCA. Some samples are used for validation: after each chunk, the estimator uses the network if it is
-        significantly better than PCA on them, and PCA otherwise. The scaling is that of the initialization of the
+        Chunks may have any size and order. A network that starts from PCA is trained, and `IncrementalPCA` is updated
+        with all samples. Some samples are used for validation: after each chunk, the estimator uses the network if it
+        is significantly better than PCA on them, and PCA otherwise. The scaling is that of the initialization of the
         network, while `mean_` is the mean of all samples seen. If the number of components is not an int, it is
         determined by the first chunk. The axes of the codes are determined by the first 64 samples and don't change
         until the next `fit`. If training diverges, the estimator is unchanged. There may be missing values (NaN), but
@@ -297,7 +297,7 @@ class AutoencoderCore(
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
     def _stopping(self, spec, callbacks, max_iter):
-        """Return the parameters of early stopping: with many epochs, the gain per epoch is smaller."""
+        """Return the parameters of early stopping. The patience increases with `max_iter`: epochs improve less."""
         stops_early = self._is_plain(spec) if self.early_stopping == "auto" else self.early_stopping
         patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}

@@ -11,7 +11,7 @@ LESS_NOISY, LESS_NOISY_REPLACED = 0.25, 0.8
 
 # Noise is drawn on the CPU, so that a seed gives the same noise on every device. The functions take scaled samples,
 # (n, d), and the level of each, (n, 1). They return the corrupted samples and the mask of the selected values, (n, d),
-# which may be unchanged.
+# some of which may keep their value.
 
 
 def _uniform(shape, x, noise):
@@ -129,7 +129,7 @@ class DenoisingModule(AutoencoderModule):
         return torch.where(self._noise_factors(x) < 1, x, corrupted) if self.training else corrupted
 
     def _drawn_levels(self, x):
-        """Draw a level for each sample, (n, 1): for some in training, one between zero and the minimum."""
+        """Draw a level for each sample, (n, 1). In training, that of some samples is between zero and the minimum."""
         low, high = self.levels
         level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
         if not self.training or low == 0:
@@ -156,4 +156,4 @@ class DenoisingModule(AutoencoderModule):
         try:
             return super().losses(x, sizes, target)
         finally:
-            self.chosen = None  # it belongs to these samples only
+            self.chosen = None  # the mask is that of these samples only

@@ -8,7 +8,7 @@ import torch
 
 
 class _Flag:
-    """A flag of the process: the first Python thread that enters sets it, the last that leaves restores it.
+    """Flag of the process, which the first Python thread that enters sets, and the last that leaves restores.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Errors for arrays with more than two dimensions: scikit-learn's message, and how to flatten the array."""
+"""Errors for arrays with more than two dimensions, which explain how to flatten the array."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ CHANNELS = (1, 3, 4)
 
 @contextlib.contextmanager
 def explain_how_to_flatten(estimator, X):
-    """Add to scikit-learn's error for arrays of more than two dimensions how to flatten them.
+    """Extend scikit-learn's error for arrays of more than two dimensions by how to flatten them.
 
     Parameters
     ----------

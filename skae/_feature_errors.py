@@ -72,7 +72,7 @@ def _gains(anomaly, x, candidates, blocks):
         with np.errstate(invalid="ignore"):
             gain = now[row] - anomaly(others)
         np.maximum.at(gains, (row, feature), np.where(np.isnan(gain), 0, gain))  # NaN if both are infinite
-    # if no single feature is sufficient, features outside the range of the training data contribute
+    # if no single feature makes the anomaly finite, those outside the range of the training data contribute
     is_infinite = np.isinf(now) & np.isfinite(gains).all(axis=1)
     outside = (x < candidates[0]) | (x > candidates[-1])
     outside[:, n_numbers:] = False

@@ -49,7 +49,7 @@ def _digest(text, arrays):
 
 
 def replace_file(path, blob):
-    """Replace a file atomically, once the new content is on the disk."""
+    """Replace a file atomically, after the new content was written to the disk."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:

@@ -205,7 +205,7 @@ class GenerationMixin:
             low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
             if not within_unit(low, high):
                 raise ValueError(
-                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
+                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but contains values from "
                     f"{low:.8g} to {high:.8g}. Scale it like the training data."
                 )
             batch = batch.clip(0, 1)
@@ -222,7 +222,7 @@ class GenerationMixin:
             return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
 
     def _lost(self, batch):
-        """Return the loss from features that were constant in training, and from the units of missing values."""
+        """Return what to subtract from the bound, for features that were constant in training, and for units."""
         scale = self._spec.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]

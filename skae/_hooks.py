@@ -14,7 +14,7 @@ from skae.nn import AutoencoderModule
 
 
 class HooksMixin:
-    """The part of `AutoencoderCore` that variants override."""
+    """Mixin of `AutoencoderCore` with the methods that variants override."""
 
     module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule  # defines the objective of the variant
 

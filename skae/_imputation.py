@@ -98,6 +98,6 @@ def filled_chunk(estimator, rows, statistics, seed):
 
 
 def weigh_network(estimator, rows, seed):
-    """Set the weight of the network's reconstruction in imputed values, determined on the given samples."""
+    """Determine the weight of the network's reconstruction in imputed values on the given samples, and set it."""
     if estimator._statistics.factors is not None:
         estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

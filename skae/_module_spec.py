@@ -1,4 +1,4 @@
-"""The shape of the networks and the settings of training, with "auto" values resolved for the data."""
+"""Shape of the networks and training settings, with "auto" values resolved for the data."""
 
 import itertools
 import warnings
@@ -39,7 +39,7 @@ WORTH_BFLOAT16 = 2**23
 
 
 class ModuleSpecMixin:
-    """The part of `AutoencoderCore` that derives the spec and settings from parameters and data."""
+    """Mixin of `AutoencoderCore` that derives the spec and settings from parameters and data."""
 
     n_components_: int
     _open_size = None  # the value of n_components that leaves the size to the architecture
@@ -50,7 +50,7 @@ class ModuleSpecMixin:
 
     @property
     def _given_layers(self):
-        """The sizes of hidden layers that the user set, or None."""
+        """Sizes of the hidden layers that the user set, or None."""
         sizes = self._get_param("hidden_layer_sizes")
         if isinstance(sizes, str):
             return None
@@ -187,7 +187,7 @@ class ModuleSpecMixin:
         return n_rows * work_of_a_row(spec.build(self.module_class), len(spec.mean))
 
     def _affordable(self, rows, spec, n_epochs):
-        """Return the numbers of folds, None for all, and epochs that don't take too long."""
+        """Return the numbers of folds (None for all) and epochs that don't take too long."""
         if self._takes_longer(spec):
             n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
@@ -234,7 +234,8 @@ class ModuleSpecMixin:
         """Return the networks and the indices of their training samples: {label: (module, indices)}.
 
         Each starts from the solution of its samples, or from the previous fit. In cross-validation there is one network
-        per fold. Each may have a rival, which starts from a random initialization. The last one is returned by `train`.
+        per fold. Each may have a second network, which starts from a random initialization. The last one is returned by
+        `train`.
         """
         folds = validation.folds
         trained_on = {f"_fold{i}": index for i, (index, _) in enumerate(folds)} if len(folds) > 1 else {}

@@ -50,9 +50,9 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training samples, shrunk
     towards units of the features [1]_, the squares :math:`D` of these units, the code :math:`z` of x, and the codes
     :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training samples [2]_. The codes are
-    whitened in the third measure (W), and mapped linearly to the units of X in the fourth (V). Neighbors take account
-    of clusters, rings and missing values, unlike the distance from the mean of all codes, and they reveal samples far
-    outside, which a linear map reconstructs well.
+    whitened in the third measure (W), and mapped linearly to the units of X in the fourth (V). Distances to neighbors
+    take account of clusters, rings and gaps in the distribution of codes, unlike the distance from the mean of all
+    codes, and they detect samples far outside, which a linear map reconstructs well.
 
     Each measure is transformed to the logarithm of the fraction of typical samples with the same or a larger value. The
     score is the sum of that of the first, a quarter of that of the second, and the smaller one of the other two, as
@@ -154,7 +154,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {  # noqa: RUF012 - as in scikit-learn
         "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "code_distance": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],

@@ -8,7 +8,7 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from skae._outlier_scores import median_and_deviation
 
-NEAR = 5, 10  # neighbors
+NEAR = 5, 10  # ranks of neighbors
 WEIGHT_OF_UNITS = 0.25  # in the score, of residuals without their covariance
 MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
@@ -67,7 +67,7 @@ class Measures:
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
     def log_share(self, fold, codes, residuals, missing):
-        """Return the score, the weighted sum for the residual plus the minimum for codes, (n,); codes may be None."""
+        """Return the score, (n,): the weighted sum for the residual, plus the minimum for codes if there are any."""
         values = self._values(fold, codes, residuals, missing).T
         shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
         of_residual = shares[0] + WEIGHT_OF_UNITS * shares[1]
@@ -166,7 +166,7 @@ class Neighbors:
         self.mean = codes.mean(axis=0)
         white, self.whiten = _principal(codes - self.mean)
         centered, n_each = _about_mean(rows)
-        linear = white.T @ centered / n_each  # least-squares map, (k, d)
+        linear = white.T @ centered / n_each  # map by least squares, (k, d)
         squares, directions = np.linalg.eigh(linear @ linear.T)
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
@@ -176,7 +176,7 @@ class Neighbors:
     def squared_distances(self, codes):
         """Return the squared distances, (n, k) -> (n, 2); NaN for codes with NaN, infinite for codes too far away.
 
-        One neighbor at distance zero, the sample itself, is ignored.
+        One neighbor at distance zero is ignored, since it is the sample itself.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             white = (codes - self.mean) @ self.whiten

@@ -25,7 +25,7 @@ from skae.nn import Decoder, Encoder
 
 
 class Modules(dict):
-    """Modules by precision. That in float64, which takes twice the memory, is built on first use."""
+    """Modules by precision. The float64 module, which takes twice the memory, is built on first use."""
 
     def __init__(self, single, in_float64):
         super().__init__(float32=single)
@@ -98,7 +98,7 @@ class PersistenceMixin:
         if of_file.get() and "_settings" in state:  # the current parameters
             now = {"callbacks": self.callbacks, "net_params": self.net_params}
             state["_settings"] = state["_settings"] | now
-        if of_file.get():  # for other processes or systems: without its callbacks, paths as strings
+        if of_file.get():  # for other processes or systems: omit scikit-learn's callbacks, convert paths
             state = {
                 name: os.fspath(value) if isinstance(value, PurePath) else value
                 for name, value in state.items()
@@ -167,9 +167,9 @@ class PersistenceMixin:
     def load(cls, path: StrPath, *, trusted: Sequence[type | str] = ()) -> Self:
         """Load an autoencoder that was saved by `save`.
 
-        Nothing in the file is executed or unpickled, so that loading a file from an untrusted source is safe. What the
-        autoencoder computes, however, depends on whoever wrote its weights. It is loaded to the device it was fitted
-        on, or to the CPU if that is not available.
+        Nothing in the file is executed or unpickled, so that loading a file from an untrusted source is safe. The
+        results of the autoencoder, however, are determined by the author of the file. It is loaded to the device it was
+        fitted on, or to the CPU if that is not available.
 
         Parameters
         ----------

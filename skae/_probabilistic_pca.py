@@ -12,7 +12,7 @@ MIN_SIGNAL = 1.0  # minimum variance of a component in excess of the noise, rela
 
 @dataclass(frozen=True)
 class ProbabilisticStart:
-    """Probabilistic PCA as the weights of a variational autoencoder whose two networks are linear.
+    """Probabilistic PCA, as weights of a variational autoencoder whose encoder and decoder are linear.
 
     Attributes
     ----------

@@ -109,7 +109,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {  # noqa: RUF012 - as in scikit-learn
         "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "density": [HasMethods(list(WANTED)), None],
         "random_state": ["random_state"],
@@ -260,8 +260,8 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            Log-densities in the space of the codes, which allow to compare samples, but not autoencoders. Minus
-            infinity if the code of a sample is NaN or too large, or if all its values are missing.
+            Log-densities in the space of the codes, which are comparable between samples, but not between autoencoders.
+            Minus infinity if the code of a sample is NaN or too large, or if all its values are missing.
         """
         check_is_fitted(self)
         row, known = self._known_row, None

@@ -1,4 +1,4 @@
-"""Checks of guessed shapes of samples, and of convolutions that skip pixels."""
+"""Checks of guessed shapes of samples, and for convolutions that skip pixels."""
 
 import math
 import warnings
@@ -81,14 +81,14 @@ def _doubt(X, name):
 
 
 def _is_series(X, side):
-    """Whether adjacent values of a sample are much more similar than those a line apart, also across ends of lines."""
+    """Return whether adjacent values are much more similar than those a line apart, also across ends of lines."""
     across, within = _at_ends(X, 1, side)
     below = _difference(X, side)
     return below > SERIES_RATIO * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
 
 
 def _has_channels(X, side, n_channels):
-    """Whether pixels have channels: values of a channel are similar in adjacent pixels and lines.
+    """Return whether pixels have channels: values of a channel are similar in adjacent pixels and lines.
 
     Values about half a line apart, which would be a line apart without channels, must not be similar, nor those across
     the end of a line, which would be similar in a periodic series.
@@ -107,7 +107,7 @@ def _difference(X, lag):
 
 
 def _at_ends(X, lag, line):
-    """Return the same for pairs across the end of a line, and for the others."""
+    """Return `_difference` for pairs across the end of a line, and for the other pairs."""
     by_place = np.square(X[:, lag:] - X[:, :-lag]).mean(axis=0) / (2 * X.var())
     ends = np.arange(len(by_place)) % line >= line - lag
     return by_place[ends].mean(), by_place[~ends].mean()

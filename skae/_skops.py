@@ -31,10 +31,10 @@ SKAE_TYPES = (
     *("skae.architectures.Convolutional", "skae.architectures.Recurrent", "skae.nn._module.AutoencoderModule"),
 )
 SKLEARN_TYPES = ("sklearn.neural_network._rbm.BernoulliRBM", "sklearn.preprocessing._data.StandardScaler")
-FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # attributes of skorch's own callbacks
+FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # attributes of callbacks of skorch
 TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, *FUNCTIONS, "builtins.int", "builtins.str"}  # int and str are types of keys
 # skops' nodes for plain values, and their classes. Nodes for objects and classes are allowed if these are trusted. All
-# other nodes are refused: they call something when they are loaded, or are not needed.
+# other nodes are rejected: they call functions when they are loaded, or are not needed.
 PLAIN = {
     "DictNode": r"builtins\.dict",
     "JsonNode": r"builtins\.str",

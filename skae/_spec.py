@@ -1,4 +1,4 @@
-"""Specification from which a fitted module is rebuilt: plain values and arrays, which is what a pickle contains."""
+"""Specification from which a fitted module is rebuilt: the plain values and arrays that a pickle contains."""
 
 import itertools
 import math
@@ -183,7 +183,7 @@ class ModuleSpec:
                 module.bounds = Bounds(module.scaler, *self.bounds)
         module.has_holes = self.has_holes
         if self.architecture is not None:
-            module.supports_batching = False  # recurrent cells don't support it, and convolutions are slower
+            module.supports_batching = False  # recurrent layers don't support it, and convolutions are slower
         if weights is not None:
             load_weights(module, weights)
         return module.eval()

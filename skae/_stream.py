@@ -38,7 +38,7 @@ from skae._training.users import copy_callbacks
 SETTLED = 64  # samples: while fewer have been seen, the next chunk initializes a new network
 MAX_GAIN = 5.0  # gains are clipped at this multiple of their median
 NEW_FRACTION = 0.1  # of the variance, in features that were constant when the network was initialized
-TRAINED = ("weights", "optimizer", "steps_done")  # the state from which training resumes, beside the averaged weights
+TRAINED = ("weights", "optimizer", "steps_done")  # training state, in addition to the averaged weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
 
 
@@ -88,7 +88,7 @@ class StreamMixin:
         """
         return pca
 
-    _follows_pca = True  # whether such an initialization exists, with linear maps
+    _follows_pca = True  # whether this initialization exists, with linear maps
 
     def _freedom(self, spec):
         """Return how the internal code of one initialization may be aligned with another's: see `align_axes`."""
@@ -215,7 +215,7 @@ class StreamMixin:
         return replace(old, **new)
 
     def _pcas(self, chunk, past, spec):
-        """Return PCA of all samples, and of those that are not outlying, by name; empty if PCA is no initialization."""
+        """Return PCA of all samples and of those that are not outlying, by name; empty if networks don't start from PCA."""
         if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, spec.n_components
@@ -352,7 +352,7 @@ class StreamMixin:
             weigh_network(self, rows if chunk.validation is None else chunk.compared(rows.mean, rows.scale), seed)
 
     def _is_shown(self, chunk, past, candidate, losses):
-        """Return whether the network is used, not PCA: if it is significantly better, or from `fit` and not worse."""
+        """Return whether to use the network instead of PCA: if significantly better, or from `fit` and not worse."""
         if candidate.start is None:
             return True
         stays = past.get("is_fitted", False) and past["is_network"]
@@ -405,7 +405,7 @@ def _is_sound(losses, of_mean):
 def _significantly_less(losses, others):
     """Return whether losses are significantly below others of the same samples.
 
-    Gains are clipped at a multiple of their median, so that a few outlying samples don't decide.
+    Gains are clipped at a multiple of their median, so that a few outlying samples don't determine the result.
     """
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())

@@ -7,7 +7,7 @@ as NaN or a wrong number of columns, is converted to NumPy, whose validation rai
 import functools
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+import torch.nn.functional as F  # noqa: N812 - the usual name
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._array_api import is_dispatched, preserve_array_type
@@ -84,7 +84,7 @@ def _answer(estimator, part, X):
                 place.copy_(y)
         if not torch.stack(finite).all():
             return None
-    if part != "decode":  # warns if X has no feature names and the training data had
+    if part != "decode":  # warns if the training data had feature names, which X doesn't
         validate_data(estimator, X, skip_check_array=True, reset=False)
     return answer
 

@@ -1,4 +1,4 @@
-"""Number of threads of an operation: one if its matrix products are small. Only sizes decide, not the machine's load.
+"""Number of threads of an operation: one if its matrix products are small, independent of the machine's load.
 
 OpenMP threads synchronize at each product, and spin while they wait. If a product takes less than a millisecond, a
 second unused core saves a quarter of the time of a fit, and busy cores make it take ten times as long or more.

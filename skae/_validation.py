@@ -1,4 +1,4 @@
-"""Choice of validation samples, which do not depend on the training samples."""
+"""Choice of validation samples that are independent of the training samples."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ MAX_LOST = 0.1  # fraction of samples in gaps around the blocks of a fold
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation samples of a training.
+    """Validation samples of a fit.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Validation:
         Samples to which `held_out` refers, if they are not the training data.
 
     clusters : ndarray of int or None
-        Cluster of each validation sample, fold after fold: losses within a cluster are dependent. None if all losses
-        are independent.
+        Cluster of each validation sample, in the order of the folds. Losses within a cluster are dependent. None if
+        all losses are independent.
 
     block_size, gap : int
         Number of samples of a contiguous block, and of excluded samples on either side of it; 0 without blocks.
@@ -130,7 +130,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         least = min(len(np.unique(groups)) // 5, ENOUGH_GROUPS)
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
-    clean = rows.clean  # which several noisy samples may share
+    clean = rows.clean  # several noisy samples may have the same clean sample
     reach, copies = reach_of_dependence(clean, seed), copies_of(ArrayReader(clean.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
@@ -141,7 +141,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
             return Validation()
         return Validation("blocks", folds, None, _clusters(folds, np.arange(n) // reach), block_size, reach)
     if copies is not None:
-        # many copies of one sample would fill a fold by themselves
+        # many copies of one sample would otherwise fill a fold
         folds = _whole_groups(copies, n_held_out / n, n_folds, seed, largest=n_held_out, least=1)
         return Validation("copies", folds, clusters=_clusters(folds, copies)) if folds else Validation()
     order = np.random.RandomState(seed).permutation(n)
@@ -273,7 +273,7 @@ def _blocks(n_rows, n_held_out, n_folds, gap, seed):
 
 
 def _clusters(folds, groups):
-    """Return the group of each validation sample, fold after fold."""
+    """Return the group of each validation sample, in the order of the folds."""
     return _numbered(np.concatenate([groups[held_out] for _, held_out in folds]))
 
 

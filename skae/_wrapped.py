@@ -61,9 +61,9 @@ def check_invertible(estimator, owner):
 
 
 def _not_invertible(estimator):
-    """Return name (None for the estimator itself), object and missing method of a part without inverse, or three None.
+    """Return (name, object, missing method) of a part without inverse; the name is None for the estimator itself.
 
-    A Pipeline within a meta-estimator such as a search is inspected as well.
+    If there is none, return three None. A Pipeline within a meta-estimator, such as a search, is inspected as well.
     """
     missing = next((method for method in WANTED if not hasattr(estimator, method)), None)
     if missing is None:
@@ -414,8 +414,8 @@ def _unchecked():
 def _row_by_row(function, X, known=None):
     """Return the values of all samples, (n, m), with NaN for samples for which the function raises an error.
 
-    An error for one sample fails a whole batch, so batches are halved until it is alone. If all samples fail, the error
-    is raised, unless the function works for a known sample.
+    An error for one sample makes its batch fail, so batches are halved until that sample is isolated. If all
+    samples fail, the error is raised, unless the function works for a known sample.
     """
     n = np.shape(X)[0]
     parts, values, error, width = [(0, n)], [], None, None
