@@ -99,7 +99,7 @@ class ChecksMixin:
         check_callbacks(self.callbacks)
         if isinstance(self._code_size, bool | np.bool_):
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
-        if self._by_share and self.loss != "squared_error":
+        if self._by_variance_fraction and self.loss != "squared_error":
             raise ValueError(
                 f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', "
                 f"got loss={self.loss!r}. Set n_components to an int."

@@ -366,7 +366,7 @@ class AutoencoderCore(
         else:
             variance = code_variance(outcome.module, rows)
         spec = replace(spec, axes=axes)
-        if self._by_share and outcome.losses is not None:
+        if self._by_variance_fraction and outcome.losses is not None:
             most = (1 - self._code_size) * self._mean_square(rows, validation)
             size = least_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             spec, weights = spec.cut(self.module_class, weights, np.arange(size))

@@ -219,9 +219,9 @@ class GenerationMixin:
             for _ in range(n_draws):
                 noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
                 total = torch.logaddexp(total, module.log_weights(x, mean, log_variance, noise))
-            return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
+            return (total - math.log(n_draws)).cpu().numpy() - self._log_likelihood_offset(batch)
 
-    def _lost(self, batch):
+    def _log_likelihood_offset(self, batch):
         """Return what to subtract from the bound, for features that were constant in training, and for units."""
         scale = self._spec.scale
         missing = np.isnan(batch)

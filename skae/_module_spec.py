@@ -24,7 +24,7 @@ from skae._defaults import (
 from skae._devices import has_bfloat16
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
-from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
+from skae._shapes import check_no_pixels_skipped, warn_if_shape_is_unlikely
 from skae._spec import ModuleSpec
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import broadcast_from_main
@@ -45,7 +45,7 @@ class ModuleSpecMixin:
     _open_size = None  # the value of n_components that leaves the size to the architecture
 
     @property
-    def _by_share(self):
+    def _by_variance_fraction(self):
         return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
 
     @property
@@ -64,8 +64,8 @@ class ModuleSpecMixin:
 
     def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - used by stacks
         architecture, scale = self._architecture, statistics.scale(self.scale)
-        check_that_pixels_are_seen(architecture)
-        warn_of_doubtful_shape(architecture, ArrayReader(rows.X, rows.index))
+        check_no_pixels_skipped(architecture)
+        warn_if_shape_is_unlikely(architecture, ArrayReader(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:
@@ -91,7 +91,7 @@ class ModuleSpecMixin:
             scale=scale,
             spread=statistics.spread * rows.per_unit,
             link=link,
-            ordered=self._get_param("ordered") or self._by_share,
+            ordered=self._get_param("ordered") or self._by_variance_fraction,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(statistics, scale),
             asks_more=self._has_custom_objective,
@@ -165,7 +165,7 @@ class ModuleSpecMixin:
             "device": device,
             "mixed_precision": self._in_bfloat16(device, 0),
             "seed": seed,
-            "sizes": prefix_sizes(n_components) if self._get_param("ordered") or self._by_share else None,
+            "sizes": prefix_sizes(n_components) if self._get_param("ordered") or self._by_variance_fraction else None,
             "isolates": self._uses_user_code,
             "callbacks": self.callbacks,
             "net_params": self.net_params,

@@ -350,7 +350,7 @@ def align_axes(basis, components, kind):
     return turn
 
 
-def in_other_units(weights, mean, scale, new_mean, new_scale):
+def rescale_weights(weights, mean, scale, new_mean, new_scale):
     """Return equivalent weights of a linear initialization for samples that are centered and scaled differently.
 
     A feature whose old or new scale is zero gets zero weights.

@@ -14,7 +14,7 @@ ALIKE = 2.0  # differences within this factor count as equal
 CORRELATED = 0.5  # maximum difference of correlated values, relative to unrelated ones
 
 
-def warn_of_doubtful_shape(architecture, rows):
+def warn_if_shape_is_unlikely(architecture, rows):
     """Warn if neighbors in a guessed shape are less similar than neighbors in another shape.
 
     Parameters
@@ -41,7 +41,7 @@ def warn_of_doubtful_shape(architecture, rows):
         )
 
 
-def check_that_pixels_are_seen(architecture):
+def check_no_pixels_skipped(architecture):
     """Raise an error for convolutions that skip pixels, whose gradients also write out of bounds in PyTorch's kernels.
 
     Parameters

@@ -73,7 +73,7 @@ def save_estimator(path, estimator):
     token = of_file.set(True)
     try:
         blob = skops.io.dumps(estimator)
-        _check(io.BytesIO(blob), _can_be_made, UNSUPPORTED)
+        _check(io.BytesIO(blob), _is_loadable, UNSUPPORTED)
     except Exception as error:  # custom objects may raise anything when their state is read
         raise TypeError(reason(error)) from error
     finally:
@@ -118,7 +118,7 @@ def load_estimator(path, trusted):
         of_file.reset(token)
 
 
-def _can_be_made(name):
+def _is_loadable(name):
     """Return whether `load` could restore a class or its objects if it were trusted: if they have a `__dict__`."""
     module, _, of_class = name.rpartition(".")
     return name in TYPES or getattr(getattr(sys.modules.get(module), of_class, None), "__dictoffset__", 0) != 0

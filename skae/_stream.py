@@ -20,7 +20,7 @@ from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout
 from skae._defaults import CLIP_AT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
-from skae._pca import LinearInit, align_axes, in_other_units, linear_init, updated_start
+from skae._pca import LinearInit, align_axes, linear_init, rescale_weights, updated_start
 from skae._seeds import isolated_rng
 from skae._spec import ModuleSpec, load_weights, read_weights, without_bounds
 from skae._threads import torch_threads
@@ -215,7 +215,7 @@ class StreamMixin:
         return replace(old, **new)
 
     def _pcas(self, chunk, past, spec):
-        """Return PCA of all samples and of those that are not outlying, by name; empty if networks don't start from PCA."""
+        """Return PCA of all samples and of those without outliers, by name; empty if networks don't start from PCA."""
         if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, spec.n_components
@@ -256,7 +256,7 @@ class StreamMixin:
                 unit = unit * self._unit(old.scale) / self._unit(rows.scale)
             starts = [of.rotated(align_axes(basis, of.components, self._freedom(old))) for of in starts]
             identity, basis = np.eye(len(basis)), starts[0].components
-            in_place, exact = (in_other_units(of.rotated(identity, unit).weights(), *units) for of in starts)
+            in_place, exact = (rescale_weights(of.rotated(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
             if not past["is_fitted"]:  # `fit` has trained the linear maps on all samples seen by then
@@ -334,7 +334,7 @@ class StreamMixin:
             if broadcast_from_main(lost or (chunk.validation is not None and _significantly_less(*losses[:2]))):
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
-            is_network = self._is_shown(chunk, past, candidate, losses[1])
+            is_network = self._uses_network(chunk, past, candidate, losses[1])
             exact = None if is_network else candidate.exact  # outliers may put the mean beyond the range of float32
             load_weights(module, after if is_network else self._pca_weights(candidate))
             stream = {
@@ -351,7 +351,7 @@ class StreamMixin:
             vars(self).update(attributes_now(module, exact, net), _stream=canonical(stream))
             weigh_network(self, rows if chunk.validation is None else chunk.compared(rows.mean, rows.scale), seed)
 
-    def _is_shown(self, chunk, past, candidate, losses):
+    def _uses_network(self, chunk, past, candidate, losses):
         """Return whether to use the network instead of PCA: if significantly better, or from `fit` and not worse."""
         if candidate.start is None:
             return True

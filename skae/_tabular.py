@@ -279,7 +279,7 @@ class TabularAutoencoder(
                 f"autoencoder={short_repr(autoencoder)} has loss={autoencoder.loss!r}, which doesn't "
                 "support standardized numbers. Set loss='squared_error', 'absolute_error' or 'huber'."
             )
-        if spans and autoencoder._by_share:
+        if spans and autoencoder._by_variance_fraction:
             raise ValueError(
                 f"n_components={autoencoder.n_components!r} is a fraction of the variance, which categories don't "
                 "have. Set n_components to an int."

@@ -21,7 +21,7 @@ from skae import (
     SparseAutoencoder,
 )
 from skae._data.readers import ArrayReader
-from skae._shapes import warn_of_doubtful_shape
+from skae._shapes import warn_if_shape_is_unlikely
 from skae.architectures import Convolutional, Recurrent
 
 TINY = {"max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
@@ -136,7 +136,7 @@ def _patches(name, side, channels=3):
 def _warnings(architecture, X):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_doubtful_shape(architecture, ArrayReader(np.asarray(X).reshape(len(X), -1)))
+        warn_if_shape_is_unlikely(architecture, ArrayReader(np.asarray(X).reshape(len(X), -1)))
     return [str(one.message) for one in caught]
 
 
