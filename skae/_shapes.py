@@ -29,9 +29,9 @@ def warn_if_shape_is_unlikely(architecture, rows):
         return
     some = np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        doubt = _doubt(rows.read(some).astype(np.float64), name)
-    if doubt:
-        taken, looks, shape = doubt
+        found = _likely_shape(rows.read(some).astype(np.float64), name)
+    if found:
+        taken, looks, shape = found
         guess = architecture.shape_of_row(rows.shape[1])
         warnings.warn(
             f"{name}=None takes samples of {rows.shape[1]} features for {taken}, but they look like {looks}. Set "
@@ -63,7 +63,7 @@ def check_no_pixels_skipped(architecture):
         )
 
 
-def _doubt(X, name):
+def _likely_shape(X, name):
     """Return the assumed kind of samples, the likely kind, and its shape; None if the guess is plausible."""
     d = X.shape[1]
     side, is_image = math.isqrt(d), name == "image_shape"
