@@ -130,7 +130,7 @@ def importances(module, rows, variance, k):
     """
     if k == 0:
         return np.zeros(len(variance))
-    like = module.scaler.mean  # of the device and dtype of the module
+    like = module.scaler.mean  # a tensor with the device and dtype of the module
     module.eval()
     batch_size, most = rows_at_once(module, like.device), MAX_DIFFERENTIATED
     if batch_size is not None:

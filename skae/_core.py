@@ -214,7 +214,7 @@ class AutoencoderCore(
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
-        for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
+        for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # attributes of an earlier fit
             delattr(self, name)
         statistics, rows, rows_val = self._prepare_data(X, y, X_val, seed)
         spec = self._rescaled(rows, statistics) if warm else self._new_spec(rows, statistics, seed, X_val, groups)
@@ -285,7 +285,7 @@ class AutoencoderCore(
                 ):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # frees memory
-                    start = self._common_start(rows, spec, seed)  # of all samples, including validation samples
+                    start = self._common_start(rows, spec, seed)  # from all samples, including validation samples
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     matches = self._has_free_scale(spec) and weights is None

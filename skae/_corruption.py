@@ -80,7 +80,7 @@ class DenoisingModule(AutoencoderModule):
         super().__init__(*args, **kwargs)
         self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
         self.less_noisy = LESS_NOISY_REPLACED if corruption in REPLACING else LESS_NOISY
-        self.supports_batching = not callable(corruption)  # which takes two-dimensional samples
+        self.supports_batching = not callable(corruption)  # a callable expects a two-dimensional array
         self.clips = clip is not None
         self.chosen = None  # mask of the selected values of the batch, (n, d)
         constants = {"deviation": deviation, "low": low, "high": high}

@@ -100,7 +100,7 @@ def read_file(path):
         if found["format"] > FORMAT:
             raise ValueError(f"it was written by skae {found['skae']}, and this is {SKAE}: update skae")
         return found["content"]
-    except Exception as error:  # of safetensors or JSON; a malicious file may have a valid digest
+    except Exception as error:  # from safetensors or JSON; a malicious file may have a valid digest
         raise unreadable(path, error) from error
 
 

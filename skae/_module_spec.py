@@ -42,7 +42,7 @@ class ModuleSpecMixin:
     """Mixin of `AutoencoderCore` that derives the spec and settings from parameters and data."""
 
     n_components_: int
-    _open_size = None  # the value of n_components that leaves the size to the architecture
+    _open_size = None  # value of n_components with which the architecture determines the size
 
     @property
     def _by_variance_fraction(self):

@@ -12,10 +12,10 @@ NEAR = 5, 10  # ranks of neighbors
 WEIGHT_OF_UNITS = 0.25  # in the score, of residuals without their covariance
 MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
-MIN_RELATIVE_VARIANCE, MIN_SHARE = 1e-12, 1e-3  # of a variance
+MIN_RELATIVE_VARIANCE, MIN_SHARE = 1e-12, 1e-3  # minima, as fractions of a variance
 MIN_DEVIATION = 1e-2  # in units of each measure
-POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of residuals and two distances: approximately normal
-MAX_MIB = 64  # of a block of distances
+POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # make two lengths of residuals and two distances approximately normal
+MAX_MIB = 64  # size of a block of distances
 SAME = 1e-6  # distance between equal codes, relative to their length
 HUGE = 1e150  # its square doesn't overflow
 

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 from scipy.stats import norm
 
-FRACTION = 0.02  # of typical samples beyond the fence
+FRACTION = 0.02  # fraction of typical samples beyond the fence
 QUANTILES = 0.75, 0.875
-MIN_WIDTH = 1e-3  # of the fence, relative to the median on the same scale
+MIN_WIDTH = 1e-3  # minimum width of the fence, relative to the median on the same scale
 MAX_TIED = 0.05
 POWER = 1 / 8
 

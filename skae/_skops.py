@@ -44,9 +44,9 @@ PLAIN = {
     "TupleNode": r"builtins\.tuple",
 }
 UNSUPPORTED = "can't be saved without pickle"
-KINDS = "biufU"  # of arrays: bools, integers, floats and strings
-PROTOCOL = 2  # of skops since 0.10: earlier protocols have other nodes
-LENGTH = 624  # of the state of a Mersenne twister
+KINDS = "biufU"  # kinds of dtypes of arrays: bools, integers, floats and strings
+PROTOCOL = 2  # protocol of skops since 0.10: earlier protocols have other nodes
+LENGTH = 624  # length of the state of a Mersenne twister
 
 of_file: ContextVar = ContextVar("of_file", default=False)  # whether a state is written to or read from a file
 
@@ -68,7 +68,7 @@ def save_estimator(path, estimator):
     OSError
         If the file can't be written: the disk is full, or the folder is not writable or doesn't exist.
     """
-    import skops.io  # not above, since it imports all of scikit-learn
+    import skops.io  # not at the top, since it imports all of scikit-learn
 
     token = of_file.set(True)
     try:
@@ -112,7 +112,7 @@ def load_estimator(path, trusted):
             try:
                 _check(file, names.__contains__, "is not trusted: if you trust it, pass it to load(..., trusted=[...])")
                 return skops.io.load(file, trusted=sorted(names))
-            except Exception as error:  # of zip, JSON, numpy or skops, or of an object with an invalid state
+            except Exception as error:  # from zipfile, JSON, numpy or skops, or from an object with an invalid state
                 raise unreadable(path, error) from error
     finally:
         of_file.reset(token)

@@ -37,7 +37,7 @@ from skae._training.users import copy_callbacks
 
 SETTLED = 64  # samples: while fewer have been seen, the next chunk initializes a new network
 MAX_GAIN = 5.0  # gains are clipped at this multiple of their median
-NEW_FRACTION = 0.1  # of the variance, in features that were constant when the network was initialized
+NEW_FRACTION = 0.1  # fraction of the variance in features that were constant when the network was initialized
 TRAINED = ("weights", "optimizer", "steps_done")  # training state, in addition to the averaged weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
 

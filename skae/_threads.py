@@ -182,7 +182,7 @@ class _Limit:
 
 def _set(library, number):
     """Set the number of threads of the process, even if threadpoolctl reserves that to another Python thread."""
-    release = getattr(library, "clear_controlling_thread", dict)  # of threadpoolctl 3.8 and later
+    release = getattr(library, "clear_controlling_thread", dict)  # exists in threadpoolctl 3.8 and later
     release(force=True)
     library.set_num_threads(number)
     release(force=True)

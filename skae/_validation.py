@@ -16,7 +16,7 @@ FOLDED_ROWS = 2000  # enough validation samples, over all folds, to compare epoc
 MAX_HELD_OUT = 1000
 ENOUGH_GROUPS = 20  # in one fold
 MAX_BLOCKS = 10  # in one fold
-MAX_LOST = 0.1  # fraction of samples in gaps around the blocks of a fold
+MAX_LOST = 0.1  # maximum fraction of samples in gaps around the blocks of a fold
 
 
 @dataclass(frozen=True)
