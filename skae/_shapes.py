@@ -34,7 +34,7 @@ def warn_if_shape_is_unlikely(architecture, rows):
         taken, looks, shape = found
         guess = architecture.shape_of_row(rows.shape[1])
         warnings.warn(
-            f"{name}=None takes samples of {rows.shape[1]} features for {taken}, but they look like {looks}. Set "
+            f"{name}=None interprets samples of {rows.shape[1]} features as {taken}, but they look like {looks}. Set "
             f"{name}={shape} if they are, or {name}={guess} if the guess is right.",
             UserWarning,
             stacklevel=2,

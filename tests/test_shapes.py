@@ -146,10 +146,10 @@ def _warnings(architecture, X):
 def test_series_are_no_images(kind, n_steps, scale):
     X, side = scale * _series(kind, n_steps, np.random.RandomState(0)) + 3 * scale, round(n_steps**0.5)
     (found,) = _warnings(Convolutional(), X)
-    assert f"image_shape=None takes samples of {n_steps} features for gray images of {side} x {side}" in found
+    assert f"image_shape=None interprets samples of {n_steps} features as gray images of {side} x {side}" in found
     assert f"Set image_shape=(1, {n_steps})" in found
     (found,) = _warnings(Recurrent(), X)
-    assert f"for {side} steps of {side} features, but they look like series of {n_steps} steps" in found
+    assert f"as {side} steps of {side} features, but they look like series of {n_steps} steps" in found
     assert f"Set sequence_shape=({n_steps}, 1)" in found
     assert not _warnings(Convolutional(image_shape=(side, side)), X)
     assert not _warnings(Recurrent(sequence_shape=(n_steps, 1)), X)
@@ -159,7 +159,7 @@ def test_series_are_no_images(kind, n_steps, scale):
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
 def test_images_with_channels_are_not_grey(name):
     (found,) = _warnings(Convolutional(), _patches(name, 16, 4))
-    assert "takes samples of 1024 features for gray images of 32 x 32, but" in found
+    assert "interprets samples of 1024 features as gray images of 32 x 32, but" in found
     assert "Set image_shape=(16, 16, 4)" in found
     (found,) = _warnings(Convolutional(), _patches(name, 32, 3))
     assert "for one sample of 3072 pixels, but" in found
@@ -209,11 +209,11 @@ def test_a_fit_warns_and_says_what_it_took():
         (LSTMAutoencoder(2, hidden_size=2, **TINY), "sequence_shape", (100, 1)),
     ):
         for fit in ("fit", "partial_fit"):
-            with pytest.warns(UserWarning, match=f"{name}=None takes samples of 100 features"):
+            with pytest.warns(UserWarning, match=f"{name}=None interprets samples of 100 features"):
                 fitted = getattr(clone(estimator), fit)(X)
         assert getattr(fitted, f"{name}_") == (10, 10)
         told = clone(estimator).set_params(**{name: shape}).fit(X)
         assert getattr(told, f"{name}_") == shape
         assert not hasattr(estimator, f"{name}_")
-    with pytest.warns(UserWarning, match="image_shape=None takes samples of 100 features"):
+    with pytest.warns(UserWarning, match="image_shape=None interprets samples of 100 features"):
         make_pipeline(StandardScaler(), Autoencoder(2, architecture=Convolutional(channels=(2,)), **TINY)).fit(X)
