@@ -162,7 +162,7 @@ def test_images_with_channels_are_not_grey(name):
     assert "interprets samples of 1024 features as gray images of 32 x 32, but" in found
     assert "Set image_shape=(16, 16, 4)" in found
     (found,) = _warnings(Convolutional(), _patches(name, 32, 3))
-    assert "for one sample of 3072 pixels, but" in found
+    assert "as one sample of 3072 pixels, but" in found
     assert "Set image_shape=(32, 32, 3)" in found
     assert not _warnings(Convolutional(image_shape=(32, 32, 3)), _patches(name, 32, 3))
 
