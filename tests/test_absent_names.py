@@ -59,12 +59,12 @@ def test_absent_names_are_no_attributes(fitted):
 def test_variants_may_define_names_of_pca(fits):
     sparse = fits(SparseAutoencoder(4, max_iter=2, random_state=0))
     assert sparse.components_.shape == (4, 64)
-    with pytest.raises(AttributeError, match="has no attribute 'components_': it is there after fit"):
+    with pytest.raises(AttributeError, match="has no attribute 'components_': it is set by fit"):
         _ = clone(sparse).components_
     variational = fits(VariationalAutoencoder(4, hidden_layer_sizes=(), random_state=0))
     assert variational.noise_variance_ > 0
     assert variational.sample(3).shape == (3, 64)
-    with pytest.raises(AttributeError, match="has no attribute 'noise_variance_': it is there after fit"):
+    with pytest.raises(AttributeError, match="has no attribute 'noise_variance_': it is set by fit"):
         _ = VariationalAutoencoder().noise_variance_
 
 

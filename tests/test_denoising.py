@@ -360,6 +360,19 @@ def test_emphasis_weights_corrupted_values(digits):
     torch.testing.assert_close(module.reconstruction(output, x, corrupted), expected)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"corruption": "gaussian", "emphasis": 0.0}, "emphasis=0.0 .* all values"),
+        ({"corruption_level": 0.0, "emphasis": 1.0}, "emphasis=1.0 .* no values"),
+        ({"corruption_level": (0, 0), "corruption": "swap", "emphasis": 1}, "emphasis=1 .* no values"),
+    ],
+)
+def test_emphasis_on_no_values_is_an_error(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DenoisingAutoencoder(2, **parameters, **QUICK).fit(X)
+
+
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
 def test_emphasis_is_on_chosen_values_even_if_unchanged(corruption):
     X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen values are not changed
