@@ -40,7 +40,7 @@ class AbsentNamesMixin:
 
         def __getattr__(self, name):
             instead = {**INSTEAD, **type(self)._absent}.get(name)
-            raised = hasattr(type(self), name) and name not in METHODS  # a property, which raises its own error again
+            raised = hasattr(type(self), name) and name not in METHODS  # a property: it raises its own error again
             if instead is None or raised:
                 return object.__getattribute__(self, name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {instead}")

@@ -24,8 +24,8 @@ def as_numpy(X):
     return _convert_to_numpy(X, get_namespace(X)[0]) if is_dispatched(X) else X
 
 
-def in_kind(method):
-    """Let a method that takes X and returns one or more arrays return them in X's library and on X's device."""
+def preserve_array_type(method):
+    """Decorate a method of X such that the arrays that it returns are of X's library and on X's device."""
 
     @functools.wraps(method)
     def wrapped(self, X, *args, **kwargs):

@@ -58,7 +58,7 @@ class RowsInBasis(ScaledReader):
             start += len(batch)
         super().__init__(near + far, np.zeros(r), np.ones(r))
         self.rows, self.has_far, self.missing = rows, bool(far.any()), rows.missing
-        # where values are missing, the loss is computed in all features: there is nothing to add
+        # with missing values, the loss is computed from all features, so that nothing has to be added
         self.left_out = 0.0 if rows.missing is not None else max(squares, 0.0) / n
         self.parts = near, far if self.has_far else None
 
@@ -71,7 +71,7 @@ class RowsInBasis(ScaledReader):
         """Return all samples as a float32 tensor of shape (n, r), or a pair of the network's input and the target.
 
         If values are beyond the limit, the input, (n, 2 r), has the coordinates of the parts within the limit and
-        beyond. If values are missing, the target has all features, (n, d), and is NaN there.
+        beyond. If values are missing, the target has all features, (n, d), with NaN for missing values.
         """
         seen = whole = self._alone_on(device)
         if self.has_far:
@@ -90,7 +90,7 @@ class Space:
     spec : ModuleSpec
         Spec of networks on all features.
 
-    rows, judged : ScaledReader
+    rows, rows_val : ScaledReader
         Training data, and separate validation data or None.
 
     axes : ndarray of shape (r, d) or None
@@ -98,18 +98,18 @@ class Space:
 
     Attributes
     ----------
-    spec, rows, judged
+    spec, rows, rows_val
         The parameters, converted to the axes.
     """
 
-    def __init__(self, spec, rows, judged, axes=None):
-        self.features, self.spec, self.rows, self.judged, self.axes = spec, spec, rows, judged, axes
+    def __init__(self, spec, rows, rows_val, axes=None):
+        self.features, self.spec, self.rows, self.rows_val, self.axes = spec, spec, rows, rows_val, axes
         if axes is None:
             return
         clip_at = CLIP_AT * spec.spread if spec.linear else None
         self.rows = RowsInBasis(rows, axes, clip_at)
-        self.judged = None if judged is None else RowsInBasis(judged, axes, clip_at)
-        both = self.rows, self.judged or self.rows
+        self.rows_val = None if rows_val is None else RowsInBasis(rows_val, axes, clip_at)
+        both = self.rows, self.rows_val or self.rows
         for each in both:
             each.has_far = any(of_one.has_far for of_one in both)
         basis = Basis(axes, clip_at if self.rows.has_far else None, (both[1].left_out, self.rows.left_out))
@@ -177,7 +177,7 @@ def axes_for(rows, n_components):
         if r > most:
             return None
         axes = axes[:r]
-    _, axes = svd_flip(None, axes, u_based_decision=False)  # the same signs on any machine
+    _, axes = svd_flip(None, axes, u_based_decision=False)  # the signs don't depend on the machine
     return axes.astype(np.float32)
 
 

@@ -16,12 +16,12 @@ from skae._training.users import check_callbacks, named_callbacks
 from skae._validation import checked_groups
 
 # parameters that must not change between fits with `warm_start` or calls of `partial_fit`
-SHAPING = (
+SHAPE_PARAMETERS = (
     *("n_components", "hidden_layer_sizes", "activation", "code_activation", "architecture", "init", "ordered"),
     *("whiten", "loss", "scale"),
 )
-UNCOUNTED = ("callbacks", "random_state", "verbose")  # parameters that do not identify a run
-OWN = ("device", "random_state", "verbose")  # may differ among the processes of a group
+EXCLUDED = ("callbacks", "random_state", "verbose")  # parameters that do not identify a run
+MAY_DIFFER = ("device", "random_state", "verbose")  # may differ among the processes of a group
 SEEDED_PACKAGES = (
     "builtins",
     "numpy",
@@ -47,7 +47,7 @@ class ChecksMixin:
         return target.reshape(len(target), -1)
 
     def _checked_target(self, X, y):
-        """Return y, which is ignored, and warn if it looks like clean samples; X has been checked."""
+        """Return y, and warn if it is ignored although it looks like clean samples; X has been checked."""
         if self._is_supervised:
             if y is None:
                 raise ValueError(
@@ -65,7 +65,7 @@ class ChecksMixin:
         return y
 
     def _checked_validation(self, X, y, X_val, groups):
-        """Check the parameters of the validation set."""
+        """Check `X_val` and `groups`, and return them validated."""
         if self.validation_fraction != "auto" and (X_val is not None or self.cv is not None):
             other = "X_val" if X_val is not None else f"cv={self.cv!r}"
             raise ValueError(
@@ -87,7 +87,7 @@ class ChecksMixin:
         return X_val, checked_groups(groups, X)
 
     def check_parameters(self) -> None:
-        """Raise an error for parameters that exclude each other, which constraints can't express: a hook of variants.
+        """Raise an error for parameters that exclude each other, which constraints can't express: a hook for variants.
 
         A variant that overrides it calls the method of the base class first.
 
@@ -99,12 +99,12 @@ class ChecksMixin:
         check_callbacks(self.callbacks)
         if isinstance(self._code_size, bool | np.bool_):
             raise ValueError(f"n_components={self._code_size!r} must be an int of 1 or more, not a bool.")
-        if self._by_share and self.loss != "squared_error":
+        if self._by_variance_fraction and self.loss != "squared_error":
             raise ValueError(
                 f"n_components={self._code_size!r} is a fraction of the variance, which needs loss='squared_error', "
                 f"got loss={self.loss!r}. Set n_components to an int."
             )
-        if self._asked("whiten") and self._asked("code_activation") != "identity":
+        if self._get_param("whiten") and self._get_param("code_activation") != "identity":
             raise ValueError(
                 f"whiten=True needs code_activation='identity', got {self.code_activation!r}, which bounds the "
                 "codes. Set whiten=False, or append a StandardScaler."
@@ -112,7 +112,7 @@ class ChecksMixin:
         for size in self._given_layers or ():
             if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold ints of 1 or more, got {size!r}. "
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} must contain ints of 1 or more, got {size!r}. "
                     "Use () for a linear autoencoder."
                 )
 
@@ -129,11 +129,11 @@ class ChecksMixin:
         if name == "architecture":
             return repr(self._architecture)
         layers = self._given_layers if name == "hidden_layer_sizes" else None
-        return self._asked(name) if layers is None else layers
+        return self._get_param(name) if layers is None else layers
 
     @contextlib.contextmanager
     def _restored_on_error(self):
-        """Restore the previous attributes after an error or Ctrl-C, so that no fit is incomplete."""
+        """Restore the previous attributes after an error or Ctrl-C, so that the estimator is never partly fitted."""
         before = dict(vars(self))
         try:
             yield
@@ -146,7 +146,7 @@ class ChecksMixin:
 
     def _open_checkpoint(self, checkpoint, X, y, seed, warm, X_val, groups):
         """Let a checkpoint read the state of the same run, and return the seed of the run."""
-        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in UNCOUNTED}
+        counts = {name: value for name, value in self.get_params(deep=False).items() if name not in EXCLUDED}
         with consistent_across_ranks():
             if is_main_process():  # other processes need no folder
                 others = [pair for pair in named_callbacks(self.callbacks) if not isinstance(pair[1], Checkpoint)]
@@ -154,7 +154,7 @@ class ChecksMixin:
                     counts["callbacks"] = [
                         (name, {} if isinstance(each, type) else each.get_params()) for name, each in others
                     ]
-                if fold_networks.get() is not None:  # which the file of another run lacks
+                if fold_networks.get() is not None:  # files of other runs don't contain them
                     counts["the networks that are kept"] = "those of folds too"
                 more = {"clean": self._clean_rows(y), "target": self._encoded(X, y), "X_val": X_val, "groups": groups}
                 run = describe_run(self, counts, X, self._weights if warm else None, **more)
@@ -163,14 +163,14 @@ class ChecksMixin:
         vars(checkpoint).update(broadcast_from_main(found))
         return checkpoint.seed_
 
-    def _state_facts(self, facts, X, y, seed, goes_on, **more):
+    def _state_facts(self, facts, X, y, seed, continues_fit, **more):
         """Collect facts that must be equal in all processes of a group."""
         if facts is None:
             return
         parameters = self.get_params(deep=False)
-        counts = {name: value for name, value in parameters.items() if name not in OWN}
+        counts = {name: value for name, value in parameters.items() if name not in MAY_DIFFER}
         more |= {"clean": self._clean_rows(y), "target": self._encoded(X, y)}
-        facts |= describe_run(self, counts, X, self._weights if goes_on else None, **more)
+        facts |= describe_run(self, counts, X, self._weights if continues_fit else None, **more)
         if self.random_state is not None:
             facts["the seed of random_state"] = str(seed)
 
@@ -188,7 +188,7 @@ class ChecksMixin:
 
 
 def has_partial_fit(estimator):
-    """Whether `partial_fit` is available: for `available_if`."""
+    """Return whether `partial_fit` is available: for `available_if`."""
     if estimator._is_supervised:
         raise AttributeError(f"{type(estimator).__name__} learns from y, which partial_fit does not support. Call fit.")
     return True

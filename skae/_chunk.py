@@ -92,8 +92,8 @@ class Chunk:
         return ScaledReader(self.statistics.factors.fill(rows), mean, scale, missing=missing)
 
 
-def hold_out_of(rows, before, farthest, seed):
-    """Select validation samples by their hashes, so that a repeated sample is always selected again.
+def hold_out(rows, before, farthest, seed):
+    """Select validation samples by their hashes, so that copies of a selected sample are selected too.
 
     The samples with the smallest hashes of all samples seen are held out, at most a fifth. Samples more than ten times
     farther from the mean than usual are neither held out nor trained on: only PCA of all samples uses them.
@@ -130,16 +130,16 @@ def hold_out_of(rows, before, farthest, seed):
     found = [before]
     hashes, distances = [], []
     for batch in ArrayReader(rows.X).batches():
-        as_it_came = batch
+        raw = batch
         if rows.missing is not None:
             start = sum(map(len, hashes))
-            as_it_came = np.where(rows.missing[start : start + len(batch)], np.nan, batch)
+            raw = np.where(rows.missing[start : start + len(batch)], np.nan, batch)
         with np.errstate(over="ignore"):
-            single = ((as_it_came - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 is 0.0
+            single = ((raw - before["mean"]) * before["per_unit"] + 0.0).astype(np.float32)  # -0.0 becomes 0.0
         hashes.append(np.array([zlib.crc32(row.tobytes(), seed) for row in single], dtype=np.int64))
         distances.append(np.square((batch - rows.mean) * rows.per_unit).sum(axis=1))
         new = (hashes[-1] < HELD_OUT_FRACTION * HASHES) & (distances[-1] <= farthest)
-        found.append({"rows": as_it_came[new].astype(np.float64), "hashes": hashes[-1][new]})
+        found.append({"rows": raw[new].astype(np.float64), "hashes": hashes[-1][new]})
     hashes, near = np.concatenate(hashes), np.concatenate(distances) <= farthest
     chosen, place = np.unique(np.concatenate([some["hashes"] for some in found]), return_index=True)
     kept = np.concatenate([some["rows"] for some in found])[place[:most]]

@@ -130,7 +130,7 @@ def importances(module, rows, variance, k):
     """
     if k == 0:
         return np.zeros(len(variance))
-    like = module.scaler.mean  # has the device and the dtype
+    like = module.scaler.mean  # a tensor with the device and dtype of the module
     module.eval()
     batch_size, most = rows_at_once(module, like.device), MAX_DIFFERENTIATED
     if batch_size is not None:
@@ -138,13 +138,13 @@ def importances(module, rows, variance, k):
     n_rows = min(np.clip(most // k, *DIFFERENTIATED_ROWS), MAX_DERIVATIVES // (k * len(variance)))
     index = np.linspace(0, len(rows) - 1, min(len(rows), max(MIN_DIFFERENTIATED_ROWS, int(n_rows))))
     index, squares = index.astype(int), np.zeros(len(variance))
-    cells = np.arange(len(index) * k)  # entries of the codes: each is differentiated with its own copy of the sample
+    entries = np.arange(len(index) * k)  # entries of the codes: each is differentiated with its own copy of the sample
     own = sum(weight.numel() * weight.element_size() for weight in module.parameters())  # read once per batch
     n_bytes = max(DIFFERENTIATED_BYTES, own / 10)
-    n_parts = max(1, np.ceil(len(cells) * len(variance) * like.element_size() / n_bytes))
+    n_parts = max(1, np.ceil(len(entries) * len(variance) * like.element_size() / n_bytes))
     if batch_size is not None:
-        n_parts = max(n_parts, np.ceil(len(cells) * like.element_size() / (4 * batch_size)))
-    for some in np.array_split(cells, n_parts):
+        n_parts = max(n_parts, np.ceil(len(entries) * like.element_size() / (4 * batch_size)))
+    for some in np.array_split(entries, n_parts):
         first, last = some[0] // k, some[-1] // k
         few = rows.read(index[first : last + 1])[some // k - first]
         x = torch.tensor(few, dtype=like.dtype, device=like.device).requires_grad_()

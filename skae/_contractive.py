@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skae._array_api import in_kind
+from skae._array_api import preserve_array_type
 from skae._constraints import StrOptions
 from skae._cudnn import differentiable
 from skae._defaults import MAX_EPOCHS
@@ -385,7 +385,7 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     module_class: ClassVar[type[AutoencoderModule]] = ContractiveModule
     n_components: CodeSize = field(default=32, kw_only=False)
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def contraction(self, X: MatrixLike) -> FloatArray:
         """Return the variance that noise adds to the code of each sample, relative to the variance of codes.
 

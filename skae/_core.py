@@ -1,4 +1,4 @@
-"""The base of all autoencoders: the parameters of training, and fitting."""
+"""Base class of all autoencoders: training parameters and fitting."""
 
 import warnings
 from abc import ABCMeta
@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from skae._basis import Space
-from skae._checks import SHAPING, ChecksMixin, has_partial_fit
+from skae._checks import SHAPE_PARAMETERS, ChecksMixin, has_partial_fit
 from skae._codes import code_variance, importances, match_scale, r2_of_prefixes
 from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_mask
@@ -32,7 +32,7 @@ from skae._persistence import PersistenceMixin
 from skae._spec import read_weights, without_bounds
 from skae._stream import StreamMixin
 from skae._threads import blas_threads, torch_threads
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.checkpoint import find_checkpoint
 from skae._training.distributed import broadcast_from_main, consistent_across_ranks
 from skae._training.progress import CallbackSupportMixin, FitProgress, with_callbacks
@@ -60,13 +60,13 @@ class AutoencoderCore(
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """Base of all autoencoders: the algorithm, and the parameters of training.
+    """Base class of all autoencoders: the algorithm and the training parameters.
 
     A variant sets `module_class`, an `AutoencoderModule` that defines its objective, and adds its parameters.
     """
 
-    def _counted(self, X, y, X_val, seed):
-        """Return the statistics of X, the scaled samples, and the scaled samples of X_val or None.
+    def _prepare_data(self, X, y, X_val, seed):
+        """Return the statistics of X, the scaled samples, and the scaled samples of X_val (or None).
 
         Missing values are replaced by their conditional expectations. The model for these is fitted even if no values
         are missing, since samples passed later may have missing values.
@@ -79,15 +79,15 @@ class AutoencoderCore(
         check_columns(statistics.seen.n_each, statistics.n_rows)
         may_miss = [statistics.seen.is_incomplete, True]
         missing = [missing_mask(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
-        if (self._takes_missing and not given[0].sparse) or any(cells is not None for cells in missing):
+        if (self._takes_missing and not given[0].sparse) or any(mask is not None for mask in missing):
             statistics.factors = broadcast_from_main(FactorModel.of(given[0], statistics.seen, seed))
-        if any(cells is not None for cells in missing):
+        if any(mask is not None for mask in missing):
             given = [
                 ArrayReader(np.concatenate([statistics.factors.fill(x) for x in rows.batches()])) for rows in given
             ]
             missing = [
-                np.zeros(rows.shape, dtype=bool) if cells is None else cells
-                for rows, cells in zip(given, missing, strict=True)
+                np.zeros(rows.shape, dtype=bool) if mask is None else mask
+                for rows, mask in zip(given, missing, strict=True)
             ]
         if clean is not None:
             missing = [None]  # reconstructions are compared with the clean samples
@@ -139,7 +139,7 @@ class AutoencoderCore(
             If a parameter, X, y, `X_val` or `groups` is invalid, if `X_val` is combined with `groups`, `cv` or
             `validation_fraction`, or `cv` with `validation_fraction`, or if `device` is not available.
         """
-        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), default_torch_state(), repeatable(self.random_state is not None):
             warm = self.warm_start and self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=not warm, least=2)
@@ -163,9 +163,9 @@ class AutoencoderCore(
     def partial_fit(self, X: MatrixLike, y: object = None) -> Self:
         """Continue training with a chunk of samples: one pass over it, in batches of `batch_size`.
 
-        Chunks may have any size and order. `IncrementalPCA` of all samples is updated besides a network that starts
-        from PCA. Some samples are used for validation: after each chunk, the estimator uses the network if it is
-        significantly better than PCA on them, and PCA otherwise. The scaling is that of the initialization of the
+        Chunks may have any size and order. A network that starts from PCA is trained, and `IncrementalPCA` is updated
+        with all samples. Some samples are used for validation: after each chunk, the estimator uses the network if it
+        is significantly better than PCA on them, and PCA otherwise. The scaling is that of the initialization of the
         network, while `mean_` is the mean of all samples seen. If the number of components is not an int, it is
         determined by the first chunk. The axes of the codes are determined by the first 64 samples and don't change
         until the next `fit`. If training diverges, the estimator is unchanged. There may be missing values (NaN), but
@@ -192,7 +192,7 @@ class AutoencoderCore(
         ValueError
             If X or y is invalid, or if a parameter that determines the shape of the network was changed.
         """
-        with self._restored_on_error(), usual_torch(), repeatable(self.random_state is not None):
+        with self._restored_on_error(), default_torch_state(), repeatable(self.random_state is not None):
             first = not self.__sklearn_is_fitted__()
             with consistent_across_ranks() as facts:
                 X = self._checked(X, reset=first, least=2 if first else 1)
@@ -214,9 +214,9 @@ class AutoencoderCore(
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
-        for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # of an earlier fit
+        for name in {*NAMES, "_share_of_network"} & set(vars(self)):  # attributes of an earlier fit
             delattr(self, name)
-        statistics, rows, rows_val = self._counted(X, y, X_val, seed)
+        statistics, rows, rows_val = self._prepare_data(X, y, X_val, seed)
         spec = self._rescaled(rows, statistics) if warm else self._new_spec(rows, statistics, seed, X_val, groups)
         settings = self._new_settings(len(rows), device, seed, spec.n_components)
         solved, starts = self._is_solved(spec), self._has_start(spec)
@@ -267,7 +267,7 @@ class AutoencoderCore(
                 attributes = self._at_start(*common, start, read_weights(spec.build(self.module_class)))
             else:
                 members = self._new_members(space.rows, space.spec, settings, weights, validation)
-                judges = replace(validation, rows=space.judged)
+                judges = replace(validation, rows=space.rows_val)
                 result = train(members, space.rows, judges, progress, **settings | stopping)
                 del members  # frees memory
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
@@ -278,10 +278,14 @@ class AutoencoderCore(
                     losses = result.losses[:, -1].mean(), result.start[:, -1].mean()
                     progress.selected(result.epoch, len(result.curves["train_loss"]), *losses, name)
                     level = float(losses[1]), "PCA" if self._is_plain(spec) else "start"
-                if starts and weights is None and self._comes_to_start(result, rows, spec, validation, seed):
+                if (
+                    starts
+                    and weights is None
+                    and self._falls_back_to_initialization(result, rows, spec, validation, seed)
+                ):
                     unused, curves, net = read_weights(result.module), result.curves, result.net
                     del result  # frees memory
-                    start = self._common_start(rows, spec, seed)  # of all samples, including validation samples
+                    start = self._common_start(rows, spec, seed)  # from all samples, including validation samples
                     attributes = self._at_start(*common, start, unused, curves, net)
                 else:
                     matches = self._has_free_scale(spec) and weights is None
@@ -293,12 +297,12 @@ class AutoencoderCore(
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 
     def _stopping(self, spec, callbacks, max_iter):
-        """Return the parameters of early stopping: with many epochs, the gain per epoch is smaller."""
+        """Return the parameters of early stopping. The patience increases with `max_iter`: epochs improve less."""
         stops_early = self._is_plain(spec) if self.early_stopping == "auto" else self.early_stopping
         patience = round(self.n_iter_no_change * max(1, max_iter / EPOCHS_OF_PATIENCE)) if stops_early else None
         return {"n_iter_no_change": patience, "tol": self.tol, "callbacks": callbacks}
 
-    def _comes_to_start(self, outcome, rows, spec, validation, seed):
+    def _falls_back_to_initialization(self, outcome, rows, spec, validation, seed):
         """Return whether the result of training is replaced by the initialization on all samples.
 
         This is the case if no epoch is a significant improvement. With clusters and a single fold, it is also the case
@@ -331,7 +335,7 @@ class AutoencoderCore(
         unit, curves = self._unit(rows.scale), curves or {}
         names = spec.build(self.module_class).state_dict()
         weights = without_bounds(unused) | {name: value for name, value in start.weights().items() if name in names}
-        spec = replace(spec, axes=start.axes(unit, self._asked("whiten")))
+        spec = replace(spec, axes=start.axes(unit, self._get_param("whiten")))
         if not start.is_pca:
             outcome = TrainingResult(spec.build(self.module_class, weights), 0, curves, net=net)
             del start, weights  # frees memory
@@ -358,11 +362,11 @@ class AutoencoderCore(
         elif axes is None:
             axes, variance = self._shown_axes(outcome.module, rows)
             if matches_scale and axes is not None:
-                axes, variance = match_scale(axes, variance, whiten=self._asked("whiten"))
+                axes, variance = match_scale(axes, variance, whiten=self._get_param("whiten"))
         else:
             variance = code_variance(outcome.module, rows)
         spec = replace(spec, axes=axes)
-        if self._by_share and outcome.losses is not None:
+        if self._by_variance_fraction and outcome.losses is not None:
             most = (1 - self._code_size) * self._mean_square(rows, validation)
             size = smallest_size(outcome.start, outcome.losses, settings["sizes"], most, validation.clusters)
             spec, weights = spec.cut(self.module_class, weights, np.arange(size))
@@ -377,8 +381,8 @@ class AutoencoderCore(
 
     def _mean_square(self, rows, validation):
         """Return the mean over validation samples of their squares, summed over observed values."""
-        judged = rows.clean if validation.rows is None else validation.rows
-        squares = [np.nansum(np.square(judged.there.read(index)), axis=1) for _, index in validation.folds]
+        compared = rows.clean if validation.rows is None else validation.rows
+        squares = [np.nansum(np.square(compared.there.read(index)), axis=1) for _, index in validation.folds]
         return np.concatenate(squares).mean()
 
     def _state(self, rows, statistics, spec, settings, weights, variance, ratio, epoch, curves, net, **more):
@@ -394,7 +398,7 @@ class AutoencoderCore(
             "_statistics": statistics,
             "_stream": None,
             "validation_": Validation().report,
-            "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPING, *self._more_shaping)},
+            "_shaping": {name: self._shaping_parameter(name) for name in (*SHAPE_PARAMETERS, *self._more_shaping)},
             "_explained_variance_ratio": ratio,
             "n_components_": spec.n_components,
             "n_samples_": statistics.n_rows,

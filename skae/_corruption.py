@@ -11,7 +11,7 @@ LESS_NOISY, LESS_NOISY_REPLACED = 0.25, 0.8
 
 # Noise is drawn on the CPU, so that a seed gives the same noise on every device. The functions take scaled samples,
 # (n, d), and the level of each, (n, 1). They return the corrupted samples and the mask of the selected values, (n, d),
-# which may be unchanged.
+# some of which may keep their value.
 
 
 def _uniform(shape, x, noise):
@@ -46,8 +46,8 @@ def swap(x, level, noise):
     return torch.where(chosen, others, x), chosen
 
 
-OF_CELLS = {"masking": masking, "salt_and_pepper": salt_and_pepper, "swap": swap}  # these replace some values
-CORRUPTIONS = {**OF_CELLS, "gaussian": gaussian}
+REPLACING = {"masking": masking, "salt_and_pepper": salt_and_pepper, "swap": swap}  # these replace some values
+CORRUPTIONS = {**REPLACING, "gaussian": gaussian}
 
 
 class DenoisingModule(AutoencoderModule):
@@ -79,8 +79,8 @@ class DenoisingModule(AutoencoderModule):
     def __init__(self, *args, corruption, levels, deviation, low, high, clip, emphasis, **kwargs):
         super().__init__(*args, **kwargs)
         self.corruption, self.levels, self.emphasis = corruption, levels, emphasis
-        self.less_noisy = LESS_NOISY_REPLACED if corruption in OF_CELLS else LESS_NOISY
-        self.supports_batching = not callable(corruption)  # which takes two-dimensional samples
+        self.less_noisy = LESS_NOISY_REPLACED if corruption in REPLACING else LESS_NOISY
+        self.supports_batching = not callable(corruption)  # a callable expects a two-dimensional array
         self.clips = clip is not None
         self.chosen = None  # mask of the selected values of the batch, (n, d)
         constants = {"deviation": deviation, "low": low, "high": high}
@@ -102,7 +102,7 @@ class DenoisingModule(AutoencoderModule):
         """
         low, high = self.levels
         middle, square = (low + high) / 2, (low**2 + low * high + high**2) / 3
-        if self.corruption in OF_CELLS and not evenly:
+        if self.corruption in REPLACING and not evenly:
             middle += self.less_noisy * (low / 2 - middle)
             square += self.less_noisy * (low**2 / 3 - square)
         elif low == high:
@@ -129,7 +129,7 @@ class DenoisingModule(AutoencoderModule):
         return torch.where(self._noise_factors(x) < 1, x, corrupted) if self.training else corrupted
 
     def _drawn_levels(self, x):
-        """Draw a level for each sample, (n, 1): for some in training, one between zero and the minimum."""
+        """Draw a level for each sample, (n, 1). In training, that of some samples is between zero and the minimum."""
         low, high = self.levels
         level = low + (high - low) * _uniform((*x.shape[:-1], 1), x, self) if low < high else low
         if not self.training or low == 0:
@@ -156,4 +156,4 @@ class DenoisingModule(AutoencoderModule):
         try:
             return super().losses(x, sizes, target)
         finally:
-            self.chosen = None  # it belongs to these samples only
+            self.chosen = None  # the mask is that of these samples only

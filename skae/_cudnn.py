@@ -8,7 +8,7 @@ import torch
 
 
 class _Flag:
-    """A flag of the process: the first Python thread that enters sets it, the last that leaves restores it.
+    """Flag of the process, which the first Python thread that enters sets, and the last that leaves restores.
 
     Parameters
     ----------
@@ -21,11 +21,11 @@ class _Flag:
 
     def __init__(self, name, value):
         self.name, self.value, self.before = name, value, None
-        self.turns, self.holders = threading.Lock(), set()
+        self.lock, self.holders = threading.Lock(), set()
 
     def acquire(self, holder):
         """Add a holder, and set the flag."""
-        with self.turns:
+        with self.lock:
             if not self.holders:
                 self.before = getattr(torch.backends.cudnn, self.name)
             self.holders.add(holder)
@@ -33,7 +33,7 @@ class _Flag:
 
     def release(self, holder):
         """Remove a holder, and restore the flag if there is no other. Repeated calls have no effect."""
-        with self.turns:
+        with self.lock:
             if holder in self.holders and len(self.holders) == 1:
                 setattr(torch.backends.cudnn, self.name, self.before)
             self.holders.discard(holder)
@@ -64,11 +64,11 @@ repeatable = _Flag("deterministic", value=True)
 differentiable = _Flag("enabled", value=False)
 
 
-def _renew_turns():
+def _renew_locks():
     """Renew the locks in a forked child, which doesn't have the threads that held them."""
     for flag in (repeatable, differentiable):
-        flag.turns = threading.Lock()
+        flag.lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_turns)
+    os.register_at_fork(after_in_child=_renew_locks)

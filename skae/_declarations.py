@@ -4,7 +4,7 @@ import inspect
 from dataclasses import MISSING
 
 
-def refuse_doubtful(a_class, owner, is_generated, inherited, declared, assigned):
+def check_declarations(a_class, owner, is_generated, inherited, declared, assigned):
     """Raise an error if a class declares a name that would not be a parameter, or a parameter without effect.
 
     Parameters

@@ -10,13 +10,13 @@ CLIP_AT = 10.0  # standard deviations, at which the input of networks is clipped
 EPOCHS_OF_PATIENCE = 100  # with more epochs, the patience is proportional
 MIN_EPOCHS, EPOCHS, MAX_EPOCHS = 9, 40, 200
 ROWS_SHOWN = 12_800  # over all epochs, if there are few samples
-MAX_STEPS = 400  # of the optimizer, unless the minimum number of epochs takes more
+MAX_STEPS = 400  # steps of the optimizer, unless the minimum number of epochs takes more
 NARROW, EPOCHS_OF_NARROW, STEPS_OF_NARROW = 50, 60, 1600  # up to this number of features, steps are cheap
 LONGER = 3  # length of the second cycle of a narrow table, relative to the first, if that still improved
 MAX_PREFIXES = 16
-MAX_WORK_OF_FOLDS = 2**35  # multiply-adds x samples x epochs, over the networks of all folds of a wide table
-MAX_WEIGHTS_OF_FOLDS = 2**25  # of the networks of all folds of a wide table: some 24 bytes each in training
-MAX_WORK = 2**36  # of one network, unless this number of epochs takes more:
+MAX_WORK_OF_FOLDS = 2**35  # multiply-adds x samples x epochs, of the networks of all folds of a wide table
+MAX_WEIGHTS_OF_FOLDS = 2**25  # weights in all folds of a wide table: about 24 bytes each in training
+MAX_WORK = 2**36  # multiply-adds of one network, unless this number of epochs takes more:
 MIN_AFFORDABLE_EPOCHS = 5
 MAX_WEIGHTS_OF_RESTARTS = 5 * 2**14  # in all folds: below, the time of a step is dominated by calls
 MAX_WEIGHTS_OF_RESTART, MAX_WORK_OF_RESTART = 2**16, 2**30  # of a single network: weights, samples x weights
@@ -48,9 +48,9 @@ def auto_stream_batch_size(n_rows):
 def auto_learning_rate(architecture, n_rows=MANY_ROWS, n_features=1):
     """Return the learning rate of the architecture; 0.01 for dense layers, and less for few samples of many features.
 
-    In that case it decreases with the root of the number of features above 64, to at least 0.003 and at least in
-    proportion to the number of samples below 10,000. With more features than samples, there are so few steps that it
-    stays 0.01.
+    In that case it is 0.01 times the larger of two factors, but at least 0.003: the square root of 64 divided by the
+    number of features, and the number of samples divided by 10,000. With more features than samples, it stays 0.01,
+    since there are few steps.
     """
     if architecture is not None:
         return architecture.learning_rate
@@ -73,7 +73,7 @@ def auto_max_iter(n_rows, batch_size, architecture=None, is_narrow=False):
 
 
 def prefix_sizes(n_components):
-    """Return code sizes at which an ordered autoencoder is evaluated: all up to a dozen, then ever fewer."""
+    """Return the code sizes at which an ordered autoencoder is evaluated: at most 16, spaced geometrically."""
     return tuple(np.unique(np.geomspace(1, max(n_components, 1), MAX_PREFIXES).round().astype(int)).tolist())
 
 

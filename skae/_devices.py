@@ -59,7 +59,7 @@ def has_bfloat16(device):
 
 
 @contextlib.contextmanager
-def what_torch_sets_undone():
+def without_torch_side_effects():
     """Restore warnings filters and the environment, which modules loaded by the first optimizer of a process change."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     with isolated_rng(0):  # for its lock

@@ -1,17 +1,17 @@
-"""Errors for arrays with more than two dimensions: scikit-learn's message, and how to flatten the array."""
+"""Errors for arrays with more than two dimensions, which explain how to flatten the array."""
 
 import contextlib
 import math
 
 import numpy as np
 
-REFUSED = "Found array with dim"
+MESSAGE = "Found array with dim"
 CHANNELS = (1, 3, 4)
 
 
 @contextlib.contextmanager
-def saying_how_to_flatten(estimator, X):
-    """Add to scikit-learn's error for arrays of more than two dimensions how to flatten them.
+def explain_how_to_flatten(estimator, X):
+    """Extend scikit-learn's error for arrays of more than two dimensions by how to flatten them.
 
     Parameters
     ----------
@@ -23,13 +23,13 @@ def saying_how_to_flatten(estimator, X):
     try:
         yield
     except ValueError as error:
-        shape = tuple(map(int, np.shape(X))) if str(error).startswith(REFUSED) else ()
+        shape = tuple(map(int, np.shape(X))) if str(error).startswith(MESSAGE) else ()
         if len(shape) < 3:
             raise
-        raise ValueError(f"{error} {_cure(estimator, X, shape)}") from None
+        raise ValueError(f"{error} {_how_to_flatten(estimator, X, shape)}") from None
 
 
-def _cure(estimator, X, shape):
+def _how_to_flatten(estimator, X, shape):
     channels_first = len(shape) == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS
     array = "X" if hasattr(X, "reshape") else "np.asarray(X)"
     flat = f"{array}.reshape(len(X), -1)"

@@ -72,11 +72,11 @@ def _gains(anomaly, x, candidates, blocks):
         with np.errstate(invalid="ignore"):
             gain = now[row] - anomaly(others)
         np.maximum.at(gains, (row, feature), np.where(np.isnan(gain), 0, gain))  # NaN if both are infinite
-    # if no single feature is sufficient, features outside the range of the training data contribute
-    hopeless = np.isinf(now) & np.isfinite(gains).all(axis=1)
+    # if no single feature makes the anomaly finite, those outside the range of the training data contribute
+    is_infinite = np.isinf(now) & np.isfinite(gains).all(axis=1)
     outside = (x < candidates[0]) | (x > candidates[-1])
     outside[:, n_numbers:] = False
-    gains[hopeless[:, None] & outside] = np.inf
+    gains[is_infinite[:, None] & outside] = np.inf
     return gains
 
 
@@ -90,11 +90,11 @@ def _trials(x, candidates, n_numbers, blocks, n_at_once):
         others = x[row]
         others[np.arange(len(row)), feature] = candidates[value, feature]
         yield row, feature, others
-    for start, stop, cells in blocks:
-        for cell in cells:
-            rows = np.flatnonzero(x[:, cell] == 0)  # another category, not missing
+    for start, stop, columns in blocks:
+        for column in columns:
+            rows = np.flatnonzero(x[:, column] == 0)  # another category, not missing
             for row in np.array_split(rows, np.ceil(len(rows) / n_at_once)) if len(rows) else ():
                 others = x[row]
                 others[:, start:stop] = 0.0
-                others[:, cell] = 1.0
+                others[:, column] = 1.0
                 yield row, np.full(len(row), start), others

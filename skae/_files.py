@@ -49,7 +49,7 @@ def _digest(text, arrays):
 
 
 def replace_file(path, blob):
-    """Replace a file atomically, once the new content is on the disk."""
+    """Replace a file atomically, after the new content was written to the disk."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:
@@ -100,7 +100,7 @@ def read_file(path):
         if found["format"] > FORMAT:
             raise ValueError(f"it was written by skae {found['skae']}, and this is {SKAE}: update skae")
         return found["content"]
-    except Exception as error:  # of safetensors or JSON; a malicious file may have a valid digest
+    except Exception as error:  # from safetensors or JSON; a malicious file may have a valid digest
         raise unreadable(path, error) from error
 
 

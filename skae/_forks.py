@@ -10,10 +10,10 @@ def is_forked() -> bool:
     return _forked
 
 
-def _note_fork():
+def _mark_forked():
     global _forked
     _forked = True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_mark_forked)

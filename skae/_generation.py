@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from skae._array_api import in_kind
+from skae._array_api import preserve_array_type
 from skae._data.readers import ArrayReader
 from skae._data.statistics import within_unit
 from skae._seeds import local_rng
@@ -20,7 +20,7 @@ from skae._typing import FloatArray, MatrixLike, Seed, typed
 class GenerationMixin:
     """Mixin of `VariationalAutoencoder` that draws samples from the model, and computes posteriors and likelihoods."""
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def posterior(self, X: MatrixLike) -> tuple[FloatArray, FloatArray]:
         """Return the posterior of each sample's code: independent normal components.
 
@@ -89,7 +89,7 @@ class GenerationMixin:
             drawn[:, start:stop] = np.eye(stop - start)[beyond[:, :-1].sum(axis=1)]
         return drawn
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def vary(self, X: MatrixLike, scale: float = 1.0, n_variations: int = 1, random_state: Seed = None) -> FloatArray:
         """Draw samples that are similar to given ones, by decoding codes from the posterior of each.
 
@@ -160,7 +160,7 @@ class GenerationMixin:
         between = self._decoded(np.linspace(start, end, n_steps, axis=1))
         return between[0] if single else between
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def log_likelihood(self, X: MatrixLike, n_draws: int = 10, random_state: Seed = None) -> FloatArray:
         r"""Estimate a lower bound on the log-likelihood of each sample.
 
@@ -205,7 +205,7 @@ class GenerationMixin:
             low, high = np.where(missing, 0, batch).min(), np.where(missing, 0, batch).max()
             if not within_unit(low, high):
                 raise ValueError(
-                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but holds values from "
+                    f"X must be in [0, 1] for the likelihood of loss='binary_cross_entropy', but contains values from "
                     f"{low:.8g} to {high:.8g}. Scale it like the training data."
                 )
             batch = batch.clip(0, 1)
@@ -219,10 +219,10 @@ class GenerationMixin:
             for _ in range(n_draws):
                 noise = torch.from_numpy(rng.standard_normal(mean.shape)).to(mean)
                 total = torch.logaddexp(total, module.log_weights(x, mean, log_variance, noise))
-            return (total - math.log(n_draws)).cpu().numpy() - self._lost(batch)
+            return (total - math.log(n_draws)).cpu().numpy() - self._log_likelihood_offset(batch)
 
-    def _lost(self, batch):
-        """Return the loss from features that were constant in training, and from the units of missing values."""
+    def _log_likelihood_offset(self, batch):
+        """Return what to subtract from the bound, for features that were constant in training, and for units."""
         scale = self._spec.scale
         missing = np.isnan(batch)
         off = np.where(missing, 0.0, batch - self.mean_)[:, scale == 0]

@@ -14,7 +14,7 @@ from skae.nn import AutoencoderModule
 
 
 class HooksMixin:
-    """The part of `AutoencoderCore` that variants override."""
+    """Mixin of `AutoencoderCore` with the methods that variants override."""
 
     module_class: ClassVar[type[AutoencoderModule]] = AutoencoderModule  # defines the objective of the variant
 
@@ -38,14 +38,14 @@ class HooksMixin:
     _neutral = NEUTRAL
     _categories: tuple[tuple[int, int], ...] = ()  # range of features of each categorical column of an encoded table
 
-    def _asked(self, name):
+    def _get_param(self, name):
         """Return the value of a parameter, or the value that applies if the variant doesn't have this parameter."""
         return getattr(self, name, self._neutral.get(name))
 
     @property
     def _architecture(self):
         """The architecture as an object. A variant may have the parameters of an architecture instead."""
-        return self._asked("architecture")
+        return self._get_param("architecture")
 
     @property
     def _code_size(self):
@@ -131,7 +131,7 @@ class HooksMixin:
         return broadcast_from_main(start)
 
     @property
-    def _asks_more(self):
+    def _has_custom_objective(self):
         """Whether the variant overrides the objective or the initialization."""
         has_start = type(self).initial_solution is not HooksMixin.initial_solution
         return has_start or self.module_class is not AutoencoderModule
@@ -173,8 +173,8 @@ class HooksMixin:
 
     def _shown_axes(self, module, rows):
         """Return the axes of the codes that `transform` returns, and the variance of the codes."""
-        if self._asked("code_activation") == "identity":
-            return shown_axes(module, rows, whiten=self._asked("whiten"))
+        if self._get_param("code_activation") == "identity":
+            return shown_axes(module, rows, whiten=self._get_param("whiten"))
         return None, code_variance(module, rows)  # preserves the range of the activation function
 
     def _learned(self, module, rows, spec):  # noqa: ARG002 - a variant's

@@ -4,7 +4,7 @@ import numpy as np
 
 from skae._data.missing import FactorModel, check_columns, missing_mask
 from skae._data.readers import ArrayReader
-from skae._inference import lets_overflow
+from skae._inference import allow_overflow
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
@@ -39,24 +39,24 @@ def share_of_network(estimator, rows, validation, of_folds, seed):
     share : float
     """
     factors, rng = estimator._statistics.factors, np.random.RandomState(seed)
-    judged, parts = rows, [(estimator, np.arange(len(rows)))]
+    compared, parts = rows, [(estimator, np.arange(len(rows)))]
     if validation is not None and estimator.best_epoch_ and validation.folds:
-        judged = rows if validation.rows is None else validation.rows
+        compared = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
     products = squares = share = 0.0
     for network, index in parts:
-        some = np.sort(rng.permutation(index)[: MAX_COMPLETE if judged.missing is None else MAX_ROWS])
-        x = np.concatenate(list(ArrayReader(judged.X, some).batches()))
-        if judged.missing is not None:
-            x = np.where(judged.missing[some], np.nan, x)
+        some = np.sort(rng.permutation(index)[: MAX_COMPLETE if compared.missing is None else MAX_ROWS])
+        x = np.concatenate(list(ArrayReader(compared.X, some).batches()))
+        if compared.missing is not None:
+            x = np.where(compared.missing[some], np.nan, x)
         hidden = ~np.isnan(x) & (rng.rand(*x.shape) < HIDDEN)
         expected = factors.fill(np.where(hidden, np.nan, x).astype(x.dtype))
-        token = lets_overflow.set(True)
+        token = allow_overflow.set(True)
         try:
             made = network._run("forward", expected)
         finally:
-            lets_overflow.reset(token)
+            allow_overflow.reset(token)
         with np.errstate(over="ignore", invalid="ignore"):  # if the network overflows, its weight is 0
             off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
             products, squares = products + (off * step).sum(), squares + np.square(step).sum()
@@ -98,6 +98,6 @@ def filled_chunk(estimator, rows, statistics, seed):
 
 
 def weigh_network(estimator, rows, seed):
-    """Set the weight of the network's reconstruction in imputed values, determined on the given samples."""
+    """Determine the weight of the network's reconstruction in imputed values on the given samples, and set it."""
     if estimator._statistics.factors is not None:
         estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)

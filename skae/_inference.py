@@ -13,7 +13,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skae._absent import AbsentNamesMixin
-from skae._array_api import as_numpy, in_kind
+from skae._array_api import as_numpy, preserve_array_type
 from skae._cudnn import differentiable
 from skae._data.readers import (
     BYTES_AT_ONCE,
@@ -25,16 +25,16 @@ from skae._data.readers import (
     validated,
 )
 from skae._data.statistics import FeatureStatistics
-from skae._dimensions import saying_how_to_flatten
+from skae._dimensions import explain_how_to_flatten
 from skae._tensors import on_device
 from skae._threads import torch_threads
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.net import NeuralNet
 from skae._typing import FloatArray, MatrixLike, typed
 from skae.nn import Decoder, Encoder
 
 ROUNDS_OF_FILLING = 10
-lets_overflow: ContextVar = ContextVar("lets_overflow", default=False)  # whether infinite results are allowed
+allow_overflow: ContextVar = ContextVar("allow_overflow", default=False)  # whether infinite results are allowed
 
 
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
@@ -137,7 +137,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         return self._apply("forward", self._rows_of(X), self.n_features_in_)
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def impute(self, X: MatrixLike) -> FloatArray:
         """Impute missing values, and leave observed values unchanged.
 
@@ -229,7 +229,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             _check_finite(scores[-1], x)
         return np.concatenate(scores)
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def jacobian(self, X: MatrixLike) -> FloatArray:
         r"""Return the local loadings: the derivative of the reconstruction with respect to the code.
 
@@ -253,7 +253,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """
         return np.concatenate(list(self._jacobians(self._rows_of(X))))
 
-    @typed(in_kind)
+    @typed(preserve_array_type)
     def loadings(self, X: MatrixLike) -> FloatArray:
         """Return the mean of the local loadings over the samples of X, for example for plots.
 
@@ -301,7 +301,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         may_miss = self._takes_missing if may_miss is None else may_miss
         if not stays_in_place(X):
             return validated(self, X, ensure_min_samples=least, reset=reset, may_miss=may_miss)
-        with reading(X), saying_how_to_flatten(self, X):
+        with reading(X), explain_how_to_flatten(self, X):
             check_numeric(X)
             finite = "allow-nan" if may_miss else True
             check_array(
@@ -345,7 +345,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     @contextlib.contextmanager
     def _own_torch(self, n_rows):
         """Use PyTorch's default state, with a number of threads that suits the number of samples."""
-        with usual_torch(), torch_threads(n_rows * self._work):
+        with default_torch_state(), torch_threads(n_rows * self._work):
             yield
 
     def _run(self, method, batch):
@@ -390,7 +390,7 @@ def _squares(x, x_hat):
 def _check_finite(y, x):
     """Raise an error if a result has overflowed."""
     finite = np.isfinite(y)
-    if not finite.all() and not lets_overflow.get():
+    if not finite.all() and not allow_overflow.get():
         value = np.abs(x[~finite.reshape(len(y), -1).all(axis=1)]).max()
         raise ValueError(
             f"X has a sample with a value of {value:g}, which is too large: the result overflows {y.dtype}. Clip X to "

@@ -1,4 +1,4 @@
-"""PCA's attributes and methods of a linear autoencoder: the axes, and the normal distribution that they define."""
+"""Attributes and methods of PCA for a linear autoencoder: its axes, and the normal distribution of samples."""
 
 import numpy as np
 import scipy.linalg
@@ -51,7 +51,7 @@ def is_normal(estimator):
 
 
 class LinearMixin:
-    """The part of `AutoencoderCore` for linear autoencoders."""
+    """Mixin of `AutoencoderCore` for linear autoencoders."""
 
     def _normal(self):
         """Return the parameters of the normal distribution of samples, or None if the estimator doesn't define one.

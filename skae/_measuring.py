@@ -16,9 +16,9 @@ from skae._wrapped import (
     is_frame,
     is_tabular,
     of_numbers,
+    raise_if_few_reconstructed,
+    raise_if_no_components,
     reconstruct,
-    refuse_empty,
-    refuse_few_reconstructed,
     take,
     takes_missing,
 )
@@ -107,11 +107,11 @@ class MeasuringMixin:
                 residuals[-1][mine] = residual[mine]
         residuals, folds = np.concatenate(residuals), np.concatenate(folds)
         of_network = [np.concatenate(codes) for codes in of_network]
-        refuse_empty(of_network[0], self.autoencoder_)
+        raise_if_no_components(of_network[0], self.autoencoder_)
         x = rows.read(measured).astype(np.float64)
         trained = [np.isin(measured, index) for index in trained_on]
-        refuse_too_few = partial(refuse_few_reconstructed, self.autoencoder_)
-        self._measures = Measures(x, residuals, of_network, folds, trained, refuse_too_few)
+        raise_if_too_few = partial(raise_if_few_reconstructed, self.autoencoder_)
+        self._measures = Measures(x, residuals, of_network, folds, trained, raise_if_too_few)
 
     def _scores_of(self, table):
         scores = np.empty(len(table.rows))

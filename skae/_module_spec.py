@@ -1,4 +1,4 @@
-"""The shape of the networks and the settings of training, with "auto" values resolved for the data."""
+"""Shape of the networks and training settings, with "auto" values resolved for the data."""
 
 import itertools
 import warnings
@@ -24,7 +24,7 @@ from skae._defaults import (
 from skae._devices import has_bfloat16
 from skae._pca import auto_n_components
 from skae._seeds import isolated_rng
-from skae._shapes import check_that_pixels_are_seen, warn_of_doubtful_shape
+from skae._shapes import check_no_pixels_skipped, warn_if_shape_is_unlikely
 from skae._spec import ModuleSpec
 from skae._threads import work_of_a_row, work_of_all
 from skae._training.distributed import broadcast_from_main
@@ -39,19 +39,19 @@ WORTH_BFLOAT16 = 2**23
 
 
 class ModuleSpecMixin:
-    """The part of `AutoencoderCore` that derives the spec and settings from parameters and data."""
+    """Mixin of `AutoencoderCore` that derives the spec and settings from parameters and data."""
 
     n_components_: int
-    _open_size = None  # the value of n_components that leaves the size to the architecture
+    _open_size = None  # value of n_components with which the architecture determines the size
 
     @property
-    def _by_share(self):
+    def _by_variance_fraction(self):
         return isinstance(self._code_size, Real) and not isinstance(self._code_size, Integral)
 
     @property
     def _given_layers(self):
-        """The sizes of hidden layers that the user set, or None."""
-        sizes = self._asked("hidden_layer_sizes")
+        """Sizes of the hidden layers that the user set, or None."""
+        sizes = self._get_param("hidden_layer_sizes")
         if isinstance(sizes, str):
             return None
         return (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
@@ -60,12 +60,12 @@ class ModuleSpecMixin:
         given = self._given_layers
         if given is not None:
             return given
-        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._asks_more)
+        return auto_hidden_layer_sizes(n_rows, n_features, self._architecture, is_plain=not self._has_custom_objective)
 
     def _new_spec(self, rows, statistics, seed, X_val=None, groups=None):  # noqa: ARG002 - used by stacks
         architecture, scale = self._architecture, statistics.scale(self.scale)
-        check_that_pixels_are_seen(architecture)
-        warn_of_doubtful_shape(architecture, ArrayReader(rows.X, rows.index))
+        check_no_pixels_skipped(architecture)
+        warn_if_shape_is_unlikely(architecture, ArrayReader(rows.X, rows.index))
         if architecture is not None and not architecture.dense_code:
             hidden_layers, n_components = (), self._size_of_map(architecture, rows.shape[1])
         else:
@@ -76,7 +76,7 @@ class ModuleSpecMixin:
         is_empty = n_components == 0  # an empty code needs no networks
         if is_empty:
             hidden_layers, architecture = (), None
-        linear = self._asked("init") == "pca" and self._asked("code_activation") == "identity"
+        linear = self._get_param("init") == "pca" and self._get_param("code_activation") == "identity"
         link = statistics.link(self.loss, scale)
         bounds = None
         if link is None and self._has_bounds(architecture):
@@ -84,17 +84,17 @@ class ModuleSpecMixin:
         return ModuleSpec(
             sizes=(rows.shape[1], *map(int, hidden_layers), int(n_components)),
             activation=self.activation,
-            code_activation="identity" if is_empty else self._asked("code_activation"),
+            code_activation="identity" if is_empty else self._get_param("code_activation"),
             loss=self.loss,
             linear=linear or is_empty,
             mean=statistics.mean,
             scale=scale,
             spread=statistics.spread * rows.per_unit,
             link=link,
-            ordered=self._asked("ordered") or self._by_share,
+            ordered=self._get_param("ordered") or self._by_variance_fraction,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(statistics, scale),
-            asks_more=self._asks_more,
+            asks_more=self._has_custom_objective,
             bounds=bounds,
             has_holes=rows.missing is not None,
             categories=statistics.categories,
@@ -165,7 +165,7 @@ class ModuleSpecMixin:
             "device": device,
             "mixed_precision": self._in_bfloat16(device, 0),
             "seed": seed,
-            "sizes": prefix_sizes(n_components) if self._asked("ordered") or self._by_share else None,
+            "sizes": prefix_sizes(n_components) if self._get_param("ordered") or self._by_variance_fraction else None,
             "isolates": self._uses_user_code,
             "callbacks": self.callbacks,
             "net_params": self.net_params,
@@ -187,7 +187,7 @@ class ModuleSpecMixin:
         return n_rows * work_of_a_row(spec.build(self.module_class), len(spec.mean))
 
     def _affordable(self, rows, spec, n_epochs):
-        """Return the numbers of folds, None for all, and epochs that don't take too long."""
+        """Return the numbers of folds (None for all) and epochs that don't take too long."""
         if self._takes_longer(spec):
             n_epochs = self._auto_max_iter(len(rows), self._used_batch_size(len(rows)), is_narrow=True)
         if len(rows) >= rows.shape[1]:
@@ -204,15 +204,15 @@ class ModuleSpecMixin:
 
     def _takes_basis(self, rows, spec):
         """Return whether the objective is invariant to orthogonal transforms, and training uses no single features."""
-        is_plain = spec.loss == "squared_error" and not (self._asks_more or spec.is_linear)
+        is_plain = spec.loss == "squared_error" and not (self._has_custom_objective or spec.is_linear)
         of_features = rows.are_pairs or spec.bounds is not None or spec.categories
         needs_features = of_features or spec.architecture is not None or show_batches(self.callbacks)
         return is_plain and rows.scale.any() and not needs_features
 
-    def _space(self, rows, spec, judged):
+    def _space(self, rows, spec, rows_val):
         """Return the space to train in: principal components if there are many features."""
         axes = axes_for(rows, spec.n_components) if self._takes_basis(rows, spec) else None
-        return Space(spec, rows, judged, broadcast_from_main(axes))
+        return Space(spec, rows, rows_val, broadcast_from_main(axes))
 
     def _warn_if_cut_short(self, result, spec, max_iter, first_cycle=None):
         """Warn if training ended at `max_iter` while the reconstruction of validation samples still improved."""
@@ -222,9 +222,9 @@ class ModuleSpecMixin:
         is_cut_short = len(curve) in (max_iter, first_cycle)
         if result.epoch and is_cut_short and still_improves(result.start[:, -1].mean(), curve):
             max_iter = len(curve)
-            asked = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
+            given = f"max_iter={self.max_iter!r}" + (f", {max_iter} epochs," if self.max_iter == "auto" else "")
             warnings.warn(
-                f"{asked} ended before the fit converged: over the second half of its epochs the validation loss fell "
+                f"{given} ended before the fit converged: over the second half of its epochs the validation loss fell "
                 f"from {curve[: max_iter // 2].min():.3g} to {curve.min():.3g}. Set max_iter={2 * max_iter}.",
                 ConvergenceWarning,
                 stacklevel=6,
@@ -245,7 +245,7 @@ class ModuleSpecMixin:
             weights, axes, start = first_weights, spec.axes, None
             if weights is None and self._has_start(spec):
                 start = self._common_start(rows.take(np.sort(index)), spec, settings["seed"])
-                weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._asked("whiten"))
+                weights, axes = start.weights(), start.axes(self._unit(spec.scale), self._get_param("whiten"))
             module = replace(spec, axes=axes).build(self.module_class, weights, seed=next(seeds))
             members[label] = module, index
             if has_restart is None:  # decided once, for all folds

@@ -10,9 +10,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skae._constraints import StrOptions, validate_parameter_constraints
-from skae._devices import what_torch_sets_undone
+from skae._devices import without_torch_side_effects
 from skae._seeds import isolated_rng
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._typing import ModelProto
 from skae.nn import Decoder, Encoder
 
@@ -117,7 +117,7 @@ class OnnxMixin:
                 f'{name}.to_onnx needs onnx and onnxscript. Install them with pip install "skae[onnx]".'
             ) from error
         half, output = PARTS[part]
-        with usual_torch(), _no_side_effects():
+        with default_torch_state(), _no_side_effects():
             module = half(self._spec.build(self.module_class, self._weights)).eval()
             width = self.n_components_ if part == "decoder" else self.n_features_in_
             program = torch.onnx.export(
@@ -138,7 +138,7 @@ def _no_side_effects():
     """Restore the state of the process, and suppress warnings of the exporter about itself and missing packages."""
     log = logging.getLogger("torch.onnx")
     level = log.level
-    with isolated_rng(0), what_torch_sets_undone():
+    with isolated_rng(0), without_torch_side_effects():
         warnings.simplefilter("ignore")
         log.setLevel(logging.ERROR)
         try:

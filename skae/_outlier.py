@@ -31,7 +31,7 @@ N_COMPONENTS = 8
 MAX_KEPT = 2000  # samples of a stream
 
 
-def _learns_in_parts(detector):
+def _has_partial_fit(detector):
     autoencoder = getattr(detector, "autoencoder_", detector.autoencoder)
     return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
@@ -50,9 +50,9 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     with the residual :math:`r = x - \hat x`, the covariance :math:`\Psi` of residuals of the training samples, shrunk
     towards units of the features [1]_, the squares :math:`D` of these units, the code :math:`z` of x, and the codes
     :math:`z_{(5)}, z_{(10)}` of its fifth and tenth nearest neighbors among the training samples [2]_. The codes are
-    whitened in the third measure (W), and mapped linearly to the units of X in the fourth (V). Neighbors take account
-    of clusters, rings and missing values, unlike the distance from the mean of all codes, and they reveal samples far
-    outside, which a linear map reconstructs well.
+    whitened in the third measure (W), and mapped linearly to the units of X in the fourth (V). Distances to neighbors
+    take account of clusters, rings and gaps in the distribution of codes, unlike the distance from the mean of all
+    codes, and they detect samples far outside, which a linear map reconstructs well.
 
     Each measure is transformed to the logarithm of the fraction of typical samples with the same or a larger value. The
     score is the sum of that of the first, a quarter of that of the second, and the smaller one of the other two, as
@@ -154,7 +154,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {  # noqa: RUF012 - as in scikit-learn
         "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "code_distance": ["boolean"],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
@@ -299,7 +299,7 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    @typed(available_if(_learns_in_parts))
+    @typed(available_if(_has_partial_fit))
     def partial_fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Train the autoencoder incrementally on a chunk, and update the distribution of errors and codes.
 
@@ -321,10 +321,10 @@ class AutoencoderOutlierDetector(MeasuringMixin, OutlierMixin, MetaEstimatorMixi
             The fitted estimator.
         """
         self._validate_params()
-        is_main_process = not hasattr(self, "autoencoder_")
+        is_first_chunk = not hasattr(self, "autoencoder_")
         autoencoder = getattr(self, "autoencoder_", self.autoencoder)
-        checked = self._checked(X, autoencoder, reset=is_main_process, ensure_min_samples=2 if is_main_process else 1)
-        if is_main_process:
+        checked = self._checked(X, autoencoder, reset=is_first_chunk, ensure_min_samples=2 if is_first_chunk else 1)
+        if is_first_chunk:
             self.autoencoder_ = self._new_autoencoder(checked.shape[1])
         self.autoencoder_.partial_fit(X if is_frame(X) else checked, y)
         X, table = self._as_numbers(X, checked)

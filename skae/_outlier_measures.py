@@ -8,14 +8,14 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from skae._outlier_scores import median_and_deviation
 
-NEAR = 5, 10  # neighbors
+NEAR = 5, 10  # ranks of neighbors
 WEIGHT_OF_UNITS = 0.25  # in the score, of residuals without their covariance
 MAX_MEASURED = 5000  # training samples
 MAX_COVARIED = 1024  # features
-LEAST, MIN_SHARE = 1e-12, 1e-3  # of a variance
+MIN_RELATIVE_VARIANCE, MIN_SHARE = 1e-12, 1e-3  # minima, as fractions of a variance
 MIN_DEVIATION = 1e-2  # in units of each measure
-POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # of two lengths of residuals and two distances: approximately normal
-MAX_MIB = 64  # of a block of distances
+POWERS = 1 / 4, 1 / 4, 1 / 16, 1 / 16  # make two lengths of residuals and two distances approximately normal
+MAX_MIB = 64  # size of a block of distances
 SAME = 1e-6  # distance between equal codes, relative to their length
 HUGE = 1e150  # its square doesn't overflow
 
@@ -37,19 +37,19 @@ class Measures:
     trained : list of ndarray of bool
         Masks of the samples that each network was trained on.
 
-    refuse_too_few : callable
+    raise_if_too_few : callable
         Function of a mask of usable samples that raises an error if there are too few.
     """
 
-    def __init__(self, x, residuals, codes, folds, trained, refuse_too_few):
+    def __init__(self, x, residuals, codes, folds, trained, raise_if_too_few):
         missing = np.isnan(x)
         within = (missing | (np.abs(x) < HUGE)).all(axis=1) & ~missing.all(axis=1)
         fine = [within & (np.abs(of_network) < HUGE).all(axis=1) for of_network in codes]
         counts = (np.abs(residuals) < HUGE).all(axis=1) & np.array(fine)[folds, np.arange(len(folds))]
-        refuse_too_few(counts)
+        raise_if_too_few(counts)
         self.neighbors = []
         for of_network, is_fine, seen in zip(codes, fine, trained, strict=True):
-            refuse_too_few(is_fine & seen)
+            raise_if_too_few(is_fine & seen)
             self.neighbors.append(Neighbors(of_network[is_fine & seen], x[is_fine & seen]))
         centered, n_each = _about_mean(x[counts])
         variance = np.square(centered).sum(axis=0) / n_each
@@ -67,7 +67,7 @@ class Measures:
         return values if codes is None else np.hstack([values, self.neighbors[fold].squared_distances(codes)])
 
     def log_share(self, fold, codes, residuals, missing):
-        """Return the score, the weighted sum for the residual plus the minimum for codes, (n,); codes may be None."""
+        """Return the score, (n,): the weighted sum for the residual, plus the minimum for codes if there are any."""
         values = self._values(fold, codes, residuals, missing).T
         shares = [tail.log_share(of) for tail, of in zip(self.tails, values, strict=False)]
         of_residual = shares[0] + WEIGHT_OF_UNITS * shares[1]
@@ -100,7 +100,7 @@ class Residuals:
         if not there.all():
             squares *= len(residuals) / np.maximum(there.sum(axis=0), 1)
         some = squares[squares > 0]
-        floor = max(np.median(some) if len(some) else 0.0, LEAST * variance.mean()) or 1.0
+        floor = max(np.median(some) if len(some) else 0.0, MIN_RELATIVE_VARIANCE * variance.mean()) or 1.0
         self.units = np.sqrt(np.maximum(np.maximum(squares, MIN_SHARE * variance), floor))
         self.precision = None
         if len(self.units) <= MAX_COVARIED:
@@ -166,7 +166,7 @@ class Neighbors:
         self.mean = codes.mean(axis=0)
         white, self.whiten = _principal(codes - self.mean)
         centered, n_each = _about_mean(rows)
-        linear = white.T @ centered / n_each  # least-squares map, (k, d)
+        linear = white.T @ centered / n_each  # map by least squares, (k, d)
         squares, directions = np.linalg.eigh(linear @ linear.T)
         self.restore = directions * np.sqrt(np.maximum(squares, 0))
         self.unit = np.trace(linear @ linear.T)  # a squared distance
@@ -176,7 +176,7 @@ class Neighbors:
     def squared_distances(self, codes):
         """Return the squared distances, (n, k) -> (n, 2); NaN for codes with NaN, infinite for codes too far away.
 
-        One neighbor at distance zero, the sample itself, is ignored.
+        One neighbor at distance zero is ignored, since it is the sample itself.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             white = (codes - self.mean) @ self.whiten
@@ -210,7 +210,7 @@ def _about_mean(x):
 def _principal(centered):
     """Return whitened codes, (n, k), and the whitening map, (k, k)."""
     variances, directions = np.linalg.eigh(centered.T @ centered / len(centered))
-    least = LEAST * variances.max() or 1.0
+    least = MIN_RELATIVE_VARIANCE * variances.max() or 1.0
     whiten = directions / np.sqrt(np.maximum(variances, least))
     return centered @ whiten, whiten
 

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 from scipy.stats import norm
 
-FRACTION = 0.02  # of typical samples beyond the fence
+FRACTION = 0.02  # fraction of typical samples beyond the fence
 QUANTILES = 0.75, 0.875
-MIN_WIDTH = 1e-3  # of the fence, relative to the median on the same scale
+MIN_WIDTH = 1e-3  # minimum width of the fence, relative to the median on the same scale
 MAX_TIED = 0.05
 POWER = 1 / 8
 
@@ -15,10 +15,10 @@ POWER = 1 / 8
 def anomaly_fence(anomaly, read_digests):
     """Return the largest anomaly of a typical sample.
 
-    The negative logarithm of a fraction is about exponential, and its eighth root about normal. On this scale, the
-    standard deviation is estimated from the upper quartile and from the upper octile [1]_; the larger estimate is used,
-    which is that from the octile for heavy tails. A fraction of 0.02 of a normal distribution lies beyond the fence. If
-    ties leave more than 0.05 of the samples beyond it, each distinct sample is counted once.
+    The negative logarithm of a fraction is approximately exponential, and its eighth root approximately normal. On this
+    scale, the standard deviation is estimated from the upper quartile and from the upper octile [1]_. The larger
+    estimate is used, which is that from the octile for heavy tails. A fraction of 0.02 of a normal distribution lies
+    beyond the fence. If ties leave more than 0.05 of the samples beyond it, each distinct sample is counted once.
 
     Parameters
     ----------

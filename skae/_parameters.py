@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, dataclass_transform
 
 from skae._constraints import Interval, RealNotInt, StrOptions
-from skae._declarations import refuse_doubtful
+from skae._declarations import check_declarations
 from skae._typing import Activation, Auto, CodeSize, CrossValidator, Init, LayerSizes, Loss, Scale, Seed
 from skae.architectures import Architecture
 from skae.nn.functional import ACTIVATIONS, LOSSES
@@ -97,7 +97,7 @@ class Parameters:
         if is_generated:
             cls.__init__.is_generated = True  # type: ignore[attr-defined]
         declared = {each.name: each for each in fields(cls) if each is not inherited.get(each.name)}
-        refuse_doubtful(cls, owner, is_generated, inherited, declared, before)
+        check_declarations(cls, owner, is_generated, inherited, declared, before)
         every: Constraints = {}
         for base in reversed(cls.__mro__):
             every |= vars(base).get("_parameter_constraints", {})

@@ -88,7 +88,7 @@ class LinearInit:
         k = len(self.unit)
         return self.unit * unit, np.zeros(k), np.eye(k), deviation_of(self.variance * unit**2, whiten)
 
-    def turned(self, turn, unit=None):
+    def rotated(self, turn, unit=None):
         """Return the same map with the code multiplied by an orthogonal matrix, and optionally with other units."""
         variance = np.square(turn) @ self.variance
         return replace(
@@ -324,7 +324,7 @@ def updated_start(start, n_rows, mean, scale, rows):
     return LinearInit.of(center, components, np.square(deviations) / (n - 1), len(start.unit))
 
 
-def turn_towards(basis, components, kind):
+def align_axes(basis, components, kind):
     """Return the orthogonal matrix that best aligns the axes of a new PCA with those of an old one.
 
     Parameters
@@ -350,7 +350,7 @@ def turn_towards(basis, components, kind):
     return turn
 
 
-def in_other_units(weights, mean, scale, new_mean, new_scale):
+def rescale_weights(weights, mean, scale, new_mean, new_scale):
     """Return equivalent weights of a linear initialization for samples that are centered and scaled differently.
 
     A feature whose old or new scale is zero gets zero weights.

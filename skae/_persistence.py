@@ -16,7 +16,7 @@ from skae._files import FORMAT, SKAE
 from skae._layout import canonical
 from skae._skops import load_estimator, of_file, save_estimator
 from skae._threads import work_of_a_row
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 from skae._training.make import make_net, replace_module
 from skae._training.state import write_curves
 from skae._training.users import copy_callbacks
@@ -25,7 +25,7 @@ from skae.nn import Decoder, Encoder
 
 
 class Modules(dict):
-    """Modules by precision. That in float64, which takes twice the memory, is built on first use."""
+    """Modules by precision. The float64 module, which takes twice the memory, is built on first use."""
 
     def __init__(self, single, in_float64):
         super().__init__(float32=single)
@@ -41,7 +41,7 @@ class PersistenceMixin:
     The saved state consists of arrays and plain values in `_spec`, `_weights`, `_curves` and `_settings`.
     """
 
-    @usual_torch()
+    @default_torch_state()
     def _assembled(self, kept, net=None):
         """Return the saved attributes, in the layout shared by `fit`, pickles and files, and the PyTorch objects."""
         kept = canonical(kept)
@@ -53,7 +53,7 @@ class PersistenceMixin:
         double_device = torch.device("cpu") if device.type == "mps" else device  # MPS has no float64
         single = spec.build(self.module_class, weights).to(device)
 
-        @usual_torch()
+        @default_torch_state()
         def in_float64():
             return spec.build(self.module_class, weights, torch.float64).to(double_device)
 
@@ -98,7 +98,7 @@ class PersistenceMixin:
         if of_file.get() and "_settings" in state:  # the current parameters
             now = {"callbacks": self.callbacks, "net_params": self.net_params}
             state["_settings"] = state["_settings"] | now
-        if of_file.get():  # for other processes or systems: without its callbacks, paths as strings
+        if of_file.get():  # for other processes or systems: omit scikit-learn's callbacks, convert paths
             state = {
                 name: os.fspath(value) if isinstance(value, PurePath) else value
                 for name, value in state.items()
@@ -163,13 +163,13 @@ class PersistenceMixin:
             raise TypeError(f"{type(self).__name__}.save: {error}. Use pickle or joblib instead.") from error
 
     @classmethod
-    @typed(usual_torch())
+    @typed(default_torch_state())
     def load(cls, path: StrPath, *, trusted: Sequence[type | str] = ()) -> Self:
         """Load an autoencoder that was saved by `save`.
 
-        Nothing in the file is executed or unpickled, so that loading a file from an untrusted source is safe. What the
-        autoencoder computes, however, depends on whoever wrote its weights. It is loaded to the device it was fitted
-        on, or to the CPU if that is not available.
+        Nothing in the file is executed or unpickled, so that loading a file from an untrusted source is safe. The
+        results of the autoencoder, however, are determined by the author of the file. It is loaded to the device it was
+        fitted on, or to the CPU if that is not available.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ MIN_SIGNAL = 1.0  # minimum variance of a component in excess of the noise, rela
 
 @dataclass(frozen=True)
 class ProbabilisticStart:
-    """Probabilistic PCA as the weights of a variational autoencoder whose two networks are linear.
+    """Probabilistic PCA, as weights of a variational autoencoder whose encoder and decoder are linear.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class ProbabilisticStart:
         k = len(self.gain)
         return np.ones(k), np.zeros(k), np.eye(k), np.ones(k)
 
-    def turned(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
+    def rotated(self, turn, unit=None):  # noqa: ARG002 - the prior gives the unit
         """Return the same map with permuted and flipped components, by a matrix with one nonzero entry per row."""
         order, sign = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
         return replace(

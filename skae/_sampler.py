@@ -23,7 +23,7 @@ from skae._seeds import cloned, local_rng
 from skae._solvers import mixture_of, scaler_of
 from skae._typing import FloatArray, MatrixLike, Seed, typed
 from skae._wrapped import (
-    blank_rows,
+    all_missing,
     check_invertible,
     decode,
     encode,
@@ -33,7 +33,7 @@ from skae._wrapped import (
     framed,
     is_tabular,
     of_numbers,
-    refuse_empty,
+    raise_if_no_components,
     short_repr,
     takes_missing,
 )
@@ -109,7 +109,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
     True
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {  # noqa: RUF012 - as in scikit-learn
         "autoencoder": [HasMethods(["fit", "transform", "inverse_transform"]), None],
         "density": [HasMethods(list(WANTED)), None],
         "random_state": ["random_state"],
@@ -176,7 +176,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         autoencoder = cloned(default if self.autoencoder is None else self.autoencoder, self.random_state)
         autoencoder.fit(X, y, **fit_parameters(autoencoder, X_val=X_val, groups=groups))
         codes = encode(autoencoder, X)
-        refuse_empty(codes, autoencoder)
+        raise_if_no_components(codes, autoencoder)
         n_bad = int((~finite_rows(codes)).sum())
         if n_bad:
             raise ValueError(
@@ -184,7 +184,7 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
                 f"autoencoder={short_repr(autoencoder)} can't encode them. Check its transform(X), and drop these "
                 "samples, or change the step that doesn't return finite values for them."
             )
-        codes = codes[~blank_rows(X)]  # samples without observed values all have the same code
+        codes = codes[~all_missing(X)]  # samples without observed values all have the same code
         scaler = scaler_of(codes)
         codes = scaler.transform(codes)
         if self.density is None:
@@ -260,15 +260,15 @@ class LatentSampler(DensityMixin, MetaEstimatorMixin, DocLinkMixin, BaseEstimato
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
-            Log-densities in the space of the codes, which allow to compare samples, but not autoencoders. Minus
-            infinity if the code of a sample is NaN or too large, or if all its values are missing.
+            Log-densities in the space of the codes, which are comparable between samples, but not between autoencoders.
+            Minus infinity if the code of a sample is NaN or too large, or if all its values are missing.
         """
         check_is_fitted(self)
         row, known = self._known_row, None
         if row is not None and np.shape(X)[1:] == row.shape[1:]:  # otherwise, encode raises an error
             known = framed(X, row)
         codes = encode(self.autoencoder_, X, self, known)
-        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~blank_rows(X)
+        scores, finite = np.full(len(codes), -np.inf), finite_rows(codes) & ~all_missing(X)
         if finite.any():
             with np.errstate(over="ignore", invalid="ignore"):
                 of_finite = self.density_.score_samples(self.scaler_.transform(codes[finite]))

@@ -10,16 +10,16 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-_turns = threading.RLock()  # held by the thread that uses the global generators
+_lock = threading.RLock()  # held by the thread that uses the global generators
 
 
-def _renew_turns():
-    global _turns  # a forked child doesn't have the thread that held it
-    _turns = threading.RLock()
+def _renew_lock():
+    global _lock  # a forked child doesn't have the thread that held it
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_turns)
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def local_rng(random_state):
@@ -38,7 +38,7 @@ def isolated_rng(seed):
     interrupt, at the latest when the exception has been handled, since it may keep this block open until then. A second
     interrupt during the restoration may leave only some of them restored.
     """
-    with _turns:
+    with _lock:
         state = read_global_rng()
         try:
             random.seed(seed)

@@ -1,4 +1,4 @@
-"""Checks of guessed shapes of samples, and of convolutions that skip pixels."""
+"""Checks of guessed shapes of samples, and for convolutions that skip pixels."""
 
 import math
 import warnings
@@ -9,12 +9,12 @@ from skae.architectures import Convolutional, Recurrent
 
 MIN_SIDE = 4  # smaller images have too few neighbors to decide
 MIN_ROWS, MAX_ROWS = 10, 256
-FAR = 3.0  # ratio of vertical to horizontal differences, above which samples are not images
+SERIES_RATIO = 3.0  # ratio of vertical to horizontal differences, above which samples are not images
 ALIKE = 2.0  # differences within this factor count as equal
 CORRELATED = 0.5  # maximum difference of correlated values, relative to unrelated ones
 
 
-def warn_of_doubtful_shape(architecture, rows):
+def warn_if_shape_is_unlikely(architecture, rows):
     """Warn if neighbors in a guessed shape are less similar than neighbors in another shape.
 
     Parameters
@@ -29,19 +29,19 @@ def warn_of_doubtful_shape(architecture, rows):
         return
     some = np.linspace(0, len(rows) - 1, min(len(rows), MAX_ROWS)).astype(int)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        doubt = _doubt(rows.read(some).astype(np.float64), name)
-    if doubt:
-        taken, looks, shape = doubt
+        found = _likely_shape(rows.read(some).astype(np.float64), name)
+    if found:
+        taken, looks, shape = found
         guess = architecture.shape_of_row(rows.shape[1])
         warnings.warn(
-            f"{name}=None takes samples of {rows.shape[1]} features for {taken}, but they look like {looks}. Set "
+            f"{name}=None interprets samples of {rows.shape[1]} features as {taken}, but they look like {looks}. Set "
             f"{name}={shape} if they are, or {name}={guess} if the guess is right.",
             UserWarning,
             stacklevel=2,
         )
 
 
-def check_that_pixels_are_seen(architecture):
+def check_no_pixels_skipped(architecture):
     """Raise an error for convolutions that skip pixels, whose gradients also write out of bounds in PyTorch's kernels.
 
     Parameters
@@ -63,7 +63,7 @@ def check_that_pixels_are_seen(architecture):
         )
 
 
-def _doubt(X, name):
+def _likely_shape(X, name):
     """Return the assumed kind of samples, the likely kind, and its shape; None if the guess is plausible."""
     d = X.shape[1]
     side, is_image = math.isqrt(d), name == "image_shape"
@@ -81,14 +81,14 @@ def _doubt(X, name):
 
 
 def _is_series(X, side):
-    """Whether adjacent values of a sample are much more similar than those a line apart, also across ends of lines."""
+    """Return whether adjacent values are much more similar than those a line apart, also across ends of lines."""
     across, within = _at_ends(X, 1, side)
     below = _difference(X, side)
-    return below > FAR * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
+    return below > SERIES_RATIO * _difference(X, 1) and within < ALIKE * across < ALIKE**2 * within
 
 
 def _has_channels(X, side, n_channels):
-    """Whether pixels have channels: values of a channel are similar in adjacent pixels and lines.
+    """Return whether pixels have channels: values of a channel are similar in adjacent pixels and lines.
 
     Values about half a line apart, which would be a line apart without channels, must not be similar, nor those across
     the end of a line, which would be similar in a periodic series.
@@ -107,7 +107,7 @@ def _difference(X, lag):
 
 
 def _at_ends(X, lag, line):
-    """Return the same for pairs across the end of a line, and for the others."""
+    """Return `_difference` for pairs across the end of a line, and for the other pairs."""
     by_place = np.square(X[:, lag:] - X[:, :-lag]).mean(axis=0) / (2 * X.var())
     ends = np.arange(len(by_place)) % line >= line - lag
     return by_place[ends].mean(), by_place[~ends].mean()

@@ -31,10 +31,10 @@ SKAE_TYPES = (
     *("skae.architectures.Convolutional", "skae.architectures.Recurrent", "skae.nn._module.AutoencoderModule"),
 )
 SKLEARN_TYPES = ("sklearn.neural_network._rbm.BernoulliRBM", "sklearn.preprocessing._data.StandardScaler")
-FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # attributes of skorch's own callbacks
+FUNCTIONS = ("builtins.print", "skorch.utils.to_numpy")  # attributes of callbacks of skorch
 TYPES = {*SKAE_TYPES, *SKLEARN_TYPES, *FUNCTIONS, "builtins.int", "builtins.str"}  # int and str are types of keys
 # skops' nodes for plain values, and their classes. Nodes for objects and classes are allowed if these are trusted. All
-# other nodes are refused: they call something when they are loaded, or are not needed.
+# other nodes are rejected: they call functions when they are loaded, or are not needed.
 PLAIN = {
     "DictNode": r"builtins\.dict",
     "JsonNode": r"builtins\.str",
@@ -44,9 +44,9 @@ PLAIN = {
     "TupleNode": r"builtins\.tuple",
 }
 UNSUPPORTED = "can't be saved without pickle"
-KINDS = "biufU"  # of arrays: bools, integers, floats and strings
-PROTOCOL = 2  # of skops since 0.10: earlier protocols have other nodes
-LENGTH = 624  # of the state of a Mersenne twister
+KINDS = "biufU"  # kinds of dtypes of arrays: bools, integers, floats and strings
+PROTOCOL = 2  # protocol of skops since 0.10: earlier protocols have other nodes
+LENGTH = 624  # length of the state of a Mersenne twister
 
 of_file: ContextVar = ContextVar("of_file", default=False)  # whether a state is written to or read from a file
 
@@ -68,12 +68,12 @@ def save_estimator(path, estimator):
     OSError
         If the file can't be written: the disk is full, or the folder is not writable or doesn't exist.
     """
-    import skops.io  # not above, since it imports all of scikit-learn
+    import skops.io  # not at the top, since it imports all of scikit-learn
 
     token = of_file.set(True)
     try:
         blob = skops.io.dumps(estimator)
-        _check(io.BytesIO(blob), _can_be_made, UNSUPPORTED)
+        _check(io.BytesIO(blob), _is_loadable, UNSUPPORTED)
     except Exception as error:  # custom objects may raise anything when their state is read
         raise TypeError(reason(error)) from error
     finally:
@@ -112,13 +112,13 @@ def load_estimator(path, trusted):
             try:
                 _check(file, names.__contains__, "is not trusted: if you trust it, pass it to load(..., trusted=[...])")
                 return skops.io.load(file, trusted=sorted(names))
-            except Exception as error:  # of zip, JSON, numpy or skops, or of an object with an invalid state
+            except Exception as error:  # from zipfile, JSON, numpy or skops, or from an object with an invalid state
                 raise unreadable(path, error) from error
     finally:
         of_file.reset(token)
 
 
-def _can_be_made(name):
+def _is_loadable(name):
     """Return whether `load` could restore a class or its objects if it were trusted: if they have a `__dict__`."""
     module, _, of_class = name.rpartition(".")
     return name in TYPES or getattr(getattr(sys.modules.get(module), of_class, None), "__dictoffset__", 0) != 0

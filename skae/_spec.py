@@ -1,4 +1,4 @@
-"""Specification from which a fitted module is rebuilt: plain values and arrays, which is what a pickle contains."""
+"""Specification from which a fitted module is rebuilt: the plain values and arrays that a pickle contains."""
 
 import itertools
 import math
@@ -183,7 +183,7 @@ class ModuleSpec:
                 module.bounds = Bounds(module.scaler, *self.bounds)
         module.has_holes = self.has_holes
         if self.architecture is not None:
-            module.supports_batching = False  # recurrent cells don't support it, and convolutions are slower
+            module.supports_batching = False  # recurrent layers don't support it, and convolutions are slower
         if weights is not None:
             load_weights(module, weights)
         return module.eval()
@@ -219,8 +219,8 @@ class ModuleSpec:
             with torch.no_grad():  # gives the weights the variance that they would have with all features
                 for weight in encoder[0].parameters():
                     weight.mul_(math.sqrt(n_features / len(self.mean)))
-        encoder = self._beside_linear(encoder, n_features, width_out, spread)
-        decoder = self._beside_linear(self._decoder(back, sizes), n_components, n_features, np.ones(n_components))
+        encoder = self._with_linear_skip(encoder, n_features, width_out, spread)
+        decoder = self._with_linear_skip(self._decoder(back, sizes), n_components, n_features, np.ones(n_components))
         return encoder, decoder
 
     def _encoder(self, trunk, sizes):
@@ -235,7 +235,7 @@ class ModuleSpec:
             return trunk
         return nn.Sequential(dense(sizes[::-1], self.activation), ACTIVATIONS[self.activation](), trunk)
 
-    def _beside_linear(self, network, width_in, width_out, spread):
+    def _with_linear_skip(self, network, width_in, width_out, spread):
         if not self.linear:
             return network
         clip_at = None if spread is None else torch.tensor(CLIP_AT * spread, dtype=torch.float32)

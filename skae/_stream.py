@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from skae._chunk import Chunk, check_values, hold_out_of
+from skae._chunk import Chunk, check_values, hold_out
 from skae._data.bounds import still_bounds
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FEW, FeatureStatistics, FeatureStatisticsAbout, usual_range
 from skae._defaults import CLIP_AT, auto_stream_batch_size
 from skae._imputation import filled_chunk, weigh_network
 from skae._layout import canonical
-from skae._pca import LinearInit, in_other_units, linear_init, turn_towards, updated_start
+from skae._pca import LinearInit, align_axes, linear_init, rescale_weights, updated_start
 from skae._seeds import isolated_rng
 from skae._spec import ModuleSpec, load_weights, read_weights, without_bounds
 from skae._threads import torch_threads
@@ -28,7 +28,7 @@ from skae._training.callbacks import StreamAverage, is_sound, warn_of_divergence
 from skae._training.data import IndexedDataset
 from skae._training.distributed import broadcast_from_main
 from skae._training.make import make_net
-from skae._training.net import FAR
+from skae._training.net import DIVERGENCE_FACTOR
 from skae._training.progress import FitProgress, with_callbacks
 from skae._training.selection import lower_confidence_bound
 from skae._training.state import load_stream, read_curves, read_stream
@@ -37,8 +37,8 @@ from skae._training.users import copy_callbacks
 
 SETTLED = 64  # samples: while fewer have been seen, the next chunk initializes a new network
 MAX_GAIN = 5.0  # gains are clipped at this multiple of their median
-NEW_FRACTION = 0.1  # of the variance, in features that were constant when the network was initialized
-TRAINED = ("weights", "optimizer", "steps_done")  # the state from which training resumes, beside the averaged weights
+NEW_FRACTION = 0.1  # fraction of the variance in features that were constant when the network was initialized
+TRAINED = ("weights", "optimizer", "steps_done")  # training state, in addition to the averaged weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
 
 
@@ -88,19 +88,19 @@ class StreamMixin:
         """
         return pca
 
-    _follows_pca = True  # whether such an initialization exists, with linear maps
+    _follows_pca = True  # whether this initialization exists, with linear maps
 
     def _freedom(self, spec):
-        """Return how the internal code of one initialization may be aligned with another's: see `turn_towards`."""
+        """Return how the internal code of one initialization may be aligned with another's: see `align_axes`."""
         return "sign" if spec.ordered else "rotation"
 
     @with_callbacks
     def _partial_fit(self, X, y, device, seed, first):
-        as_it_is = ArrayReader(X, may_miss=self._takes_missing)
+        raw = ArrayReader(X, may_miss=self._takes_missing)
         before = FeatureStatistics(self._categories) if first else copy.deepcopy(self._statistics)
-        statistics = before.update(as_it_is)
+        statistics = before.update(raw)
         statistics.link(self.loss, statistics.scale(self.scale))  # raises if X is outside the range of a likelihood
-        X, missing = filled_chunk(self, as_it_is, statistics, seed)
+        X, missing = filled_chunk(self, raw, statistics, seed)
         if not first and self._spec.is_pca:
             rows = ScaledReader(X, statistics.mean, statistics.scale(self.scale), missing=missing)
             self._partial_fit_pca(rows, y, statistics, self._rescaled(rows, statistics), device, seed)
@@ -109,15 +109,15 @@ class StreamMixin:
         before = past.get("usual")
         known = before if before is not None and before.n_rows >= FEW else None
         within = usual_range(ArrayReader(X), known, one_unit=self.scale != "standard")
-        usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(as_it_is, within=within)
+        usual = (copy.deepcopy(before) or FeatureStatistics(self._categories)).update(raw, within=within)
         rows = ScaledReader(X, usual.mean, usual.scale(self.scale), missing=missing)
         usual.check_float32(rows.scale)
-        anew = first or self._starts_anew(past, usual, rows)
+        is_new = first or self._needs_new_network(past, usual, rows)
         seed_of_stream = seed if first else self._settings["seed"]
         farthest = CLIP_AT**2 * (usual.variance * np.square(rows.per_unit)).sum()
-        held_out, trained_on, near = hold_out_of(rows, past.get("held_out"), farthest, seed_of_stream)
+        held_out, trained_on, near = hold_out(rows, past.get("held_out"), farthest, seed_of_stream)
         chunk = Chunk(X, statistics, usual, rows, held_out, trained_on, near, seed, first)
-        spec = self._spec_in(chunk, anew)
+        spec = self._spec_in(chunk, is_new)
         if spec.is_pca:
             rows = chunk.scaled(statistics.mean, statistics.scale(self.scale))
             spec = replace(spec, **self._constants(statistics, rows.mean, rows.scale))
@@ -130,7 +130,7 @@ class StreamMixin:
         settings["mixed_precision"] = self._in_bfloat16(device, work)
         with torch_threads(work):
             pcas = self._pcas(chunk, past, spec)
-            candidate = self._candidate(chunk, past, spec, pcas, anew)
+            candidate = self._candidate(chunk, past, spec, pcas, is_new)
             self._train_on(chunk, y, past, candidate, pcas, settings, batch_size)
 
     def _partial_fit_pca(self, rows, y, statistics, spec, device, seed):
@@ -160,7 +160,7 @@ class StreamMixin:
         past["pca"] = kept | {"center": spec.mean, "scale": spec.scale, "n_rows": self.n_samples_}
         return past | {"basis": pca.components, "unit": pca.unit, "followed": None}
 
-    def _starts_anew(self, past, usual, rows):
+    def _needs_new_network(self, past, usual, rows):
         """Return whether a new network is initialized: few samples were seen before, or many features were constant.
 
         With initialization from PCA of all samples, constant features don't matter. Otherwise a larger chunk is needed.
@@ -174,12 +174,12 @@ class StreamMixin:
         has_new = variance[self._spec.scale == 0].sum() > NEW_FRACTION * variance.sum()
         return bool(has_new) and not is_pca and len(rows) >= SETTLED
 
-    def _spec_in(self, chunk, anew):
+    def _spec_in(self, chunk, is_new):
         """Return the spec of a network scaled like the samples of this chunk."""
         rows, statistics = chunk.rows, chunk.usual
-        if not anew:
+        if not is_new:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
-        if self._asked("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
+        if self._get_param("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
         spec = replace(self._new_spec(rows, statistics, chunk.seed), has_holes=statistics.is_incomplete)
         keeps_size = spec.architecture is None or spec.architecture.dense_code
@@ -215,7 +215,7 @@ class StreamMixin:
         return replace(old, **new)
 
     def _pcas(self, chunk, past, spec):
-        """Return PCA of all samples, and of those that are not outlying, by name; empty if PCA is no initialization."""
+        """Return PCA of all samples and of those without outliers, by name; empty if networks don't start from PCA."""
         if not (spec.linear and self._follows_pca) or not (chunk.first or "pca" in past):
             return {}
         rows, k = chunk.rows, spec.n_components
@@ -239,10 +239,10 @@ class StreamMixin:
         of_all = start_of("pca", chunk.statistics)
         return (start_of("near", chunk.usual) if "near" in pcas else of_all), of_all
 
-    def _candidate(self, chunk, past, spec, pcas, anew):
+    def _candidate(self, chunk, past, spec, pcas, is_new):
         """Return the network to train on this chunk: the current one, possibly updated with PCA, or a new one."""
         starts = self._starts(chunk, spec, pcas) if pcas else None
-        if anew:
+        if is_new:
             return self._new_candidate(chunk, spec, starts)
         old, rows = self._with_new_scales(chunk.usual), chunk.rows
         new = np.flatnonzero(old.scale != self._spec.scale)
@@ -254,9 +254,9 @@ class StreamMixin:
             basis, unit = past["basis"], past["unit"]
             if unit is not None:
                 unit = unit * self._unit(old.scale) / self._unit(rows.scale)
-            starts = [of.turned(turn_towards(basis, of.components, self._freedom(old))) for of in starts]
+            starts = [of.rotated(align_axes(basis, of.components, self._freedom(old))) for of in starts]
             identity, basis = np.eye(len(basis)), starts[0].components
-            in_place, exact = (in_other_units(of.turned(identity, unit).weights(), *units) for of in starts)
+            in_place, exact = (rescale_weights(of.rotated(identity, unit).weights(), *units) for of in starts)
             common = {"start": in_place, "exact": exact, "unit": past["unit"], "basis": basis}
             candidates = [replace(candidates[0], followed=past["followed"] or in_place, **common)]
             if not past["is_fitted"]:  # `fit` has trained the linear maps on all samples seen by then
@@ -269,7 +269,7 @@ class StreamMixin:
         if not starts_again or (starts is None and len(rows) < SETTLED):
             return candidates[best]
         if starts is None:
-            spec = self._spec_in(chunk, anew=True)
+            spec = self._spec_in(chunk, is_new=True)
         return self._new_candidate(chunk, spec, starts, self._spec.axes)
 
     def _new_candidate(self, chunk, spec, starts, axes=None):
@@ -283,15 +283,15 @@ class StreamMixin:
             own = self._common_start(near, spec, chunk.seed)
         if own is None:
             return Candidate(replace(spec, axes=None), None, UNTRAINED)
-        new_axes = own.axes(self._unit(spec.scale), self._asked("whiten"))
+        new_axes = own.axes(self._unit(spec.scale), self._get_param("whiten"))
         if axes is not None and new_axes is not None:
             new_axes = (new_axes[0], *axes[1:])
         weights, common = own.weights(), {}
         if starts is not None:
             exact = weights
             if of_all is not own:
-                turn = turn_towards(own.components, of_all.components, self._freedom(spec))
-                exact = of_all.turned(turn, own.unit).weights()
+                turn = align_axes(own.components, of_all.components, self._freedom(spec))
+                exact = of_all.rotated(turn, own.unit).weights()
             common = {"start": weights, "exact": exact, "followed": weights}
             common |= {"unit": own.unit, "basis": own.components}
         return Candidate(replace(spec, axes=new_axes), weights, UNTRAINED, **common)
@@ -334,7 +334,7 @@ class StreamMixin:
             if broadcast_from_main(lost or (chunk.validation is not None and _significantly_less(*losses[:2]))):
                 after, state, losses[1] = before, candidate.state, losses[0]
             network = {"average": after, **{name: state[name] for name in TRAINED}}
-            is_network = self._is_shown(chunk, past, candidate, losses[1])
+            is_network = self._uses_network(chunk, past, candidate, losses[1])
             exact = None if is_network else candidate.exact  # outliers may put the mean beyond the range of float32
             load_weights(module, after if is_network else self._pca_weights(candidate))
             stream = {
@@ -351,8 +351,8 @@ class StreamMixin:
             vars(self).update(attributes_now(module, exact, net), _stream=canonical(stream))
             weigh_network(self, rows if chunk.validation is None else chunk.compared(rows.mean, rows.scale), seed)
 
-    def _is_shown(self, chunk, past, candidate, losses):
-        """Return whether the network is used, not PCA: if it is significantly better, or from `fit` and not worse."""
+    def _uses_network(self, chunk, past, candidate, losses):
+        """Return whether to use the network instead of PCA: if significantly better, or from `fit` and not worse."""
         if candidate.start is None:
             return True
         stays = past.get("is_fitted", False) and past["is_network"]
@@ -395,17 +395,17 @@ def _updated(pca, rows, n_components, seed):
     return kept | {"center": rows.mean, "scale": rows.scale, "n_rows": n_before + len(rows)}
 
 
-def _is_sound(losses, blank):
+def _is_sound(losses, of_mean):
     """Return whether no later loss is far above the first one and above that of the mean of the samples."""
     first, *later = [of_one.mean() for of_one in losses]
     with np.errstate(invalid="ignore"):
-        return all(of_one <= first + FAR * (abs(first) + abs(blank.mean())) for of_one in later)
+        return all(of_one <= first + DIVERGENCE_FACTOR * (abs(first) + abs(of_mean.mean())) for of_one in later)
 
 
 def _significantly_less(losses, others):
     """Return whether losses are significantly below others of the same samples.
 
-    Gains are clipped at a multiple of their median, so that a few outlying samples don't decide.
+    Gains are clipped at a multiple of their median, so that a few outlying samples don't determine the result.
     """
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())

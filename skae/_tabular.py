@@ -31,7 +31,7 @@ from skae.nn.functional import LIKELIHOODS
 MIN_SHARE = 1e-9  # probability of a category below which the loss is constant
 
 
-def _learns_in_parts(tabular):
+def _has_partial_fit(tabular):
     autoencoder = getattr(tabular, "autoencoder_", tabular.autoencoder)
     return autoencoder is None or hasattr(autoencoder, "partial_fit")
 
@@ -218,7 +218,7 @@ class TabularAutoencoder(
         autoencoder.fit(columns.encode(table, self), y, **given)
         return self._fitted(X, columns, autoencoder)
 
-    @typed(available_if(_learns_in_parts))
+    @typed(available_if(_has_partial_fit))
     @typed(_fit_context(prefer_skip_nested_validation=False))
     def partial_fit(self, X: Any, y: object = None) -> Self:
         """Train incrementally on a chunk of rows. The kinds and categories of columns are those of the first chunk.
@@ -279,7 +279,7 @@ class TabularAutoencoder(
                 f"autoencoder={short_repr(autoencoder)} has loss={autoencoder.loss!r}, which doesn't "
                 "support standardized numbers. Set loss='squared_error', 'absolute_error' or 'huber'."
             )
-        if spans and autoencoder._by_share:
+        if spans and autoencoder._by_variance_fraction:
             raise ValueError(
                 f"n_components={autoencoder.n_components!r} is a fraction of the variance, which categories don't "
                 "have. Set n_components to an int."

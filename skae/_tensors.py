@@ -7,10 +7,10 @@ as NaN or a wrong number of columns, is converted to NumPy, whose validation rai
 import functools
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name PyTorch users know
+import torch.nn.functional as F  # noqa: N812 - the usual name
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skae._array_api import in_kind, is_dispatched
+from skae._array_api import is_dispatched, preserve_array_type
 from skae._data.readers import rows_at_once
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
@@ -19,7 +19,7 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 def on_device(part):
     """Let a method of an autoencoder process a tensor X on the network's device, and return a tensor on X's device.
 
-    Arrays of other libraries are converted as by `in_kind`.
+    Arrays of other libraries are converted as by `preserve_array_type`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def on_device(part):
     """
 
     def decorator(method):
-        by_numpy = in_kind(method)
+        by_numpy = preserve_array_type(method)
 
         @functools.wraps(method)
         def wrapped(self, X, *args, **kwargs):
@@ -84,7 +84,7 @@ def _answer(estimator, part, X):
                 place.copy_(y)
         if not torch.stack(finite).all():
             return None
-    if part != "decode":  # warns if X has no feature names and the training data had
+    if part != "decode":  # warns if the training data had feature names, which X doesn't
         validate_data(estimator, X, skip_check_array=True, reset=False)
     return answer
 

@@ -1,4 +1,4 @@
-"""Number of threads of an operation: one if its matrix products are small. Only sizes decide, not the machine's load.
+"""Number of threads of an operation: one if its matrix products are small, independent of the machine's load.
 
 OpenMP threads synchronize at each product, and spin while they wait. If a product takes less than a millisecond, a
 second unused core saves a quarter of the time of a fit, and busy cores make it take ten times as long or more.
@@ -108,7 +108,7 @@ def torch_threads(work):
     before = [(library, library.num_threads) for library in _libraries("openmp")]
     of_mkl = []
 
-    def put_back():
+    def restore():
         for library, number in before:
             library.set_num_threads(number)
         for number in of_mkl:
@@ -122,9 +122,9 @@ def torch_threads(work):
         yield
     finally:
         try:
-            put_back()
+            restore()
         except KeyboardInterrupt:  # the first one; see `isolated_rng`
-            put_back()
+            restore()
             raise
 
 
@@ -159,11 +159,11 @@ class _Limit:
     """The limit of the number of BLAS threads, which applies while there are holders."""
 
     def __init__(self):
-        self.turns, self.holders, self.before = threading.Lock(), set(), []
+        self.lock, self.holders, self.before = threading.Lock(), set(), []
 
     def acquire(self, holder):
         """Add a holder, and set the limit."""
-        with self.turns:
+        with self.lock:
             self.holders.add(holder)
             if not self.before:
                 self.before = [(library, library.num_threads) for library in _libraries("blas")]
@@ -172,7 +172,7 @@ class _Limit:
 
     def release(self, holder):
         """Remove a holder, and lift the limit if there is no other. Repeated calls have no effect."""
-        with self.turns:
+        with self.lock:
             self.holders.discard(holder)
             if not self.holders:
                 for library, number in self.before:
@@ -182,10 +182,10 @@ class _Limit:
 
 def _set(library, number):
     """Set the number of threads of the process, even if threadpoolctl reserves that to another Python thread."""
-    let_anyone = getattr(library, "clear_controlling_thread", dict)  # of threadpoolctl 3.8 and later
-    let_anyone(force=True)
+    release = getattr(library, "clear_controlling_thread", dict)  # exists in threadpoolctl 3.8 and later
+    release(force=True)
     library.set_num_threads(number)
-    let_anyone(force=True)
+    release(force=True)
 
 
 _limit = _Limit()

@@ -14,7 +14,7 @@ OF_DTYPE_OF_DATA = frozenset({torch.tensor, torch.full, torch.as_tensor, torch.a
 
 
 @contextlib.contextmanager
-def usual_torch():
+def default_torch_state():
     """Context manager that resets PyTorch to its defaults, so that results don't depend on the user's settings.
 
     Gradients are recorded, autocasting is off, and new tensors are of float32 and on the CPU. A forked child process is

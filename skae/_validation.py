@@ -1,4 +1,4 @@
-"""Choice of validation samples, which do not depend on the training samples."""
+"""Choice of validation samples that are independent of the training samples."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ FOLDED_ROWS = 2000  # enough validation samples, over all folds, to compare epoc
 MAX_HELD_OUT = 1000
 ENOUGH_GROUPS = 20  # in one fold
 MAX_BLOCKS = 10  # in one fold
-MAX_LOST = 0.1  # fraction of samples in gaps around the blocks of a fold
+MAX_LOST = 0.1  # maximum fraction of samples in gaps around the blocks of a fold
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Validation samples of a training.
+    """Validation samples of a fit.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Validation:
         Samples to which `held_out` refers, if they are not the training data.
 
     clusters : ndarray of int or None
-        Cluster of each validation sample, fold after fold: losses within a cluster are dependent. None if all losses
-        are independent.
+        Cluster of each validation sample, in the order of the folds. Losses within a cluster are dependent. None if
+        all losses are independent.
 
     block_size, gap : int
         Number of samples of a contiguous block, and of excluded samples on either side of it; 0 without blocks.
@@ -52,21 +52,21 @@ class Validation:
     @property
     def report(self):
         """Value of the attribute `validation_`, as plain values."""
-        judged = [held_out for _, held_out in self.folds]
+        held_out_rows = [held_out for _, held_out in self.folds]
         return {
             "strategy": self.strategy,
             "n_folds": len(self.folds),
             "block_size": self.block_size,
             "gap": self.gap,
-            "n_validation": len(np.unique(np.concatenate(judged))) if judged else 0,
+            "n_validation": len(np.unique(np.concatenate(held_out_rows))) if held_out_rows else 0,
         }
 
     def cut(self, n_folds):
         """Return the same with the first `n_folds` folds; None for all."""
         folds = self.folds[:n_folds]
-        n_judged = sum(len(held_out) for _, held_out in folds)
+        n_held_out = sum(len(held_out) for _, held_out in folds)
         return replace(
-            self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_judged])
+            self, folds=folds, clusters=None if self.clusters is None else _numbered(self.clusters[:n_held_out])
         )
 
     def __str__(self):
@@ -119,8 +119,9 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
     n = len(rows)
     if cv is not None:
         folds = _splits(cv, n, y, groups)
-        judged = np.concatenate([held_out for _, held_out in folds])
-        clusters = judged if groups is None else groups[judged]  # samples that are held out repeatedly count once
+        held_out_rows = np.concatenate([held_out for _, held_out in folds])
+        # samples that are held out repeatedly count once
+        clusters = held_out_rows if groups is None else groups[held_out_rows]
         return Validation("cv", folds, clusters=_numbered(clusters))
 
     n_held_out = _n_held_out(n, fraction)
@@ -129,7 +130,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
         least = min(len(np.unique(groups)) // 5, ENOUGH_GROUPS)
         folds = _whole_groups(groups, n_held_out / n, n_folds, seed, largest=n / 2, least=least)
         return Validation("groups", folds, clusters=_clusters(folds, groups))
-    clean = rows.clean  # which several noisy samples may share
+    clean = rows.clean  # several noisy samples may have the same clean sample
     reach, copies = reach_of_dependence(clean, seed), copies_of(ArrayReader(clean.X))
     if reach:
         block_size, folds = _blocks(n, n_held_out, n_folds, reach, seed)
@@ -140,7 +141,7 @@ def choose_validation(rows, *, fraction, cv, groups, y, seed):
             return Validation()
         return Validation("blocks", folds, None, _clusters(folds, np.arange(n) // reach), block_size, reach)
     if copies is not None:
-        # many copies of one sample would fill a fold by themselves
+        # many copies of one sample would otherwise fill a fold
         folds = _whole_groups(copies, n_held_out / n, n_folds, seed, largest=n_held_out, least=1)
         return Validation("copies", folds, clusters=_clusters(folds, copies)) if folds else Validation()
     order = np.random.RandomState(seed).permutation(n)
@@ -272,7 +273,7 @@ def _blocks(n_rows, n_held_out, n_folds, gap, seed):
 
 
 def _clusters(folds, groups):
-    """Return the group of each validation sample, fold after fold."""
+    """Return the group of each validation sample, in the order of the folds."""
     return _numbered(np.concatenate([groups[held_out] for _, held_out in folds]))
 
 

@@ -17,12 +17,12 @@ from skae._array_api import as_numpy
 from skae._columns import is_frame
 from skae._constraints import InvalidParameterError
 from skae._data.readers import FLOATS, ArrayReader, stays_in_place, with_nan
-from skae._inference import lets_overflow
+from skae._inference import allow_overflow
 from skae._training.selection import fold_networks
 
 LONGEST_REPR = 60
 MIN_RECONSTRUCTED = 2  # samples
-REFUSALS = (ValueError, ArithmeticError)
+DATA_ERRORS = (ValueError, ArithmeticError)
 WANTED = ("fit", "transform", "inverse_transform")
 
 
@@ -44,26 +44,26 @@ def check_invertible(estimator, owner):
     """
     if estimator is None or isinstance(estimator, type):
         return
-    name, culprit, missing = _not_invertible(estimator)
-    if culprit is None:
+    name, part, missing = _not_invertible(estimator)
+    if part is None:
         return
     if name is None:
         raise InvalidParameterError(
             f"The 'autoencoder' parameter of {owner} must be an object implementing 'fit', 'transform' and "
-            f"'inverse_transform'. Got a {type(culprit).__name__} instead: autoencoder={short_repr(culprit)} has no "
+            f"'inverse_transform'. Got a {type(part).__name__} instead: autoencoder={short_repr(part)} has no "
             f"{missing}. Use an autoencoder of skae, PCA, or a Pipeline of these."
         )
     raise InvalidParameterError(
         f"The 'autoencoder' parameter of {owner} must be a Pipeline that can be inverted, but its step {name!r}, a "
-        f"{type(culprit).__name__}, has no {missing}. Apply it to X beforehand, or use a step that has one, such as "
+        f"{type(part).__name__}, has no {missing}. Apply it to X beforehand, or use a step that has one, such as "
         "StandardScaler."
     )
 
 
 def _not_invertible(estimator):
-    """Return name (None for the estimator itself), object and missing method of a part without inverse, or three None.
+    """Return (name, object, missing method) of a part without inverse; the name is None for the estimator itself.
 
-    A Pipeline within a meta-estimator such as a search is inspected as well.
+    If there is none, return three None. A Pipeline within a meta-estimator, such as a search, is inspected as well.
     """
     missing = next((method for method in WANTED if not hasattr(estimator, method)), None)
     if missing is None:
@@ -284,7 +284,7 @@ def finite_rows(values):
     return np.isfinite(values).all(axis=1)
 
 
-def refuse_empty(codes, autoencoder):
+def raise_if_no_components(codes, autoencoder):
     """Raise an error if codes have no components."""
     if codes.shape[1] == 0:
         raise ValueError(
@@ -293,7 +293,7 @@ def refuse_empty(codes, autoencoder):
         )
 
 
-def refuse_few_reconstructed(autoencoder, counts):
+def raise_if_few_reconstructed(autoencoder, counts):
     """Raise an error if an autoencoder can reconstruct too few samples, given the mask of those that it can."""
     if counts.sum() < MIN_RECONSTRUCTED:
         raise ValueError(
@@ -304,7 +304,7 @@ def refuse_few_reconstructed(autoencoder, counts):
         )
 
 
-def blank_rows(X):
+def all_missing(X):
     """Return the mask of the samples whose values are all missing, (n,); all False if X is not numeric."""
     if stays_in_place(X):
         return np.concatenate([np.isnan(batch).all(axis=1) for batch in ArrayReader(X, may_miss=True).batches()])
@@ -343,7 +343,7 @@ def encode(autoencoder, X, owner=None, known=None):
     try:
         with np.errstate(all="ignore"):
             return _quietly(transform, X)
-    except REFUSALS:
+    except DATA_ERRORS:
         if owner is not None:
             validate_data(owner, X, reset=False, skip_check_array=True)
         finite = "allow-nan" if takes_missing(autoencoder) else True
@@ -403,19 +403,19 @@ def _dense(values):
 @contextlib.contextmanager
 def _unchecked():
     """Allow NaN and infinity in all steps, so that the other samples are processed."""
-    token = lets_overflow.set(True)
+    token = allow_overflow.set(True)
     try:
         with np.errstate(all="ignore"), config_context(assume_finite=True):
             yield
     finally:
-        lets_overflow.reset(token)
+        allow_overflow.reset(token)
 
 
 def _row_by_row(function, X, known=None):
     """Return the values of all samples, (n, m), with NaN for samples for which the function raises an error.
 
-    An error for one sample fails a whole batch, so batches are halved until it is alone. If all samples fail, the error
-    is raised, unless the function works for a known sample.
+    An error for one sample makes its batch fail, so batches are halved until that sample is isolated. If all
+    samples fail, the error is raised, unless the function works for a known sample.
     """
     n = np.shape(X)[0]
     parts, values, error, width = [(0, n)], [], None, None
@@ -425,7 +425,7 @@ def _row_by_row(function, X, known=None):
             rows = X if stop - start == n else take(X, slice(start, stop))
             values.append((start, _quietly(function, rows)))
             width = values[-1][1].shape[1]
-        except REFUSALS as raised:
+        except DATA_ERRORS as raised:
             if error is None and known is not None:
                 width = function(known).shape[1]
             error = raised

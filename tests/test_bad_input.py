@@ -35,7 +35,7 @@ BAD_PARAMETERS = [
     ({"ordered": "yes"}, "ordered"),
     ({"warm_start": 1}, "warm_start"),
     ({"hidden_layer_sizes": 0}, "hidden_layer_sizes"),
-    ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes=\(16, 0\) must hold ints of 1 or more, got 0"),
+    ({"hidden_layer_sizes": (16, 0)}, r"hidden_layer_sizes=\(16, 0\) must contain ints of 1 or more, got 0"),
     ({"hidden_layer_sizes": (16, -4)}, "hidden_layer_sizes"),
     ({"hidden_layer_sizes": (16.0,)}, "hidden_layer_sizes"),
     ({"hidden_layer_sizes": (True,)}, "hidden_layer_sizes"),

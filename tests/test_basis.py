@@ -86,7 +86,7 @@ def test_converted_network_equals_the_trained_one(kind, table):
     assert isinstance(module.scaler, Projection)
     assert len(module.scaler.axes) < X.shape[1]
     assert autoencoder.best_epoch_ > 0
-    if not autoencoder._by_share:  # otherwise the code is cut to fewer components
+    if not autoencoder._by_variance_fraction:  # otherwise the code is cut to fewer components
         np.testing.assert_allclose(autoencoder.reconstruct(X), output_of(module, X), atol=1e-5 * np.abs(X).max())
     np.testing.assert_allclose(autoencoder.net_.predict(X.astype(np.float32)), autoencoder.reconstruct(X), atol=1e-4)
 

@@ -77,7 +77,7 @@ def test_initialization_without_improvement_is_pca_without_bounds(monkeypatch):
     assert images.reconstruct(X).min() < -0.05
     loaded = pickle.loads(pickle.dumps(images))
     np.testing.assert_array_equal(loaded.reconstruct(X), images.reconstruct(X))
-    monkeypatch.setattr(ConvolutionalAutoencoder, "_is_shown", lambda *_: False)
+    monkeypatch.setattr(ConvolutionalAutoencoder, "_uses_network", lambda *_: False)
     stream = ConvolutionalAutoencoder(3, **QUICK).partial_fit(X)
     np.testing.assert_allclose(stream.reconstruct(X), pca.inverse_transform(pca.transform(X)), atol=1e-6)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skae._threads import SMALL_PRODUCT, torch_threads
-from skae._torch_state import usual_torch
+from skae._torch_state import default_torch_state
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 
@@ -131,11 +131,11 @@ def test_forked_child_uses_one_thread():
     number = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with usual_torch(), torch_threads(SMALL_PRODUCT):
+        with default_torch_state(), torch_threads(SMALL_PRODUCT):
             assert torch.get_num_threads() == 2
         child = os.fork()
         if not child:
-            with usual_torch(), torch_threads(SMALL_PRODUCT):
+            with default_torch_state(), torch_threads(SMALL_PRODUCT):
                 within = torch.get_num_threads()
             os._exit(10 * within + torch.get_num_threads())
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 12

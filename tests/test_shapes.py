@@ -21,7 +21,7 @@ from skae import (
     SparseAutoencoder,
 )
 from skae._data.readers import ArrayReader
-from skae._shapes import warn_of_doubtful_shape
+from skae._shapes import warn_if_shape_is_unlikely
 from skae.architectures import Convolutional, Recurrent
 
 TINY = {"max_iter": 1, "hidden_layer_sizes": 4, "random_state": 0}
@@ -136,7 +136,7 @@ def _patches(name, side, channels=3):
 def _warnings(architecture, X):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_doubtful_shape(architecture, ArrayReader(np.asarray(X).reshape(len(X), -1)))
+        warn_if_shape_is_unlikely(architecture, ArrayReader(np.asarray(X).reshape(len(X), -1)))
     return [str(one.message) for one in caught]
 
 
@@ -146,10 +146,10 @@ def _warnings(architecture, X):
 def test_series_passed_as_images_warn(kind, n_steps, scale):
     X, side = scale * _series(kind, n_steps, np.random.RandomState(0)) + 3 * scale, round(n_steps**0.5)
     (found,) = _warnings(Convolutional(), X)
-    assert f"image_shape=None takes samples of {n_steps} features for gray images of {side} x {side}" in found
+    assert f"image_shape=None interprets samples of {n_steps} features as gray images of {side} x {side}" in found
     assert f"Set image_shape=(1, {n_steps})" in found
     (found,) = _warnings(Recurrent(), X)
-    assert f"for {side} steps of {side} features, but they look like series of {n_steps} steps" in found
+    assert f"as {side} steps of {side} features, but they look like series of {n_steps} steps" in found
     assert f"Set sequence_shape=({n_steps}, 1)" in found
     assert not _warnings(Convolutional(image_shape=(side, side)), X)
     assert not _warnings(Recurrent(sequence_shape=(n_steps, 1)), X)
@@ -159,10 +159,10 @@ def test_series_passed_as_images_warn(kind, n_steps, scale):
 @pytest.mark.parametrize("name", ["china.jpg", "flower.jpg"])
 def test_color_images_passed_as_gray_warn(name):
     (found,) = _warnings(Convolutional(), _patches(name, 16, 4))
-    assert "takes samples of 1024 features for gray images of 32 x 32, but" in found
+    assert "interprets samples of 1024 features as gray images of 32 x 32, but" in found
     assert "Set image_shape=(16, 16, 4)" in found
     (found,) = _warnings(Convolutional(), _patches(name, 32, 3))
-    assert "for one sample of 3072 pixels, but" in found
+    assert "as one sample of 3072 pixels, but" in found
     assert "Set image_shape=(32, 32, 3)" in found
     assert not _warnings(Convolutional(image_shape=(32, 32, 3)), _patches(name, 32, 3))
 
@@ -209,11 +209,11 @@ def test_fit_warns_about_inferred_shape():
         (LSTMAutoencoder(2, hidden_size=2, **TINY), "sequence_shape", (100, 1)),
     ):
         for fit in ("fit", "partial_fit"):
-            with pytest.warns(UserWarning, match=f"{name}=None takes samples of 100 features"):
+            with pytest.warns(UserWarning, match=f"{name}=None interprets samples of 100 features"):
                 fitted = getattr(clone(estimator), fit)(X)
         assert getattr(fitted, f"{name}_") == (10, 10)
         told = clone(estimator).set_params(**{name: shape}).fit(X)
         assert getattr(told, f"{name}_") == shape
         assert not hasattr(estimator, f"{name}_")
-    with pytest.warns(UserWarning, match="image_shape=None takes samples of 100 features"):
+    with pytest.warns(UserWarning, match="image_shape=None interprets samples of 100 features"):
         make_pipeline(StandardScaler(), Autoencoder(2, architecture=Convolutional(channels=(2,)), **TINY)).fit(X)

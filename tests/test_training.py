@@ -91,8 +91,8 @@ def test_significant_improvement():
     assert 1.0 < 2 * gain.std(ddof=1) / 2 < 1.5  # two standard errors
     assert significant_improvement(start, start - gain) == 1.5
     assert significant_improvement(start, start - gain + 0.5) == -np.inf
-    assert significant_improvement(start, start - gain, by_rival=True) == -np.inf  # three standard errors are needed
-    assert significant_improvement(start, start - gain - 1, by_rival=True) == 2.5
+    assert significant_improvement(start, start - gain, is_restart=True) == -np.inf  # three standard errors are needed
+    assert significant_improvement(start, start - gain - 1, is_restart=True) == 2.5
     assert significant_improvement(start, np.full((4, 1), np.nan)) == -np.inf
     assert significant_improvement(start, np.full((4, 1), np.inf)) == -np.inf
     assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample is not evidence
@@ -297,7 +297,7 @@ def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, 
     )
     variational = VariationalAutoencoder(2, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
     for module in (squared, poisson, variational):
-        best = BestEpoch({RIVAL: module, "": module}, {}, None, 2, 1e-4)
+        best = BestEpoch({RANDOM_INIT: module, "": module}, {}, None, 2, 1e-4)
         best.means, best.start = list(np.array([of_restart, of_network]).T), np.array(of_network[:1])
         is_even = of_restart[-1] == of_restart[-2]  # both have stalled
         # other losses have no lower bound at zero from which to extrapolate

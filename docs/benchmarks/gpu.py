@@ -271,8 +271,8 @@ def check_tensors(device, short):
                     call()  # loads what is loaded once
                     n = _gpu_speed.waits_within(call).total() if x.is_cuda else 0
                 off = spread(found[1].cpu().numpy() if x.is_cuda else found[0].numpy(), expected)
-                in_kind = found[0].device == x.device and str(expected.dtype) in str(found[0].dtype)
-                return in_kind and off < 1e-4, f"off by {off:.1e}, {n} waits"
+                preserve_array_type = found[0].device == x.device and str(expected.dtype) in str(found[0].dtype)
+                return preserve_array_type and off < 1e-4, f"off by {off:.1e}, {n} waits"
 
             check.run(f"{name} of {str(dtype)[6:]}", use)
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skae._array_api import as_numpy
-from skae._dimensions import saying_how_to_flatten
+from skae._dimensions import explain_how_to_flatten
 
 FLOATS = (np.float64, np.float32)
 MAX_AT_ONCE = 4096  # samples of a batch
@@ -119,7 +119,7 @@ def validated(estimator, X, *, may_miss=False, **how):
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Samples in float64 or float32.
     """
-    with reading(X), saying_how_to_flatten(estimator, X):
+    with reading(X), explain_how_to_flatten(estimator, X):
         X = as_numpy(X)
         check_numeric(X)
         X = with_nan(X)

@@ -3,7 +3,7 @@
 import torch
 from skorch.callbacks import PrintLog
 
-from skae._devices import what_torch_sets_undone
+from skae._devices import without_torch_side_effects
 from skae._training.data import BatchLoader, HeldOutLoader
 from skae._training.net import AutoencoderNet
 from skae._training.users import is_a, named_callbacks
@@ -105,7 +105,7 @@ def make_net(
     }
     members = [member.to(device) for member in members]
     n = len(members)
-    with what_torch_sets_undone():
+    with without_torch_side_effects():
         return AutoencoderNet(
             members[-1],
             members=members,
@@ -145,6 +145,6 @@ def replace_module(net, module):
     net.labels = ("",)
     net.iterator_train__generators = net.iterator_train__generators[-1:]
     net.initialized_ = False  # otherwise skorch prints that it re-initializes the optimizer
-    with what_torch_sets_undone():
+    with without_torch_side_effects():
         net._initialize_optimizer()
     net.initialized_ = True

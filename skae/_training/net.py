@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler, ParamMapper
 from torch.utils.data import DataLoader
 
-from skae._devices import what_torch_sets_undone
+from skae._devices import without_torch_side_effects
 from skae._seeds import isolated_rng
 from skae._training.callbacks import ClipGradients, ConstantRate, OneCycle, OwnCallback
 from skae._training.data import BatchLoader, IndexedDataset, expand_term, flatten_term, make_dataset, split_batch
@@ -20,7 +20,7 @@ from skae._training.users import ELEMENTWISE, check_monitors, handles_event, is_
 from skae.nn import AutoencoderModule, ModuleEnsemble
 from skae.nn._convolution import rows_at_once
 
-FAR = 10.0  # times the sum of the initial loss and the loss of the mean: training with a larger increase diverged
+DIVERGENCE_FACTOR = 10.0  # training has diverged if the loss increases by more than this times the first losses
 PREDICTED_AT_ONCE = 1024  # samples
 ANOTHER_STREAM = 2**32  # offset of the seed of hooks, whose random numbers differ from those that shuffle samples
 HYPERPARAMETERS = ("lr", "weight_decay", "momentum", "betas")  # options that a schedule may change
@@ -135,7 +135,7 @@ class AutoencoderNet(NeuralNet):
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        with what_torch_sets_undone():
+        with without_torch_side_effects():
             self._initialize_optimizer()
 
     # Data, as in skorch ----------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class AutoencoderNet(NeuralNet):
             self.processes_.all_reduce(sums.values())
             self.processes_.broadcast(self.ensemble_.tensors.values())
             if self.limit_ is None:
-                limit = self.start_ + FAR * (self.start_.abs() + self.baseline_.abs() / n_rows)
+                limit = self.start_ + DIVERGENCE_FACTOR * (self.start_.abs() + self.baseline_.abs() / n_rows)
                 self.limit_ = limit.cpu().double().numpy()
             weights = [weight.detach().sum() for of_one in self.ensemble_.weights for weight in of_one.values()]
             self.found_["finite"] = torch.stack(weights).isfinite().all()  # weights are finite if their sums are

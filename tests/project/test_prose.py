@@ -33,7 +33,7 @@ NAMES = {  # anywhere, as identifiers
     r"revival|idle|warmth": "auxiliary_loss, steps_since_active, kl_weight",
     r"spared?": "unaffected",
     r"\w*refuse\w*": "raise_if_..., check_...",
-    r"what_torch_sets_undone|usual_torch|in_kind|goes_on|_comes_to_start|_asked|asks_more": "(plain names)",
+    r"what_torch_sets_undone|usual_torch|in_kind|goes_on|_comes_to_start|_asked": "(plain names)",
     r"\w*rival\w*": "random_restart; practitioner, baseline",
     r"start_blank|blank_losses|blank_rows": "start_at_zero, baseline_losses, all_missing",
 }
