@@ -46,7 +46,7 @@ class Peer:
     def __init__(self, name, threads):
         torch.set_num_threads(threads)
         self.system = SYSTEMS[name]
-        self.system(2).fit(split("iris", 0)[0])  # loads what is loaded once
+        self.system(2).fit(split("iris", 0)[0])  # warm up lazy imports
 
     def fit(self, name, seed, scales=True, clock=time.perf_counter):
         """Test R² and seconds."""

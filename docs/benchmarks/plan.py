@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import Peak, made_up
+from _measure import Peak, make_curved_data
 
 from skae import Autoencoder
 
@@ -80,7 +80,7 @@ def order():
         path = Path(folder, "rows.npy")
         rows = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
         for start in range(0, n, 10**5):
-            rows[start : start + 10**5] = made_up(10**5, d, K)
+            rows[start : start + 10**5] = make_curved_data(10**5, d, K)
         rows.flush()
         with Peak("RssAnon") as peak:
             fit = {"hidden_layer_sizes": 16, "max_iter": 1, "batch_size": 4096, "random_state": 0}
@@ -103,9 +103,9 @@ def main():
     parser.add_argument("--latency", type=float, default=50e-6)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    Autoencoder(4, max_iter=1).fit(made_up(1_000, 100, K))  # what is loaded at the first step
+    Autoencoder(4, max_iter=1).fit(make_curved_data(1_000, 100, K))  # what is loaded at the first step
     bytes_a_row = order()  # before anything else has left memory behind
-    train = made_up(ROWS, D, K)
+    train = make_curved_data(ROWS, D, K)
     row, stream, encode, gradient = rates(train, args.rounds)
     print(
         f"measured: training {1e6 * row:.0f} us a sample ({1e3 * BATCH * row:.0f} ms a step of {BATCH} samples), ",

@@ -24,7 +24,7 @@ import time
 import numpy as np
 import torch
 from _fashion_mnist import load
-from _measure import Process, made_up, r2
+from _measure import Process, make_curved_data, r2
 from _systems import SYSTEMS
 from sklearn.decomposition import PCA
 
@@ -59,7 +59,7 @@ class Worker:
         torch.set_num_threads(threads)
         self.ours, self.system = name.startswith("Autoencoder"), SYSTEMS[name]
         self.train, self.test = load("train")[:20_000], load("t10k")
-        self.system(2, (784, 8, 2), 1, 100).fit(self.train[:5000])  # loads what is loaded once
+        self.system(2, (784, 8, 2), 1, 100).fit(self.train[:5000])  # warm up lazy imports
         self.memory_before = self._memory()
 
     @staticmethod
@@ -70,7 +70,7 @@ class Worker:
         """Seconds of an epoch."""
         sizes, n, m = NETS[net]
         n += HELD_OUT * self.ours
-        X = self.train[:n] if sizes[0] == 784 else scaled(made_up(n, sizes[0], sizes[-1]))
+        X = self.train[:n] if sizes[0] == 784 else scaled(make_curved_data(n, sizes[0], sizes[-1]))
         seconds = []
         for n_epochs in (1, 1 + m):
             start = time.perf_counter()
@@ -88,7 +88,7 @@ class Worker:
 
     def in_bfloat16(self, sizes, batch_size):
         """What an epoch in bfloat16 takes of processor time, relative to the same in float32."""
-        X, seconds = scaled(made_up(2_500 + 8 * batch_size, sizes[0], sizes[-1])), {}
+        X, seconds = scaled(make_curved_data(2_500 + 8 * batch_size, sizes[0], sizes[-1])), {}
         for mixed in (False, True):
             for n_epochs in (1, 3):
                 settings = {"batch_size": batch_size, "max_iter": n_epochs, "mixed_precision": mixed}
@@ -156,11 +156,11 @@ def race(processes, rounds, threads):
     """Part 2."""
     torch.set_num_threads(threads)
     train, test = load("train")[:20_000], load("t10k")
-    by_hand, ours = processes["hand-written"], processes["Autoencoder"]
-    target = by_hand("fit", 10, 0)[1]
+    hand_written, ours = processes["hand-written"], processes["Autoencoder"]
+    target = hand_written("fit", 10, 0)[1]
     print(f"\nSeconds to the test R² of the hand-written loop after 10 epochs, {target:.4f}, relative to the loop's")
-    others = {name: process for name, process in processes.items() if process is not by_hand}
-    until(others, rounds, target, lambda seed: by_hand("fit", 10, seed)[0])
+    others = {name: process for name, process in processes.items() if process is not hand_written}
+    until(others, rounds, target, lambda seed: hand_written("fit", 10, seed)[0])
 
     def pca_and_an_epoch(seed):
         epoch = (ours("fit", 4, seed)[0] - ours("fit", 1, seed)[0]) / 3

@@ -78,7 +78,7 @@ def chunks():
 def memmap():
     """Fit to 4 GB in a file."""
     n, d = 1_000_000, 1_000
-    Autoencoder(8, max_iter=1).fit(np.random.RandomState(0).rand(100, 20))  # load what torch loads late
+    Autoencoder(8, max_iter=1).fit(np.random.RandomState(0).rand(100, 20))  # warm up lazy imports
     with tempfile.TemporaryDirectory() as folder:
         X = np.memmap(Path(folder) / "X.dat", np.float32, "w+", shape=(n, d))
         rng = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def csr():
     columns = np.concatenate([rng.choice(used[t], 100, replace=False) for t in theme])
     values = rng.gamma(2.0, 1.0, n * 100) * np.repeat(rng.gamma(3.0, 1.0, n), 100)
     X = sparse.csr_array((values, (np.repeat(np.arange(n), 100), columns)), shape=(n, d))
-    Autoencoder(8, max_iter=1).fit(rng.random((100, 20)))  # load what torch loads late
+    Autoencoder(8, max_iter=1).fit(rng.random((100, 20)))  # warm up lazy imports
     test = X[-2000:]
     train = X[:-2000]
     with Peak("VmRSS") as peak:

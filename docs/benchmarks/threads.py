@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 import torch
-from _measure import made_up
+from _measure import make_curved_data
 from sklearn.datasets import load_digits
 
 from skae import Autoencoder, _threads
@@ -26,7 +26,7 @@ PRODUCTS = [(128, 64, 128), (128, 256, 256), (128, 784, 256), (128, 784, 512), (
 FITS = {
     "digits, 8 components, the defaults": (lambda: load_digits().data, {"n_components": 8}),
     "8,000 x 784, 512-256-32, batches of 256": (
-        lambda: made_up(8000, 784, 20),
+        lambda: make_curved_data(8000, 784, 20),
         {"n_components": 32, "hidden_layer_sizes": (512, 256), "batch_size": 256, "max_iter": 4},
     ),
 }

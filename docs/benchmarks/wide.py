@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import scipy.sparse
-from _measure import Peak, made_up
+from _measure import Peak, make_curved_data
 
 SECONDS = {"200x4000": 15, "100x20000": 30, "100x20000-sparse": 30, "600x20000": 30, "400x50000-sparse": 30}
 COMPONENTS = {"400x50000-sparse": 100}
@@ -30,7 +30,7 @@ def table(name):
     n, d = map(int, name.removesuffix("-sparse").split("x"))
     if name.endswith("sparse"):
         return scipy.sparse.random_array((n, d), density=0.01, format="csr", rng=np.random.default_rng(0))
-    return made_up(n, d, 5).astype(np.float64)
+    return make_curved_data(n, d, 5).astype(np.float64)
 
 
 def made(name, d, **more):
@@ -51,7 +51,7 @@ def measure(name, kind, answers):
     from skae._training.net import AutoencoderNet
 
     torch.set_num_threads(1)
-    made(name, 40).set_params(max_iter=1).fit(made_up(40, 40, 5))
+    made(name, 40).set_params(max_iter=1).fit(make_curved_data(40, 40, 5))
     n_networks, n_weights, train = [0], [0], AutoencoderNet.train
 
     def counted(net, *args, **kwargs):

@@ -245,7 +245,7 @@ def split(made, contamination, rng):
 
     Returns
     -------
-    X, X_scored, is_odd : ndarray
+    X, X_scored, is_outlier : ndarray
     """
     typical, odd = (rows[rng.permutation(len(rows))] for rows in made)
     n_typical = min(N_SCORED, len(typical) // 3)
@@ -253,5 +253,5 @@ def split(made, contamination, rng):
     n_odd = int(contamination * len(fitted) / (1 - contamination))
     among, beside = odd[:n_odd], odd[n_odd:][:N_SCORED]
     X = np.concatenate([fitted, among])
-    is_odd = np.repeat([False, True], [len(scored), len(beside)])
-    return X[rng.permutation(len(X))], np.concatenate([scored, beside]), is_odd
+    is_outlier = np.repeat([False, True], [len(scored), len(beside)])
+    return X[rng.permutation(len(X))], np.concatenate([scored, beside]), is_outlier

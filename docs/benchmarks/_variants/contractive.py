@@ -107,8 +107,8 @@ def main(seeds):
             models = {"PCA": PCA(k, random_state=seed), "plain": Autoencoder(k, random_state=seed)}
             models["denoiser"] = DenoisingAutoencoder(k, random_state=seed)
             models |= {f"ours, alpha={a:g}": ContractiveAutoencoder(k, alpha=a, random_state=seed) for a in ALPHAS}
-            by_hand = {"images": images, "seconds": seconds, "seed": seed}
-            models |= {f"hand-written, alpha={a:g}": Rival(k, a, **by_hand) for a in RIVAL_ALPHAS}
+            hand_written = {"images": images, "seconds": seconds, "seed": seed}
+            models |= {f"hand-written, alpha={a:g}": Rival(k, a, **hand_written) for a in RIVAL_ALPHAS}
             for label, model in models.items():
                 found.setdefault(name, {}).setdefault(label, []).append(measured(model.fit(rows[0]), *rows))
     for name, of_models in found.items():

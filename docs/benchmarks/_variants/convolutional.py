@@ -102,10 +102,10 @@ def seconds_an_epoch(n_rounds=3):
 
 def main(seeds):
     """Print seconds an epoch, and R² at equal seconds for each set."""
-    ours, whole, by_hand = seconds_an_epoch()
+    ours, whole, hand_written = seconds_an_epoch()
     print(
-        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), hand-written {by_hand:.2f}: "
-        f"{ours / by_hand:.1f} ({whole / by_hand:.1f}) times",
+        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), hand-written {hand_written:.2f}: "
+        f"{ours / hand_written:.1f} ({whole / hand_written:.1f}) times",
         flush=True,
     )
     print(
@@ -128,8 +128,8 @@ def main(seeds):
                 seed=seed,
             )
             with torch.no_grad():
-                by_hand = hand.module(torch.as_tensor(X_test)).numpy()
-            others = ours.reconstruct(X_test), by_hand, dense.reconstruct(X_test)
+                hand_written = hand.module(torch.as_tensor(X_test)).numpy()
+            others = ours.reconstruct(X_test), hand_written, dense.reconstruct(X_test)
             scores.append([r2(X_test, X_hat) for X_hat in (*others, pca.inverse_transform(pca.transform(X_test)))])
             seconds.append((taken, of_dense))
         pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)

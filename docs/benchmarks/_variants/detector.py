@@ -137,11 +137,11 @@ def areas(name, seed, known):
         for j, share in enumerate(SHARES):
             key = f"{name}|{make.__name__}|{share}|{seed}"
             if key not in known:
-                X, scored, is_odd = split(make(np.random.default_rng(seed)), share, np.random.default_rng(seed))
+                X, scored, is_outlier = split(make(np.random.default_rng(seed)), share, np.random.default_rng(seed))
                 start = time.perf_counter()
                 fitted = DETECTORS[name]().fit(X)
                 seconds += time.perf_counter() - start
-                known[key] = roc_auc_score(is_odd, -fitted.score_samples(scored))
+                known[key] = roc_auc_score(is_outlier, -fitted.score_samples(scored))
             found[i, j] = known[key]
     return found, seconds
 

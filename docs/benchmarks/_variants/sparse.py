@@ -83,7 +83,7 @@ def ours(X, X_test, seed):
     return sparse.components_, codes, sparse.inverse_transform(codes)
 
 
-def by_hand(X, X_test, seed, k, alpha, seconds):
+def hand_written(X, X_test, seed, k, alpha, seconds):
     """The same of the textbook's network, on centered samples in one unit."""
     mean, unit = X.mean(axis=0), X.std()
     rows = ((X - mean) / unit).astype(np.float32)
@@ -121,7 +121,7 @@ def main(seeds):
 
             label, k, line = judged("skae", ours)
             lines.setdefault((label, k), []).append(line)
-            of_alphas = [judged(f"hand-written, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
+            of_alphas = [judged(f"hand-written, {alpha:g}", hand_written, k, alpha, line[-1]) for alpha in ALPHAS]
             _, _, best = max(of_alphas, key=lambda found: found[2][0])
             lines.setdefault(("hand-written", k), []).append((*best[:-1], line[-1]))
             if k <= MAX_UNITS:
