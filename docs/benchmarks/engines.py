@@ -73,9 +73,7 @@ def spark():
         ("mapInArrow", rows.mapInArrow(of_batches, schema)),
     ):
         found = codes.toPandas().sort_values("row")[CODES].to_numpy()
-        print(
-            f"  {name}: bit-identical {np.array_equal(found, local)}, largest difference {np.abs(found - local).max():.1g}"
-        )
+        print(f"  {name}: bit-identical {np.array_equal(found, local)}, off by {np.abs(found - local).max():.1g}")
     session.stop()
 
 

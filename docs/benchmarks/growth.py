@@ -52,9 +52,8 @@ def main():
         for size, spent in zip(sizes, times, strict=True):
             print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s per million {name}")
     many = np.array([spent / n for n, spent in zip(*series["samples"], strict=True) if n >= 10_000])
-    print(
-        f"per sample, from 10,000 to 1,000,000: {many.min():.3g} to {many.max():.3g} s, ratio {many.max() / many.min():.2f}"
-    )
+    low, high = many.min(), many.max()
+    print(f"per sample, from 10,000 to 1,000,000: {low:.3g} to {high:.3g} s, ratio {high / low:.2f}")
     if args.picture:
         draw(series, slopes, args.picture)
 

@@ -160,7 +160,8 @@ def compare_with_baseline(name, n, seed):
     baseline, n_epochs = hand_written(X, X_new, k, seed, seconds)
     print(
         f"{name:12s} n={n:6d} seed {seed} PCA {of_pca:.4f} skae {score:.4f} (epoch {ours.best_epoch_} of "
-        f"{ours.n_iter_}) hand-written {baseline:.4f} ({n_epochs} epochs) {score - baseline:+.4f} {seconds:5.2f} s {warns}",
+        f"{ours.n_iter_}) hand-written {baseline:.4f} ({n_epochs} epochs) {score - baseline:+.4f} "
+        f"{seconds:5.2f} s {warns}",
         flush=True,
     )
     return score - baseline

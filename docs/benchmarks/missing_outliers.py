@@ -54,10 +54,8 @@ def compare(shares, seeds, places):
                         rng = np.random.RandomState(seed)
                         mine = rng.permutation(np.flatnonzero(y == typical))
                         train, rest = X[mine[: len(mine) // 2]], mine[len(mine) // 2 :]
-                        new, is_outlier = (
-                            np.vstack([X[rest], X[y != typical]]),
-                            np.ones(len(X) - len(train), dtype=bool),
-                        )
+                        new = np.vstack([X[rest], X[y != typical]])
+                        is_outlier = np.ones(len(new), dtype=bool)
                         is_outlier[: len(rest)] = False
                         incomplete = [np.where(rng.rand(*some.shape) < share, np.nan, some) for some in (train, new)]
                         if where == "new":

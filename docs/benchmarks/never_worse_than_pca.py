@@ -69,7 +69,7 @@ def main():
     worst = keys[int(gain.argmin())]
     print(f"minimum gain {gain.min():+.4f} {worst}; below -0.002: {(gain < -0.002).sum()} of {len(gain)}")
     print(
-        f"better by 0.001 or more where PCA is below .99: {(gain[room] >= 0.001).mean():.1%} of {room.sum()} experiments; "
+        f"better by 0.001 or more where PCA is below .99: {(gain[room] >= 0.001).mean():.1%} of {room.sum()}; "
         f"mean gain {gain.mean():+.4f}; longest fit on digits {seconds[[k[0] == 'digits' for k in keys]].max():.1f} s"
     )
 

@@ -7,7 +7,7 @@ Fashion-MNIST, with its test images; each class of digits and of wine, fitted to
 samples of breast_cancer, five splits. The others are the reconstruction error of PCA with the same number of
 components, IsolationForest, OneClassSVM (also with standardized features) and, if it is installed, PyOD's AutoEncoder,
 all with default parameters. The table shows mean AUC and seconds per fit. Last come outliers far from the data in the
-plane of PCA's components: validation samples of the class, projected onto it and moved four times as far from the mean.
+plane of PCA's components: other samples of the class, projected onto it and moved four times as far from the mean.
 """
 
 import argparse
