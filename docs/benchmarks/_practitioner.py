@@ -242,7 +242,7 @@ class Convolutional(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """LSTM autoencoder of Srivastava et al. (2015): the code is the last state, repeated as input of each step."""
+    """LSTM autoencoder of Srivastava et al. (2015): its code, from the last state, is the decoder's input."""
 
     def __init__(self, n_steps, n_sensors, k, hidden=64):
         super().__init__()

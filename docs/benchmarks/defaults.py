@@ -3,7 +3,7 @@
     python docs/benchmarks/defaults.py [--repeats 3] [--only WORD ...] [--data NAME ...]
 
 The data sets have 150 to 100,000 samples and 4 to 784 features; a quarter is the test set, and the small tables are
-standardized. The row "default" is test R² and seconds. The other rows are the difference of R² from the default, in
+standardized. The row "default" is test R² and seconds. The rows below are the difference of R² from the default, in
 thousandths, and the ratio of fit times; each fit is compared with a default fit of the same samples and seed that ran
 just before. The last columns are the means over the data sets, geometric for the times.
 """

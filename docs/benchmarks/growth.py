@@ -5,8 +5,7 @@
 Synthetic float32 samples near a curved surface, 2 epochs, other parameters default, so that a fit includes validation
 of X, feature statistics, initialization, and the rotation of the codes to their axes. Samples: 30 features,
 8 components. Features: 5,000 samples, 8 components. Components: 5,000 samples, 784 features. Prints medians of the
-repeats and the slope of the least-squares line through the logarithms; a slope of 1 is linear growth. `--picture` saves
-a plot.
+repeats and the slope of a line fitted to the logarithms; a slope of 1 is linear growth. `--picture` saves a plot.
 """
 
 import argparse

@@ -70,9 +70,7 @@ def of_checkout(path, threads):
 def against(path, args):
     """Compare two checkouts; print two lines for each data set."""
     processes = [of_checkout(each, args.threads) for each in (path, Path(__file__).resolve().parents[2])]
-    print(
-        f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds, other and this checkout"
-    )
+    print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds of both")
     for data in args.data:
         for scales in (False, True):
             call = scales, time.process_time

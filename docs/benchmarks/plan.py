@@ -129,9 +129,7 @@ def main():
     for gigabits in GIGABITS:
         # a batch of 256 samples split among k: computation takes compute / k, communication is constant
         most = compute / (2 * gradient * 8 / (gigabits * 1e9))
-        print(
-            f"{gigabits} Gbit/s: one batch of {BATCH} split among k: half of the time is communication from k = {most:.1f}"
-        )
+        print(f"{gigabits} Gbit/s: one batch of {BATCH} split among k: communication takes half at k = {most:.1f}")
     print(f"\npartial_fit, one pass, one worker: {spell(N * stream)}")
     print(f"fit on 1e6 samples, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all samples on k workers: as above")
 

@@ -3,10 +3,10 @@
     python docs/benchmarks/samples.py [--rows 10000] [--seeds 3] [--components 8]
 
 1. Samples are drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and by decoding
-   standard normal codes with VariationalAutoencoder, whose prior it is, and with Autoencoder(whiten=True). Precision and recall
-   are computed relative to 5,000 test images, embedded by the hidden layers of a classifier of other training images,
-   as in the metric's publication; and also for raw pixels, where images that are smoother than real ones count as
-   plausible. The first line is that of 5,000 training images.
+   standard normal codes with VariationalAutoencoder, whose prior it is, and with Autoencoder(whiten=True). Precision
+   and recall are computed relative to 5,000 test images, embedded by the hidden layers of a classifier of other
+   training images, as in the metric's publication; and also for raw pixels, where images that are smoother than real
+   ones count as plausible. The first line is that of 5,000 training images.
 2. Smoothness, precision and recall of standard normal codes in both latent spaces, for each seed.
 """
 

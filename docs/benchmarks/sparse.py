@@ -58,9 +58,7 @@ def main():
 
     some = train[:10_000]
     plain = Autoencoder(300, hidden_layer_sizes=(), random_state=0).fit(some)
-    print(
-        f"10,000 samples; R² without penalty (equals PCA with the same number of components) {plain.score(validation):.4f}"
-    )
+    print(f"10,000 samples; R² without penalty (PCA with the same n_components) {plain.score(validation):.4f}")
     for sparsity, alphas in (("l1", (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)), ("kl", (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0))):
         for alpha in alphas:
             sparse = SparseAutoencoder(300, sparsity=sparsity, alpha=alpha, random_state=0).fit(some)

@@ -167,9 +167,7 @@ def race(processes, rounds, threads):
         return pca(train, test)[0] + epoch
 
     seconds, target = np.median([pca(train, test) for _ in range(rounds)], axis=0)
-    print(
-        f"\nSeconds to PCA's test R², {target:.4f}, relative to PCA's fit ({seconds:.2f} s) plus an epoch of Autoencoder"
-    )
+    print(f"\nSeconds to PCA's test R², {target:.4f}, relative to PCA's fit ({seconds:.2f} s) plus an epoch of skae")
     until({"Autoencoder": ours}, rounds, target, pca_and_an_epoch)
 
 

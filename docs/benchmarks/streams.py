@@ -207,17 +207,17 @@ def outliers():
                 for size, place in ((1e2, 0), (1e4, 10), (1e8, -1)):
                     bad = chunks[3].copy()
                     bad[place] = size * (1 + np.abs(train).max())
-                    losses = []
+                    decreases = []
                     for fitted in clean:
                         with_one, without = copy.deepcopy(fitted), copy.deepcopy(fitted)
                         with_one.partial_fit(bad)
                         without.partial_fit(chunks[3])
-                        losses.append([_r2_of(without, test) - _r2_of(with_one, test)])
+                        decreases.append([_r2_of(without, test) - _r2_of(with_one, test)])
                         for chunk in chunks:
                             with_one.partial_fit(chunk)
                             without.partial_fit(chunk)
-                        losses[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
-                    (pca_now, pca_later), (now, after) = losses
+                        decreases[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
+                    (pca_now, pca_later), (now, after) = decreases
                     n_fits, immediate, later = (
                         n_fits + 1,
                         immediate + (now > pca_now + 0.02),
@@ -225,11 +225,12 @@ def outliers():
                     )
                     if now > pca_now + 0.02 or after > pca_later + 0.02:
                         print(
-                            f"{name:13s} {table:13s} {scale_of!s:9s} {size:6.0e}: decrease {now:.3f} (PCA {pca_now:.3f}), "
-                            f"after another pass {after:.3f} (PCA {pca_later:.3f})"
+                            f"{name:13s} {table:13s} {scale_of!s:9s} {size:6.0e}: decrease {now:.3f} "
+                            f"(PCA {pca_now:.3f}), after another pass {after:.3f} (PCA {pca_later:.3f})"
                         )
         print(
-            f"{name:13s} fits that lose .02 more than PCA: {immediate} immediately, {later} after another pass, of {n_fits}\n",
+            f"{name:13s} of {n_fits} fits, those that lose .02 more than PCA: {immediate} immediately, "
+            f"{later} after another pass\n",
             flush=True,
         )
 

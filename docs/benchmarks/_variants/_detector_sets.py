@@ -24,19 +24,19 @@ def _in_box(X, n, rng):
 
 
 def five_clusters(rng):
-    """Clusters in ten dimensions; outliers are uniform in their bounding box."""
+    """Draw clusters in ten dimensions; outliers are uniform in their bounding box."""
     X = _around(rng.uniform(-6, 6, size=(5, 10)), 1400, rng)
     return X, _in_box(X, 600, rng)
 
 
 def three_clusters(rng):
-    """Clusters of different widths in two dimensions, with few samples; outliers are uniform in the bounding box."""
+    """Draw few samples of clusters of different widths in two dimensions; outliers are uniform in the bounding box."""
     X = np.concatenate([_around(rng.uniform(-8, 8, size=(1, 2)), 150, rng, spread) for spread in (0.3, 0.8, 1.5)])
     return X, _in_box(X, 300, rng)
 
 
 def stretched_clusters(rng):
-    """Eight clusters in twenty dimensions, each along three directions; outliers are means of two samples."""
+    """Draw eight clusters in twenty dimensions, each along three directions; outliers are means of two samples."""
     X = [rng.standard_normal((250, 3)) @ rng.standard_normal((3, 20)) + 3 * rng.standard_normal(20) for _ in range(8)]
     X = np.concatenate(X) + 0.3 * rng.standard_normal((2000, 20))
     one, two = (X[rng.permutation(len(X))[:600]] for _ in range(2))
@@ -44,14 +44,14 @@ def stretched_clusters(rng):
 
 
 def ring(rng):
-    """A ring in two dimensions; outliers are uniform in the bounding box."""
+    """Draw a ring in two dimensions; outliers are uniform in the bounding box."""
     angle, radius = rng.uniform(0, 2 * np.pi, size=900), 1 + 0.05 * rng.standard_normal(900)
     X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     return X, _in_box(X, 400, rng)
 
 
 def ring_in_fifty(rng):
-    """A ring in a plane of fifty dimensions, with noise; outliers are inside the ring."""
+    """Draw a ring in a plane of fifty dimensions, with noise; outliers are inside the ring."""
     plane = np.linalg.qr(rng.standard_normal((50, 2)))[0].T
     angle = rng.uniform(0, 2 * np.pi, size=1300)
     radius = np.r_[np.ones(900), np.sqrt(rng.uniform(0, 0.6, size=400))]
@@ -61,13 +61,13 @@ def ring_in_fifty(rng):
 
 
 def two_moons(rng):
-    """Two half circles in two dimensions; outliers are uniform in the bounding box."""
+    """Draw two half circles in two dimensions; outliers are uniform in the bounding box."""
     X = datasets.make_moons(700, noise=0.05, random_state=int(rng.integers(1000)))[0]
     return X, _in_box(X, 400, rng)
 
 
 def sphere(rng):
-    """A sphere of three dimensions in twenty; outliers are inside it."""
+    """Draw a sphere of three dimensions in twenty; outliers are inside it."""
     X = rng.standard_normal((3400, 3))
     X *= (np.r_[np.ones(3000), rng.uniform(0, 0.8, size=400)] / np.linalg.norm(X, axis=1))[:, None]
     X = 4 * X @ np.linalg.qr(rng.standard_normal((20, 3)))[0].T + 0.2 * rng.standard_normal((3400, 20))
@@ -75,7 +75,7 @@ def sphere(rng):
 
 
 def curved_surface(rng):
-    """A surface of three dimensions in fifteen; outliers are near it."""
+    """Draw a surface of three dimensions in fifteen; outliers are near it."""
     X = np.tanh(2 * rng.standard_normal((2000, 3))) @ rng.standard_normal((3, 40))
     X = np.sin(X) @ rng.standard_normal((40, 15)) / 3 + 0.1 * rng.standard_normal((2000, 15))
     outliers = X[:500] + 0.7 * rng.standard_normal((500, 15))
@@ -97,19 +97,19 @@ def _corrupt(X, rng, n_values=1):
 
 
 def corrupted_values(rng):
-    """A correlated table of twelve columns; each outlier has one corrupted value."""
+    """Draw a correlated table of twelve columns; each outlier has one corrupted value."""
     X = _correlated(rng, 1500, 12, 4, 0.3)
     return X[:1000], _corrupt(X[1000:], rng)
 
 
 def corrupted_values_mixed_units(rng):
-    """The same with sixteen columns in units between .001 and 1,000."""
+    """Draw the same with sixteen columns in units between .001 and 1,000."""
     X = _correlated(rng, 900, 16, 4, 0.3) * 10 ** rng.uniform(-3, 3, size=16) + 5
     return X[:500], _corrupt(X[500:], rng)
 
 
 def clusters_mixed_units(rng):
-    """Clusters with features in units between .01 and 100; outliers are uniform in the bounding box."""
+    """Draw clusters with features in units between .01 and 100; outliers are uniform in the bounding box."""
     X = _around(rng.uniform(-5, 5, size=(4, 8)), 1100, rng)
     outliers = _in_box(X, 400, rng)
     units = 10 ** rng.uniform(-2, 2, size=8)
@@ -117,27 +117,27 @@ def clusters_mixed_units(rng):
 
 
 def far_in_plane(rng):
-    """A table of thirty correlated columns; outliers have factors three times as large."""
+    """Draw a table of thirty correlated columns; outliers have factors three times as large."""
     factors = rng.standard_normal((1300, 5)) * np.r_[np.ones(900), 3 * np.ones(400)][:, None]
     X = factors @ rng.standard_normal((5, 30)) + 0.5 * rng.standard_normal((1300, 30))
     return X[:900], X[900:]
 
 
 def low_variance_directions(rng):
-    """A small set; outliers are shifted in the directions of lowest variance."""
+    """Draw a small set; outliers are shifted in the directions of lowest variance."""
     X = _correlated(rng, 600, 20, 20, 0.1) * np.linspace(0.2, 3, 20)
     outliers = X[:250] + np.linalg.svd(X)[2][-4:].T[:, rng.integers(4, size=250)].T * 3
     return X[250:], outliers
 
 
 def heavy_tails(rng):
-    """Correlated features with Student's t distribution of three degrees of freedom; outliers are permuted by column."""
+    """Draw correlated features with Student's t distribution, df = 3; outliers are permuted by column."""
     X = (rng.standard_t(3, size=(1700, 4)) @ rng.standard_normal((4, 15))) + 0.3 * rng.standard_t(3, size=(1700, 15))
     return X[:1300], rng.permuted(X[1300:], axis=0)
 
 
 def skewed(rng):
-    """Lognormal features in two groups; outliers combine the groups of two samples."""
+    """Draw lognormal features in two groups; outliers combine the groups of two samples."""
     X = np.exp(0.7 * _correlated(rng, 1600, 12, 3, 0.3))
     outliers = np.column_stack([X[1200:, :6], rng.permutation(X[1200:, 6:])])
     return X[:1200], outliers
@@ -150,13 +150,13 @@ def _digits(rng):
 
 
 def dense_noise(rng):
-    """All digits; outliers have Gaussian noise in all pixels."""
+    """Draw all digits; outliers have Gaussian noise in all pixels."""
     X, _ = _digits(rng)
     return X[400:], X[:400] + 0.15 * rng.standard_normal((400, 64))
 
 
 def sparse_noise(rng):
-    """All digits; three pixels of outliers are set to black or white."""
+    """Draw all digits; three pixels of outliers are set to black or white."""
     X, _ = _digits(rng)
     outliers = X[:400].copy()
     for row in outliers:
@@ -169,17 +169,17 @@ def _one_class(X, y, kind):
 
 
 def digits_1(rng):
-    """Ones against the rest of the bundled digits."""
+    """Draw ones against the rest of the bundled digits."""
     return _one_class(*_digits(rng), 1)
 
 
 def digits_8(rng):
-    """Eights against the rest of the bundled digits."""
+    """Draw eights against the rest of the bundled digits."""
     return _one_class(*_digits(rng), 8)
 
 
 def digits_on_black(rng):
-    """Threes against the rest, enlarged to 20 x 20 pixels at random positions in black images of 28 x 28 pixels."""
+    """Draw threes against the rest, enlarged to 20 x 20 pixels, at random positions in black 28 x 28 images."""
     X, y = _digits(rng)
     large = np.kron(X.reshape(-1, 8, 8), np.ones((3, 3)))[:, 2:22, 2:22]  # enlarged by three, edges cropped
     large = (large + np.roll(large, 1, axis=1) + np.roll(large, 1, axis=2)) / 3
@@ -190,14 +190,14 @@ def digits_on_black(rng):
 
 
 def breast_cancer(rng):
-    """Benign against malignant samples."""
+    """Draw benign against malignant samples."""
     X, y = datasets.load_breast_cancer(return_X_y=True)
     order = rng.permutation(len(X))
     return _one_class(X[order], y[order], 1)
 
 
 def wine(rng):
-    """The second class of wine against the others."""
+    """Draw the second class of wine against the others."""
     X, y = datasets.load_wine(return_X_y=True)
     order = rng.permutation(len(X))
     return _one_class(X[order], y[order], 1)
@@ -214,12 +214,12 @@ def _fashion(rng, kind):
 
 
 def fashion_shirts(rng):
-    """Shirts against the rest of Fashion-MNIST."""
+    """Draw shirts against the rest of Fashion-MNIST."""
     return _fashion(rng, 6)
 
 
 def fashion_sandals(rng):
-    """Sandals against the rest of Fashion-MNIST."""
+    """Draw sandals against the rest of Fashion-MNIST."""
     return _fashion(rng, 5)
 
 

@@ -5,7 +5,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 
 def windows(series, n_steps, every=1):
-    """Return windows of a series (length, n_sensors), as array (n, n_steps * n_sensors) with the sensors of a step adjacent."""
+    """Return windows of a series (length, n_sensors), (n, n_steps * n_sensors), with adjacent sensors of a step."""
     cut = sliding_window_view(series, n_steps, axis=0)[::every]  # (n, n_sensors, n_steps)
     return cut.swapaxes(1, 2).reshape(len(cut), -1)
 

@@ -106,8 +106,8 @@ def main(seeds):
     """Print seconds per epoch, and R² after equal time for each set."""
     ours, whole, hand_written = seconds_per_epoch()
     print(
-        f"  seconds per epoch: skae {ours:.2f} ({whole:.2f} with the rest of the fit), hand-written {hand_written:.2f}: "
-        f"{ours / hand_written:.1f} ({whole / hand_written:.1f}) times",
+        f"  seconds per epoch: skae {ours:.2f} ({whole:.2f} with the rest of the fit), "
+        f"hand-written {hand_written:.2f}: {ours / hand_written:.1f} ({whole / hand_written:.1f}) times",
         flush=True,
     )
     print(

@@ -149,8 +149,8 @@ def areas(name, seed, known):
 def main(seeds):
     """Print a table of sets, and one of fractions.
 
-    The areas of other detectors are cached in the file that the environment variable DETECTOR_AREAS names, if it is set,
-    so that PyOD, which may need another environment, has to be run only once.
+    If the environment variable DETECTOR_AREAS is set, the areas of other detectors are cached in the file that it
+    names, so that PyOD, which may need another environment, has to run only once.
     """
     path = Path(os.environ.get("DETECTOR_AREAS", os.devnull))
     known = json.loads(path.read_text()) if path.is_file() else {}

@@ -1,11 +1,11 @@
 """Planted dictionaries: fraction of atoms recovered, of active units, and of dead units.
 
-Samples are sums of a few atoms and noise. An atom, of unit length, counts as recovered if the absolute cosine between it
-and the nearest unit is above .9. With signed coefficients, a nonnegative code needs two units per atom, and one of them
-suffices to count. Noise is a fraction of the root mean square of the features. The baselines have the number of units
-that `SparseAutoencoder()` chooses: the textbook network, with the best of three weights of its penalty, selected by the
-number of recovered atoms, and scikit-learn's `MiniBatchDictionaryLearning` with default parameters. R² is that of new
-samples.
+Samples are sums of a few atoms and noise. An atom, of unit length, counts as recovered if the absolute cosine between
+it and the nearest unit is above .9. With signed coefficients, a nonnegative code needs two units per atom, and one of
+them suffices to count. Noise is a fraction of the root mean square of the features. The baselines have the number of
+units that `SparseAutoencoder()` chooses: the textbook network, with the best of three weights of its penalty, selected
+by the number of recovered atoms, and scikit-learn's `MiniBatchDictionaryLearning` with default parameters. R² is that
+of new samples.
 """
 
 import time
@@ -136,7 +136,7 @@ def main(seeds):
         for (label, k), of_seeds in lines.items():
             found, active, dead, score, seconds = np.mean(of_seeds, axis=0)
             print(
-                f"    {label:20s} {k:4d} units: found {found:.2f} (minimum {min(of_seeds)[0]:.2f}), active {active:.3f}, "
-                f"dead {dead:.3f}, R² {score:.3f}, {seconds:.1f} s",
+                f"    {label:20s} {k:4d} units: found {found:.2f} (minimum {min(of_seeds)[0]:.2f}), "
+                f"active {active:.3f}, dead {dead:.3f}, R² {score:.3f}, {seconds:.1f} s",
                 flush=True,
             )

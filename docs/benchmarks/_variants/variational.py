@@ -27,7 +27,7 @@ N_DRAWS, N_TEST, ACTIVE = 20, 2000, 0.01
 
 
 def strokes(n, rng, side=28, n_points=24):
-    """Return images of a curved stroke on black, with random position, direction, length, curvature and width, (n, side²)."""
+    """Return images of a stroke on black with random position, direction, length, curvature and width, (n, side²)."""
     center, angle = rng.uniform(9, 19, (n, 2, 1)), rng.uniform(0, np.pi, (n, 1))
     length, bend, width = rng.uniform(5, 11, (n, 1)), rng.uniform(-0.25, 0.25, (n, 1)), rng.uniform(0.8, 1.6, (n, 1))
     t = np.linspace(-1, 1, n_points) * length  # (n, n_points)
