@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import check_array
 
-MIN_MANY = 20  # categories: columns with at most as many are always accepted
-DAY = 86400.0  # seconds
+MIN_MANY = 20  # columns with at most this number of categories are always accepted
+DAY = 86400.0  # in seconds
 SOLUTION = "Drop it, or set max_categories or min_frequency to group rare ones"
 
 

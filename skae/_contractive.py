@@ -20,12 +20,12 @@ from skae.nn import AutoencoderModule
 from skae.nn._module import placed
 
 NOISE = 0.1  # noise variance of each scaled feature that alpha=1 corresponds to
-FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # data of few features may be a folded surface: more units and steps
-MIN_SHARE = 1e-3  # of the initial variance; avoids division by a tiny variance if a few samples are similar
+FEW_FEATURES, MIN_WIDTH, STEPS = 50, 256, 800  # for few features, which may contain a folded surface
+MIN_SHARE = 1e-3  # fraction of the initial variance; avoids division by a tiny variance if a few samples are similar
 
 
 class ContractiveModule(AutoencoderModule):
-    """An `AutoencoderModule` whose penalty is the variance that noise adds to the code, relative to its own.
+    """An `AutoencoderModule` whose penalty is the variance that noise adds to the code, relative to that of the code.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class ContractiveModule(AutoencoderModule):
         self.noise, self.method, self.unit, self.spread = noise, method, unit, spread
         self.activation = nn.Identity()
         if method == "layer" and isinstance(self.encoder, nn.Sequential) and len(self.encoder) == 2:
-            self.encoder, self.activation = self.encoder  # the code is differentiated by what is between them
+            self.encoder, self.activation = self.encoder  # the code is differentiated with respect to the encoding
 
     def code(self, encoding):
         """Return the code of an encoding; with one layer, the encoding is the input of its activation."""
         return self.activation(encoding)
 
     def losses(self, x, sizes=None, target=None):
-        """Return the terms of the loss; the penalty is differentiated by the samples, and then by the weights."""
+        """Return the terms of the loss; the penalty is differentiated with respect to samples, and then to weights."""
         is_recurrent = any(isinstance(module, nn.RNNBase) for module in self.modules())
         with differentiable(is_recurrent):
             return super().losses(x, sizes, target)
@@ -67,23 +67,23 @@ class ContractiveModule(AutoencoderModule):
         return 1.0 if self.axes is None else self.axes.scale / self.unit
 
     def corrupt(self, x):
-        """Return the same samples, as a tensor that the code can be differentiated by."""
+        """Return the same samples, as a tensor that requires a gradient if the penalty does."""
         return x.detach().requires_grad_(self.method != "layer" and torch.is_grad_enabled())
 
     def penalty(self, seen, encoding, code):
-        """Return the contraction over the code's variance in the batch: shrinking the code does not reduce it."""
+        """Return the contraction relative to the variance of the batch's codes, which doesn't depend on their scale."""
         if not self.noise:
             return {}
         norm = self._of_code(seen, encoding, code, self.method) if encoding.requires_grad else self.contraction(seen)
         return {"contraction": self.noise * self.spread / self._variance(code) * norm}
 
     def _variance(self, code):
-        """Return the total variance of the codes of a batch, (n, k) -> (); of one sample, the initial one."""
+        """Return the total variance of the codes of a batch, (n, k) -> (); for one sample, the initial variance."""
         precise = torch.promote_types(code.dtype, torch.float32)  # autocast may have reduced it
         code = code.to(precise) * self.lengths
-        usual = (torch.ones_like(code[0]) * self.lengths).square().sum()
+        initial = (torch.ones_like(code[0]) * self.lengths).square().sum()
         variance = mean_of_batch((code - mean_of_batch(code)).square()).sum()
-        return torch.where(variance > 0, variance + MIN_SHARE * usual, usual)
+        return torch.where(variance > 0, variance + MIN_SHARE * initial, initial)
 
     def contraction(self, x, method=None):
         """Return the squared Frobenius norm of the Jacobian of the code at scaled samples, (n, d) -> (n,)."""
@@ -128,7 +128,7 @@ class ShrunkenStart(LinearInit):
 
     @classmethod
     def of_pca(cls, pca, noise):
-        """Shrink the scores as noise of this variance requires, but none below the smallest accurate scale."""
+        """Shrink the scores for noise of this variance, but none below the smallest accurate scale."""
         if not noise:
             return pca
         variance = np.square(pca.unit)
@@ -143,7 +143,7 @@ class ShrunkenStart(LinearInit):
 
 
 class ContractiveParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the penalty."""
 
     alpha: float = parameter(default=1.0, constraint=[NON_NEGATIVE])
     contraction_method: Literal["auto", "exact", "estimate"] = parameter(
@@ -154,7 +154,7 @@ class ContractiveParameters(Parameters):
 class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     r"""Autoencoder whose codes change little, relative to their variance, when samples change a little.
 
-    The penalty is the squared Frobenius norm of the encoder's Jacobian at each sample [1]_, over the codes' variance:
+    The penalty is the squared Frobenius norm of the encoder's Jacobian at each sample [1]_ over the variance of codes:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \lVert x_i - g(f(x_i)) \rVert^2
               + \frac{\alpha}{10} \, \frac{\operatorname{Var}(x)}{\operatorname{Var}(f(x))}
@@ -164,28 +164,28 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     To first order, the ratio is the variance that Gaussian noise in the samples adds to codes, relative to theirs.
     Without the division, shrinking the code would reduce the penalty, since the decoder, whose weights are not tied to
     the encoder's as in [1]_, can compensate for it. The size of codes does not matter, but the distribution of their
-    variance does: with a larger `alpha`, more of it is in the components that noise affects least.
+    variance does: with a larger `alpha`, more of it is in the components that are robust to noise.
 
     Training starts at PCA with its scores multiplied by :math:`\lambda / (\lambda + \alpha / 10)`, for a variance of
     :math:`\lambda`: their best linear prediction from samples with noise of variance :math:`\alpha / 10`. The decoder
-    inverts the factors, so R² is PCA's. `alpha=0` gives the plain autoencoder. In the limit of large `alpha`, the
-    components that noise affects most vanish and the reconstruction is lost. For linear networks the ratio then
-    approaches that of the first principal component alone.
+    inverts the factors, so R² is PCA's. `alpha=0` gives the plain autoencoder. With a large `alpha`, the components
+    most affected by noise vanish and the reconstruction is lost; the ratio of linear networks approaches that of the
+    first principal component.
 
-    Use it for codes that are stable when samples are slightly noisy, such as the inputs of a classifier, and to
-    measure their sensitivity at each sample: `contraction(X)`. Use `DenoisingAutoencoder` to reconstruct clean samples.
+    Use it for codes that are stable when samples are slightly noisy, such as the inputs of a classifier, and to measure
+    their sensitivity with `contraction`. Use `DenoisingAutoencoder` to reconstruct clean samples.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=32
         Size of the code. An int may exceed the number of features; with 0 each sample is reconstructed as the mean. A
         float between 0 and 1 is a fraction of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs to explain it, and cut to the smallest size that explains it on the validation set, with an error that
-        is significantly no larger than PCA's. "mle" is PCA's number by Minka's method, and None the minimum of
-        `n_samples` and `n_features`.
+        PCA needs to explain it, and truncated to the smallest size that explains it on the validation set, with a
+        significantly smaller error than PCA. "mle" is PCA's number of components by Minka's method, and None the
+        minimum of `n_samples` and `n_features`.
 
     alpha : float, default=1.0
-        Weight of the penalty: ten times the variance of the noise to be robust to, for features of unit variance.
+        Weight of the penalty: ten times the variance of the noise that codes resist, for features of unit variance.
 
     contraction_method : {"auto", "exact", "estimate"}, default="auto"
         How the penalty is computed in training. "exact" uses a closed form if the encoder has one layer, and otherwise
@@ -215,9 +215,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         be worse than PCA.
 
     ordered : bool, default=False
-        Whether the first j components of a code are the best code of size j, for each j, as for PCA. In training, a
-        third of the samples keep only a random prefix of their code. The selected epoch has the largest improvement
-        over PCA at the size where it is smallest. The error of the whole code increases a little.
+        Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, a
+        third of the samples keep only a random prefix of their code. An epoch is selected by its improvement over PCA
+        at the size where this is smallest. The error of the whole code increases a little.
 
     whiten : bool, default=False
         Whether to divide each component of the codes by its standard deviation, as in PCA.
@@ -231,28 +231,28 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. For up to 50 features "auto" is as many as make 800 steps of the optimizer, and at most 200,
-        because a surface folded in few features unfolds late. Otherwise, or with `alpha=0`, it is 40, and more below
-        320 samples; or as many as make 400 steps (1600 with convolutions), if that is fewer, but at least 9.
+        Number of epochs. With up to 50 features, "auto" is as many as take 800 steps of the optimizer, up to 200: a
+        surface folded in few features unfolds late. Otherwise, or with `alpha=0`, it is 40, or 12,800 / n_samples (up
+        to 200) below 320 samples, in at most 400 steps (1600 with convolutions), unless 9 epochs take more.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
+        The linear maps use a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -261,47 +261,48 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -309,12 +310,12 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+        Variance of each component of the codes of the training data (or of its last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
-        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+        Fraction of the variance explained by each component. With `ordered=True`, it is the increase of the R² by the
+        component, on training samples (on a subset, if there are many). Otherwise it is defined only for
+        `hidden_layer_sizes=()`, as the components of a nonlinear autoencoder explain the variance jointly.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -336,9 +337,9 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.
@@ -357,13 +358,13 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
     See Also
     --------
-    Autoencoder : Without the penalty.
+    Autoencoder : Autoencoder without the penalty.
     DenoisingAutoencoder : Reconstructs clean samples from noisy ones.
 
     Notes
     -----
-    The total variance of codes is that of PCA's scores. With a large `alpha` most of it is in few components. The
-    others still hold what the decoder needs, and `whiten=True` or a `StandardScaler` gives all the same weight.
+    The total variance of codes is that of PCA's scores. With a large `alpha`, most of it is in few components. As the
+    decoder also needs the others, `whiten=True` or a `StandardScaler` gives all components the same weight.
 
     References
     ----------
@@ -398,8 +399,8 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
 
         Returns
         -------
-        shares : ndarray of shape (n_samples,)
-            For noise of variance one in each scaled feature, and codes before whitening.
+        contraction : ndarray of shape (n_samples,)
+            Relative variance, for noise of variance one in each scaled feature and codes before whitening.
         """
         rows = self._rows_of(X)
         module = self._modules[rows.dtype.name]
@@ -430,17 +431,17 @@ class ContractiveAutoencoder(BaseAutoencoder, ContractiveParameters):
         return bool(self.alpha) and self._architecture is None and n_features <= FEW_FEATURES
 
     def _hidden_layers(self, n_rows, n_features):
-        usual = super()._hidden_layers(n_rows, n_features)
+        sizes = super()._hidden_layers(n_rows, n_features)
         if self._given_layers is not None or not self._unfolds(n_features):
-            return usual
-        width = max(usual[0], min(MIN_WIDTH, n_rows // 2))
+            return sizes
+        width = max(sizes[0], min(MIN_WIDTH, n_rows // 2))
         return (width, width // 2)
 
     def _auto_max_iter(self, n_rows, batch_size, is_narrow=False):
-        usual = super()._auto_max_iter(n_rows, batch_size, is_narrow)
+        n_epochs = super()._auto_max_iter(n_rows, batch_size, is_narrow)
         if not self._unfolds(self.n_features_in_):
-            return usual
-        return max(usual, min(round(STEPS * batch_size / n_rows), MAX_EPOCHS))
+            return n_epochs
+        return max(n_epochs, min(round(STEPS * batch_size / n_rows), MAX_EPOCHS))
 
     def _has_free_scale(self, spec):
         return spec.linear

@@ -11,39 +11,24 @@ from sklearn.utils import check_array
 
 from skae._constraints import Interval, StrOptions
 from skae._corruption import CORRUPTIONS, DenoisingModule
-from skae._data.readers import (
-    FLOATS,
-    ArrayReader,
-    are_same,
-    check_numeric,
-    reading,
-    shape_of,
-    stays_in_place,
-)
+from skae._data.readers import FLOATS, ArrayReader, are_same, check_numeric, reading, shape_of, stays_in_place
 from skae._data.statistics import FeatureStatistics
 from skae._parameters import CODE_SIZE, NON_NEGATIVE, Parameters, parameter
 from skae._regression import denoising_start, denoising_start_of, has_denoising_start, measured_noise
-from skae._typing import (
-    CodeSize,
-    FloatArray,
-    MatrixLike,
-)
+from skae._typing import CodeSize, FloatArray, MatrixLike
 from skae.base import BaseAutoencoder
 from skae.nn import AutoencoderModule
 
-MAX_WIDTH_OF_STREAM = 1024  # maximum number of features to solve for the best denoiser at each chunk
-
+MAX_WIDTH_OF_STREAM = 1024  # maximum number of features for which the best denoiser is computed at each chunk
 
 Corruption: TypeAlias = (
     Literal["auto", "masking", "gaussian", "salt_and_pepper", "swap"] | Callable[[torch.Tensor], torch.Tensor] | None
 )
-
-
 PAIR = [tuple, list, np.ndarray]
 
 
 class DenoisingParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the noise."""
 
     corruption: Corruption = parameter(default="auto", constraint=[StrOptions({"auto", *CORRUPTIONS}), Callable, None])
     corruption_level: float | tuple[float, float] = parameter(default=0.3, constraint=[NON_NEGATIVE, *PAIR])
@@ -54,7 +39,7 @@ class DenoisingParameters(Parameters):
 class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     r"""Autoencoder that learns to reconstruct clean samples from corrupted ones.
 
-    New noise :math:`q` corrupts each sample at each step, and the loss compares with the clean sample [1]_:
+    New noise :math:`q` corrupts each sample at each step, and the loss compares the output with the clean sample [1]_:
 
     .. math:: \min_{f, g} \; \frac{1}{n} \sum_i \mathbb{E}_{{\tilde x}_i \sim q(\cdot | x_i)}
               \lVert x_i - g(f({\tilde x}_i)) \rVert^2
@@ -72,24 +57,24 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     n_components : int, float, "mle" or None, default=64
         Size of the code. An int may exceed the number of features; with 0 each sample is reconstructed as the mean. A
         float between 0 and 1 is a fraction of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs to explain it, and cut to the smallest size that explains it on the validation set, with an error that
-        is significantly no larger than PCA's. "mle" is PCA's number by Minka's method, and None the minimum of
-        `n_samples` and `n_features`.
+        PCA needs to explain it, and truncated to the smallest size that explains it on the validation set, with a
+        significantly smaller error than PCA. "mle" is PCA's number of components by Minka's method, and None the
+        minimum of `n_samples` and `n_features`.
 
     corruption : {"auto", "masking", "gaussian", "salt_and_pepper", "swap"}, callable or None, default="auto"
-        Noise that is added in training. "auto" is "masking" if `fit` is given only X, and None if it is given pairs of
+        Noise that is added in training. "auto" is "masking" if only X is passed to `fit`, and None for pairs of
         samples; any other noise is added to the noisy samples of pairs. With None there is no noise. "masking" sets
         values to zero; "gaussian" adds normal noise; "salt_and_pepper" sets values to the minimum or maximum of X, or
         of each feature with `scale="standard"`; "swap" sets values to the same feature of other samples in the batch,
-        and suits tabular data. A callable takes a tensor of samples in the units of X, on the CPU, and returns a tensor
-        of the same shape; what it draws from torch's generator is determined by `random_state`.
+        and is suitable for tabular data. A callable takes a tensor of samples in units of X, on the CPU, and returns a
+        tensor of the same shape; its draws from torch's global generator are determined by `random_state`.
 
     corruption_level : float or tuple of (float, float), default=0.3
-        Fraction of the values that are corrupted, from 0 to 1; for "gaussian" the standard deviation of the noise,
-        relative to that of each feature. With a range (low, high) each sample has its own level, uniform in the range,
-        for one denoiser of all levels. In training, four of five samples (a quarter with "gaussian") have lower levels,
-        between 0 and the minimum, so that cleaner samples are denoised as well; a quarter of the samples of a callable
-        remain clean. Ignored if `corruption` is a callable or there is no noise.
+        Fraction of the values that are corrupted, from 0 to 1; for "gaussian", standard deviation of the noise,
+        relative to that of each feature. With a range (low, high), the level of each sample is drawn uniformly from it,
+        for one denoiser of all these levels. In training, 80 % of the samples (25 % with "gaussian") have a level drawn
+        uniformly between 0 and the level, or `low` of a range, so that less noisy samples are denoised as well. With a
+        callable, the level is ignored, and 25 % of the training samples remain clean.
 
     clip : bool or tuple of (float, float), default=False
         Whether samples with "gaussian" noise are clipped to the range of the training data: of X, or of each feature
@@ -97,9 +82,10 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         noisy samples were clipped; clean samples are then denoised a little worse.
 
     emphasis : float, default=0.5
-        Weight of corrupted values in the loss, relative to the others' weight of `1 - emphasis`: 1 uses only corrupted
-        values, and 0 only the others [1]_. Values that the noise selected are corrupted, even if it did not change
-        them; with pairs or a callable, the values that changed.
+        Relative weight of corrupted values in the loss; that of the others is `1 - emphasis`. With 0.5 all values have
+        the same weight, with 1 only corrupted values are used, and with 0 only the others [1]_. Values that the noise
+        selected are corrupted (all of them with "gaussian"), even if it did not change them; with pairs or a callable,
+        the values that differ from the clean ones.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -124,9 +110,9 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         be worse than PCA.
 
     ordered : bool, default=False
-        Whether the first j components of a code are the best code of size j, for each j, as for PCA. In training, a
-        third of the samples keep only a random prefix of their code. The selected epoch has the largest improvement
-        over PCA at the size where it is smallest. The error of the whole code increases a little.
+        Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, a
+        third of the samples keep only a random prefix of their code. An epoch is selected by its improvement over PCA
+        at the size where this is smallest. The error of the whole code increases a little.
 
     whiten : bool, default=False
         Whether to divide each component of the codes by its standard deviation, as in PCA.
@@ -140,27 +126,27 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), if that is fewer, but at least 9.
+        Number of epochs. "auto" is 40, or 12,800 / n_samples (up to 200) with fewer than 320 samples. There are at most
+        400 steps of the optimizer (1600 with convolutions), unless 9 epochs take more.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
+        The linear maps use a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -169,47 +155,48 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -217,12 +204,12 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+        Variance of each component of the codes of the training data (or of its last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
-        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+        Fraction of the variance explained by each component. With `ordered=True`, it is the increase of the R² by the
+        component, on training samples (on a subset, if there are many). Otherwise it is defined only for
+        `hidden_layer_sizes=()`, as the components of a nonlinear autoencoder explain the variance jointly.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature, of the clean samples if there are pairs. These also determine the scale: noisy samples are
@@ -245,9 +232,9 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.
@@ -272,7 +259,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     Notes
     -----
     `score(X)` is the R² of the reconstruction of X itself. To score denoising, pass the clean samples, as in
-    `score(X_noisy, X_clean)`; a search that is fitted to pairs does so.
+    `score(X_noisy, X_clean)`; a parameter search that is fitted to pairs does so.
 
     With pairs, training starts at the reduced-rank regression of the clean samples on the noisy ones [3]_, with the
     best ridge in leave-one-out cross-validation. With more than 4,096 features and many samples, it starts at PCA of
@@ -300,8 +287,8 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
     With pairs of samples, the noise may be unknown:
 
-    >>> of_pairs = DenoisingAutoencoder(32, max_iter=5, random_state=0).fit(noisy[:1000], X[:1000])
-    >>> of_pairs.score(noisy[1000:], X[1000:]) > 0.6
+    >>> paired = DenoisingAutoencoder(32, max_iter=5, random_state=0).fit(noisy[:1000], X[:1000])
+    >>> paired.score(noisy[1000:], X[1000:]) > 0.6
     True
     """
 
@@ -311,9 +298,9 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     def score(self, X: MatrixLike, y: object = None) -> float:
         """Return the R² of the reconstruction of X, or of clean samples from noisy ones.
 
-        It increases with `n_components`, as PCA's explained variance does. It is not PCA's `score`, which is a
-        log-likelihood. To find a size, a search needs a `refit` that selects the smallest code that is good enough: see
-        the guide on the number of components.
+        It increases with `n_components`, as PCA's explained variance does. Unlike PCA's `score`, it is not a
+        log-likelihood. To select a size, a search needs a `refit` function that selects the smallest code that is good
+        enough: see the guide on the number of components.
 
         Parameters
         ----------
@@ -321,7 +308,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             Data.
 
         y : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Clean samples, if X holds noisy ones. One-dimensional arrays, such as labels, are ignored.
+            Clean samples, if X contains noisy ones. One-dimensional arrays, such as labels, are ignored.
 
         Returns
         -------
@@ -351,15 +338,23 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
                 f"clip={self.clip!r} must be True, False or a range (low, high) with low < high, in units of X. Set it "
                 "to a tuple such as (0, 1)."
             )
-        of_cells = isinstance(self.corruption, str) and self.corruption != "gaussian"
-        if self._levels[1] > 1 and of_cells:
+        replaces_values = isinstance(self.corruption, str) and self.corruption != "gaussian"
+        if self._levels[1] > 1 and replaces_values:
             raise ValueError(
                 f"corruption_level={self.corruption_level!r} is the fraction of the values that corruption="
                 f"{self.corruption!r} changes. Set it between 0 and 1."
             )
+        corrupts_all = self.corruption == "gaussian" and self._levels[0] > 0
+        corrupts_none = replaces_values and self._levels[1] == 0
+        if (self.emphasis == 0 and corrupts_all) or (self.emphasis == 1 and corrupts_none):
+            raise ValueError(
+                f"emphasis={self.emphasis!r} leaves nothing to minimize: corruption={self.corruption!r} with "
+                f"corruption_level={self.corruption_level!r} changes {'all' if corrupts_all else 'no'} values. Set it "
+                "to 0.5."
+            )
 
     def _checked_target(self, X, y):
-        """Return y, checked if it holds clean samples; None if y is X."""
+        """Return y, which is validated if it contains clean samples; None if y is X."""
         shape = shape_of(y)
         if len(shape) < 2:
             if self.corruption is None:
@@ -372,7 +367,7 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
         return None if self.corruption == "auto" and are_same(X, y) else y
 
     def _checked_clean(self, X, y):
-        """Check clean samples against X, which has been checked already."""
+        """Validate clean samples, which must have the shape of X."""
         shape = shape_of(y)
         if shape != X.shape:
             raise ValueError(
@@ -398,15 +393,15 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
             return (limit - statistics.mean) * per_unit
 
         clip = None
-        is_said = not isinstance(self.clip, bool | np.bool_)
-        if is_said or self.clip:
-            least, greatest = self.clip if is_said else (low, high)
-            clip = scaled(least), scaled(greatest)
-        drawn = self.corruption
-        if drawn == "auto":
-            drawn = "masking" if statistics.noisy is None else None
+        is_range = not isinstance(self.clip, bool | np.bool_)
+        if is_range or self.clip:
+            lower, upper = self.clip if is_range else (low, high)
+            clip = scaled(lower), scaled(upper)
+        corruption = self.corruption
+        if corruption == "auto":
+            corruption = "masking" if statistics.noisy is None else None
         return {
-            "corruption": drawn,
+            "corruption": corruption,
             "levels": tuple(map(float, self._levels)),
             "deviation": np.sqrt(statistics.seen.variance) * per_unit,
             "low": scaled(low),
@@ -427,13 +422,13 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
     def _start_of_pca(self, pca, rows, statistics, spec, seed):
         if len(pca.mean) > MAX_WIDTH_OF_STREAM:
             return pca
-        # of PCA's components, plus the rest of each feature's variance, as if independent of the others
+        # covariance of PCA's components, plus the remaining variance of each feature, as if that were independent
         covariance = (pca.components.T * pca.variance) @ pca.components
         own = statistics.variance * np.square(rows.per_unit)
         covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), own)
-        some = FeatureStatistics().update(ArrayReader(rows.read(slice(None))))
+        chunk = FeatureStatistics().update(ArrayReader(rows.read(slice(None))))
         noise = self._measured_noise(rows, spec, seed)
-        noise = noise.of_others(some.mean, some.variance, pca.mean, np.diag(covariance))
+        noise = noise.of_others(chunk.mean, chunk.variance, pca.mean, np.diag(covariance))
         return denoising_start_of(pca.mean, covariance, noise, spec.n_components)
 
     def _measured_noise(self, rows, spec, seed):
@@ -443,5 +438,5 @@ class DenoisingAutoencoder(BaseAutoencoder, DenoisingParameters):
 
 
 def _is_range(pair):
-    """Whether `pair` holds two finite numbers in ascending order."""
+    """Return whether `pair` contains two finite numbers in ascending order."""
     return np.shape(pair) == (2,) and all(isinstance(x, Real) for x in pair) and -np.inf < pair[0] <= pair[1] < np.inf

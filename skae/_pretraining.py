@@ -55,11 +55,11 @@ def pretrained(stack, X, seed, X_val, groups):
             layer._validate_params()  # a nested `fit` skips this
             if isinstance(layer, BernoulliRBM):
                 _check_range(X)
-                judged_by = {}
+                validation = {}
             else:
                 has_own = layer.validation_fraction != "auto" or layer.cv is not None
-                judged_by = {"X_val": None if has_own else X_val, "groups": groups}
-            layers.append(layer.set_output(transform="default").fit(X, **judged_by))
+                validation = {"X_val": None if has_own else X_val, "groups": groups}
+            layers.append(layer.set_output(transform="default").fit(X, **validation))
         except ValueError as error:
             what = f"{X.shape[1]} {'codes of the layer below' if layers else 'features'}"
             raise ValueError(f"Layer {name!r} of layers, which gets {what}: {error}") from error
@@ -96,13 +96,13 @@ def _check_range(X):
     low, high = statistics.low.min(), statistics.high.max()
     if not within_unit(low, high):
         raise ValueError(
-            f"a BernoulliRBM needs values in [0, 1], but gets some from {low:.8g} to {high:.8g}. Scale X with "
-            "MinMaxScaler if it is the first layer; else give the layer below code_activation='logistic'."
+            f"a BernoulliRBM needs values in [0, 1], got values from {low:.8g} to {high:.8g}. Scale X with "
+            "MinMaxScaler if it is the first layer; otherwise set code_activation='logistic' in the layer below."
         )
 
 
 def drop_modules(layer):
-    """Remove a fitted layer's PyTorch objects, as pickling does: they hold two copies of its weights."""
+    """Remove a fitted layer's PyTorch objects, as pickling does: they contain two copies of its weights."""
     if isinstance(layer, AutoencoderCore):
         for name in vars(layer).keys() - layer.__getstate__().keys():
             delattr(layer, name)

@@ -1,4 +1,4 @@
-"""The autoencoder for sequences."""
+"""Autoencoder for sequences."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -47,9 +47,9 @@ class LSTMAutoencoder(
     n_components : int, float, "mle" or None, default=2
         Size of the code. An int may exceed the number of features; with 0 each sample is reconstructed as the mean. A
         float between 0 and 1 is a fraction of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs to explain it, and cut to the smallest size that explains it on the validation set, with an error that
-        is significantly no larger than PCA's. "mle" is PCA's number by Minka's method, and None the minimum of
-        `n_samples` and `n_features`.
+        PCA needs to explain it, and truncated to the smallest size that explains it on the validation set, with a
+        significantly smaller error than PCA. "mle" is PCA's number of components by Minka's method, and None the
+        minimum of `n_samples` and `n_features`.
 
     sequence_shape : (n_steps, n_step_features), default=None
         Shape of one sample. If None, a square number of features is interpreted as equal numbers of steps and of
@@ -83,9 +83,9 @@ class LSTMAutoencoder(
         be worse than PCA.
 
     ordered : bool, default=False
-        Whether the first j components of a code are the best code of size j, for each j, as for PCA. In training, a
-        third of the samples keep only a random prefix of their code. The selected epoch has the largest improvement
-        over PCA at the size where it is smallest. The error of the whole code increases a little.
+        Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, a
+        third of the samples keep only a random prefix of their code. An epoch is selected by its improvement over PCA
+        at the size where this is smallest. The error of the whole code increases a little.
 
     whiten : bool, default=False
         Whether to divide each component of the codes by its standard deviation, as in PCA.
@@ -99,27 +99,27 @@ class LSTMAutoencoder(
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), if that is fewer, but at least 9.
+        Number of epochs. "auto" is 40, or 12,800 / n_samples (up to 200) with fewer than 320 samples. There are at most
+        400 steps of the optimizer (1600 with convolutions), unless 9 epochs take more.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
+        The linear maps use a tenth of it. "auto" is 0.01, or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -128,47 +128,48 @@ class LSTMAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -176,12 +177,12 @@ class LSTMAutoencoder(
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+        Variance of each component of the codes of the training data (or of its last chunk), before whitening.
 
     explained_variance_ratio_ : ndarray of shape (n_components,)
-        Fraction of the variance that each component explains. Where codes are ordered it is what the component adds to
-        the R² of those before it, on training samples (on some thousand of them, if there are many). Otherwise only for
-        `hidden_layer_sizes=()`: the components of a nonlinear autoencoder explain the variance together.
+        Fraction of the variance explained by each component. With `ordered=True`, it is the increase of the R² by the
+        component, on training samples (on a subset, if there are many). Otherwise it is defined only for
+        `hidden_layer_sizes=()`, as the components of a nonlinear autoencoder explain the variance jointly.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -203,9 +204,9 @@ class LSTMAutoencoder(
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.

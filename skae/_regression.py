@@ -11,10 +11,10 @@ from skae._data.readers import BYTES_AT_ONCE, MAX_AT_ONCE, RESIDENT_BYTES
 from skae._pca import MAX_WIDTH_COVARIANCE, MIN_RIDGE, RIDGE, LinearInit, _principal, covariance_of
 
 MIN_CORRUPTED = 20_000  # samples used to measure the mean and the variance of the noise
-MIN_CORRUPTED_CELLS = 2**24  # values; fewer samples are used if they have many features
+MIN_CORRUPTED_VALUES = 2**24  # fewer samples are used if they have many features
 CORRUPTED_AT_ONCE = 2**20  # values: 8 MiB of float64
-MIN_EXPECTED = 0.1  # noise of any feature, relative to the root mean square of all standard deviations
-MIN_NORMAL = 0.5  # the same for normal noise, relative to its level
+MIN_EXPECTED = 0.1  # minimum noise of a feature, relative to the root mean square of all standard deviations
+MIN_NORMAL = 0.5  # minimum for normal noise, also relative to its level
 MIN_VARIANCE = 1e-8  # of a scaled feature
 MAX_LEFT_OUT = 1000  # pairs used to select the ridge
 PENALTIES = np.geomspace(1e-6, 1e3, 28)  # of a ridge regression, relative to the mean sum of squares of a feature
@@ -89,7 +89,7 @@ def measured_noise(module, rows, *, linear):
     middle, away = module.training_levels(evenly=linear)
     levels = np.array([middle - away, middle + away] if away else [middle])
     noise = Noise(*np.stack([_measured_at(level, module, rows, len(levels)) for level in levels], axis=1))
-    # filters of nearly constant features could be so large that noise of equal size in all features spoils all samples
+    # otherwise filters of nearly constant features could be so large that equal noise in all features dominates
     own = np.square(module.deviation.double().numpy())
     if module.corruption is None or not own.any():
         return noise
@@ -104,7 +104,7 @@ def _measured_at(level, module, rows, n_levels):
     """Return the mean, the mean square, and the mean product with clean values, of corrupted values: (3, d)."""
     d = rows.shape[1]
     module.levels = (level, level)
-    least = min(MIN_CORRUPTED, MIN_CORRUPTED_CELLS // d) // n_levels
+    least = min(MIN_CORRUPTED, MIN_CORRUPTED_VALUES // d) // n_levels
     # small batches are repeated, because they would be slow
     repeats = max(1, min(MAX_AT_ONCE, CORRUPTED_AT_ONCE // d) // len(rows))
     n, sums = 0, np.zeros((3, d))
@@ -118,26 +118,26 @@ def _measured_at(level, module, rows, n_levels):
 
 
 def has_denoising_start(rows):
-    """Whether a features x features or a samples x samples matrix is small enough."""
+    """Return whether the features x features or the samples x samples matrix is small enough to solve for the start."""
     n, d = rows.shape
     return d <= MAX_WIDTH_COVARIANCE or (n <= MAX_WIDTH_COVARIANCE and 4 * n * d <= RESIDENT_BYTES)
 
 
 def denoising_start(rows, noise, n_components):
-    r"""Return the best linear denoiser of a given rank, for noise that is independent in each feature, and for pairs.
+    r"""Return the best linear denoiser of a given rank, for noise that is independent in each feature.
 
-    If a corrupted value is :math:`\tilde x_j = a_j x_j + \varepsilon_j` up to the mean, the covariance of clean and
-    corrupted samples is :math:`C A`, and that of corrupted ones is
-    :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The best linear map from corrupted to clean samples,
-    projected on the first k principal axes of its output, is the reduced-rank regression (Izenman, 1975; for masking
-    noise, marginalized denoising: Chen et al., 2012).
+    If a corrupted value is :math:`\tilde x_j = a_j x_j + \varepsilon_j` up to the mean, and C is the covariance of
+    clean samples, the covariance of clean and corrupted samples is :math:`C A`, for the diagonal matrix A of the
+    :math:`a_j`, and that of corrupted ones is :math:`A C A + \mathrm{diag}(\mathrm{var}\, \varepsilon)`. The best
+    linear map from corrupted to clean samples, projected on the first k principal axes of its output, is the
+    reduced-rank regression (Izenman, 1975; for masking noise, marginalized denoising: Chen et al., 2012).
 
-    With pairs, the C of C A is the covariance of clean and noisy samples, and the other C that of noisy ones. The ridge
-    with the smallest leave-one-out error is added to the variances.
+    With pairs of clean and noisy samples, to which the noise is added, C is their covariance in C A, and the covariance
+    of noisy samples in A C A. The ridge with the smallest leave-one-out error is added to the variances.
 
     With several levels of noise, A and var are means over levels, A C A is the mean of these products, and the
-    covariance of the levels' means is added, because the values of a sample have the same level. All A are assumed to
-    be proportional, as they are if the noise is not clipped.
+    covariance of the levels' means is added, because all values of a sample have the same level. The matrices A of the
+    levels are assumed to be proportional, as they are if the noise is not clipped.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def denoising_start(rows, noise, n_components):
 
 
 def denoising_start_of(mean, covariance, noise, n_components, clean=None, ridge=0.0):
-    """Solve in feature space; `clean` holds the mean of clean samples and their covariance with noisy ones."""
+    """Return the solution in feature space; for pairs, `clean` is (mean, covariance with noisy samples)."""
     slope, of_mean, variance, shifts = _over_levels(noise, mean, np.diag(covariance))
     seen = covariance * np.outer(slope, slope) + shifts.T @ shifts  # A C A + V, (d, d)
     seen[np.diag_indices_from(seen)] += variance
@@ -196,7 +196,7 @@ def _mean_of_levels(noise):
 
 
 def _in_the_span(x, noise, n_components, clean=None, ridge=0.0):
-    r"""Solve in sample space: the solution for n samples is in their span, for any number of features.
+    r"""Return the solution in sample space: the solution for n samples is in their span, for any number of features.
 
     With centered clean samples :math:`Z` and centered noisy ones :math:`Y`, both over the root of n - 1, with
     :math:`M = Y A` and the noise's covariance :math:`V`, the best map is :math:`Z' M (M' M + V)^{-1} = Z' (I + K)^{-1}

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: a wide code, in which each sample has few active units, and a dictionary of atoms."""
+"""Sparse autoencoder: each sample is encoded by few active units of many, and decoded by a dictionary of atoms."""
 
 import math
 from dataclasses import field, replace
@@ -22,21 +22,21 @@ from skae.nn import AutoencoderModule
 # values of "auto"
 MAX_ALPHA, ALPHA_OF_ONE = 0.2, 1.6  # for "l1": ALPHA_OF_ONE is divided by the square root of the number of units
 ALPHA_OF_KL = 10.0
-UNITS_PER_COMPONENT = 4  # for principal components with this fraction of the variance:
-SHARE_HELD = 0.99
-ROWS_PER_UNIT = 4  # at least
+UNITS_PER_COMPONENT = 4  # for each of the principal components that explain this fraction of the variance:
+EXPLAINED = 0.99
+ROWS_PER_UNIT = 4  # minimum
 MAX_UNITS = 512
 MIN_EPOCHS, MAX_EPOCHS, STEPS = 9, 100, 1000
 MIN_BATCH, MAX_BATCH, BATCHES = 64, 256, 80  # large batches find fewer atoms
-NONZERO_SHARE = 0.1  # of the units, if `n_nonzero_coefs` is None
-ROWS_FOR_ATOMS = 5  # a unit
-MOVES = 0.05  # minimum range of a unit of "kl" that is not dead: such a unit is never zero
+NONZERO_SHARE = 0.1  # fraction of units that are active if `n_nonzero_coefs` is None
+ROWS_FOR_ATOMS = 5  # samples per unit
+MIN_RANGE = 0.05  # of a unit of "kl" that is not dead, since these units are never zero
 MIN_USE = 1 / 200  # fraction of samples in which a unit must be active to be kept by "auto"
-MIN_ROWS, ENOUGH_ROWS = 2, 10  # samples: a unit of one sample memorizes it; units of large data may be rare
+MIN_ROWS, ENOUGH_ROWS = 2, 10  # limits of that number: a unit that is active in one sample memorizes it
 
 
 class SparseParameters(Parameters):
-    """Parameters of the sparsity."""
+    """Parameters that control the sparsity."""
 
     sparsity: Literal["l1", "kl", "top_k", "batch_top_k"] = parameter(
         default="l1", constraint=[StrOptions(set(SELECTIONS))]
@@ -81,9 +81,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     alpha : "auto" or float, default="auto"
         Weight of the penalty of "l1" and "kl". Its effect depends neither on the number of features nor on their scale.
         For "l1", an atom is active only if it explains a part of the sample whose norm, as a fraction of the typical
-        norm of a centered sample, exceeds half of the weight; activations are too small by about the same amount. Codes
-        are zero at about 2. "auto" is 10 for "kl". For "l1" it is 1.6 divided by the square root of the number of
-        units, including removed ones, and at most 0.2: 0.1 for 256 units.
+        norm of a centered sample, exceeds half of the weight; activations are too small by about the same amount, and
+        all codes are zero with a weight of about 2. "auto" is 10 for "kl". For "l1" it is 1.6 divided by the square
+        root of the number of units, including removed ones, and at most 0.2: 0.1 for 256 units.
 
     sparsity_target : float, default=0.1
         Target of "kl" for the mean activation of each unit, between 0 and 1.
@@ -114,27 +114,27 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is as many as make 1,000 steps of the optimizer, but at least 9 and at most 100.
+        Number of epochs. "auto" is as many as take 1,000 steps of the optimizer, but at least 9 and at most 100.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an 80th of the samples, between 64 and 256; in `partial_fit`, a fortieth
         of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
-        linear maps, including the dictionary, learn at the same rate. "auto" is 0.01, or the architecture's value:
-        0.003 with convolutions.
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
+        The linear maps, including the dictionary, use the same rate. "auto" is 0.01, or the architecture's value: 0.003
+        with convolutions.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -143,47 +143,48 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -191,7 +192,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Size of the code: the number of units, without those that `n_components="auto"` removes.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), before whitening.
+        Variance of each component of the codes of the training data (or of its last chunk), before whitening.
 
     mean_ : ndarray of shape (n_features,)
         Mean of each feature.
@@ -213,9 +214,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.
@@ -239,16 +240,17 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         applies.
 
     active_ratio_ : float
-        Fraction of units that are active, on average over the training samples (of the last chunk). For "kl", whose
-        units are never zero, it is the mean activation.
+        Fraction of units that are active, on average over the training samples (or over the last chunk). For "kl",
+        whose units are never zero, it is the mean activation.
 
     dead_ratio_ : float
-        Fraction of units that are active in no training sample. For "kl", units whose activation is almost constant.
+        Fraction of units that are active in no training sample. For "kl", fraction of units whose activation is almost
+        constant.
 
     See Also
     --------
-    Autoencoder : Short, dense codes.
-    sklearn.decomposition.MiniBatchDictionaryLearning : Sparse codes from an optimization for each sample.
+    Autoencoder : Autoencoder with short, dense codes.
+    sklearn.decomposition.MiniBatchDictionaryLearning : Dictionary learning that optimizes the code of each sample.
 
     Notes
     -----
@@ -286,7 +288,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     hidden_layer_sizes: LayerSizes = ()
 
     components_: FloatArray = field(init=False)
-    _absent = {"components_": "it is there after fit."}  # noqa: RUF012
+    _absent = {"components_": "it is set by fit."}  # noqa: RUF012
     active_ratio_: float = field(init=False)
     dead_ratio_: float = field(init=False)
 
@@ -313,9 +315,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         n, d = rows.shape
         variance = linear_init(rows, min(n, d, MAX_UNITS // UNITS_PER_COMPONENT), seed).variance
         total = sum(np.square(batch, dtype=np.float64).sum() for batch in rows.batches()) / max(n - 1, 1)
-        n_held = np.searchsorted(np.cumsum(variance), SHARE_HELD * total) + 1
+        n_axes = np.searchsorted(np.cumsum(variance), EXPLAINED * total) + 1
         most = max(1, min(n // ROWS_PER_UNIT, MAX_UNITS))
-        return int(max(min(UNITS_PER_COMPONENT * n_held, most), self.n_nonzero_coefs or 1))
+        return int(max(min(UNITS_PER_COMPONENT * n_axes, most), self.n_nonzero_coefs or 1))
 
     def _auto_alpha(self):
         """Return a smaller weight for more units: samples are then sums of more atoms, each a smaller part of them."""
@@ -338,7 +340,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:  # noqa: ARG002 - the base's signature
-        # for "kl", the sum of as many orthogonal atoms as are active at once has the norm of a sample
+        # for "kl", so that the sum of the active atoms of a sample, if they are orthogonal, has the norm of a sample
         length = math.sqrt(len(scale) / (self.sparsity_target * self._n_trained)) if self.sparsity == "kl" else 1.0
         return {
             "sparsity": self.sparsity,
@@ -366,8 +368,8 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         size = float((x * x_hat).sum() / x_hat.square().sum().clamp(min=1e-12)) or 1.0  # least-squares scale factor
         if self.sparsity == "batch_top_k":
             # between active and inactive units, so that no unit is exactly at the threshold
-            least, rest = code[code > 0], projection[code <= 0].clamp(min=0)
-            threshold = size * (float(least.min()) + float(rest.max() if len(rest) else 0)) / 2 if len(least) else 0.0
+            active, rest = code[code > 0], projection[code <= 0].clamp(min=0)
+            threshold = size * (float(active.min()) + float(rest.max() if len(rest) else 0)) / 2 if len(active) else 0.0
         return SparseStart(
             encoder_weight=size * atoms,
             encoder_bias=torch.full((n_units,), bias),
@@ -378,14 +380,14 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         )
 
     def _new_spec(self, *args, **kwargs):
-        vars(self).pop("_n_at_first", None)  # of an earlier fit
+        vars(self).pop("_n_at_first", None)  # from a previous fit
         return super()._new_spec(*args, **kwargs)
 
     def _trained(self, rows, statistics, spec, settings, outcome, validation=None, axes=None, **options):
-        """In a new fit, remove unused units with "auto"; a stream and a warm start keep the units that exist."""
-        goes_on = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
+        """Remove unused units in a new fit with "auto". `partial_fit` and a warm start keep all units."""
+        continues = validation is None or (self.warm_start and self.__sklearn_is_fitted__())
         is_fixed = spec.architecture is not None and not spec.architecture.dense_code
-        if goes_on or is_fixed or self.n_components != "auto":
+        if continues or is_fixed or self.n_components != "auto":
             return super()._trained(rows, statistics, spec, settings, outcome, validation, axes, **options)
         n_at_first, used = spec.n_components, broadcast_from_main(self._used(outcome.module, rows))
         if len(used) == n_at_first:
@@ -398,10 +400,10 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         return kept | {"_n_at_first": n_at_first}
 
     def _used(self, module, rows):
-        """Return sorted indices of units that are active in enough samples: at least as many as a sample may have."""
+        """Return sorted indices of units that are active in enough samples, or of the `_n_nonzero` most active ones."""
         n_rows = sum((codes > 0).sum(axis=0) for codes, _ in inner_codes(module, rows))
-        least = np.clip(MIN_USE * len(rows), MIN_ROWS, ENOUGH_ROWS)
-        n_used = max(np.count_nonzero(n_rows >= least), self._n_nonzero if "top_k" in self.sparsity else 1)
+        minimum = np.clip(MIN_USE * len(rows), MIN_ROWS, ENOUGH_ROWS)
+        n_used = max(np.count_nonzero(n_rows >= minimum), self._n_nonzero if "top_k" in self.sparsity else 1)
         return np.sort(np.argsort(-n_rows, kind="stable")[:n_used])
 
     def _axes(self, n_units, rows):
@@ -416,7 +418,7 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
             total += (codes if self.sparsity == "kl" else codes > 0).mean(axis=1).sum()
             low, high = np.minimum(low, codes.min(axis=0)), np.maximum(high, codes.max(axis=0))
             n += len(codes)
-        dead = high - low < MOVES if self.sparsity == "kl" else high <= 0
+        dead = high - low < MIN_RANGE if self.sparsity == "kl" else high <= 0
         atoms = module.decoder.linear.weight.detach().cpu().double().numpy().T * spec.scale
         return {
             "components_": atoms if spec.axes is None else atoms / spec.axes[0][:, None],

@@ -1,4 +1,4 @@
-"""The modules of a sparse autoencoder: activations for sparse codes, and the initialization."""
+"""Modules of a sparse autoencoder: selections of active units, and the initialization."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from skae.nn import AutoencoderModule, LinearSkip
 
 MEMORY = 30  # steps over which a threshold is averaged
 DEAD_STEPS = 50  # after this number of steps without activity, a unit is trained to be active again
-AUXILIARY_WEIGHT = 1 / 32  # weight of that loss (Gao et al., 2025)
+AUXILIARY_WEIGHT = 1 / 32  # weight of the auxiliary loss, which does this (Gao et al., 2025)
 
 
-def greatest(x, k):
+def keep_largest(x, k):
     """Return the k largest values of each sample, and zeros instead of the others: (n, m) -> (n, m)."""
     values, index = x.topk(k, dim=1)
     return torch.zeros_like(x).scatter(1, index, values)
@@ -29,14 +29,15 @@ class TopK(nn.Module):
         self.k = k
 
     def forward(self, encoding):
-        """Encodings to codes: (n, n_units) -> (n, n_units)."""
-        return greatest(encoding.relu(), self.k)
+        """Return the codes of encodings: (n, n_units) -> (n, n_units)."""
+        return keep_largest(encoding.relu(), self.k)
 
 
 class BatchTopK(nn.Module):
     """Keep k units per sample, on average over a batch; after training, keep those that reach a learned threshold.
 
-    The threshold is the moving average of the smallest value kept. After training, samples do not depend on each other.
+    The threshold is the moving average of the smallest value kept. After training, the code of a sample does not depend
+    on other samples.
     """
 
     def __init__(self, k):
@@ -45,7 +46,7 @@ class BatchTopK(nn.Module):
         self.register_buffer("threshold", torch.zeros(()))
 
     def forward(self, encoding):
-        """Encodings to codes: (n, n_units) -> (n, n_units)."""
+        """Return the codes of encodings: (n, n_units) -> (n, n_units)."""
         code = encoding.relu()
         if not self.training:
             return code * (code >= self.threshold)
@@ -63,9 +64,9 @@ SELECTIONS = {
 
 
 class SparseEncoder(nn.Module):
-    """A network, followed, if k units are selected, by one step of iterative thresholding with the dictionary's atoms.
+    """A network, followed by one step of iterative thresholding with the dictionary's atoms if k units are selected.
 
-    The step uses the residual of the selected units (Gregor and LeCun, 2010).
+    The step adds the projection of the residual of the selected units (Gregor and LeCun, 2010).
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ class SparseEncoder(nn.Module):
         The decoder.
 
     select : torch.nn.Module or None
-        Selection of k units. If None, there is no such step.
+        Selection of k units. If None, the step is omitted.
     """
 
     def __init__(self, network, dictionary, select):
@@ -131,7 +132,7 @@ class SparseModule(AutoencoderModule):
         super().__init__(SparseEncoder(encoder, decoder.linear, first), dictionary, *args, **kwargs)
         self.select = select(k)
         self.sparsity, self.alpha, self.target, self.length = sparsity, alpha, target, length
-        # for each unit
+        # number of steps of each unit
         self.register_buffer(
             "steps_since_active", torch.zeros(decoder.linear.in_features, dtype=torch.int), persistent=False
         )
@@ -152,14 +153,14 @@ class SparseModule(AutoencoderModule):
         return terms
 
     def auxiliary_loss(self, x, encoding, code):
-        """Return the squared error of the dead units, unselected, for the residual of the others: (n,)."""
+        """Return the squared error of the residual's reconstruction by dead units, before the selection: (n,)."""
         self.steps_since_active = torch.where(any_of_batch(code > 0), 0, self.steps_since_active + 1)
         dead = (self.steps_since_active > DEAD_STEPS).nonzero().flatten()
         if not len(dead):
             return torch.zeros_like(x[:, 0])
         k = min(getattr(self.select, "k", len(dead)), len(dead))
-        revived, rest = greatest(encoding[:, dead], k), (x - self.decoder(code)).detach()
-        return (rest - revived @ self.decoder.linear.weight[:, dead].T).square().sum(dim=1)
+        encoded, rest = keep_largest(encoding[:, dead], k), (x - self.decoder(code)).detach()
+        return (rest - encoded @ self.decoder.linear.weight[:, dead].T).square().sum(dim=1)
 
     def after_step(self, progress):  # noqa: ARG002
         """Give all atoms the same norm, since small codes with large atoms would avoid the penalty."""
@@ -195,7 +196,7 @@ class SparseStart:
             "encoder.network.far": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
-            # only if there is one; with similar samples, a step of 1 is too long
+            # ignored if the encoder has no step; with similar samples, a step of 1 is too long
             "encoder.step": np.float32(0.0),
         }
         if self.threshold is not None:
@@ -203,17 +204,17 @@ class SparseStart:
         return weights
 
     def axes(self, unit, whiten):  # noqa: ARG002 - the signature of `LinearInit`
-        """Return axes that leave codes unrotated."""
+        """Return the transform of codes, without a rotation."""
         return None if self.shown_as_is else axes_in_units(len(self.encoder_weight), unit)
 
 
 def axes_in_units(n_units, unit):
-    """Return axes that only convert the activation of each unit to units of X."""
+    """Return the transform of codes that only converts the activation of each unit to units of X."""
     return np.full(n_units, unit), np.zeros(n_units), None, np.ones(n_units)
 
 
 def atoms_of(rows, n_units, generator):
-    """Return unit vectors: samples, and mixtures of samples if there are too few. (m, d) -> (n_units, d)."""
+    """Return normalized samples, and random mixtures of samples if there are too few: (m, d) -> (n_units, d)."""
     some = rows[torch.randperm(len(rows), generator=generator)[:n_units]]
     mixtures = torch.randn(n_units - len(some), len(rows), generator=generator) @ rows
     atoms = nn.functional.normalize(torch.cat([some, mixtures]))

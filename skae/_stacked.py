@@ -1,4 +1,4 @@
-"""The stacked autoencoder: its layers are trained one after the other, then unrolled and trained as one network."""
+"""Stacked autoencoder: its layers are trained one after the other, then unrolled and trained as one network."""
 
 from collections.abc import Sequence
 from dataclasses import field, replace
@@ -80,28 +80,28 @@ class StackedAutoencoder(
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), if that is fewer, but at least 9.
+        Number of epochs. "auto" is 40, or 12,800 / n_samples (up to 200) with fewer than 320 samples. There are at most
+        400 steps of the optimizer (1600 with convolutions), unless 9 epochs take more.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others.
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
         "auto" is 0.01, or 0.003 if a layer has convolutions. If the layers were trained one by one, this value is
         multiplied by 1000 / n_features, but by at most 3, or by at most 1 if a layer has hidden layers itself.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -110,48 +110,49 @@ class StackedAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples. The layers are not trained one by one again, and `layers` must
-        not have changed.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples. The layers are not
+        trained one by one again, and `layers` must not have changed.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -159,7 +160,7 @@ class StackedAutoencoder(
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the codes of the training data (of the last chunk), as returned by `transform`.
+        Variance of each component of the codes of the training data (or of its last chunk), as returned by `transform`.
 
     layers_ : list of estimators
         Layers as they were after they were trained one by one. Not defined with `pretrain=False`.
@@ -184,9 +185,9 @@ class StackedAutoencoder(
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.
@@ -205,7 +206,7 @@ class StackedAutoencoder(
 
     See Also
     --------
-    Autoencoder : Deep networks that are added to linear maps.
+    Autoencoder : Autoencoder with deep networks that are added to linear maps.
     sklearn.neural_network.BernoulliRBM : Layer that is trained by persistent contrastive divergence.
 
     Notes
@@ -258,7 +259,7 @@ class StackedAutoencoder(
 
     layers_: list[Any] = field(init=False)
 
-    _absent = {"n_components": "the last of layers has it, and n_components_ what it came to."}  # noqa: RUF012
+    _absent = {"n_components": "it is set by the last of layers, and n_components_ is its value after fit."}  # noqa: RUF012
 
     # Nested parameters -----------------------------------------------------------------------------------------------
 
@@ -310,13 +311,13 @@ class StackedAutoencoder(
     def check_parameters(self) -> None:
         super().check_parameters()
         if not len(self.layers):
-            raise ValueError(f"layers={self.layers!r} must hold at least one layer.")
+            raise ValueError(f"layers={self.layers!r} must contain at least one layer.")
         for layer in self.layers:
             if isinstance(layer, tuple) and len(layer) == 2 and isinstance(layer[0], str):
                 self._check_named_layer(*layer)
             elif isinstance(layer, bool) or not isinstance(layer, Integral) or layer < 1:
                 raise ValueError(
-                    f"layers={self.layers!r} must hold numbers of units of 1 or more, or pairs (name, estimator), "
+                    f"layers={self.layers!r} must contain numbers of units of 1 or more, or pairs (name, estimator), "
                     f"got {layer!r}."
                 )
         self._validate_names([name for name, _ in self._named_layers])
@@ -325,7 +326,7 @@ class StackedAutoencoder(
         if not isinstance(estimator, AutoencoderCore | BernoulliRBM):
             lack = "" if hasattr(estimator, "inverse_transform") else ", and has no inverse_transform"
             raise TypeError(
-                f"Layer {name!r} of layers is {estimator!r}, which is no network{lack}. Use an autoencoder "
+                f"Layer {name!r} of layers is {estimator!r}, which is not a network{lack}. Use an autoencoder "
                 "(Autoencoder(n, hidden_layer_sizes=()) is PCA) or BernoulliRBM."
             )
         if getattr(estimator, "n_components", None) == 0:
@@ -335,12 +336,12 @@ class StackedAutoencoder(
         if getattr(estimator, "_is_supervised", False):
             raise ValueError(
                 f"Layer {name!r} of layers is a {type(estimator).__name__}, which learns from y, but layers are "
-                "trained without it. Use an autoencoder that doesn't."
+                "trained without it. Use an unsupervised autoencoder."
             )
         if not self.pretrain:
             raise ValueError(
-                f"pretrain=False starts all layers at random, but layer {name!r} is an estimator, which is to be "
-                "trained in its own way. Give the number of its units, or set pretrain=True."
+                f"pretrain=False initializes all layers at random, but layer {name!r} is an estimator, which is "
+                "trained on its own. Replace it by a number of units, or set pretrain=True."
             )
 
     @property

@@ -49,13 +49,13 @@ class TabularAutoencoder(
         - \sum_{j \text{ category}} \log \hat p_j(x_j)
 
     with the standard deviation :math:`\sigma_j` of a column, and the probability :math:`\hat p_j(c)` that the decoder
-    gives category c of column j. Both kinds have losses of similar size: without any information, a category with four
-    equally frequent values has a loss of 1.4, and a number has a loss of 1. The network is initialized with the
+    assigns to category c of column j. Both kinds have losses of similar size: without any information, a category with
+    four equally frequent values has a loss of 1.4, and a number has a loss of 1. The network is initialized with the
     principal components of standardized numbers and of indicators divided by the square root of their frequency, which
     are those of factor analysis of mixed data [1]_. An epoch is selected only if it is a significant improvement on the
     validation set.
 
-    Missing values, NaN, None or null, are ignored by the loss; `impute` imputes them.
+    Missing values (NaN, None or null) are ignored by the loss, and imputed by `impute`.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ class TabularAutoencoder(
     (300, 2)
     >>> bool((autoencoder.reconstruct(X)["shirt"] == X["shirt"]).mean() > 0.9)
     True
-    >>> X_holes = X.assign(shirt=X["shirt"].mask(X.index < 30))
-    >>> bool(autoencoder.impute(X_holes)["shirt"].isna().any())
+    >>> X_missing = X.assign(shirt=X["shirt"].mask(X.index < 30))
+    >>> bool(autoencoder.impute(X_missing)["shirt"].isna().any())
     False
     """
 
-    _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's own way
+    _parameter_constraints: dict = {  # noqa: RUF012 - as in scikit-learn
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "autoencoder": [AutoencoderCore, None],
         "categorical_features": [StrOptions({"auto"}), "array-like", callable],

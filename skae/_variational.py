@@ -1,4 +1,4 @@
-"""Variational autoencoder: a code is a distribution, and the decoder a generative model."""
+"""Variational autoencoder: codes are distributions, and the decoder is a generative model."""
 
 import math
 import warnings
@@ -34,13 +34,13 @@ from skae._variational_module import MIN_NOISE, VariationalModule
 from skae.nn import AutoencoderModule
 
 ACTIVE = 0.01  # a unit is active if the variance of its posterior mean is larger (Burda et al., 2016)
-FEATURES_OF_FULL_RATE = 64  # for more features, whose losses add up, the rate decreases with their square root
-MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs with a rival network, and the maximum number of features
+FEATURES_OF_FULL_RATE = 64  # with more features, whose losses are summed, the rate decreases with their square root
+MORE_EPOCHS, FEATURES_OF_MORE = 5, 256  # factor of epochs if a second network is trained, and for how many features
 WARM_UP = 0.5  # fraction of training during which the weight of the divergence increases
 
 
 class VariationalParameters(Parameters):
-    """The variant's own parameters."""
+    """Parameters of the objective."""
 
     beta: float = parameter(default=1.0, constraint=[NON_NEGATIVE])
 
@@ -50,8 +50,8 @@ class VariationalAutoencoder(
 ):
     r"""Autoencoder whose codes are distributions: probabilistic PCA with neural networks, and a generative model.
 
-    Codes have a standard normal prior, and samples are drawn given their codes. The encoder returns the mean and
-    variance of a normal posterior :math:`q(z | x)`, the decoder the mean of the sample, and both minimize [1]_ [2]_
+    Codes have a standard normal prior. The encoder returns the mean and variance of a normal posterior
+    :math:`q(z | x)`, and the decoder the mean of a sample. Both minimize [1]_ [2]_
 
     .. math:: \frac{1}{n} \sum_i \mathbb{E}_{q(z | x_i)} \left[ -\log p(x_i | z) \right]
               + \beta \, \mathrm{KL}\left( q(z | x_i) \Vert \mathcal{N}(0, I) \right)
@@ -62,15 +62,14 @@ class VariationalAutoencoder(
     and an epoch is selected only if it is a significant improvement on the validation set. If the data vary similarly
     in all directions, PCA has no dominant component, and a second, randomly initialized network is trained as well.
 
-    Use it to draw new samples, to vary given ones, or for the likelihood of samples. A larger `beta` gives simpler
-    codes, closer to the prior, and worse reconstructions. Use `Autoencoder` if only the reconstruction matters: noise
-    in the code increases its error.
+    Use it to draw new samples, to vary given ones, or for their likelihood. With a larger `beta`, codes are closer to
+    the prior and reconstructions worse. Use `Autoencoder` if only the error matters: noise in codes increases it.
 
     Parameters
     ----------
     n_components : int, default=10
         Size of the code. It may exceed the number of features, but components that the data do not need collapse onto
-        the prior: `active_units_` indicates which, and `fit` issues a `ConvergenceWarning`.
+        the prior: `active_units_` indicates the others, and `fit` issues a `ConvergenceWarning`.
 
     beta : float, default=1.0
         Weight of the divergence from the prior [5]_, 0 or more.
@@ -95,34 +94,34 @@ class VariationalAutoencoder(
 
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         Likelihood. "squared_error" is normal noise with one variance for all scaled features, `noise_variance_`.
-        "binary_cross_entropy" is Bernoulli, for data in [0, 1], best 0 or 1, and reconstructs probabilities.
+        "binary_cross_entropy" is Bernoulli, for data in [0, 1], preferably 0 or 1, and reconstructs probabilities.
 
     scale : {"global", "standard"} or None, default="global"
         How features are scaled internally. "global" divides all by one number and minimizes the same squared error as
         PCA. "standard" gives each feature the same weight, like `StandardScaler` before PCA; codes are then in its
-        units. None only centers, for data of unit scale.
+        units. With None, features are only centered, for data of unit scale.
 
     max_iter : "auto" or int, default="auto"
-        Number of epochs. "auto" is 40, and more below 320 samples; or as many as make 400 steps of the optimizer (1600
-        with convolutions), if that is fewer, but at least 9. For up to 256 features it is five times as many, and at
-        most 200, if PCA provides no useful initialization (see Notes).
+        Number of epochs. "auto" is 40, or 12,800 / n_samples (up to 200) with fewer than 320 samples. There are at most
+        400 steps of the optimizer (1600 with convolutions), unless 9 epochs take more. For up to 256 features it is
+        five times as many, and at most 200, if PCA provides no useful initialization (see Notes).
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
         `partial_fit`, a fortieth of the chunk.
 
     learning_rate : "auto" or float, default="auto"
-        Maximum learning rate: it increases over the first tenth of the steps and decreases to zero over the others. The
-        linear maps learn at a tenth of it. "auto" is 0.01, times the square root of 64 / n_features for more than 64
+        Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
+        The linear maps use a tenth of it. "auto" is 0.01, times the square root of 64 / n_features for more than 64
         features; or the architecture's value: 0.003 with convolutions.
 
     weight_decay : float, default=0.3
-        Decoupled weight decay of the networks, times the learning rate at each step. The linear maps have none.
+        Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
 
     early_stopping : "auto" or bool, default="auto"
-        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. There is a
-        validation set in either case. "auto" enables it if training starts at PCA and the objective is the
-        reconstruction error alone: other objectives improve late.
+        Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
+        set selects the epoch in either case. "auto" enables it if training starts at PCA and minimizes the
+        reconstruction loss alone; with other objectives, the loss may improve late.
 
     validation_fraction : "auto" or float, default="auto"
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
@@ -131,47 +130,48 @@ class VariationalAutoencoder(
         samples is returned as it was after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
-        Which samples are held out, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter
-        such as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, held out). None holds out samples
-        at random, but copies of a sample together; contiguous blocks with gaps, where samples depend on those before
-        them, as in a series or its overlapping windows; or whole groups, if `fit` is given `groups`.
+        Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
+        as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
+        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
+        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement that end a training: five more cool it down. In proportion if `max_iter` is over 100.
+        Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
+        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
 
     tol : float, default=1e-4
-        Improvement that counts, as a fraction of the held-out loss at the start. Used with `early_stopping`.
+        Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.
 
     warm_start : bool, default=False
-        Whether `fit` continues from the weights of the last fit, on all samples and for all epochs: samples that were
-        trained on before cannot be validation samples.
+        Whether `fit` continues from the weights of the previous fit. It then trains on all samples for all epochs,
+        since samples that may have been used for training before cannot be validation samples.
 
     callbacks : list or None, default=None
-        Callbacks that act on the training: those of skorch, or your own, which are derived from
-        `skorch.callbacks.Callback`. The list holds instances, classes or pairs (name, callback), and each fit uses
-        copies, which `net_.callbacks_` holds. A learning rate schedule or a clipping of gradients replaces the default
-        one. :class:`skae.callbacks.Checkpoint` lets a fit resume that was interrupted.
+        Callbacks of skorch that are called in training, or custom ones that are derived from
+        `skorch.callbacks.Callback`: instances, classes or pairs (name, callback). Each fit uses copies, which are
+        stored in `net_.callbacks_`. A learning rate scheduler or a callback that clips gradients replaces the default
+        one. :class:`skae.callbacks.Checkpoint` allows an interrupted fit to resume.
 
     net_params : dict or None, default=None
-        More parameters of the skorch net, such as `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`
-        or, to compile the loss with `torch.compile`, `{"compile": True}`. An optimizer of your own has its own weight
-        decay: `weight_decay` is that of the default one, AdamW.
+        Additional parameters of the skorch net, such as `{"compile": True}` to compile the loss with `torch.compile`,
+        or `{"optimizer": torch.optim.RAdam, "optimizer__betas": (0.9, 0.99)}`. `weight_decay` applies to the default
+        optimizer, AdamW; for others, set `optimizer__weight_decay`.
 
     device : str, default="auto"
-        Where to train, as torch names it: "cpu", "cuda", "cuda:1", "mps". "auto" is cuda if there is one, then mps,
-        then cpu.
+        Device used for training, as named by PyTorch: "cpu", "cuda", "cuda:1" or "mps". "auto" is "cuda" if available,
+        otherwise "mps" if available, otherwise "cpu".
 
     mixed_precision : "auto" or bool, default=False
-        Whether to train in bfloat16 where torch holds it for safe (`torch.autocast`). "auto" does so where the hardware
-        has bfloat16 and the largest product of a step has 2**23 multiply-adds, as 128 samples times 256 x 256 weights;
-        it is False bit for bit elsewhere. Validation samples are judged in float32, and nothing changes after `fit`.
+        Whether to train in bfloat16 with `torch.autocast`. "auto" does so if the hardware supports it and the largest
+        matrix product of a step has at least 2**23 multiply-adds, such as 128 samples times 256 x 256 weights, and is
+        otherwise the same as False. Validation losses and methods of a fitted estimator do not use bfloat16.
 
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights, the validation samples and the order of the samples. Pass an int for
         reproducible results across multiple fits. The global random generators are neither used nor changed.
 
     verbose : int, default=0
-        Whether to show a progress bar with the R² or the loss of the validation set, and say which epoch was selected.
+        Whether to show a progress bar with the R² or the loss on the validation set, and to print the selected epoch.
 
     Attributes
     ----------
@@ -179,11 +179,11 @@ class VariationalAutoencoder(
         Size of the code.
 
     explained_variance_ : ndarray of shape (n_components,)
-        Variance of each component of the posterior means of the training data (of the last chunk). It is about 1 for an
-        informative component, and 0 for one that has collapsed.
+        Variance of each component of the posterior means of the training data (or of its last chunk). It is about 1 for
+        an informative component, and 0 for one that has collapsed.
 
     active_units_ : ndarray of shape (n_components,)
-        Which components are informative: those with an `explained_variance_` above 0.01 [6]_.
+        Mask of informative components: those with an `explained_variance_` above 0.01 [6]_.
 
     noise_variance_ : float
         Learned variance of the noise in squared units of X (with `scale="standard"`, of standardized features), as in
@@ -209,9 +209,9 @@ class VariationalAutoencoder(
         Mean loss of the validation samples after each epoch. Empty if there are none.
 
     validation_ : dict
-        Which samples chose the epoch: `strategy`, which is "random", "copies", "blocks", "groups", "cv", "X_val" or
-        None where no epoch is judged; `n_folds`; `block_size` and `gap` of blocks; and `n_validation`, the number of
-        samples.
+        Description of the validation set: its `strategy`, which is "random", "copies", "blocks", "groups", "cv",
+        "X_val", or None if there is none; `n_folds`; `block_size` and `gap` of blocks, in samples; and `n_validation`,
+        the number of validation samples over all folds.
 
     encoder_, decoder_ : torch.nn.Module
         Encoder and decoder as plain modules, with the scaling, in float32.
@@ -231,33 +231,33 @@ class VariationalAutoencoder(
     See Also
     --------
     sklearn.decomposition.PCA : Its `score` is the log-likelihood of the linear special case.
-    Autoencoder : Codes without noise.
-    LatentSampler : Draws new samples with any autoencoder.
+    Autoencoder : Autoencoder whose codes are not distributions.
+    LatentSampler : Generation of samples with any autoencoder.
 
     Notes
     -----
     With `hidden_layer_sizes=()` the autoencoder is solved in closed form, for any `beta`, if `loss` is "squared_error"
     and neither `init` nor `architecture` was changed. With `beta=1` it is probabilistic PCA. `noise_variance_` is then
     PCA's if there are at least as many samples as features and more than twice as many as components. With fewer, PCA's
-    noise is too small for new samples, and what half as many components as samples leave is a lower limit.
+    noise variance is too small for new samples: at least that left by n_samples / 2 components is used.
 
-    With "squared_error", the means that `reconstruct` and `sample` return have bounds if the data have: the minimum of
-    a feature is a bound if at least a twentieth of the training samples, and at least five, are equal to it, and so is
-    the maximum. This is common for pixels of images on black, counts and binary columns, but not for measurements. A
-    bound is removed when `partial_fit` sees samples beyond it. A linear autoencoder has none.
+    With "squared_error", the means that `reconstruct` and `sample` return have bounds if the data have: the minimum or
+    maximum of a feature is a bound if at least a twentieth of the training samples, and at least five, are equal to it.
+    This is common for pixels of images on black, counts and binary columns, but not for measurements. A bound is
+    removed when `partial_fit` gets samples beyond it. A linear autoencoder has no bounds.
 
-    A component of probabilistic PCA is too weak as a start if it exceeds the noise by less than the variance of the
-    noise, or by less than independent normal samples would by chance [7]_. If there is one, and features that no
+    A component of probabilistic PCA is too weak to start from if its variance in excess of the noise is less than the
+    variance of the noise, or than independent normal samples have by chance [7]_. If there is one, and features that no
     component explains, a second, randomly initialized network is trained as well, and the weight of the divergence
-    increases over the first half of training, because it would keep both at their start. If no epoch is an improvement,
-    `fit` issues a `ConvergenceWarning`, unless fewer than 34 samples per feature make this uncertain.
+    increases over the first half of training, because it would keep both in their initial state. `fit` issues a
+    `ConvergenceWarning` if no epoch is an improvement, unless fewer than 34 samples per feature make this uncertain.
 
     The variance of the noise is at least 1e-6 of the mean variance of the features: with as many components as the rank
     of the data it would be zero, and the likelihood infinite. Posterior log-variances are softly bounded to [-35, 10].
 
-    Codes are on the scale of the prior, and are neither centered nor rotated, since the components of the posterior are
-    independent without it: they are sorted by variance, with PCA's rule for signs. So
-    `inverse_transform(rng.standard_normal((n, k)))` draws samples as `sample` does.
+    Codes are on the scale of the prior: `inverse_transform(rng.standard_normal((n, k)))` draws samples as `sample`
+    does. They are sorted by variance, with PCA's rule for signs. They are not rotated, as the posterior's components
+    are independent, and not centered.
 
     References
     ----------
@@ -299,10 +299,10 @@ class VariationalAutoencoder(
     noise_variance_: float = field(init=False)
 
     _absent = {  # noqa: RUF012
-        "noise_variance_": "it is there after fit, with loss='squared_error' only.",
-        "get_covariance": "samples are normal with hidden_layer_sizes=() and loss='squared_error' only. "
-        "np.cov(sample(n).T) estimates their covariance.",
-        "get_precision": "samples are normal with hidden_layer_sizes=() and loss='squared_error' only.",
+        "noise_variance_": "it is set by fit with loss='squared_error'.",
+        "get_covariance": "it is only defined with hidden_layer_sizes=() and loss='squared_error'. "
+        "np.cov(sample(n).T) estimates the covariance of samples.",
+        "get_precision": "it is only defined with hidden_layer_sizes=() and loss='squared_error'.",
     }
 
     def check_parameters(self) -> None:
@@ -314,9 +314,9 @@ class VariationalAutoencoder(
             )
 
     def module_params(self, statistics: Any, scale: FloatArray) -> dict[str, Any]:
-        before = getattr(self, "_spec", None)  # with partial_fit or warm_start; a new fit determines new bounds
-        goes_on = before is not None and before.sizes[0] == len(scale)
-        bounds = before.formula.get("bounds") if goes_on else None
+        before = getattr(self, "_spec", None)  # for partial_fit or warm_start; a new fit determines new bounds
+        continues = before is not None and before.sizes[0] == len(scale)
+        bounds = before.formula.get("bounds") if continues else None
         per_unit = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
         variance = statistics.variance * np.square(per_unit)
         return {
@@ -372,7 +372,7 @@ class VariationalAutoencoder(
         if self.best_epoch_ == 0 and self.loss_curve_ and len(weak) and self.n_components_ < self.n_features_in_:
             warnings.warn(
                 f"No epoch improved on probabilistic PCA, and {len(weak)} of {self.n_components_} of its components "
-                f"exceed the noise by less than it: {', '.join(map(str, weak))}. The data vary similarly in many "
+                f"add less variance than the noise: {', '.join(map(str, weak))}. The data vary similarly in many "
                 "directions, and the networks found no other structure. Raise max_iter or n_components, or lower beta.",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -380,9 +380,9 @@ class VariationalAutoencoder(
 
     @property
     def _is_weak(self):
-        """Which initial components exceed the noise by less than its variance: by beta v / (1 - v) of it.
+        """Mask of initial components whose variance in excess of the noise, beta v / (1 - v) of it, is less than it.
 
-        With few samples there are none, because components may exceed the noise by chance.
+        With few samples it contains none, because components may exceed the noise by chance.
         """
         if min_signal(self.n_samples_, self.n_features_in_) > MIN_SIGNAL:
             return np.zeros(self.n_components_, dtype=bool)
@@ -393,14 +393,14 @@ class VariationalAutoencoder(
         return False  # its module has its own
 
     def _has_blank_rival(self, spec, start, n_rows, n_folds):
-        """Whether PCA has a useless component that the data could use: training can't change it from there.
+        """Return whether PCA has a useless component that the data could use, which training can't change from there.
 
-        Once a component has collapsed, neither network has a gradient towards what the other could use.
+        Once a component has collapsed, neither the encoder nor the decoder has a gradient towards using it.
         """
         if start is None or spec.is_linear or spec.architecture is not None or not n_folds:
             return False
         has_rest = start.noise > 2 * MIN_NOISE * spec.formula["variance"]
-        n_of_use = (spec.scale > 0).sum() - 1  # with as many components as features the last is useless
+        n_of_use = (spec.scale > 0).sum() - 1  # the last of as many components as features is useless
         return bool(has_rest and start.is_weak(n_rows)[:n_of_use].any())
 
     def _affordable(self, rows, spec, n_epochs):
@@ -414,7 +414,7 @@ class VariationalAutoencoder(
 
     def _new_members(self, *args):
         members = super()._new_members(*args)
-        if any(label.endswith(RIVAL) for label in members):  # the divergence would keep both at their start
+        if any(label.endswith(RIVAL) for label in members):  # the divergence would keep both at their initialization
             for module, _ in members.values():
                 module.warm_up = WARM_UP
                 module.kl_weight.zero_()
@@ -439,12 +439,12 @@ class VariationalAutoencoder(
         scale, unit = spec.scale, self._unit(spec.scale)
         return {
             "noise_variance_": math.exp(module.log_noise.item()) * unit**2,
-            # of a unit cube of scaled samples, in units of X; a constant feature has the scale of the others
+            # volume of a unit cube of scaled samples, in units of X; a constant feature has the scale of the others
             "_log_volume": float(np.log(np.where(scale > 0, scale, unit))[: spec.n_numbers].sum()),
         }
 
     @property
     def active_units_(self) -> NDArray[np.bool_]:
-        """Which components are informative, of shape (n_components,): the variance of their means is above 0.01."""
+        """Mask of informative components, whose posterior means have a variance above 0.01: (n_components,)."""
         check_is_fitted(self)
         return self.explained_variance_ > ACTIVE

@@ -1,4 +1,4 @@
-"""Module of a variational autoencoder: encodings are posteriors, and the loss is a negative likelihood bound."""
+"""Module of a variational autoencoder: encodings are posteriors, and the loss bounds the negative log-likelihood."""
 
 import math
 
@@ -28,7 +28,7 @@ class VariationalModule(AutoencoderModule):
         Mean variance of the scaled features: the initial variance of the noise, with a random initialization.
 
     warm_up : float
-        Fraction of training during which that weight increases from 0.
+        Fraction of training during which the weight of the divergence increases from 0.
 
     bounds : (low, high) or None, default=None
         Bounds of each feature in units of the data, of shape (d,). After training, means of samples are within them.

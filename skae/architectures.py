@@ -376,8 +376,8 @@ class Recurrent(Architecture):
             Number of features of the data.
 
         activation : str
-            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`. It is ignored, since recurrent
-            cells have fixed activations.
+            The estimator's `activation`: a key of `skae.nn.functional.ACTIVATIONS`. It is ignored:
+            recurrent cells have fixed activations.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The base class of custom autoencoders, and the declaration of their parameters."""
+"""Base class of custom autoencoders, and declaration of their parameters."""
 
 from typing import Any
 

@@ -224,11 +224,11 @@ def test_continued_training_requires_the_same_layers(pixels):
     [
         ({"layers": ()}, ValueError, "at least one layer"),
         ({"layers": 5}, ValueError, "'layers' parameter"),
-        ({"layers": (16, 0)}, ValueError, "must hold numbers of units of 1 or more, or pairs .*got 0"),
+        ({"layers": (16, 0)}, ValueError, "must contain numbers of units of 1 or more, or pairs .*got 0"),
         ({"layers": (16, True)}, ValueError, "got True"),
         ({"layers": (16, 2.5)}, ValueError, "got 2.5"),
         ({"layers": [Autoencoder()]}, ValueError, r"pairs \(name, estimator\), got Autoencoder"),
-        ({"layers": [("a", KMeans())]}, TypeError, "Layer 'a' .* is no network, and has no inverse_transform"),
+        ({"layers": [("a", KMeans())]}, TypeError, "Layer 'a' .* is not a network, and has no inverse_transform"),
         ({"layers": [("a", PCA())]}, TypeError, r"Layer 'a' .*Autoencoder\(n, hidden_layer_sizes=\(\)\) is PCA"),
         ({"layers": [("a", Autoencoder()), ("a", Autoencoder())]}, ValueError, "not unique"),
         ({"layers": [("loss", Autoencoder())]}, ValueError, "conflict with constructor arguments"),
@@ -243,7 +243,7 @@ def test_continued_training_requires_the_same_layers(pixels):
         (
             {"layers": [("a", Autoencoder(12, **SHORT)), ("rbm", BernoulliRBM(3))]},
             ValueError,
-            r"Layer 'rbm' .* needs values in \[0, 1\], but gets some from .*code_activation='logistic'",
+            r"Layer 'rbm' .* needs values in \[0, 1\], got values from .*code_activation='logistic'",
         ),
     ],
     ids=str,

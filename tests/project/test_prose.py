@@ -81,11 +81,11 @@ WORDS = {  # in prose
     r"so few": "fewer than",
     r"(torch|PCA|skorch|scikit-learn|numpy)'s own": "that of PCA",
     r"but for": "except for, without",
-    r"greatest|(?<!at )least(?! squares)": "largest, smallest, maximum, minimum",
+    r"greatest|(?<!at )least(?![ -]squares)": "largest, smallest, maximum, minimum",
     r"likeliest": "most likely",
     r"nobody|whoever": "no user, users who",
     r"refus\w+": "rejects, raises ValueError for, does not support",
-    r"(?<!LSTM )(?<!notebook )cells?": "values, entries",
+    r"(?<!LSTM )(?<!recurrent )(?<!notebook )(?<!')cells?(?! : {)": "values, entries",
     r"once more|for nothing|as ever": "again, without effect, as before",
     r"dialect": "(nothing)",
 }
