@@ -1,4 +1,4 @@
-"""The parts of `gpu.py` that measure: waits, steps, epochs, images, many samples, compiled steps."""
+"""Parts of `gpu.py` that measure speed: waits, steps, epochs, images, many samples, compiled steps."""
 
 import contextlib
 import copy
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import made_up, r2
+from _measure import make_curved_data, r2
 from _systems import Net
 from torch import nn
 
@@ -27,7 +27,7 @@ PRECISIONS = ("float32", "TF32", "bfloat16")
 
 
 def precise(precision, device):
-    """Compute in float32, in float32 with products of TF32, or in bfloat16 where that is safe."""
+    """Return a context for float32, float32 with TF32 matrix products, or bfloat16 autocast."""
     if precision == "bfloat16":
         return torch.autocast(torch.device(device).type, torch.bfloat16)
     return _tf32() if precision == "TF32" else contextlib.nullcontext()
@@ -42,18 +42,18 @@ def _tf32():
 
 
 def is_cuda(device):
-    """Whether there are CUDA's graphs, waits and TF32."""
+    """Return whether the device supports CUDA graphs, synchronization and TF32."""
     return torch.device(device).type == "cuda"
 
 
 def wait(device):
-    """Wait until the device has done all that was asked of it."""
+    """Wait until the device has completed all work."""
     if is_cuda(device):
         torch.cuda.synchronize()
 
 
 def milliseconds(step, device, n=40, repeats=5):
-    """Median milliseconds of a step."""
+    """Return the median duration of a step in milliseconds."""
     for _ in range(5):
         step()
     times = []
@@ -68,7 +68,7 @@ def milliseconds(step, device, n=40, repeats=5):
 
 
 def captured(step):
-    """Capture a step as a CUDA graph; return what replays it."""
+    """Capture a step as a CUDA graph and return the function that replays it."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -82,7 +82,7 @@ def captured(step):
 
 
 class StridedNet(nn.Module):
-    """The convolutional autoencoder for images of 28 x 28 that one would write: strides down, transposed ones up."""
+    """A usual convolutional autoencoder for 28 x 28 images, with strided and transposed convolutions."""
 
     def __init__(self, channels=(64, 32, 16), k=16):
         super().__init__()
@@ -99,7 +99,7 @@ class StridedNet(nn.Module):
 
 
 class PooledNet(nn.Module):
-    """The same with pooling and upsampling, as `downsampling="max_pool"` has them."""
+    """The same network with pooling and upsampling, as with `downsampling="max_pool"`."""
 
     def __init__(self, channels=(64, 32, 16), k=16):
         super().__init__()
@@ -117,7 +117,7 @@ class PooledNet(nn.Module):
 
 
 class LSTMNet(nn.Module):
-    """The LSTM autoencoder that one would write, for 28 steps of 28 features."""
+    """A usual LSTM autoencoder, for 28 steps of 28 features."""
 
     def __init__(self, hidden_size=64, k=16):
         super().__init__()
@@ -130,8 +130,8 @@ class LSTMNet(nn.Module):
         return self.output(self.writer(seen)[0]).flatten(1)
 
 
-class ByHand:
-    """A loop as one would write it, with samples that are on the device."""
+class HandWritten:
+    """A hand-written training loop, with all samples on the device."""
 
     def __init__(self, net, X, device, batch_size, precision="float32", compiled=False, graphed=False):
         torch.manual_seed(0)
@@ -146,7 +146,7 @@ class ByHand:
             self.replay = captured(self.step)
 
     def step(self):
-        """Take one step on the samples of `index`."""
+        """Take one training step on the samples of `index`."""
         batch = self.rows[self.index]
         self.optimizer.zero_grad()
         with precise(self.precision, self.device):
@@ -155,14 +155,14 @@ class ByHand:
         self.optimizer.step()
 
     def epoch(self):
-        """Pass over the samples."""
+        """Train for one epoch."""
         for index in torch.randperm(len(self.rows), device=self.device).split(self.batch_size):
             self.index = index
             self.step()
 
 
 class Ours:
-    """A step of ours, as `fit` takes it, and the same captured from hand-written code."""
+    """A training step of skae, as in `fit`, and the same step without its host code, for a CUDA graph."""
 
     def __init__(self, estimator, X, device, batch_size, precision="float32", members=1, graphed=False):
         fitted = estimator.set_params(device=device, max_iter=1, early_stopping=False, init="random").fit(X[:600])
@@ -171,7 +171,7 @@ class Ours:
         settings["mixed_precision"] = precision == "bfloat16"
         self.net, self.rows = make_net(modules, **settings), torch.tensor(X, device=device)
         self.net.at_once_, self.net.n_steps_ = None, settings["max_iter"] * max(1, round(len(X) / batch_size))
-        self.net.limit_ = math.inf  # it is found in the first epoch
+        self.net.limit_ = math.inf  # `fit` sets it in the first epoch
         self.net.losses_ = [module.losses for module in self.net.ensemble_.trained]
         if graphed:
             for group in self.net.optimizer_.param_groups:
@@ -183,12 +183,12 @@ class Ours:
             self.replay = captured(self.bare_step)
 
     def step(self):
-        """Take a step by the net's own method."""
+        """Take a step with the method of the net."""
         with _tf32() if self.precision == "TF32" else contextlib.nullcontext():
             self.net.train_step((self.rows[self.index], None))
 
     def bare_step(self):
-        """Take the same step without what the host decides: this can be captured."""
+        """Take the same step without decisions of the host, so that it can be captured."""
         ensemble, (weights,) = self.net.ensemble_, self.net.ensemble_.weights
         for weight in weights.values():
             weight.grad = None
@@ -201,19 +201,19 @@ class Ours:
 
 
 def autoencoder(sizes, **params):
-    """Ours with the layers of such a net."""
+    """Return an Autoencoder with these layer sizes."""
     return skae.Autoencoder(sizes[-1], hidden_layer_sizes=sizes[1:-1], random_state=0, **params)
 
 
 def operations(sizes, batch_size):
-    """Floating-point operations of a step of a dense net with linear branches: the least that it takes."""
+    """Return the minimum number of floating-point operations in a step of a dense net with linear branches."""
     weights = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 2 * sizes[0] * sizes[-1]
-    inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # the samples themselves are not differentiated by
+    inputs = sizes[0] * sizes[1] + sizes[0] * sizes[-1]  # no gradient with respect to the samples
     return 2 * batch_size * (3 * weights - inputs)
 
 
 def peaks(device, short):
-    """Measured rates of matrix products, in FLOP/s, by precision."""
+    """Measure the rate of matrix products for each precision, in FLOP/s."""
     n, found = 512 if short or not is_cuda(device) else 8192, {}
     for name in PRECISIONS if is_cuda(device) else ["float32"]:
         a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if name == "bfloat16" else torch.float32)
@@ -222,9 +222,9 @@ def peaks(device, short):
     return found
 
 
-def waits(device, short):  # noqa: ARG001 - the signature of a part
-    """Print how often the host waits, and how many kernels a step is."""
-    X = made_up(1500, 64, 8)
+def waits(device, short):  # noqa: ARG001 - parts share a signature
+    """Print how often the host waits, and the number of kernel launches per step."""
+    X = make_curved_data(1500, 64, 8)
     kinds = [skae.Autoencoder(8), skae.Autoencoder(8, ordered=True), skae.DenoisingAutoencoder(8)]
     kinds += [skae.VariationalAutoencoder(8), skae.SparseAutoencoder(32), skae.ContractiveAutoencoder(8)]
     for kind in kinds if is_cuda(device) else []:
@@ -233,18 +233,21 @@ def waits(device, short):  # noqa: ARG001 - the signature of a part
         each = (six.total() - two.total()) / 4
         often = ", ".join(f"{place} {n}" for place, n in (six - two).most_common(5))
         print(
-            f"{type(kind).__name__:24s} waits an epoch {each:.1f}, others {two.total() - 2 * each:.0f}; in 4: {often}"
+            f"{type(kind).__name__:24s} waits per epoch {each:.1f}, others {two.total() - 2 * each:.0f}; "
+            f"in 4 epochs: {often}"
         )
     for members, sizes in ((1, WIDE), (1, MIDDLE), (10, MIDDLE)):
-        ours = Ours(autoencoder(sizes), made_up(1500, sizes[0], sizes[-1]), device, 128, members=members)
-        hand = ByHand(lambda sizes=sizes: Net(sizes, True, nn.GELU), made_up(1500, sizes[0], sizes[-1]), device, 128)
-        for name, step in (("ours", ours.step), ("hand-written", hand.step)):
+        ours = Ours(autoencoder(sizes), make_curved_data(1500, sizes[0], sizes[-1]), device, 128, members=members)
+        hand = HandWritten(
+            lambda sizes=sizes: Net(sizes, True, nn.GELU), make_curved_data(1500, sizes[0], sizes[-1]), device, 128
+        )
+        for name, step in (("skae", ours.step), ("hand-written", hand.step)):
             print(f"{'-'.join(map(str, sizes))} x {members}, {name}: {_launches(step, device)}", flush=True)
     return []
 
 
 def waits_within(call):
-    """How often the host waited for the GPU, by the line that made it wait."""
+    """Count how often the host waits for the GPU during a call, by line of code."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
@@ -268,13 +271,15 @@ def _launches(step, device, n=20):
     launched = sum(event.count for event in events if "Launch" in event.key or "cudaMemcpyAsync" in event.key) / n
     operators = sum(event.count for event in events if event.key.startswith("aten::")) / n
     busy = sum(getattr(event, "self_device_time_total", 0.0) for event in events) / n
-    return f"{launched:.0f} launches, {operators:.0f} operators, {busy:.0f} us of the device's time a step"
+    return f"{launched:.0f} launches, {operators:.0f} operators, {busy:.0f} us of device time per step"
 
 
 def steps(device, short):
-    """Print milliseconds of one step."""
+    """Print the duration of one step in milliseconds, for all networks."""
     peak = peaks(device, short)
-    print("products: " + ", ".join(f"{name} {rate / 1e12:.1f} TFLOP/s" for name, rate in peak.items()), flush=True)
+    print(
+        "matrix products: " + ", ".join(f"{name} {rate / 1e12:.1f} TFLOP/s" for name, rate in peak.items()), flush=True
+    )
     n = 4 if short else 40
     cases = [(WIDE, b, 1) for b in (128, 512, 2048, 8192)]
     cases += [(MIDDLE, 128, 1), (MIDDLE, 128, 10), (NARROW, 64, 1), (NARROW, 64, 10), (MIDDLE, 8192, 1)]
@@ -284,15 +289,15 @@ def steps(device, short):
 
 
 def steps_of(sizes, batch_size, members, device, peak, n):
-    """Print milliseconds of one step of a net, the mean of n."""
-    X = made_up(max(2000, 2 * batch_size), sizes[0], sizes[-1])
+    """Print the duration of one step in milliseconds, the mean of n steps."""
+    X = make_curved_data(max(2000, 2 * batch_size), sizes[0], sizes[-1])
     name = "-".join(map(str, sizes))
-    print(f"\n{name}, batches of {batch_size}, {members} at once: milliseconds a step", flush=True)
+    print(f"\n{name}, batches of {batch_size}, {members} trained together: milliseconds per step", flush=True)
     first = None
     for precision in PRECISIONS if is_cuda(device) else ["float32"]:
         ways = {
-            "hand-written": partial(ByHand, lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision),
-            "ours": partial(Ours, autoencoder(sizes), X, device, batch_size, precision, members),
+            "hand-written": partial(HandWritten, lambda: Net(sizes, True, nn.GELU), X, device, batch_size, precision),
+            "skae": partial(Ours, autoencoder(sizes), X, device, batch_size, precision, members),
         }
         found = {}
         with _tf32() if precision == "TF32" else contextlib.nullcontext():
@@ -302,8 +307,8 @@ def steps_of(sizes, batch_size, members, device, peak, n):
                     found[f"{way}, graph"] = _try(lambda make=make: milliseconds(make(graphed=True).replay, device, n))
         first = first or found["hand-written"]
         share = operations(sizes, batch_size) * members / (min(found.values()) / 1e3) / peak[precision]
-        cells = ", ".join(f"{way} {value:.3f} (x{first / value:.2f})" for way, value in found.items())
-        print(f"  {precision:9s} {cells}; {share:.0%} of the products' rate at best", flush=True)
+        times = ", ".join(f"{way} {value:.3f} (x{first / value:.2f})" for way, value in found.items())
+        print(f"  {precision:9s} {times}; at most {share:.0%} of the matrix product's rate", flush=True)
 
 
 def _try(measure):
@@ -315,7 +320,7 @@ def _try(measure):
 
 
 def seconds_of(fit, device):
-    """Seconds of a call."""
+    """Return the duration of a call in seconds."""
     wait(device)
     start = time.perf_counter()
     fit()
@@ -324,9 +329,9 @@ def seconds_of(fit, device):
 
 
 def epoch_of(estimator, X, device, m):
-    """Seconds of an epoch of ours, by the difference of two fits, and of all that is not an epoch."""
+    """Return seconds per epoch, from the difference of two fits, and seconds of the rest of the fit."""
     fits = []
-    for n_epochs in (1, 1, 1 + m):  # the first loads what is loaded once
+    for n_epochs in (1, 1, 1 + m):  # the first fit is a warm-up
         estimator.set_params(max_iter=n_epochs, device=device, early_stopping=False)
         fits.append(seconds_of(lambda: estimator.fit(X), device))
     each = (fits[2] - fits[1]) / m
@@ -334,51 +339,51 @@ def epoch_of(estimator, X, device, m):
 
 
 def compare(name, estimator, net, X, device, batch_size, m, precisions=("float32", "bfloat16")):
-    """Print seconds an epoch, hand-written and ours, there and on the CPU's cores."""
-    print(f"\n{name}, {len(X):,} samples, batches of {batch_size}: milliseconds an epoch", flush=True)
+    """Print milliseconds per epoch, hand-written and skae, on the device and on the CPU."""
+    print(f"\n{name}, {len(X):,} samples, batches of {batch_size}: milliseconds per epoch", flush=True)
     for precision in precisions if is_cuda(device) else ["float32"]:
-        hand = ByHand(net, X, device, batch_size, precision)
+        hand = HandWritten(net, X, device, batch_size, precision)
         hand.epoch()
-        by_hand = statistics.median(seconds_of(hand.epoch, device) for _ in range(3))
+        hand_written = statistics.median(seconds_of(hand.epoch, device) for _ in range(3))
         del hand
         estimator.set_params(batch_size=batch_size, mixed_precision=precision == "bfloat16")
         if is_cuda(device):
             torch.cuda.reset_peak_memory_stats()
         each, rest = epoch_of(estimator, X, device, m)
-        memory = f", {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB there" if is_cuda(device) else ""
-        ratio = by_hand / each
+        memory = f", {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on the device" if is_cuda(device) else ""
+        ratio = hand_written / each
         print(
-            f"  {precision:9s} hand-written {1e3 * by_hand:8.1f}, ours {1e3 * each:8.1f} (x{ratio:.2f}), rest of fit "
-            f"{rest:.2f} s{memory}", flush=True,
+            f"  {precision:9s} hand-written {1e3 * hand_written:8.1f}, skae {1e3 * each:8.1f} (x{ratio:.2f}), "
+            f"rest of fit {rest:.2f} s{memory}", flush=True,
         )  # fmt: skip
     if is_cuda(device):
         estimator.set_params(mixed_precision=False)
         each, rest = epoch_of(estimator, X, "cpu", max(1, m // 4))
-        print(f"  ours on the CPU, {torch.get_num_threads()} threads: {1e3 * each:8.1f}, rest {rest:.2f} s", flush=True)
+        print(f"  skae on the CPU, {torch.get_num_threads()} threads: {1e3 * each:8.1f}, rest {rest:.2f} s", flush=True)
 
 
 def epochs(device, short):
-    """Print epochs and default fits of dense nets."""
+    """Time epochs and default fits of dense networks."""
     n, m = (2000, 1) if short else (20_000, 8)
     for sizes, batch_size in ((WIDE, 128), (WIDE, 256), (WIDE, 2048), (MIDDLE, 128), (NARROW, 128)):
-        X = made_up(n, sizes[0], sizes[-1])
+        X = make_curved_data(n, sizes[0], sizes[-1])
         name = "-".join(map(str, sizes))
         compare(name, autoencoder(sizes), lambda sizes=sizes: Net(sizes, True, nn.GELU), X, device, batch_size, m)
     for n_rows, d, k in ((n, 784, 32), (1797, 64, 8)):
-        X = made_up(n_rows + 1000, d, k)
+        X = make_curved_data(n_rows + 1000, d, k)
         train, test = X[:n_rows], X[n_rows:]
         for place in dict.fromkeys((device, "cpu")):
             one = skae.Autoencoder(k, random_state=0, device=place)
             seconds = seconds_of(partial(one.fit, train), place)
             encoded = n_rows / seconds_of(partial(one.transform, train), place)
             print(f"default fit of {n_rows:,} x {d} on {place}: {seconds:.2f} s, {one.n_iter_} epochs,", end=" ")
-            print(f"R² {r2(test, one.reconstruct(test)):.4f}, {encoded:,.0f} samples encoded a second", flush=True)
+            print(f"R² {r2(test, one.reconstruct(test)):.4f}, {encoded:,.0f} samples encoded per second", flush=True)
     return []
 
 
 def images(device, short):
-    """Print epochs of convolutions and LSTMs."""
-    X = made_up(400 if short else 6000, 784, 16)
+    """Time epochs of convolutional networks and LSTMs."""
+    X = make_curved_data(400 if short else 6000, 784, 16)
     m = 1 if short else 2
     conv = skae.ConvolutionalAutoencoder(16, channels=(64, 32, 16), downsampling="max_pool", random_state=0)
     compare("convolutions 64-32-16, strided hand-written", conv, StridedNet, X, device, 128, m)
@@ -389,39 +394,39 @@ def images(device, short):
 
 
 def many(device, short):
-    """Print epochs with many samples."""
+    """Time epochs with many samples."""
     n = 3000 if short else 1_000_000
     generator = torch.Generator(device).manual_seed(0)
     inner = torch.tanh(torch.randn(n, 32, device=device, generator=generator))
     X = inner @ torch.randn(32, 784, device=device, generator=generator)
     X = (X + 0.1 * torch.randn(n, 784, device=device, generator=generator)).cpu().numpy()
     del inner
-    hand = ByHand(lambda: Net(WIDE, True, nn.GELU), X, device, 8192)
+    hand = HandWritten(lambda: Net(WIDE, True, nn.GELU), X, device, 8192)
     hand.epoch()
-    print(f"hand-written, batches of 8192: {seconds_of(hand.epoch, device):.2f} s an epoch", flush=True)
+    print(f"hand-written, batches of 8192: {seconds_of(hand.epoch, device):.2f} s per epoch", flush=True)
     del hand
     one = autoencoder(WIDE, device=device, max_iter=1, batch_size=8192, early_stopping=False)
     seconds = [seconds_of(lambda n_epochs=e: one.set_params(max_iter=n_epochs).fit(X), device) for e in (1, 3)]
     each = (seconds[1] - seconds[0]) / 2
-    print(f"ours: {each:.2f} s an epoch, rest of the fit {seconds[0] - each:.2f} s", flush=True)
-    print(f"encoded {n / seconds_of(lambda: one.transform(X), device):,.0f} samples a second", flush=True)
+    print(f"skae: {each:.2f} s per epoch, rest of the fit {seconds[0] - each:.2f} s", flush=True)
+    print(f"encoded {n / seconds_of(lambda: one.transform(X), device):,.0f} samples per second", flush=True)
     return []
 
 
 def compiled(device, short):
-    """Print what `{"compile": True}` costs and gains."""
+    """Compare training with and without `net_params={"compile": True}`."""
     sizes = MIDDLE if short else WIDE
-    X = made_up(1200 if short else 20_000, sizes[0], sizes[-1])
-    hand = ByHand(lambda: Net(sizes, True, nn.GELU), X, device, 128, compiled=True)
+    X = make_curved_data(1200 if short else 20_000, sizes[0], sizes[-1])
+    hand = HandWritten(lambda: Net(sizes, True, nn.GELU), X, device, 128, compiled=True)
     first = seconds_of(hand.epoch, device)
-    print(f"hand-written: {seconds_of(hand.epoch, device):.3f} s an epoch, the first {first:.1f} s", flush=True)
+    print(f"hand-written: {seconds_of(hand.epoch, device):.3f} s per epoch, the first {first:.1f} s", flush=True)
     scores = {}
     for is_compiled in (False, True):
         one = autoencoder(sizes, device=device, batch_size=128, net_params={"compile": is_compiled})
         each, rest = epoch_of(one, X, device, 1 if short else 6)
         scores[is_compiled] = one.score(X)
         print(
-            f"ours, compile={is_compiled}: {each:.3f} s an epoch, rest {rest:.1f} s, R² {one.score(X):.4f}", flush=True
+            f"skae, compile={is_compiled}: {each:.3f} s per epoch, rest {rest:.1f} s, R² {one.score(X):.4f}", flush=True
         )
     return [] if abs(np.subtract(*scores.values())) < 0.005 else ["R² of compiled steps"]
 

@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: samples made up, watches, peaks of memory, and processes that take turns."""
+"""Utilities of the benchmarks: synthetic data, timers, peak memory, and worker processes."""
 
 import contextlib
 import multiprocessing
@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 
-def made_up(n, d, k):
-    """Rows on a curved surface of k dimensions, with noise: (n, d) in float32."""
+def make_curved_data(n, d, k):
+    """Return samples near a curved surface of k dimensions, as float32 array of shape (n, d)."""
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((n, k), dtype=np.float32)) @ rng.standard_normal((k, d), dtype=np.float32)
     X += 0.1 * rng.standard_normal((n, d), dtype=np.float32)
@@ -19,26 +19,26 @@ def made_up(n, d, k):
 
 
 def r2(X, X_hat):
-    """Fraction of the variance that is reconstructed."""
+    """Return the fraction of the variance that is reconstructed."""
     return r2_score(X, X_hat, multioutput="variance_weighted")
 
 
 @contextlib.contextmanager
 def stopwatch(times):
-    """Append the seconds of a block."""
+    """Append the duration of a block in seconds."""
     start = time.perf_counter()
     yield
     times.append(time.perf_counter() - start)
 
 
 class Peak:
-    """Peak of a line of /proc/self/status, in MB above its value before, while a block runs."""
+    """Peak of a memory counter of /proc/self/status while a block runs, in MB above its initial value."""
 
     def __init__(self, line):
         self.line = line
 
     def read(self):
-        """Read the line, in MB."""
+        """Return the current value in MB."""
         status = Path("/proc/self/status").read_text().splitlines()
         return next(int(text.split()[1]) / 1000 for text in status if text.startswith(self.line + ":"))
 
@@ -51,7 +51,7 @@ class Peak:
         return self
 
     def watch(self):
-        """Read again and again."""
+        """Update the peak until the block ends."""
         while not self.done.wait(0.002):
             self.peak = max(self.peak, self.read())
 
@@ -62,16 +62,16 @@ class Peak:
         self.above = self.peak - self.before
 
     def __str__(self):
-        return f"peak {self.line} {self.above:.0f} MB above the {self.before:.0f} MB before, {self.seconds:.0f} s"
+        return f"peak {self.line} {self.above:.0f} MB above the initial {self.before:.0f} MB, {self.seconds:.0f} s"
 
 
 class Process:
-    """An object in a process of its own: a call names one of its methods.
+    """Proxy of an object in a separate process; a call takes the name of a method and its arguments.
 
     Parameters
     ----------
     worker_class : type
-        Of the object, which is made there of the other parameters.
+        Class of the object. The other arguments are passed to its constructor.
     """
 
     def __init__(self, worker_class, *args):
@@ -80,14 +80,14 @@ class Process:
         context.Process(target=_serve, args=(other, worker_class, *args), daemon=True).start()
 
     def __call__(self, *call):
-        """Call a method there."""
+        """Call a method in the other process."""
         self.connection.send(call)
         return self.connection.recv()
 
 
 def _serve(connection, worker_class, *args):
     worker = worker_class(*args)
-    with contextlib.suppress(EOFError):  # the other end is closed
+    with contextlib.suppress(EOFError):  # the parent has closed the connection
         while True:
             method, *call = connection.recv()
             connection.send(getattr(worker, method)(*call))

@@ -1,10 +1,10 @@
-"""Textbook networks as a person who knows PyTorch writes them in an hour: the rivals of `variants.py`.
+"""Textbook networks as a PyTorch user would write them in an hour: the baselines of `variants.py`.
 
 They were frozen before the defaults of the variants were chosen, and are not tuned to look worse or better. Each is
-trained with Adam at three rates, on the same samples and with the same samples held out; each rate has as many seconds
-as the variant took, training stops early, and the weights of the best epoch are kept. The rate whose held-out loss is
-least is the rival, and its seconds are the ones that count. Images are in [0, 1] and end in a sigmoid; tables and
-series are standardized beforehand and end in a linear layer.
+trained with Adam at three learning rates, with the same training and validation samples. At each rate training may take
+as many seconds as the variant took, stops early, and returns the weights of the best epoch. The network with the lowest
+validation loss is the baseline, and its training time is the one reported. Images are in [0, 1] and the network ends in
+a sigmoid; tables and series are standardized beforehand and the network ends in a linear layer.
 """
 
 import copy
@@ -23,7 +23,7 @@ MAX_EPOCHS = 1000
 
 @dataclass
 class Trained:
-    """The network of the best rate, its held-out loss, and the seconds and epochs of its training."""
+    """The network of the best learning rate, its validation loss, and the duration and epochs of its training."""
 
     module: nn.Module
     loss: float
@@ -33,15 +33,16 @@ class Trained:
 
 
 def train(make, X, X_val, *, seconds, batch_size=128, patience=10, seed=0):
-    """Train what `make()` returns at each rate; samples are float32 arrays of shape (n, d).
+    """Train a network at each learning rate and return the one with the lowest validation loss.
 
-    Its `loss(x)` is the mean loss of samples (b, d). `end_of_step()` is called after each step, if there is one.
+    `make()` returns the untrained module; its `loss(x)` is the mean loss of a batch of shape (b, d), and its method
+    `end_of_step()`, if it has one, is called after each step. X and X_val are float32 arrays of shape (n, d).
     """
     X, X_val = torch.as_tensor(X), torch.as_tensor(X_val)
-    return min((_train_at(rate, make, X, X_val, seconds, batch_size, patience, seed) for rate in RATES), key=_held_out)
+    return min((_train_at(rate, make, X, X_val, seconds, batch_size, patience, seed) for rate in RATES), key=_loss)
 
 
-def _held_out(trained):
+def _loss(trained):
     return trained.loss
 
 
@@ -66,23 +67,23 @@ def _train_at(rate, make, X, X_val, seconds, batch_size, patience, seed):
         with torch.random.fork_rng(), torch.no_grad():  # the same noise for each epoch
             torch.manual_seed(seed)
             batches = [(module.loss(x).item(), len(x)) for x in X_val.split(1000)]
-        held_out = sum(loss * n for loss, n in batches) / len(X_val)
+        loss = sum(each * n for each, n in batches) / len(X_val)
         waited += 1
-        if held_out < best:
-            best, state, waited = held_out, copy.deepcopy(module.state_dict()), 0
+        if loss < best:
+            best, state, waited = loss, copy.deepcopy(module.state_dict()), 0
     module.load_state_dict(state)
     module.eval()
     return Trained(module, best, rate, time.perf_counter() - start, epoch)
 
 
 def layers(*widths):
-    """Linear layers with ReLU between them."""
+    """Return linear layers with ReLU between them."""
     pairs = [(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(widths)]
     return nn.Sequential(*[layer for pair in pairs for layer in pair][:-1])
 
 
 class Plain(nn.Module):
-    """The undercomplete autoencoder, with squared error.
+    """Undercomplete autoencoder with squared error.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ class Plain(nn.Module):
 
 
 class Denoising(Plain):
-    """Vincent et al. (2010): `corrupt` corrupts what the encoder sees."""
+    """Denoising autoencoder of Vincent et al. (2010); `corrupt` is applied to the input of the encoder."""
 
     def __init__(self, *args, corrupt, **kwargs):
         super().__init__(*args, **kwargs)
@@ -123,7 +124,7 @@ class Denoising(Plain):
 
 
 class Contractive(nn.Module):
-    """Rifai et al. (2011): one layer of sigmoids, tied weights, and the norm of the code's Jacobian."""
+    """Contractive autoencoder of Rifai et al. (2011): a sigmoid layer, tied weights, penalized Jacobian of the code."""
 
     def __init__(self, d, k, alpha, *, images=False):
         super().__init__()
@@ -147,7 +148,7 @@ class Contractive(nn.Module):
 
 
 class Sparse(nn.Module):
-    """An overcomplete dictionary: ReLU codes, atoms of unit norm, and an L1 penalty."""
+    """Sparse autoencoder: overcomplete dictionary with ReLU codes, atoms of unit norm, and an L1 penalty."""
 
     def __init__(self, d, k, alpha):
         super().__init__()
@@ -175,14 +176,15 @@ class Sparse(nn.Module):
 
 
 class Variational(nn.Module):
-    """Kingma and Welling (2014); the Gaussian likelihood has one variance for all features, which is learned.
+    """Variational autoencoder of Kingma and Welling (2014); the Gaussian likelihood has one learned variance.
 
     Parameters
     ----------
     likelihood : {"gaussian", "bernoulli"}
 
     variance : float
-        Where the learned variance starts: a fraction of that of the features, lest the divergence rule at first.
+        Initial value of the learned variance. A fraction of the features' variance keeps the divergence from dominating
+        at first.
     """
 
     def __init__(self, d, k, widths=(512, 256), *, likelihood="gaussian", images=False, variance=0.05):
@@ -193,7 +195,7 @@ class Variational(nn.Module):
         self.output = nn.Sigmoid() if images else nn.Identity()
 
     def log_likelihood(self, x, code):
-        """Of each sample, (b,)."""
+        """Return the log-likelihood of each sample, (b,)."""
         logits = self.decoder(code)
         if self.likelihood == "bernoulli":
             return -functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=1)
@@ -201,7 +203,7 @@ class Variational(nn.Module):
         return -0.5 * (squared + self.log_variance + math.log(2 * math.pi)).sum(dim=1)
 
     def bound(self, x):
-        """Evidence lower bound of each sample in nats, by one draw, (b,)."""
+        """Return the evidence lower bound of each sample in nats, estimated with one draw, (b,)."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
@@ -215,7 +217,7 @@ class Variational(nn.Module):
 
 
 class Convolutional(nn.Module):
-    """Strided convolutions of 3 x 3, and transposed ones back; images are (side, side), with one channel."""
+    """Strided 3 x 3 convolutions and transposed convolutions, for images of shape (side, side) with one channel."""
 
     def __init__(self, side, k, channels=(32, 64)):
         super().__init__()
@@ -240,7 +242,7 @@ class Convolutional(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Srivastava et al. (2015): an LSTM's last state is the code, which a second LSTM is shown at each step."""
+    """LSTM autoencoder of Srivastava et al. (2015): its code, from the last state, is the decoder's input."""
 
     def __init__(self, n_steps, n_sensors, k, hidden=64):
         super().__init__()

@@ -1,8 +1,8 @@
-"""The systems that the speed of `Autoencoder` is compared with, each behind the same three methods.
+"""Systems whose speed is compared with that of `Autoencoder`, with methods `fit`, `transform` and `reconstruct`.
 
-A system takes samples scaled to [0, 1]. `sizes` are the widths from data to code, as in (784, 512, 256, 32); what is
-None is the system's own default, or, where it has none, 512-256-k with ReLU, batches of 128 and 10 epochs (100 below
-10,000 samples). Keras (on torch), PyOD and Pythae take part where they are installed; nothing else here needs them.
+A system takes samples scaled to [0, 1]. `sizes` are the widths from the data to the code, as in (784, 512, 256, 32).
+A parameter that is None takes the default of the system or, if it has none: 512-256-k with ReLU, batches of 128 and 10
+epochs (100 below 10,000 samples). Keras (on torch), PyOD and Pythae are skipped if they are not installed.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from torch import nn
 
 
 class Net(nn.Module):
-    """A net as one would write it: encoder and decoder, each with a linear branch beside it if `linear`."""
+    """Dense encoder and decoder, with a parallel linear branch each if `linear`."""
 
     def __init__(self, sizes, linear=False, activation=nn.ReLU):
         super().__init__()
@@ -43,7 +43,7 @@ class Net(nn.Module):
 
 
 class System:
-    """What they share."""
+    """Base class of the systems."""
 
     package = None
 
@@ -55,17 +55,17 @@ class System:
         return cls.package is None or importlib.util.find_spec(cls.package) is not None
 
     def _loop(self, X):
-        """Sizes, epochs and batch of a loop that has no defaults of its own."""
+        """Return sizes, number of epochs and batch size of a loop that has no defaults."""
         sizes = self.sizes or (X.shape[1], 512, 256, self.k)
         return sizes, self.n_epochs or (10 if len(X) >= 10_000 else 100), self.batch_size or 128
 
     def _given(self, **names):
-        """Those of sizes, n_epochs and batch_size that were given, under the system's names for them."""
+        """Return those of sizes, n_epochs and batch_size that are not None, under the system's names for them."""
         return {name: getattr(self, ours) for name, ours in names.items() if getattr(self, ours) is not None}
 
 
 class Ours(System):
-    """Autoencoder."""
+    """Autoencoder of skae."""
 
     more: ClassVar = {}
 
@@ -83,13 +83,13 @@ class Ours(System):
 
 
 class OursInBfloat16(Ours):
-    """Autoencoder, in bfloat16 where that is faster."""
+    """Autoencoder in bfloat16 where that is faster."""
 
     more: ClassVar = {"mixed_precision": "auto"}
 
 
-class ByHand(System):
-    """The loop that a PyTorch user would write."""
+class HandWritten(System):
+    """Training loop as a PyTorch user would write it."""
 
     linear, activation, optimizer = False, nn.ReLU, torch.optim.Adam
 
@@ -99,7 +99,7 @@ class ByHand(System):
         return self
 
     def epochs(self, X):
-        """Train; hand over after each epoch."""
+        """Train, yielding after each epoch."""
         sizes, n_epochs, batch_size = self._loop(X)
         torch.manual_seed(self.seed)
         rows, self.net = torch.tensor(X), Net(sizes, self.linear, self.activation)
@@ -122,14 +122,14 @@ class ByHand(System):
             return self.net(torch.tensor(X)).numpy()
 
 
-class ByHandOfTheSameNet(ByHand):
-    """The same loop for the net that `Autoencoder` trains: GELU, and the linear branches."""
+class HandWrittenSameNet(HandWritten):
+    """The same loop for the network of `Autoencoder`, with GELU and linear branches."""
 
     linear, activation = True, nn.GELU
 
 
 class Skorch(System):
-    """skorch as its documentation has it: a regressor of X on X."""
+    """skorch as in its documentation: a regressor fitted to X and X."""
 
     def fit(self, X):
         from skorch import NeuralNetRegressor
@@ -152,14 +152,14 @@ class Skorch(System):
 
 
 class MLP(System):
-    """MLPRegressor of X on X."""
+    """MLPRegressor fitted to X and X."""
 
     def fit(self, X):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPRegressor
         from sklearn.utils._testing import ignore_warnings
 
-        # its own default is one layer of 100: one on each side of the code
+        # MLPRegressor's default is one layer of 100 units: use one on each side of the code
         params = {"hidden_layer_sizes": (100, self.k, 100), **self._given(max_iter="n_epochs", batch_size="batch_size")}
         if self.sizes:
             params["hidden_layer_sizes"] = (*self.sizes[1:], *self.sizes[-2:0:-1])
@@ -203,7 +203,7 @@ class Keras(System):
 
 
 class PyOD(System):
-    """PyOD's AutoEncoder, a detector: the reconstruction is taken from its module."""
+    """PyOD's AutoEncoder, an outlier detector; the reconstruction is taken from its module."""
 
     package = "pyod"
 
@@ -283,8 +283,8 @@ class Pythae(System):
 SYSTEMS = {
     "Autoencoder": Ours,
     'Autoencoder, mixed_precision="auto"': OursInBfloat16,
-    "hand-written": ByHand,
-    "hand-written, same net": ByHandOfTheSameNet,
+    "hand-written": HandWritten,
+    "hand-written, same net": HandWrittenSameNet,
     "skorch as documented": Skorch,
     "MLPRegressor": MLP,
     "Keras on torch": Keras,

@@ -1,10 +1,10 @@
-"""Dense, convolutional and recurrent autoencoders of Fashion-MNIST with a code of 30.
+"""Compare dense, convolutional and recurrent autoencoders on Fashion-MNIST with a code of 30.
 
     python docs/benchmarks/architectures.py [--rows 55000] [--networks dense convolutional lstm]
 
-Trained on the first images and judged on the last 5,000 of the training set: mean squared error on [0, 1]. Published
-for 55,000 samples: .0132 (dense), .0121 (convolutional), .0104 (LSTM on samples): Géron, Hands-On Machine Learning, 3rd
-ed., chapter 17. The dense one is also trained for as long as each of the others took.
+Networks are trained on the first images of the training set and evaluated on its last 5,000: mean squared error on
+[0, 1]. Published for 55,000 samples: .0132 (dense), .0121 (convolutional), .0104 (LSTM on samples): Géron, Hands-On
+Machine Learning, 3rd ed., chapter 17. The dense network is also trained for as long as each of the others took.
 """
 
 import argparse
@@ -19,7 +19,7 @@ NETWORKS = {"dense": Autoencoder, "convolutional": ConvolutionalAutoencoder, "ls
 
 
 def fit(name, train, validation, **parameters):
-    """Fit one, print how well it does, and return its epochs and seconds."""
+    """Fit a network, print its validation error, and return the number of epochs and seconds."""
     start = time.perf_counter()
     autoencoder = NETWORKS[name](30, random_state=0, **parameters).fit(train)
     seconds = time.perf_counter() - start
@@ -32,7 +32,7 @@ def fit(name, train, validation, **parameters):
 
 
 def main():
-    """Print a table."""
+    """Print one line per fit."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=55_000)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)

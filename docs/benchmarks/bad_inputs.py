@@ -1,15 +1,15 @@
-"""Bad and unusual tables in `fit` and `transform`: what comes of them, here and elsewhere.
+"""Outcomes of `fit` and `transform` for invalid and unusual tables, for skae and other libraries.
 
     python docs/benchmarks/bad_inputs.py [--systems PCA ...] [--limit 60]
 
-The kinds of table are those of the tests, `tests/unusual_inputs.py`, which define what is right: a ValueError or
-TypeError, and an answer that is finite and the same as for the same samples as an array of float64, if there are such
-samples. Of systems that do as PCA does, reconstructions have to be about as good as PCA's, too. What isn't right is
-another error, "WRONG", "NON-FINITE" (an answer or an attribute), "HALF-FITTED" (an error that leaves attributes
-behind), "HANG" or "CRASH".
+The kinds of table and the expected outcomes are those of the tests, `tests/unusual_inputs.py`: a ValueError or
+TypeError, or a finite result that equals that for the same samples as a float64 array, if there are such samples. For
+systems that replace PCA, reconstructions must also be about as good as PCA's. Other outcomes are incorrect: another
+error, "WRONG", "NON-FINITE" (a result or an attribute), "HALF-FITTED" (an error that leaves attributes behind), "HANG"
+or "CRASH".
 
-MLPRegressor is fitted to X and X, and predicts; PyOD's AutoEncoder, if it is installed, gives scores. Each system has a
-process of its own, which starts anew after a hang.
+MLPRegressor is fitted to X and X, and predicts; PyOD's AutoEncoder, if it is installed, returns scores. Each system
+runs in a separate process, which is restarted after a hang.
 """
 
 import argparse
@@ -35,31 +35,31 @@ SMALL = {"hidden_layer_sizes": (8,), **TRAINING}
 
 
 class Regressor(System):
-    """Of X on X."""
+    """A regressor fitted to X and X."""
 
     def fit(self, estimator, X):
-        """Fit it."""
+        """Fit the estimator."""
         return estimator.fit(X, X)
 
     def answer(self, fitted, X):
-        """What is asked of a fitted one, and its reconstruction."""
+        """Return predictions, which are also the reconstruction."""
         return fitted.predict(X)
 
     reconstruct = answer
 
 
 class Detector(System):
-    """Of PyOD."""
+    """A detector of PyOD."""
 
     def answer(self, fitted, X):
-        """What is asked of a fitted one."""
+        """Return scores."""
         return fitted.decision_function(X)
 
     def reconstruct(self, fitted, rows):
-        """Reconstructions of plain samples."""
-        by_hand = PyOD(K)
-        by_hand.fitted = fitted
-        return by_hand.reconstruct(rows)
+        """Return reconstructions of samples in an ordinary array."""
+        system = PyOD(K)
+        system.fitted = fitted
+        return system.reconstruct(rows)
 
 
 def _pyod():
@@ -88,11 +88,11 @@ SYSTEMS = {
 
 
 def serve(connection, name):
-    """Send the outcomes that are asked for."""
+    """Send the outcomes that are requested."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     system = SYSTEMS[name]()
-    system.reconstruct(system.fitted_to(TABLE), TABLE)  # loads what is loaded once
+    system.reconstruct(system.fitted_to(TABLE), TABLE)  # warm up lazy imports
     connection.send(None)
     while True:
         place, method = connection.recv()
@@ -100,7 +100,7 @@ def serve(connection, name):
 
 
 def outcomes(name, limit):
-    """Yield (kind, method, label, what) for each table."""
+    """Yield (kind, method, label, message) for each table."""
     context, process = multiprocessing.get_context("spawn"), None
     for place, kind in enumerate(KINDS):
         for method in METHODS:
@@ -124,11 +124,11 @@ def outcomes(name, limit):
 
 
 def main():
-    """Print totals, system after system, then a table of outcomes."""
+    """Print totals for each system, then a table of outcomes."""
     parser = argparse.ArgumentParser()
     installed = [name for name in SYSTEMS if name != "PyOD" or PyOD.installed()]
     parser.add_argument("--systems", nargs="*", default=installed, choices=SYSTEMS)
-    parser.add_argument("--limit", type=float, default=60, help="seconds until a case counts as hanging")
+    parser.add_argument("--limit", type=float, default=60, help="seconds after which a case counts as a hang")
     args = parser.parse_args()
     table, messages = {}, []
     for name in args.systems:
@@ -138,12 +138,12 @@ def main():
                 messages.append(f"{name}, {method}, {kind}: {label} {' '.join(what.split())[:100]}")
         counts = Counter(labels[name] for labels in table.values())
         right = sum(counts[label] for label in RIGHT)
-        print(f"{name:13} right {right} of {len(table)}: {dict(counts.most_common())}", flush=True)
+        print(f"{name:13} correct {right} of {len(table)}: {dict(counts.most_common())}", flush=True)
     width = max(len(kind) for kind, _ in table) + 1
     print(f"\n{len(KINDS)} kinds of table\n{'':{width}}{'':10}" + "".join(f"{name:13}" for name in args.systems))
     for (kind, method), labels in table.items():
         print(f"{kind:{width}}{method:10}" + "".join(f"{labels[name]:13}" for name in args.systems))
-    print("\nWhat isn't right")
+    print("\nIncorrect outcomes")
     print(*messages, sep="\n")
 
 

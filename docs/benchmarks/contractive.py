@@ -1,9 +1,9 @@
-"""ContractiveAutoencoder on Fashion-MNIST: what its weight does, and what an epoch costs.
+"""ContractiveAutoencoder on Fashion-MNIST: effect of `alpha`, and cost of an epoch.
 
     python docs/benchmarks/contractive.py [--rows 10000]
 
-32 components, other parameters default. Costs are of an epoch, its pass over validation samples included, contractive
-against plain with the same networks, interleaved, medians.
+32 components, other parameters default. The cost is the time of an epoch, including the validation set, relative to a
+plain autoencoder with the same network; the two alternate, and medians are printed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from skae import Autoencoder, ContractiveAutoencoder
 
 
 def seconds(estimator, X):
-    """Seconds of an epoch: what three more of them add to a fit."""
+    """Return seconds per epoch, from the difference of fits of four epochs and of one."""
 
     def of_fit(max_iter):
         start = time.perf_counter()
@@ -49,9 +49,8 @@ def main():
             seconds(ContractiveAutoencoder(32, **shared), X) / seconds(Autoencoder(32, **shared), X)
             for _ in range(arguments.repeats)
         ]
-        print(
-            f"an epoch, contractive / plain, {name}: {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        low, high = min(ratios), max(ratios)
+        print(f"time per epoch, contractive / plain, {name}: {np.median(ratios):.2f} ({low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""A search on a cluster of dask: the same scores, the time of two workers against one process, a worker that is killed.
+"""GridSearchCV on a dask cluster: equal scores, time of two workers against one process, and killed workers.
 
     python docs/benchmarks/dask_search.py [--rounds 5] [--kills 10]
 
-1. GridSearchCV of 12 fits on scikit-learn's digits, one thread a fit, workers warm: scores on a LocalCluster of two
-   processes against those here, and medians of the seconds, taken in turns, with the settings of malloc that dask
-   gives its processes and without; the first search is apart, for each worker loads torch in it.
-2. The same while a worker is killed after a third of the seconds: with nothing scattered, with X and the indices of the
-   splits, of which dask then gives each worker a copy, and with its memory manager stopped, which takes copies back.
-3. Threads of torch in a task: as dask starts its processes, with OMP_NUM_THREADS=2 set before, with MKL_NUM_THREADS=2
-   too, and with threads instead of processes.
+1. GridSearchCV of 12 fits on scikit-learn's digits, one thread per fit, after a warm-up: the scores on a LocalCluster
+   of two processes are compared with those in this process. Medians of alternating timings are printed, with the malloc
+   settings that dask gives its processes and without. The first search is timed separately, since each worker imports
+   torch in it.
+2. The same search while a worker is killed after a third of its duration: with nothing scattered; with X and the
+   indices of the splits scattered, of which dask gives each worker a copy; and also with dask's memory manager, which
+   removes such copies, stopped.
+3. Number of torch threads in a task: in dask's processes by default, with OMP_NUM_THREADS=2 set before, with
+   MKL_NUM_THREADS=2 too, and with threads instead of processes.
 """
 
 import argparse
@@ -44,27 +46,30 @@ SEARCH = GridSearchCV(
 
 
 def cluster(**how):
-    """Two workers of one thread each."""
+    """Return a cluster of two workers with one thread each."""
     how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50} | how
     return LocalCluster(host="127.0.0.1", **how) if how.get("processes", True) else LocalCluster(**how)
 
 
 def usual_malloc():
-    """A setting of dask with none of malloc."""
-    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)  # dask leaves it in this process once it has started another
+    """Return a dask configuration without malloc settings."""
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)  # dask sets it in this process when it starts a worker
     return dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
 
 
 def scores(**backend):
-    """Scores of the search, on the cluster or here."""
+    """Return the scores of the search, on the cluster or in this process."""
     with joblib.parallel_config(**backend or {"backend": "sequential"}):
         return SEARCH.fit(X).cv_results_["mean_test_score"]
 
 
 def speed(rounds):
-    """Part 1; return the scores and the seconds on two workers."""
+    """Run part 1; return the scores and the seconds on two workers."""
     expected = scores()
-    for name, malloc in (("as dask starts processes", contextlib.nullcontext), ("without its malloc", usual_malloc)):
+    for name, malloc in (
+        ("with dask's malloc settings", contextlib.nullcontext),
+        ("without malloc settings", usual_malloc),
+    ):
         here, there = [], []
         with malloc(), cluster() as workers, Client(workers):
             with stopwatch(first := []):
@@ -79,19 +84,19 @@ def speed(rounds):
                     equal = np.array_equal(scores(backend="dask", scatter=ALL), expected)
                 assert equal
         print(
-            f"    here {np.median(here):.1f} s, two workers {np.median(there):.1f} s, "
-            f"times as fast: {np.median(np.divide(here, there)):.2f}"
+            f"    this process {np.median(here):.1f} s, two workers {np.median(there):.1f} s, "
+            f"speedup: {np.median(np.divide(here, there)):.2f}"
         )
     return expected, np.median(there)
 
 
 def kills(n_kills, expected, seconds):
-    """Part 2."""
-    for name, scatter in (("nothing", None), ("X and splits", ALL), ("X and splits, and they stay", ALL)):
+    """Run part 2."""
+    for name, scatter in (("nothing", None), ("X and splits", ALL), ("X and splits, memory manager stopped", ALL)):
         outcomes = []
         for n in range(n_kills):
             with usual_malloc(), cluster() as workers, Client(workers) as client:
-                if "stay" in name:
+                if "stopped" in name:
                     client.amm.stop()
                 scores(backend="dask")  # warm
                 victims = list(client.run(os.getpid).values())
@@ -107,7 +112,7 @@ def kills(n_kills, expected, seconds):
 
 
 def threads():
-    """Part 3."""
+    """Run part 3."""
     print(f"  this process: {torch.get_num_threads()}")
     before = os.environ.pop("OMP_NUM_THREADS", None)
     for name, variables, how in (
@@ -131,14 +136,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kills", type=int, default=10)
     args = parser.parse_args()
-    warnings.simplefilter("ignore")  # of dask, when a worker is lost
-    print("threads of torch in a task")
+    warnings.simplefilter("ignore")  # dask warns when a worker is lost
+    print("torch threads in a task")
     threads()
-    torch.set_num_threads(1)  # as the workers'
-    Autoencoder(max_iter=1).fit(X[:100])  # what torch loads at the first step is nobody's time
+    torch.set_num_threads(1)  # as in the workers
+    Autoencoder(max_iter=1).fit(X[:100])  # warm-up: torch imports modules at the first step
     print(f"12 fits, medians of {args.rounds}")
     expected, seconds = speed(args.rounds)
-    print("a worker is killed after a third of that; scattered:")
+    print("a worker is killed after a third of the search; scattered:")
     kills(args.kills, expected, seconds)
 
 

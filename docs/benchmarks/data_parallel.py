@@ -1,18 +1,16 @@
-"""One model, two processes: how far it is from the one that a single process trains, and how long an epoch takes.
+"""Distributed training on two processes: difference from a single process, and time of an epoch.
 
     python docs/benchmarks/data_parallel.py [equal] [time]
 
-equal: digits, 301 samples and all, everything by default but the number of components: the largest difference of a
-weight
-  between two processes and one where training is in float64, which leaves no doubt that it is the same training; and as
-  it is, in float32: of a weight, its median, of a reconstruction (in standard deviations of the data), and of R². Both
-  processes must end with bit-identical results.
-time: an epoch of networks on made-up samples of 784 features, with one thread in each process: medians over rounds in
-  which two processes and one take turns. The more a step computes for each weight that is sent, the more there is to
-  share. The time that a processor was busy for the first process, threads that send included, is what there is to gain
-  where cores aren't free.
+equal: digits, 301 samples and all, default parameters except the number of components. Prints the largest difference of
+  a weight between training with two processes and with one, in float64, where rounding can't hide another difference.
+  For float32 it prints the largest and the median difference of a weight, the largest of a reconstruction (in standard
+  deviations of the data), and that of R². Both processes must end with bit-identical results.
+time: an epoch on synthetic samples of 784 features, with one thread per process; medians over rounds in which two
+  processes and one alternate. The more a step computes for each weight that is sent, the more there is to gain. The
+  processor time of the first process, including the threads that send, shows the gain on a machine with busy cores.
 
-Both processes run on this machine, over gloo and the loopback device: it needs two free cores.
+Both processes run on this machine, over gloo and the loopback device; two free cores are needed.
 """
 
 import contextlib
@@ -36,29 +34,29 @@ from skae._training.make import make_net
 from skae.architectures import Convolutional
 
 ROUNDS = 3
-EPOCHS = []  # seconds and a processor's seconds of each
+EPOCHS = []  # wall-clock and processor seconds of each epoch
 
 
 class Watch(Callback):
-    """Times epochs."""
+    """Record the duration of each epoch."""
 
     def on_epoch_begin(self, net, **kwargs):  # noqa: ARG002
-        """Note when it begins."""
+        """Record the start of the epoch."""
         self.start_ = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, net, **kwargs):  # noqa: ARG002
-        """Note how long it took."""
+        """Record the duration of the epoch."""
         EPOCHS.append((time.perf_counter() - self.start_[0], time.process_time() - self.start_[1]))
 
 
 def join(rank, folder, name):
-    """Enter a group of two processes, that meet by a file of this name."""
+    """Join a group of two processes, initialized through a file of this name."""
     file = Path(folder, name).as_uri()
     distributed.init_process_group("gloo", init_method=file, rank=rank, world_size=2)
 
 
 def differences(rank, folder):
-    """Compare what two processes come to with what one does."""
+    """Compare the results of two processes with those of one."""
     torch.set_num_threads(1)
     digits = load_digits().data
     estimators = {
@@ -77,7 +75,7 @@ def differences(rank, folder):
             everyone = [None, None]
             distributed.all_gather_object(everyone, [value.tobytes() for value in (*weights.values(), images)])
             if everyone[0] != everyone[1]:
-                raise SystemExit(f"{name}: the processes ended with different bits")
+                raise SystemExit(f"{name}: the results of the processes are not bit-identical")
             if rank == 0:
                 with alone():
                     exactly = apart(exact, weights_in_float64(estimator, X)).max(initial=0)
@@ -94,12 +92,12 @@ def differences(rank, folder):
 
 
 def apart(weights, others):
-    """How far each weight is from the other."""
+    """Return the absolute differences between two sets of weights."""
     return np.concatenate([np.abs(weights[name] - others[name]).ravel() for name in weights])
 
 
 def weights_in_float64(estimator, X):
-    """Weights at the end of a training in float64; what comes after it is left out."""
+    """Return the weights at the end of training in float64; the rest of the fit is skipped."""
     found, train, on_device = {}, _core.train, ScaledReader.on_device
 
     def doubled(members, **settings):
@@ -122,7 +120,7 @@ def weights_in_float64(estimator, X):
 
 @contextlib.contextmanager
 def alone():
-    """A block in which there is no group, while the other process waits."""
+    """Hide the process group, while the other process waits."""
     is_initialized, distributed.is_initialized = distributed.is_initialized, lambda: False
     try:
         yield
@@ -131,7 +129,7 @@ def alone():
 
 
 def times(rank, folder):
-    """Time epochs, training and validation samples, of two processes and of one in turn."""
+    """Time epochs, including the validation set, with two processes and with one alternately."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     X = np.tanh(rng.standard_normal((16384, 30), np.float32) @ rng.standard_normal((30, 784), np.float32))
@@ -164,8 +162,8 @@ def times(rank, folder):
         if rank == 0:
             (wall, cpu), (wall_of_one, cpu_of_one) = np.median(by_two, axis=0), np.median(by_one, axis=0)
             print(
-                f"{name}: an epoch takes one process {wall_of_one:.2f} s, two {wall:.2f} s, ratio "
-                f"{wall / wall_of_one:.2f}; of a processor's time {cpu_of_one:.2f} s and {cpu:.2f} s, ratio "
+                f"{name}: seconds per epoch with one process {wall_of_one:.2f}, with two {wall:.2f}, ratio "
+                f"{wall / wall_of_one:.2f}; processor time {cpu_of_one:.2f} s and {cpu:.2f} s, ratio "
                 f"{cpu / cpu_of_one:.2f}; load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )

@@ -1,11 +1,11 @@
-"""How the defaults were chosen: test R² and seconds of Autoencoder with each default changed, on seven data sets.
+"""How the defaults were chosen: test R² and time of Autoencoder with each default changed, on seven data sets.
 
     python docs/benchmarks/defaults.py [--repeats 3] [--only WORD ...] [--data NAME ...]
 
-Samples from 150 to 100,000, features from 4 to 784; a quarter is the test set, the small tables are standardized. The
-line "as it is" is test R² and seconds; below it stands what a change adds to R², in thousandths, and by what its
-seconds are multiplied: each fit is beside one as it is, of the same samples and seed, that ran just before. The last
-columns are means over the data sets, of the seconds the geometric one.
+The data sets have 150 to 100,000 samples and 4 to 784 features; a quarter is the test set, and the small tables are
+standardized. The row "default" is test R² and seconds. The rows below are the difference of R² from the default, in
+thousandths, and the ratio of fit times; each fit is compared with a default fit of the same samples and seed that ran
+just before. The last columns are the means over the data sets, geometric for the times.
 """
 
 import argparse
@@ -29,7 +29,7 @@ N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits
 
 
 def read(name):
-    """Rows of a data set: of "patches", 4 x 4 pixels of scikit-learn's two photographs."""
+    """Return a data set; "patches" are 4 x 4 pixels of scikit-learn's two photographs."""
     if name == "patches":
         images = [image / 255 for image in datasets.load_sample_images().images]
         patches = [
@@ -43,12 +43,12 @@ def read(name):
 
 
 def steps(factor):
-    """Change the number of epochs."""
+    """Return a change of the number of epochs."""
     return lambda shape: {"max_iter": max(1, round(factor * auto_max_iter(shape[0], auto_batch_size(shape[0]))))}
 
 
 def batches(factor, keep_steps=True):
-    """Change the batches, and the rate with their root, at as many steps or at as many epochs."""
+    """Return a change of the batch size, with the same number of steps or of epochs."""
 
     def change(shape):
         n = shape[0]
@@ -60,7 +60,7 @@ def batches(factor, keep_steps=True):
 
 
 def widths(factor, *shares):
-    """Change the first width, and the others as shares of it."""
+    """Return a change of the first width, and of the others as fractions of it."""
 
     def change(shape):
         first = factor * auto_hidden_layer_sizes(*shape)[0]
@@ -70,7 +70,7 @@ def widths(factor, *shares):
 
 
 def always(**params):
-    """Set parameters."""
+    """Return a change that sets parameters."""
     return lambda _: params
 
 
@@ -100,7 +100,7 @@ CHANGES = {
 
 
 def run(X, k, change, seed):
-    """Test R² and seconds of a fit."""
+    """Return test R² and seconds of a fit."""
     train, test = train_test_split(X, random_state=seed)
     params = change(train.shape) if inspect.isfunction(change) else {}
     with contextlib.nullcontext() if inspect.isfunction(change) or change is None else change:
@@ -110,10 +110,10 @@ def run(X, k, change, seed):
 
 
 def main():
-    """Print the table, line by line."""
+    """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=[], help="words of the changes to try")
+    parser.add_argument("--only", nargs="*", default=[], help="only changes whose name contains one of these words")
     parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
     args = parser.parse_args()
     data = {name: read(name) for name in args.data}
@@ -121,7 +121,7 @@ def main():
     seeds = {name: range(args.repeats if len(X) < 10_000 else 1) for name, X in data.items()}
     print(f"{'':28s}" + "".join(f"{name:>17s}" for name in data))
     before = {name: np.array([run(X, N_COMPONENTS[name], None, s) for s in seeds[name]]) for name, X in data.items()}
-    print(f"{'as it is':28s}" + "".join(f"{r[:, 0].mean():9.4f} {r[:, 1].mean():5.1f} s" for r in before.values()))
+    print(f"{'default':28s}" + "".join(f"{r[:, 0].mean():9.4f} {r[:, 1].mean():5.1f} s" for r in before.values()))
     for name, change in CHANGES.items():
         if args.only and not any(word in name for word in args.only):
             continue
@@ -131,8 +131,8 @@ def main():
             (scores, seconds), (new_scores, new_seconds) = np.transpose(pairs, (1, 2, 0))
             gains.append(1000 * (new_scores - scores).mean())
             times.append(np.exp(np.log(new_seconds / seconds).mean()))
-        cells = "".join(f"{gain:+9.1f}  x{seconds:4.2f}" for gain, seconds in zip(gains, times, strict=True))
-        print(f"{name:28s}{cells}   {np.mean(gains):+6.1f}  x{np.exp(np.mean(np.log(times))):4.2f}", flush=True)
+        columns = "".join(f"{gain:+9.1f}  x{seconds:4.2f}" for gain, seconds in zip(gains, times, strict=True))
+        print(f"{name:28s}{columns}   {np.mean(gains):+6.1f}  x{np.exp(np.mean(np.log(times))):4.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Whether a fit with an int seed is bit-identical, whatever happens around it.
+"""Whether a fit with an int seed is bit-identical under various circumstances.
 
     python docs/benchmarks/determinism.py
 
-The digest of codes, reconstructions and curves is compared with that of a fit in this process: in another process, in
-loky's workers, in threads, after a pickle of the unfitted estimator, after other random numbers and other fits. Then
-the number of threads that torch may use is varied, for networks of several widths, in processes of their own.
+A digest of codes, reconstructions and loss curves is compared with that of a fit in this process: in another process,
+in loky workers, in threads, after pickling the unfitted estimator, after other random numbers and after other fits.
+Then the number of torch threads is varied, for networks of several widths, each in a separate process.
 """
 
 import concurrent.futures
@@ -16,7 +16,7 @@ import random
 import joblib
 import numpy as np
 import torch
-from _measure import made_up
+from _measure import make_curved_data
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
@@ -36,7 +36,7 @@ WIDTHS = [(16,), (64,), (128,), (256,), (512, 256), (1024, 512)]
 
 
 def digest(estimator, X, threads=1):
-    """Of all that a fit comes to."""
+    """Return a digest of the results of a fit."""
     torch.set_num_threads(threads)
     fitted = clone(estimator).fit(X)
     what = fitted.transform(X).tobytes(), fitted.reconstruct(X).tobytes(), repr(fitted.loss_curve_).encode()
@@ -44,13 +44,13 @@ def digest(estimator, X, threads=1):
 
 
 def alone(*arguments):
-    """The digest in a process that has just begun."""
+    """Return the digest computed in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(digest, arguments)
 
 
 def circumstances(estimator, here):
-    """Whether the digest is the same in each of them."""
+    """Yield (circumstance, whether the digest is the same)."""
     yield "another process", alone(estimator, X) == here
     jobs = joblib.Parallel(n_jobs=2)(joblib.delayed(digest)(estimator, X) for _ in range(2))
     yield "n_jobs=2", set(jobs) == {here}
@@ -73,10 +73,12 @@ def main():
         same = [name for name, equal in of_one.items() if equal]
         other = [name for name, equal in of_one.items() if not equal]
         name = type(estimator).__name__
-        print(f"{name:24s}the same in: {', '.join(same)}" + f"; NOT in: {', '.join(other)}" * bool(other), flush=True)
+        print(
+            f"{name:24s}equal in: {', '.join(same)}" + f"; NOT equal in: {', '.join(other)}" * bool(other), flush=True
+        )
     print("\nthreads " + " ".join(f"{threads:>9d}" for threads in THREADS) + "  features, hidden layers")
     for n_features in (64, 784):
-        table = made_up(2500, n_features, 8)
+        table = make_curved_data(2500, n_features, 8)
         for widths in WIDTHS:
             estimator = Autoencoder(8, hidden_layer_sizes=widths, max_iter=2, random_state=0)
             digests = [alone(estimator, table, threads) for threads in THREADS]

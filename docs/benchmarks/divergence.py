@@ -1,10 +1,10 @@
-"""Learning rates that are far too high: what comes of them, against PCA and against the default rate.
+"""Learning rates that are far too high: test R² compared with PCA and with the default rate.
 
     python docs/benchmarks/divergence.py [--lower-rate 0.1]
 
-R² on test samples, the epoch that was kept, and whether training went back to an epoch before, or gave up.
-`--lower-rate` is what a rate is multiplied by when training goes back: with 0.5 rates of 1 and 10 don't come back
-within three steps, with 0.1 most do.
+Prints R² on test samples, the selected epoch, and whether training was rolled back to an earlier epoch or given up.
+`--lower-rate` is the factor by which the rate is multiplied when training is rolled back: with 0.5, rates of 1 and 10
+are not low enough after three such steps; with 0.1, most are.
 """
 
 import argparse
@@ -29,11 +29,11 @@ RATES = ("auto", 0.1, 1.0, 10.0, 1e3)
 
 
 def main():
-    """Print a sample for each estimator and table."""
+    """Print a line for each estimator and data set."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lower-rate", type=float, default=callbacks.LOWER_RATE)
     callbacks.LOWER_RATE = parser.parse_args().lower_rate
-    print(("{:40s}{:>8s}" + len(RATES) * "{:>22}").format("test R² (epoch kept)", "PCA", *RATES))
+    print(("{:40s}{:>8s}" + len(RATES) * "{:>22}").format("test R² (selected epoch)", "PCA", *RATES))
     for of_class, k in KINDS.items():
         for name, X in DATA.items():
             X_train, X_test = train_test_split(X, random_state=0)
@@ -43,9 +43,9 @@ def main():
                 with warnings.catch_warnings(record=True) as warned:
                     warnings.simplefilter("always")
                     fitted = of_class(k, learning_rate=rate, max_iter=40, random_state=0).fit(X_train)
-                said = " ".join(str(warning.message) for warning in warned)
-                went = "gave up" if "given up" in said else "went back" if "diverged" in said else ""
-                what = f"{fitted.score(X_test):.3f} ({fitted.best_epoch_}) {went}"
+                messages = " ".join(str(warning.message) for warning in warned)
+                status = "given up" if "given up" in messages else "rolled back" if "diverged" in messages else ""
+                what = f"{fitted.score(X_test):.3f} ({fitted.best_epoch_}) {status}"
                 print(f"{what:>22s}", end="", flush=True)
             print()
 

@@ -1,16 +1,17 @@
-"""Codes by dask-ml and by Spark, where they are installed, against those that `transform` gives here.
+"""Compare codes computed by dask-ml and by Spark with those of `transform`.
 
     python docs/benchmarks/engines.py
 
-dask-ml: `Incremental` against a loop of `partial_fit`, `ParallelPostFit` against `transform`. Spark, on two local
-processes, which takes Java: `mapInPandas` and `mapInArrow` against `transform`. What is not installed is skipped.
+dask-ml: `Incremental` is compared with a loop of `partial_fit`, and `ParallelPostFit` with `transform`. Spark, on two
+local processes, which requires Java: `mapInPandas` and `mapInArrow` are compared with `transform`. Packages that are
+not installed are skipped.
 """
 
 import os
 import sys
 import warnings
 
-sys.path.pop(0)  # this folder, which has a sparse.py that dask-ml would take for the package
+sys.path.pop(0)  # this folder: dask-ml would import its sparse.py instead of the package
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ CODES = ["c0", "c1", "c2", "c3"]
 
 
 def dask_ml():
-    """Compare with dask-ml's wrappers."""
+    """Compare dask-ml's wrappers with `partial_fit` and `transform`."""
     import dask
     import dask.array as da
     import dask_ml
@@ -39,16 +40,16 @@ def dask_ml():
     print(f"  Incremental: bit-identical {np.array_equal(theirs.estimator_.transform(X), stream.transform(X))}")
     codes = ParallelPostFit(stream).transform(rows)
     blocks = np.concatenate([stream.transform(X[start : start + 600]) for start in range(0, len(X), 600)])
-    print(f"  ParallelPostFit: bit-identical {np.array_equal(codes.compute(), blocks)}; shape it claims {codes.shape}")
+    print(f"  ParallelPostFit: bit-identical {np.array_equal(codes.compute(), blocks)}; declared shape {codes.shape}")
 
 
 def spark():
-    """Compare with Spark's functions of frames and of record batches."""
+    """Compare Spark's `mapInPandas` and `mapInArrow` with `transform`."""
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    warnings.simplefilter("ignore")  # pyspark's, of pandas 3
+    warnings.simplefilter("ignore")  # pyspark warns about pandas 3
     autoencoder = Autoencoder(4, max_iter=2, random_state=0).fit(X)
 
     def of_frames(frames):
@@ -72,7 +73,7 @@ def spark():
         ("mapInArrow", rows.mapInArrow(of_batches, schema)),
     ):
         found = codes.toPandas().sort_values("row")[CODES].to_numpy()
-        print(f"  {name}: bit-identical {np.array_equal(found, local)}, furthest {np.abs(found - local).max():.1g}")
+        print(f"  {name}: bit-identical {np.array_equal(found, local)}, off by {np.abs(found - local).max():.1g}")
     session.stop()
 
 

@@ -1,11 +1,11 @@
-"""How often `feature_errors` names the column that is wrong.
+"""How often `feature_errors` identifies the corrupted feature.
 
     python docs/benchmarks/faults.py [--repeats 3]
 
-A detector is fitted to three quarters of a table's rows; of the others, 5 % (20 at least) have one feature, drawn for
-each sample, shifted by 5 of its standard deviations. Printed is the share of these samples in which that column has the
-greatest error, for the default detector, the same with standardized columns, and for the plain squared residuals of the
-default's reconstruction, in units of the features' variances.
+A detector is fitted to three quarters of a data set. In 5 % of the other samples (20 at least) one feature, drawn for
+each sample, is shifted by 5 of its standard deviations. Prints the fraction of these samples in which that feature has
+the largest error, for the default detector, for the same with standardized features, and for the squared residuals of
+the default's reconstruction, in units of the features' variances.
 """
 
 import argparse
@@ -22,12 +22,12 @@ TABLES = ("breast_cancer", "wine", "diabetes", "digits")
 
 
 def main():
-    """Print a line for each table."""
+    """Print a line for each data set."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    print(f"{'named first':16s}{'default':>12s}{'standardised':>16s}{'plain residuals':>18s}")
-    shares = []
+    print(f"{'fraction found':16s}{'default':>12s}{'standardized':>16s}{'plain residuals':>18s}")
+    fractions = []
     for name in TABLES:
         X, figures = getattr(datasets, f"load_{name}")().data, []
         for seed in range(args.repeats):
@@ -47,9 +47,9 @@ def main():
                 np.square(residuals / spread),
             )
             figures.append([(of_one.argmax(axis=1) == columns).mean() for of_one in errors])
-        shares.append(np.mean(figures, axis=0))
-        print(f"{name:16s}{shares[-1][0]:12.3f}{shares[-1][1]:16.3f}{shares[-1][2]:18.3f}", flush=True)
-    print(f"{'mean':16s}" + "{:12.3f}{:16.3f}{:18.3f}".format(*np.mean(shares, axis=0)))
+        fractions.append(np.mean(figures, axis=0))
+        print(f"{name:16s}{fractions[-1][0]:12.3f}{fractions[-1][1]:16.3f}{fractions[-1][2]:18.3f}", flush=True)
+    print(f"{'mean':16s}" + "{:12.3f}{:16.3f}{:18.3f}".format(*np.mean(fractions, axis=0)))
 
 
 if __name__ == "__main__":

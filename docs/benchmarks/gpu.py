@@ -1,24 +1,24 @@
-"""What works on a GPU, and how fast it is there.
+"""Check that everything works on a GPU, and measure how fast it is there.
 
     python docs/benchmarks/gpu.py [--device cuda] [--parts kinds uses tensors ...] [--short]
 
-The machine needs PyTorch, scikit-learn and NumPy, and nothing that has to be downloaded: where skorch is missing, take
-its wheel along (`pip download --no-deps skorch`) and install it with `pip install --no-index --no-deps --target DIR
-skorch-*.whl`, with DIR and the root of this repository on PYTHONPATH.
+The machine needs PyTorch, scikit-learn and NumPy; nothing is downloaded. If skorch is missing, bring its wheel
+(`pip download --no-deps skorch`) and install it with `pip install --no-index --no-deps --target DIR skorch-*.whl`, with
+DIR and the root of this repository on PYTHONPATH.
 
-Each part runs in a process of its own, which is stopped after as many seconds as `PARTS` says, and prints as it goes.
-The most important parts come first. The exit status is 1 if a check fails. On a CPU the parts that measure what only a
-GPU has (CUDA graphs, TF32, waits) are left out; `--short` makes all of it small.
+Each part runs in a separate process, which is stopped after the number of seconds in `PARTS`, and prints its results
+immediately. The most important parts come first. The exit status is 1 if a check fails. On a CPU, parts that measure
+what only a GPU has (CUDA graphs, TF32, waits) are skipped; `--short` makes all parts small.
 
-kinds: every variant and architecture fits, transforms, inverts, scores and pickles there, with R² within .005 of the
-    CPU's; a fit is repeatable, and a linear autoencoder is PCA.
+kinds: every variant and architecture fits, transforms, inverts, scores and pickles, with R² within .005 of the CPU's;
+    a fit is repeatable, and a linear autoencoder equals PCA.
 uses: `partial_fit`, `warm_start`, checkpoints, mixed precision, samples that don't fit on the device, a search in two
     processes, a forked child, a fitted model on a machine without a GPU.
-tensors: tensors on the device in and out, and how often they pass through the CPU.
-waits: how often the host waits for the device in an epoch, launches and kernels a step.
-steps: one step of training, against hand-written loops.
-epochs: epochs and whole fits, against hand-written loops.
-images: the same for convolutions and LSTMs.
+tensors: tensors on the device as input and output, and how often they pass through the CPU.
+waits: how often the host waits for the device in an epoch, and launches and kernels per step.
+steps: one training step, compared with hand-written loops.
+epochs: epochs and whole fits, compared with hand-written loops.
+images: the same for convolutional networks and LSTMs.
 many: the same for 1,000,000 samples.
 compiled: `net_params={"compile": True}`.
 """
@@ -50,7 +50,7 @@ from skae._data import readers
 from skae.architectures import Convolutional, Recurrent
 from skae.callbacks import Checkpoint
 
-PARTS = {  # and the seconds that each may take
+PARTS = {  # time limit of each part in seconds
     "kinds": 240,
     "uses": 240,
     "tensors": 60,
@@ -61,12 +61,12 @@ PARTS = {  # and the seconds that each may take
     "many": 90,
     "compiled": 150,
 }
-MAX_BELOW = 0.005  # of R², against the CPU
+MAX_BELOW = 0.005  # difference of R² from the CPU
 COMMON = {"random_state": 0, "batch_size": 100}
 
 
 def kinds():
-    """Make small estimators of every kind."""
+    """Yield small estimators of every kind."""
     dense = {"hidden_layer_sizes": (64,), **COMMON}
     objectives = (
         *(skae.Autoencoder, skae.DenoisingAutoencoder, skae.ContractiveAutoencoder),
@@ -87,34 +87,34 @@ def kinds():
 
 
 def spread(found, expected):
-    """Largest difference, relative to the range of what is expected."""
+    """Return the largest difference, relative to the range of the expected values."""
     return np.abs(found - expected).max() / np.ptp(expected)
 
 
 class Checks:
-    """Prints what holds and what doesn't."""
+    """Print the results of checks and collect failures."""
 
     def __init__(self):
         self.failed = []
 
-    def __call__(self, name, holds, said):
-        """Note and print whether a check holds."""
-        if not holds:
+    def __call__(self, name, passed, message):
+        """Record and print whether a check passed."""
+        if not passed:
             self.failed.append(name)
-        print(f"{'ok  ' if holds else 'FAIL'} {name}: {said}", flush=True)
+        print(f"{'ok  ' if passed else 'FAIL'} {name}: {message}", flush=True)
 
     def run(self, name, use, *args):
-        """Check that a function ends, and print what it says."""
+        """Run a check that returns (passed, message)."""
         start = time.perf_counter()
         try:
-            holds, said = use(*args)
+            passed, message = use(*args)
         except Exception:
-            holds, said = False, traceback.format_exc(limit=-6)
-        self(name, holds, f"{said} ({time.perf_counter() - start:.1f} s)")
+            passed, message = False, traceback.format_exc(limit=-6)
+        self(name, passed, f"{message} ({time.perf_counter() - start:.1f} s)")
 
 
 def check_kinds(device, short):
-    """The part `kinds`."""
+    """Run the part `kinds`."""
     check, X = Checks(), load_digits().data[: 200 if short else 800]
     fitted = []
     for kind in itertools.islice(kinds(), 10 if short else None):
@@ -133,7 +133,7 @@ def check_kinds(device, short):
             original = there.inverse_transform(codes)
             read = pickle.loads(pickle.dumps(there))
             fitted.append((there, codes))
-            holds = (
+            passed = (
                 devices == {torch.device(device).type}
                 and scores[1] >= scores[0] - MAX_BELOW
                 and spread(single, codes) < 5e-3
@@ -142,16 +142,16 @@ def check_kinds(device, short):
             )
             same = np.array_equal(again.transform(X), codes)
             r2 = f"R² {scores[1]:.4f} (CPU {scores[0]:.4f}), float32 off by {spread(single, codes):.1e}"
-            return holds, f"{r2}, fit {seconds:.1f} s, bit-identical again {same}"
+            return passed, f"{r2}, fit {seconds:.1f} s, second fit bit-identical: {same}"
 
         check.run(name, of_one)
     check.run("linear is PCA", linear_is_pca, device, X)
-    check.run("models are read where there is no GPU", read_on_cpu, fitted, X)
+    check.run("models load without a GPU", read_on_cpu, fitted, X)
     return check.failed
 
 
 def linear_is_pca(device, X):
-    """Compare with scikit-learn's."""
+    """Compare the linear autoencoder with scikit-learn's PCA."""
     linear = skae.Autoencoder(8, hidden_layer_sizes=(), device=device).fit(X)
     pca = PCA(8, svd_solver="full").fit(X)
     off = spread(linear.reconstruct(X), pca.inverse_transform(pca.transform(X)))
@@ -159,7 +159,7 @@ def linear_is_pca(device, X):
 
 
 def read_on_cpu(fitted, X):
-    """Read models in a process that sees no GPU."""
+    """Load models in a process without access to a GPU."""
     script = (
         "import pickle, sys, numpy, torch\nassert not torch.cuda.is_available()\n"
         "models, X = pickle.load(open(sys.argv[1], 'rb'))\nworst = 0\n"
@@ -181,7 +181,7 @@ def read_on_cpu(fitted, X):
 
 
 def check_uses(device, short):
-    """The part `uses`."""
+    """Run the part `uses`."""
     check, X = Checks(), load_digits().data[: 300 if short else 1797]
     one = skae.Autoencoder(8, hidden_layer_sizes=(64,), device=device, max_iter=2 if short else 15, **COMMON)
 
@@ -201,7 +201,7 @@ def check_uses(device, short):
             again = clone(whole).fit(X)  # it resumes from the last epoch
             return np.array_equal(whole.transform(X), again.transform(X)), "bit-identical"
 
-    def streamed_rows():
+    def streamed_samples():
         with mock.patch.object(readers, "_room_on", return_value=0):
             there = clone(one).fit(X)
         return there.score(X) >= clone(one).fit(X).score(X) - MAX_BELOW, f"R² {there.score(X):.4f}"
@@ -224,7 +224,7 @@ def check_uses(device, short):
     check.run("warm_start", scores, lambda model: model.set_params(warm_start=True).fit(X).fit(X))
     check.run("checkpoint", resumed)
     check.run("mixed_precision", scores, lambda model: model.set_params(mixed_precision=True).fit(X))
-    check.run("rows that don't fit there", streamed_rows)
+    check.run("samples that don't fit on the device", streamed_samples)
     check.run("detector, sampler, Jacobian", measured)
     check.run("a search in two processes", search)
     check.run("a forked child", forked, device)
@@ -232,26 +232,26 @@ def check_uses(device, short):
 
 
 def forked(device):
-    """Fit in a child that is forked from a process that has used the device."""
+    """Fit in a child forked from a process that has used the device."""
     torch.ones(1, device=device)
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         try:
             skae.Autoencoder(2, hidden_layer_sizes=(8,), max_iter=1, device=device).fit(load_digits().data[:100])
-            said = "it fits"
+            message = "fitted"
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-        os.write(writer, said.encode())
+            message = f"{type(error).__name__}: {error}"
+        os.write(writer, message.encode())
         os._exit(0)
     os.close(writer)
-    said = b"".join(iter(lambda: os.read(reader, 4096), b"")).decode()
+    message = b"".join(iter(lambda: os.read(reader, 4096), b"")).decode()
     os.waitpid(child, 0)
-    return ("it fits" in said) if device == "cpu" else ("start processes with" in said), said
+    return ("fitted" in message) if device == "cpu" else ("start processes with" in message), message
 
 
 def check_tensors(device, short):
-    """The part `tensors`."""
+    """Run the part `tensors`."""
     from sklearn import config_context
 
     check, X = Checks(), load_digits().data[: 200 if short else 1797]
@@ -268,30 +268,30 @@ def check_tensors(device, short):
                     found.append(getattr(fitted, name)(x))
 
                 with config_context(array_api_dispatch=True):
-                    call()  # loads what is loaded once
+                    call()  # warm-up
                     n = _gpu_speed.waits_within(call).total() if x.is_cuda else 0
                 off = spread(found[1].cpu().numpy() if x.is_cuda else found[0].numpy(), expected)
-                preserve_array_type = found[0].device == x.device and str(expected.dtype) in str(found[0].dtype)
-                return preserve_array_type and off < 1e-4, f"off by {off:.1e}, {n} waits"
+                same_kind = found[0].device == x.device and str(expected.dtype) in str(found[0].dtype)
+                return same_kind and off < 1e-4, f"off by {off:.1e}, {n} waits"
 
             check.run(f"{name} of {str(dtype)[6:]}", use)
 
     def fit():
         with config_context(array_api_dispatch=True):
             codes = clone(fitted).fit_transform(torch.tensor(X, device=device))
-        return codes.device.type == torch.device(device).type, f"fit_transform gives {codes.device}"
+        return codes.device.type == torch.device(device).type, f"fit_transform returns {codes.device}"
 
     check.run("fit", fit)
     return check.failed
 
 
 def main():
-    """Run the parts, or one of them here."""
+    """Run each part in a separate process, or one in this process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--here", action="store_true", help="in this process")
+    parser.add_argument("--here", action="store_true", help="run one part in this process")
     args = parser.parse_args()
     if args.here:
         checks = {"kinds": check_kinds, "uses": check_uses, "tensors": check_tensors}

@@ -1,18 +1,18 @@
-"""How the time of a fit grows with samples, features and components, with the slope of each; and a picture of it.
+"""How the time of a fit grows with samples, features and components.
 
     python docs/benchmarks/growth.py [--repeats 3] [--picture docs/images/growth.png]
 
-Made-up float32 samples on a curved surface, 2 epochs, everything else by default, so a fit includes checks, moments,
-the start and the axes of the codes. Samples: 30 features, 8 components. Features: 5,000 samples, 8 components.
-Components: 5,000 samples, 784 features. Medians of the repeats; the slope is that of the line through the logarithms: 1
-is linear.
+Synthetic float32 samples near a curved surface, 2 epochs, other parameters default, so that a fit includes validation
+of X, feature statistics, initialization, and the rotation of the codes to their axes. Samples: 30 features,
+8 components. Features: 5,000 samples, 8 components. Components: 5,000 samples, 784 features. Prints medians of the
+repeats and the slope of a line fitted to the logarithms; a slope of 1 is linear growth. `--picture` saves a plot.
 """
 
 import argparse
 import time
 
 import numpy as np
-from _measure import made_up
+from _measure import make_curved_data
 
 from skae import Autoencoder
 
@@ -22,8 +22,8 @@ COMPONENTS = (2, 8, 32, 128, 512)
 
 
 def seconds(n, d, k, repeats):
-    """Median seconds of a fit."""
-    X, times = made_up(n, d, min(k, 8)), []
+    """Return the median duration of a fit in seconds."""
+    X, times = make_curved_data(n, d, min(k, 8)), []
     for seed in range(repeats):
         start = time.perf_counter()
         Autoencoder(k, max_iter=2, random_state=seed).fit(X)
@@ -32,14 +32,14 @@ def seconds(n, d, k, repeats):
 
 
 def main():
-    """Measure, print, draw."""
+    """Measure, print, and plot if requested."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--picture")
     args = parser.parse_args()
     seconds(2_000, 10, 2, 1)
     series = {
-        "rows": (ROWS, [seconds(n, 30, 8, args.repeats) for n in ROWS]),
+        "samples": (ROWS, [seconds(n, 30, 8, args.repeats) for n in ROWS]),
         "features": (FEATURES, [seconds(5_000, d, 8, args.repeats) for d in FEATURES]),
         "components": (COMPONENTS, [seconds(5_000, 784, k, args.repeats) for k in COMPONENTS]),
     }
@@ -49,15 +49,16 @@ def main():
         last = np.polyfit(np.log(sizes[-3:]), np.log(times[-3:]), 1)[0]
         print(f"{name}: slope {slopes[name]:.2f}, of the last three {last:.2f}")
         for size, spent in zip(sizes, times, strict=True):
-            print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s a million {name}")
-    many = np.array([spent / n for n, spent in zip(*series["rows"], strict=True) if n >= 10_000])
-    print(f"a sample, from 10,000 to 1,000,000: {many.min():.3g} to {many.max():.3g} s, x{many.max() / many.min():.2f}")
+            print(f"  {size:9,d}  {spent:8.2f} s  {1e6 * spent / size:10.2f} s per million {name}")
+    many = np.array([spent / n for n, spent in zip(*series["samples"], strict=True) if n >= 10_000])
+    low, high = many.min(), many.max()
+    print(f"per sample, from 10,000 to 1,000,000: {low:.3g} to {high:.3g} s, ratio {high / low:.2f}")
     if args.picture:
         draw(series, slopes, args.picture)
 
 
 def draw(series, slopes, path):
-    """Draw the three curves."""
+    """Plot the three curves."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -68,7 +69,7 @@ def draw(series, slopes, path):
         ax.loglog(sizes, times, "o-", color="#1f5fa8")
         ax.set(xlabel=name, title=f"slope {slopes[name]:.2f}")
         ax.grid(alpha=0.3)
-    axes[0].set_ylabel("seconds of a fit, 2 epochs")
+    axes[0].set_ylabel("seconds per fit, 2 epochs")
     figure.savefig(path, dpi=120)
 
 

@@ -1,16 +1,16 @@
-"""Files that were damaged, or made by someone hostile: what `load` makes of them.
+"""Outcomes of `load` for damaged and malicious files.
 
     python docs/benchmarks/hostile_files.py [--mutations 10000]
 
-Valid files of several autoencoders are mutated, one to three times each: bytes are flipped, set, cut out, doubled or
-put elsewhere, the end is cut off. In half of the files it is rather what the schema says that is altered (numbers,
-names, shapes, classes, nodes, nesting), and the checksums are made right again, as someone hostile would.
+Valid files of several autoencoders are mutated, one to three times each: bytes are flipped, overwritten, deleted,
+duplicated or moved, or the end is truncated. In half of the files the content of the schema is altered instead
+(numbers, names, shapes, classes, nodes, nesting), and the checksums are recomputed, as an attacker would.
 
-What is counted: files that are refused by a ValueError; files that load as the same autoencoder, since what was
-altered says nothing of it (a date in the zip); crafted files that load as what they say, and work. What must not be: a
-damaged file that loads as another autoencoder, another error, an autoencoder that then fails, a file that takes more
-than 10 seconds, and code that is run (imported, compiled or executed; processes, sockets, files written), which
-Python's audit hooks would tell. A crash would end the script. The peak of memory is printed.
+Acceptable outcomes: files that are rejected with a ValueError; files that load as the same autoencoder, since the
+altered bytes don't affect it (a date in the zip); crafted files that load as specified, and work. Failures: a damaged
+file that loads as another autoencoder, another error, a loaded autoencoder that then fails, a file that takes more than
+10 seconds, and executed code (imported, compiled or executed; processes, sockets, files written), as detected by
+Python's audit hooks. A crash would end the script. The peak memory is printed.
 """
 
 import argparse
@@ -78,19 +78,19 @@ WATCHED = re.compile(
 
 
 def flip(blob, rng):
-    """Alter a bit."""
+    """Flip a bit."""
     place = rng.randrange(len(blob))
     blob[place] ^= 1 << rng.randrange(8)
 
 
 def put(blob, rng):
-    """Set some bytes to others."""
+    """Overwrite some bytes."""
     place = rng.randrange(len(blob))
     blob[place : place + rng.randint(1, 16)] = rng.randbytes(rng.randint(0, 16))
 
 
 def move(blob, rng):
-    """Put a piece elsewhere, or double it."""
+    """Move or duplicate some bytes."""
     start, place = rng.randrange(len(blob)), rng.randrange(len(blob))
     piece = blob[start : start + rng.randint(1, 200)]
     if rng.random() < 0.5:
@@ -99,19 +99,19 @@ def move(blob, rng):
 
 
 def cut(blob, rng):
-    """Cut off the end."""
+    """Truncate the end."""
     del blob[rng.randrange(len(blob)) :]
 
 
 def head(blob, rng):
-    """Alter what the directory says of the sizes of a part, or of its place."""
+    """Alter the size or offset of a member in the zip directory."""
     start = blob.find(b"PK\1\2") + rng.choice([0, 20, 24, 28, 42])
     value = rng.choice([0, 1, len(blob), 2**31, 2**32 - 1, rng.randrange(len(blob) + 1)])
     blob[start : start + 4] = value.to_bytes(4, "little")
 
 
 def places(value):
-    """All (container, key) in JSON."""
+    """Yield all (container, key) of a JSON value."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in list(pairs):
         yield value, key
@@ -119,17 +119,17 @@ def places(value):
 
 
 def craft(blob, rng):
-    """Alter what the schema says, or the arrays, and make the checksums right again."""
+    """Alter the schema or the arrays, and recompute the checksums."""
     with zipfile.ZipFile(io.BytesIO(blob)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    says = json.loads(parts.pop("schema.json"))
+    schema = json.loads(parts.pop("schema.json"))
     for _ in range(rng.randint(1, 3)):
-        container, key = rng.choice(list(places(says)))
+        container, key = rng.choice(list(places(schema)))
         match rng.randrange(4):
             case 0:
                 del container[key]
             case 1:
-                other, other_key = rng.choice(list(places(says)))
+                other, other_key = rng.choice(list(places(schema)))
                 container[key] = json.loads(json.dumps(other[other_key]))
             case 2:
                 container[key] = rng.choice(VALUES)
@@ -144,7 +144,7 @@ def craft(blob, rng):
         parts[name] = parts[name].replace(b"(", b"(" + b"9" * rng.randint(1, 12), 1)  # a larger shape
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
-        for name, part in {**parts, "schema.json": json.dumps(says)}.items():
+        for name, part in {**parts, "schema.json": json.dumps(schema)}.items():
             archive.writestr(name, part)
     blob[:] = made.getvalue()
 
@@ -154,17 +154,17 @@ events, watching = Counter(), False
 
 
 def hook(event, arguments):
-    """Take note of what might be code."""
+    """Record audit events that may execute code."""
     if watching and WATCHED.match(event):
         if event == "open" and (arguments[1] is None or not set("wax+") & set(str(arguments[1]))):
             return
         if event == "compile" and arguments[1] == "<unknown>":
-            return  # numpy parses an array's header by ast.literal_eval, which runs nothing
+            return  # numpy parses array headers with ast.literal_eval, which executes nothing
         events[f"{event} {str(arguments[0])[:60]}"] += 1
 
 
 def attempt(kind, path, X):
-    """What comes of a file."""
+    """Load a file and return (outcome, codes or error)."""
     global watching
     signal.alarm(10)
     watching = True
@@ -174,7 +174,7 @@ def attempt(kind, path, X):
         codes = fitted.transform(X)
         return ("loaded", codes) if np.isfinite(codes).all() else ("BROKEN", None)
     except ValueError as error:
-        return ("refused" if watching else "BROKEN"), error
+        return ("rejected" if watching else "BROKEN"), error
     except TimeoutError as error:
         return "HANG", error
     except Exception as error:
@@ -185,18 +185,18 @@ def attempt(kind, path, X):
 
 
 def too_long(*_):
-    """Raise, as a signal's handler."""
+    """Raise TimeoutError; signal handler."""
     raise TimeoutError
 
 
 def main():
-    """Print what was counted."""
+    """Print the number of each outcome."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mutations", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    sys.path.pop(0)  # a script beside this one has the name of a package that dask looks for
+    sys.path.pop(0)  # a script in this folder has the name of a package that dask imports
     signal.signal(signal.SIGALRM, too_long)
     rng, X, outcomes, examples = random.Random(arguments.seed), load_iris().data, Counter(), {}
     with tempfile.TemporaryDirectory() as folder:
@@ -221,16 +221,16 @@ def main():
             if outcome == "loaded":
                 same = np.array_equal(what, codes)
                 if crafted:
-                    outcome = "loaded as it says (right checksums)"
+                    outcome = "loaded as specified (valid checksums)"
                 else:
-                    outcome = "loaded: the same" if same else "ANOTHER OBJECT LOADED"
+                    outcome = "loaded, unchanged" if same else "ANOTHER OBJECT LOADED"
             outcomes[outcome] += 1
             examples.setdefault(outcome, repr(what)[:150])
     for outcome, n in outcomes.most_common():
         print(f"{outcome:36s}{n:8d}   {'' if outcome.startswith('loaded') else examples[outcome]}")
-    print(f"code run, files written: {dict(events) or 'none'}")
+    print(f"executed code, written files: {dict(events) or 'none'}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"memory at the peak: {(peak - before) / 1000:.0f} MB above before")
+    print(f"peak memory: {(peak - before) / 1000:.0f} MB above the initial value")
     sys.exit(bool(events) or peak - before > MAX_MEMORY or any(outcome.isupper() for outcome in outcomes))
 
 

@@ -1,9 +1,9 @@
-"""Memory that fits leave behind, and that epochs take.
+"""Memory that is not released after fits, and memory that grows with epochs.
 
     python docs/benchmarks/leaks.py [--fits 200]
 
-The same estimator is fitted again and again, used and pickled, and the process's own memory (RssAnon) is read after a
-tenth of the fits, when caches are full, and at the end. Then a fit of many epochs is compared with one of few.
+The same estimator is fitted repeatedly, used and pickled, and the private memory of the process (RssAnon) is read after
+a tenth of the fits, when caches are full, and at the end. Then fits of many epochs are compared with one of few.
 """
 
 import argparse
@@ -28,13 +28,13 @@ KINDS = [
 
 
 def memory():
-    """MB of this process that are its own."""
+    """Return the private memory of this process in MB."""
     gc.collect()
     return Peak("RssAnon").read()
 
 
 def growth_of_fits(estimator, X, n_fits):
-    """MB more after all fits than after a tenth of them."""
+    """Return the memory after all fits minus that after a tenth of them, in MB."""
     for i in range(n_fits):
         estimator.fit(X).inverse_transform(estimator.transform(X))
         pickle.loads(pickle.dumps(estimator)).score(X)
@@ -44,17 +44,17 @@ def growth_of_fits(estimator, X, n_fits):
 
 
 def main():
-    """Print both."""
+    """Print both tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fits", type=int, default=200)
     arguments = parser.parse_args()
     X = load_digits().data[:400]
-    print(f"{'MB after all of ' + str(arguments.fits) + ' fits above those after a tenth':60s}")
+    print(f"{'MB after ' + str(arguments.fits) + ' fits minus MB after a tenth':60s}")
     for kind in KINDS:
         print(
             f"{' '.join(repr(kind).split())[:78]:80s}{growth_of_fits(clone(kind), X, arguments.fits):8.1f}", flush=True
         )
-    print("MB at the peak of a fit, by epochs")
+    print("peak MB during a fit, by number of epochs")
     for n_epochs in (50, 200, 800):
         many = Autoencoder(8, hidden_layer_sizes=32, max_iter=n_epochs, early_stopping=False, random_state=0)
         with Peak("RssAnon") as peak:

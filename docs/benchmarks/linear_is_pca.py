@@ -1,4 +1,4 @@
-"""How far is the linear autoencoder, `hidden_layer_sizes=()`, from PCA? Five data sets, float64.
+"""Difference of the linear autoencoder, `hidden_layer_sizes=()`, from PCA on five data sets, in float64.
 
     python docs/benchmarks/linear_is_pca.py
 

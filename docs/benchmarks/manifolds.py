@@ -1,14 +1,14 @@
-"""Low-dimensional manifolds: test R² of Autoencoder by default and of a hand-written network, at equal seconds.
+"""Low-dimensional manifolds: test R² of Autoencoder by default and of a hand-written network trained for the same time.
 
-    python docs/benchmarks/manifolds.py [hand] [max_iter] [--sets NAME ...] [--sizes N ...] [--seeds S ...]
+    python docs/benchmarks/manifolds.py [baseline] [max_iter] [--sets NAME ...] [--sizes N ...] [--seeds S ...]
 
-hand: each set with 300, 3,000 and 10,000 samples against `_practitioner.Plain` of 128 and 64 units, batches of 32,
-which
-  has as many seconds at each of three rates as the default fit took, and a tenth of the samples held out.
-max_iter: 10, 25, 50, 100, 200 and 400 epochs, of 3,000 samples and of scikit-learn's tables. A line is one fit.
+baseline: each set with 300, 3,000 and 10,000 samples, compared with `_practitioner.Plain` of 128 and 64 units, batches
+  of 32, which is trained at each of three learning rates for as long as the default fit took, with a tenth of the
+  samples as validation set.
+max_iter: 10, 25, 50, 100, 200 and 400 epochs, for 3,000 samples and for scikit-learn's tables.
 
-A set is a curve or a surface, turned into up to 50 dimensions, with noise of 2 % of its size. The code is as wide as
-its dimension. R² is that of 3,000 new samples.
+A set is a curve or a surface, embedded in up to 50 dimensions by a random rotation, with noise of 2 % of its standard
+deviation. The number of components is its dimension. R² is that of 3,000 new samples.
 """
 
 import argparse
@@ -32,40 +32,40 @@ TABLES = {"iris": 2, "wine": 2, "diabetes": 4, "breast_cancer": 4, "digits": 8}
 
 
 def circle(t):
-    """Curve or surface by its coordinates, uniform in [0, 1]: (n, k) -> (n, d)."""
+    """Map coordinates in [0, 1] to points of a circle: (n, k) -> (n, d), as do the functions below."""
     return np.column_stack([np.cos(2 * np.pi * t), np.sin(2 * np.pi * t)])
 
 
 def sphere(t):
-    """Of three dimensions around."""
+    """Map two coordinates to a sphere in three dimensions."""
     height, around = 2 * t[:, :1] - 1, circle(t[:, 1:2])
     return np.hstack([height, np.sqrt(1 - height**2) * around])
 
 
 def four_sphere(t):
-    """Of four dimensions around, by Hopf's coordinates."""
+    """Map three coordinates to a sphere in four dimensions, by Hopf coordinates."""
     return np.hstack([np.sqrt(t[:, :1]) * circle(t[:, 1:2]), np.sqrt(1 - t[:, :1]) * circle(t[:, 2:3])])
 
 
 def roll(t):
-    """As scikit-learn's swiss roll."""
+    """Map two coordinates to the Swiss roll, as in scikit-learn."""
     angle = 1.5 * np.pi * (1 + 2 * t[:, :1])
     return np.hstack([angle * np.cos(angle), 21 * t[:, 1:2], angle * np.sin(angle)])
 
 
 def s_curve(t):
-    """As scikit-learn's."""
+    """Map two coordinates to the S-curve, as in scikit-learn."""
     angle = 3 * np.pi * (t[:, :1] - 0.5)
     return np.hstack([np.sin(angle), 2 * t[:, 1:2], np.sign(angle) * (np.cos(angle) - 1)])
 
 
 def helix(t):
-    """Three turns."""
+    """Map a coordinate to a helix of three turns."""
     return np.hstack([circle(3 * t), 3 * t])
 
 
 def moons(t):
-    """Two half circles, interleaved."""
+    """Map a coordinate to two interleaved half circles."""
     second = t > 0.5
     angle = 2 * np.pi * (t - 0.5 * second)
     return np.hstack(
@@ -77,35 +77,35 @@ def moons(t):
 
 
 def torus(t):
-    """A tube of a third around a ring."""
+    """Map two coordinates to a torus with radii 1 and 1/3."""
     tube, ring = circle(t[:, :1]) / 3, circle(t[:, 1:2])
     return np.hstack([(1 + tube[:, :1]) * ring, tube[:, 1:2]])
 
 
 def mobius(t):
-    """The strip of one side."""
+    """Map two coordinates to a Möbius strip."""
     angle, across = 2 * np.pi * t[:, :1], t[:, 1:2] - 0.5
     return np.hstack([(1 + across * np.cos(angle / 2)) * circle(t[:, :1]), across * np.sin(angle / 2)])
 
 
 def arm(t):
-    """Ends of the three links of a robot's arm."""
+    """Map three joint angles to the ends of the links of a robot arm."""
     angles = np.cumsum(np.pi * (t - 0.5), axis=1)
     return np.hstack([np.cumsum(np.cos(angles), axis=1), np.cumsum(np.sin(angles), axis=1)])
 
 
 def sines(t):
-    """Waves of two coordinates, each of a frequency of its own."""
+    """Map two coordinates to sine waves of different frequencies."""
     rng = np.random.default_rng(7)
     return np.sin(t @ rng.uniform(-6, 6, (2, 30)) + rng.uniform(0, 2 * np.pi, 30))
 
 
 def harmonics(t):
-    """A closed curve: a circle with its first overtones."""
+    """Map a coordinate to a closed curve: a circle and its first harmonics."""
     return np.hstack([circle(j * t) / j for j in (1, 2, 3)])
 
 
-SETS = {  # dimensions of the coordinates and of the space
+SETS = {  # function, dimension of the coordinates, dimension of the space
     "circle": (circle, 1, 10),
     "harmonics": (harmonics, 1, 50),
     "helix": (helix, 1, 3),
@@ -121,8 +121,8 @@ SETS = {  # dimensions of the coordinates and of the space
 }
 
 
-def rows_of(name, n, seed):
-    """Training samples and new ones, float32, and the dimension."""
+def make_set(name, n, seed):
+    """Return training samples and new samples, float32, and the dimension of the coordinates."""
     surface, k, d = SETS[name]
     rng = np.random.default_rng(seed)
     X = surface(rng.uniform(size=(n + N_NEW, k)))
@@ -132,7 +132,7 @@ def rows_of(name, n, seed):
 
 
 def fit(X, X_new, k, seed, **params):
-    """Fitted Autoencoder, test R², seconds."""
+    """Return the fitted Autoencoder, test R², seconds, and whether it warned."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -141,8 +141,8 @@ def fit(X, X_new, k, seed, **params):
     return autoencoder, autoencoder.score(X_new), seconds, "warns" if caught else ""
 
 
-def by_hand(X, X_new, k, seed, seconds):
-    """Test R² and the epochs of the rival."""
+def hand_written(X, X_new, k, seed, seconds):
+    """Return test R² and number of epochs of the hand-written network."""
     mean, scale = X.mean(axis=0), X.std()
     Z, Z_new = (X - mean) / scale, (X_new - mean) / scale
     fold, held_out = train_test_split(Z, test_size=0.1, random_state=seed)
@@ -151,37 +151,39 @@ def by_hand(X, X_new, k, seed, seconds):
         return r2(Z_new, trained.module(torch.as_tensor(Z_new)).numpy()), trained.n_epochs
 
 
-def against_hand(name, n, seed):
-    """Print one cell, and return its difference."""
-    X, X_new, k = rows_of(name, n, seed)
+def compare_with_baseline(name, n, seed):
+    """Print the results of one fit, and return the difference of R²."""
+    X, X_new, k = make_set(name, n, seed)
     pca = PCA(k).fit(X)
     of_pca = r2(X_new, pca.inverse_transform(pca.transform(X_new)))
     ours, score, seconds, warns = fit(X, X_new, k, seed)
-    hand, n_epochs = by_hand(X, X_new, k, seed, seconds)
+    baseline, n_epochs = hand_written(X, X_new, k, seed, seconds)
     print(
-        f"{name:12s} n={n:6d} seed {seed} PCA {of_pca:.4f} ours {score:.4f} (epoch {ours.best_epoch_} of "
-        f"{ours.n_iter_}) hand {hand:.4f} ({n_epochs} epochs) {score - hand:+.4f} {seconds:5.2f} s {warns}",
+        f"{name:12s} n={n:6d} seed {seed} PCA {of_pca:.4f} skae {score:.4f} (epoch {ours.best_epoch_} of "
+        f"{ours.n_iter_}) hand-written {baseline:.4f} ({n_epochs} epochs) {score - baseline:+.4f} "
+        f"{seconds:5.2f} s {warns}",
         flush=True,
     )
-    return score - hand
+    return score - baseline
 
 
 def by_epochs(name, n, seeds):
-    """Print mean R² by the number of epochs, and return its greatest fall."""
+    """Print mean R² by number of epochs, and return its largest decrease."""
     scores = []
     for seed in seeds:
         if name in TABLES:
             k, X = TABLES[name], getattr(datasets, f"load_{name}")().data
             X, X_new = train_test_split(X, random_state=seed)
         else:
-            X, X_new, k = rows_of(name, n, seed)
+            X, X_new, k = make_set(name, n, seed)
         fits = [fit(X, X_new, k, seed, max_iter=n_epochs) for n_epochs in EPOCHS]
         scores.append([score for _, score, _, _ in fits])
         how = " ".join(f"{each.best_epoch_}/{each.n_iter_}" for each, *_ in fits)
     means = np.mean(scores, axis=0)
     fall = max(0.0, *-np.diff(means))
     print(
-        f"{name:14s} {' '.join(f'{mean:.4f}' for mean in means)} greatest fall {fall:.4f}; last seed {how}", flush=True
+        f"{name:14s} {' '.join(f'{mean:.4f}' for mean in means)} largest decrease {fall:.4f}; last seed {how}",
+        flush=True,
     )
     return fall
 
@@ -189,22 +191,22 @@ def by_epochs(name, n, seeds):
 def main():
     """Run the parts that are named, or both."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["hand", "max_iter"])
+    parser.add_argument("parts", nargs="*", default=["baseline", "max_iter"])
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--tables", nargs="*", default=list(TABLES))
     parser.add_argument("--sizes", nargs="*", type=int, default=[300, 3000, 10_000])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    fit(*rows_of("circle", 100, 0), 0, max_iter=1)  # loads what is loaded once
-    if "hand" in args.parts:
-        cells = [(name, n, seed) for n in args.sizes for name in args.sets for seed in args.seeds]
-        ahead = np.array([against_hand(*cell) for cell in cells])
+    fit(*make_set("circle", 100, 0), 0, max_iter=1)  # warm up lazy imports
+    if "baseline" in args.parts:
+        cases = [(name, n, seed) for n in args.sizes for name in args.sets for seed in args.seeds]
+        ahead = np.array([compare_with_baseline(*case) for case in cases])
         n_below = (ahead < -0.02).sum()
-        print(f"{len(cells)} cells: mean {ahead.mean():+.4f}, least {ahead.min():+.4f}, below -.02: {n_below}")
+        print(f"{len(cases)} fits: mean {ahead.mean():+.4f}, minimum {ahead.min():+.4f}, below -.02: {n_below}")
     if "max_iter" in args.parts:
         falls = [by_epochs(name, 3000, args.seeds) for name in [*args.sets, *args.tables]]
-        print(f"greatest fall {max(falls):.4f}; above .003: {sum(fall > 0.003 for fall in falls)} of {len(falls)}")
+        print(f"largest decrease {max(falls):.4f}; above .003: {sum(fall > 0.003 for fall in falls)} of {len(falls)}")
 
 
 if __name__ == "__main__":

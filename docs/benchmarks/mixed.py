@@ -1,14 +1,14 @@
-"""Tables of numbers and categories, by kind: error of validation samples with one-hot columns and PCA; imputation.
+"""Tables of numbers and categories: compare TabularAutoencoder with PCA of one-hot columns and with imputers.
 
     python docs/benchmarks/mixed.py [--tables wine ...] [--sizes 2 4] [--seeds 0 1 2]
     python docs/benchmarks/mixed.py --impute
 
-The error of numbers is the mean square in variances of their column; that of categories is the fraction of values whose
-likeliest category is another. Three quarters of the samples are fitted. "FAMD" is factor analysis of mixed data: PCA of
-numbers in standard deviations, and of indicators divided by the root of their share.
+The error of numbers is the mean squared error in units of each column's variance; that of categories is the fraction of
+values whose most likely category is wrong. Three quarters of the samples are training samples. "FAMD" is factor
+analysis of mixed data: PCA of standardized numbers, and of indicators divided by the root of their mean.
 
-With `--impute` a fifth of the cells is missing at random, and errors are those of these cells. scikit-learn's imputers
-are given standardized numbers and one-hot columns, of which the greatest is the category.
+With `--impute`, a fifth of the values is missing at random, and errors are those of these values. scikit-learn's
+imputers are applied to standardized numbers and one-hot columns, and the category is the column with the largest value.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from skae import TabularAutoencoder
 
 
 def with_categories(bunch, every=3, most=5):
-    """A data set of scikit-learn with every third column cut into quintiles, and the target as a category."""
+    """Return a scikit-learn data set with every third column cut into quintiles, and the target as a category."""
     X = pd.DataFrame(bunch.data, columns=[str(name) for name in bunch.feature_names])
     X = X.loc[:, X.std() > 0.1 * X.std().median()]
     for name in X.columns[::every]:
@@ -41,7 +41,7 @@ def with_categories(bunch, every=3, most=5):
 
 
 def customers(n=2000, seed=0):
-    """A made table: three hidden traits behind numbers, categories and booleans."""
+    """Return a synthetic table: numbers, categories and booleans that depend on three latent variables."""
     rng = np.random.default_rng(seed)
     age, wealth, taste = rng.uniform(-1, 1, (3, n))
     noise = rng.normal(size=(n, 6))
@@ -61,7 +61,7 @@ def customers(n=2000, seed=0):
 
 
 def circle(n=1000, seed=0):
-    """Points on a circle, by two numbers and the sector that they are in."""
+    """Return points of a circle, described by two numbers and their sector."""
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi, n)
     x, y = np.cos(angle), np.sin(angle)
@@ -89,8 +89,8 @@ SHARE_MISSING = 0.2
 IMPUTERS = {"mean": SimpleImputer, "KNNImputer": KNNImputer, "IterativeImputer": IterativeImputer}
 
 
-class Rival:
-    """PCA of encoded columns: of unit variance each, or as factor analysis of mixed data has them."""
+class EncodedPCA:
+    """PCA of encoded columns, scaled to unit variance or as in factor analysis of mixed data."""
 
     def __init__(self, k, kind):
         self.k, self.kind = k, kind
@@ -111,7 +111,7 @@ class Rival:
         return np.hstack([self.scaler.transform(X[self.numbers]), (shares - self.mean) / self.unit])
 
     def reconstruct(self, X):
-        """Encode and decode samples."""
+        """Return reconstructions of samples."""
         Z = self.pca.inverse_transform(self.pca.transform(self._encoded(X)))
         n, made = len(self.numbers), {}
         made |= dict(zip(self.numbers, self.scaler.inverse_transform(Z[:, :n]).T, strict=True))
@@ -123,69 +123,71 @@ class Rival:
 
 
 def kinds_of(X):
-    """Names of columns of numbers, and of others."""
+    """Return the names of numeric columns, and of the others."""
     numbers = list(X.select_dtypes("number").columns)
     return numbers, [name for name in X.columns if name not in numbers]
 
 
-def errors(X, X_hat, cells=None):
-    """Error of numbers and of categories: of all cells, or of those that an array of bool says."""
+def errors(X, X_hat, mask=None):
+    """Return the errors of numbers and of categories, over all values or those of a boolean mask."""
     numbers, others = kinds_of(X)
-    cells = pd.DataFrame(np.ones(X.shape, dtype=bool) if cells is None else cells, columns=X.columns)
+    mask = pd.DataFrame(np.ones(X.shape, dtype=bool) if mask is None else mask, columns=X.columns)
     a, b = X[numbers].to_numpy(float), X_hat[numbers].to_numpy(float)
     off = X[others].astype(str).to_numpy() != X_hat[others].astype(str).to_numpy()
     squares = np.square(a - b) / a.var(axis=0)
     of_numbers = np.mean(
-        [each[which].mean() for each, which in zip(squares.T, cells[numbers].to_numpy().T, strict=False)]
+        [each[which].mean() for each, which in zip(squares.T, mask[numbers].to_numpy().T, strict=False)]
     )
     return of_numbers, np.mean(
-        [each[which].mean() for each, which in zip(off.T, cells[others].to_numpy().T, strict=False)]
+        [each[which].mean() for each, which in zip(off.T, mask[others].to_numpy().T, strict=False)]
     )
 
 
-def imputed(imputer, holes, X):
-    """What an imputer of numbers makes of standardized numbers and one-hot columns."""
+def imputed(imputer, incomplete, X):
+    """Impute standardized numbers and one-hot columns, and decode the result."""
     numbers, others = kinds_of(X)
-    scaler = StandardScaler().fit(holes[numbers].astype(float))
+    scaler = StandardScaler().fit(incomplete[numbers].astype(float))
     encoder = OneHotEncoder(sparse_output=False).fit(X[others].astype(str))
     shares = encoder.transform(X[others].astype(str))
     lengths = [len(values) for values in encoder.categories_]
-    shares[np.repeat(holes[others].isna().to_numpy(), lengths, axis=1)] = np.nan
-    Z = imputer.fit_transform(np.hstack([scaler.transform(holes[numbers].astype(float)), shares]))
+    shares[np.repeat(incomplete[others].isna().to_numpy(), lengths, axis=1)] = np.nan
+    Z = imputer.fit_transform(np.hstack([scaler.transform(incomplete[numbers].astype(float)), shares]))
     made = dict(zip(numbers, scaler.inverse_transform(Z[:, : len(numbers)]).T, strict=True))
     blocks = np.split(Z[:, len(numbers) :], np.cumsum(lengths)[:-1], axis=1)
     made |= {c: v[block.argmax(axis=1)] for c, v, block in zip(others, encoder.categories_, blocks, strict=True)}
     return pd.DataFrame(made)
 
 
-def row_of(label, found, seconds):
-    """Line of a table: errors by kind, means over seeds."""
-    cells = [f"{a:>10.3f} {b:>11.3f}" for a, b in (np.mean(each, axis=0) for each in found.values())]
-    return f"{label:>18} " + " ".join(cells) + f"  {np.median(seconds):.1f}"
+def format_line(label, found, seconds):
+    """Return a line of the table: mean errors over seeds, and median seconds."""
+    columns = [f"{a:>10.3f} {b:>11.3f}" for a, b in (np.mean(each, axis=0) for each in found.values())]
+    return f"{label:>18} " + " ".join(columns) + f"  {np.median(seconds):.1f}"
 
 
 def compare_imputers(names, sizes, seeds):
     """Print errors of missing values."""
-    print(f"{'table':>18} " + " ".join(f"{name:>22}" for name in (*IMPUTERS, *(f"ours, {k}" for k in sizes))) + "  s")
+    print(f"{'table':>18} " + " ".join(f"{name:>22}" for name in (*IMPUTERS, *(f"skae, {k}" for k in sizes))) + "  s")
     for name in names:
         X, found, seconds = TABLES[name](), {}, []
         for seed in seeds:
-            cells = np.random.default_rng(seed).random(X.shape) < SHARE_MISSING
-            holes = X.astype(dict.fromkeys(kinds_of(X)[0], float) | dict.fromkeys(kinds_of(X)[1], object)).mask(cells)
-            for rival, kind in IMPUTERS.items():
+            mask = np.random.default_rng(seed).random(X.shape) < SHARE_MISSING
+            incomplete = X.astype(dict.fromkeys(kinds_of(X)[0], float) | dict.fromkeys(kinds_of(X)[1], object)).mask(
+                mask
+            )
+            for baseline, kind in IMPUTERS.items():
                 imputer = kind(random_state=seed) if kind is IterativeImputer else kind()
-                found.setdefault(rival, []).append(errors(X, imputed(imputer, holes, X), cells))
+                found.setdefault(baseline, []).append(errors(X, imputed(imputer, incomplete, X), mask))
             for k in sizes:
                 start = time.process_time()
-                ours = TabularAutoencoder(k, random_state=seed).fit(holes).impute(holes)
+                ours = TabularAutoencoder(k, random_state=seed).fit(incomplete).impute(incomplete)
                 seconds.append(time.process_time() - start)
-                found.setdefault(k, []).append(errors(X, ours, cells))
-        print(row_of(name, found, seconds), flush=True)
+                found.setdefault(k, []).append(errors(X, ours, mask))
+        print(format_line(name, found, seconds), flush=True)
 
 
 def compare_reductions(names, sizes, seeds):
     """Print errors of validation samples."""
-    print(f"{'table':>15} {'k':>2} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "ours")) + "  s")
+    print(f"{'table':>15} {'k':>2} " + " ".join(f"{name:>22}" for name in ("one-hot, PCA", "FAMD", "skae")) + "  s")
     for name in names:
         X = TABLES[name]()
         for k in sizes:
@@ -193,13 +195,15 @@ def compare_reductions(names, sizes, seeds):
             for seed in seeds:
                 train, test = (part.reset_index(drop=True) for part in train_test_split(X, random_state=seed))
                 test = test[np.all([test[c].isin(train[c]) for c in kinds_of(X)[1]], axis=0)].reset_index(drop=True)
-                for rival in ("one-hot", "FAMD"):
-                    found.setdefault(rival, []).append(errors(test, Rival(k, rival).fit(train).reconstruct(test)))
+                for baseline in ("one-hot", "FAMD"):
+                    found.setdefault(baseline, []).append(
+                        errors(test, EncodedPCA(k, baseline).fit(train).reconstruct(test))
+                    )
                 start = time.process_time()
                 ours = TabularAutoencoder(k, random_state=seed).fit(train)
                 seconds.append(time.process_time() - start)
-                found.setdefault("ours", []).append(errors(test, ours.reconstruct(test)))
-            print(row_of(f"{name} {k:>2}", found, seconds), flush=True)
+                found.setdefault("skae", []).append(errors(test, ours.reconstruct(test)))
+            print(format_line(f"{name} {k:>2}", found, seconds), flush=True)
 
 
 if __name__ == "__main__":
@@ -208,7 +212,7 @@ if __name__ == "__main__":
     parser.add_argument("--sizes", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--impute", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
-    compare = compare_imputers if asked.impute else compare_reductions
-    compare(asked.tables, asked.sizes, asked.seeds)
+    compare = compare_imputers if options.impute else compare_reductions
+    compare(options.tables, options.sizes, options.seeds)

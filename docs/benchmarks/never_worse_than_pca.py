@@ -1,8 +1,8 @@
-"""Is Autoencoder ever worse than PCA on small data? Test R² of both, 120 cells, default parameters.
+"""Whether Autoencoder is ever worse than PCA on small data: test R² of both in 120 experiments, default parameters.
 
     python docs/benchmarks/never_worse_than_pca.py [--n-jobs 2]
 
-A cell is a data set of scikit-learn's, raw or standardized, a number of components and a split (a quarter is the test
+An experiment is a scikit-learn data set, raw or standardized, a number of components and a split (a quarter is the test
 set).
 """
 
@@ -23,7 +23,7 @@ NAMES = ("digits", "breast_cancer", "wine", "diabetes", "iris")
 DATA = {name: getattr(datasets, f"load_{name}")().data for name in NAMES}
 
 
-def cells():
+def experiments():
     """Yield (name, standardized, n_components, split)."""
     for name, X in DATA.items():
         for standardized in (False, True):
@@ -52,24 +52,24 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--n-jobs", type=int, default=1)
     n_jobs = parser.parse_args().n_jobs
-    keys = list(cells())
+    keys = list(experiments())
     results = np.array(Parallel(n_jobs=n_jobs)(delayed(run)(*key) for key in keys))
     of_pca, ours, seconds = results.T
     gain = ours - of_pca
-    print(f"{'data':24s} {'cells':>5s} {'PCA R²':>8s} {'worst gain':>11s} {'mean gain':>10s} {'longest fit':>12s}")
+    print(f"{'data':24s} {'fits':>5s} {'PCA R²':>8s} {'minimum gain':>13s} {'mean gain':>10s} {'longest fit':>12s}")
     for name in DATA:
         for standardized in (False, True):
-            cell = np.array([key[0] == name and key[1] == standardized for key in keys])
+            chosen = np.array([key[0] == name and key[1] == standardized for key in keys])
             label = name + (", standardized" if standardized else "")
             print(
-                f"{label:24s} {cell.sum():5d} {of_pca[cell].mean():8.3f} {gain[cell].min():+11.4f} "
-                f"{gain[cell].mean():+10.4f} {seconds[cell].max():10.1f} s"
+                f"{label:24s} {chosen.sum():5d} {of_pca[chosen].mean():8.3f} {gain[chosen].min():+13.4f} "
+                f"{gain[chosen].mean():+10.4f} {seconds[chosen].max():10.1f} s"
             )
     room = of_pca < 0.99
     worst = keys[int(gain.argmin())]
-    print(f"worst cell {gain.min():+.4f} {worst}; below -0.002: {(gain < -0.002).sum()} of {len(gain)}")
+    print(f"minimum gain {gain.min():+.4f} {worst}; below -0.002: {(gain < -0.002).sum()} of {len(gain)}")
     print(
-        f"better by 0.001 or more where PCA is below .99: {(gain[room] >= 0.001).mean():.1%} of {room.sum()} cells; "
+        f"better by 0.001 or more where PCA is below .99: {(gain[room] >= 0.001).mean():.1%} of {room.sum()}; "
         f"mean gain {gain.mean():+.4f}; longest fit on digits {seconds[[k[0] == 'digits' for k in keys]].max():.1f} s"
     )
 

@@ -1,13 +1,13 @@
-"""One class against the rest: ROC AUC of AutoencoderOutlierDetector beside other detectors, on the same splits.
+"""One class against the rest: ROC AUC of AutoencoderOutlierDetector and of other detectors on the same splits.
 
     python docs/benchmarks/one_class.py [--data breast_cancer wine digits fashion] [--classes 10] [--detectors ...]
 
-Trained on one class, tested on other samples of it and on those of the other classes: each class of Fashion-MNIST,
-tested on its test images; each class of digits and of wine, two thirds of it trained on; benign against malignant
-samples of breast_cancer, five splits. The others are the reconstruction error of PCA with as many components,
-IsolationForest, OneClassSVM (also on standardized columns) and, where it is installed, PyOD's AutoEncoder, all at their
-defaults. The table is mean AUC and seconds of a fit. Last, samples planted far outside: on the plane of PCA's
-components, four times as far from the mean as the samples of the class that were not trained on.
+Detectors are fitted to one class, and score other samples of it and those of the other classes: each class of
+Fashion-MNIST, with its test images; each class of digits and of wine, fitted to two thirds of it; benign and malignant
+samples of breast_cancer, five splits. The others are the reconstruction error of PCA with the same number of
+components, IsolationForest, OneClassSVM (also with standardized features) and, if it is installed, PyOD's AutoEncoder,
+all with default parameters. The table shows mean AUC and seconds per fit. Last come outliers far from the data in the
+plane of PCA's components: other samples of the class, projected onto it and moved four times as far from the mean.
 """
 
 import argparse
@@ -31,29 +31,29 @@ class OfPCA:
     """Minus the squared error of PCA's reconstruction."""
 
     def fit(self, X):
-        """Fit with as many components as the detector has by default."""
+        """Fit PCA with the detector's default number of components."""
         self.pca = PCA(max(1, min(8, X.shape[1] // 2)), random_state=0).fit(X)
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
+        """Return scores; lower is more anomalous."""
         return -np.square(X - self.pca.inverse_transform(self.pca.transform(X))).sum(axis=1)
 
 
 class OfPyOD:
-    """PyOD's AutoEncoder, whose scores grow with oddness."""
+    """PyOD's AutoEncoder, whose scores are higher for anomalous samples."""
 
     def fit(self, X):
-        """Fit to the columns that vary: its own scaling divides by zero at the others."""
+        """Fit to non-constant features: PyOD's scaling would divide by zero for others."""
         from pyod.models.auto_encoder import AutoEncoder
 
-        self.fitted = AutoEncoder(random_state=0, verbose=0).fit(X[:, X.std(axis=0) > 0])
-        self.kept = X.std(axis=0) > 0
+        self.varies = X.std(axis=0) > 0
+        self.fitted = AutoEncoder(random_state=0, verbose=0).fit(X[:, self.varies])
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
-        return -self.fitted.decision_function(X[:, self.kept])
+        """Return scores; lower is more anomalous."""
+        return -self.fitted.decision_function(X[:, self.varies])
 
 
 DETECTORS = {
@@ -68,7 +68,7 @@ DETECTORS = {
 
 
 def tasks(name, n_classes, n_rows):
-    """Yield training samples, test samples, and which of these are of another class."""
+    """Yield training samples, test samples, and whether each of these is of another class."""
     if name == "fashion":
         (X, y), (X_test, y_test) = (load(part, labels=True) for part in ("train", "t10k"))
         for kind in range(n_classes):
@@ -83,8 +83,8 @@ def tasks(name, n_classes, n_rows):
         yield X[trained], X[tested], y[tested] != kind
 
 
-def planted(train, own):
-    """Rows on the plane of PCA's components, which a linear map reconstructs exactly."""
+def outliers_in_plane(train, own):
+    """Return outliers in the plane of PCA's components, which a linear map reconstructs exactly."""
     plane = OfPCA().fit(train).pca
     return plane.inverse_transform(4 * plane.transform(own))
 
@@ -93,31 +93,31 @@ def main():
     """Print two tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", nargs="*", default=["breast_cancer", "wine", "digits", "fashion"])
-    parser.add_argument("--classes", type=int, default=10, help="of Fashion-MNIST")
-    parser.add_argument("--rows", type=int, default=6000, help="of a class of it")
+    parser.add_argument("--classes", type=int, default=10, help="number of classes of Fashion-MNIST")
+    parser.add_argument("--rows", type=int, default=6000, help="training samples per class of Fashion-MNIST")
     installed = [name for name in DETECTORS if importlib.util.find_spec("pyod") or "PyOD" not in name]
     parser.add_argument("--detectors", nargs="*", default=installed)
     args = parser.parse_args()
     names = args.detectors
     far = {name: [] for name in names if name in list(DETECTORS)[:2]}
-    print("mean ROC AUC (seconds a fit)")
+    print("mean ROC AUC (seconds per fit)")
     for data in args.data:
         figures = {name: [] for name in names}
-        for train, test, is_odd in tasks(data, args.classes, args.rows):
-            own = test[~is_odd]
-            with_far = np.concatenate([own, planted(train, own)])
+        for train, test, is_outlier in tasks(data, args.classes, args.rows):
+            own = test[~is_outlier]
+            with_outliers = np.concatenate([own, outliers_in_plane(train, own)])
             for name in names:
                 start = time.perf_counter()
                 fitted = DETECTORS[name]().fit(train)
                 seconds = time.perf_counter() - start
-                figures[name].append((roc_auc_score(is_odd, -fitted.score_samples(test)), seconds))
+                figures[name].append((roc_auc_score(is_outlier, -fitted.score_samples(test)), seconds))
                 if name in far:
-                    is_far = np.repeat([0, 1], len(own))
-                    far[name].append(roc_auc_score(is_far, -fitted.score_samples(with_far)))
+                    is_outlier_in_plane = np.repeat([0, 1], len(own))
+                    far[name].append(roc_auc_score(is_outlier_in_plane, -fitted.score_samples(with_outliers)))
         print(f"{data}, {len(figures[names[0]])} tasks")
         for name, of_tasks in figures.items():
             print("  {:28s}{:9.4f} ({:4.1f})".format(name, *np.mean(of_tasks, axis=0)), flush=True)
-    print("\nrows planted far outside, mean and least ROC AUC")
+    print("\noutliers in the plane of PCA's components: mean and minimum ROC AUC")
     for name, areas in far.items():
         print(f"{name:30s}{np.mean(areas):11.4f}{np.min(areas):11.4f}")
 

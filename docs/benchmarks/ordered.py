@@ -1,11 +1,11 @@
-"""Ordered codes beside PCA at every size, and the number of components for a fraction of the variance.
+"""Compare ordered codes with PCA at every size, and the number of components for a fraction of the variance.
 
     python docs/benchmarks/ordered.py
 
-1. Fashion-MNIST, 20,000 samples, 32 components, and digits, 16 components, three splits: test R² from the first 1, 2,
-   ... components, against PCA's; and R² of the whole code against an autoencoder that isn't ordered.
-2. `n_components=0.9` and `0.95` on five sets of scikit-learn's, raw and standardized, three splits, and on
-   Fashion-MNIST: size and test R² against PCA's for the same share.
+1. Fashion-MNIST, 20,000 samples, 32 components, and digits, 16 components, three splits: test R² of the first 1, 2,
+   ... components minus PCA's, and R² of the whole code minus that of an autoencoder that isn't ordered.
+2. `n_components=0.9` and `0.95` on five scikit-learn data sets, raw and standardized, three splits, and on
+   Fashion-MNIST: number of components and test R², compared with PCA's for the same fraction.
 """
 
 import numpy as np
@@ -22,21 +22,21 @@ NAMES = ("digits", "breast_cancer", "wine", "diabetes", "iris")
 
 
 def pca_curve(pca, X):
-    """Test R² of PCA from its first 1, 2, ... components."""
+    """Return test R² of PCA from its first 1, 2, ... components."""
     codes = pca.transform(X)
     keep = [np.arange(codes.shape[1]) < size for size in range(1, codes.shape[1] + 1)]
     return np.array([r2_score(X, pca.inverse_transform(codes * k), multioutput="variance_weighted") for k in keep])
 
 
 def curve(autoencoder, X):
-    """Test R² of an ordered autoencoder from its first 1, 2, ... components."""
+    """Return test R² of an ordered autoencoder from its first 1, 2, ... components."""
     codes = autoencoder.transform(X)
     X_hats = (autoencoder.inverse_transform(codes[:, :size]) for size in range(1, codes.shape[1] + 1))
     return np.array([r2_score(X, X_hat, multioutput="variance_weighted") for X_hat in X_hats])
 
 
 def compare_ordered(name, train, test, k, seed):
-    """Print the gain over PCA at every size, and the whole code's against one that isn't ordered."""
+    """Print the gain over PCA at every size, and that of the whole code over an autoencoder that isn't ordered."""
     pca = PCA(k, random_state=seed).fit(train)
     ordered = Autoencoder(k, ordered=True, random_state=seed).fit(train)
     plain = Autoencoder(k, random_state=seed).fit(train).score(test)
@@ -44,14 +44,14 @@ def compare_ordered(name, train, test, k, seed):
     gain = ours - pca_curve(pca, test)
     running = ordered.explained_variance_ratio_.cumsum() - pca.explained_variance_ratio_.cumsum()
     print(
-        f"{name}, {k} components, seed {seed}: gain over PCA by size: least {gain.min():+.4f} (size "
+        f"{name}, {k} components, seed {seed}: gain over PCA by size: minimum {gain.min():+.4f} (size "
         f"{gain.argmin() + 1}), mean {gain.mean():+.4f}; whole code {ours[-1]:.4f}, not ordered {plain:.4f}: "
-        f"{ours[-1] - plain:+.4f}; explained_variance_ratio_, running sum over PCA's: least {running.min():+.4f}"
+        f"{ours[-1] - plain:+.4f}; explained_variance_ratio_, running sum minus PCA's: minimum {running.min():+.4f}"
     )
 
 
 def compare_share(name, train, test, share, seed):
-    """Print size and test R² of PCA and of the autoencoder; return both differences."""
+    """Print number of components and test R² of PCA and of the autoencoder; return both differences."""
     pca = PCA(share).fit(train)
     ours = Autoencoder(share, random_state=seed).fit(train)
     of_pca, score = pca_curve(pca, test)[-1], ours.score(test)

@@ -1,14 +1,14 @@
-"""Streams ten times as large as the memory a process may have: `partial_fit` and `transform`, by pyarrow and dask.
+"""`partial_fit` and `transform` on streams ten times as large as the memory of the process, with pyarrow and dask.
 
     python docs/benchmarks/out_of_core.py [--limit 256] [--times 10] [--features 1000]
 
-Made-up float32 samples, ten times `limit` MB, lie in a temporary folder, as Parquet and as .npy. Each part runs in a
-process of its own, with one thread. After a first chunk, RLIMIT_DATA (all private memory that can be written to, which
-Linux counts by what is reserved, not by what is touched) is set to what the process has plus `limit` MB: what asks for
-more fails. The control asks for all samples at once, and must fail. The peak of RssAnon above the value before is
-printed for the first tenth of the stream and for the last: mapped pages of files don't count, for the system takes them
-back. The network is narrow, 64 units, for memory is what is asked. MALLOC_TRIM_THRESHOLD_=65536, which dask sets in the
-processes that it starts, makes glibc return what is freed. Linux alone has /proc and counts so.
+Synthetic float32 samples, ten times `limit` MB, are written to a temporary folder, as Parquet and as .npy. Each part
+runs in a separate process, with one thread. After a first chunk, RLIMIT_DATA (all private writable memory, which Linux
+counts when it is reserved, not when it is touched) is set to the current value plus `limit` MB, so that larger
+allocations fail. The control allocates all samples at once, and must fail. The peak of RssAnon above its initial value
+is printed for the first and the last tenth of the stream; mapped pages of files don't count, since the system reclaims
+them. The network is narrow, 64 units, because memory is measured, not accuracy. MALLOC_TRIM_THRESHOLD_=65536, which
+dask sets in its processes, makes glibc return freed memory. This requires Linux, for /proc and RLIMIT_DATA.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from _measure import Peak
 
 from skae import Autoencoder
 
-sys.path.pop(0)  # this folder, which has a sparse.py that dask would take for the package
+sys.path.pop(0)  # this folder: dask would import its sparse.py instead of the package
 CHUNK = 2_000  # samples
-GROUP = 5  # chunks in a group of samples of Parquet: what it keeps of each column in each group takes memory as well
+GROUP = 5  # chunks per row group of Parquet, whose metadata for each column and group also takes memory
 
 
 def write(folder, n, d):
-    """Write the samples, chunk after chunk."""
+    """Write the samples in chunks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -52,17 +52,17 @@ def write(folder, n, d):
 
 
 def parquet_rows(folder):
-    """Arrays of the record batches of a Parquet file."""
+    """Yield the record batches of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pa.set_memory_pool(pa.system_memory_pool())  # others reserve a gigabyte, which the limit would count
+    pa.set_memory_pool(pa.system_memory_pool())  # other pools reserve a gigabyte, which counts towards the limit
     with pq.ParquetFile(folder / "rows.parquet", pre_buffer=False) as parquet:
         yield from parquet.iter_batches(batch_size=CHUNK, use_threads=False)
 
 
 def dask_rows(folder):
-    """Arrays of the blocks of a dask array over a memory map."""
+    """Yield the blocks of a dask array over a memory map."""
     import dask.array as da
 
     X = np.load(folder / "rows.npy", mmap_mode="r")
@@ -77,7 +77,7 @@ def dask_rows(folder):
 
 
 def run(part, folder, limit, d):
-    """Run a part below its limit."""
+    """Run a part with limited memory."""
     torch.set_num_threads(1)
     source = dask_rows if part.startswith("dask") else parquet_rows
     few = next(iter(source(folder)))
@@ -94,7 +94,7 @@ def run(part, folder, limit, d):
         except MemoryError:
             print("control: all samples at once: MemoryError")
         else:
-            raise SystemExit("control: all samples at once fit, so the limit is none")
+            raise SystemExit("control: all samples at once fit into memory, so the limit has no effect")
         return
     total, done, tenth, peaks = n_bytes // (4 * d), 0, 0, []
     start, chunks = time.perf_counter(), source(folder)
@@ -120,13 +120,13 @@ def run(part, folder, limit, d):
 
 
 def main():
-    """Write, run the parts, remove."""
+    """Write the samples and run the parts."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--limit", type=int, default=256, help="MB above what the process has")
-    parser.add_argument("--times", type=float, default=10, help="of the limit, that the samples take")
+    parser.add_argument("--limit", type=int, default=256, help="MB in addition to the memory of the process")
+    parser.add_argument("--times", type=float, default=10, help="size of the samples as a multiple of the limit")
     parser.add_argument("--features", type=int, default=1_000)
     parser.add_argument("--parts", default="control,arrow partial_fit,dask partial_fit,arrow transform,dask transform")
-    parser.add_argument("--run", help="a part, in this process")
+    parser.add_argument("--run", help="run one part in this process")
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     if args.run:

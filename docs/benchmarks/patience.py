@@ -1,9 +1,9 @@
-"""What early stopping saves and what it misses: on small tables, their subsets, swiss rolls, and for every variant.
+"""Time saved and R² lost by early stopping, on small tables, subsets of them, Swiss rolls, and for every variant.
 
     python docs/benchmarks/patience.py [--repeats 2] [--patience 10]
 
-Test R² without early stopping, what ten epochs of patience add to it, in thousandths, and by what they multiply the
-seconds; the mean of a few splits. Columns are scaled to [0, 1].
+Prints test R² without early stopping, the difference with a patience of ten epochs, in thousandths, and the ratio of
+fit times; means of a few splits. Features are scaled to [0, 1].
 """
 
 import argparse
@@ -32,7 +32,7 @@ SUBSETS = ["wine 80", "diabetes 100", "diabetes 200", "breast_cancer 150", "digi
 VARIANTS = {
     "Autoencoder": (lambda k: Autoencoder(k), TABLES + SUBSETS),
     "ordered": (lambda k: Autoencoder(k, ordered=True), TABLES + SUBSETS),
-    "random start": (lambda k: Autoencoder(k, init="random"), TABLES + SUBSETS),
+    "random init": (lambda k: Autoencoder(k, init="random"), TABLES + SUBSETS),
     "convolutional": (lambda k: ConvolutionalAutoencoder(k, image_shape=(8, 8)), ["digits 400"]),
     "LSTM": (lambda k: LSTMAutoencoder(k, sequence_shape=(8, 8)), ["digits 400"]),
     "sparse": (lambda k: SparseAutoencoder(2 * k), TABLES[:4]),
@@ -44,7 +44,7 @@ VARIANTS = {
 
 
 def split(name, seed):
-    """Training and test samples; of "wine 80", 80 samples are trained on."""
+    """Return training and test samples; "wine 80" has 80 training samples."""
     of, *size = name.split()
     n_rows = int(size[0]) if size else None
     X = (
@@ -65,7 +65,7 @@ def main():
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    Autoencoder(1, max_iter=1).fit(split("iris", 0)[0])  # loads what is loaded once
+    Autoencoder(1, max_iter=1).fit(split("iris", 0)[0])  # warm up lazy imports
     for variant in args.variants:
         make, tables = VARIANTS[variant]
         for name in tables:

@@ -1,9 +1,9 @@
-"""scikit-learn's own tests of PCA, with a linear autoencoder in PCA's place.
+"""Run scikit-learn's tests of PCA with a linear autoencoder instead of PCA.
 
     python docs/benchmarks/pca_tests.py [-k EXPRESSION]
 
-The tests are those of the scikit-learn that is installed: its module is loaded with the class below as the PCA that it
-imports. Prints how many of them pass, and the others with their reasons.
+The tests are those of the installed scikit-learn; its test module is loaded with the class below as PCA. Prints how
+many tests pass, and the failures with their reasons.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import re
 import warnings
 
-os.environ["SCIPY_ARRAY_API"] = "1"  # else tests are skipped in silence
+os.environ["SCIPY_ARRAY_API"] = "1"  # otherwise tests are skipped
 
 import pytest
 import sklearn.decomposition
@@ -22,7 +22,7 @@ TESTS = "sklearn.decomposition.tests.test_pca"
 
 
 class PCA(skae.Autoencoder):
-    """`Autoencoder(hidden_layer_sizes=())` with PCA's parameters; of the solvers it has what they make of a size."""
+    """`Autoencoder(hidden_layer_sizes=())` with PCA's parameters; solvers only affect the valid `n_components`."""
 
     def __init__(
         self,
@@ -43,25 +43,25 @@ class PCA(skae.Autoencoder):
 
     def fit(self, X, y=None):
         """Fit the autoencoder to X."""
-        asked = self.n_components
-        if asked == "mle" and self.svd_solver in ("arpack", "randomized"):
-            raise ValueError(f"n_components={asked!r} cannot be a string with svd_solver={self.svd_solver!r}")
-        if asked is None and self.svd_solver == "arpack":  # which is short of one
+        n_components = self.n_components
+        if n_components == "mle" and self.svd_solver in ("arpack", "randomized"):
+            raise ValueError(f"n_components={n_components!r} cannot be a string with svd_solver={self.svd_solver!r}")
+        if n_components is None and self.svd_solver == "arpack":  # ARPACK's maximum
             self.n_components = min(X.shape) - 1
         try:
             return super().fit(X, y)
         finally:
-            self.n_components = asked
+            self.n_components = n_components
 
 
 class Outcomes:
-    """A plugin of pytest that counts, and remembers what did not pass."""
+    """A pytest plugin that counts tests and records failures."""
 
     def __init__(self):
         self.n_passed, self.n_skipped, self.failed = 0, 0, []
 
     def pytest_runtest_logreport(self, report):
-        """Count a test when it has run, or has failed before."""
+        """Count a test after it ran, or failed in its setup."""
         if report.when == "call" and report.passed:
             self.n_passed += 1
         elif report.skipped:
@@ -75,8 +75,8 @@ class Outcomes:
 def main():
     """Print the outcomes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("-k", default="", help="which of the tests to run, as of pytest")
-    sklearn.decomposition.PCA = PCA  # what the tests import; skae has its own already
+    parser.add_argument("-k", default="", help="expression that selects tests, as in pytest")
+    sklearn.decomposition.PCA = PCA  # the tests import it; skae has already imported the original
     outcomes = Outcomes()
     options = ["-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "--no-summary", "--tb=short"]
     options += ["-W", "ignore", "-k", parser.parse_args().k, "--rootdir", os.path.dirname(sklearn.__file__)]

@@ -1,15 +1,15 @@
-"""Default fits: test R² and seconds of Autoencoder and of its peers, on six data sets.
+"""Default fits: test R² and seconds of Autoencoder and of other libraries, on six data sets.
 
     python docs/benchmarks/peers.py [--rounds 3] [--threads 2] [--data iris ...] [--systems "hand-written" ...]
 
-All samples are scaled to [0, 1] feature by feature, for some peers can't do without; a quarter is the test set. Each
-system is at its defaults; a hand-written loop, skorch and Keras, which have none, are d-512-256-k with ReLU, Adam,
-batches of 128 and 10 epochs (100 below 10,000 samples). One process a system, taking turns, medians.
+Features are scaled to [0, 1], which some systems require; a quarter is the test set. Each system has its default
+parameters; the hand-written loop, skorch and Keras, which have none, use d-512-256-k with ReLU, Adam, batches of 128
+and 10 epochs (100 below 10,000 samples). Each system has a separate process; they alternate, and medians are printed.
 
     python docs/benchmarks/peers.py --against PATH [--rounds 5] [--threads 1] [--data iris ...]
 
-This checkout against another one, of whatever commit: processor seconds of default fits, and mean test R², of samples
-as they come and scaled.
+Compares this checkout with another one of any commit: processor seconds of default fits, and mean test R², of raw and
+of scaled samples.
 """
 
 import argparse
@@ -31,7 +31,7 @@ N_COMPONENTS = {"iris": 2, "wine": 4, "diabetes": 4, "breast_cancer": 4, "digits
 
 
 def split(name, seed, *, scales=True):
-    """Training and test samples, scaled or not."""
+    """Return training and test samples, scaled or not."""
     X = load("train")[:26_667] if name == "fashion" else getattr(datasets, f"load_{name}")().data
     train, test = train_test_split(X, random_state=seed)
     if not scales:
@@ -41,15 +41,15 @@ def split(name, seed, *, scales=True):
 
 
 class Peer:
-    """What runs in a system's process."""
+    """Worker in the process of a system."""
 
     def __init__(self, name, threads):
         torch.set_num_threads(threads)
         self.system = SYSTEMS[name]
-        self.system(2).fit(split("iris", 0)[0])  # loads what is loaded once
+        self.system(2).fit(split("iris", 0)[0])  # warm up lazy imports
 
     def fit(self, name, seed, scales=True, clock=time.perf_counter):
-        """Test R² and seconds."""
+        """Return test R² and seconds of a fit."""
         train, test = split(name, seed, scales=scales)
         start = clock()
         fitted = self.system(N_COMPONENTS[name], seed=seed).fit(train)
@@ -59,7 +59,7 @@ class Peer:
 
 
 def of_checkout(path, threads):
-    """Start a process in which skae is that of a checkout."""
+    """Start a process that imports skae from a checkout."""
     sys.path.insert(0, str(path))
     try:
         return Process(Peer, "Autoencoder", threads)
@@ -68,9 +68,9 @@ def of_checkout(path, threads):
 
 
 def against(path, args):
-    """Print two lines for each data set."""
+    """Compare two checkouts; print two lines for each data set."""
     processes = [of_checkout(each, args.threads) for each in (path, Path(__file__).resolve().parents[2])]
-    print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds, there and here")
+    print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds of both")
     for data in args.data:
         for scales in (False, True):
             call = scales, time.process_time
@@ -85,12 +85,12 @@ def against(path, args):
 
 
 def main():
-    """Print a table."""
+    """Print a table for each data set."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--data", nargs="*", default=list(N_COMPONENTS))
-    others = ("hand-written, same net", 'Autoencoder, mixed_precision="auto"')  # of speed.py
+    others = ("hand-written, same net", 'Autoencoder, mixed_precision="auto"')  # only in speed.py
     installed = [name for name, system in SYSTEMS.items() if system.installed() and name not in others]
     parser.add_argument("--systems", nargs="*", default=installed)
     parser.add_argument("--against", type=Path)
@@ -117,7 +117,8 @@ def main():
         best = max(results, key=lambda name: np.nan_to_num(results[name][0], nan=-np.inf))
         score, theirs = results[best]
         print(
-            f"  R² {ours - score:+.4f} against the best peer, {best}, in {spent / theirs:.2f} of its time", flush=True
+            f"  R² {ours - score:+.4f} relative to the best other, {best}, in {spent / theirs:.2f} of its time",
+            flush=True,
         )
 
 

@@ -1,15 +1,16 @@
-"""What 1e9 samples of 1,000 features would cost on k workers of one core: arithmetic from rates measured here.
+"""Estimate the cost of 1e9 samples of 1,000 features on k workers of one core, from rates measured here.
 
     python docs/benchmarks/plan.py [--rounds 3]
 
-Measured on made-up float32 samples, 32 components, everything else by default: seconds of the processor, one thread,
-that a sample takes, which other programs alter less than those of a clock, in training (two epochs more of a fit,
-batches of 256), in `partial_fit` and in `transform`; the bytes of the gradient; the rate at which a file that is in no
-cache is read; the peak of memory of a fit to a memory map of two million samples, of which nearly all is their order.
+Measured on synthetic float32 samples, 32 components, other parameters default: processor seconds per sample on one
+thread, which other processes affect less than wall-clock time, for training (two more epochs of a fit, batches of 256),
+for `partial_fit` and for `transform`; the size of the gradient; the rate of reading an uncached file; the peak memory
+of a fit to a memory map of two million samples, of which most is their order.
 
-Computed: seconds a step on k workers of 256 samples each, the gradient being summed by a ring all-reduce, which sends
-2 (k - 1) / k times its bytes to and from each worker, in 2 (k - 1) turns of `latency` seconds, and with no overlap of
-sending and computing; what passes over the samples take; what samples and codes weigh. No network was measured.
+Computed: seconds per step on k workers of 256 samples each. The gradient is summed by a ring all-reduce, which sends
+2 (k - 1) / k times its size to and from each worker, in 2 (k - 1) messages with a latency of `latency` seconds, without
+overlap of communication and computation. Also the duration of passes over the samples, and the size of samples and
+codes. No network was measured.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _measure import Peak, made_up
+from _measure import Peak, make_curved_data
 
 from skae import Autoencoder
 
@@ -33,14 +34,14 @@ GIGABITS = (1, 10, 100)
 
 @contextlib.contextmanager
 def processor(times):
-    """Append the processor's seconds of a block."""
+    """Append the processor time of a block in seconds."""
     start = time.process_time()
     yield
     times.append(time.process_time() - start)
 
 
 def rates(X, rounds):
-    """Seconds a sample of training, `partial_fit`, `transform`; bytes of the gradient."""
+    """Return seconds per sample of training, `partial_fit` and `transform`, and bytes of the gradient."""
     few, many, stream, encode = [], [], [], []
     fit = {"early_stopping": False, "batch_size": BATCH, "random_state": 0}
     streaming = Autoencoder(K, random_state=0).partial_fit(X)
@@ -53,14 +54,14 @@ def rates(X, rounds):
             streaming.partial_fit(X)
         with processor(encode):
             streaming.transform(X)
-    n_trained = 0.9 * len(X)  # a tenth is held out
+    n_trained = 0.9 * len(X)  # a tenth is the validation set
     n_bytes = 4 * sum(weight.numel() for weight in streaming._modules["float32"].parameters())
     epoch = np.median(np.subtract(many, few)) / 2
     return epoch / n_trained, np.median(stream) / len(X), np.median(encode) / len(X), n_bytes
 
 
 def reading(X):
-    """Bytes a second from the disk, by a file that the system has let go of."""
+    """Return the rate of reading an uncached file from the disk, in bytes per second."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.npy")
         np.save(path, X)
@@ -74,13 +75,13 @@ def reading(X):
 
 
 def order():
-    """Bytes a sample that a fit to a memory map takes at its peak."""
+    """Return the peak memory of a fit to a memory map, in bytes per sample."""
     n, d = 2 * 10**6, 100  # too many for a copy in memory
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.npy")
         rows = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))
         for start in range(0, n, 10**5):
-            rows[start : start + 10**5] = made_up(10**5, d, K)
+            rows[start : start + 10**5] = make_curved_data(10**5, d, K)
         rows.flush()
         with Peak("RssAnon") as peak:
             fit = {"hidden_layer_sizes": 16, "max_iter": 1, "batch_size": 4096, "random_state": 0}
@@ -89,7 +90,7 @@ def order():
 
 
 def spell(seconds):
-    """Seconds in the unit that suits."""
+    """Format seconds in a suitable unit."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
@@ -97,42 +98,40 @@ def spell(seconds):
 
 
 def main():
-    """Measure, compute, print."""
+    """Measure rates, and print the computed costs."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=50e-6)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    Autoencoder(4, max_iter=1).fit(made_up(1_000, 100, K))  # what is loaded at the first step
-    bytes_a_row = order()  # before anything else has left memory behind
-    train = made_up(ROWS, D, K)
+    Autoencoder(4, max_iter=1).fit(make_curved_data(1_000, 100, K))  # warm-up: torch imports modules at the first step
+    bytes_per_sample = order()  # first, since other fits leave memory allocated
+    train = make_curved_data(ROWS, D, K)
     row, stream, encode, gradient = rates(train, args.rounds)
     print(
-        f"measured: training {1e6 * row:.0f} us a sample ({1e3 * BATCH * row:.0f} ms a step of {BATCH} samples), ",
+        f"measured: training {1e6 * row:.0f} us per sample ({1e3 * BATCH * row:.0f} ms per step of {BATCH} samples), ",
         end="",
     )
     print(f"partial_fit {1e6 * stream:.0f} us, transform {1e6 * encode:.1f} us; gradient {gradient / 1e6:.1f} MB")
-    print(f"the disk: {reading(np.tile(train, (10, 1))) / 1e6:.0f} MB/s")
-    print(
-        f"{N:.0e} samples: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker in training "
-    )
-    print(f"  reads {4 * D / row / 1e6:.0f} MB/s, one in transform {4 * D / encode / 1e6:.0f} MB/s")
-    print(f"fit takes at most {bytes_a_row:.0f} bytes a sample, nearly all for their order")
+    print(f"disk: {reading(np.tile(train, (10, 1))) / 1e6:.0f} MB/s")
+    print(f"{N:.0e} samples: {4 * N * D / 1e12:.0f} TB of float32, codes {4 * N * K / 1e9:.0f} GB; a worker ")
+    print(f"  reads {4 * D / row / 1e6:.0f} MB/s in training and {4 * D / encode / 1e6:.0f} MB/s in transform")
+    print(f"fit takes at most {bytes_per_sample:.0f} bytes per sample, most of it for their order")
     compute = BATCH * row
-    print("\nan epoch, 256 samples a step on each worker: time, and fraction of the time that is computing")
+    print("\none epoch, 256 samples per step and worker: time, and fraction of it that is computation")
     for k in WORKERS:
-        cells = []
+        columns = []
         for gigabits in GIGABITS:
             reduce = 2 * (k - 1) / k * gradient * 8 / (gigabits * 1e9) + 2 * (k - 1) * args.latency
-            cells.append(f"{spell(N / (BATCH * k) * (compute + reduce)):>9s} {compute / (compute + reduce):4.0%}")
-        print(f"  {k:5d} workers, {N // (BATCH * k):9,d} steps: " + ", ".join(cells), end="")
+            columns.append(f"{spell(N / (BATCH * k) * (compute + reduce)):>9s} {compute / (compute + reduce):4.0%}")
+        print(f"  {k:5d} workers, {N // (BATCH * k):9,d} steps: " + ", ".join(columns), end="")
         print(f"; transform {spell(N * encode / k)}; reading {4 * D / row * k / 1e9:.2f} GB/s in training")
     for gigabits in GIGABITS:
-        # a batch of 256 samples split among k: computing is compute / k, sending stays
+        # a batch of 256 samples split among k: computation takes compute / k, communication is constant
         most = compute / (2 * gradient * 8 / (gigabits * 1e9))
-        print(f"{gigabits} Gbit/s: one batch of {BATCH} split among k: half the time is sending from k = {most:.1f}")
+        print(f"{gigabits} Gbit/s: one batch of {BATCH} split among k: communication takes half at k = {most:.1f}")
     print(f"\npartial_fit, one pass, one worker: {spell(N * stream)}")
-    print(f"fit on 1e6 samples, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all on k workers: as above")
+    print(f"fit on 1e6 samples, 9 epochs: {spell(9e6 * row)}, 4 GB; transform of all samples on k workers: as above")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Are codes good features? A linear classifier on codes of 64, from 12,000 images of Fashion-MNIST, three seeds.
+"""Codes as features: a linear classifier on 64 components, from 12,000 images of Fashion-MNIST, three seeds.
 
     python docs/benchmarks/probe.py
 
@@ -16,7 +16,7 @@ from skae import Autoencoder, ContractiveAutoencoder, DenoisingAutoencoder
 
 
 def main():
-    """Print mean and spread of the accuracies."""
+    """Print mean and standard deviation of the accuracies."""
     (images, y), (test, y_test) = (load(part, labels=True) for part in ("train", "t10k"))
     estimators = {
         "PCA": PCA(64),

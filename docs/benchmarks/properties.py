@@ -1,10 +1,10 @@
-"""What holds of every estimator on any table and any parameters? Two hundred examples of each property.
+"""Test properties of all estimators for arbitrary tables and parameters, with two hundred examples each.
 
     python docs/benchmarks/properties.py
 
-Runs tests/test_properties.py with hypothesis' profile "thorough", and prints a line for each property. An example is a
-table of up to 60 samples and 8 columns with an estimator; those that a property says nothing of are drawn again and
-don't count.
+Runs tests/test_properties.py with the hypothesis profile "thorough", and prints a line for each property. An example is
+a table of up to 60 samples and 8 features with an estimator; examples to which a property does not apply are drawn
+again and don't count.
 """
 
 import os
@@ -20,19 +20,19 @@ TESTS = Path(__file__).parents[2] / "tests" / "test_properties.py"
 
 
 class Table:
-    """Notes how many examples each test saw and how many failed, and prints nothing else."""
+    """Pytest plugin that records the number of examples and failures of each test."""
 
     def __init__(self):
         self.rows = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config):
-        """Leave out pytest's own report."""
+        """Suppress the report of pytest."""
         config.pluginmanager.unregister(name="terminalreporter")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
-        """Note a test when it has run."""
+        """Record a test after it ran."""
         report = yield
         if call.when == "call":
             found = re.findall(r"(\d+) passing, (\d+) failing", getattr(item, "hypothesis_statistics", ""))

@@ -1,15 +1,15 @@
-"""How little an autoencoder can leave of images, if it may take its time.
+"""Reconstruction error of images after long training.
 
     python docs/benchmarks/records.py [--parts géron deep] [--max-iter 100] [--digits images.npy]
 
 - "géron": Fashion-MNIST, a code of 30, the first 55,000 images for training and the last 5,000 for validation: mean
-  squared error of a pixel in [0, 1] of the latter. Published: .0132 (stacked dense), .0104 (best, LSTM): Géron,
+  squared error per pixel in [0, 1] of the latter. Published: .0132 (stacked dense), .0104 (best, LSTM): Géron,
   Hands-On Machine Learning, 3rd ed., chapter 17.
-- "deep": 784-1000-500-250-30 on 60,000 training images, squared error of an image in [0, 1], summed over its pixels, of
-  10,000 test images. Of handwritten digits (MNIST) 3.00 is published: Hinton and Salakhutdinov, Science 313, 2006. Here
-  it is Fashion-MNIST's error, or that of 70,000 images in a file of NumPy's, (70000, 784), in [0, 255] or [0, 1].
+- "deep": 784-1000-500-250-30 on 60,000 training images: squared error per image in [0, 1], summed over its pixels, of
+  10,000 test images. Published for handwritten digits (MNIST): 3.00, Hinton and Salakhutdinov, Science 313, 2006. Here
+  it is computed for Fashion-MNIST, or for 70,000 images in a NumPy file, (70000, 784), in [0, 255] or [0, 1].
 
-Images are given as they are, in [0, 1]; all parameters but the named ones are the default's. One fit each.
+Images are in [0, 1] and not scaled further. Parameters are default unless stated otherwise. Each part is a single fit.
 """
 
 import argparse
@@ -25,7 +25,7 @@ LAYERS = {"géron": "auto", "deep": (1000, 500, 250)}
 
 
 def images(part, path):
-    """Training and test images."""
+    """Return training and test images."""
     if part == "géron":
         return load("train")[:55_000], load("train")[55_000:]
     if path is None:
@@ -47,8 +47,8 @@ def main(parts, max_iter, path):
         error = np.square(test - autoencoder.reconstruct(test)).sum(axis=1).mean()
         d = train.shape[1]
         print(
-            f"{part}: {error:.3f} an image, {error / d:.5f} a pixel; PCA {linear:.3f}, {linear / d:.5f}; "
-            f"{seconds:.0f} s, {autoencoder.n_iter_} epochs, the best {autoencoder.best_epoch_}",
+            f"{part}: {error:.3f} per image, {error / d:.5f} per pixel; PCA {linear:.3f}, {linear / d:.5f}; "
+            f"{seconds:.0f} s, {autoencoder.n_iter_} epochs, best {autoencoder.best_epoch_}",
             flush=True,
         )
 

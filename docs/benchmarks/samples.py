@@ -1,13 +1,13 @@
-"""Images drawn of Fashion-MNIST: precision and recall of five samplers, decoder smoothness of two latent spaces.
+"""Images generated from Fashion-MNIST: precision and recall of five samplers, decoder smoothness of two latent spaces.
 
     python docs/benchmarks/samples.py [--rows 10000] [--seeds 3] [--components 8]
 
-1. Samples drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and from a standard normal
-   as codes of VariationalAutoencoder, whose prior it is, and of Autoencoder(whiten=True): precision and recall against
-   5,000 test images. They are embedded by the hidden layers of a classifier of other training images, as the metric's
-   authors do; the figures of bare pixels are given too, where images that are smoother than any real one count as
-   plausible. A first line is that of 5,000 training images.
-2. Smoothness, precision and recall of codes from a standard normal in both latent spaces, seed by seed.
+1. Samples are drawn from a mixture on the codes of Autoencoder, VariationalAutoencoder and PCA, and by decoding
+   standard normal codes with VariationalAutoencoder, whose prior it is, and with Autoencoder(whiten=True). Precision
+   and recall are computed relative to 5,000 test images, embedded by the hidden layers of a classifier of other
+   training images, as in the metric's publication; and also for raw pixels, where images that are smoother than real
+   ones count as plausible. The first line is that of 5,000 training images.
+2. Smoothness, precision and recall of standard normal codes in both latent spaces, for each seed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ N = 5000
 
 
 def draws(train, k, seed):
-    """Yield (name, sample) of each sampler, and the two latent spaces at the end."""
+    """Yield (name, samples) of each sampler, and finally the models of the two latent spaces."""
     yield "training images", train[np.random.RandomState(seed).permutation(len(train))[:N]]
     plain = LatentSampler(Autoencoder(k, whiten=True, random_state=seed), random_state=seed).fit(train)
     yield "Autoencoder + mixture", plain.sample(N, random_state=seed)
@@ -39,12 +39,12 @@ def draws(train, k, seed):
 
 
 def normal(k, seed):
-    """Codes from a standard normal, in float32 as the images."""
+    """Return standard normal codes in float32, the dtype of the images."""
     return np.random.RandomState(seed).standard_normal((N, k)).astype(np.float32)
 
 
 def embedding(X, y):
-    """A function that gives the second hidden layer of a classifier."""
+    """Return a function that computes the second hidden layer of a classifier."""
     classifier = MLPClassifier((128, 64), max_iter=12, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -78,10 +78,10 @@ def main():
             embedded = sample_precision_recall(embed(test), embed(drawn))
             figures.setdefault(name, []).append((*embedded, *sample_precision_recall(test, drawn)))
     print(f"Fashion-MNIST, {args.rows} samples, {args.components} components, {args.seeds} seeds")
-    print(f"{'':24s}{'precision':>12s}{'recall':>12s}{'of pixels: precision':>24s}{'recall':>12s}")
+    print(f"{'':24s}{'precision':>12s}{'recall':>12s}{'raw pixels: precision':>24s}{'recall':>12s}")
     for name, of_seeds in figures.items():
         print("{:24s}{:12.3f}{:12.3f}{:24.3f}{:12.3f}".format(name, *np.mean(of_seeds, axis=0)))
-    print("\nCodes from a standard normal: Autoencoder(whiten=True) and VariationalAutoencoder, seed by seed")
+    print("\nStandard normal codes: Autoencoder(whiten=True) and VariationalAutoencoder, for each seed")
     print(f"{'smoothness':12s}" + "   ".join(f"{plain:.3f} {vae:.3f}" for plain, vae in spaces))
     for i, what in enumerate(("precision", "recall")):
         pairs = zip(figures["Autoencoder, N(0, I)"], figures["VAE, its prior"], strict=True)

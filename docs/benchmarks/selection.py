@@ -1,9 +1,9 @@
-"""Columns kept by SelectFromModel(Autoencoder()) against the columns of largest variance.
+"""Compare features selected by SelectFromModel(Autoencoder()) with the features of largest variance.
 
     python docs/benchmarks/selection.py [--repeats 5]
 
-What is kept is judged by the R² of a ridge regression from it to all columns, and by the accuracy of a logistic
-regression from it to the labels, both on test samples. Columns are scaled to [0, 1].
+Selected features are evaluated by the R² of a ridge regression from them to all features, and by the accuracy of a
+logistic regression from them to the labels, both on test samples. Features are scaled to [0, 1].
 """
 
 import argparse
@@ -19,14 +19,14 @@ from sklearn.preprocessing import MinMaxScaler
 
 from skae import Autoencoder
 
-KEPT = {"wine": (4, 4), "breast_cancer": (6, 6), "digits": (16, 8)}  # columns, components
+KEPT = {"wine": (4, 4), "breast_cancer": (6, 6), "digits": (16, 8)}  # number of selected features, components
 
 
-def judge(train, test, y_train, y_test, kept):
-    """R² of all columns from some, and accuracy of the labels."""
-    ridge = Ridge(1e-3).fit(train[:, kept], train)
-    r2 = r2_score(test, ridge.predict(test[:, kept]), multioutput="variance_weighted")
-    return r2, LogisticRegression(max_iter=5000).fit(train[:, kept], y_train).score(test[:, kept], y_test)
+def evaluate(train, test, y_train, y_test, selected):
+    """Return R² of all features predicted from the selected ones, and accuracy of the labels."""
+    ridge = Ridge(1e-3).fit(train[:, selected], train)
+    r2 = r2_score(test, ridge.predict(test[:, selected]), multioutput="variance_weighted")
+    return r2, LogisticRegression(max_iter=5000).fit(train[:, selected], y_train).score(test[:, selected], y_test)
 
 
 def main():
@@ -44,10 +44,10 @@ def main():
             select = SelectFromModel(Autoencoder(k, random_state=seed), max_features=n_columns, threshold=-np.inf)
             ours = clone(select).fit(train).get_support(indices=True)
             widest = np.argsort(-train.var(axis=0))[:n_columns]
-            figures.append([judge(train, test, y_train, y_test, kept) for kept in (ours, widest)])
+            figures.append([evaluate(train, test, y_train, y_test, selected) for selected in (ours, widest)])
         (r2, accuracy), (r2_widest, accuracy_widest) = np.mean(figures, axis=0)
         print(
-            f"{name}, {n_columns} of {X.shape[1]} columns: R² {r2:.3f}, of largest variance {r2_widest:.3f}; "
+            f"{name}, {n_columns} of {X.shape[1]} features: R² {r2:.3f}, largest variance {r2_widest:.3f}; "
             f"accuracy {accuracy:.3f}, {accuracy_widest:.3f}",
             flush=True,
         )

@@ -1,10 +1,10 @@
-"""scikit-learn's checks for Autoencoder() and the linear one, with many seeds.
+"""Run scikit-learn's estimator checks for Autoencoder() and the linear one, with many seeds.
 
     python docs/benchmarks/sklearn_checks.py [--seeds 20] [--max-iter 20] [--n-jobs 2]
 
-Runs what `check_estimator` runs, the array-API check included, and what it leaves out. The test suite uses one seed.
-The checks fit hundreds of times, so fits are cut to 20 epochs; `--max-iter 0` leaves them whole, some six minutes a
-seed.
+Runs all checks of `check_estimator`, including the array API check, and those that it omits. The test suite uses one
+seed. The checks fit hundreds of times, so fits are limited to 20 epochs; `--max-iter 0` uses the default, which takes
+about six minutes per seed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-os.environ["SCIPY_ARRAY_API"] = "1"  # else a check is skipped in silence
+os.environ["SCIPY_ARRAY_API"] = "1"  # otherwise a check is skipped
 
 from joblib import Parallel, delayed
 from sklearn.base import clone
@@ -28,7 +28,7 @@ from test_sklearn_checks import LEFT_OUT
 
 
 def run(seed, linear, max_iter):
-    """Return how often checks passed, failed and were skipped, and the names of those that did not pass."""
+    """Return the number of checks that passed, failed and were skipped, and the names of those that did not pass."""
     warnings.simplefilter("ignore")
     parameters = {"hidden_layer_sizes": ()} if linear else {"max_iter": max_iter or "auto"}
     estimator = Autoencoder(random_state=seed, **parameters)

@@ -1,10 +1,10 @@
-"""SparseAutoencoder with 300 units on Fashion-MNIST, beside dictionary learning; and sparsity against the weight.
+"""Compare SparseAutoencoder with 300 units on Fashion-MNIST with dictionary learning; sparsity by `alpha`.
 
     python docs/benchmarks/sparse.py [--rows 55000]
 
-Trained on the first images and judged on the last 5,000 of the training set: mean squared error on [0, 1]. Published
-for 55,000 samples: .0111 (L1), .0099 (KL): Géron, Hands-On Machine Learning, 3rd ed., chapter 17. Dictionary learning
-is scikit-learn's, on centered samples, with codes of 30 non-zeros by orthogonal matching pursuit.
+Networks are trained on the first images of the training set and evaluated on its last 5,000: mean squared error on
+[0, 1]. Published for 55,000 samples: .0111 (L1), .0099 (KL): Géron, Hands-On Machine Learning, 3rd ed., chapter 17.
+Dictionary learning is scikit-learn's, on centered samples, with codes of 30 non-zeros by orthogonal matching pursuit.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from sklearn.decomposition import MiniBatchDictionaryLearning
 
 from skae import Autoencoder, SparseAutoencoder
 
-ALPHAS = {"l1": 0.04}  # a weaker penalty than that of "auto", for an error to compare with the published one
+ALPHAS = {"l1": 0.04}  # weaker than "auto", for an error comparable to the published one
 
 
 def mse(X, X_hat):
-    """Mean squared error of a pixel."""
+    """Return the mean squared error per pixel."""
     return np.square(X_hat - X, dtype=np.float64).mean()
 
 
@@ -58,7 +58,7 @@ def main():
 
     some = train[:10_000]
     plain = Autoencoder(300, hidden_layer_sizes=(), random_state=0).fit(some)
-    print(f"10,000 samples; R² without penalty (PCA of as many components) {plain.score(validation):.4f}")
+    print(f"10,000 samples; R² without penalty (PCA with the same n_components) {plain.score(validation):.4f}")
     for sparsity, alphas in (("l1", (0.0, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)), ("kl", (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0))):
         for alpha in alphas:
             sparse = SparseAutoencoder(300, sparsity=sparsity, alpha=alpha, random_state=0).fit(some)

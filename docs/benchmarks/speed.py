@@ -1,19 +1,19 @@
-"""How fast is Autoencoder? Epochs, time to a test R², samples encoded a second and memory, beside other systems.
+"""Speed of Autoencoder and other systems: epochs, time to a test R², encoded samples per second, and memory.
 
     python docs/benchmarks/speed.py [--rounds 5] [--threads 2] [--parts 1 2 3 4] [--systems "hand-written" ...]
 
-Each system has a process of its own, and in each round they take turns; medians are shown, and ratios are medians of
-the rounds' ratios. Keras, PyOD and Pythae take part where they are installed.
+Each system has a separate process; in each round they alternate. Medians are printed, and ratios are medians of the
+rounds' ratios. Keras, PyOD and Pythae are skipped if they are not installed.
 
-1. Epochs: (a fit of 1 + m epochs minus a fit of one) / m, over as many training samples for each; what Autoencoder does
-   with its validation samples is included. "Hand-written, same net" has the linear branches and GELU that Autoencoder
-   has.
-2. Fashion-MNIST, 20,000 samples, 784-512-256-32: seconds to the test R² of the hand-written loop after 10 epochs, by
-   a whole fit of as many epochs as it takes; seconds to PCA's test R² likewise.
-3. Test samples encoded a second, and by how much these fits raised the memory of the process at its peak.
-4. Bfloat16: part 1 of the wide net in batches of 128 and 256, default, `mixed_precision="auto"` and hand-written
-   in float32; and what an epoch of one net takes with `mixed_precision=True`, relative to the same in float32, by the
-   multiply-adds of the largest product of a step.
+1. Epochs: (a fit of 1 + m epochs minus a fit of one) / m, with the same number of training samples for each; the time
+   that Autoencoder spends on its validation samples is included. "hand-written, same net" has linear branches and GELU,
+   as Autoencoder.
+2. Fashion-MNIST, 20,000 samples, 784-512-256-32: seconds to the test R² of the hand-written loop after 10 epochs, by a
+   whole fit of the smallest sufficient number of epochs; and seconds to PCA's test R².
+3. Test samples encoded per second, and the increase of peak memory of the process by these fits.
+4. Bfloat16: part 1 for the wide network in batches of 128 and 256, default, `mixed_precision="auto"` and hand-written
+   in float32; and the time of an epoch with `mixed_precision=True` relative to float32, as a function of the number of
+   multiply-adds of the largest matrix product in a step.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import time
 import numpy as np
 import torch
 from _fashion_mnist import load
-from _measure import Process, made_up, r2
+from _measure import Process, make_curved_data, r2
 from _systems import SYSTEMS
 from sklearn.decomposition import PCA
 
@@ -35,7 +35,7 @@ NETS = {  # sizes, samples, m
     "30-64-16": ((30, 64, 16), 6_000, 15),
     "10-32-2": ((10, 32, 2), 6_000, 15),
 }
-HELD_OUT = 1_000  # samples, of more than 5,000, that Autoencoder does not train on
+N_VALIDATION = 1_000  # size of Autoencoder's validation set for more than 5,000 samples
 EPOCHS_TRIED = (1, 2, 4, 7, 10, 15)
 BFLOAT16_NETS = (
     (64, 64, 8),
@@ -48,18 +48,18 @@ BFLOAT16_NETS = (
 
 
 def scaled(X):
-    """Rows in [0, 1]."""
+    """Return samples scaled to [0, 1]."""
     return (X - X.min()) / np.ptp(X)
 
 
 class Worker:
-    """What runs in a system's process."""
+    """Worker in the process of a system."""
 
     def __init__(self, name, threads):
         torch.set_num_threads(threads)
         self.ours, self.system = name.startswith("Autoencoder"), SYSTEMS[name]
         self.train, self.test = load("train")[:20_000], load("t10k")
-        self.system(2, (784, 8, 2), 1, 100).fit(self.train[:5000])  # loads what is loaded once
+        self.system(2, (784, 8, 2), 1, 100).fit(self.train[:5000])  # warm up lazy imports
         self.memory_before = self._memory()
 
     @staticmethod
@@ -67,10 +67,10 @@ class Worker:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     def epoch(self, net, batch_size=128):
-        """Seconds of an epoch."""
+        """Return seconds per epoch."""
         sizes, n, m = NETS[net]
-        n += HELD_OUT * self.ours
-        X = self.train[:n] if sizes[0] == 784 else scaled(made_up(n, sizes[0], sizes[-1]))
+        n += N_VALIDATION * self.ours
+        X = self.train[:n] if sizes[0] == 784 else scaled(make_curved_data(n, sizes[0], sizes[-1]))
         seconds = []
         for n_epochs in (1, 1 + m):
             start = time.perf_counter()
@@ -79,16 +79,16 @@ class Worker:
         return (seconds[1] - seconds[0]) / m
 
     def fit(self, n_epochs, seed):
-        """Seconds of a fit on Fashion-MNIST, and its test R²."""
-        sizes, batch_size = (None, None) if self.ours else ((784, 512, 256, 32), 128)  # its own widths are the same
+        """Return seconds of a fit on Fashion-MNIST, and its test R²."""
+        sizes, batch_size = (None, None) if self.ours else ((784, 512, 256, 32), 128)  # its default widths are the same
         start = time.perf_counter()
         self.fitted = self.system(32, sizes, n_epochs, batch_size, seed).fit(self.train)
         seconds = time.perf_counter() - start
         return seconds, r2(self.test, self.fitted.reconstruct(self.test))
 
     def in_bfloat16(self, sizes, batch_size):
-        """What an epoch in bfloat16 takes of processor time, relative to the same in float32."""
-        X, seconds = scaled(made_up(2_500 + 8 * batch_size, sizes[0], sizes[-1])), {}
+        """Return the processor time of an epoch in bfloat16, relative to float32."""
+        X, seconds = scaled(make_curved_data(2_500 + 8 * batch_size, sizes[0], sizes[-1])), {}
         for mixed in (False, True):
             for n_epochs in (1, 3):
                 settings = {"batch_size": batch_size, "max_iter": n_epochs, "mixed_precision": mixed}
@@ -98,7 +98,7 @@ class Worker:
         return (seconds[True, 3] - seconds[True, 1]) / (seconds[False, 3] - seconds[False, 1])
 
     def encoded(self):
-        """Rows a second, and MB."""
+        """Return samples encoded per second, and the increase of memory in MB."""
         start = time.perf_counter()
         if hasattr(self.fitted, "transform"):
             self.fitted.transform(self.test)
@@ -108,14 +108,14 @@ class Worker:
 
 
 def pca(train, test):
-    """Seconds of PCA's fit, and its test R²."""
+    """Return seconds of PCA's fit, and its test R²."""
     start = time.perf_counter()
     fitted = PCA(32, random_state=0).fit(train)
     return time.perf_counter() - start, r2(test, fitted.inverse_transform(fitted.transform(test)))
 
 
 def in_turns(processes, rounds, *call):
-    """Results of a call, by system: one for each round."""
+    """Return the results of a call for each system, one per round."""
     results = {name: [] for name in processes}
     for _ in range(rounds):
         for name, process in processes.items():
@@ -124,16 +124,16 @@ def in_turns(processes, rounds, *call):
 
 
 def epochs(processes, rounds):
-    """Part 1."""
-    print(f"\n{'milliseconds an epoch of 6,000 rows':36s}" + "".join(f"{net:>24s}" for net in NETS))
+    """Run part 1."""
+    print(f"\n{'milliseconds per epoch of 6,000 samples':40s}" + "".join(f"{net:>24s}" for net in NETS))
     seconds = {net: in_turns(processes, rounds, "epoch", net) for net in NETS}
     for name in processes:
-        cells = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
-        print(f"{name:36s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in cells))
+        columns = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
+        print(f"{name:40s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in columns))
 
 
 def until(processes, rounds, target, seconds_of_reference):
-    """Seconds that each system takes to a test R², in the fewest epochs that do, and as a share of a reference's."""
+    """Print the seconds of each system to reach a test R², with the smallest sufficient number of epochs."""
     n_epochs = {
         name: next((n for n in EPOCHS_TRIED if process("fit", n, 0)[1] >= target), None)
         for name, process in processes.items()
@@ -153,33 +153,33 @@ def until(processes, rounds, target, seconds_of_reference):
 
 
 def race(processes, rounds, threads):
-    """Part 2."""
+    """Run part 2."""
     torch.set_num_threads(threads)
     train, test = load("train")[:20_000], load("t10k")
-    by_hand, ours = processes["hand-written"], processes["Autoencoder"]
-    target = by_hand("fit", 10, 0)[1]
+    hand_written, ours = processes["hand-written"], processes["Autoencoder"]
+    target = hand_written("fit", 10, 0)[1]
     print(f"\nSeconds to the test R² of the hand-written loop after 10 epochs, {target:.4f}, relative to the loop's")
-    others = {name: process for name, process in processes.items() if process is not by_hand}
-    until(others, rounds, target, lambda seed: by_hand("fit", 10, seed)[0])
+    others = {name: process for name, process in processes.items() if process is not hand_written}
+    until(others, rounds, target, lambda seed: hand_written("fit", 10, seed)[0])
 
     def pca_and_an_epoch(seed):
         epoch = (ours("fit", 4, seed)[0] - ours("fit", 1, seed)[0]) / 3
         return pca(train, test)[0] + epoch
 
     seconds, target = np.median([pca(train, test) for _ in range(rounds)], axis=0)
-    print(f"\nSeconds to PCA's test R², {target:.4f}, as a share of PCA's fit ({seconds:.2f} s) plus an epoch of ours")
+    print(f"\nSeconds to PCA's test R², {target:.4f}, relative to PCA's fit ({seconds:.2f} s) plus an epoch of skae")
     until({"Autoencoder": ours}, rounds, target, pca_and_an_epoch)
 
 
 def bfloat16(processes, rounds):
-    """Part 4."""
-    print(f"\n{'milliseconds an epoch, 784-512-256-32':40s}{'batches of 128':>24s}{'batches of 256':>24s}")
+    """Run part 4."""
+    print(f"\n{'milliseconds per epoch, 784-512-256-32':40s}{'batches of 128':>24s}{'batches of 256':>24s}")
     names = ("Autoencoder", 'Autoencoder, mixed_precision="auto"', "hand-written, same net", "hand-written")
     some = {name: processes[name] for name in names}
     seconds = {size: in_turns(some, rounds, "epoch", "784-512-256-32", size) for size in (128, 256)}
     for name in names:
-        cells = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
-        print(f"{name:40s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in cells))
+        columns = [(np.median(of[name]), np.median(of[name] / of["hand-written, same net"])) for of in seconds.values()]
+        print(f"{name:40s}" + "".join(f"{1e3 * median:15.0f}   x{ratio:5.2f}" for median, ratio in columns))
     print(f"\n{'batch x net':32s}{'largest product':>16s}{'bfloat16 / float32':>20s}")
     for sizes in BFLOAT16_NETS:
         for batch in (32, 128, 512):
@@ -189,7 +189,7 @@ def bfloat16(processes, rounds):
 
 
 def main():
-    """Run the three parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -205,7 +205,7 @@ def main():
     if 4 in args.parts:
         bfloat16(processes, args.rounds)
     if 3 in args.parts:
-        print(f"\n{'':24s}{'rows encoded a second':>24s}{'memory of fits, MB':>24s}")
+        print(f"\n{'':24s}{'samples per second':>24s}{'memory of fits, MB':>24s}")
         for process in processes.values():
             process("fit", 1, 0)
         for name, of_name in in_turns(processes, args.rounds, "encoded").items():

@@ -1,9 +1,9 @@
-"""StackedAutoencoder: a deep net of logistic units from a random start and pre-trained, and the classic deep ReLU net.
+"""StackedAutoencoder: a deep net of logistic units with random initialization and pretrained, and a deep ReLU net.
 
     python docs/benchmarks/stacked.py [--rows 20000] [--budgets 1 2 3 4 5 6 7 8 9 10]
 
-Fashion-MNIST, R² of test images. A budget is the number of epochs of the training as one network, and with pre-training
-also of that of each layer before.
+Prints R² of test images of Fashion-MNIST. A budget is the number of epochs of training the whole network; with
+pretraining, also that of each layer before.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main():
     train, test = load("train")[: arguments.rows], load("t10k")
 
     def fit(estimator):
-        """R² of test images, and seconds."""
+        """Return R² of test images and seconds, as text."""
         start = time.perf_counter()
         estimator.fit(train)
         return f"R² {estimator.score(test):.4f} in {time.perf_counter() - start:3.0f} s"
@@ -50,16 +50,16 @@ def main():
         layers = (500, 250, 100, 30)
         random = fit(StackedAutoencoder(layers, pretrain=False, max_iter=budget, **LOGISTIC))
         trained = fit(StackedAutoencoder(layers, max_iter=budget, **LOGISTIC))
-        print(f"  {budget:2d} epochs: random start {random}, pre-trained {trained}", flush=True)
+        print(f"  {budget:2d} epochs: random init {random}, pretrained {trained}", flush=True)
 
-    print("784-2000-500-500-10 of ReLUs, logistic code, 5 epochs")
+    print("784-2000-500-500-10 with ReLU, logistic code, 5 epochs")
     for pretrain in (False, True):
         shown = fit(StackedAutoencoder((2000, 500, 500, 10), pretrain=pretrain, **CLASSIC))
-        print(f"  {'pre-trained ' if pretrain else 'random start'} {shown}", flush=True)
+        print(f"  {'pretrained ' if pretrain else 'random init'} {shown}", flush=True)
 
-    print("784-256-10, 5 epochs: kinds of first layers")
+    print("784-256-10, 5 epochs: types of the first layer")
     kinds = {
-        "a number": 256,
+        "integer": 256,
         "BernoulliRBM": ("first", BernoulliRBM(256, learning_rate=0.05, batch_size=100, n_iter=5)),
         "denoising": ("first", DenoisingAutoencoder(256, hidden_layer_sizes=(), code_activation="relu", max_iter=5)),
     }

@@ -2,19 +2,18 @@
 
     python docs/benchmarks/streams.py [chunks] [memmap] [sparse] [chunkings] [outliers]
 
-chunks: Fashion-MNIST, 20,000 samples, 32 components: 8 chunks by `partial_fit`, one to five passes, against `fit` and
-PCA. memmap: 1,000,000 x 1,000 in float32, one epoch: peak anonymous memory (RssAnon; mapped pages don't count) of `fit`
-and
-  of `transform`, above the process before. The file lies in a temporary folder.
-sparse: CSR 20,000 x 10,000, 1 % dense: peak resident memory above the process before, and R² against PCA's.
-chunkings: five tables in eight kinds of chunks, one pass, every variant: R² on test samples above scikit-learn's
-  `IncrementalPCA` of the same chunks, and how many cells are more than .005 below it.
-outliers: the same variants and tables in ten chunks, then a chunk of which one sample is multiplied up to a size, then
-one
-  more pass: what the sample costs of the R² on test samples, and how many cells lose .02 more by it than
-  `IncrementalPCA`.
+chunks: Fashion-MNIST, 20,000 samples, 32 components: 8 and 40 chunks by `partial_fit`, one to five passes, compared
+  with `fit` and PCA.
+memmap: 1,000,000 x 1,000 in float32, one epoch: peak private memory (RssAnon; mapped pages don't count) of `fit` and of
+  `transform`, above the initial value. The file is in a temporary folder.
+sparse: CSR 20,000 x 10,000, density 1 %: peak resident memory above the initial value, and R² compared with PCA's.
+chunkings: five tables divided into chunks in eight ways, one pass, every variant: R² on test samples minus that of
+  scikit-learn's `IncrementalPCA` with the same chunks, and the number of fits that are more than .005 below it.
+outliers: the same variants and tables in ten chunks, then a chunk in which one sample is multiplied to a given size,
+  then one more pass: the decrease of R² on test samples due to that sample, and the number of fits in which it is
+  more than .02 above that of `IncrementalPCA`.
 
-Memory is read in /proc, so this runs on Linux. Each part runs in a process of its own.
+Memory is read from /proc, so this runs on Linux only. Each part runs in a separate process.
 """
 
 import copy
@@ -76,9 +75,9 @@ def chunks():
 
 
 def memmap():
-    """Fit to 4 GB in a file."""
+    """Fit to a memory map of 4 GB."""
     n, d = 1_000_000, 1_000
-    Autoencoder(8, max_iter=1).fit(np.random.RandomState(0).rand(100, 20))  # load what torch loads late
+    Autoencoder(8, max_iter=1).fit(np.random.RandomState(0).rand(100, 20))  # warm up lazy imports
     with tempfile.TemporaryDirectory() as folder:
         X = np.memmap(Path(folder) / "X.dat", np.float32, "w+", shape=(n, d))
         rng = np.random.default_rng(0)
@@ -93,7 +92,7 @@ def memmap():
         print(f"fit, 1 epoch: {fit}")
         with Peak("RssAnon") as transform:
             codes = autoencoder.transform(X)
-        print(f"transform: {transform}, of which the output has {codes.nbytes / 1e6:.0f} MB")
+        print(f"transform: {transform}, of which the output takes {codes.nbytes / 1e6:.0f} MB")
         print(f"R² {autoencoder.score(X[::100]):.4f}")
 
 
@@ -101,12 +100,12 @@ def csr():
     """Fit to a sparse matrix that would have 1.6 GB in float64."""
     n, d, k = 20_000, 10_000, 16
     rng = np.random.default_rng(0)
-    # samples of 16 themes that use 400 columns each, 100 cells a sample
-    theme, used = rng.integers(0, 16, n), rng.permutation(d)[: 16 * 400].reshape(16, 400)
-    columns = np.concatenate([rng.choice(used[t], 100, replace=False) for t in theme])
+    # samples of 16 topics that use 400 columns each, 100 non-zeros per sample
+    topic, used = rng.integers(0, 16, n), rng.permutation(d)[: 16 * 400].reshape(16, 400)
+    columns = np.concatenate([rng.choice(used[t], 100, replace=False) for t in topic])
     values = rng.gamma(2.0, 1.0, n * 100) * np.repeat(rng.gamma(3.0, 1.0, n), 100)
     X = sparse.csr_array((values, (np.repeat(np.arange(n), 100), columns)), shape=(n, d))
-    Autoencoder(8, max_iter=1).fit(rng.random((100, 20)))  # load what torch loads late
+    Autoencoder(8, max_iter=1).fit(rng.random((100, 20)))  # warm up lazy imports
     test = X[-2000:]
     train = X[:-2000]
     with Peak("VmRSS") as peak:
@@ -116,11 +115,11 @@ def csr():
     dense = test.toarray()
     of_pca = r2(dense, pca.inverse_transform(pca.transform(test)))
     print(f"{X.nnz / n / d:.1%} dense; fit: {peak}; PCA: {peak_pca}")
-    print(f"test R²: PCA {of_pca:.4f}, Autoencoder {autoencoder.score(test):.4f}, epoch kept {autoencoder.best_epoch_}")
+    print(f"test R²: PCA {of_pca:.4f}, Autoencoder {autoencoder.score(test):.4f}, best epoch {autoencoder.best_epoch_}")
 
 
 def tables():
-    """Training samples, test samples and components, by name."""
+    """Yield (name, training samples, test samples, number of components)."""
     rng = np.random.RandomState(0)
     t = 6 * rng.rand(1000)
     found = {
@@ -140,7 +139,7 @@ def tables():
 
 
 def _divided(X):
-    """Chunks of all samples, by the name of how they are divided."""
+    """Return the chunks for each way of dividing the samples."""
     n, by_first = len(X), X[np.argsort(X[:, 0], kind="stable")]
     sizes = np.cumsum([size for _ in range(n // 210 + 1) for size in (10, 200)])
     first = X[: n // 5].copy()
@@ -159,7 +158,7 @@ def _divided(X):
 
 
 def _streamed(estimator, k, chunks, scale="global"):
-    """A variant of k components, or `IncrementalPCA`, after a pass."""
+    """Return a variant with k components, or `IncrementalPCA`, after one pass."""
     if isinstance(estimator, IncrementalPCA):
         chunks = _first_of_size(chunks, k)
     elif isinstance(estimator, StackedAutoencoder):
@@ -173,7 +172,7 @@ def _streamed(estimator, k, chunks, scale="global"):
 
 
 def _first_of_size(chunks, k):
-    """Join the first chunks until they have k samples, which `IncrementalPCA` wants."""
+    """Join the first chunks until they have k samples, as `IncrementalPCA` requires."""
     n = next(i for i in range(1, len(chunks) + 1) if sum(map(len, chunks[:i])) >= k)
     return [np.concatenate(chunks[:n]), *chunks[n:]]
 
@@ -183,24 +182,24 @@ def _r2_of(estimator, test):
 
 
 def chunkings():
-    """Compare all variants with IncrementalPCA, however samples are divided."""
+    """Compare all variants with IncrementalPCA for each way of dividing the samples."""
     for name, estimator in VARIANTS.items():
-        n_below, n_cells = 0, 0
+        n_below, n_fits = 0, 0
         for table, train, test, k in tables():
             print(f"{name:13s} {table:13s}", end="")
             for chunks in _divided(train).values():
                 of_pca = _r2_of(_streamed(IncrementalPCA(k), k, chunks), test)
                 above = _r2_of(_streamed(estimator, k, chunks), test) - of_pca
-                n_below, n_cells = n_below + (above < -0.005), n_cells + 1
+                n_below, n_fits = n_below + (above < -0.005), n_fits + 1
                 print(f"{above:+8.3f}", end="", flush=True)
             print()
-        print(f"{name:13s} cells below -0.005: {n_below} of {n_cells}\n", flush=True)
+        print(f"{name:13s} fits below -0.005: {n_below} of {n_fits}\n", flush=True)
 
 
 def outliers():
-    """Compare what an outlier costs."""
+    """Compare the effect of an outlier."""
     for name, estimator in VARIANTS.items():
-        n_cells, immediate, later = 0, 0, 0
+        n_fits, immediate, later = 0, 0, 0
         for table, train, test, k in tables():
             chunks = np.array_split(train, 10)
             for scale_of in ("global", "standard", None):
@@ -208,29 +207,30 @@ def outliers():
                 for size, place in ((1e2, 0), (1e4, 10), (1e8, -1)):
                     bad = chunks[3].copy()
                     bad[place] = size * (1 + np.abs(train).max())
-                    costs = []
+                    decreases = []
                     for fitted in clean:
                         with_one, without = copy.deepcopy(fitted), copy.deepcopy(fitted)
                         with_one.partial_fit(bad)
                         without.partial_fit(chunks[3])
-                        costs.append([_r2_of(without, test) - _r2_of(with_one, test)])
+                        decreases.append([_r2_of(without, test) - _r2_of(with_one, test)])
                         for chunk in chunks:
                             with_one.partial_fit(chunk)
                             without.partial_fit(chunk)
-                        costs[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
-                    (pca_now, pca_later), (now, after) = costs
-                    n_cells, immediate, later = (
-                        n_cells + 1,
+                        decreases[-1].append(_r2_of(without, test) - _r2_of(with_one, test))
+                    (pca_now, pca_later), (now, after) = decreases
+                    n_fits, immediate, later = (
+                        n_fits + 1,
                         immediate + (now > pca_now + 0.02),
                         later + (after > pca_later + 0.02),
                     )
                     if now > pca_now + 0.02 or after > pca_later + 0.02:
                         print(
-                            f"{name:13s} {table:13s} {scale_of!s:9s} {size:6.0e}: costs {now:.3f} (PCA {pca_now:.3f}), "
-                            f"a pass later {after:.3f} (PCA {pca_later:.3f})"
+                            f"{name:13s} {table:13s} {scale_of!s:9s} {size:6.0e}: decrease {now:.3f} "
+                            f"(PCA {pca_now:.3f}), after another pass {after:.3f} (PCA {pca_later:.3f})"
                         )
         print(
-            f"{name:13s} cells that lose .02 more than PCA: {immediate} at once, {later} a pass later, of {n_cells}\n",
+            f"{name:13s} of {n_fits} fits, those that lose .02 more than PCA: {immediate} immediately, "
+            f"{later} after another pass\n",
             flush=True,
         )
 

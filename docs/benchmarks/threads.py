@@ -1,10 +1,10 @@
-"""What threads gain and cost: products on one thread and on all, and fits on free and on busy cores.
+"""Speed of matrix products and fits with one and with several threads, on free and on busy cores.
 
     python docs/benchmarks/threads.py
 
-A product is a linear layer's, forward and backward. A fit is one by the default number of threads against one with
-`OMP_NUM_THREADS=1`, in processes that take turns; then the same without the rule by which small products take one
-thread. Busy cores are those on which one process each counts. A fit that takes longer than the limit is stopped.
+A product is the forward and backward pass of a linear layer. A fit with the default number of threads is compared with
+one with `OMP_NUM_THREADS=1`, in alternating processes; and with one without the rule that small products use one
+thread. Busy cores each run another process. Fits that take longer than the limit are stopped.
 """
 
 import argparse
@@ -16,24 +16,24 @@ import time
 
 import numpy as np
 import torch
-from _measure import made_up
+from _measure import make_curved_data
 from sklearn.datasets import load_digits
 
 from skae import Autoencoder, _threads
 
-LIMIT = 60  # seconds of a process
+LIMIT = 60  # seconds per process
 PRODUCTS = [(128, 64, 128), (128, 256, 256), (128, 784, 256), (128, 784, 512), (256, 784, 512), (1024, 784, 512)]
 FITS = {
-    "digits, 8 components, the defaults": (lambda: load_digits().data, {"n_components": 8}),
+    "digits, 8 components, defaults": (lambda: load_digits().data, {"n_components": 8}),
     "8,000 x 784, 512-256-32, batches of 256": (
-        lambda: made_up(8000, 784, 20),
+        lambda: make_curved_data(8000, 784, 20),
         {"n_components": 32, "hidden_layer_sizes": (512, 256), "batch_size": 256, "max_iter": 4},
     ),
 }
 
 
 def seconds(function, n):
-    """Mean seconds of a call, after one that doesn't count."""
+    """Return the mean duration of a call in seconds, after a warm-up."""
     function()
     start = time.perf_counter()
     for _ in range(n):
@@ -42,7 +42,7 @@ def seconds(function, n):
 
 
 def products():
-    """Print what a layer's products take on one thread and on all."""
+    """Print the duration of a layer's products with one thread and with all."""
     most = torch.get_num_threads()
     print(f"{'batch x in x out':20s}{'multiply-adds':>14s}{'one thread':>13s}{f'{most} threads':>13s}  ratio")
     for batch, width_in, width_out in PRODUCTS:
@@ -60,7 +60,7 @@ def products():
         size = f"{batch} x {width_in} x {width_out}"
         rule = "one" if work < _threads.SMALL_PRODUCT else "all"
         print(
-            f"{size:20s}{f'2^{np.log2(work):.1f}':>14s}{one:10.2f} ms{every:10.2f} ms  {every / one:.2f}  takes {rule}"
+            f"{size:20s}{f'2^{np.log2(work):.1f}':>14s}{one:10.2f} ms{every:10.2f} ms  {every / one:.2f}  uses {rule}"
         )
     torch.set_num_threads(most)
 
@@ -78,7 +78,7 @@ def busy(n):
 
 
 def fit_here(name, rule):
-    """Print the seconds of a fit, after a short one that doesn't count."""
+    """Print the seconds of a fit, after a warm-up."""
     if not rule:
         _threads.SMALL_PRODUCT = _threads.SMALL_DECOMPOSITION = 0
     make, parameters = FITS[name]
@@ -90,7 +90,7 @@ def fit_here(name, rule):
 
 
 def fit_there(name, threads, rule):
-    """Seconds of a fit in a process of its own; infinity if it takes too long."""
+    """Return the seconds of a fit in a separate process; infinity if it exceeds the limit."""
     variables = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     if threads:
         variables["OMP_NUM_THREADS"] = str(threads)
@@ -102,7 +102,7 @@ def fit_there(name, threads, rule):
 
 
 def fits(rounds):
-    """Print what fits take by default against one thread."""
+    """Print the duration of fits with one thread, by default, and without the rule for small products."""
     heads = f"{'one thread':>12s}{'default':>12s}{'ratio':>8s}{'without the rule':>18s}{'ratio':>8s}"
     print(f"\n{'fit':42s}{'cores':7s}{heads}")
     for name in FITS:
@@ -120,7 +120,7 @@ def fits(rounds):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--fit", help="only this fit, in this process")
+    parser.add_argument("--fit", help="run only this fit, in this process")
     parser.add_argument("--rule", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -1,11 +1,11 @@
-"""ONNX models in onnxruntime against the estimators that they were made of, for every kind, on digits.
+"""Compare ONNX models in onnxruntime with the estimators that they were exported from, for every variant, on digits.
 
     python docs/benchmarks/to_onnx.py
 
-Deviations are the greatest of any number, from what the methods give in float64, in units of the spread (the root of
-the columns' mean variance) of the codes, or for decoder and reconstruct of the samples. What the methods themselves
-give in float32 is compared with them. Far samples are 50 times as far from the mean, and reconstructed. Kinds are those
-of the tests, which take seconds to fit.
+Prints the largest absolute deviation from the methods in float64, in units of the scale (the root of the columns' mean
+variance) of the codes or, for decoder and reconstruct, of the samples. The deviation of the methods in float32 is
+printed next to it. "far" samples are 50 times as far from the mean, and reconstructed. The estimators are those of the
+tests, which take seconds to fit.
 """
 
 import sys
@@ -29,17 +29,17 @@ METHODS = {"encoder": "transform", "decoder": "inverse_transform", "reconstruct"
 
 
 def run(model, X):
-    """Outputs of a model for samples of float32."""
+    """Return the outputs of a model for samples of float32."""
     return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"X": X})
 
 
 def deviation(found, wanted, like):
-    """Greatest deviation of any number, in units of the spread of what it is like."""
+    """Return the largest absolute deviation, in units of the scale of `like`."""
     return np.abs(found - wanted).max() / np.sqrt(like.var(axis=0, dtype=float).mean())
 
 
 def deviations(estimator, part, X):
-    """Deviation of the model, and of the method in float32."""
+    """Return the deviation of the model, and that of the method in float32."""
     apply = getattr(estimator, METHODS[part])
     given = estimator.transform(X) if part == "decoder" else X
     wanted = apply(given.astype(float))
@@ -48,20 +48,20 @@ def deviations(estimator, part, X):
 
 
 def main():
-    """Print a line for each kind, and one for each Pipeline."""
+    """Print a line for each estimator and each Pipeline."""
     X, y = load_digits(return_X_y=True)
     X = X.astype(np.float32)
     far = X.mean(axis=0) + 50 * (X - X.mean(axis=0))
     cases = [*((part, X) for part in METHODS), ("reconstruct", far)]
-    print("".join(f"{name:^18}" for name in (*METHODS, "far rows")))
+    print("".join(f"{name:^18}" for name in (*METHODS, "far samples")))
     print("    ONNX  method  " * len(cases))
     lines = []
     for kind in SMALL:
         estimator = clone(kind).fit(X)
         lines.append([deviations(estimator, *case) for case in cases])
         print("  ".join(f"{model:8.1e}{method:8.1e}" for model, method in lines[-1]), short_name(kind), flush=True)
-    greatest = np.max(lines, axis=0)
-    print("  ".join(f"{model:8.1e}{method:8.1e}" for model, method in greatest), "greatest")
+    largest = np.max(lines, axis=0)
+    print("  ".join(f"{model:8.1e}{method:8.1e}" for model, method in largest), "largest")
 
     transformer = make_pipeline(StandardScaler(), Autoencoder(10, random_state=0)).fit(X)
     (codes,) = run(to_onnx(transformer, X[:1]), X)
@@ -70,7 +70,7 @@ def main():
     classifier = make_pipeline(*transformer, LogisticRegression(max_iter=1000)).fit(X, y)
     labels, _ = run(to_onnx(classifier, X[:1], options={"zipmap": False}), X)
     same = (labels == classifier.predict(X.astype(float))).sum()
-    print(f"... and LogisticRegression: the same label for {same} of {len(X)} rows")
+    print(f"... and LogisticRegression: the same label for {same} of {len(X)} samples")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Does the validation set leak? New samples decide: R² on them minus PCA's, and what looking for dependence costs.
+"""Leakage into the validation set: R² on new samples minus PCA's, and the cost of detecting dependent samples.
 
-    python docs/benchmarks/validation.py [cells] [cost] [--n-jobs 2]
+    python docs/benchmarks/validation.py [dependence] [cost] [--n-jobs 2]
 
-cells: windows of autoregressive series (30 and 50 long, 1 to 10 steps apart, 1 to 5 series, one below the other or
-  side by side), samples repeated 2 to 10 times, and groups of near-copies, of which `fit` is informed. 40 cells.
-cost: seconds of looking for copies and for serial dependence, against those of the whole fit, of 1,000 to 1,000,000
+dependence: windows of autoregressive series (30 and 50 long, 1 to 10 steps apart, 1 to 5 series, concatenated along
+  samples or along features), samples repeated 2 to 10 times, and groups of near-copies, which are passed to `fit` as
+  `groups`. 40 tables.
+cost: seconds for detecting copies and serial dependence, as a fraction of the whole fit, for 1,000 to 1,000,000
   samples.
 """
 
@@ -27,40 +28,40 @@ from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
 
 WINDOWS = [
-    *((0.95, 30, 1, 3, "below", 500), (0.9, 30, 1, 1, "below", 500), (0.8, 30, 1, 2, "below", 500)),
-    *((0.5, 30, 1, 3, "below", 500), (0.8, 50, 1, 1, "below", 500), (0.5, 50, 1, 3, "below", 500)),
-    *((0.95, 50, 1, 5, "below", 400), (0.9, 50, 1, 3, "below", 2000), (0.9, 30, 2, 1, "below", 1000)),
-    *((0.8, 50, 2, 3, "below", 800), (0.95, 50, 3, 2, "below", 1500), (0.9, 30, 5, 3, "below", 1500)),
-    *((0.8, 50, 5, 5, "below", 1000), (0.9, 50, 10, 3, "below", 3000), (0.95, 30, 10, 1, "below", 3000)),
-    *((0.95, 30, 1, 3, "beside", 500), (0.8, 30, 1, 3, "beside", 500), (0.9, 50, 1, 2, "beside", 500)),
-    *((0.9, 30, 2, 5, "beside", 1000), (0.8, 50, 3, 3, "beside", 1500), (0.95, 50, 5, 2, "beside", 2000)),
-    *((0.9, 30, 10, 3, "beside", 3000),),
+    *((0.95, 30, 1, 3, "samples", 500), (0.9, 30, 1, 1, "samples", 500), (0.8, 30, 1, 2, "samples", 500)),
+    *((0.5, 30, 1, 3, "samples", 500), (0.8, 50, 1, 1, "samples", 500), (0.5, 50, 1, 3, "samples", 500)),
+    *((0.95, 50, 1, 5, "samples", 400), (0.9, 50, 1, 3, "samples", 2000), (0.9, 30, 2, 1, "samples", 1000)),
+    *((0.8, 50, 2, 3, "samples", 800), (0.95, 50, 3, 2, "samples", 1500), (0.9, 30, 5, 3, "samples", 1500)),
+    *((0.8, 50, 5, 5, "samples", 1000), (0.9, 50, 10, 3, "samples", 3000), (0.95, 30, 10, 1, "samples", 3000)),
+    *((0.95, 30, 1, 3, "features", 500), (0.8, 30, 1, 3, "features", 500), (0.9, 50, 1, 2, "features", 500)),
+    *((0.9, 30, 2, 5, "features", 1000), (0.8, 50, 3, 3, "features", 1500), (0.95, 50, 5, 2, "features", 2000)),
+    *((0.9, 30, 10, 3, "features", 3000),),
 ]
 COPIES = [(name, n) for name in ("breast_cancer", "digits", "wine") for n in (2, 5, 10)]
 GROUPS = [(name, n) for name in ("breast_cancer", "digits", "wine") for n in (3, 6, 10)]
 
 
 def series(phi, n_steps, n_series, rng):
-    """Autoregressive series of unit variance, (n_steps, n_series)."""
+    """Return autoregressive series of unit variance, (n_steps, n_series)."""
     noise = rng.standard_normal((n_steps + 500, n_series)) * np.sqrt(1 - phi**2)
     return lfilter([1], [1, -phi], noise, axis=0)[500:]
 
 
 def windows(phi, length, step, n_series, layout, n_steps, rng):
-    """Windows as samples."""
+    """Return windows of series as samples."""
     cut = sliding_window_view(series(phi, n_steps, n_series, rng), length, axis=0)[::step]  # (n, n_series, length)
-    return cut.reshape(len(cut), -1) if layout == "beside" else cut.swapaxes(0, 1).reshape(-1, length)
+    return cut.reshape(len(cut), -1) if layout == "features" else cut.swapaxes(0, 1).reshape(-1, length)
 
 
 def table(name, seed):
-    """Training and test samples, standardized, some hundred of them."""
+    """Return at most 400 training samples, and test samples, standardized."""
     train, test = train_test_split(getattr(datasets, f"load_{name}")().data, random_state=seed)
     scaler = StandardScaler().fit(train)
     return scaler.transform(train)[:400], scaler.transform(test)
 
 
-def cells():
-    """Yield (what, training samples, groups or None, new samples)."""
+def tables():
+    """Yield (name, training samples, groups or None, new samples)."""
     for i, (phi, length, step, n_series, layout, n_steps) in enumerate(WINDOWS):
         rng = np.random.default_rng(i)
         train = windows(phi, length, step, n_series, layout, n_steps, rng)
@@ -79,8 +80,8 @@ def cells():
         yield f"groups of near-copies of {name} x {n}", train[order], groups[order], test
 
 
-def run(what, train, groups, test):
-    """Fit both, and print R² of PCA and what the autoencoder has more."""
+def run(name, train, groups, test):
+    """Fit PCA and Autoencoder, print R² of PCA and the difference, and return the difference."""
     n_components = 5
     pca = PCA(n_components, random_state=0).fit(train)
     of_pca = r2_score(test, pca.inverse_transform(pca.transform(test)), multioutput="variance_weighted")
@@ -90,50 +91,50 @@ def run(what, train, groups, test):
     gain = ours.score(test) - of_pca
     how = ours.validation_
     print(
-        f"{what:60s} n={len(train):5d} PCA {of_pca:.3f} ours {gain:+.4f} epoch {ours.best_epoch_:2d} {seconds:5.1f} s  "
+        f"{name:60s} n={len(train):5d} PCA {of_pca:.3f} skae {gain:+.4f} epoch {ours.best_epoch_:2d} {seconds:5.1f} s  "
         f"{how['strategy']} {how['block_size']}/{how['gap']}",
         flush=True,
     )
     return gain
 
 
-def leaks(n_jobs):
-    """Run all cells and count."""
-    gains = np.array(Parallel(n_jobs=n_jobs)(delayed(run)(*cell) for cell in cells()))
+def dependence(n_jobs):
+    """Run all tables and print a summary."""
+    gains = np.array(Parallel(n_jobs=n_jobs)(delayed(run)(*each) for each in tables()))
     print(
-        f"{len(gains)} cells: least {gains.min():+.4f}, below -.02: {(gains < -0.02).sum()}, above -.005: "
+        f"{len(gains)} tables: minimum {gains.min():+.4f}, below -.02: {(gains < -0.02).sum()}, above -.005: "
         f"{(gains > -0.005).mean():.1%}, above +.005: {(gains > 0.005).mean():.1%}"
     )
 
 
 def cost():
-    """Time both parts."""
+    """Print the cost of detecting dependence."""
     rng = np.random.default_rng(0)
     for n, d in ((1000, 20), (1000, 200), (10_000, 50), (100_000, 50), (1_000_000, 20)):
         X = rng.standard_normal((n, 4)) @ rng.standard_normal((4, d)) + 0.3 * rng.standard_normal((n, d))
         statistics = FeatureStatistics().update(ArrayReader(X))
         rows = ScaledReader(X, statistics.mean, statistics.scale("global"))
-        looks = []
+        times = []
         for seed in range(5):
             start = time.perf_counter()
             reach_of_dependence(rows, seed)
             copies_of(rows)
-            looks.append(time.perf_counter() - start)
+            times.append(time.perf_counter() - start)
         start = time.perf_counter()
         Autoencoder(2, random_state=0).fit(X)
         fit = time.perf_counter() - start
-        look = np.median(looks)
+        look = np.median(times)
         print(f"{n:9,d} x {d:3d}: {1000 * look:7.1f} ms of a fit of {fit:7.2f} s: {look / fit:.2%}", flush=True)
 
 
 def main():
     """Run the parts that are named, or all."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=["cells", "cost"])
+    parser.add_argument("parts", nargs="*", default=["dependence", "cost"])
     parser.add_argument("--n-jobs", type=int, default=1)
     arguments = parser.parse_args()
-    if "cells" in arguments.parts:
-        leaks(arguments.n_jobs)
+    if "dependence" in arguments.parts:
+        dependence(arguments.n_jobs)
     if "cost" in arguments.parts:
         cost()
 

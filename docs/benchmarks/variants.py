@@ -1,15 +1,15 @@
-"""Every variant at what it is for, with default parameters, against the textbook network at the same seconds.
+"""Compare every variant on its task, with default parameters, with a textbook network trained for the same time.
 
     python docs/benchmarks/variants.py [--parts denoising ...] [--seeds 0 1 2]
 
-Rivals are in `_practitioner.py`, and each part is a file of `_variants/`, whose docstring says what is measured.
+The textbook networks are in `_practitioner.py`. Each part is a file of `_variants/`, whose docstring describes it.
 """
 
 import argparse
 import importlib
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the seconds of both are of one thread
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # both are timed on one thread
 
 PARTS = (
     "contractive",
@@ -24,7 +24,7 @@ PARTS = (
 
 
 def main():
-    """Print the parts, one after the other."""
+    """Run the parts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

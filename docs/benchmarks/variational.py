@@ -1,10 +1,10 @@
-"""VariationalAutoencoder against PCA's likelihood, and what `beta` and the number of draws do, on Fashion-MNIST.
+"""Compare VariationalAutoencoder with PCA's likelihood on Fashion-MNIST; effect of `beta` and of the number of draws.
 
     python docs/benchmarks/variational.py [--rows 20000] [--components 10]
 
-Log-likelihoods are in nats a sample, of test samples. Quality of samples is density and coverage (Naeem et al., 2020)
-of 2,000 drawn images among 2,000 test images, with balls that reach to the fifth neighbor: both are near 1 for images
-of the same distribution, as the sample of training images shows.
+Log-likelihoods are in nats per sample, on test samples. The quality of samples is measured by density and coverage
+(Naeem et al., 2020) of 2,000 generated images relative to 2,000 test images, with balls up to the fifth neighbor: both
+are near 1 for images of the same distribution, as the line of training images shows.
 """
 
 import argparse
@@ -25,7 +25,7 @@ NEIGHBORS, N_COMPARED = 5, 2000
 
 
 def density_and_coverage(real, drawn):
-    """Of drawn samples among real ones."""
+    """Return density and coverage of generated samples relative to real ones."""
     radius = NearestNeighbors(n_neighbors=NEIGHBORS).fit(real).kneighbors()[0][:, -1]
     inside = pairwise_distances(real, drawn) < radius[:, None]  # (n_real, n_drawn)
     return inside.sum() / (NEIGHBORS * len(drawn)), inside.any(axis=1).mean()
@@ -33,7 +33,7 @@ def density_and_coverage(real, drawn):
 
 def linear_against_pca():
     """Print how closely the linear variational autoencoder agrees with `PCA`."""
-    print("linear, against PCA: greatest difference in the log-likelihood of a test sample, and in the noise variance")
+    print("linear, against PCA: largest difference in the log-likelihood of a test sample, and in the noise variance")
     gaussian = 30 * make_low_rank_matrix(2000, 20, effective_rank=6, random_state=0)
     gaussian += 0.5 * np.random.RandomState(0).standard_normal(gaussian.shape)
     for name, X in (("digits", load_digits().data), ("Gaussian", gaussian)):
@@ -77,13 +77,13 @@ def main():
 
     fits = {
         "linear": {"hidden_layer_sizes": ()},
-        "random start": {"init": "random"},
+        "random init": {"init": "random"},
         **{f"beta {beta:g}": {"beta": beta} for beta in (0.01, 0.1, 1.0, 10.0, 100.0)},
     }
     for name, parameters in fits.items():
         start = time.perf_counter()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # of units that a large beta makes collapse
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a large beta makes units collapse
             vae = VariationalAutoencoder(k, max_iter=arguments.max_iter, random_state=0, **parameters).fit(train)
         show(name, vae, time.perf_counter() - start)
         if name in ("linear", "beta 1"):

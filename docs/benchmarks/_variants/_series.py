@@ -1,17 +1,17 @@
-"""Long series made up, and windows of them: each window a sample of its steps, one after the other."""
+"""Synthetic series, and windows of them; a window is a sample with the values of all its steps."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 
 def windows(series, n_steps, every=1):
-    """Windows of a series (length, n_sensors): (n, n_steps * n_sensors), all sensors of a step side by side."""
+    """Return windows of a series (length, n_sensors), (n, n_steps * n_sensors), with adjacent sensors of a step."""
     cut = sliding_window_view(series, n_steps, axis=0)[::every]  # (n, n_sensors, n_steps)
     return cut.swapaxes(1, 2).reshape(len(cut), -1)
 
 
 def waves(n, n_steps, rng):
-    """Waves of two sensors, of 12 steps to all, (n, 2 * n_steps): NaN where one has ended."""
+    """Return waves of two sensors, (n, 2 * n_steps), of 12 to n_steps steps, padded with NaN."""
     steps = np.arange(n_steps)
     angle = rng.uniform(0.1, 0.4, (n, 1)) * steps + rng.uniform(0, 2 * np.pi, (n, 1))
     sensors = np.stack([np.sin(angle), np.cos(2 * angle)], axis=2) * rng.uniform(0.5, 2, (n, 1, 1))
@@ -21,7 +21,7 @@ def waves(n, n_steps, rng):
 
 
 def beats(length, rng):
-    """Beats at intervals that vary, of a peak, a dip and a slow wave: one sensor."""
+    """Return heartbeats at varying intervals, each a peak, a dip and a slow wave: one sensor."""
     steps, at, signal = np.arange(length), 10.0, np.zeros(length)
     while at < length:
         for shift, width, height in ((0, 1.0, 2.0), (3, 1.2, -0.8), (9, 2.5, 0.6)):
@@ -31,7 +31,7 @@ def beats(length, rng):
 
 
 def machine(length, rng):
-    """Four sensors of a machine whose speed drifts: its angle, two harmonics, and the speed."""
+    """Return four sensors of a machine whose speed drifts: its angle, two harmonics, and the speed."""
     speed = 0.25 + 0.1 * np.tanh(np.cumsum(rng.normal(scale=0.05, size=length)))
     angle = np.cumsum(speed)
     sensors = [np.sin(angle), np.cos(2 * angle), np.sin(3 * angle + 0.5), 10 * (speed - 0.25)]
@@ -39,7 +39,7 @@ def machine(length, rng):
 
 
 def switching(length, rng):
-    """Two sensors that switch between two rhythms at random moments."""
+    """Return two sensors that switch between two periods at random times."""
     steps, signal, at = np.arange(length), np.zeros((length, 2)), 0
     while at < length:
         until = at + rng.integers(20, 80)
@@ -50,7 +50,7 @@ def switching(length, rng):
     return signal + rng.normal(scale=0.05, size=signal.shape)
 
 
-# name: what makes the series, its sensors, steps of a window, distance between windows, components
+# name: function, number of sensors, steps per window, distance between windows, number of components
 SERIES = {
     "beats": (beats, 1, 48, 3, 6),
     "machine": (machine, 4, 50, 3, 8),
@@ -59,7 +59,7 @@ SERIES = {
 
 
 def train_and_test(name, seed, length=6000):
-    """Rows of a series, standardized by the training part, and windows of another stretch: two arrays in float32."""
+    """Return windows of a series and of another one, standardized by the first, in float32."""
     make, _, n_steps, every, _ = SERIES[name]
     rng = np.random.default_rng(seed)
     series = make(length, rng)

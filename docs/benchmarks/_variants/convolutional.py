@@ -1,12 +1,12 @@
-"""ConvolutionalAutoencoder, by default, against the strided net of `_practitioner.py`, the dense one, and PCA.
+"""Compare ConvolutionalAutoencoder, by default, with the strided network of `_practitioner.py`, a dense one, and PCA.
 
-Seconds an epoch are of 2,500 images of Fashion-MNIST and 16 components, our fits and hand-written epochs in turns. They
-are those of a fit with six epochs less one with two, by four; and those of the fit with six, by six, which has also
-what comes before and after.
+Seconds per epoch are for 2,500 images of Fashion-MNIST and 16 components; fits and hand-written epochs alternate. They
+are the difference of fits with six and with two epochs, divided by four; and the duration of the fit with six, divided
+by six, which includes the rest of the fit.
 
-R² is that of the reconstruction of test images, with 16 components (8 for the digits), after the seconds of a fit by
-default. The sets: Fashion-MNIST, the digits of 8 x 8 pixels, and two that are drawn on black in 28 x 28: up to three
-discs anywhere, and curves of ten kinds, each bent and moved at random.
+R² is that of test images, with 16 components (8 for the digits), after the duration of a default fit. The sets are
+Fashion-MNIST, digits of 8 x 8 pixels, and two synthetic ones on black, 28 x 28: one to three discs at random positions,
+and curves of ten classes, randomly bent and shifted.
 """
 
 import time
@@ -37,7 +37,7 @@ def discs(n, seed):
 
 
 def strokes(n, seed):
-    """Draw curves through four points, which are those of one of ten kinds, jittered and moved, (n, 784)."""
+    """Draw Bézier curves of four points, those of one of ten classes, jittered and shifted, (n, 784)."""
     rng, kinds = np.random.default_rng(seed), np.random.default_rng(0).uniform(7, SIDE - 7, size=(10, 4, 2))
     points = kinds[rng.integers(10, size=n)] + rng.normal(scale=1.2, size=(n, 4, 2)) + rng.normal(size=(n, 1, 2))
     t = np.linspace(0, 1, 40)[:, None]
@@ -53,7 +53,7 @@ def strokes(n, seed):
 
 
 def fashion(n, seed):
-    """Return images of the training set, others for each seed."""
+    """Return images of the training set, different ones for each seed."""
     X = load("train")
     return X[np.random.default_rng(seed).permutation(len(X))[:n]]
 
@@ -64,7 +64,7 @@ def small_digits(n, seed):
     return X[np.random.default_rng(seed).permutation(len(X))[:n]]
 
 
-SETS = {  # side, components, samples that are fitted, what draws them
+SETS = {  # side, number of components, number of training samples, function
     "Fashion-MNIST, 2,500": (28, 16, 2500, fashion),
     "Fashion-MNIST, 10,000": (28, 16, 10_000, fashion),
     "digits, 1,300": (8, 8, 1300, small_digits),
@@ -74,21 +74,23 @@ SETS = {  # side, components, samples that are fitted, what draws them
 
 
 def r2(X, X_hat):
-    """R² of reconstructions, over all pixels."""
+    """Return R² of reconstructions, over all pixels."""
     return 1 - np.square(X - X_hat, dtype=np.float64).sum() / np.square(X - X.mean(axis=0), dtype=np.float64).sum()
 
 
 def timed_fit(estimator, X):
-    """Fit, and return the seconds too."""
+    """Return the fitted estimator and the seconds of the fit."""
     start = time.perf_counter()
     fitted = estimator.fit(X)
     return fitted, time.perf_counter() - start
 
 
-def seconds_an_epoch(n_rounds=3):
-    """Return ours, ours with all that a fit does, and those hand-written: the least of some rounds."""
+def seconds_per_epoch(n_rounds=3):
+    """Return seconds per epoch of skae, also with the rest of the fit, and hand-written; the minimum of some rounds."""
     X = load("train")[:2500]
-    ConvolutionalAutoencoder(16, max_iter=2, random_state=0).fit(X[:300])  # the first fit imports much of torch
+    ConvolutionalAutoencoder(16, max_iter=2, random_state=0).fit(
+        X[:300]
+    )  # warm-up: torch imports modules at the first fit
     rounds = []
     for _ in range(n_rounds):
         few, many = (
@@ -101,11 +103,11 @@ def seconds_an_epoch(n_rounds=3):
 
 
 def main(seeds):
-    """Print seconds an epoch, and R² at equal seconds for each set."""
-    ours, whole, by_hand = seconds_an_epoch()
+    """Print seconds per epoch, and R² after equal time for each set."""
+    ours, whole, hand_written = seconds_per_epoch()
     print(
-        f"  seconds an epoch: ours {ours:.2f} ({whole:.2f} with all that a fit does), hand-written {by_hand:.2f}: "
-        f"{ours / by_hand:.1f} ({whole / by_hand:.1f}) times",
+        f"  seconds per epoch: skae {ours:.2f} ({whole:.2f} with the rest of the fit), "
+        f"hand-written {hand_written:.2f}: {ours / hand_written:.1f} ({whole / hand_written:.1f}) times",
         flush=True,
     )
     print(
@@ -121,15 +123,15 @@ def main(seeds):
             pca = PCA(k, random_state=seed).fit(X)
             n_held_out = min(len(X) // 5, 1000)
             hand = train(
-                lambda: Convolutional(side, k),  # noqa: B023 - called at once
+                lambda: Convolutional(side, k),  # noqa: B023 - called immediately
                 X[n_held_out:],
                 X[:n_held_out],
                 seconds=taken,
                 seed=seed,
             )
             with torch.no_grad():
-                by_hand = hand.module(torch.as_tensor(X_test)).numpy()
-            others = ours.reconstruct(X_test), by_hand, dense.reconstruct(X_test)
+                hand_written = hand.module(torch.as_tensor(X_test)).numpy()
+            others = ours.reconstruct(X_test), hand_written, dense.reconstruct(X_test)
             scores.append([r2(X_test, X_hat) for X_hat in (*others, pca.inverse_transform(pca.transform(X_test)))])
             seconds.append((taken, of_dense))
         pairs = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)

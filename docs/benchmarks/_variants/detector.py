@@ -1,11 +1,11 @@
-"""Area under the ROC curve of AutoencoderOutlierDetector beside usual detectors, all at their defaults, on many sets.
+"""Area under the ROC curve of AutoencoderOutlierDetector and of usual detectors, all with default parameters.
 
-Each set of `_detector_sets.py` comes thrice: fitted to typical samples alone, and to samples of which 5 and 10 % are
-anomalous. Samples that were not fitted to are scored. The last columns are the mean and the worst over sets; the mean
-of each share of anomalous samples is below. Rivals are the reconstruction error of PCA with as many components as the
-detector has (eight, or half as many as there are features), IsolationForest, LocalOutlierFactor, the distance to the
-fifth neighbor and, where PyOD is installed, its AutoEncoder and ECOD. PCA and the two of neighbors come on standardized
-columns as well. Nothing is known of the rival's data that ours does not know.
+Each set of `_detector_sets.py` is used three times: fitted to inliers only, and to samples of which 5 and 10 % are
+outliers. Other samples are scored. The last lines are the mean and the minimum over sets, and the mean for each
+fraction of outliers. The other detectors are the reconstruction error of PCA with the same number of components as the
+detector (eight, or half the number of features), IsolationForest, LocalOutlierFactor, the distance to the fifth
+neighbor and, if PyOD is installed, its AutoEncoder and ECOD. PCA, LocalOutlierFactor and the neighbor distance are also
+applied to standardized features. All detectors get the same data.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ class OfPCA:
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
+        """Return scores; lower is more anomalous."""
         return -np.square(X - self.pca.inverse_transform(self.pca.transform(X))).sum(axis=1)
 
 
@@ -46,33 +46,33 @@ class OfNeighbors:
     """Minus the distance to the fifth neighbor."""
 
     def fit(self, X):
-        """Keep the samples."""
+        """Store the samples."""
         self.neighbors = NearestNeighbors(n_neighbors=5).fit(X)
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
+        """Return scores; lower is more anomalous."""
         return -self.neighbors.kneighbors(X)[0][:, -1]
 
 
 class OfPyOD:
-    """A detector of PyOD, whose scores grow with oddness."""
+    """A detector of PyOD, whose scores are higher for anomalous samples."""
 
     def __init__(self, make):
         self.make = make
 
     def fit(self, X):
-        """Fit to the columns that vary: PyOD's own scaling divides by zero at the others."""
-        self.kept = X.std(axis=0) > 0
-        self.fitted = self.make().fit(X[:, self.kept])
+        """Fit to non-constant features: PyOD's scaling would divide by zero for others."""
+        self.varies = X.std(axis=0) > 0
+        self.fitted = self.make().fit(X[:, self.varies])
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
-        return -self.fitted.decision_function(X[:, self.kept])
+        """Return scores; lower is more anomalous."""
+        return -self.fitted.decision_function(X[:, self.varies])
 
 
-def _pyods_autoencoder():
+def _pyod_autoencoder():
     from pyod.models.auto_encoder import AutoEncoder
 
     return AutoEncoder(random_state=0, verbose=0)
@@ -85,7 +85,7 @@ def _ecod():
 
 
 class _Standardized:
-    """On columns of mean 0 and variance 1."""
+    """A detector fitted to standardized features."""
 
     def __init__(self, make):
         self.make = make
@@ -97,7 +97,7 @@ class _Standardized:
         return self
 
     def score_samples(self, X):
-        """Return scores, the lower the odder."""
+        """Return scores; lower is more anomalous."""
         return self.fitted.score_samples(self.scaler.transform(X))
 
 
@@ -114,51 +114,51 @@ DETECTORS = {
     "LOF, standardized": lambda: _Standardized(_lof),
     "kNN": OfNeighbors,
     "kNN, standardized": lambda: _Standardized(OfNeighbors),
-    "PyOD AutoEncoder": lambda: OfPyOD(_pyods_autoencoder),
+    "PyOD AutoEncoder": lambda: OfPyOD(_pyod_autoencoder),
     "PyOD ECOD": lambda: OfPyOD(_ecod),
 }
 
 
 def areas(name, seed, known):
-    """Area of each set and share, (n_sets, n_shares), and the seconds of all fits.
+    """Return the area for each set and fraction, (n_sets, n_shares), and the seconds of all fits.
 
     Parameters
     ----------
     name : str
-        Of a detector.
+        Name of the detector.
 
     seed : int
 
     known : dict
-        Areas of an earlier run, by detector, set, share and seed; they are not found anew, and new ones are added.
+        Areas of earlier runs by detector, set, fraction and seed, which are not computed again; new ones are added.
     """
     found, seconds = np.empty((len(SETS), len(SHARES))), 0.0
     for i, make in enumerate(SETS):
         for j, share in enumerate(SHARES):
             key = f"{name}|{make.__name__}|{share}|{seed}"
             if key not in known:
-                X, scored, is_odd = split(make(np.random.default_rng(seed)), share, np.random.default_rng(seed))
+                X, scored, is_outlier = split(make(np.random.default_rng(seed)), share, np.random.default_rng(seed))
                 start = time.perf_counter()
                 fitted = DETECTORS[name]().fit(X)
                 seconds += time.perf_counter() - start
-                known[key] = roc_auc_score(is_odd, -fitted.score_samples(scored))
+                known[key] = roc_auc_score(is_outlier, -fitted.score_samples(scored))
             found[i, j] = known[key]
     return found, seconds
 
 
 def main(seeds):
-    """Print a table of sets, and one of shares.
+    """Print a table of sets, and one of fractions.
 
-    The areas of rivals are kept in the file that the variable DETECTOR_AREAS names, if there is one, so that PyOD,
-    whose environment may be another, has to be there only once.
+    If the environment variable DETECTOR_AREAS is set, the areas of other detectors are cached in the file that it
+    names, so that PyOD, which may need another environment, has to run only once.
     """
     path = Path(os.environ.get("DETECTOR_AREAS", os.devnull))
     known = json.loads(path.read_text()) if path.is_file() else {}
     names, table = [], []
     for name in DETECTORS:
-        kept = f"{name}|{SETS[-1].__name__}|{SHARES[-1]}|{seeds[-1]}" in known
-        if name.startswith("PyOD") and not kept and not importlib.util.find_spec("pyod"):
-            print(f"{name} is left out: PyOD is not installed")
+        is_cached = f"{name}|{SETS[-1].__name__}|{SHARES[-1]}|{seeds[-1]}" in known
+        if name.startswith("PyOD") and not is_cached and not importlib.util.find_spec("pyod"):
+            print(f"{name} is skipped: PyOD is not installed")
             continue
         of_name = {} if name == OURS else known
         of_seeds, seconds = zip(*(areas(name, seed, of_name) for seed in seeds), strict=True)
@@ -176,11 +176,11 @@ def _print(names, table):
     for letter, name in zip(letters, names, strict=True):
         print(f"  {letter}: {name}")
     head = "".join(f"{letter:>7s}" for letter in letters)
-    print(f"mean ROC AUC over 0, 5 and 10 % of anomalous samples\n{'':28s}{head}")
+    print(f"mean ROC AUC over 0, 5 and 10 % of outliers\n{'':28s}{head}")
     of_sets = table.mean(axis=2)
     lines = [(make.__name__, row) for make, row in zip(SETS, of_sets.T, strict=True)]
     lines += [("mean", of_sets.mean(axis=1)), ("worst set", of_sets.min(axis=1))]
-    lines += [("worst set and share", table.min(axis=(1, 2)))]
-    lines += [(f"mean, {share:.0%} anomalous", table[:, :, j].mean(axis=1)) for j, share in enumerate(SHARES)]
+    lines += [("worst set and fraction", table.min(axis=(1, 2)))]
+    lines += [(f"mean, {share:.0%} outliers", table[:, :, j].mean(axis=1)) for j, share in enumerate(SHARES)]
     for name, row in lines:
         print(f"{name:28s}" + "".join(f"{value:7.3f}" for value in row))

@@ -1,8 +1,9 @@
-"""Windows of long series, standardized, with several sensors: R² of windows of another stretch, medians over seeds.
+"""Windows of long series, standardized, with one or more sensors: R² of windows of another segment, medians over seeds.
 
-The rival has the seconds of `LSTMAutoencoder`, and holds out the last fifth of the windows. `Autoencoder` is dense.
+The textbook network is trained for as long as `LSTMAutoencoder`, with the last fifth of the windows as validation set.
+`Autoencoder` is dense.
 
-Then waves of 12 to 40 steps, padded with NaN and with zeros: R² of the steps that are there, of other waves.
+Then waves of 12 to 40 steps, padded with NaN and with zeros: R² of the observed steps of other waves.
 """
 
 import functools
@@ -27,7 +28,7 @@ def main(seeds):
 
 
 def compare_padding(seeds):
-    """Print what NaN and zeros come to for sequences of different lengths."""
+    """Compare padding with NaN and with zeros, for sequences of different lengths."""
     n_steps, n_train = 40, 1200
     print("  waves of 12 to 40 steps of 2 sensors, 4 components", flush=True)
     for name, model in {
@@ -48,7 +49,7 @@ def compare_padding(seeds):
 
 
 def compare_windows(seeds):
-    """Print what the variants and the rival make of windows of one length."""
+    """Compare the variants with the textbook network on windows of one length."""
     for name, (_, n_sensors, n_steps, _, k) in SERIES.items():
         found = {}
         for seed in seeds:
@@ -64,12 +65,12 @@ def compare_windows(seeds):
                 seconds = time.perf_counter() - start
                 X_hat = model.inverse_transform(model.transform(test))
                 found.setdefault(model_name, []).append((r2(test, X_hat), seconds))
-            held = len(X) // 5
+            n_validation = len(X) // 5
             make = functools.partial(Recurrent, n_steps, n_sensors, k)
-            rival = train(make, X[:-held], X[-held:], seconds=seconds, seed=seed)
+            baseline = train(make, X[:-n_validation], X[-n_validation:], seconds=seconds, seed=seed)
             with torch.no_grad():
-                X_hat = rival.module(torch.as_tensor(test)).numpy()
-            found.setdefault("LSTM hand-written", []).append((r2(test, X_hat), rival.seconds))
+                X_hat = baseline.module(torch.as_tensor(test)).numpy()
+            found.setdefault("LSTM hand-written", []).append((r2(test, X_hat), baseline.seconds))
         print(f"  {name}, {len(X)} windows of {n_steps} steps of {n_sensors}, {k} components", flush=True)
         for model_name, results in found.items():
             scores, seconds = np.array(results).T

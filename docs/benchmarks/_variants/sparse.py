@@ -1,11 +1,11 @@
-"""Planted dictionaries: how many atoms are found, how many units are active, and how many are dead.
+"""Planted dictionaries: fraction of atoms recovered, of active units, and of dead units.
 
-Samples are sums of a few atoms and noise. An atom, of unit length, counts as found if the absolute cosine between it
-and the unit that is nearest is above 0.9: of signed coefficients, a code that is never negative needs two units an
-atom, and one of them is enough to count. Noise is a fraction of the root mean square of the features. All have as many
-units as `SparseAutoencoder()` chooses: the textbook's net, with the best of three weights of its penalty, chosen by the
-atoms that it finds, and scikit-learn's `MiniBatchDictionaryLearning` with its default parameters. R² is that of other
-samples.
+Samples are sums of a few atoms and noise. An atom, of unit length, counts as recovered if the absolute cosine between
+it and the nearest unit is above .9. With signed coefficients, a nonnegative code needs two units per atom, and one of
+them suffices to count. Noise is a fraction of the root mean square of the features. The baselines have the number of
+units that `SparseAutoencoder()` chooses: the textbook network, with the best of three weights of its penalty, selected
+by the number of recovered atoms, and scikit-learn's `MiniBatchDictionaryLearning` with default parameters. R² is that
+of new samples.
 """
 
 import time
@@ -21,13 +21,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skae import SparseAutoencoder
 
 FOUND = 0.9
-ALPHAS = (0.1, 0.2, 0.4)  # of the textbook's penalty, times the root mean square length of a sample
-MAX_UNITS = 256  # for which dictionary learning is run: it takes minutes beyond
+ALPHAS = (0.1, 0.2, 0.4)  # weights of the textbook penalty, relative to the root mean square norm of a sample
+MAX_UNITS = 256  # dictionary learning takes minutes for more units
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A kind of data: samples that are sums of `n_nonzero` of `n_atoms` atoms."""
+    """Parameters of a data set: samples are sums of `n_nonzero` of `n_atoms` atoms."""
 
     n_rows: int
     n_features: int
@@ -38,7 +38,7 @@ class Planted:
     unit: float = 1.0
 
     def draw(self, seed, n_more=1000):
-        """Rows, as many others, and the atoms."""
+        """Return training samples, `n_more` new samples, and the atoms."""
         rng = np.random.default_rng(seed)
         atoms = rng.normal(size=(self.n_atoms, self.n_features))
         atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
@@ -55,36 +55,36 @@ class Planted:
 
 
 SETS = {
-    "100 atoms of 64 features, 5 a row": Planted(5000, 64, 100, 5),
+    "100 atoms of 64 features, 5 per sample": Planted(5000, 64, 100, 5),
     "the same, times 1000": Planted(5000, 64, 100, 5, unit=1000.0),
-    "12 of 10, 3 a row": Planted(5000, 10, 12, 3),
-    "20 of 100, 3 a sample, 1,000 rows": Planted(1000, 100, 20, 3, noise=0.1),
-    "60 of 60, 10 a sample, 20,000 rows": Planted(20_000, 60, 60, 10, noise=0.0),
-    "150 of 784, 6 a row": Planted(5000, 784, 150, 6, noise=0.1),
-    "80 of 64, 4 a sample, signed": Planted(10_000, 64, 80, 4, signed=True),
+    "12 of 10, 3 per sample": Planted(5000, 10, 12, 3),
+    "20 of 100, 3 per sample, 1,000 samples": Planted(1000, 100, 20, 3, noise=0.1),
+    "60 of 60, 10 per sample, 20,000 samples": Planted(20_000, 60, 60, 10, noise=0.0),
+    "150 of 784, 6 per sample": Planted(5000, 784, 150, 6, noise=0.1),
+    "80 of 64, 4 per sample, signed": Planted(10_000, 64, 80, 4, signed=True),
 }
 
 
-def share_found(atoms, units):
-    """Fraction of the atoms that are found among units, both of shape (., n_features)."""
+def fraction_found(atoms, units):
+    """Return the fraction of atoms that have a matching unit; both have shape (., n_features)."""
     lengths = np.linalg.norm(units, axis=1, keepdims=True)
     return (np.abs(atoms @ (units / np.maximum(lengths, 1e-12)).T).max(axis=1) > FOUND).mean()
 
 
 def r2(X, X_hat):
-    """R² over all features."""
+    """Return R² over all features."""
     return 1 - np.square(X - X_hat).sum() / np.square(X - X.mean(axis=0)).sum()
 
 
 def ours(X, X_test, seed):
-    """Units, codes of other samples, their reconstructions."""
+    """Fit SparseAutoencoder; return its units, codes of new samples, and their reconstructions."""
     sparse = SparseAutoencoder(random_state=seed).fit(X)
     codes = sparse.transform(X_test)
     return sparse.components_, codes, sparse.inverse_transform(codes)
 
 
-def by_hand(X, X_test, seed, k, alpha, seconds):
-    """The same of the textbook's network, on centered samples in one unit."""
+def hand_written(X, X_test, seed, k, alpha, seconds):
+    """Return the same for the textbook network, on centered samples scaled by their standard deviation."""
     mean, unit = X.mean(axis=0), X.std()
     rows = ((X - mean) / unit).astype(np.float32)
     n = len(rows) // 5
@@ -96,7 +96,7 @@ def by_hand(X, X_test, seed, k, alpha, seconds):
 
 
 def dictionary_learning(X, X_test, seed, k):
-    """The same of scikit-learn's."""
+    """Return the same for MiniBatchDictionaryLearning."""
     mean, unit = X.mean(axis=0), X.std()
     learning = MiniBatchDictionaryLearning(k, random_state=seed).fit((X - mean) / unit)
     codes = learning.transform((X_test - mean) / unit)
@@ -104,7 +104,7 @@ def dictionary_learning(X, X_test, seed, k):
 
 
 def main(seeds):
-    """Print a line for each set and method: means over the seeds, and the least share of atoms found."""
+    """Print a line for each set and method: means over seeds, and the minimum fraction of atoms found."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     for name, planted in SETS.items():
         print(f"  {name}", flush=True)
@@ -112,25 +112,31 @@ def main(seeds):
         for seed in seeds:
             X, X_test, atoms = planted.draw(seed)
 
-            def judged(label, method, *args, data=(X, X_test, seed), atoms=atoms):
+            def evaluate(label, method, *args, data=(X, X_test, seed), atoms=atoms):
                 start = time.perf_counter()
                 units, codes, X_hat = method(*data, *args)
                 seconds, used = time.perf_counter() - start, codes != 0
-                line = share_found(atoms, units), used.mean(), (~used.any(axis=0)).mean(), r2(data[1], X_hat), seconds
+                line = (
+                    fraction_found(atoms, units),
+                    used.mean(),
+                    (~used.any(axis=0)).mean(),
+                    r2(data[1], X_hat),
+                    seconds,
+                )
                 return label, len(units), line
 
-            label, k, line = judged("skae", ours)
+            label, k, line = evaluate("skae", ours)
             lines.setdefault((label, k), []).append(line)
-            of_alphas = [judged(f"hand-written, {alpha:g}", by_hand, k, alpha, line[-1]) for alpha in ALPHAS]
+            of_alphas = [evaluate(f"hand-written, {alpha:g}", hand_written, k, alpha, line[-1]) for alpha in ALPHAS]
             _, _, best = max(of_alphas, key=lambda found: found[2][0])
             lines.setdefault(("hand-written", k), []).append((*best[:-1], line[-1]))
             if k <= MAX_UNITS:
-                _, _, line = judged("MiniBatchDictionaryLearning", dictionary_learning, k)
+                _, _, line = evaluate("MiniBatchDictionaryLearning", dictionary_learning, k)
                 lines.setdefault(("dictionary learning", k), []).append(line)
         for (label, k), of_seeds in lines.items():
             found, active, dead, score, seconds = np.mean(of_seeds, axis=0)
             print(
-                f"    {label:20s} {k:4d} units: found {found:.2f} (least {min(of_seeds)[0]:.2f}), active {active:.3f}, "
-                f"dead {dead:.3f}, R² {score:.3f}, {seconds:.1f} s",
+                f"    {label:20s} {k:4d} units: found {found:.2f} (minimum {min(of_seeds)[0]:.2f}), "
+                f"active {active:.3f}, dead {dead:.3f}, R² {score:.3f}, {seconds:.1f} s",
                 flush=True,
             )

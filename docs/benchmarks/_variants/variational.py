@@ -1,10 +1,11 @@
-"""VariationalAutoencoder by default against the textbook network, in nats of test samples.
+"""Compare VariationalAutoencoder, by default, with the textbook network, in nats per test sample.
 
-The sets are images on black (Fashion-MNIST, scikit-learn's digits, strokes that are drawn here), standardized tables
-and curved surfaces in rotated spaces. The rival has a sigmoid output on images and a linear one elsewhere, the same
-size of code, the same samples, a fifth of which it holds out, and at each of its rates the seconds that ours took.
-"bound" is the evidence lower bound by one draw, "weighted" the importance-weighted one of 20 draws, "active" the number
-of components whose posterior means have a variance above .01 on training samples.
+The sets are images on black (Fashion-MNIST, scikit-learn's digits, synthetic strokes), standardized tables, and curved
+surfaces in rotated spaces. The textbook network has a sigmoid output for images and a linear one otherwise, the same
+number of components, the same samples, of which a fifth is its validation set, and at each learning rate the training
+time of VariationalAutoencoder. "bound" is the evidence lower bound with one draw, "weighted" the importance-weighted
+bound with 20 draws, "active" the number of components whose posterior means have a variance above .01 on training
+samples.
 """
 
 import math
@@ -26,7 +27,7 @@ N_DRAWS, N_TEST, ACTIVE = 20, 2000, 0.01
 
 
 def strokes(n, rng, side=28, n_points=24):
-    """Images on black: a bent stroke of random place, direction, length, bend and width, (n, side²)."""
+    """Return images of a stroke on black with random position, direction, length, curvature and width, (n, side²)."""
     center, angle = rng.uniform(9, 19, (n, 2, 1)), rng.uniform(0, np.pi, (n, 1))
     length, bend, width = rng.uniform(5, 11, (n, 1)), rng.uniform(-0.25, 0.25, (n, 1)), rng.uniform(0.8, 1.6, (n, 1))
     t = np.linspace(-1, 1, n_points) * length  # (n, n_points)
@@ -40,7 +41,7 @@ def strokes(n, rng, side=28, n_points=24):
 
 
 def surface(n, rng, d=20):
-    """A sphere of two dimensions, in a rotated space, with noise of .05."""
+    """Return points of a two-dimensional sphere in a rotated space, with noise of .05."""
     points = rng.standard_normal((n, 3))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     rotation = np.linalg.qr(np.random.RandomState(0).standard_normal((d, 3)))[0]
@@ -48,7 +49,7 @@ def surface(n, rng, d=20):
 
 
 def mixed_table(n, rng, d=30):
-    """Columns that are nonlinear functions of five variables, with noise of a tenth of their variance."""
+    """Return nonlinear functions of five latent variables, with noise of a tenth of their variance."""
     fixed = np.random.RandomState(1)
     z = rng.standard_normal((n, 5))
     hidden = np.tanh(z @ fixed.standard_normal((5, 40)) + fixed.standard_normal(40))
@@ -57,11 +58,11 @@ def mixed_table(n, rng, d=30):
 
 
 def sets(seed):
-    """Yield (name, train, test, size of the code, whether they are images)."""
+    """Yield (name, training samples, test samples, number of components, whether they are images)."""
     rng = np.random.RandomState(seed)
-    images, held_out = load("train"), load("t10k")[:N_TEST]
+    images, test_images = load("train"), load("t10k")[:N_TEST]
     for n in (1000, 3000, 10_000):
-        yield f"Fashion-MNIST, {n}", images[rng.permutation(len(images))[:n]], held_out, 10, True
+        yield f"Fashion-MNIST, {n}", images[rng.permutation(len(images))[:n]], test_images, 10, True
     yield "strokes, 3000", strokes(3000, rng), strokes(N_TEST, rng), 10, True
     digits = (load_digits().data / 16).astype(np.float32)[rng.permutation(1797)]
     yield "digits, 1400", digits[:1400], digits[1400:], 10, True
@@ -76,7 +77,7 @@ def sets(seed):
 
 
 def of_ours(X, test, k, seed):
-    """Figures of the default, and its seconds."""
+    """Return results of the default, the best epoch and the number of epochs."""
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -87,15 +88,15 @@ def of_ours(X, test, k, seed):
 
 
 @torch.no_grad()
-def of_rival(X, test, k, images, seconds, seed):
-    """Figures of the textbook network after a number of seconds."""
+def of_textbook(X, test, k, images, seconds, seed):
+    """Return results of the textbook network, its learning rate and its number of epochs."""
     order = np.random.RandomState(seed).permutation(len(X))
-    n_held_out = min(len(X) // 5, 1000)
+    n_validation = min(len(X) // 5, 1000)
     with torch.enable_grad():
         trained = train(
             lambda: Variational(X.shape[1], k, images=images),
-            X[order[n_held_out:]],
-            X[order[:n_held_out]],
+            X[order[n_validation:]],
+            X[order[:n_validation]],
             seconds=seconds,
             seed=seed,
         )
@@ -118,7 +119,7 @@ def of_rival(X, test, k, images, seconds, seed):
 
 
 def main(seeds):
-    """Print the figures of each seed as they come, and their means."""
+    """Print the results of each seed, and their means."""
     torch.set_num_threads(1)
     figures = {}
     print(f"{'':20s}{'':12s}{'bound':>9s}{'weighted':>10s}{'active':>8s}{'R²':>7s}{'s':>7s}")
@@ -130,11 +131,11 @@ def main(seeds):
     for seed in seeds:
         for name, X, test, k, images in sets(seed):
             ours, kept, run = of_ours(X, test, k, seed)
-            theirs, rate, n_epochs = of_rival(X, test, k, images, ours[-1], seed)
+            theirs, rate, n_epochs = of_textbook(X, test, k, images, ours[-1], seed)
             figures.setdefault(name, []).append((ours, theirs))
-            show(name, f"ours {seed}", [ours], f"epoch {kept} of {run}")
+            show(name, f"skae {seed}", [ours], f"epoch {kept} of {run}")
             show("", f"textbook {seed}", [theirs], f"rate {rate:g}, {n_epochs} epochs")
     print("Means over seeds")
     for name, of_seeds in figures.items():
-        for who, each in zip((f"{name:20s}ours", f"{'':20s}textbook"), zip(*of_seeds, strict=True), strict=True):
+        for who, each in zip((f"{name:20s}skae", f"{'':20s}textbook"), zip(*of_seeds, strict=True), strict=True):
             show(who[:20], who[20:], each)
