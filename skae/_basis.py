@@ -16,6 +16,7 @@ MIN_FEATURES = 256  # with fewer, the products with all features are fast
 MAX_SHARE = 0.5  # maximum number of axes, as a fraction of the features: more would save little time
 MAX_WORK = 2**38  # multiply-adds of a covariance
 MAX_LEFT_OUT = 0.2  # maximum variance outside the axes, as a fraction of that outside the first n_components
+MAX_LEFT_OUT_INCOMPLETE = 0.3  # the same if values are missing: the expectations that replace them widen the spectrum
 NEGLIGIBLE = 1e-4  # fraction of the variance outside the axes that isn't tested for dependence on them
 MIN_SHARE = 1e-10  # fraction of the largest variance, below which an axis is due to rounding
 SAMPLED, N_NEIGHBORS, GROWTH = 2000, 5, 1.2
@@ -167,7 +168,8 @@ def axes_for(rows, n_components):
     variance, axes = _of_rows(rows) if n <= d else _of_features(rows)
     if n > most:
         left = 1 - np.cumsum(variance) / variance.sum()
-        enough = max(MAX_LEFT_OUT * left[min(n_components, len(left)) - 1], MIN_SHARE)
+        most_left = MAX_LEFT_OUT if rows.missing is None else MAX_LEFT_OUT_INCOMPLETE
+        enough = max(most_left * left[min(n_components, len(left)) - 1], MIN_SHARE)
         r = max(n_components, 1 + int(np.argmax(left <= enough)))
         scores = rows.read(np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(int))) @ axes.T
         while r <= min(most, len(left)) and left[r - 1] > NEGLIGIBLE and _is_predictable(scores, r):

@@ -1,4 +1,4 @@
-"""Shared fixtures: every public estimator, found from `skae.__all__`, and small versions that are quickly fitted."""
+"""Shared fixtures: every public estimator, found from `skae.__all__`, and small estimators that are quickly fitted."""
 
 import copy
 import inspect
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-import torch._dynamo  # imported now, as torch's first optimizer would do it within some test, which takes a second
+import torch._dynamo  # takes a second, which would otherwise count for the first test that makes an optimizer
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.neural_network import BernoulliRBM
@@ -22,7 +22,7 @@ from skae.architectures import Convolutional, Recurrent
 
 collect_ignore = ["project/typed_usage.py"]  # for a type checker: must not be imported, not even for doctests
 
-os.environ.setdefault("MPLBACKEND", "Agg")  # plots need no screen, nor do they in doctests
+os.environ.setdefault("MPLBACKEND", "Agg")  # no display is needed, also for doctests
 
 # The same examples are drawn in each run; hypothesis's files are kept out of the working directory.
 hypothesis.configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "skae-hypothesis"))
@@ -33,8 +33,8 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 QUICK = {"hidden_layer_sizes": (16,), "max_iter": 5, "validation_fraction": 0.4, "random_state": 0}  # two folds
 QUICKER = {"hidden_layer_sizes": (8,), "max_iter": 2, "batch_size": 60, "validation_fraction": 0.6, "random_state": 0}
 
-# One estimator of each kind that has code of its own; a test fails if a public class has none. The first N_QUICK are
-# the eight classes and three special cases; tests of the others are marked slow, because there are many.
+# One estimator for each separate code path; a test fails if a public class is missing. The first N_QUICK are the
+# eight classes and three special cases; tests of the others are marked slow, because there are many.
 N_QUICK = 11
 SMALL = [
     skae.Autoencoder(4, **QUICK),
@@ -78,7 +78,7 @@ def public_estimators():
 
 
 def public_metas():
-    """Return the classes in `skae.__all__` that take an autoencoder as a parameter."""
+    """Return the meta-estimators in `skae.__all__`: those with an autoencoder as a parameter."""
     return [c for c in _public() if not issubclass(c, AutoencoderCore)]
 
 
@@ -109,7 +109,7 @@ def small(request):
 
 @pytest.fixture(scope="session")
 def fits(digits):
-    """Return a function that fits an estimator to the digits, once a session; tests must not modify what it returns.
+    """Return a function that fits an estimator to the digits, once per session; tests must not modify its result.
 
     The first kinds are fitted before any test runs, so that no test's monkeypatching affects the shared estimators.
     """
@@ -162,11 +162,11 @@ def _with_other_signs(decompose):
     def decomposed(*args, **kwargs):
         found = decompose(*args, **kwargs)
         if not isinstance(found, tuple):
-            return found  # only values
+            return found  # eigenvalues only
         if len(found) == 2:
             values, vectors = found
-            turned = vectors * _signs(values)
-            return (values, turned) if type(found) is tuple else found._replace(eigenvectors=turned)
+            flipped = vectors * _signs(values)
+            return (values, flipped) if type(found) is tuple else found._replace(eigenvectors=flipped)
         left, values, right = found
         if left.shape[1] != len(values) or len(right) != len(values):
             return found
@@ -181,7 +181,7 @@ def _signs(values):
 
 @pytest.fixture(scope="session")
 def digits():
-    """Return images of 64 pixels, on which a network soon outperforms PCA."""
+    """Return 240 images of 64 pixels, on which a network outperforms PCA after a few epochs."""
     return load_digits().data[:240]
 
 

@@ -1,9 +1,9 @@
 """Run the tests marked `kernels` with the kernels that other processors would use: `make test-kernels`.
 
-The processor decides which instructions a product uses, and so its last bits, unless an environment variable says
-otherwise. Each setting below has one or more such variables, and all tests that are marked `kernels` are run with
-them. First, a digest of the results of some operations is printed for each setting: where digests are equal, this
-machine's kernels don't differ.
+The instructions that a product uses, and so its rounding errors, depend on the processor, unless an environment
+variable selects them. Each setting below has one or more of these variables, and all tests that are marked `kernels`
+are run with them. First, a digest of the results of some operations is printed for each setting: where digests are
+equal, this machine uses the same kernels.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# only files with such tests are loaded
+# only files with tests that are marked `kernels` are loaded
 FOLDER = Path(__file__).parent
 FILES = [str(path) for path in sorted(FOLDER.glob("test_*.py")) if "pytest.mark.kernels" in path.read_text()]
 MIN_TESTS = 400
@@ -75,7 +75,7 @@ def digests():
     rows = torch.tensor(table, dtype=torch.float32)
     generator = torch.Generator().manual_seed(0)
 
-    def drawn(module):
+    def with_random_weights(module):
         with torch.no_grad():
             for weight in module.parameters():
                 weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
@@ -86,8 +86,8 @@ def digests():
             "product": rows @ rows.T,
             "float64": torch.tensor(table) @ torch.tensor(table).T,
             "GELU": torch.nn.functional.gelu(rows),
-            "convolution": drawn(torch.nn.Conv2d(1, 8, 3))(rows.reshape(200, 1, 8, 8)),
-            "LSTM": drawn(torch.nn.LSTM(8, 16, batch_first=True))(rows.reshape(200, 8, 8))[0],
+            "convolution": with_random_weights(torch.nn.Conv2d(1, 8, 3))(rows.reshape(200, 1, 8, 8)),
+            "LSTM": with_random_weights(torch.nn.LSTM(8, 16, batch_first=True))(rows.reshape(200, 8, 8))[0],
             "numpy": table.T @ table,
             "exp": np.exp(table),
             "eigh": np.linalg.eigh(table.T @ table)[1],
@@ -109,11 +109,11 @@ def run(setting, arguments):
             text=True,
             timeout=TIMEOUT,
         )
-        status, said = done.returncode, done.stdout
+        status, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired as error:
-        status, said = 124, (error.stdout or b"").decode()
-    passed = re.search(r"(\d+) passed", said)
-    return status, int(passed[1]) if passed else 0, time.perf_counter() - start, said
+        status, output = 124, (error.stdout or b"").decode()
+    passed = re.search(r"(\d+) passed", output)
+    return status, int(passed[1]) if passed else 0, time.perf_counter() - start, output
 
 
 def main():
@@ -128,17 +128,17 @@ def main():
     settings = [name for name in SETTINGS if (options.only or "") in name]
     print(f"{'':46s}{'  '.join(f'{name[:6]:6s}' for name in digests())}")
     for setting in settings:
-        line = [sys.executable, __file__, "--digests"]
-        found = subprocess.run(line, env=environment(setting), check=True, capture_output=True, text=True).stdout
+        command = [sys.executable, __file__, "--digests"]
+        found = subprocess.run(command, env=environment(setting), check=True, capture_output=True, text=True).stdout
         print(f"{setting:46s}{found.strip()}", flush=True)
     failed = []
     with ThreadPoolExecutor(2) as pool:
         results = pool.map(lambda setting: run(setting, arguments), settings)
-        for setting, (status, n_passed, seconds, said) in zip(settings, results, strict=True):
+        for setting, (status, n_passed, seconds, output) in zip(settings, results, strict=True):
             print(f"{setting:46s}{n_passed:5d} passed in {seconds:4.0f} s, exit status {status}", flush=True)
             if status or (n_passed < MIN_TESTS and not arguments):
                 failed.append(setting)
-                print(said, flush=True)
+                print(output, flush=True)
     total = f"{len(settings) - len(failed)} settings passed, {len(failed)} failed"
     print(total, *failed, sep=": " if failed else "")
     return len(failed)

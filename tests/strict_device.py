@@ -1,7 +1,7 @@
 """A simulated accelerator, "strict", on the CPU: as with a GPU, mixing its tensors with CPU tensors is an error.
 
-Importing this module registers the device in torch, so that a tensor that is left on the CPU by mistake is found
-without a GPU. It uses torch's experimental registration of backends written in Python. Fused recurrent cells,
+Importing this module registers the device in torch, so that tensors that are left on the CPU by mistake are
+detected without a GPU. It uses torch's experimental registration of backends written in Python. Fused recurrent cells,
 generators on the device and pinned memory are not simulated.
 """
 
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 NAME = "strict"
 CROSSINGS = ("aten::_to_copy", "aten::copy_")  # operators that may copy a tensor from one device to the other
-READS = ("aten::_local_scalar_dense", "aten::equal")  # these return Python numbers
+READS = ("aten::_local_scalar_dense", "aten::equal")  # operators that return Python numbers
 
 AVAILABLE = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")  # not available in torch 2.6
 
@@ -47,9 +47,9 @@ def dispatch(operator, *args, **kwargs):
     """Run an operator on the CPU, if its tensors are on the right device."""
     name = operator._schema.name
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    outsiders = [t for t in tensors if not isinstance(t, StrictTensor) and t.dim()]
-    if outsiders and name not in CROSSINGS:
-        raise RuntimeError(f"{name} mixes {NAME} with a CPU tensor of shape {tuple(outsiders[0].shape)}")
+    on_cpu = [t for t in tensors if not isinstance(t, StrictTensor) and t.dim()]
+    if on_cpu and name not in CROSSINGS:
+        raise RuntimeError(f"{name} mixes {NAME} with a CPU tensor of shape {tuple(on_cpu[0].shape)}")
 
     target = kwargs.get("device") or torch.device(NAME)
     args, kwargs = tree_map_only(StrictTensor, lambda t: t.values_on_cpu, (args, kwargs))
@@ -58,8 +58,9 @@ def dispatch(operator, *args, **kwargs):
     result = operator(*args, **kwargs)
     if name in READS or target.type != NAME:
         return result
-    of_values = {id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)}  # in-place operators
-    return tree_map_only(torch.Tensor, lambda t: of_values[id(t)] if id(t) in of_values else StrictTensor(t), result)
+    # in-place operators return their argument
+    wrapper_of = {id(t.values_on_cpu): t for t in tensors if isinstance(t, StrictTensor)}
+    return tree_map_only(torch.Tensor, lambda t: wrapper_of[id(t)] if id(t) in wrapper_of else StrictTensor(t), result)
 
 
 if AVAILABLE:

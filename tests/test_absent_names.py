@@ -1,4 +1,4 @@
-"""Names of PCA that an autoencoder lacks: helpful errors, and no other trace of these names."""
+"""Names of PCA that an autoencoder does not have: errors name a replacement, and the names are not in `dir`."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ WORDS = {
 }
 
 
-def test_names_of_pca_exist_or_the_error_explains(fitted):
+def test_names_of_pca_exist_or_raise_an_explanation(fitted):
     for name in OF_PCA:
         if not hasattr(fitted, name):
             with pytest.raises(AttributeError, match=rf"{name}(': | is ).{{15}}"):
@@ -46,7 +46,7 @@ def test_error_names_the_replacement(fitted):
                 getattr(clone(fitted), name)
 
 
-def test_absent_names_leave_no_other_trace(fitted):
+def test_absent_names_are_no_attributes(fitted):
     absent = [name for name in INSTEAD if not hasattr(fitted, name)]
     assert "var_" in absent
     assert not set(absent) & set(dir(fitted))
@@ -56,7 +56,7 @@ def test_absent_names_leave_no_other_trace(fitted):
         assert getattr(other, "var_", None) is None
 
 
-def test_variants_that_define_the_names_keep_them(fits):
+def test_variants_may_define_names_of_pca(fits):
     sparse = fits(SparseAutoencoder(4, max_iter=2, random_state=0))
     assert sparse.components_.shape == (4, 64)
     with pytest.raises(AttributeError, match="has no attribute 'components_': it is there after fit"):

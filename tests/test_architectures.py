@@ -1,4 +1,4 @@
-"""Architectures: their shapes, their initialization, and custom ones."""
+"""Architectures: shapes, initialization, and custom architectures."""
 
 import numpy as np
 import pytest
@@ -58,13 +58,13 @@ def test_convolutions_that_skip_pixels_raise(estimator, shape):
     for fit in (estimator.fit, clone(estimator).partial_fit):
         with pytest.raises(ValueError, match=r"kernel_size=1 must be 3 or more with downsampling='stride'.*max_pool"):
             fit(X)
-    for seen in ({"kernel_size": 3}, {"downsampling": "max_pool"}):
-        clone(estimator).set_params(**{f"{name}{key}": value for key, value in seen.items()}).fit(X)
+    for valid in ({"kernel_size": 3}, {"downsampling": "max_pool"}):
+        clone(estimator).set_params(**{f"{name}{key}": value for key, value in valid.items()}).fit(X)
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (5, 7, 3)])
 def test_strided_convolution_equals_a_subsampled_convolution(shape):
-    """Compare with a convolution of all pixels, of which every other one is used, and with its transpose."""
+    """Compare with every other pixel of a convolution with stride 1, and with its transpose."""
     n_features = int(np.prod(shape))
     encoder, decoder, width = Convolutional(shape, (4,)).checked_build(n_features, "identity")
     (down,) = (layer for layer in encoder if isinstance(layer, nn.Conv2d))
@@ -90,8 +90,8 @@ def test_pooling_takes_the_maximum_of_four_pixels(shape):
     x = torch.randn(2, n_features)
     maps = down(x.reshape(2, *shape).permute(0, 3, 1, 2))
     rows, columns = (range(0, size, 2) for size in shape[:2])
-    greatest = [maps[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for i in rows for j in columns]
-    torch.testing.assert_close(encoder(x), torch.stack(greatest, dim=2).flatten(1))
+    maxima = [maps[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for i in rows for j in columns]
+    torch.testing.assert_close(encoder(x), torch.stack(maxima, dim=2).flatten(1))
     features = torch.randn(2, width)
     small = features.reshape(2, 4, len(rows), len(columns))
     large = nn.functional.interpolate(small, shape[:2])
@@ -101,7 +101,7 @@ def test_pooling_takes_the_maximum_of_four_pixels(shape):
 def test_channels_are_the_last_dimension():
     encoder, decoder, _ = Convolutional((4, 6, 3), channels=(5,)).checked_build(72, "identity")
     image = torch.zeros(4, 6, 3)
-    image[..., 1] = 1.0  # only the second channel
+    image[..., 1] = 1.0  # the second channel only
     seen = encoder[:2](image.reshape(1, -1))
     assert seen.shape == (1, 3, 4, 6)
     assert (seen[0, 1] == 1).all()
@@ -130,7 +130,7 @@ def test_training_starts_at_pca_for_each_architecture(architecture, ordered, dig
     np.testing.assert_allclose(fitted.transform(digits), PCA(4).fit_transform(digits), atol=1e-4)
     trained = Autoencoder(4, architecture=architecture, warm_start=True, **QUICK).fit(digits).fit(digits)
     nonlinear = trained.net_.module_.decoder.nonlinear
-    assert nonlinear(torch.randn(5, 4)).abs().min() > 0  # but doesn't stay there
+    assert nonlinear(torch.randn(5, 4)).abs().min() > 0  # training changes the nonlinear part
 
 
 def test_estimator_parameters_are_passed_to_the_architecture(digits):
@@ -177,13 +177,12 @@ def test_code_may_be_a_feature_map(downsampling, digits):
 
 
 class Halves(Architecture):
-    """Adds both halves of a sample; the decoder is no `Sequential`."""
+    """An architecture that adds both halves of a sample; its decoder is not a `Sequential`."""
 
     def __init__(self, wrong=None):
         self.wrong = wrong
 
     def build(self, n_features, activation):  # noqa: ARG002
-        """Build."""
         width = n_features // 2
         decoder = nn.Linear(width, n_features + (self.wrong == "decoder"))
         return _Added(), decoder, width + (self.wrong == "width")
@@ -195,7 +194,7 @@ class _Added(nn.Module):
         return first + second
 
 
-def test_custom_architecture(digits):
+def test_custom_architecture_starts_at_pca(digits):
     fitted = Autoencoder(4, architecture=Halves(), learning_rate=1e-30, **QUICK).fit(digits)
     np.testing.assert_allclose(fitted.transform(digits), PCA(4).fit_transform(digits), atol=1e-4)
 

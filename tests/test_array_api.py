@@ -1,4 +1,4 @@
-"""Tensors give tensors if scikit-learn's `array_api_dispatch` is set, and NumPy arrays otherwise."""
+"""Methods return tensors for tensors if `array_api_dispatch` of scikit-learn is set, and NumPy arrays otherwise."""
 
 import os
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _spaces():
+def _namespaces():
     yield "torch", torch.asarray, torch.Tensor
     try:
         import array_api_strict
@@ -28,24 +28,24 @@ def _spaces():
     yield "array_api_strict", array_api_strict.asarray, type(array_api_strict.asarray(0))
 
 
-SPACES = [pytest.param(make, kind, id=name) for name, make, kind in _spaces()]
-IN_KIND = ["transform", "reconstruct", "score_samples", "jacobian", "loadings", "posterior", "contraction"]
+NAMESPACES = [pytest.param(make, kind, id=name) for name, make, kind in _namespaces()]
+METHODS = ["transform", "reconstruct", "score_samples", "jacobian", "loadings", "posterior", "contraction"]
 
 
-def _same(found, expected, kind):
+def _assert_same(found, expected, kind):
     for there, here in zip(*((one if isinstance(one, tuple) else (one,)) for one in (found, expected)), strict=True):
         assert isinstance(there, kind)
         assert np.asarray(there).dtype == here.dtype
         np.testing.assert_array_equal(np.asarray(there), here)
 
 
-@pytest.mark.parametrize(("make", "kind"), SPACES)
+@pytest.mark.parametrize(("make", "kind"), NAMESPACES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.slow
-def test_tensors_give_the_same_results_as_arrays(make, kind, dtype, small, digits):
+def test_results_for_tensors_equal_those_for_arrays(make, kind, dtype, small, digits):
     X = digits[:120].astype(dtype)
     here = clone(small).fit(X)
-    expected = {name: getattr(here, name)(X) for name in IN_KIND if hasattr(here, name)}
+    expected = {name: getattr(here, name)(X) for name in METHODS if hasattr(here, name)}
     codes, score = here.transform(X), here.score(X)
     original, streamed = (
         here.inverse_transform(codes),
@@ -54,27 +54,29 @@ def test_tensors_give_the_same_results_as_arrays(make, kind, dtype, small, digit
     with config_context(array_api_dispatch=True):
         there = clone(small).fit(make(X))
         for name, values in expected.items():
-            _same(getattr(there, name)(make(X)), values, kind)
-        _same(there.transform(X=make(X)), codes, kind)
-        _same(there.inverse_transform(make(codes)), original, kind)
-        _same(clone(small).fit_transform(make(X)), codes, kind)
+            _assert_same(getattr(there, name)(make(X)), values, kind)
+        _assert_same(there.transform(X=make(X)), codes, kind)
+        _assert_same(there.inverse_transform(make(codes)), original, kind)
+        _assert_same(clone(small).fit_transform(make(X)), codes, kind)
         assert there.score(make(X)) == score
-        _same(clone(small).partial_fit(make(X[:80])).partial_fit(make(X[80:])).transform(make(X)), streamed, kind)
-        _same(here.transform(X), codes, np.ndarray)
+        _assert_same(
+            clone(small).partial_fit(make(X[:80])).partial_fit(make(X[80:])).transform(make(X)), streamed, kind
+        )
+        _assert_same(here.transform(X), codes, np.ndarray)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_tensors_give_the_same_results_as_arrays_for_one_kind(dtype, digits, fits):
+def test_results_of_autoencoder_for_tensors_equal_those_for_arrays(dtype, digits, fits):
     here, X = fits(Autoencoder(3, hidden_layer_sizes=8, max_iter=2, random_state=0)), digits.astype(dtype)
     codes, original, score = here.transform(X), here.reconstruct(X), here.score(X)
     with config_context(array_api_dispatch=True):
-        _same(here.transform(torch.asarray(X)), codes, torch.Tensor)
-        _same(here.inverse_transform(torch.asarray(codes)), original, torch.Tensor)
-        _same(clone(here).fit(torch.asarray(digits)).transform(torch.asarray(X)), codes, torch.Tensor)
+        _assert_same(here.transform(torch.asarray(X)), codes, torch.Tensor)
+        _assert_same(here.inverse_transform(torch.asarray(codes)), original, torch.Tensor)
+        _assert_same(clone(here).fit(torch.asarray(digits)).transform(torch.asarray(X)), codes, torch.Tensor)
         assert here.score(torch.asarray(X)) == score
 
 
-@pytest.mark.parametrize(("make", "kind"), SPACES)
+@pytest.mark.parametrize(("make", "kind"), NAMESPACES)
 def test_pipeline_returns_tensors_as_with_pca(make, kind, digits):
     linear = make_pipeline(StandardScaler(), Autoencoder(3, hidden_layer_sizes=()))
     X = digits + np.random.RandomState(0).rand(*digits.shape)
@@ -88,11 +90,11 @@ def test_pipeline_returns_tensors_as_with_pca(make, kind, digits):
     np.testing.assert_allclose(np.asarray(codes), np.asarray(pca), atol=1e-9)
 
 
-def test_without_dispatch_a_tensor_is_converted_to_numpy(digits):
+def test_tensors_are_converted_to_numpy_without_dispatch(digits):
     linear = Autoencoder(3, hidden_layer_sizes=()).fit(digits)
     codes, X = linear.transform(digits), torch.asarray(digits)
-    _same(clone(linear).fit(X).transform(X), codes, np.ndarray)
-    _same(linear.inverse_transform(torch.asarray(codes)), linear.reconstruct(digits), np.ndarray)
+    _assert_same(clone(linear).fit(X).transform(X), codes, np.ndarray)
+    _assert_same(linear.inverse_transform(torch.asarray(codes)), linear.reconstruct(digits), np.ndarray)
 
 
 def test_dispatch_does_not_affect_other_inputs(digits):

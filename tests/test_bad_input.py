@@ -71,8 +71,8 @@ def test_invalid_parameters_raise(digits, parameters, message):
         estimator.transform(digits)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device that the test wants missing")
-def test_cuda_without_cuda_is_an_error(digits):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the test requires a machine without CUDA")
+def test_cuda_raises_on_a_machine_without_cuda(digits):
     with pytest.raises(ValueError, match=r"device='cuda' can't be used on this machine.*device='cpu'"):
         Autoencoder(device="cuda").fit(digits)
 
@@ -121,7 +121,7 @@ def test_wrong_number_of_features_raises(digits):
         fitted.inverse_transform(np.full((2, 4), np.nan))
 
 
-def test_values_whose_squares_overflow():
+def test_values_whose_squares_overflow_raise():
     with pytest.raises(ValueError, match="too large for float64"):
         Autoencoder().fit(ROWS * 1e200)
 
@@ -129,7 +129,7 @@ def test_values_whose_squares_overflow():
 @pytest.mark.filterwarnings("ignore:Training diverged:sklearn.exceptions.ConvergenceWarning")  # not scaled
 @pytest.mark.parametrize("scale", ["global", "standard", None])
 @pytest.mark.parametrize("factor", [1e40, 1e-40])
-def test_values_out_of_the_range_of_float32(scale, factor):
+def test_values_outside_the_range_of_float32_raise(scale, factor):
     estimator = Autoencoder(2, scale=scale, hidden_layer_sizes=4, max_iter=2, random_state=0)
     with pytest.raises(ValueError, match=r"networks of float32 can't hold\. Multiply X by a constant\."):
         estimator.fit(ROWS * factor)
@@ -138,7 +138,7 @@ def test_values_out_of_the_range_of_float32(scale, factor):
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "poisson"])
-def test_data_outside_the_range_of_a_likelihood(loss):
+def test_data_outside_the_range_of_a_likelihood_raise(loss):
     X = ROWS.copy()
     X[4, 1] = -0.25
     with pytest.raises(ValueError, match=r"column 1 holds -0\.25"):
@@ -150,7 +150,7 @@ def test_data_outside_the_range_of_a_likelihood(loss):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rounding_of_a_scaler_is_within_the_range(dtype):
+def test_rounding_errors_of_a_scaler_are_accepted(dtype):
     X = MinMaxScaler().fit_transform(load_breast_cancer().data.astype(dtype))
     assert X.max() > 1
     assert Autoencoder(2, loss="binary_cross_entropy", max_iter=1).fit(X).score(X) > 0
@@ -180,36 +180,36 @@ SYSTEMS = {
 }
 
 
-# warnings of scikit-learn and NumPy about frames after arrays and about np.matrix
+# scikit-learn and NumPy warn about frames after arrays and about np.matrix
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 @pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_unusual_tables(kind):
+def test_unusual_tables_give_the_expected_result_or_error(kind):
     for name, method in itertools.product(SYSTEMS, METHODS):
         if (name, method) == ("network", "fit") and kind.rows["fit"] is TABLE and not stays_in_place(kind.make()):
-            continue  # the network is trained on the same array as always, as the linear case shows
+            continue  # the table is converted to `TABLE`, which the linear estimator shows without training
         label, what = outcome(SYSTEMS[name], kind, method)
-        seen = name, method, label, what
-        if method in kind.refused:
-            assert label in ("ValueError", "TypeError"), seen
-            assert re.search(kind.says, what), seen
+        details = name, method, label, what
+        if method in kind.raises_in:
+            assert label in ("ValueError", "TypeError"), details
+            assert re.search(kind.message, what), details
         elif kind.beyond_float32 and (name, method) == ("network", "fit"):
-            assert label == "ValueError", seen
-            assert "networks of float32 can't hold" in what, seen
+            assert label == "ValueError", details
+            assert "networks of float32 can't hold" in what, details
         else:
-            assert (label, what) == ("ok", ""), seen
+            assert (label, what) == ("ok", ""), details
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("seed", range(8))
 def test_network_for_unusual_tables_improves_in_training(seed):
-    # with every seed, so that it doesn't depend on a lucky seed or on a processor's rounding
+    # several seeds show that this doesn't depend on the seed or on rounding errors of the processor
     assert clone(NETWORK).set_params(random_state=seed).fit(TABLE).best_epoch_ > 0
 
 
 def test_outcome_detects_faulty_estimators():
-    """Check that `outcome` finds the faults of an estimator that `test_unusual_tables` must detect."""
+    """Check that `outcome` detects the errors of an estimator that doesn't validate its input."""
 
     class Reckless(Autoencoder):
         def fit(self, X, y=None):
@@ -230,7 +230,7 @@ def test_outcome_detects_faulty_estimators():
         assert outcome(reckless, kinds["list of lists"], "fit")[0] == "ok"
 
 
-DANGEROUS = {
+INVALID_TABLES = {
     "infinity": (np.where(TABLE > 0.9, np.inf, TABLE), "Input X contains infinity"),
     "masked": (np.ma.masked_greater(TABLE, 0.9), r"X has \d+ masked values"),
     "dates": (TABLE.astype("datetime64[D]"), "X has dates or durations, of dtype datetime64"),
@@ -241,9 +241,9 @@ OVERFLOWING = np.where(TABLE > 0.9, 1e200, TABLE)
 
 
 @pytest.mark.parametrize("method", ["score", "score_samples", "reconstruct", "partial_fit", "inverse_transform"])
-@pytest.mark.parametrize("kind", DANGEROUS)
+@pytest.mark.parametrize("kind", INVALID_TABLES)
 def test_invalid_tables_raise_in_other_methods(kind, method):
-    X, message = DANGEROUS[kind]
+    X, message = INVALID_TABLES[kind]
     if method == "inverse_transform":
         X = [row[: unusual_inputs.K] for row in X] if isinstance(X, list) else X[:, : unusual_inputs.K]
     for name in SYSTEMS:
@@ -276,12 +276,12 @@ def test_overflowing_results_raise(name):
 
 def test_errors_of_float32_samples_are_squared_in_float64():
     fitted = SYSTEMS["linear"].fitted_to(TABLE)
-    far = (1e25 * TABLE).astype(np.float32)  # their squares overflow float32
-    np.testing.assert_allclose(fitted.score_samples(far), fitted.score_samples(far.astype(float)), rtol=1e-4)
-    assert fitted.score(far) == pytest.approx(fitted.score(far.astype(float)), abs=1e-6)
+    large = (1e25 * TABLE).astype(np.float32)  # their squares overflow float32
+    np.testing.assert_allclose(fitted.score_samples(large), fitted.score_samples(large.astype(float)), rtol=1e-4)
+    assert fitted.score(large) == pytest.approx(fitted.score(large.astype(float)), abs=1e-6)
 
 
-def test_unscaled_samples_must_fit_into_float32():
+def test_unscaled_samples_outside_the_range_of_float32_raise():
     network = Autoencoder(2, hidden_layer_sizes=8, scale=None, max_iter=1, random_state=0)
     with pytest.raises(ValueError, match=r"too large to be trained on as it is\. Set scale='global'"):
         network.fit(TABLE * 1e30)
@@ -290,7 +290,7 @@ def test_unscaled_samples_must_fit_into_float32():
     assert network.set_params(scale="global").fit(TABLE * 1e30).score(TABLE * 1e30) > 0.8
 
 
-# Interrupts and faults -----------------------------------------------------------------------------------------------
+# Interrupts and divergence -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
@@ -325,7 +325,7 @@ def test_nonfinite_loss_restores_the_last_state_and_warns(digits, monkeypatch, n
     X = np.tile(digits, (9, 1))[:n_rows]
     real, n_steps = AutoencoderNet.train_step, 0
 
-    def poisoned(self, batch, **kwargs):
+    def with_nan(self, batch, **kwargs):
         nonlocal n_steps
         n_steps += 1
         if n_steps == 3:
@@ -334,7 +334,7 @@ def test_nonfinite_loss_restores_the_last_state_and_warns(digits, monkeypatch, n
                     weight.fill_(float("nan"))
         return real(self, batch, **kwargs)
 
-    monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
+    monkeypatch.setattr(AutoencoderNet, "train_step", with_nan)
     with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 1: .* multiplied by 0\.1\. The result is epoch"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=4, random_state=0).fit(X)
     assert np.isfinite(fitted.transform(X)).all()
@@ -349,12 +349,12 @@ def test_nonfinite_loss_restores_the_last_state_and_warns(digits, monkeypatch, n
 def test_loss_that_is_never_finite_returns_the_initialization(digits, monkeypatch, estimator):
     real = AutoencoderNet.train_step
 
-    def poisoned(self, batch, **kwargs):
+    def with_nan(self, batch, **kwargs):
         with torch.no_grad():
             next(self.module_.parameters()).fill_(float("nan"))
         return real(self, batch, **kwargs)
 
-    monkeypatch.setattr(AutoencoderNet, "train_step", poisoned)
+    monkeypatch.setattr(AutoencoderNet, "train_step", with_nan)
     with pytest.warns(ConvergenceWarning) as warned:
         fitted = estimator(4, hidden_layer_sizes=16, max_iter=20, validation_fraction=0.6, random_state=0).fit(digits)
     (message,) = [str(warning.message) for warning in warned]
@@ -379,24 +379,24 @@ def test_much_too_high_learning_rates_warn(digits, learning_rate):
 def test_loss_far_above_the_initial_loss_is_a_divergence(digits, monkeypatch):
     real, n_steps = AutoencoderNet.train_step, 0
 
-    def thrown(self, batch, **kwargs):
+    def diverging(self, batch, **kwargs):
         nonlocal n_steps
         n_steps += 1
         if n_steps == 5:
             with torch.no_grad():
                 for weight in [weight for weights in self.ensemble_.weights for weight in weights.values()]:
-                    weight.mul_(1e3)  # finite, but useless
+                    weight.mul_(1e3)  # finite, but far too large
         return real(self, batch, **kwargs)
 
-    monkeypatch.setattr(AutoencoderNet, "train_step", thrown)
+    monkeypatch.setattr(AutoencoderNet, "train_step", diverging)
     with pytest.warns(ConvergenceWarning, match="diverged in epoch 2: the loss was not finite, or far above"):
         fitted = Autoencoder(4, hidden_layer_sizes=16, max_iter=8, random_state=0).fit(digits)
     assert np.isfinite(fitted.loss_curve_).all()
     assert fitted.best_epoch_ > 2
 
 
-def test_skorch_itself_swallows_an_interrupt():
-    # This is why `fit` runs the training loop itself; if skorch changes, that code can be removed.
+def test_skorch_swallows_an_interrupt():
+    # For this reason `fit` runs its own training loop, which can be removed if skorch changes this.
     class Interrupted(skorch.NeuralNet):
         def fit_loop(self, *args, **kwargs):  # noqa: ARG002
             raise KeyboardInterrupt

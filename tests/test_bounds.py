@@ -1,4 +1,4 @@
-"""Reconstructions of images stay within the range of the training samples where values often reach its ends."""
+"""Reconstructions of images stay within the range of the training samples for pixels that are often at its limits."""
 
 import pickle
 
@@ -14,7 +14,7 @@ QUICK = {"channels": (4, 8), "hidden_layer_sizes": (16,), "max_iter": 4, "cv": 2
 
 
 def blobs(n, shape, seed=0):
-    """Draw blurred squares at random places on black, in [0, 1], (n, number of pixels)."""
+    """Return blurred squares at random places on black, in [0, 1], (n, number of pixels)."""
     rng = np.random.RandomState(seed)
     height, width = shape[:2]
     y, x = np.mgrid[:height, :width]
@@ -44,7 +44,7 @@ def test_reconstructions_stay_within_the_range_of_bounded_pixels(shape, unit, or
     codes = images.transform(X_new)
     far = (codes + 5 * noise * codes.std(axis=0)).astype(dtype)
     for X_hat in (images.reconstruct(X_new), images.inverse_transform(far), images.reconstruct(X_new[:, ::-1])):
-        assert ((X_hat >= low) if unit > 0 else (X_hat <= high)).all()  # exactly
+        assert ((X_hat >= low) if unit > 0 else (X_hat <= high)).all()  # without a tolerance
         assert (X_hat == black).any() or more.get("init") == "random"
     images.save(tmp_path / "images.skops")
     for same in (pickle.loads(pickle.dumps(images)), ConvolutionalAutoencoder.load(tmp_path / "images.skops")):
@@ -61,14 +61,14 @@ def test_bounds_improve_the_score(monkeypatch):
     assert bounded > images.fit(X, X_val=X_val).score(X_new) + 0.01
 
 
-def test_convolutional_class_and_architecture_are_the_same():
+def test_convolutional_class_equals_its_architecture():
     X = blobs(200, (8, 8))
     own = {name: value for name, value in QUICK.items() if name != "channels"}
     one, two = ConvolutionalAutoencoder(3, **QUICK), Autoencoder(3, architecture=Convolutional(channels=(4, 8)), **own)
     np.testing.assert_array_equal(one.fit(X).reconstruct(X), two.fit(X).reconstruct(X))
 
 
-def test_unimproved_initialization_is_pca_without_bounds(monkeypatch):
+def test_initialization_without_improvement_is_pca_without_bounds(monkeypatch):
     X = blobs(200, (8, 8))
     images = ConvolutionalAutoencoder(3, **QUICK | {"learning_rate": 1e-30}).fit(X)
     pca = PCA(3).fit(X)

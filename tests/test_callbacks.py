@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks are called in each epoch, alone, in a Pipeline and in a search; older versions have none."""
+"""Callbacks of scikit-learn are called in each epoch, also in a Pipeline and in a search; older versions have none."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ SMALL = Autoencoder(3, hidden_layer_sizes=16, max_iter=4, random_state=0)
 
 
 class Recorder:
-    """Records its calls; asks to stop after a number of epochs."""
+    """Callback that records its calls, and stops training after a number of epochs."""
 
     max_propagation_depth = None
 
@@ -70,12 +70,12 @@ def test_callback_stops_the_fit(digits, stop_after):
 def test_failing_callback_leaves_the_estimator_unchanged(digits):
     class Failing(Recorder):
         def on_fit_task_end(self, estimator, context):  # noqa: ARG002
-            raise RuntimeError("no more")
+            raise RuntimeError("failed")
 
     failing = Failing()
     estimator = clone(SMALL).set_callbacks(failing)
     before = set(vars(estimator))
-    with pytest.raises(RuntimeError, match="no more"):
+    with pytest.raises(RuntimeError, match="failed"):
         estimator.fit(digits)
     assert set(vars(estimator)) == before
     assert failing.events[-1] == "teardown"
@@ -99,7 +99,7 @@ def test_scoring_monitor_records_scores(digits, as_step):
 
 
 @pytest.mark.slow
-def test_scoring_monitor_in_a_search(digits):
+def test_scoring_monitor_records_scores_in_a_search(digits):
     monitor = callback.ScoringMonitor(scoring={"r2": reconstruction_scorer})
     search = GridSearchCV(clone(SMALL).set_callbacks(monitor), {"n_components": [2, 3]}, cv=2, n_jobs=2).fit(digits)
     assert len([row for log in monitor.get_logs(select="all") for row in log.data]) > 2 * 2 * 4
@@ -108,7 +108,7 @@ def test_scoring_monitor_in_a_search(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_bar_in_a_search_over_a_pipeline(digits, n_jobs, capfd):
+def test_progress_bar_is_shown_in_a_search_over_a_pipeline(digits, n_jobs, capfd):
     pytest.importorskip("rich")
     pipe = Pipeline([("scale", StandardScaler()), ("reduce", clone(SMALL))])
     search = GridSearchCV(pipe, {"reduce__n_components": [2, 3]}, cv=2, n_jobs=n_jobs)

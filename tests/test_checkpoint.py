@@ -21,7 +21,7 @@ PLAIN = Autoencoder(4, hidden_layer_sizes=8, max_iter=4, random_state=0)
 
 
 class InterruptedFitError(Exception):
-    """An interruption of a fit."""
+    """Raised to interrupt a fit."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def assert_equal_fits(one, other, X):
 def test_interrupted_fit_resumes_bit_identically(small, digits, tmp_path, interrupt_after):
     small.set_params(max_iter=3)
     whole = clone(small).fit(digits)
-    for n_writes in (2, 3):  # after the first epoch, after the second
+    for n_writes in (2, 3):  # after the first and after the second epoch
         broken = clone(small).set_params(callbacks=[Checkpoint(tmp_path / str(n_writes))])
         interrupt_after(n_writes)
         try:
@@ -63,12 +63,12 @@ def test_interrupted_fit_resumes_bit_identically(small, digits, tmp_path, interr
         except InterruptedFitError:
             assert not broken.__sklearn_is_fitted__()
         else:
-            assert small.hidden_layer_sizes == ()  # nothing is trained
+            assert small.hidden_layer_sizes == ()  # without training there is no second write
         assert_equal_fits(broken.fit(digits), whole, digits)
 
 
 def test_finished_run_is_not_repeated(small, digits, tmp_path, monkeypatch):
-    if "below" in small.get_params():  # a named layer has a checkpoint of its own
+    if "below" in small.get_params():  # a named layer has a separate checkpoint
         small.set_params(below__callbacks=[Checkpoint(tmp_path / "below")])
     first = small.set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
     again = clone(small)
@@ -76,7 +76,7 @@ def test_finished_run_is_not_repeated(small, digits, tmp_path, monkeypatch):
     assert_equal_fits(again.fit(digits), first, digits)
 
 
-def test_interval_between_checkpoints(digits, tmp_path, monkeypatch):
+def test_interval_is_the_number_of_epochs_between_checkpoints(digits, tmp_path, monkeypatch):
     whole, written = clone(PLAIN).fit(digits), []
     real = Checkpoint._write
 
@@ -94,7 +94,7 @@ def test_interval_between_checkpoints(digits, tmp_path, monkeypatch):
             clone(PLAIN).set_params(callbacks=[Checkpoint(folder, interval)]).fit(digits)
 
 
-def test_resuming_before_an_early_stop_and_after_a_divergence(digits, tmp_path, interrupt_after):
+def test_fit_resumes_before_an_early_stop_and_after_a_divergence(digits, tmp_path, interrupt_after):
     stops = clone(PLAIN).set_params(max_iter=60, learning_rate=0.1, n_iter_no_change=2, validation_fraction=0.5)
     whole = clone(stops).fit(digits)
     assert whole.n_iter_ < 60
@@ -124,7 +124,7 @@ def test_random_seed_is_restored_from_the_checkpoint(digits, tmp_path, interrupt
     assert_equal_fits(clone(estimator).fit(digits), first, digits)
 
 
-def test_resuming_with_user_code_that_uses_the_global_generator(digits, tmp_path, interrupt_after):
+def test_fit_resumes_with_user_code_that_uses_the_global_generator(digits, tmp_path, interrupt_after):
     denoiser = DenoisingAutoencoder(4, corruption=_global_noise, hidden_layer_sizes=8, max_iter=4, random_state=0)
     whole = clone(denoiser).fit(digits)
     interrupt_after(3)
@@ -141,9 +141,8 @@ def _global_noise(x):
 def test_each_layer_of_a_stack_has_its_checkpoint(digits, tmp_path, interrupt_after):
     checkpoint = Checkpoint(tmp_path)
     stack = StackedAutoencoder((8, 4), activation="tanh", max_iter=3, random_state=None, callbacks=[checkpoint])
-    interrupt_after(
-        8
-    )  # one for the stack; at the start and after 3 epochs for the first layer; the second layer's, the last ...
+    # the stack writes once, the first layer at the start and after 3 epochs, and then the second layer
+    interrupt_after(8)
     with pytest.raises(InterruptedFitError):
         stack.fit(digits)
     assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "layer_0", "layer_1"]
@@ -152,7 +151,7 @@ def test_each_layer_of_a_stack_has_its_checkpoint(digits, tmp_path, interrupt_af
     assert fitted._settings["seed"] == seed
 
 
-# Another run ---------------------------------------------------------------------------------------------------------
+# Other runs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_unwritable_folder_raises_before_training(digits, tmp_path, monkeypatch)
         clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path / "file")]).fit(digits)
 
 
-def test_failing_first_write_is_reported_once(digits, tmp_path, monkeypatch):
+def test_error_of_the_first_write_is_reported_once(digits, tmp_path, monkeypatch):
     def fails(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -270,14 +269,14 @@ def test_failing_first_write_is_reported_once(digits, tmp_path, monkeypatch):
 
 def test_partial_files_of_killed_processes_are_removed(digits, tmp_path):
     (tmp_path / f".{FILE}.1234abcd.part").write_bytes(b"half a file")
-    (tmp_path / "somebody's own").write_text("")
+    (tmp_path / "file of a user").write_text("")
     clone(PLAIN).set_params(callbacks=[Checkpoint(tmp_path)]).fit(digits)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "somebody's own"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE, "file of a user"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
-def test_benchmark_of_random_kills():
+def test_benchmark_of_random_kills_runs():
     script = Path(__file__).parents[1] / "docs" / "benchmarks" / "kills.py"
     arguments = [sys.executable, script, "--kills", "2", "--rows", "200", "--max-iter", "5"]
     shown = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout

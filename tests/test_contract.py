@@ -1,4 +1,4 @@
-"""Guarantees of every public estimator beyond scikit-learn's own checks."""
+"""Properties of every public estimator that scikit-learn's estimator checks do not test."""
 
 import copy
 import inspect
@@ -32,8 +32,8 @@ def test_every_public_estimator_is_tested():
 def test_docstrings_cite_their_references(of_class):
     text = inspect.getdoc(of_class)
     cited = set(re.findall(r"\[(\d+)\]_", text))
-    given = re.findall(r"(?m)^\.\. \[(\d+)\]", text)
-    assert sorted(cited) == given
+    listed = re.findall(r"(?m)^\.\. \[(\d+)\]", text)
+    assert sorted(cited) == listed
 
 
 # Determinism ---------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_global_state_is_unchanged(small, digits, random_state):
     assert _global_state() == before
 
 
-def test_silent_unless_verbose(small, digits, capfd):
+def test_nothing_is_printed_unless_verbose(small, digits, capfd):
     small.fit(digits).transform(digits)
     assert capfd.readouterr() == ("", "")
 
@@ -104,7 +104,7 @@ def test_verbose_shows_a_progress_bar(digits, capfd):
     assert "epoch" in shown
 
 
-# y is ignored, also if it consists of strings, as in a Pipeline ------------------------------------------------------
+# Unused y, such as the class names in a Pipeline ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("y", [np.array(["a", "b"] * 120), "nonsense"], ids=["strings", "nonsense"])
@@ -117,7 +117,7 @@ def test_y_is_ignored(small, fitted, digits, y):
 
 
 @pytest.mark.parametrize("copier", ["pickle", "joblib mmap", "deepcopy"])
-def test_copies_are_equal(small, fits, digits, copier, tmp_path):
+def test_copies_give_the_same_results(small, fits, digits, copier, tmp_path):
     original = fits(small)
     if copier == "pickle":
         other = pickle.loads(pickle.dumps(original))
@@ -158,8 +158,7 @@ def test_clone_of_a_fitted_estimator_is_unfitted(fitted):
     assert not [name for name in vars(other) if name.endswith("_")]
 
 
-# Dtypes and samples ---------------------------------------------------------------------------------------------------
-# -----------------------------------------------------------------------------------------------------
+# Dtypes and samples --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -191,7 +190,7 @@ def test_many_samples_are_processed_in_batches(fitted, digits):
     np.testing.assert_allclose(fitted.transform(many), np.tile(fitted.transform(digits), (20, 1)), rtol=1e-9, atol=1e-9)
 
 
-def test_memory_layout_does_not_matter(fitted, digits):
+def test_memory_layout_does_not_affect_results(fitted, digits):
     codes = fitted.transform(digits)
     np.testing.assert_array_equal(fitted.transform(np.asfortranarray(digits)), codes)
     np.testing.assert_allclose(fitted.transform(digits[::-1])[::-1], codes, rtol=0, atol=1e-9 * codes.std())
@@ -203,7 +202,7 @@ def test_inverse_transform_of_transform_is_reconstruct(fitted, digits):
     )
 
 
-def test_feature_names_and_data_frames(small, digits):
+def test_feature_names_are_those_of_the_data_frame(small, digits):
     frame = pd.DataFrame(digits, columns=[f"pixel{i}" for i in range(64)])
     codes = small.set_output(transform="pandas").fit_transform(frame)
     prefix = type(small).__name__.lower()

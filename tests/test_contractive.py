@@ -1,4 +1,4 @@
-"""The contraction, compared with autograd's full Jacobian and finite differences, and the effect of its weight."""
+"""The contraction agrees with the full Jacobian and finite differences, and its weight has the expected effect."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ KINDS = [
 NOISE = 0.1  # variance of the noise that corresponds to alpha=1
 
 
-def drawn(name):
+def noisy_surface(name):
     """Return training and test samples near a curved surface in a higher dimension, with noise."""
     rng = np.random.default_rng(sum(map(ord, name)))
     if name == "table":
@@ -90,7 +90,7 @@ def test_penalty_is_exact_or_estimated_without_bias(kind, digits):
     of_batch, of_rows = codes.var(axis=0).sum(), estimator.explained_variance_.sum()
     total = (digits.var(axis=0) / np.square(np.where(module.scaler.scale > 0, module.scaler.scale, np.inf))).sum()
     formula = NOISE * 0.3 * total * estimator.contraction(digits[:20]) * of_rows / of_batch
-    np.testing.assert_allclose(exact, formula, rtol=0.02)  # the floor of the denominator has a smaller effect
+    np.testing.assert_allclose(exact, formula, rtol=0.02)  # the lower bound of the denominator has a smaller effect
     torch.manual_seed(0)
     norm = module.contraction(x, "exact").detach().numpy()
     draws = np.stack([module.contraction(x, "estimate").detach().numpy() for _ in range(2000)])
@@ -111,17 +111,17 @@ def test_penalty_has_a_gradient(kind, digits):
 @pytest.mark.parametrize("name", ["table", "roll", "images"])
 @pytest.mark.slow
 def test_larger_weight_reduces_the_sensitivity_at_little_cost(name):
-    X, X_test = drawn(name)
+    X, X_test = noisy_surface(name)
     settings = {"hidden_layer_sizes": 64, "max_iter": 40, "validation_fraction": 0.3, "random_state": 0}
     fits = [ContractiveAutoencoder(3, alpha=alpha, **settings).fit(X) for alpha in (1e-3, 1e-2, 1e-1, 1.0, 10.0)]
-    shares = np.array([sensitivity(fit, X_test) for fit in fits])
-    assert (np.diff(shares) < 0).all(), shares
-    assert shares[-1] < shares[0] / 1.5, shares  # with thousands of samples, less than a third
+    found = np.array([sensitivity(fit, X_test) for fit in fits])
+    assert (np.diff(found) < 0).all(), found
+    assert found[-1] < found[0] / 1.5, found  # with thousands of samples, less than a third
     assert fits[-1].score(X_test) > fits[0].score(X_test) - 0.03
 
 
-def folded(name, rng):
-    """Return training and test samples near a surface that is folded in few features, with little noise."""
+def folded_surface(name, rng):
+    """Return training and test samples near a folded surface in few features, with little noise."""
     if name == "roll":
         X = make_swiss_roll(1500, noise=0.1, random_state=rng)[0]
     elif name == "s-curve":
@@ -140,7 +140,7 @@ def folded(name, rng):
 @pytest.mark.parametrize(("name", "seed"), [("roll", 0), ("roll", 1), ("s-curve", 0), ("arm", 0)])
 @pytest.mark.slow
 def test_defaults_suffice_to_unfold_surfaces_in_few_features(name, seed, scale):
-    X, X_test = folded(name, np.random.RandomState(seed))
+    X, X_test = folded_surface(name, np.random.RandomState(seed))
     if scale == "standard":
         X, X_test = (rows / X.std(axis=0) for rows in (X, X_test))
     loose, tight = (
@@ -161,7 +161,7 @@ def test_few_features_get_more_epochs_up_to_max_iter():
         return settings.set_params(**parameters).fit(X[:-20], X_val=X[-20:]).n_iter_
 
     assert n_iter(220, 3, batch_size=50) == 200
-    assert n_iter(620, 3, batch_size=30) == 40  # 20 batches an epoch
+    assert n_iter(620, 3, batch_size=30) == 40  # 20 batches per epoch
     assert n_iter(220, 60, batch_size=50) == n_iter(220, 3, batch_size=50, alpha=0.0) == 64
     assert n_iter(220, 3, max_iter=2) == 2
 
@@ -177,7 +177,7 @@ def test_networks_for_few_features_have_a_minimum_width(n_rows, n_features, widt
 
 
 def test_contraction_agrees_with_finite_differences():
-    X, X_test = drawn("table")
+    X, X_test = noisy_surface("table")
     fit = ContractiveAutoencoder(4, alpha=3.0, hidden_layer_sizes=16, **QUICK | {"max_iter": 9}).fit(X)
     assert fit.best_epoch_ > 0
     expected = fit.contraction(X_test).mean() * fit.explained_variance_.sum() / fit.transform(X_test).var(axis=0).sum()
@@ -213,18 +213,17 @@ def test_training_starts_at_pca_with_shrunken_scores(alpha, digits):
     pca = PCA(4).fit(digits)
     variance = pca.explained_variance_ / digits.var(axis=0)[digits.var(axis=0) > 0].mean()
     shrunk = variance / (variance + NOISE * alpha)
-    shrunk *= np.sqrt(
-        variance.sum() / (np.square(shrunk) * variance).sum()
-    )  # in total, the codes have the variance of PCA's
+    # the total variance of the codes is that of PCA's scores
+    shrunk *= np.sqrt(variance.sum() / (np.square(shrunk) * variance).sum())
     shown = start.transform(digits)
     np.testing.assert_allclose(shown, pca.transform(digits) * shrunk, atol=1e-3)
     np.testing.assert_allclose(start.inverse_transform(shown), pca.inverse_transform(pca.transform(digits)), atol=1e-3)
-    share = np.square(shrunk).sum() / (np.square(shrunk) * variance).sum()
-    np.testing.assert_allclose(start.contraction(digits), share, rtol=1e-4)
+    contraction = np.square(shrunk).sum() / (np.square(shrunk) * variance).sum()
+    np.testing.assert_allclose(start.contraction(digits), contraction, rtol=1e-4)
 
 
 def test_alpha_zero_equals_the_plain_autoencoder(digits):
-    """Check the same initialization and loss, and so the same training, of a single network."""
+    """Check that a single network has the same initialization and loss, and so the same training."""
     parameters = {"hidden_layer_sizes": 16, "ordered": True, "max_iter": 8, "random_state": 0}
     rows = {"X": digits[:160], "X_val": digits[160:]}
     ours = ContractiveAutoencoder(4, alpha=0.0, **parameters).fit(**rows)
@@ -235,7 +234,7 @@ def test_alpha_zero_equals_the_plain_autoencoder(digits):
 
 
 def test_large_weight_leaves_mostly_the_first_component(digits):
-    """Check that the first principal component alone, the least sensitive linear code, dominates."""
+    """Check that the first principal component dominates: it is the linear code with the smallest contraction."""
     fit = ContractiveAutoencoder(4, alpha=1e6, hidden_layer_sizes=(), **QUICK | {"max_iter": 15}).fit(digits)
     variance = PCA(4).fit(digits).explained_variance_ / digits.var(axis=0)[digits.var(axis=0) > 0].mean()
     assert 1 / variance[0] <= fit.contraction(digits).mean() * 1.001 < 1.2 / variance[0]
@@ -249,7 +248,7 @@ def test_total_variance_of_codes_is_that_of_pca(digits):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
-def test_duplicate_and_constant_samples(batch_size, digits):
+def test_duplicate_and_constant_samples_have_a_finite_contraction(batch_size, digits):
     X = np.repeat(digits[:20], 2, axis=0)
     fit = ContractiveAutoencoder(4, hidden_layer_sizes=8, batch_size=batch_size, **QUICK).fit(X)
     fit.partial_fit(X[:1]).partial_fit(X[:2])
@@ -260,7 +259,7 @@ def test_duplicate_and_constant_samples(batch_size, digits):
 
 
 def test_training_after_a_random_initialization_continues(digits):
-    """Check that its codes have axes after `fit`, as others do, although there are none during `fit`."""
+    """Check that training continues although codes have axes after `fit`, but not during `fit`."""
     ours = ContractiveAutoencoder(4, hidden_layer_sizes=16, init="random", max_iter=2, random_state=0).fit(digits)
     before = ours.score(digits)
     for _ in range(5):

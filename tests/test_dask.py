@@ -1,4 +1,4 @@
-"""Beyond one process: searches on a dask cluster, and blocks from dask, Arrow, polars and Spark."""
+"""Searches on a dask cluster, and blocks of samples from dask, Arrow, polars and Spark."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
-cloudpickle = pytest.importorskip("cloudpickle")  # installed with both
+cloudpickle = pytest.importorskip("cloudpickle")  # a dependency of both
 
 SMALLEST = {"hidden_layer_sizes": 8, "max_iter": 2, "random_state": 0}
 GRID = {"n_components": [1, 2, 3]}
@@ -60,13 +60,13 @@ def scores(search, X, **backend):
 def test_search_on_a_cluster_is_bit_identical(client, digits):
     search = GridSearchCV(Autoencoder(**SMALLEST), GRID, cv=2, error_score="raise")
     np.testing.assert_array_equal(scores(search, digits, backend="dask"), scores(search, digits))
-    # torch has a number of threads per thread, so the threads that run tasks are asked
+    # in torch, each thread has its own number of threads, so this runs in the threads that run tasks
     addresses = client.scheduler_info(n_workers=-1)["workers"]
     threads = [client.submit(torch.get_num_threads, workers=[address], pure=False) for address in addresses]
     assert client.gather(threads) == [1, 1]
 
 
-def test_architecture_that_workers_cannot_import(client, digits):  # noqa: ARG001
+def test_architecture_of_a_notebook_is_sent_to_workers(client, digits):  # noqa: ARG001
     class Narrow(Architecture):
         def __init__(self, width=4):
             self.width = width
@@ -90,7 +90,7 @@ def test_search_survives_a_killed_worker(client, digits, tmp_path):
     before = set(client.run(os.getpid).values())
     marker, home = tmp_path / "killed", os.getpid()
 
-    def kills_one_worker(rows):
+    def kill_one_worker(rows):
         if os.getpid() != home and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -98,14 +98,12 @@ def test_search_survives_a_killed_worker(client, digits, tmp_path):
 
     splits = list(KFold(2).split(digits))
     search = GridSearchCV(
-        DenoisingAutoencoder(corruption=kills_one_worker, **SMALLEST), GRID, cv=splits, error_score="raise"
+        DenoisingAutoencoder(corruption=kill_one_worker, **SMALLEST), GRID, cv=splits, error_score="raise"
     )
     expected = scores(search, digits)
-    everything = [
-        digits,
-        *itertools.chain(*splits),
-    ]  # otherwise each array is stored on one worker only, and lost with it
-    client.amm.stop()  # it would remove copies
+    # otherwise each array is stored on one worker only, and lost if that one is killed
+    everything = [digits, *itertools.chain(*splits)]
+    client.amm.stop()  # the memory manager would remove copies
     np.testing.assert_array_equal(scores(search, digits, backend="dask", scatter=everything), expected)
     client.wait_for_workers(2)
     assert set(client.run(os.getpid).values()) != before
@@ -130,7 +128,7 @@ def of_delayed(X):
     yield from (block.compute() for block in da.from_array(X, chunks=(SIZE, -1)).to_delayed().ravel())
 
 
-def of_unread(X):
+def of_dask(X):
     yield from da.from_array(X, chunks=(SIZE, -1)).blocks  # computed by the estimator
 
 
@@ -145,7 +143,7 @@ def of_polars(X):
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-@pytest.mark.parametrize("blocks", [of_arrays, of_delayed, of_unread, of_parquet, of_polars])
+@pytest.mark.parametrize("blocks", [of_arrays, of_delayed, of_dask, of_parquet, of_polars])
 def test_stream_of_blocks_equals_a_stream_of_arrays(blocks, digits, parts):
     ours, arrays = (Autoencoder(3, hidden_layer_sizes=8, random_state=0) for _ in range(2))
     for block, part in zip(blocks(digits), parts, strict=True):
@@ -186,7 +184,7 @@ def test_polars_transforms_a_lazy_frame(digits):
     assert codes.equals(encoder.transform(X))
 
 
-def test_function_for_spark_transforms_frames(encoder, digits, parts):
+def test_function_for_spark_transforms_an_iterator_of_frames(encoder, digits, parts):
     # as in the guide; Spark calls it in each of its processes, with frames of any size
     def encode(frames):
         for frame in frames:

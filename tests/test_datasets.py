@@ -13,7 +13,7 @@ N = {"train": 12, "t10k": 5}
 
 
 def write(folder, *, packed=True):
-    """Write four small files, and return all images and labels."""
+    """Write four small files in the format of Fashion-MNIST, and return all images and labels."""
     rng, images, labels = np.random.RandomState(0), [], []
     folder.mkdir(exist_ok=True)
     for part, n in N.items():
@@ -30,7 +30,7 @@ def write(folder, *, packed=True):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_loading_from_a_folder(tmp_path, packed):
+def test_data_are_loaded_from_a_folder(tmp_path, packed):
     images, labels = write(tmp_path, packed=packed)
     found = fetch_fashion_mnist(str(tmp_path))
     np.testing.assert_array_equal(found.images, images)
@@ -48,7 +48,7 @@ def test_loading_from_a_folder(tmp_path, packed):
     assert len(fetch_fashion_mnist(tmp_path, subset="train").data) == 12
 
 
-def test_loading_from_the_debian_package(tmp_path, monkeypatch):
+def test_data_are_loaded_from_the_debian_package(tmp_path, monkeypatch):
     images, _ = write(tmp_path / "package")
     monkeypatch.setattr(datasets, "DEBIAN", tmp_path / "package")
     np.testing.assert_array_equal(fetch_fashion_mnist().images, images)
@@ -61,7 +61,7 @@ def no_debian_package(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_debian_package")
-def test_loading_from_openml(monkeypatch):
+def test_data_are_loaded_from_openml(monkeypatch):
     seen = {}
 
     def fetch(*args, **kwargs):

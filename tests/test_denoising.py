@@ -1,4 +1,4 @@
-"""The noise, the initialization, and the results of denoising."""
+"""Denoising autoencoders: corruptions, initialization, and quality of the reconstructions."""
 
 import hypothesis
 import numpy as np
@@ -17,7 +17,7 @@ X = np.random.RandomState(0).randn(400, 6) @ np.diag([3, 1, 1, 0.5, 0.1, 2]) + [
 
 
 def corrupt(corruption, level, X=X, **parameters):
-    """Return corrupted samples, in their own units."""
+    """Return corrupted samples, in the units of X."""
     module = (
         DenoisingAutoencoder(2, corruption=corruption, corruption_level=level, **QUICK | parameters).fit(X).net_.module_
     )
@@ -25,10 +25,10 @@ def corrupt(corruption, level, X=X, **parameters):
     return module.scaler.inverse(module.corrupt(x)).numpy()
 
 
-def corrupted_values(seen, level, share=0.03):
+def corrupted_values(seen, level, tolerance=0.03):
     """Return a mask of the corrupted values, after checking that their number is about as expected."""
     changed = ~np.isclose(seen, X, rtol=1e-5, atol=1e-2 * X.std(axis=0).min())
-    assert abs(changed.mean() - level) < share
+    assert abs(changed.mean() - level) < tolerance
     return changed
 
 
@@ -71,7 +71,7 @@ def test_gaussian_noise_scales_with_the_deviation_and_has_zero_mean(scale, skewe
     assert seen[:, 0].min() < -0.05  # without clipping
 
 
-def test_clipping_of_gaussian_noise():
+def test_gaussian_noise_is_clipped_to_the_range():
     X = np.random.RandomState(0).rand(1000, 3) * [1, 2, 4]
     with_units = {
         "global": (X.min(), X.max()),
@@ -90,13 +90,13 @@ def test_clipping_of_gaussian_noise():
 def test_each_sample_has_its_own_noise_level(corruption, levels):
     X = np.random.RandomState(0).randn(500, 150) + 9
     seen = corrupt(corruption, levels, X=X, init="random")
-    of_rows = (seen - X).std(axis=1) if corruption == "gaussian" else (abs(seen - X) > 1e-4).mean(axis=1)
+    levels_of_samples = (seen - X).std(axis=1) if corruption == "gaussian" else (abs(seen - X) > 1e-4).mean(axis=1)
     low, high = levels
-    assert of_rows.mean() == pytest.approx((low + high) / 2, abs=0.03)
+    assert levels_of_samples.mean() == pytest.approx((low + high) / 2, abs=0.03)
     quartiles = low + (high - low) * np.array([0.25, 0.75])
-    np.testing.assert_allclose(np.quantile(of_rows, [0.25, 0.75]), quartiles, atol=0.06)
-    assert low - 0.15 < of_rows.min() < low + 0.05
-    assert high - 0.05 < of_rows.max() < high + 0.2
+    np.testing.assert_allclose(np.quantile(levels_of_samples, [0.25, 0.75]), quartiles, atol=0.06)
+    assert low - 0.15 < levels_of_samples.min() < low + 0.05
+    assert high - 0.05 < levels_of_samples.max() < high + 0.2
 
 
 @hypothesis.given(
@@ -164,7 +164,7 @@ def test_validation_noise_is_the_same_in_each_epoch(digits):
 @pytest.mark.parametrize("level", [0.3, (0, 0.9)])
 @pytest.mark.slow
 def test_training_starts_at_the_optimal_linear_denoiser(corruption, level, digits):
-    rows = np.tile(digits, (200, 1))  # with this many draws the regression on them is near the optimum
+    rows = np.tile(digits, (200, 1))  # enough draws for a regression that is near the optimum
     estimator = DenoisingAutoencoder(
         64,
         corruption=corruption,
@@ -249,7 +249,7 @@ NOISES = {
 
 
 def clipped(rows):
-    """Add noise as a user would write it for data like these spots."""
+    """Add clipped Gaussian noise, as a user-defined corruption."""
     return torch.clamp(rows + 0.6 * rows.std(dim=0) * torch.randn(rows.shape), rows.min(), rows.max())
 
 
@@ -274,7 +274,7 @@ def test_less_noisy_samples_are_denoised_no_worse(data, level, noise, parameters
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "masking"])
-def test_clean_images_on_black_are_denoised_no_worse_than_noisy_ones(noise):
+def test_clean_images_are_reconstructed_no_worse_than_noisy_ones(noise):
     X = spots(600)
     ours = DenoisingAutoencoder(
         8, corruption=noise, corruption_level=0.6, hidden_layer_sizes=32, max_iter=30, random_state=0
@@ -292,10 +292,9 @@ def test_one_denoiser_suffices_for_all_levels():
     )
     for level, of_one in ((0.2, of_high), (0.4, of_high), (0.4, of_low), (0.8, of_low)):
         noisy = NOISES["masking"](X_test, level, np.random.default_rng(0))
-        least = of_one.score(
-            noisy, X_test
-        )  # the denoiser for the high level has been trained on most of the other levels, too
-        assert of_all.score(noisy, X_test) > (least if of_one is of_low else least - 0.005)
+        # the denoiser for the high level is also trained on most of the other levels
+        tolerance = 0 if of_one is of_low else 0.005
+        assert of_all.score(noisy, X_test) > of_one.score(noisy, X_test) - tolerance
 
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
@@ -313,16 +312,15 @@ def test_network_starts_at_the_best_linear_map_for_all_levels(corruption, data):
         rng = np.random.default_rng(0)
         return np.mean([denoiser.score(NOISES[corruption](X, level, rng), X) for level in levels])
 
-    assert mean_score(linear, [0.6]) > mean_score(start, [0.6])  # the best for this level
+    assert mean_score(linear, [0.6]) > mean_score(start, [0.6])  # the linear one is optimal for this level
     assert mean_score(start, np.linspace(0, 0.6, 7)) > mean_score(linear, np.linspace(0, 0.6, 7)) + 0.01
 
 
 @pytest.mark.parametrize("corruption", list(CORRUPTIONS))
 @pytest.mark.parametrize("data", ["digits", "table"])
 def test_codes_are_hardly_more_sensitive_to_other_noise_than_pca(corruption, data, digits):
-    X = (
-        digits if data == "digits" else curved(400, 20) * np.where(np.arange(20) < 5, 1, 1e-3)
-    )  # most features have little variance
+    # most features of the table have a small variance
+    X = digits if data == "digits" else curved(400, 20) * np.where(np.arange(20) < 5, 1, 1e-3)
     ours = DenoisingAutoencoder(4, corruption=corruption, **QUICK).fit(X)
     noise = 0.1 * X.std() * np.random.default_rng(0).standard_normal(X.shape)
 
@@ -336,7 +334,7 @@ def test_codes_are_hardly_more_sensitive_to_other_noise_than_pca(corruption, dat
 def test_initialization_handles_noise_of_equal_variance_in_all_features(digits):
     ours = DenoisingAutoencoder(
         64, corruption="gaussian", hidden_layer_sizes=(), learning_rate=1e-30, max_iter=1, random_state=0
-    ).fit(digits)  # some pixels have little variance
+    ).fit(digits)  # some pixels have a small variance
     unit = np.sqrt(digits.var(axis=0).mean())
     noisy = digits + 0.3 * unit * np.random.default_rng(0).standard_normal(digits.shape)
     assert ours.score(noisy, digits) > 0.92
@@ -364,7 +362,7 @@ def test_emphasis_weights_corrupted_values(digits):
 
 @pytest.mark.parametrize("corruption", ["masking", "salt_and_pepper", "swap"])
 def test_emphasis_is_on_chosen_values_even_if_unchanged(corruption):
-    X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen values stay the same
+    X = np.random.RandomState(0).randint(2, size=(300, 20)).astype(float)  # half of the chosen values are not changed
     module = (
         DenoisingAutoencoder(2, corruption=corruption, corruption_level=1.0, emphasis=1.0, **QUICK).fit(X).net_.module_
     )
@@ -405,9 +403,9 @@ def test_invalid_limits_raise(digits):
         DenoisingAutoencoder(corruption="gaussian", clip=0.5).fit(digits)
 
 
-def test_callable_without_a_module(digits):
+def test_callable_without_a_module_is_accepted(digits):
     names = {}
-    exec("def nothing(samples):\n    return samples", names)  # like code that is read from a page
+    exec("def nothing(samples):\n    return samples", names)  # as in the test of a page of the documentation
     assert names["nothing"].__module__ is None
     DenoisingAutoencoder(2, corruption=names["nothing"], **QUICK).fit(digits)
 

@@ -1,6 +1,6 @@
-"""Devices other than the CPU: no tensor is left on the CPU, and a pickle loads where the device is missing.
+"""Devices other than the CPU: no tensor is left on the CPU, and pickles load on machines without the device.
 
-The device is a simulated one, unless there is a GPU. SKAE_TEST_DEVICE names another, such as "cuda:1".
+The device is simulated, unless there is a GPU. SKAE_TEST_DEVICE names another, such as "cuda:1".
 """
 
 import os
@@ -43,8 +43,8 @@ def cant_run(estimator):
 @pytest.mark.slow
 def test_all_methods_run_on_a_device(small, digits):
     if cant_run(small):
-        pytest.skip("the pretend device has no fused recurrent cells")
-    small.set_params(max_iter=2)  # the pretend device is slow
+        pytest.skip("the simulated device has no fused recurrent cells")
+    small.set_params(max_iter=2)  # the simulated device is slow
     here = clone(small).set_params(device="cpu").fit(digits)
     there = small.set_params(device=DEVICE).fit(digits)
     assert {p.device.type for p in there.net_.module_.parameters()} == {torch.device(DEVICE).type}
@@ -78,6 +78,6 @@ def test_models_load_without_their_device(digits, tmp_path):
     )  # fmt: skip
 
 
-def test_other_names_of_a_gpu(digits):
+def test_error_for_gpu_names_cuda(digits):
     with pytest.raises(ValueError, match="Set device='cuda'"):
         Autoencoder(2, device="gpu").fit(digits)

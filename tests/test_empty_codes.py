@@ -72,7 +72,7 @@ def test_stream_updates_the_mean(kind):
     np.testing.assert_allclose(stream.inverse_transform(np.empty((2, 0))), np.tile(X.mean(axis=0), (2, 1)), rtol=1e-6)
 
 
-def test_results_equal_pca_without_components():
+def test_attributes_equal_those_of_pca_without_components():
     ours, pca = Autoencoder(0, hidden_layer_sizes=()).fit(X), PCA(0).fit(X)
     assert ours.components_.shape == pca.components_.shape == (0, 9)
     assert ours.noise_variance_ == pytest.approx(pca.noise_variance_)
@@ -81,7 +81,7 @@ def test_results_equal_pca_without_components():
     assert ours.explained_variance_ratio_.shape == (0,)
 
 
-def test_search_over_zero_components():
+def test_search_over_n_components_may_include_zero():
     search = GridSearchCV(Autoencoder(hidden_layer_sizes=()), {"n_components": [0, 1, 2]}, cv=3).fit(X)
     first = search.cv_results_["split0_test_score"][0]
     train, test = X[20:], X[:20]
@@ -90,7 +90,7 @@ def test_search_over_zero_components():
     )
 
 
-def test_samples_that_are_read_in_batches(monkeypatch):
+def test_mean_of_samples_that_are_read_in_batches_is_correct(monkeypatch):
     monkeypatch.setattr("skae._data.readers.RESIDENT_BYTES", 0)
     np.testing.assert_allclose(Autoencoder(0).fit(X).inverse_transform(np.empty((1, 0)))[0], X.mean(axis=0))
 
@@ -109,12 +109,12 @@ def test_empty_layer_of_a_stack_raises():
 @pytest.mark.parametrize(
     "meta", [LatentSampler(Autoencoder(0)), LatentSampler(PCA(0)), AutoencoderOutlierDetector(Autoencoder(0))], ids=str
 )
-def test_sampler_of_empty_codes_raises(meta):
+def test_meta_estimators_of_empty_codes_raise(meta):
     with pytest.raises(ValueError, match=r"have 0 components, .* Set its n_components to 1 or more"):
         meta.fit(X)
 
 
-def test_table_without_features_raises_scikit_learns_error():
+def test_table_without_features_raises_the_error_of_scikit_learn():
     for meta in (LatentSampler(), AutoencoderOutlierDetector(), LatentSampler(PCA(1)), Autoencoder()):
         with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(12, 0\)\) while a minimum of 1 is required"):
             meta.fit(np.empty((12, 0)))

@@ -1,4 +1,4 @@
-"""Networks that are trained together give the same results as if each were trained alone."""
+"""Networks that are trained together give the same results as networks that are trained separately."""
 
 import copy
 
@@ -23,7 +23,7 @@ KINDS = [
 
 @pytest.fixture(scope="module", params=KINDS, ids=["dense", "classic", "convolutional", "sparse"])
 def modules(request, digits):
-    """Three modules of one shape and different weights, shared."""
+    """Return three modules of the same shape with different weights, which tests must not modify."""
     return [clone(request.param).set_params(random_state=seed).fit(digits).net_.module_ for seed in range(3)]
 
 
@@ -38,7 +38,7 @@ def rows():
     return torch.randn(3, 20, 64, generator=torch.Generator().manual_seed(0))
 
 
-def gradients_alone(member, x):
+def separate_gradients(member, x):
     """Return the gradients of a member's loss, clipped at 1."""
     sum(term.mean() for term in member.losses(x).values()).backward()
     weights = [weight for weight in member.parameters() if weight.grad is not None]
@@ -59,11 +59,11 @@ def test_buffers_are_shared_with_the_members(members):
     together.share_buffers()
     assert members[-1].seen.tolist() == [1.0, 1.0]
     far = [member.encoder.far for member in members if hasattr(member.encoder, "far")]
-    assert len({each.data_ptr() for each in far}) == len(far)  # each has another map
+    assert len({each.data_ptr() for each in far}) == len(far)  # each member has its own
 
 
 def test_step_equals_separate_steps(members, rows):
-    alone = [gradients_alone(copy.deepcopy(member), x) for member, x in zip(members, rows, strict=True)]
+    alone = [separate_gradients(copy.deepcopy(member), x) for member, x in zip(members, rows, strict=True)]
     expected = [copy.deepcopy(member).losses(x) for member, x in zip(members, rows, strict=True)]
     before = [{name: weight.detach().clone() for name, weight in m.named_parameters()} for m in members]
 
@@ -89,7 +89,7 @@ def test_dense_networks_are_batched(members):
     assert not ModuleEnsemble(members, is_batched=False).is_batched
 
 
-def test_losses_of_the_first_members_only(members, rows):
+def test_losses_of_the_first_members_equal_those_of_all(members, rows):
     together = ModuleEnsemble(members)
     together.train(False)
     with torch.no_grad():
@@ -113,7 +113,9 @@ def test_weights_are_shared_with_the_members(members, n):
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_tied_and_frozen_weights_are_preserved(digits, monkeypatch, n):
-    monkeypatch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: False)  # it unties
+    monkeypatch.setattr(
+        torch.__future__, "get_overwrite_module_params_on_conversion", lambda: False
+    )  # True would untie them
     module = Autoencoder(3, hidden_layer_sizes=(8,), **QUICK).fit(digits).net_.module_
     module.decoder.nonlinear[0].bias = module.encoder.nonlinear[0].bias
     module.decoder.linear.bias.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""`save` and `load`: files are complete or rejected, and no code in them is run; also pickle and skops."""
+"""`save` and `load`: incomplete files raise errors, and no code in a file is executed; also pickle and skops."""
 
 import io
 import json
@@ -51,8 +51,8 @@ def saved(path, iris):
     return path, fitted
 
 
-def crafted(path, alter):
-    """Modify the schema, or the other parts of the file, by name."""
+def modify(path, alter):
+    """Rewrite a file after a call of `alter` with its schema and a dict of its other parts."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(parts.pop("schema.json"))
@@ -63,7 +63,7 @@ def crafted(path, alter):
 
 
 def attributes_in(schema):
-    """Return the attributes in a schema: nodes by name."""
+    """Return the attributes in a schema, as a dict of nodes."""
     return schema["content"]["content"]
 
 
@@ -98,7 +98,7 @@ def test_names_seeds_and_output_format_are_saved(digits, path):
     assert again.random_state.randint(1000) == rng.randint(1000)
 
 
-def test_more_epochs_than_weights(iris, path):
+def test_curves_longer_than_the_weights_are_saved(iris, path):
     fitted = Autoencoder(1, hidden_layer_sizes=2, max_iter=30, early_stopping=False, random_state=0).fit(iris)
     fitted.save(path)
     assert Autoencoder.load(path).loss_curve_ == fitted.loss_curve_
@@ -159,7 +159,7 @@ def types_in(node):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of fits that are too short
+@pytest.mark.filterwarnings("ignore")  # few epochs are run
 def test_trusted_types_are_exactly_those_needed(iris, path, tmp_path):
     found, layers = set(), {type(kind): kind for kind in SMALL if type(kind) is not StackedAutoencoder}
     layers["below an RBM"] = Autoencoder(3, hidden_layer_sizes=4, code_activation="logistic", max_iter=1)
@@ -169,8 +169,8 @@ def test_trusted_types_are_exactly_those_needed(iris, path, tmp_path):
     stacks[-1].set_params(b=BernoulliRBM(2))
     stacks.append(StackedAutoencoder([("a", stacks[0])], max_iter=1))
     resumes = Autoencoder(2, max_iter=1, callbacks=[Checkpoint(tmp_path / "checkpoint")])
-    holes = np.where(np.arange(iris.size).reshape(iris.shape) % 7, iris, np.nan)
-    for kind, X in [*((kind, iris) for kind in (*SMALL, *stacks, resumes)), (SMALL[0], holes)]:
+    X_missing = np.where(np.arange(iris.size).reshape(iris.shape) % 7, iris, np.nan)
+    for kind, X in [*((kind, iris) for kind in (*SMALL, *stacks, resumes)), (SMALL[0], X_missing)]:
         fitted = clone(kind).fit(X)
         fitted.save(path)
         np.testing.assert_array_equal(type(kind).load(path).transform(iris), fitted.transform(iris))
@@ -187,13 +187,13 @@ def listed_types():
     return within["SKAE_TYPES"]
 
 
-def test_the_guide_lists_the_types():
-    kept = AutoencoderOutlierDetector, HeldOut, LatentSampler, Measures, Neighbors, Reservoir, Residuals, Tail
-    more = {f"{one.__module__}.{one.__name__}" for one in kept}
+def test_guide_lists_all_trusted_types():
+    types = AutoencoderOutlierDetector, HeldOut, LatentSampler, Measures, Neighbors, Reservoir, Residuals, Tail
+    more = {f"{one.__module__}.{one.__name__}" for one in types}
     assert set(listed_types()) == {*SKAE_TYPES, *more}
 
 
-def test_skops_reads_the_file(saved, iris):
+def test_skops_reads_saved_files(saved, iris):
     path, fitted = saved
     assert set(skops.io.get_untrusted_types(file=path)) <= set(SKAE_TYPES)
     again = skops.io.load(path, trusted=SKAE_TYPES)
@@ -211,7 +211,7 @@ def test_callbacks_of_scikit_learn_are_not_saved(iris, path, tmp_path):
     fitted.save(path)
     again = StackedAutoencoder.load(path)
     assert [each.callbacks[0].folder for each in (again, again.layers[0][1])] == [str(tmp_path), str(tmp_path / "a")]
-    again.partial_fit(iris)  # its layers are those of the fit
+    again.partial_fit(iris)  # layers are not fitted again
     assert fitted.callbacks[0].folder is tmp_path
     assert not [name for name in vars(again.layers[0][1]) if name.startswith("_skl_")]
 
@@ -240,8 +240,8 @@ def test_loading_with_another_class_raises(saved):
         DenoisingAutoencoder.load(saved[0])
 
 
-def check_flips(fitted, path, n_flips):
-    """Flip one bit at a time, every second one in the zip's directory; no other autoencoder may be loaded."""
+def check_flipped_bits(fitted, path, n_flips):
+    """Check that a file with one flipped bit, half of them in the zip directory, raises or loads as before."""
     fitted.save(path)
     whole, blob, rng = pickle.dumps(type(fitted).load(path)), path.read_bytes(), np.random.RandomState(0)
     directory, n_errors = blob.index(b"PK\1\2"), 0
@@ -260,14 +260,14 @@ def check_flips(fitted, path, n_flips):
     assert n_errors > n_flips / 2
 
 
-def test_a_flipped_bit_loads_no_other_object(path, iris):
-    check_flips(Autoencoder(1, hidden_layer_sizes=()).fit(iris[:, :2]), path, 200)  # a file as small as can be
+def test_file_with_a_flipped_bit_raises_or_is_unaffected(path, iris):
+    check_flipped_bits(Autoencoder(1, hidden_layer_sizes=()).fit(iris[:, :2]), path, 200)  # the smallest possible file
 
 
 @pytest.mark.slow
 @pytest.mark.more_kinds
-def test_a_flipped_bit_of_any_kind_loads_no_other_object(small, path, iris):
-    check_flips(small.fit(iris), path, 400)
+def test_file_of_any_kind_with_a_flipped_bit_raises_or_is_unaffected(small, path, iris):
+    check_flipped_bits(small.fit(iris), path, 400)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 9, 100, 1000, -1])
@@ -278,7 +278,7 @@ def test_truncated_files_raise(saved, n_bytes):
         Autoencoder.load(path)
 
 
-def test_other_files_raise(path, digits):
+def test_files_of_other_formats_raise(path, digits):
     for blob in (pickle.dumps(digits), save({"a": digits}), b"{}", b"\xff" * 100, b"PK\x03\x04" + bytes(100)):
         path.write_bytes(blob)
         with pytest.raises(ValueError, match=r"is damaged or can't be loaded: File is not a zip file\."):
@@ -294,23 +294,23 @@ def test_other_files_raise(path, digits):
 
 
 @pytest.mark.parametrize("start", [b"Rar!", b"PK\3\4"])
-def test_a_huge_foreign_file_is_not_read(path, start):
+def test_huge_file_of_another_format_is_not_read(path, start):
     with open(path, "wb") as file:
         file.write(start)
-        file.truncate(2**40)  # sparse: it takes no room on the disk
+        file.truncate(2**40)  # a sparse file, which uses no disk space
     with pytest.raises(ValueError, match="File is not a zip file"):
         Autoencoder.load(path)
 
 
-def test_a_file_that_unpacks_to_a_huge_one_is_not_unpacked(saved):
+def test_compressed_file_raises(saved):
     path, fitted = saved
     skops.io.dump(fitted, path, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(ValueError, match=r"it is compressed, .*: see skops\.io\.load\."):
         Autoencoder.load(path)
 
 
-def test_a_file_of_a_later_release_says_so(saved):
-    crafted(saved[0], lambda schema, _: attributes_in(schema)["_written_by"]["content"].update(format=_json(99)))
+def test_file_of_a_later_release_raises(saved):
+    modify(saved[0], lambda schema, _: attributes_in(schema)["_written_by"]["content"].update(format=_json(99)))
     with pytest.raises(ValueError, match=r"was saved by skae .*, and this is .*: update skae"):
         Autoencoder.load(saved[0])
 
@@ -351,8 +351,8 @@ def _in_array(alter):
     return altered
 
 
-def _nested_twice(n):
-    """Return a list with the same list twice, nested n times, where repetitions refer to it by its number."""
+def _nested_lists(n):
+    """Return a list that contains the same list twice, nested n times; the second time by its id."""
     node = _node("ListNode", "builtins.list", number=100, content=[])
     for i in range(n):
         content = [node, {key: value for key, value in node.items() if key != "content"}]
@@ -360,19 +360,19 @@ def _nested_twice(n):
     return node
 
 
-def _shared(schema, parts):  # noqa: ARG001
+def _array_with_two_ids(schema, parts):  # noqa: ARG001
     array = attributes_in(schema)["mean_"]
     attributes_in(schema)["more"] = _node(
         "ListNode", "builtins.list", content=[array | {"__id__": 5}, array | {"__id__": 6}]
     )
 
 
-def _random_state(place):
+def _random_state(position):
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(np.random.RandomState(0)))) as archive:
         text = archive.read("schema.json").decode()
-    state = json.loads(re.sub(r'"__id__": ', r'"__id__": 9', text))  # numbers of its own
+    state = json.loads(re.sub(r'"__id__": ', r'"__id__": 9', text))  # unique ids
     numbers = state["content"]["content"]["state"]["content"]
-    numbers["pos"] = _json(place)
+    numbers["pos"] = _json(position)
     numbers["key"]["file"] = "key.npy"
     return lambda schema, parts: (
         attributes_in(schema).update(random_state=state),
@@ -380,19 +380,19 @@ def _random_state(place):
     )
 
 
-def _place(schema):
+def _position(schema):
     return attributes_in(schema)["random_state"]["content"]["content"]["state"]["content"]["pos"]
 
 
-def _place_said_before(schema, parts):
+def _position_under_an_earlier_id(schema, parts):
     _random_state(3)(schema, parts)
-    attributes_in(schema)["activation"] = _json(10**6)  # of the same number, and met before
+    attributes_in(schema)["activation"] = _json(10**6)  # has the same id, and comes first
 
 
-def _place_in_an_array(schema, parts):
+def _position_in_an_array(schema, parts):
     _random_state(3)(schema, parts)
-    _place(schema).update(_node("NdArrayNode", "numpy.int64", type="numpy", file="place.npy"))
-    parts["place.npy"] = _npy(np.int64(10**6))
+    _position(schema).update(_node("NdArrayNode", "numpy.int64", type="numpy", file="position.npy"))
+    parts["position.npy"] = _npy(np.int64(10**6))
 
 
 def _npy(array):
@@ -403,23 +403,23 @@ def _npy(array):
 
 KEY = _npy(np.arange(624, dtype=np.uint32))
 CRAFTED = {
-    "sizes that would not fit in memory": (
+    "sizes that do not fit in memory": (
         _in_spec("sizes", _tuple([4, 10**9, 10**9, 2])),
         "weights don't match",
     ),
     "a million layers": (_in_spec("sizes", _tuple([4, *[1] * 10_000, 2])), "fewer weights than layers"),
-    "sizes that are no ints": (_in_spec("sizes", _tuple([4, "8", 2])), "can't be loaded"),
+    "sizes that are not ints": (_in_spec("sizes", _tuple([4, "8", 2])), "can't be loaded"),
     "another number of features": (_set("n_features_in_", _json(5)), "features or components don't match"),
-    "a code that would not fit in memory": (
+    "a code that does not fit in memory": (
         _set("n_components_", _json(2**40)),
         "features or components don't match",
     ),
     "no mean": (_set("mean_", _json(None)), "can't be loaded"),
-    "an array that is not there": (
+    "an array that is missing": (
         _set("mean_", _node("NdArrayNode", "numpy.ndarray", type="numpy", file="99.npy")),
         "no item named '99.npy'",
     ),
-    "an array that claims to be huge": (
+    "an array with a huge shape": (
         _in_array(lambda blob: blob.replace(b"(4,), }" + b" " * 9, b"(4000000000,), }")),
         "the shape of an array doesn't match the size of its data",
     ),
@@ -447,7 +447,7 @@ CRAFTED = {
         r"'skae\._spec\.ModuleSpec' in it can't be saved",
     ),
     "an unknown kind": (_set("mean_", _node("PickleNode", "a.b")), r"'a\.b' in it can't be saved"),
-    "nothing but depth": (
+    "deeply nested lists": (
         lambda schema, parts: parts.update({"schema.json": "[" * 100_000 + "]" * 100_000}),  # noqa: ARG005
         "can't be loaded",
     ),
@@ -455,23 +455,26 @@ CRAFTED = {
         _set("more", _node("ListNode", "builtins.list", content=[_node("ListNode", "builtins.list")])),
         "its parts refer to each other",
     ),
-    "lists that double thirty times": (_set("more", _nested_twice(30)), "its parts refer to each other"),
-    "an array that is read again and again": (_shared, "its parts share an array"),
-    "a random state beyond its numbers": (_random_state(10**6), "a random state has an invalid position"),
-    "a random state whose place was said before": (_place_said_before, "its parts refer to each other"),
-    "a random state whose place is in an array": (_place_in_an_array, "a random state has an invalid position"),
+    "lists that contain the same list twice": (_set("more", _nested_lists(30)), "its parts refer to each other"),
+    "an array with two ids": (_array_with_two_ids, "its parts share an array"),
+    "a random state with an invalid position": (_random_state(10**6), "a random state has an invalid position"),
+    "a random state whose position has an earlier id": (_position_under_an_earlier_id, "its parts refer to each other"),
+    "a random state whose position is an array": (_position_in_an_array, "a random state has an invalid position"),
     "an earlier protocol": (lambda schema, _: schema.update(protocol=1), "it has protocol 1 of skops"),
     "a parameter out of range": (_set("max_iter", _json(-4)), "'max_iter' parameter of Autoencoder must be"),
-    "weights of other names": (
+    "weights with other names": (
         lambda schema, _: attributes_in(schema)["_weights"]["content"].update(
             more=attributes_in(schema)["_weights"]["content"].popitem()[1]
         ),
         "weights don't match",
     ),
     "no spec": (_set("_spec", _json(3)), "can't be loaded"),
-    "nothing fitted": (lambda schema, _: attributes_in(schema).pop("_spec"), "can't be loaded|invalid Autoencoder"),
+    "no fitted attributes": (
+        lambda schema, _: attributes_in(schema).pop("_spec"),
+        "can't be loaded|invalid Autoencoder",
+    ),
     "no content": (lambda schema, _: schema.pop("content"), "can't be loaded|invalid"),
-    "a list for content": (
+    "a list as content": (
         lambda schema, _: schema.update(_node("ListNode", "builtins.list", content=[])),
         "contains an object of class list: use",
     ),
@@ -481,15 +484,16 @@ CRAFTED = {
 @pytest.mark.parametrize("kind", CRAFTED)
 def test_crafted_file_raises(saved, kind):
     alter, message = CRAFTED[kind]
-    crafted(saved[0], alter)
+    modify(saved[0], alter)
     with pytest.raises(ValueError, match=message):
         Autoencoder.load(saved[0])
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("place", [None, 3, 624])
-def test_rewritten_file_without_changes_loads(saved, iris, place):
-    crafted(saved[0], _random_state(place) if place else lambda schema, parts: None)  # noqa: ARG005 - else the tests above would prove nothing
+@pytest.mark.parametrize("position", [None, 3, 624])
+def test_rewritten_file_without_changes_loads(saved, iris, position):
+    # otherwise, the errors above could be due to the rewriting
+    modify(saved[0], _random_state(position) if position else lambda schema, parts: None)  # noqa: ARG005
     np.testing.assert_array_equal(Autoencoder.load(saved[0]).transform(iris), saved[1].transform(iris))
 
 
@@ -513,7 +517,7 @@ def test_failing_write_keeps_the_previous_file(saved, monkeypatch, call, iris):
 
 
 @pytest.mark.kernels
-def test_round_trip_of_values(saved):
+def test_attributes_of_all_types_are_restored(saved):
     path, fitted = saved
     fitted.more_ = {
         "floats": [1.5, float("inf"), float("nan"), -0.0, 1e-310],
@@ -525,33 +529,33 @@ def test_round_trip_of_values(saved):
     assert repr(Autoencoder.load(path).more_) == repr(fitted.more_)
 
 
-ENDLESS = []
-ENDLESS.append(ENDLESS)
-UNKEPT = {
+RECURSIVE = []
+RECURSIVE.append(RECURSIVE)
+UNSUPPORTED = {
     "an object": object(),
     "a set": {1, 2},
     "complex numbers": np.array([1j]),
     "a sparse matrix": csr_array(np.eye(2)),
     "long floats": np.array([1], dtype=np.longdouble),
-    "a function": len,
-    "a function of Python's": json.loads,
+    "a builtin function": len,
+    "a Python function": json.loads,
     "a method": [].append,
     "bytes": b"bytes",
     "a module": nn.Linear(1, 1),
     "a tensor": nn.Linear(1, 1).weight,
-    "a class of this function alone": type("Local", (), {})(),
+    "an object of a local class": type("Local", (), {})(),
     "a builtin type as a value": complex,
     "keys of another type": {True: 1},
     "a lock": threading.Lock(),
-    "a list in itself": ENDLESS,
+    "a list that contains itself": RECURSIVE,
 }
 
 
-@pytest.mark.parametrize("kind", UNKEPT)
+@pytest.mark.parametrize("kind", UNSUPPORTED)
 def test_unsupported_values_raise(saved, kind):
     path, fitted = saved
     path.unlink()
-    fitted.more_ = UNKEPT[kind]
+    fitted.more_ = UNSUPPORTED[kind]
     with pytest.raises(TypeError, match=r"^Autoencoder\.save: .+\. Use pickle or joblib instead\.$"):
         fitted.save(path)
     assert not path.exists()
@@ -584,7 +588,7 @@ def test_skorch_callbacks_are_saved(callback, path, iris, capsys):
     assert repr(again.callbacks[0].get_params()) == repr(callback.get_params())
     np.testing.assert_array_equal(again.transform(iris), fitted.transform(iris))
     again.fit(iris)
-    capsys.readouterr()  # `PrintLog` prints
+    capsys.readouterr()  # discard what `PrintLog` prints
 
 
 # Pickles and skops ---------------------------------------------------------------------------------------------------
@@ -607,7 +611,7 @@ def test_skops_requires_trust_in_skae_types_only(fitted, digits):
     assert all(name.startswith("skae.") for name in untrusted)
     with zipfile.ZipFile(io.BytesIO(blob)) as archive:
         names = archive.namelist()
-    assert {Path(name).suffix for name in names} <= {".json", ".npy"}  # no pickle inside
+    assert {Path(name).suffix for name in names} <= {".json", ".npy"}  # no pickles
     again = skops.io.loads(blob, trusted=untrusted)
     np.testing.assert_array_equal(again.transform(digits), fitted.transform(digits))
 

@@ -1,4 +1,4 @@
-"""Processes forked after torch has used several threads: the children don't inherit these threads."""
+"""Forked processes can use skae after torch has used several threads, although forks don't inherit these threads."""
 
 import os
 import subprocess
@@ -10,9 +10,9 @@ import torch
 from skae._threads import SMALL_PRODUCT, torch_threads
 from skae._torch_state import usual_torch
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
 
-# Runs `uses` in a child each, all at once. A child that hangs is killed by its alarm, also within a product.
+# Runs each function of `uses` in its own child, all in parallel. An alarm kills a child that hangs in a product.
 IN_CHILDREN = """
 import os, pickle, signal, sys, tempfile, numpy, torch
 def in_children(uses, seconds=60):
@@ -38,7 +38,7 @@ import skae
 X = numpy.random.RandomState(0).rand(4096, 64)
 small = skae.Autoencoder(2, hidden_layer_sizes=(256, 128), max_iter=1, random_state=0)
 one = small.fit(X[:64])
-codes = one.transform(X)  # a product that two threads share
+codes = one.transform(X)  # a product by two threads
 def transform(): numpy.testing.assert_allclose(one.transform(X), codes, atol=1e-9)
 def fit(): small.set_params(batch_size=4096).fit(X)
 def unpickle(): pickle.loads(pickle.dumps(one)).reconstruct(X)
@@ -74,7 +74,7 @@ for kind in kinds:
     uses = {
         "fit": lambda: kind.fit(X), "partial_fit": lambda: one.partial_fit(X),
         "transform": lambda: numpy.testing.assert_allclose(one.transform(X), codes, atol=1e-9),
-        "of float32": lambda: one.transform(X.astype("float32")),
+        "transform of float32": lambda: one.transform(X.astype("float32")),
         "inverse_transform": lambda: one.inverse_transform(codes), "reconstruct": lambda: one.reconstruct(X),
         "score": lambda: numpy.testing.assert_allclose(one.score(X), scores), "jacobian": lambda: one.jacobian(X[:500]),
         "unpickle": lambda: pickle.loads(kept).transform(X), "load": lambda: type(one).load(folder + "/one").score(X),
@@ -91,15 +91,15 @@ assert in_children(uses) == {}
 """
 
 LATE = """
-import skae  # no more of it: nothing of torch
+import skae  # nothing else is imported from skae before the fork
 X = numpy.random.RandomState(0).rand(4096, 64)
 x = torch.ones(1000, 1000); x @ x
 def use():
     small = skae.Autoencoder(2, hidden_layer_sizes=(256, 128), max_iter=1, batch_size=4096, random_state=0)
     small.fit(X).transform(X)
-def of_grandchild():
+def in_grandchild():
     assert in_children({"use": use}) == {}
-assert in_children({"first use": use, "of a grandchild": of_grandchild}) == {}
+assert in_children({"first use": use, "in a grandchild": in_grandchild}) == {}
 """
 
 THREADS = """
@@ -113,7 +113,7 @@ def use():
     other.start()
     other.join()
     one.transform(X)
-    assert torch.get_num_threads() == number == 2  # it is the child's own
+    assert torch.get_num_threads() == number == 2  # other threads don't change it
 assert in_children({"threads": use}) == {}
 one.transform(X)
 assert torch.get_num_threads() == 2
@@ -144,7 +144,7 @@ def test_forked_child_uses_one_thread():
 
 
 @pytest.mark.slow
-def test_a_forked_child_fits_transforms_and_unpickles():
+def test_forked_child_fits_transforms_and_unpickles():
     _run(SHORT)
 
 
@@ -155,17 +155,17 @@ def test_all_methods_finish_in_a_forked_child(half):
 
 
 @pytest.mark.slow
-def test_first_use_in_a_forked_child():
+def test_forked_child_may_be_the_first_to_use_skae():
     _run(LATE)
 
 
 @pytest.mark.slow
-def test_number_of_threads_of_a_child():
+def test_number_of_threads_of_a_forked_child_is_restored():
     _run(THREADS)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere OpenMP may start its threads anew")
-def test_torch_itself_hangs_in_a_forked_child():
-    # else the tests above would prove nothing
+@pytest.mark.skipif(sys.platform != "linux", reason="OpenMP may restart its threads on other platforms")
+def test_torch_hangs_in_a_forked_child():
+    # otherwise, the tests above would pass without the changes of skae
     _run(HANGS)

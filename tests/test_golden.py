@@ -1,8 +1,8 @@
-"""Files and pickles of earlier releases load, with the same results.
+"""Files and pickles of earlier releases load and give the same results.
 
     python tests/test_golden.py 0.1.0
 
-writes the files of a release, which are kept permanently in `tests/golden/0.1.0`.
+writes the files of a release to `tests/golden/0.1.0`, where they are kept permanently.
 """
 
 import gzip
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parent / "golden"
 RELEASES = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir())
-PICKLED = {"Autoencoder", "VariationalAutoencoder", "StackedAutoencoder"}  # of the others a file will do
+PICKLED = {"Autoencoder", "VariationalAutoencoder", "StackedAutoencoder"}  # other classes have only files
 METHODS = ("transform", "reconstruct")
 
 
@@ -61,8 +61,8 @@ def entries():
                 yield release, path.name, index[path.name[:2]]["class"]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # of what is within
-@pytest.mark.filterwarnings("ignore:Training diverged in this chunk")  # of ten samples, which is then forgotten
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # from scikit-learn's estimators
+@pytest.mark.filterwarnings("ignore:Training diverged in this chunk")  # ten samples are too few
 @pytest.mark.parametrize(("release", "file", "of_class"), list(entries()))
 def test_files_of_earlier_releases_load(release, file, of_class, tmp_path):
     blob, name = (FOLDER / release / file).read_bytes(), file[:2]
@@ -76,7 +76,7 @@ def test_files_of_earlier_releases_load(release, file, of_class, tmp_path):
             wanted = expected[f"{name} {method}"]
             found = getattr(fitted, method)(expected["X"])
             np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9 * np.abs(wanted).max())
-        assert np.isfinite(fitted.partial_fit(expected["X"]).transform(expected["X"])).all()  # training can continue
+        assert np.isfinite(fitted.partial_fit(expected["X"]).transform(expected["X"])).all()  # training continues
 
 
 def test_all_kinds_are_stored():

@@ -1,4 +1,4 @@
-"""Differences between GPUs and CPUs, simulated: recurrent weights that move, cuDNN's flags, synchronization."""
+"""Simulated differences between GPUs and CPUs: moved recurrent weights, flags of cuDNN, and synchronization."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ RECURRENT = Recurrent(hidden_size=3, sequence_shape=(8, 8))
 class OwnGRU(Architecture):
     """A user-defined recurrent architecture."""
 
-    def build(self, n_features, activation):  # noqa: ARG002 - the signature
+    def build(self, n_features, activation):  # noqa: ARG002 - signature of the base class
         gru = nn.GRU(n_features, 6, batch_first=True)
         return _Last(gru), nn.Linear(6, n_features), 6
 
@@ -61,7 +61,7 @@ def test_flattened_recurrent_weights_are_trained(estimator, digits, monkeypatch)
 
     def flatten_parameters(layer):
         for weight in layer._flat_weights:
-            weight.data = weight.data.clone()  # as cuDNN does, into memory of its own
+            weight.data = weight.data.clone()  # cuDNN moves the weights to other memory
         moved.append(layer)
 
     monkeypatch.setattr(nn.RNNBase, "flatten_parameters", flatten_parameters)
@@ -74,7 +74,7 @@ def test_flattened_recurrent_weights_are_trained(estimator, digits, monkeypatch)
 
 @pytest.fixture
 def with_cudnn(monkeypatch):
-    """Simulate a torch that was built with cuDNN, whose flags exist in any case."""
+    """Simulate a build of torch with cuDNN; the flags exist without it."""
     monkeypatch.setattr(torch.backends.cudnn, "is_available", lambda: True)
     before = torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic
     yield
@@ -95,12 +95,12 @@ def test_seed_enables_deterministic_convolutions(digits, monkeypatch, random_sta
 
 @pytest.mark.usefixtures("with_cudnn")
 def test_recurrent_layers_are_differentiated_without_cudnn(digits, monkeypatch):
-    """Check that recurrent layers are differentiated without cuDNN, which can't do so twice or outside of training."""
-    seen, real = [], nn.LSTM.forward
+    """Check that cuDNN is not used for derivatives that it doesn't support: second ones, and in evaluation mode."""
+    enabled, real = [], nn.LSTM.forward
 
     def forward(layer, x, state=None):
         if x.requires_grad and not (layer.training and not x.is_leaf):
-            seen.append(torch.backends.cudnn.enabled)
+            enabled.append(torch.backends.cudnn.enabled)
         return real(layer, x, state)
 
     monkeypatch.setattr(nn.LSTM, "forward", forward)
@@ -108,8 +108,8 @@ def test_recurrent_layers_are_differentiated_without_cudnn(digits, monkeypatch):
     estimator.contraction(digits[:5])
     estimator.jacobian(digits[:5])
     estimator.loadings(digits[:5])
-    assert seen
-    assert not any(seen)
+    assert enabled
+    assert not any(enabled)
 
 
 @pytest.mark.usefixtures("with_cudnn")
@@ -131,7 +131,7 @@ def test_last_thread_restores_the_flag(flag):
 
 
 @pytest.mark.usefixtures("with_cudnn")
-def test_flag_that_was_set_stays_set():
+def test_flag_that_was_set_before_is_not_reset():
     torch.backends.cudnn.deterministic = True
     try:
         with repeatable():
@@ -141,15 +141,15 @@ def test_flag_that_was_set_stays_set():
         torch.backends.cudnn.deterministic = False
 
 
-class Reads(TorchDispatchMode):
-    """Counts how often the CPU reads from another device, and so waits for it."""
+class CountReads(TorchDispatchMode):
+    """Counter of reads from another device, for which the CPU must wait."""
 
     n = 0
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         result = operator(*args, **(kwargs or {}))
-        theirs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        if any(tensor.device.type != "cpu" for tensor in theirs):
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if any(tensor.device.type != "cpu" for tensor in tensors):
             is_read = "_local_scalar_dense" in operator.name() or "nonzero" in operator.name()
             is_copy = isinstance(result, torch.Tensor) and result.device.type == "cpu"
             self.n += is_read or is_copy
@@ -173,7 +173,7 @@ def test_one_synchronization_per_epoch(estimator, digits):
     estimator.set_params(device=DEVICE, early_stopping=False)
     numbers = []
     for n_epochs in (2, 5):
-        with Reads() as reads:
+        with CountReads() as reads:
             estimator.set_params(max_iter=n_epochs).fit(digits)
         numbers.append(reads.n)
-    assert 3 <= numbers[1] - numbers[0] <= 6  # and once more after an epoch that is better than those before
+    assert 3 <= numbers[1] - numbers[0] <= 6  # two per epoch with an improvement

@@ -8,7 +8,7 @@ from sklearn.feature_selection import SelectFromModel
 from skae import Autoencoder, VariationalAutoencoder
 
 
-def test_importances_of_pca_follow_from_its_loadings(digits):
+def test_importances_of_linear_autoencoder_follow_from_its_components(digits):
     ours = Autoencoder(5, hidden_layer_sizes=()).fit(digits)
     sensitivity = np.square(PCA(5).fit(digits).components_).sum(axis=0) * digits.var(axis=0)
     np.testing.assert_allclose(ours.feature_importances_, sensitivity / sensitivity.sum(), atol=1e-12)
@@ -46,8 +46,8 @@ def test_uninformative_features_have_low_importance():
     assert set(np.argsort(-ours.feature_importances_)[:6]) == set(range(6))
     assert ours.feature_importances_[10] == 0
     assert ours.feature_importances_.sum() == pytest.approx(1)
-    kept = SelectFromModel(Autoencoder(2, max_iter=10, random_state=0)).fit(X).get_support(indices=True)
-    assert set(kept) <= set(range(6))
+    selected = SelectFromModel(Autoencoder(2, max_iter=10, random_state=0)).fit(X).get_support(indices=True)
+    assert set(selected) <= set(range(6))
     assert Autoencoder(1).fit(np.ones((5, 3))).feature_importances_.tolist() == [0, 0, 0]
 
 

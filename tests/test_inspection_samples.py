@@ -1,4 +1,4 @@
-"""Plots of samples that were drawn, and of features that make samples anomalous."""
+"""Displays of generated samples, and of the errors of features of anomalous samples."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,7 @@ def of_iris():
 
 
 class TestSamples:
-    def test_drawn(self):
+    def test_generated_samples_are_drawn(self):
         sampler = skae.LatentSampler(Autoencoder(3, **TINY), random_state=0).fit(X)
         display = SamplesDisplay.from_estimator(sampler, n_samples=12, random_state=0)
         np.testing.assert_array_equal(display.X, sampler.sample(12, random_state=0))
@@ -40,19 +40,19 @@ class TestSamples:
         assert len(bars.axes_) == 3
 
     @pytest.mark.filterwarnings("ignore:.* have collapsed")
-    def test_of_a_generative_one(self):
+    def test_samples_of_a_variational_autoencoder_are_drawn(self):
         model = VariationalAutoencoder(2, **TINY).fit(IRIS.data)
         display = SamplesDisplay.from_estimator(model, n_samples=2, random_state=0)
         assert [text.get_text() for text in display.axes_[-1].get_xticklabels()] == list(IRIS.data.columns)
 
-    def test_on_the_way(self, plain):
+    def test_interpolation_is_linear_in_the_code(self, plain):
         display = SamplesDisplay.from_interpolation(plain, X[0], X[1], n_steps=5)
         np.testing.assert_allclose(display.X[[0, -1]], plain.reconstruct(X[:2]))
         codes = plain.transform(X[:2])
         np.testing.assert_allclose(display.X[2], plain.inverse_transform(codes.mean(axis=0)[None])[0], rtol=1e-6)
         SamplesDisplay.from_interpolation(PCA(2).fit(X), X[0], X[1])
 
-    def test_bad_input(self, plain):
+    def test_invalid_input_raises(self, plain):
         with pytest.raises(TypeError, match=r"Autoencoder has no method sample. Fit LatentSampler"):
             SamplesDisplay.from_estimator(plain)
         with pytest.raises(ValueError, match="n_steps=1 must be an int of at least 2"):
@@ -60,13 +60,13 @@ class TestSamples:
 
 
 class TestFeatureErrors:
-    def test_images(self, plain):
+    def test_errors_of_pixels_are_images(self, plain):
         detector = skae.AutoencoderOutlierDetector(FrozenEstimator(plain)).fit(X)
         display = FeatureErrorsDisplay.from_estimator(detector, X[:3])
         np.testing.assert_array_equal(display.errors, detector.feature_errors(X[:3]))
         assert picture(display.ax_).shape == (2 * 9 - 1, 3 * 9 - 1, 4)
 
-    def test_bars(self, of_iris):
+    def test_largest_errors_are_bars(self, of_iris):
         frame = IRIS.data
         detector = skae.AutoencoderOutlierDetector(FrozenEstimator(of_iris)).fit(frame)
         display = FeatureErrorsDisplay.from_estimator(detector, frame[:2], n_features=3)
@@ -75,11 +75,11 @@ class TestFeatureErrors:
         names = [text.get_text() for text in display.axes_[0].get_yticklabels()]
         assert names[-1] == detector.feature_errors(frame[:1]).iloc[0].idxmax()
 
-    def test_infinite_errors(self):
+    def test_infinite_errors_have_bars_of_finite_width(self):
         display = FeatureErrorsDisplay(np.array([[np.inf, 1.0]])).plot()
         assert [bar.get_width() for bar in display.ax_.patches] == [1, 1]
 
-    def test_bad_input(self, plain, of_iris):
+    def test_invalid_input_raises(self, plain, of_iris):
         with pytest.raises(TypeError, match="Autoencoder has no method feature_errors"):
             FeatureErrorsDisplay.from_estimator(plain, X)
         detector = skae.AutoencoderOutlierDetector(FrozenEstimator(of_iris)).fit(IRIS.data)

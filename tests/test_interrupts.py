@@ -1,7 +1,7 @@
-"""Ctrl-C: at whatever moment it comes, the estimator and global state are unchanged.
+"""Ctrl-C at any moment leaves the estimator and global state unchanged.
 
 Python may raise KeyboardInterrupt between any two calls, also while global state is being restored. So this is
-guaranteed only for the first one, once the exception is gone: until then, its traceback may keep a block open.
+guaranteed only for the first interrupt, after its exception is deleted: its traceback may keep a context manager open.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import time
 import numpy as np
 import pytest
 import torch
-import torch._dynamo  # torch does so at its first optimizer, and an import that is interrupted stays half done
+import torch._dynamo  # torch imports it for its first optimizer, and an interrupted import can't be repeated
 from conftest import SMALL
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -30,13 +30,13 @@ from skae._threads import blas_threads, torch_threads
 
 
 def assert_generators_are_released():
-    """Check that another thread can get the generators; the same thread might reacquire them."""
+    """Check that another thread can acquire the generators; their lock is reentrant for the same thread."""
 
-    def take_a_turn():
+    def acquire():
         with isolated_rng(0):
             pass
 
-    other = threading.Thread(target=take_a_turn, daemon=True)
+    other = threading.Thread(target=acquire, daemon=True)
     other.start()
     other.join(timeout=60)
     assert not other.is_alive()
@@ -47,12 +47,12 @@ def assert_generators_are_released():
 
 @functools.cache
 def names_of(code):
-    """Return the names of a function's instructions, by offset."""
+    """Return the names of the instructions of a code object, by offset."""
     return {instruction.offset: instruction.opname for instruction in dis.get_instructions(code)}
 
 
 class InterruptedAt:
-    """A block in which KeyboardInterrupt is raised at the n-th place where Python checks for it.
+    """Context manager that raises KeyboardInterrupt at the n-th place where Python checks for it.
 
     Python checks when a function starts or resumes, after a call, and where a loop jumps back. If n is greater than
     the number of such places, nothing is raised.
@@ -66,9 +66,9 @@ class InterruptedAt:
         sys.settrace(self.of_call)
         return self
 
-    def of_call(self, frame, event, arg):  # noqa: ARG002 - the signature that sys.settrace wants
+    def of_call(self, frame, event, arg):  # noqa: ARG002 - signature required by sys.settrace
         frame.f_trace_opcodes = True
-        # a generator may also be entered by an exception that is thrown into it, where Python does not look
+        # an exception that is thrown into a generator also resumes it, but Python does not check there
         self.after_call[id(frame)] = is_generator = bool(frame.f_code.co_flags & inspect.CO_GENERATOR)
         if not is_generator:
             self.count()
@@ -97,7 +97,7 @@ class InterruptedAt:
 LIBRARIES = ThreadpoolController()
 
 
-def numbers_of_threads():
+def read_thread_numbers():
     return [*(library["num_threads"] for library in LIBRARIES.info()), torch.get_num_threads()]
 
 
@@ -108,16 +108,16 @@ def test_interrupt_at_every_moment_restores_global_state(enter, fails):
     with threadpool_limits(2):
         torch.set_num_threads(2)
         with enter(0):
-            pass  # what is looked up once
+            pass  # caches are filled
         for n in range(10_000):
-            before = repr(read_global_rng()), numbers_of_threads()
+            before = repr(read_global_rng()), read_thread_numbers()
             interrupted = InterruptedAt(n)
             with contextlib.suppress(KeyboardInterrupt, ZeroDivisionError), interrupted, enter(0):
                 if enter is isolated_rng:
                     random.random()
                 if fails:
                     _ = 1 / 0
-            assert (repr(read_global_rng()), numbers_of_threads()) == before, n
+            assert (repr(read_global_rng()), read_thread_numbers()) == before, n
             assert_generators_are_released()
             if not interrupted.raised:
                 break
@@ -147,17 +147,17 @@ def test_interrupted_estimator_is_unchanged_or_finished(fails):
 
 
 class Interrupted:
-    """A block that is interrupted after some seconds, as by Ctrl-C, by a signal whose handler raises."""
+    """Context manager that is interrupted by a signal after some seconds, as by Ctrl-C."""
 
     def __init__(self, seconds):
         self.seconds = seconds
 
     def __enter__(self):
         self.before = signal.signal(signal.SIGALRM, signal.default_int_handler), sys.unraisablehook
-        sys.unraisablehook = self.once_more
+        sys.unraisablehook = self.repeat
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
-    def once_more(self, dropped):
+    def repeat(self, dropped):
         """Repeat an interrupt that Python dropped, as it does in `__del__` and in garbage collector callbacks."""
         if not isinstance(dropped.exc_value, KeyboardInterrupt):
             return self.before[1](dropped)
@@ -169,29 +169,29 @@ class Interrupted:
         signal.signal(signal.SIGALRM, self.before[0])
 
 
-interrupts = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer here")
+needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the platform has no timer")
 LONG = {"hidden_layer_sizes": 32, "max_iter": 10_000, "early_stopping": False, "random_state": 0}
 
 
 @pytest.mark.slow
-@interrupts
+@needs_timer
 def test_dropped_interrupts_are_repeated():
-    class Gone:
+    class SlowToDelete:
         def __del__(self):
             time.sleep(0.5)
 
-    def in_a_finaliser_first():
-        Gone()
+    def interrupted_in_a_finalizer():
+        SlowToDelete()
         time.sleep(60)
 
     with pytest.raises(KeyboardInterrupt), Interrupted(0.01):
-        in_a_finaliser_first()
+        interrupted_in_a_finalizer()
 
 
 @pytest.mark.slow
-@interrupts
+@needs_timer
 @pytest.mark.parametrize("seed", range(8))
-def test_interrupt_at_a_random_moment(digits, seed):
+def test_interrupt_at_a_random_moment_leaves_everything_unchanged(digits, seed):
     moment = random.Random(seed).uniform(0.001, 0.4)
     unfitted, fitted = Autoencoder(4, **LONG), clone(SMALL[0]).fit(digits[:100, :32])
     codes, generators, threads = fitted.transform(digits[:, :32]), repr(read_global_rng()), torch.get_num_threads()
@@ -209,8 +209,8 @@ def test_interrupt_at_a_random_moment(digits, seed):
 
 
 @pytest.mark.slow
-@interrupts
-def test_interrupted_warm_starts_and_streams(digits):
+@needs_timer
+def test_interrupted_warm_starts_and_streams_are_unchanged(digits):
     fitted = Autoencoder(4, hidden_layer_sizes=32, max_iter=2, warm_start=True, random_state=0).fit(digits)
     codes = fitted.transform(digits)
     fitted.set_params(max_iter=10_000)
@@ -225,7 +225,7 @@ def test_interrupted_warm_starts_and_streams(digits):
 
 
 @pytest.mark.slow
-@interrupts
+@needs_timer
 def test_interrupt_ends_a_search(digits):
     search = GridSearchCV(Autoencoder(**LONG), {"n_components": [2, 4]}, cv=2, error_score=0.0)
     with pytest.raises(KeyboardInterrupt), Interrupted(0.5):

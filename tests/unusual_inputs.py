@@ -1,4 +1,4 @@
-"""Invalid and unusual tables, the expected result for each, and a function that judges an estimator's result.
+"""Invalid and unusual tables, the expected result for each, and a function that checks an estimator's result.
 
 The tests use them with estimators of skae, and `docs/benchmarks/bad_inputs.py` with others, too.
 """
@@ -24,7 +24,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.fixes import parse_version
 
 K = 2  # number of components
-WORSE = 0.05  # fraction of the variance by which a reconstruction may be worse than its reference
+WORSE = 0.05  # amount by which the R² of a reconstruction may be below that of its reference
 WORSE_ELSEWHERE = 0.2  # the same for samples that are unlike the training samples
 NAMES = list("abcde")
 METHODS = ("fit", "transform")
@@ -62,10 +62,10 @@ class Kind:
         For "fit" and for "transform": the samples as an ordinary array, for which the result must be the same; None if
         no result is correct.
 
-    refused : tuple of str
+    raises_in : tuple of str
         Methods in which skae must raise an error.
 
-    says : str
+    message : str
         Pattern that the error message must match.
 
     before : ndarray or DataFrame
@@ -78,8 +78,8 @@ class Kind:
     name: str
     make: Callable
     rows: dict
-    refused: tuple = ()
-    says: str = ""
+    raises_in: tuple = ()
+    message: str = ""
     before: object = None
     beyond_float32: bool = False
 
@@ -88,29 +88,29 @@ KINDS = []
 
 
 def same(name, make, rows=TABLE, before=TABLE, beyond_float32=False):
-    """Register a table that must be read as these samples."""
+    """Register a table that must give the same result as these samples."""
     KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), before=before, beyond_float32=beyond_float32))
 
 
-def refused(name, make, says, before=TABLE, rows=None):
-    """Register a table that must be refused, because it isn't numeric or computing with its values is impossible."""
-    KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), METHODS, says, before))
+def rejected(name, make, message, before=TABLE, rows=None):
+    """Register a table for which both methods must raise an error."""
+    KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), METHODS, message, before))
 
 
-def only_fit(name, make, says, rows=TABLE, before=TABLE):
-    """Register a table that may be fitted, but has other columns than the data fitted before `transform`."""
-    KINDS.append(Kind(name, make, {"fit": rows, "transform": None}, ("transform",), says, before))
+def only_fit(name, make, message, rows=TABLE, before=TABLE):
+    """Register a table that can be fitted, but has other columns than the data fitted before `transform`."""
+    KINDS.append(Kind(name, make, {"fit": rows, "transform": None}, ("transform",), message, before))
 
 
-def only_transform(name, make, says, rows):
-    """Register a table that may be encoded, but doesn't suffice for a fit."""
-    KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), ("fit",), says, TABLE))
+def only_transform(name, make, message, rows):
+    """Register a table that can be transformed, but not fitted."""
+    KINDS.append(Kind(name, make, dict.fromkeys(METHODS, rows), ("fit",), message, TABLE))
 
 
-def number(name, X, says=None, beyond_float32=False):
-    """Register an ordinary array of unusual numbers, which must be refused if a message is given."""
-    if says is not None:
-        refused(name, lambda: X.copy(), says, rows=X if X.size and np.isfinite(X).all() else None)
+def number(name, X, message=None, beyond_float32=False):
+    """Register an array of unusual numbers, for which both methods must raise an error if a message is given."""
+    if message is not None:
+        rejected(name, lambda: X.copy(), message, rows=X if X.size and np.isfinite(X).all() else None)
     elif X.shape[1] != D:
         only_fit(name, lambda: X.copy(), "is expecting 5 features", X)
     else:
@@ -125,9 +125,9 @@ def _with(value, at=(3, 1), table=TABLE):
 
 # Numbers -------------------------------------------------------------------------------------------------------------
 
-WITH_NAN, LAST_NAN, BLANK = _with(np.nan), _with(np.nan, (-1, -1)), np.full((N, D), np.nan)
+WITH_NAN, WITH_LAST_NAN, ALL_NAN = _with(np.nan), _with(np.nan, (-1, -1)), np.full((N, D), np.nan)
 same("one NaN", lambda: WITH_NAN.copy(), WITH_NAN)
-only_transform("NaN everywhere", lambda: BLANK.copy(), "Column 0 of X is missing altogether", BLANK)
+only_transform("NaN everywhere", lambda: ALL_NAN.copy(), "Column 0 of X is missing altogether", ALL_NAN)
 number("one infinity", _with(np.inf), "Input X contains infinity")
 number("one minus infinity", _with(-np.inf), "Input X contains infinity")
 number("values of 1e12", TABLE * 2.0**40)
@@ -158,7 +158,7 @@ number("columns that are copies", TABLE[:, [0, 0, 0, 1, 1]])
 number("one value of 1e10", _with(1e10))
 number("one value of 1e150", _with(1e150), beyond_float32=True)
 number("an offset of 1e8", TABLE + 1e8)
-number("an offset of 1e8, standard deviation 1e-4", TABLE * 1e-4 + 1e8)
+number("an offset of 1e8, a standard deviation of 1e-4", TABLE * 1e-4 + 1e8)
 number("an offset of 1e15", TABLE + 1e15)
 number("an offset of 1e300", TABLE + 1e300, beyond_float32=True)
 number("one column", TABLE[:, :1])
@@ -169,21 +169,21 @@ number("three rows", TABLE[:3])
 only_transform("one row", lambda: TABLE[:1], "minimum of 2 is required", TABLE[:1])
 number("no rows", TABLE[:0], "Found array with 0 sample")
 number("no columns", TABLE[:, :0], "0 feature")
-number("neither", TABLE[:0, :0], "0 sample")
+number("no rows and no columns", TABLE[:0, :0], "0 sample")
 
 # Types of number -----------------------------------------------------------------------------------------------------
 
-HALF = TABLE.astype(np.float16)
-TOP = 65504 * (2 * BITS - 1)
-same("float16", lambda: HALF, HALF.astype(float))
-same("float16 at its maximum", lambda: TOP.astype(np.float16), TOP)
-refused("float16 that overflowed", lambda: _with(np.inf, table=HALF), "infinity")
-SINGLE = TABLE.astype(np.float32)
-same("float32", lambda: SINGLE, SINGLE.astype(float))
-same("float32 of 1e30", lambda: SINGLE * np.float32(2.0**100), SINGLE * 2.0**100)
-same("float32 of 1e-30", lambda: SINGLE * np.float32(2.0**-100), SINGLE * 2.0**-100)
+FLOAT16 = TABLE.astype(np.float16)
+FLOAT16_MAXIMUM = 65504 * (2 * BITS - 1)
+same("float16", lambda: FLOAT16, FLOAT16.astype(float))
+same("float16 at its maximum", lambda: FLOAT16_MAXIMUM.astype(np.float16), FLOAT16_MAXIMUM)
+rejected("float16 that overflowed", lambda: _with(np.inf, table=FLOAT16), "infinity")
+FLOAT32 = TABLE.astype(np.float32)
+same("float32", lambda: FLOAT32, FLOAT32.astype(float))
+same("float32 of 1e30", lambda: FLOAT32 * np.float32(2.0**100), FLOAT32 * 2.0**100)
+same("float32 of 1e-30", lambda: FLOAT32 * np.float32(2.0**-100), FLOAT32 * 2.0**-100)
 same("longdouble", lambda: TABLE.astype(np.longdouble))
-refused("longdouble beyond float64", lambda: TABLE.astype(np.longdouble) * np.longdouble("1e1000"), "infinity")
+rejected("longdouble beyond float64", lambda: TABLE.astype(np.longdouble) * np.longdouble("1e1000"), "infinity")
 same("bool", lambda: BITS.astype(bool), BITS)
 same("int8", lambda: SMALL_INTS.astype(np.int8), SMALL_INTS)
 same("uint8", lambda: COUNTS.astype(np.uint8), COUNTS)
@@ -194,7 +194,7 @@ same(
     lambda: LARGE.astype(np.uint64) + np.uint64(2**63),
     (LARGE.astype(np.uint64) + np.uint64(2**63)).astype(float),
 )
-refused("complex", lambda: TABLE + 0j, "Complex data not supported")
+rejected("complex", lambda: TABLE + 0j, "Complex data not supported")
 same("objects that are numbers", lambda: TABLE.astype(object))
 same(
     "objects of several types",
@@ -202,38 +202,38 @@ same(
     SMALL_INTS,
 )
 same("Decimals", lambda: np.vectorize(Decimal, otypes=[object])(TABLE))
-refused("objects, one a string", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
+rejected("objects, one a string", lambda: _with("seven", table=TABLE.astype(object)), "could not convert string")
 same("objects, one None", lambda: _with(None, table=TABLE.astype(object)), WITH_NAN)
 same("objects, one pd.NA", lambda: _with(pd.NA, table=TABLE.astype(object)), WITH_NAN)
-refused("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
-refused("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
+rejected("objects, one a complex number", lambda: _with(1j, table=TABLE.astype(object)), "complex")
+rejected("objects, one an int beyond float64", lambda: _with(10**400, table=TABLE.astype(object)), "too large")
 same("strings of numbers", lambda: TABLE.astype("U32"))
 same("bytes of numbers", lambda: TABLE.astype("S32"))
-refused("strings", lambda: np.full((N, D), "a"), "could not convert string to float")
+rejected("strings", lambda: np.full((N, D), "a"), "could not convert string to float")
 DATES = np.datetime64("2024-01-01") + SMALL_INTS.astype("timedelta64[D]")
-refused("datetime64", lambda: DATES, "datetime64", rows=DATES.astype(float))
-refused("datetime64 with NaT", lambda: _with(np.datetime64("NaT"), table=DATES), "datetime64")
-refused("timedelta64", lambda: DATES - DATES[0], "timedelta64", rows=(DATES - DATES[0]).astype(float))
-refused(
+rejected("datetime64", lambda: DATES, "datetime64", rows=DATES.astype(float))
+rejected("datetime64 with NaT", lambda: _with(np.datetime64("NaT"), table=DATES), "datetime64")
+rejected("timedelta64", lambda: DATES - DATES[0], "timedelta64", rows=(DATES - DATES[0]).astype(float))
+rejected(
     "a structured array, 1-D",
     lambda: np.rec.fromarrays(TABLE.T.copy(), names=NAMES),
     "Expected 2D array|void|struct|cast",
 )
-refused(
+rejected(
     "a structured array, 2-D", lambda: np.rec.fromarrays(TABLE.T.copy(), names=NAMES).reshape(-1, 1), "void|struct|cast"
 )
 same("big-endian float64", lambda: TABLE.astype(">f8"))
-same("big-endian float32", lambda: SINGLE.astype(">f4"), SINGLE.astype(float))
+same("big-endian float32", lambda: FLOAT32.astype(">f4"), FLOAT32.astype(float))
 same("big-endian int16", lambda: SMALL_INTS.astype(">i2"), SMALL_INTS)
 
 # Shapes and layouts of arrays ----------------------------------------------------------------------------------------
 
-refused("0-d", lambda: np.array(3.0), "Expected 2D array, got scalar")
-refused("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
-refused("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
-refused("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
+rejected("0-d", lambda: np.array(3.0), "Expected 2D array, got scalar")
+rejected("1-D", lambda: TABLE[:, 0].copy(), "Expected 2D array, got 1D")
+rejected("3-D", lambda: TABLE.reshape(5, 12, 5), "dim 3")
+rejected("ragged lists", lambda: [[1.0, 2.0, 3.0, 4.0, 5.0], [1.0]], "inhomogeneous|sequence")
 same("list of masked samples, nothing masked", lambda: list(np.ma.masked_array(TABLE, np.zeros(TABLE.shape, bool))))
-refused("list of masked samples, one value masked", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
+rejected("list of masked samples, one value masked", lambda: list(np.ma.masked_greater(TABLE, 0.9)), "masked")
 only_fit("transposed", lambda: TABLE.T, "60 features", TABLE.T.copy())
 same("Fortran order", lambda: np.asfortranarray(TABLE))
 same("negative strides", lambda: TABLE[::-1, ::-1], TABLE[::-1, ::-1].copy())
@@ -260,7 +260,7 @@ same("unaligned", _unaligned)
 # Containers ----------------------------------------------------------------------------------------------------------
 
 
-def _holds_itself():
+def _list_that_contains_itself():
     rows = []
     rows.append(rows)
     return rows
@@ -270,29 +270,29 @@ same("list of lists", lambda: TABLE.tolist())
 same("tuple of tuples", lambda: tuple(map(tuple, TABLE)))
 same("list of arrays", lambda: list(TABLE))
 same("list of Series", lambda: [row for _, row in FRAME.iterrows()])
-refused("empty list", list, "Expected 2D array")
-refused("list of empty lists", lambda: [[], []], "0 feature")
-only_transform("list of lists of None", lambda: [[None] * D] * N, "Column 0 of X is missing altogether", BLANK)
-refused("list of dicts", lambda: [dict(zip(NAMES, row, strict=True)) for row in TABLE], "dict")
-refused("list that holds itself", _holds_itself, "array|dim|sequence|list")
-refused("list with an int beyond float64", lambda: [[10**400] * D] * N, "too large")
-refused("generator", lambda: (row for row in TABLE), "generator")
-refused("endless iterator", lambda: itertools.count(), "count")
-refused("map", lambda: map(list, TABLE), "map")
-refused("dict", lambda: dict(zip(NAMES, TABLE.T, strict=True)), "dict")
-refused("set", lambda: set(TABLE[:, 0]), "set")
-refused("string", lambda: "table.csv", "could not convert string|2D")
-refused("bytes", lambda: b"table.csv", "could not convert string|2D")
-refused("None", lambda: None, "2D array|NoneType")
-refused("range", lambda: range(N), "Expected 2D array, got 1D")
-refused("a class", lambda: np.ndarray, "type|dim")
-refused("array.array", lambda: array.array("d", TABLE[:, 0]), "Expected 2D array, got 1D")
+rejected("empty list", list, "Expected 2D array")
+rejected("list of empty lists", lambda: [[], []], "0 feature")
+only_transform("list of lists of None", lambda: [[None] * D] * N, "Column 0 of X is missing altogether", ALL_NAN)
+rejected("list of dicts", lambda: [dict(zip(NAMES, row, strict=True)) for row in TABLE], "dict")
+rejected("list that contains itself", _list_that_contains_itself, "array|dim|sequence|list")
+rejected("list with an int beyond float64", lambda: [[10**400] * D] * N, "too large")
+rejected("generator", lambda: (row for row in TABLE), "generator")
+rejected("endless iterator", lambda: itertools.count(), "count")
+rejected("map", lambda: map(list, TABLE), "map")
+rejected("dict", lambda: dict(zip(NAMES, TABLE.T, strict=True)), "dict")
+rejected("set", lambda: set(TABLE[:, 0]), "set")
+rejected("string", lambda: "table.csv", "could not convert string|2D")
+rejected("bytes", lambda: b"table.csv", "could not convert string|2D")
+rejected("None", lambda: None, "2D array|NoneType")
+rejected("range", lambda: range(N), "Expected 2D array, got 1D")
+rejected("a class", lambda: np.ndarray, "type|dim")
+rejected("array.array", lambda: array.array("d", TABLE[:, 0]), "Expected 2D array, got 1D")
 same("memoryview", lambda: memoryview(TABLE))
-refused("numpy.matrix", lambda: np.asmatrix(TABLE), "np.matrix is not supported")
+rejected("numpy.matrix", lambda: np.asmatrix(TABLE), "np.matrix is not supported")
 same("masked array, nothing masked", lambda: np.ma.masked_array(TABLE, mask=np.zeros(TABLE.shape, bool)))
 same("masked array without a mask", lambda: np.ma.masked_array(TABLE))
-refused("masked array", lambda: np.ma.masked_greater(TABLE, 0.9), "masked")
-refused("masked array, all values masked", lambda: np.ma.masked_all((N, D)), "masked")
+rejected("masked array", lambda: np.ma.masked_greater(TABLE, 0.9), "masked")
+rejected("masked array, all values masked", lambda: np.ma.masked_all((N, D)), "masked")
 
 
 def _mapped(X):
@@ -306,87 +306,87 @@ def _mapped(X):
 same("memory map", lambda: _mapped(TABLE))
 same("memory map of int8", lambda: _mapped(SMALL_INTS.astype(np.int8)), SMALL_INTS)
 same("memory map in Fortran order", lambda: _mapped(TABLE.T.copy()).T)
-same("memory map with NaN in its last row", lambda: _mapped(LAST_NAN), LAST_NAN)
-refused("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
-refused("memory map of dates", lambda: _mapped(DATES), "datetime64")
-refused("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
-refused("memory map, 1-D", lambda: _mapped(TABLE[:, 0]), "Expected 2D array, got 1D")
-refused("memory map, 3-D", lambda: _mapped(TABLE.reshape(5, 12, 5)), "dim 3")
+same("memory map with NaN in its last row", lambda: _mapped(WITH_LAST_NAN), WITH_LAST_NAN)
+rejected("memory map, complex", lambda: _mapped(TABLE + 0j), "Complex data")
+rejected("memory map of dates", lambda: _mapped(DATES), "datetime64")
+rejected("memory map, masked", lambda: np.ma.masked_array(_mapped(TABLE), TABLE > 0.9), "masked")
+rejected("memory map, 1-D", lambda: _mapped(TABLE[:, 0]), "Expected 2D array, got 1D")
+rejected("memory map, 3-D", lambda: _mapped(TABLE.reshape(5, 12, 5)), "dim 3")
 
 # Sparse matrices -----------------------------------------------------------------------------------------------------
 
-HOLES = np.where(TABLE > 0.3, TABLE, 0.0)
+SPARSE = np.where(TABLE > 0.3, TABLE, 0.0)
 for layout in ("csr", "csc", "coo", "bsr", "lil", "dia", "dok"):
     for what in ("array", "matrix"):
-        same(f"{layout}_{what}", functools.partial(getattr(sparse, f"{layout}_{what}"), HOLES), HOLES)
+        same(f"{layout}_{what}", functools.partial(getattr(sparse, f"{layout}_{what}"), SPARSE), SPARSE)
 
 
 def _int64_indices():
-    X = sparse.csr_array(HOLES)
+    X = sparse.csr_array(SPARSE)
     X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
     return X
 
 
 def _explicit_zeros():
     X = sparse.csr_array(np.ones((N, D)))
-    X.data = HOLES.ravel().copy()
+    X.data = SPARSE.ravel().copy()
     return X
 
 
-def _unsorted():
+def _unsorted_indices():
     X = sparse.csr_array(np.ones((N, D)))
-    X.indices, X.data = X.indices.reshape(N, D)[:, ::-1].ravel().copy(), HOLES[:, ::-1].ravel().copy()
+    X.indices, X.data = X.indices.reshape(N, D)[:, ::-1].ravel().copy(), SPARSE[:, ::-1].ravel().copy()
     X.has_sorted_indices = False
     return X
 
 
-def _twice():
-    row, column = np.nonzero(HOLES)
-    halves = np.tile(HOLES[row, column] / 2, 2)
+def _duplicate_entries():
+    row, column = np.nonzero(SPARSE)
+    halves = np.tile(SPARSE[row, column] / 2, 2)
     return sparse.coo_array((halves, (np.tile(row, 2), np.tile(column, 2))), shape=(N, D))
 
 
-same("CSR with int64 indices", _int64_indices, HOLES)
-same("CSR with explicit zeros", _explicit_zeros, HOLES)
-same("CSR with unsorted indices", _unsorted, HOLES)
-same("COO with duplicate entries", _twice, HOLES)
+same("CSR with int64 indices", _int64_indices, SPARSE)
+same("CSR with explicit zeros", _explicit_zeros, SPARSE)
+same("CSR with unsorted indices", _unsorted_indices, SPARSE)
+same("COO with duplicate entries", _duplicate_entries, SPARSE)
 same(
     "CSR of int8",
-    lambda: sparse.csr_array(np.where(HOLES, SMALL_INTS, 0).astype(np.int8)),
-    np.where(HOLES, SMALL_INTS, 0),
+    lambda: sparse.csr_array(np.where(SPARSE, SMALL_INTS, 0).astype(np.int8)),
+    np.where(SPARSE, SMALL_INTS, 0),
 )
 same("CSR of bool", lambda: sparse.csr_array(BITS.astype(bool)), BITS)
-same("CSR of float32", lambda: sparse.csr_array(HOLES.astype(np.float32)), HOLES.astype(np.float32).astype(float))
-same("CSR of values of 1e150", lambda: sparse.csr_array(HOLES * 2.0**498), HOLES * 2.0**498, beyond_float32=True)
+same("CSR of float32", lambda: sparse.csr_array(SPARSE.astype(np.float32)), SPARSE.astype(np.float32).astype(float))
+same("CSR of values of 1e150", lambda: sparse.csr_array(SPARSE * 2.0**498), SPARSE * 2.0**498, beyond_float32=True)
 same("CSR, all zero", lambda: sparse.csr_array((N, D)), np.zeros((N, D)))
-refused("CSR with NaN", lambda: sparse.csr_array(_with(np.nan, table=HOLES)), "NaN")
-refused("CSR with infinity", lambda: sparse.csr_array(_with(np.inf, table=HOLES)), "infinity")
-refused("COO with infinity", lambda: sparse.coo_array(_with(np.inf, table=HOLES)), "infinity")
-refused("CSR, complex", lambda: sparse.csr_array(HOLES + 0j), "Complex data not supported")
-refused("CSR without samples", lambda: sparse.csr_array((0, D)), "0 sample")
-refused("CSR without columns", lambda: sparse.csr_array((N, 0)), "0 feature")
-refused("COO, 1-D", lambda: sparse.coo_array(HOLES[:, 0]), "1D|2D|dim")
-only_fit("CSR with another number of features", lambda: sparse.csr_array(HOLES[:, 1:]), "5 features", HOLES[:, 1:])
+rejected("CSR with NaN", lambda: sparse.csr_array(_with(np.nan, table=SPARSE)), "NaN")
+rejected("CSR with infinity", lambda: sparse.csr_array(_with(np.inf, table=SPARSE)), "infinity")
+rejected("COO with infinity", lambda: sparse.coo_array(_with(np.inf, table=SPARSE)), "infinity")
+rejected("CSR, complex", lambda: sparse.csr_array(SPARSE + 0j), "Complex data not supported")
+rejected("CSR without samples", lambda: sparse.csr_array((0, D)), "0 sample")
+rejected("CSR without columns", lambda: sparse.csr_array((N, 0)), "0 feature")
+rejected("COO, 1-D", lambda: sparse.coo_array(SPARSE[:, 0]), "1D|2D|dim")
+only_fit("CSR with another number of features", lambda: sparse.csr_array(SPARSE[:, 1:]), "5 features", SPARSE[:, 1:])
 
 # Frames --------------------------------------------------------------------------------------------------------------
 
 
 def frame(name, make, rows=TABLE):
-    """Register a frame that must be read like the frame fitted before."""
+    """Register a frame with the same columns as the frame fitted before."""
     same(name, make, rows, FRAME)
 
 
-def other_frame(name, make, says, rows=TABLE):
-    """Register a frame that may be fitted, but doesn't match the frame fitted before."""
-    only_fit(name, make, says, rows, FRAME)
+def other_frame(name, make, message, rows=TABLE):
+    """Register a frame that can be fitted, but doesn't match the frame fitted before."""
+    only_fit(name, make, message, rows, FRAME)
 
 
-def bad_frame(name, make, says):
-    """Register a frame that is not all numeric."""
-    refused(name, make, says, FRAME)
+def bad_frame(name, make, message):
+    """Register a frame for which both methods must raise an error."""
+    rejected(name, make, message, FRAME)
 
 
-def _cell(value, dtype):
+def _with_int_column(value, dtype):
     column = pd.Series(SMALL_INTS[:, 1], dtype=dtype)
     column[3] = value
     return FRAME.assign(b=column)
@@ -420,11 +420,11 @@ frame("frame with MultiIndex columns", lambda: FRAME.set_axis(pd.MultiIndex.from
 bad_frame("empty frame", pd.DataFrame, "0 sample|0 feature|at least one array")
 bad_frame("frame without rows", lambda: FRAME[:0], "0 sample")
 bad_frame("Series", lambda: FRAME["a"], "Expected a 2-dim|Expected 2D array")
-HOLES_ABOVE = np.where(TABLE > 0.9, np.nan, TABLE)
-frame("frame with NaN", lambda: FRAME.mask(FRAME > 0.9), HOLES_ABOVE)
-frame("frame with None among objects", lambda: FRAME.astype(object).mask(FRAME > 0.9, None), HOLES_ABOVE)
+WITH_NAN_ABOVE = np.where(TABLE > 0.9, np.nan, TABLE)
+frame("frame with NaN", lambda: FRAME.mask(FRAME > 0.9), WITH_NAN_ABOVE)
+frame("frame with None among objects", lambda: FRAME.astype(object).mask(FRAME > 0.9, None), WITH_NAN_ABOVE)
 frame("frame of objects that are numbers", lambda: FRAME.astype(object))
-frame("frame of float16", lambda: FRAME.astype(np.float16), HALF.astype(float))
+frame("frame of float16", lambda: FRAME.astype(np.float16), FLOAT16.astype(float))
 frame("frame with int and float columns", lambda: FRAME.assign(b=SMALL_INTS[:, 1].astype(int)), INT_COLUMN)
 frame(
     "frame with a bool column",
@@ -434,16 +434,16 @@ frame(
 frame("frame with nullable Int64", lambda: FRAME.assign(b=pd.Series(SMALL_INTS[:, 1], dtype="Int64")), INT_COLUMN)
 frame("frame of nullable Float64", lambda: FRAME.astype("Float64"))
 frame("frame of nullable boolean", lambda: pd.DataFrame(BITS.astype(bool), columns=NAMES).astype("boolean"), BITS)
-INT_HOLE = _with(np.nan, table=INT_COLUMN)
-frame("frame with pd.NA in Int64", lambda: _cell(pd.NA, "Int64"), INT_HOLE)
-frame("frame with pd.NA in Float64", lambda: _cell(pd.NA, "Float64"), INT_HOLE)
+INT_WITH_NAN = _with(np.nan, table=INT_COLUMN)
+frame("frame with pd.NA in Int64", lambda: _with_int_column(pd.NA, "Int64"), INT_WITH_NAN)
+frame("frame with pd.NA in Float64", lambda: _with_int_column(pd.NA, "Float64"), INT_WITH_NAN)
 frame(
     "frame with pd.NA in boolean",
     lambda: FRAME.assign(b=pd.Series([True, None] * (N // 2), dtype="boolean")),
     np.column_stack([TABLE[:, 0], np.tile([1, np.nan], N // 2), TABLE[:, 2:]]),
 )
 frame("frame of Arrow floats", lambda: FRAME.astype("float64[pyarrow]"))
-frame("frame with a null among Arrow floats", lambda: _cell(None, "float64[pyarrow]"), INT_HOLE)
+frame("frame with a null among Arrow floats", lambda: _with_int_column(None, "float64[pyarrow]"), INT_WITH_NAN)
 frame(
     "frame with a categorical column of numbers", lambda: FRAME.assign(b=pd.Categorical(SMALL_INTS[:, 1])), INT_COLUMN
 )
@@ -465,10 +465,12 @@ bad_frame("frame with a column of times", lambda: FRAME.assign(b=DATES[:, 1] - D
 bad_frame("frame with a column of periods", lambda: FRAME.assign(b=pd.period_range("2024", periods=N)), "Period")
 bad_frame("frame with a column of complex numbers", lambda: FRAME.assign(b=1j), "[Cc]omplex")
 bad_frame("frame with a column of lists", lambda: FRAME.assign(b=[[1.0]] * N), "sequence|list|array")
-frame("frame with sparse columns", lambda: pd.DataFrame(HOLES, columns=NAMES).astype(pd.SparseDtype(float, 0.0)), HOLES)
+frame(
+    "frame with sparse columns", lambda: pd.DataFrame(SPARSE, columns=NAMES).astype(pd.SparseDtype(float, 0.0)), SPARSE
+)
 frame("polars frame", lambda: POLARS.clone())
-FIRST_HOLE = _with(np.nan, (0, 1))
-frame("polars frame with a null", lambda: POLARS.with_columns(b=pl.Series([None, *TABLE[1:, 1]])), FIRST_HOLE)
+WITH_FIRST_NAN = _with(np.nan, (0, 1))
+frame("polars frame with a null", lambda: POLARS.with_columns(b=pl.Series([None, *TABLE[1:, 1]])), WITH_FIRST_NAN)
 bad_frame("polars frame with strings", lambda: POLARS.with_columns(b=pl.lit("x")), "could not convert string")
 bad_frame(
     "polars frame of dates", lambda: pl.DataFrame(DATES.astype("datetime64[us]"), schema=NAMES), "dates or durations"
@@ -506,8 +508,8 @@ class Lookalike:
         return len(self.X)
 
 
-class OfDask(Lookalike):
-    """An array that can be sliced, but where each slice would be computed anew."""
+class DaskLike(Lookalike):
+    """An array that can be sliced, but where each slice would be computed again."""
 
     __dask_graph__ = None
 
@@ -515,7 +517,7 @@ class OfDask(Lookalike):
         raise AssertionError("each slice computes the graph again")
 
 
-class OfNamespace(Lookalike):
+class NamespaceArray(Lookalike):
     """An array of an array API namespace."""
 
     device = "cpu"
@@ -541,41 +543,41 @@ class Unreadable(Sliceable):
 
 
 same("torch tensor", lambda: torch.tensor(TABLE))
-same("torch tensor of float16", lambda: torch.tensor(HALF), HALF.astype(float))
+same("torch tensor of float16", lambda: torch.tensor(FLOAT16), FLOAT16.astype(float))
 same("torch tensor, transposed view", lambda: torch.tensor(TABLE.T.copy()).T)
 same("torch tensor with NaN", lambda: torch.tensor(WITH_NAN), WITH_NAN)
-refused("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
-refused("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
-refused("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
-refused("torch tensor, sparse", lambda: torch.tensor(HOLES).to_sparse(), "[Ss]parse")
-refused("torch tensor, complex", lambda: torch.tensor(TABLE + 0j), "[Cc]omplex")
+rejected("torch tensor, requires_grad", lambda: torch.tensor(TABLE, requires_grad=True), "detach")
+rejected("torch tensor of bfloat16", lambda: torch.tensor(TABLE, dtype=torch.bfloat16), "BFloat16")
+rejected("torch tensor on meta", lambda: torch.tensor(TABLE, device="meta"), "meta")
+rejected("torch tensor, sparse", lambda: torch.tensor(SPARSE).to_sparse(), "[Ss]parse")
+rejected("torch tensor, complex", lambda: torch.tensor(TABLE + 0j), "[Cc]omplex")
 same("an object with __array__", lambda: Lookalike(TABLE))
-refused(
+rejected(
     "an object whose __array__ raises",
     lambda: Lookalike(TABLE, RuntimeError("no memory on the device")),
     "no memory on the device",
 )
-refused(
+rejected(
     "an object whose __array__ raises a TypeError",
     lambda: Lookalike(TABLE, TypeError("not on this device")),
     "not on this device",
 )
-same("an object whose __array__ has NaN", lambda: Lookalike(WITH_NAN), WITH_NAN)
-same("an array of an array API namespace", lambda: OfNamespace(TABLE))
-same("an array like dask's", lambda: OfDask(TABLE))
-same("a dataset that slices", lambda: Sliceable(TABLE))
+same("an object whose __array__ contains NaN", lambda: Lookalike(WITH_NAN), WITH_NAN)
+same("an array of an array API namespace", lambda: NamespaceArray(TABLE))
+same("an array like a dask array", lambda: DaskLike(TABLE))
+same("a dataset that can be sliced", lambda: Sliceable(TABLE))
 same("a dataset of int8", lambda: Sliceable(SMALL_INTS.astype(np.int8)), SMALL_INTS)
-same("a dataset with NaN in its last row", lambda: Sliceable(LAST_NAN), LAST_NAN)
-refused(
+same("a dataset with NaN in its last row", lambda: Sliceable(WITH_LAST_NAN), WITH_LAST_NAN)
+rejected(
     "a dataset with one value masked in its last row",
     lambda: Sliceable(np.ma.masked_array(TABLE, np.arange(N * D).reshape(N, D) == N * D - 1)),
     "masked",
 )
-refused("a dataset of dates", lambda: Sliceable(DATES), "datetime64")
-refused("a dataset, complex", lambda: Sliceable(TABLE + 0j), "Complex data")
-refused("a dataset, 3-D", lambda: Lookalike(TABLE.reshape(5, 12, 5)), "dim 3")
-refused("a dataset without samples", lambda: Sliceable(TABLE[:0]), "0 sample")
-refused("a dataset that can't be read to its end", lambda: Unreadable(TABLE), "damaged", rows=TABLE)
+rejected("a dataset of dates", lambda: Sliceable(DATES), "datetime64")
+rejected("a dataset, complex", lambda: Sliceable(TABLE + 0j), "Complex data")
+rejected("a dataset, 3-D", lambda: Lookalike(TABLE.reshape(5, 12, 5)), "dim 3")
+rejected("a dataset without samples", lambda: Sliceable(TABLE[:0]), "0 sample")
+rejected("a dataset that can't be read to its end", lambda: Unreadable(TABLE), "damaged", rows=TABLE)
 only_fit("a dataset with another number of features", lambda: Sliceable(TABLE[:, :4]), "5 features", TABLE[:, :4])
 
 
@@ -603,7 +605,7 @@ class System:
         return estimator.fit(X)
 
     def answer(self, fitted, X):
-        """Return the result of a fitted estimator that is judged."""
+        """Return the result of a fitted estimator that is checked."""
         return fitted.transform(X)
 
     def reconstruct(self, fitted, rows):
@@ -617,27 +619,27 @@ class System:
         return self.fitted[id(X)]
 
     @functools.cached_property
-    def reference_share(self):
-        """Fraction of the variance of an ordinary table that it explains."""
-        return share(TABLE, self.reconstruct(self.fitted_to(TABLE), TABLE), TABLE.mean(axis=0))
+    def reference_r2(self):
+        """R² of its reconstruction of an ordinary table."""
+        return r2(TABLE, self.reconstruct(self.fitted_to(TABLE), TABLE), TABLE.mean(axis=0))
 
     def answer_before(self, X):
-        """Return its first result for the table that it was fitted to."""
+        """Return its result for the table that it was fitted to, computed once."""
         if id(X) not in self.answers:
             self.answers[id(X)] = self.answer(self.fitted_to(X), X)
         return self.answers[id(X)]
 
 
 def outcome(system, kind, method):
-    """Fit or transform, and judge the result.
+    """Fit or transform, and check the result.
 
     Returns
     -------
     label : str
-        "ok", the class of the error that was raised, or "NON-FINITE", "WRONG" or "HALF-FITTED".
+        "ok", the class of the error that was raised, "NON-FINITE", "WRONG" or "HALF-FITTED".
 
     what : str
-        The message of the error, or what is wrong.
+        The message of the error, or a description of what is wrong.
     """
     rows = kind.rows[method]
     try:
@@ -646,7 +648,7 @@ def outcome(system, kind, method):
         return error.label, str(error)
 
 
-class Wrong(Exception):  # noqa: N818 - a verdict, not an error
+class Wrong(Exception):  # noqa: N818 - a result of the check, not an error
     """A result that is not correct."""
 
     def __init__(self, label, what):
@@ -676,8 +678,8 @@ def _fitted_right(system, kind, rows):
     _check_same(kind, X_hat, system.reconstruct(system.fitted_to(rows), rows))
     if system.like_pca and not np.isnan(rows).any():
         mean = _mean(rows)
-        least = min(system.reference_share, share(rows, _by_pca(rows, rows), mean)) - WORSE
-        _check_share(share(rows, X_hat, mean), least)
+        minimum = min(system.reference_r2, r2(rows, _by_pca(rows, rows), mean)) - WORSE
+        _check_r2(r2(rows, X_hat, mean), minimum)
     return "ok", ""
 
 
@@ -696,19 +698,19 @@ def _transformed_right(system, kind, rows):
         return _class_of(error), str(error)
     if rows is None:
         return "WRONG", "no result is correct"
-    _check_finite("answer", answer)
+    _check_finite("result", answer)
     plain = system.fitted_to(TABLE)
     _check_same(kind, answer, system.answer(plain, rows))
     if system.like_pca and not np.isnan(rows).any():
         X_hat, mean = system.reconstruct(plain, rows), TABLE.mean(axis=0)
         _check_finite("reconstruction", X_hat)
-        _check_share(share(rows, X_hat, mean), share(rows, _by_pca(TABLE, rows), mean) - WORSE_ELSEWHERE)
+        _check_r2(r2(rows, X_hat, mean), r2(rows, _by_pca(TABLE, rows), mean) - WORSE_ELSEWHERE)
     return "ok", ""
 
 
-def _check_share(share, least):
-    if not share >= least:
-        raise Wrong("WRONG", f"R² {share:.3f}, below {least:.3f}")
+def _check_r2(value, minimum):
+    if not value >= minimum:
+        raise Wrong("WRONG", f"R² {value:.3f}, below {minimum:.3f}")
 
 
 def _check_finite(name, values):
@@ -721,8 +723,8 @@ def _check_same(kind, answer, expected):
     tolerance = 1e-2 if "float32" in kind.name else 1e-6
     largest = np.abs(expected).max()
     if not np.allclose(answer, expected, rtol=0, atol=tolerance * largest):
-        off = np.abs(answer - expected).max() / largest
-        raise Wrong("WRONG", f"off by {off:.2g} of the largest value from the result for plain samples")
+        difference = np.abs(answer - expected).max() / largest
+        raise Wrong("WRONG", f"differs by {difference:.2g} of the largest value from the result for an ordinary array")
 
 
 def _exponent(X):
@@ -734,7 +736,7 @@ def _mean(X):
     return X[0] + ((X - X[0]) / len(X)).sum(axis=0)
 
 
-def share(X, X_hat, mean):
+def r2(X, X_hat, mean):
     """Return the fraction of the squared deviations from a mean that a reconstruction explains, in any units."""
     exponent = _exponent(X - mean)
     error, total = (np.square(np.ldexp(a, -exponent)).sum() for a in (X - X_hat, X - mean))

@@ -201,14 +201,22 @@ def _expected(x, there, loadings, noise):
 
     If no value is missing, all samples have the same covariance: (1, q, q).
     """
-    d, q = loadings.shape
+    q = loadings.shape[1]
     weighed = loadings / noise[:, None]
     if there.all():
         covariance = np.linalg.inv(weighed.T @ loadings + np.eye(q))
         return x @ weighed @ covariance, covariance[None]
-    precision = (there @ (weighed[:, :, None] * loadings[:, None]).reshape(d, q * q)).reshape(len(x), q, q) + np.eye(q)
-    covariance = np.linalg.inv(precision)
+    i, j = np.triu_indices(q)  # products of symmetric matrices take half the time with one triangle
+    covariance = np.linalg.inv(_symmetric(there @ (weighed[:, i] * loadings[:, j]), q) + np.eye(q))
     return (covariance @ (x @ weighed)[:, :, None])[:, :, 0], covariance
+
+
+def _symmetric(upper, q):
+    """Return symmetric matrices, (n, q, q), with these upper triangles, (n, q * (q + 1) / 2)."""
+    i, j = np.triu_indices(q)
+    whole = np.empty((len(upper), q, q))
+    whole[:, i, j] = whole[:, j, i] = upper
+    return whole
 
 
 def _fitted(x, there, q, seed, before=None):
@@ -236,6 +244,8 @@ def _fitted(x, there, q, seed, before=None):
         of_before = n_before[:, None] * np.column_stack([loadings, mean])
     least = np.where(variance > 0, MIN_NOISE * variance, 1.0)  # constant features carry no information
     ridge = np.diag([max(RIDGE, n / ROWS_PER_RIDGE)] * q + [1e-9])  # a column may be missing in all of these samples
+    i, j = np.triu_indices(q + 1)
+    of_factors = j < q
     for _ in range(MAX_ROUNDS):
         factors, covariance = _expected(x - mean * there, there, loadings, noise)
         # regression of each feature on the factors and a constant, over the samples where it is observed
@@ -244,9 +254,9 @@ def _fitted(x, there, q, seed, before=None):
             sums = (known.T @ known)[None]
             sums[:, :q, :q] += n * covariance
         else:
-            moments = known[:, :, None] * known[:, None]
-            moments[:, :q, :q] += covariance
-            sums = (there.T @ moments.reshape(n, -1)).reshape(d, q + 1, q + 1)
+            moments = known[:, i] * known[:, j]
+            moments[:, of_factors] += covariance[:, i[of_factors], j[of_factors]]
+            sums = _symmetric(there.T @ moments, q + 1)
         if before is not None:
             sums = sums + n_before[:, None, None] * np.eye(q + 1)
         products = x.T @ known + of_before

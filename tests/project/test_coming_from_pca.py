@@ -1,4 +1,4 @@
-"""The tables in the documentation have every parameter, attribute and method of PCA, and name only what exists."""
+"""The tables of "Coming from PCA" list every parameter, attribute and method of PCA, and only existing counterparts."""
 
 import inspect
 import re
@@ -24,7 +24,7 @@ def public_names(estimator, X):
 
 
 @pytest.mark.parametrize("estimator", [PCA(2), IncrementalPCA(2)])
-def test_the_tables_are_complete(estimator, iris):
+def test_tables_list_every_public_name_of_pca(estimator, iris):
     pandas = pytest.importorskip("pandas")
     assert public_names(estimator, pandas.DataFrame(iris, columns=list("abcd"))) <= set(TABLE)
 
@@ -44,20 +44,20 @@ def test_names_without_counterpart_do_not_exist(iris):
     assert not [name for name, other, text in ROW.findall(PAGE) if other and text.startswith(" The same")]
 
 
-def test_public_names_that_pca_does_not_have(iris):
-    extra = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
+def test_additional_public_names_are_as_expected(iris):
+    additional = public_names(Autoencoder(), iris[:15]) - set(TABLE) - set(inspect.signature(Autoencoder).parameters)
     of_base = set(dir(BaseEstimator))
-    assert extra - of_base == {
+    assert additional - of_base == {
         *("reconstruct", "impute", "jacobian", "loadings", "feature_importances_", "set_callbacks"),
         *("save", "load", "to_onnx", "onnx_shape_calculator", "onnx_converter"),
         *("encoder_", "decoder_", "net_", "best_epoch_", "n_iter_", "loss_curve_", "validation_loss_curve_"),
         *("validation_", "set_fit_request", "check_parameters", "encode_y"),
-        *("module_class", "module_params", "initial_solution"),  # hooks of a variant
+        *("module_class", "module_params", "initial_solution"),  # hooks for custom variants
     } - ({"set_callbacks"} if not hasattr(Autoencoder, "set_callbacks") else set())
 
 
 @pytest.mark.slow
-def test_code_of_the_page():
+def test_code_of_the_page_runs():
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     names = {}
     exec(code, names)
@@ -67,7 +67,7 @@ def test_code_of_the_page():
 
 
 def check_refit(refit):
-    """Check a refit function: candidate 2 is best, 1 and 3 are smaller and within a standard error (3 folds)."""
+    """Check a refit function on results where candidate 2 is best, and 1 and 3 are within a standard error."""
     results = {f"split{i}_test_score": np.zeros(5) for i in range(3)} | {
         "mean_test_score": np.array([0.5, 0.88, 0.9, 0.89, 0.899]),
         "std_test_score": np.array([0.1, 0.1, 0.03, 0.0, 0.0]),
@@ -77,7 +77,7 @@ def check_refit(refit):
     assert refit(results | {"std_test_score": np.zeros(5)}) == 2
 
 
-def test_refit_function_of_the_guide():
+def test_refit_function_of_the_guide_selects_the_smallest_code():
     code = (Path(__file__).parents[2] / "docs" / "guide" / "number_of_components.md").read_text()
     (function,) = re.findall(r"^(def smallest.*?)\n\n\n", code, flags=re.DOTALL | re.MULTILINE)
     names = {"np": np}

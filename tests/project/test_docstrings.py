@@ -33,7 +33,7 @@ IGNORED_CHECKS = {
 }
 
 
-# What is public -------------------------------------------------------------------------------------------------------
+# Public names ---------------------------------------------------------------------------------------------------------
 
 
 def public_modules():
@@ -49,9 +49,9 @@ def methods_of(a_class):
             found = inspect.getattr_static(a_class, name)
             function = found.fget if isinstance(found, property) else getattr(found, "__func__", found)
             function = getattr(function, "fn", function)  # of `available_if`
-            ours = inspect.isfunction(function) and function.__module__.split(".")[0] == "skae"
+            in_skae = inspect.isfunction(function) and function.__module__.split(".")[0] == "skae"
             is_hook = function.__doc__ is None and any(hasattr(base, name) for base in a_class.__mro__[1:])
-            if ours and not is_hook:  # a hook is documented once, in the base class
+            if in_skae and not is_hook:  # a hook is documented once, in the base class
                 yield name, function
 
 
@@ -88,7 +88,7 @@ def sections(name):
     return NumpyDocString(text_of(load(name)))
 
 
-# What each docstring has ---------------------------------------------------------------------------------------------
+# Content of docstrings ------------------------------------------------------------------------------------------------
 
 
 class QuietValidator(Validator):
@@ -121,7 +121,7 @@ def test_each_ignored_check_is_needed():
 
 
 ARRAYS = re.compile("ndarray|array-like|matrix|torch.Tensor|torch.nn.Parameter")
-# one number per layer; terms have shapes of their own, which the description gives
+# a list has one number per layer; shapes of terms are given in their description
 SHAPELESS = re.compile("or array-like of int|dict of str to torch.Tensor$")
 
 
@@ -175,11 +175,11 @@ def test_see_also_names_exist():
 
 
 def test_see_also_names_an_object_of_the_same_module():
-    kin = defaultdict(set)  # classes and functions of one module
+    members = defaultdict(set)  # classes and functions by module
     for name in CLASSES_AND_FUNCTIONS:
         module, _, own = name.rpartition(".")
-        kin[module].add(own)
-    for module, names in kin.items():
+        members[module].add(own)
+    for module, names in members.items():
         assert not {name for name in names if len(names) > 1 and not see_also(f"{module}.{name}") & (names - {name})}
 
 
@@ -196,17 +196,17 @@ def fitted_attributes(estimator):
     return {name for name in dir(estimator) if re.fullmatch("[^_].*_", name) and hasattr(estimator, name)}
 
 
-INSIDE = {skae.TabularAutoencoder: skae.Autoencoder(2, hidden_layer_sizes=())}
+NESTED = {skae.TabularAutoencoder: skae.Autoencoder(2, hidden_layer_sizes=())}
 
 
 @pytest.mark.parametrize("of_class", public_estimators() + public_metas())
 def test_fitted_attributes_and_their_documentation_agree(of_class, fits):
-    small = SMALL if of_class in public_estimators() else [of_class(autoencoder=INSIDE.get(of_class, PCA(2)))]
+    small = SMALL if of_class in public_estimators() else [of_class(autoencoder=NESTED.get(of_class, PCA(2)))]
     found = set().union(*(fitted_attributes(fits(estimator)) for estimator in small if type(estimator) is of_class))
     properties = {name for name in dir(of_class) if isinstance(getattr(of_class, name), property)}
     documented = documented_attributes(of_class)
     assert found <= documented
-    # Properties may need another kind of fit; for `feature_names_in_` see `test_feature_names_and_data_frames`
+    # properties may require another kind of fit; `feature_names_in_` requires a data frame
     assert documented <= found | properties | {"feature_names_in_"}
 
 
@@ -252,14 +252,14 @@ def differing(words, exceptions):
 OTHER_PARAMETERS = {
     ("skae.Autoencoder", "max_iter"): "more epochs for few features",
     ("skae.Autoencoder", "learning_rate"): "lower for few samples with many features",
-    ("skae.SparseAutoencoder", "n_components"): "units and atoms; can't be a fraction of the variance",
+    ("skae.SparseAutoencoder", "n_components"): "number of atoms; can't be a fraction of the variance",
     ("skae.SparseAutoencoder", "hidden_layer_sizes"): "the decoder has no hidden layers",
     ("skae.ContractiveAutoencoder", "hidden_layer_sizes"): "wider layers for few features",
     ("skae.ContractiveAutoencoder", "max_iter"): "more steps for few features",
     ("skae.SparseAutoencoder", "learning_rate"): "higher for a dictionary",
     ("skae.SparseAutoencoder", "max_iter"): "a dictionary needs more steps",
     ("skae.SparseAutoencoder", "batch_size"): "a dictionary needs smaller batches",
-    ("skae.SparseAutoencoder", "alpha"): "the weight of another penalty",
+    ("skae.SparseAutoencoder", "alpha"): "weight of another penalty",
     ("skae.VariationalAutoencoder", "n_components"): "the prior determines how many are used",
     ("skae.VariationalAutoencoder", "init"): "the weight of the divergence is increased gradually",
     ("skae.VariationalAutoencoder", "loss"): "a likelihood",
@@ -270,10 +270,10 @@ OTHER_PARAMETERS = {
     ("skae.StackedAutoencoder", "loss"): "applies to layers given as numbers, too",
     ("skae.StackedAutoencoder", "learning_rate"): "the layers contain linear maps",
     ("skae.StackedAutoencoder", "warm_start"): "the layers are not trained again",
-    ("skae.AutoencoderOutlierDetector", "random_state"): "of the nested estimator",
-    ("skae.LatentSampler", "random_state"): "of both nested estimators",
-    ("skae.TabularAutoencoder", "n_components"): "of the nested estimator",
-    ("skae.TabularAutoencoder", "random_state"): "of the nested estimator",
+    ("skae.AutoencoderOutlierDetector", "random_state"): "random state of the nested estimator",
+    ("skae.LatentSampler", "random_state"): "random state of both nested estimators",
+    ("skae.TabularAutoencoder", "n_components"): "size of the nested estimator's code",
+    ("skae.TabularAutoencoder", "random_state"): "random state of the nested estimator",
     ("skae.TabularAutoencoder", "autoencoder"): "must be an autoencoder of skae",
 }
 
@@ -313,7 +313,7 @@ OTHER_MEANINGS = {
     ("skae.inspection.ExplainedVarianceDisplay", "name"): "shown in a legend",
     ("skae.inspection.ExplainedVarianceDisplay", "pca_name"): "shown in a legend",
     ("skae.nn.dense", "sizes"): "widths of layers, not of codes",
-    ("skae.nn.Linear", "dtype"): "PyTorch's own",
+    ("skae.nn.Linear", "dtype"): "as in PyTorch",
 }
 FAMILIES = {
     "methods and functions": r"skae\.([A-Z]\w+\.|architectures\.\w+\.|metrics\.|datasets\.)\w+",

@@ -46,7 +46,7 @@ def difference(text, printed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_code_of_a_page_runs(page, monkeypatch, tmp_path):
+def test_code_of_page_prints_the_shown_output(page, monkeypatch, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)  # the tutorial writes files
     names = {}

@@ -46,7 +46,7 @@ LAYERS = [
     },
     {"skae._basis", "skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
-    {"skae._training.callbacks"},  # an epoch consists of these: its events and the skorch net
+    {"skae._training.callbacks"},  # events of an epoch, used by the skorch net
     {"skae._training.progress", "skae._training.rivals", "skae._training.state"},
     {"skae._training.checkpoint", "skae._training.net"},
     {"skae._training.make"},
@@ -74,7 +74,7 @@ LAYERS = [
         *("skae._denoising", "skae._recurrent", "skae._sparse", "skae._variational"),
         "skae._unrolled",
     },
-    {"skae._pretraining"},  # the layers of a stack are variants
+    {"skae._pretraining"},  # layers of a stack are variants
     {"skae._stacked"},
     {"skae._feature_errors", "skae._outlier_scores", "skae._wrapped"},
     {"skae._outlier_measures", "skae._tabular"},
@@ -137,7 +137,7 @@ def test_only_one_file_imports_private_validation():
     assert users == {"skae._constraints"}
 
 
-def test_nn_is_torch_only():
+def test_nn_imports_only_torch_and_numpy():
     allowed = {"collections", "copy", "fnmatch", "functools", "itertools", "numpy", "skae", "torch", "typing"}
     for module, path in FILES.items():
         if module.startswith("skae.nn"):
@@ -145,7 +145,7 @@ def test_nn_is_torch_only():
 
 
 @pytest.mark.slow
-def test_imports_without_optional_dependencies():
+def test_package_imports_without_optional_dependencies():
     extras = ["matplotlib", "onnx", "onnxscript", "pandas", "polars", "skl2onnx"]
     without = f"sys.modules.update(dict.fromkeys({extras}))"
     script = f"import sys; {without}; import skae.inspection, skae.metrics; from skae import *"
@@ -153,7 +153,7 @@ def test_imports_without_optional_dependencies():
 
 
 @pytest.mark.slow
-def test_torch_is_imported_lazily():
+def test_import_of_skae_does_not_import_torch():
     script = (
         "import sys, skae; names = dir(skae)\n"
         "assert 'Autoencoder' in names and 'metrics' in names\n"

@@ -1,4 +1,4 @@
-"""The project's metadata are consistent: requirements, pins, citation and supported versions."""
+"""The metadata of the project are consistent: requirements, pins, citation and supported versions."""
 
 import re
 import tomllib
@@ -14,8 +14,8 @@ from packaging.version import Version
 import skae
 
 TOP = Path(__file__).parents[2]
-TOOL = tomllib.loads((TOP / "pyproject.toml").read_text())
-PROJECT = TOOL["project"]
+PYPROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PINS = {
     canonicalize_name(requirement.name): requirement

@@ -1,4 +1,4 @@
-"""Tests of the README: its code, its links, its commands, and its figures."""
+"""Tests of the README: its code, links, install commands, and numbers."""
 
 import contextlib
 import io
@@ -26,11 +26,11 @@ def code_blocks():
 def results_of_digits():
     """Return {components: [R² of PCA, of Autoencoder, accuracy with PCA, with Autoencoder]} of the README's table."""
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", README, re.M)
-    return {int(k): [float(cell.strip(" *")) for cell in cells.split("|")] for k, cells in rows}
+    return {int(k): [float(number.strip(" *")) for number in numbers.split("|")] for k, numbers in rows}
 
 
 @pytest.mark.slow
-def test_code_of_the_readme():
+def test_code_of_the_readme_gives_the_shown_results():
     first, second = code_blocks()
     names = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -49,7 +49,7 @@ def test_code_of_the_readme():
     assert shown == pytest.approx(table[8][3], abs=5e-4)
 
 
-def test_digits_have_the_same_figures_everywhere():
+def test_results_on_digits_are_the_same_on_every_page():
     tutorial, index = ((ROOT / "docs" / name).read_text() for name in ("tutorial.md", "index.md"))
     for k, (r2_pca, r2, accuracy_pca, accuracy) in results_of_digits().items():
         line = f"| {k} | {r2_pca:.3f} | **{r2:.3f}** |".replace("0.", ".")
@@ -59,7 +59,7 @@ def test_digits_have_the_same_figures_everywhere():
             assert f"Autoencoder  {k:2d} components: accuracy {accuracy:.3f}" in tutorial
 
 
-def test_the_same_protocol_for_digits_everywhere():
+def test_protocol_for_digits_is_the_same_on_every_page():
     paths = ["README.md", "docs/tutorial.md", "examples/demo.py", "examples/plot_drop_in_for_pca.py"]
     for text in ((ROOT / path).read_text() for path in paths):
         assert "StratifiedKFold(5, shuffle=True, random_state=0)" in text
@@ -67,7 +67,7 @@ def test_the_same_protocol_for_digits_everywhere():
         assert text.index('("reduce", PCA())') < text.index('("scale", StandardScaler())') < text.index('("classify",')
 
 
-def test_links_of_the_readme():
+def test_links_of_the_readme_are_valid():
     links = re.findall(r"\]\(([^)]+)\)", README)
     assert len(links) > 5
     assert not [link for link in links if not link.startswith("https://") and not (ROOT / link).exists()]
@@ -78,20 +78,20 @@ def test_links_of_the_readme():
     assert "{py:" not in README  # a role of Sphinx
 
 
-def test_pictures_of_the_readme():
+def test_picture_of_the_readme_exists():
     (address,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
     raw = HOMEPAGE.replace("github.com", "raw.githubusercontent.com") + "/main/"
-    assert address.startswith(raw)  # absolute, so that the package index shows it too
+    assert address.startswith(raw)  # absolute, for the package index
     picture = ROOT / address.removeprefix(raw)
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size < 150_000
 
 
-def test_length_of_the_readme():
+def test_readme_is_short():
     assert len(README.splitlines()) <= 85
 
 
-def test_install_commands():
+def test_install_commands_of_the_readme_are_current():
     pip_lines = re.findall(r"^pip install .*$", README, re.M)
     assert pip_lines == [f"pip install git+{HOMEPAGE}"]
     assert f"`{TORCH_CPU}`" in README
@@ -99,10 +99,10 @@ def test_install_commands():
 
 
 @pytest.mark.slow
-def test_the_install_command_with_a_clone(tmp_path):
-    """Run the README's pip line, with the address of a local clone, in a new environment."""
+def test_install_command_works_with_a_clone(tmp_path):
+    """Run the pip command of the README in a new environment, with the URL of a local clone."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("this is no git repository")
+        pytest.skip("this is not a git repository")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     venv.create(tmp_path / "venv", with_pip=True)
@@ -113,7 +113,7 @@ def test_the_install_command_with_a_clone(tmp_path):
             [*index, "--dest", tmp_path, "hatchling>=1.26"], check=True, capture_output=True, timeout=20
         )  # the build backend
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        pytest.skip("pip reaches no package index within 20 seconds")
+        pytest.skip("pip could not download from a package index within 20 seconds")
     (line,) = re.findall(r"^pip install .*$", README, re.M)
     source = line.removeprefix("pip install ").replace(HOMEPAGE, clone.as_uri())
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", source], check=True)

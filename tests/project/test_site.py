@@ -1,7 +1,7 @@
 """Tests of the built site in a browser, on a desktop and on a phone.
 
-`make site` builds it and runs them. Without a built site or a browser (Chrome or Chromium, and its driver) they are
-skipped, unless SKAE_SITE=required.
+`make site` builds the site and runs these tests. Without a built site or a browser (Chrome or Chromium, and its
+driver), they are skipped, unless SKAE_SITE=required.
 """
 
 import os
@@ -23,7 +23,13 @@ PAGES = sorted(
     str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if not {"_modules", "_static"} & set(path.parts)
 )
 PHONE, DESKTOP = (390, 844), (1280, 900)
-PAGES_SEEN = ["index.html", "tutorial.html", "guide/picture.html", "api/skae.Autoencoder.html", "coming_from_pca.html"]
+SELECTED_PAGES = [
+    "index.html",
+    "tutorial.html",
+    "guide/picture.html",
+    "api/skae.Autoencoder.html",
+    "coming_from_pca.html",
+]
 SUBMODULES = ("architectures", "datasets", "inspection", "metrics", "nn")
 
 
@@ -41,7 +47,7 @@ def built():
 
 
 class Page(HTMLParser):
-    """Links of a page, and its anchors."""
+    """Parser that collects the links and anchors of a page."""
 
     def __init__(self, text):
         super().__init__()
@@ -77,7 +83,7 @@ def test_every_public_name_has_a_page():
     assert not [name for name in names if name not in no_pages and not (SITE / "api" / f"{name}.html").exists()]
 
 
-def test_links_in_the_repr_lead_to_pages():
+def test_links_in_the_html_repr_lead_to_existing_pages():
     for name in skae.__all__:
         link = getattr(skae, name)()._get_doc_link()
         assert (SITE / "api" / link.rsplit("/", 1)[-1]).exists()
@@ -86,8 +92,8 @@ def test_links_in_the_repr_lead_to_pages():
 # In a browser ------------------------------------------------------------------------------------------------------
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Server of files that logs nothing."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Request handler that logs nothing."""
 
     def log_message(self, *args):
         pass
@@ -95,7 +101,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site():
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=SITE)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -119,7 +125,7 @@ def browser():
 
 
 def resize(browser, size):
-    """Set the size of the viewport, which may be smaller than a window."""
+    """Set the size of the viewport, which may be smaller than the smallest window."""
     width, height = size
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -133,7 +139,7 @@ def wait(browser, condition, seconds=20):
     return WebDriverWait(browser, seconds).until(lambda _: browser.execute_script(f"return {condition}"))
 
 
-def mode(browser, name):
+def set_theme(browser, name):
     browser.execute_script(f"document.documentElement.dataset.theme = document.documentElement.dataset.mode = '{name}'")
 
 
@@ -150,7 +156,7 @@ def test_every_page_loads_without_an_error(browser, site):
     for page in PAGES:
         browser.get(f"{site}/{page}")
         assert "skae" in browser.title, page
-        # load lazy images now
+        # images are loaded lazily otherwise
         broken = """Promise.all([...document.images].map(image => {
             image.loading = 'eager';
             return image.decode().then(() => null, () => image.src)})).then(all => all.filter(Boolean))"""
@@ -161,14 +167,14 @@ def test_every_page_loads_without_an_error(browser, site):
 
 def test_pages_load_nothing_from_other_hosts(browser, site):
     resize(browser, DESKTOP)
-    for page in PAGES_SEEN:
+    for page in SELECTED_PAGES:
         browser.get(f"{site}/{page}")
         fetched = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
         assert fetched
         assert not [url for url in fetched if not url.startswith((site, "data:"))]
 
 
-def test_the_search_finds_a_class(browser, site):
+def test_search_finds_a_class(browser, site):
     resize(browser, DESKTOP)
     browser.get(f"{site}/search.html?q=VariationalAutoencoder")
     wait(browser, "/found [0-9]+ pages/.test(document.querySelector('#search-results').textContent)")
@@ -178,7 +184,7 @@ def test_the_search_finds_a_class(browser, site):
     assert any("guide/variational.html" in link for link in links)
 
 
-def test_gallery_has_all_pictures(browser, site):
+def test_gallery_has_a_picture_for_each_example(browser, site):
     resize(browser, DESKTOP)
     browser.get(f"{site}/auto_examples/index.html")
     script = "return [...document.querySelectorAll('.sphx-glr-thumbcontainer img')].map(i => [i.src, i.naturalWidth])"
@@ -189,22 +195,22 @@ def test_gallery_has_all_pictures(browser, site):
     assert not [source for source, _ in pictures if "no_image" in source]
 
 
-@pytest.mark.parametrize("page", PAGES_SEEN)
-def test_a_phone_shows_the_whole_width(browser, site, page):
+@pytest.mark.parametrize("page", SELECTED_PAGES)
+def test_page_fits_the_width_of_a_phone(browser, site, page):
     resize(browser, PHONE)
     browser.get(f"{site}/{page}")
-    # wider elements scroll by themselves
+    # wider elements have their own scroll bar
     assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]
     size = browser.execute_script("return getComputedStyle(document.querySelector('article p')).fontSize")
     assert float(size.removesuffix("px")) >= 14
 
 
-@pytest.mark.parametrize("page", PAGES_SEEN)
+@pytest.mark.parametrize("page", SELECTED_PAGES)
 @pytest.mark.parametrize("name", ["light", "dark"])
-def test_contrast_of_text(browser, site, page, name):
+def test_contrast_of_text_meets_wcag(browser, site, page, name):
     resize(browser, DESKTOP)
     browser.get(f"{site}/{page}")
-    mode(browser, name)
+    set_theme(browser, name)
     wait(browser, f"document.documentElement.dataset.theme == '{name}'")
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(background) < 0.2) == (name == "dark")
@@ -214,10 +220,10 @@ def test_contrast_of_text(browser, site, page, name):
         if color is None:
             continue
         light, dark = sorted((luminance(color), luminance(background)), reverse=True)
-        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # WCAG's AA
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, element  # level AA of WCAG
 
 
-# Elements whose content is wider than they are. A subpixel is no cut.
+# Elements whose content is wider than they are, by more than one pixel.
 CUT = """
 const found = [];
 for (const e of document.querySelectorAll('article pre, article .pst-scrollable-table-container, article table')) {
@@ -241,7 +247,7 @@ def test_no_table_or_code_block_is_cut(browser, site, size):
     assert not cut, f"{len(cut)} are cut:\n" + "\n".join(cut)
 
 
-def test_pages_show_no_internal_marks():
+def test_pages_show_no_internal_labels():
     for page in PAGES:
         text = (SITE / page).read_text()
         assert not re.search(r">\[?R[0-9a-f]{8,}-\d+\]?<", text), f"{page} shows a label of numpydoc"

@@ -27,7 +27,7 @@ def checked(*arguments, path=()):
     """Run the type checker and return its report."""
     paths = [*map(str, path), str(Path(skae.__file__).parents[1])]
     command = [sys.executable, "-m", "basedpyright", "--outputjson", *arguments]
-    # --verifytypes uses the first python on PATH that has packages, whatever --pythonpath is
+    # --verifytypes ignores --pythonpath and uses the first python on PATH that has packages
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PATH": programs}
     return json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout)
@@ -36,8 +36,8 @@ def checked(*arguments, path=()):
 HOOKS = (".module_params", ".initial_solution", ".check_parameters")  # their docstrings are inherited
 
 
-def test_every_public_type_is_complete(tmp_path):
-    # base classes must be of typed packages; with the marker file, the checker reads these packages' sources
+def test_every_public_name_has_complete_types(tmp_path):
+    # base classes must be from typed packages; with the marker file, the checker reads the sources of a package
     for name in UNTYPED:
         (tmp_path / name).mkdir()
         for part in Path(find_spec(name).origin).parent.iterdir():

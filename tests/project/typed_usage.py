@@ -1,4 +1,4 @@
-"""Typical code of users, for a type checker: it is not run. See `test_typing.py`.
+"""Typical user code that is checked by a type checker, but not run. See `test_typing.py`.
 
 Lines that must be rejected have an ignore comment, and the checker reports ignore comments that aren't needed.
 """
@@ -76,8 +76,8 @@ assert_type(autoencoder.loss_curve_, list[float])
 assert_type(autoencoder.encoder_.eval().state_dict(), dict[str, Any])
 
 # Containers of samples
-for rows in (X.tolist(), X.astype(np.float32), csr_matrix(X), csr_array(X), pd.DataFrame(X), pl.DataFrame(X)):
-    Autoencoder().fit(rows)
+for samples in (X.tolist(), X.astype(np.float32), csr_matrix(X), csr_array(X), pd.DataFrame(X), pl.DataFrame(X)):
+    Autoencoder().fit(samples)
 
 # Variants and types of parameters
 random = np.random.RandomState(0)
@@ -137,7 +137,7 @@ display = ReconstructionDisplay.from_estimator(autoencoder, X, image_shape=(8, 8
 assert_type(display, ReconstructionDisplay)
 assert_type(display.plot(cmap=plt.get_cmap("gray")), ReconstructionDisplay)
 assert_type(display.ax_, Axes)
-display.figure_.savefig("rows.png")
+display.figure_.savefig("samples.png")
 assert_type(ComponentsDisplay.from_estimator(autoencoder, X), ComponentsDisplay)
 assert_type(ExplainedVarianceDisplay.from_estimator(autoencoder, X), ExplainedVarianceDisplay)
 assert_type(LatentGridDisplay.from_estimator(autoencoder, components=(0, 1)), LatentGridDisplay)
