@@ -2,10 +2,10 @@
 
     python examples/demo.py [--picture PATH]
 
-Prints for each number of components the R² of the reconstruction, the accuracy
-of a classifier on the codes, and the seconds that a fit takes. R² and accuracy
-are cross-validated. The script also draws some reconstructions and the curve
-of R².
+The script prints, for each number of components, the R² of the reconstruction,
+the accuracy of a classifier that is fitted to the codes, and the seconds per
+fit. R² and accuracy are cross-validated. It also draws some reconstructions
+and R² as a function of the number of components.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # writes a file, so that no screen is needed
+matplotlib.use("Agg")  # no display is needed
 
 import matplotlib.pyplot as plt
 from sklearn.base import clone

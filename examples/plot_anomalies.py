@@ -3,8 +3,8 @@ Anomaly detection
 =================
 
 A detector is fitted to images of one class. Does it detect images of other
-classes, unusual ones of its own class, defects, and samples that are no images
-at all? Which columns of a table make a sample anomalous?
+classes, unusual images of the same class, defects, and samples that are not
+images at all? Which columns of a table make a sample anomalous?
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -28,9 +28,9 @@ from skae.inspection import FeatureErrorsDisplay
 # ----------------------------
 # Each detector is fitted to about 130 images of one digit and scores images of
 # all digits. The area under the ROC curve is the probability that an image of
-# another digit is scored as more anomalous than one of its own: 0.5 by chance,
-# 1 at best. :class:`~skae.AutoencoderOutlierDetector` has the interface of
-# scikit-learn's ``IsolationForest``.
+# another digit is scored as more anomalous than one of the same digit: 0.5 by
+# chance, 1 at best. :class:`~skae.AutoencoderOutlierDetector` has the
+# interface of scikit-learn's ``IsolationForest``.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
@@ -52,10 +52,10 @@ of_forest, of_autoencoder = np.mean(areas, axis=0)
 print(f"{'mean':8s}{of_forest:18.3f}{of_autoencoder:14.3f}")
 
 # %%
-# The most anomalous images of their own class
-# --------------------------------------------
-# These test images of nines are the most and the least anomalous ones for the
-# detector of nines:
+# The most anomalous images of the same class
+# -------------------------------------------
+# For the detector of nines, these are the most anomalous test images of nines,
+# and the most typical ones:
 
 forest, detector = detectors[9]
 nines = X_test[y_test == 9]
@@ -65,7 +65,7 @@ n = 10
 figure, axes = plt.subplots(2, n, figsize=(8.6, 2), layout="constrained")
 for line, name, images in zip(
     axes,
-    ("most", "least"),
+    ("anomalous", "typical"),
     (nines[:n], nines[: -n - 1 : -1]),
     strict=True,
 ):
@@ -136,7 +136,7 @@ for name, values in {
     print(f"{name:24s}{first:8.0%}{first_three:20.0%}")
 
 # %%
-# The column is found every second time, and one time in ten by its distance
+# The column is found in half of the samples, and in one of ten by its distance
 # from the mean. If a column depends little on the others, a wrong value within
 # its range can't be detected. In the sample below, the area was replaced by
 # that of a large nucleus, which contradicts its radius and perimeter.
@@ -150,14 +150,14 @@ plt.show()
 # %%
 # Anomalies among the training samples
 # ------------------------------------
-# Often there are no new samples, and anomalies are to be found in the training
-# data. A network may memorize its training samples. The detector therefore
-# scores and explains each training sample by a network that was not trained on
-# it: with fewer than 2,000 samples the autoencoder is cross-validated anyway,
-# and the network of the sample's fold is used. For comparison, the second
-# detector below uses the one network that was trained on all samples. Sample
-# 95 of the wines has a magnesium content of 4.4 standard deviations above the
-# mean.
+# Often there are no new samples, and the task is to find anomalies in the
+# training data. A network may memorize its training samples. The detector
+# therefore scores and explains each training sample by a network that was not
+# trained on it: with fewer than 2,000 samples the autoencoder is
+# cross-validated anyway, and the network of the sample's fold is used. For
+# comparison, the second detector below uses the one network that was trained
+# on all samples. Sample 95 of the wines has a magnesium content of 4.4
+# standard deviations above the mean.
 
 wine = load_wine(as_frame=True).data
 wine = StandardScaler().set_output(transform="pandas").fit_transform(wine)

@@ -28,7 +28,7 @@ rng = np.random.default_rng(0)
 
 
 def arc(angle):
-    """Points of the arc, and the directions along it and across it."""
+    """Return points of the arc, and the directions along and across it."""
     out = np.column_stack([np.cos(angle), np.sin(angle)])
     return out, np.column_stack([-out[:, 1], out[:, 0]]), out
 

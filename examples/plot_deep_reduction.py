@@ -26,11 +26,11 @@ X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
 # Five reducers with ten components
 # ---------------------------------
 # With a ``code_activation`` other than "identity", :class:`~skae.Autoencoder`
-# is a classic one: its initialization is random, and it has no linear branches
-# beside its networks. :class:`~skae.StackedAutoencoder` pretrains the same
-# network layer by layer. With the default ``code_activation`` the same layers
-# have linear branches and start from PCA. The last model has the two narrower
-# layers of the default. The deep networks are trained for ten epochs.
+# is a classic one: its initialization is random, and there are no linear
+# branches. :class:`~skae.StackedAutoencoder` pretrains the same network layer
+# by layer. With the default ``code_activation`` the same layers have linear
+# branches and start from PCA. The last model has the two narrower layers of
+# the default. The deep networks are trained for ten epochs.
 
 layers = (500, 250, 250)
 deep = {

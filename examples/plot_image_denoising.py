@@ -57,7 +57,7 @@ def put_together(X_hat):
 
 
 def psnr(image):
-    """Peak signal-to-noise ratio against the clean photograph, in decibels."""
+    """Return the peak signal-to-noise ratio of an image, in decibels."""
     return -10 * np.log10(np.square(image - right).mean())
 
 
@@ -86,8 +86,8 @@ restored = {"blurred": max(blurred, key=psnr), "PCA": max(projected, key=psnr)}
 # :class:`~skae.DenoisingAutoencoder` is fitted to clean patches too. It adds
 # new noise to them in each step and learns to reconstruct the clean ones. It
 # starts from the best linear denoiser, which is the result of
-# ``hidden_layer_sizes=()`` with ``max_iter=1``. By default there are two dense
-# layers beside it.
+# ``hidden_layer_sizes=()`` with ``max_iter=1``. By default two dense layers
+# are added to it.
 #
 # The encoder of the convolutional one,
 # :class:`~skae.architectures.Convolutional`, has two convolutions of 3 x 3
@@ -157,8 +157,8 @@ for ax, (name, image) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %%
-# How the training went
-# ---------------------
+# Loss curves
+# -----------
 # The validation loss of noisy patches decides which epoch is selected. It
 # decreased until the end.
 

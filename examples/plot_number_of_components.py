@@ -37,7 +37,7 @@ for k in (1, 2, 4, 8, 16):
 # %%
 # These values are for training images, and therefore optimistic.
 # :class:`~skae.inspection.ExplainedVarianceDisplay` computes the curve for
-# test images. The curve beside it is that of a PCA fitted to the test images
+# test images. The other curve is that of a PCA fitted to the test images
 # themselves: no linear code can be better on them. The autoencoder, which was
 # not fitted to them, is above it. The gray line is a fraction of 0.9.
 

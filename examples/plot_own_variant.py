@@ -4,7 +4,7 @@ A custom variant
 
 A map of the data should preserve distances: samples that are far apart should
 have codes that are far apart. No class of the package has this objective. How
-much code is needed for one that has?
+much code does a custom class need?
 """
 
 from numbers import Real
@@ -39,7 +39,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 
 class DistanceModule(AutoencoderModule):
-    """An autoencoder that penalizes errors of the distances of codes."""
+    """Module that penalizes errors of the distances of codes."""
 
     def __init__(self, *args, alpha, **kwargs):
         super().__init__(*args, **kwargs)
@@ -101,14 +101,14 @@ for model in (
     )
 
 # %%
-# Its map of the test images, beside PCA's:
+# The figure shows the codes of the test images, and those of PCA:
 
 LatentSpaceDisplay.from_estimator(ours, X_test, y_test)
 plt.show()
 
 # %%
-# The new term has a curve of its own, and the epoch is selected by the sum of
-# the terms on the validation set.
+# The new term has a separate curve. The epoch is selected by the sum of the
+# terms on the validation set.
 
 LossCurveDisplay.from_estimator(ours)
 plt.show()

@@ -92,10 +92,10 @@ for title in classifiers:
 # %%
 # For the linear classifier, sparse and contractive codes are better features
 # than pixels. Those of the stack and of PCA are not; a linear map can't add
-# anything to a linear classifier. The kernel classifier finds nonlinear
-# features by itself: the contractive codes help a little, and the wide ones
-# are worse than pixels. So pretraining can help if labels are few, but need
-# not.
+# anything to a linear classifier. The kernel classifier learns nonlinear
+# features by itself: the contractive codes are slightly better than pixels for
+# it, and the wide ones are worse. So pretraining may help, but does not always
+# help, if there are few labels.
 
 colors = dict(
     zip(

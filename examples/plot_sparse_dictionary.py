@@ -3,8 +3,8 @@ Sparse dictionary learning
 ==========================
 
 PCA's components are patterns over the whole image, and each image uses all of
-them. Can images be composed of a few atoms of a larger dictionary, at no
-higher loss?
+them. Can images be composed of a few atoms of a larger dictionary, without
+a higher loss?
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -24,8 +24,8 @@ from skae.metrics import reconstruction_scorer
 # -----------------------
 # The samples are patches of 12 x 12 pixels of a gray photograph, minus their
 # mean. The training patches are from its left part, which shows half of a
-# temple. The right part, with the other half, is for the test, in patches that
-# do not overlap.
+# temple. The test patches are from the right part, which shows the other half;
+# they do not overlap.
 
 SIDE = 12
 photo = load_sample_image("china.jpg")[:426].mean(axis=2) / 255
@@ -96,7 +96,7 @@ plt.show()
 most_used = np.argsort(-(sparse.transform(X_train) > 0).mean(axis=0))[:50]
 atoms = np.clip(
     sparse.components_[most_used], -0.3, 0.3
-)  # some single pixels are beyond
+)  # a few pixels exceed this range
 ComponentsDisplay(atoms, image_shape=(SIDE, SIDE)).plot()
 plt.show()
 

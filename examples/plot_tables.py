@@ -2,8 +2,8 @@
 Tables with categories and missing values
 =========================================
 
-A table has numbers, categories and missing values. How is it reduced to a
-plane and imputed, and how are samples with wrong values detected?
+A table has numbers, categories and missing values. How is it reduced to two
+components and imputed, and how are samples with wrong values detected?
 """
 
 # sphinx_gallery_thumbnail_number = 1
@@ -71,20 +71,20 @@ filled = {
     "KNNImputer": KNNImputer().fit_transform(observed),
     "TabularAutoencoder": scaler.transform(full[numbers].astype(float)),
 }
-there = X[numbers].isna().to_numpy() | ~np.isnan(observed)
+is_filled = np.isnan(observed) & X[numbers].notna().to_numpy()
 for name, values in filled.items():
-    off = (values - scaler.transform(X[numbers].astype(float)))[~there]
-    error = np.sqrt(np.square(off).mean())
+    errors = (values - scaler.transform(X[numbers].astype(float)))[is_filled]
+    error = np.sqrt(np.square(errors).mean())
     print(f"{name:20s} root mean square error of numbers {error:.2f}")
 for name in ("sex", "progress"):
-    cells = X_missing[name].isna()
-    right, usual = (
-        (full[name] == X[name])[cells].mean(),
+    is_missing = X_missing[name].isna()
+    accuracy, most_frequent = (
+        (full[name] == X[name])[is_missing].mean(),
         X_missing[name].value_counts(normalize=True).max(),
     )
     print(
-        f"{name:20s} {right:.0%} of missing values are correct;"
-        f" the most frequent category has {usual:.0%}"
+        f"{name:20s} {accuracy:.0%} of missing values are correct;"
+        f" the most frequent category has {most_frequent:.0%}"
     )
 
 # %%
@@ -105,9 +105,9 @@ detector = AutoencoderOutlierDetector(
 largest = detector.feature_errors(wrong).idxmax(axis=1)
 for group in (["s1", "s2", "s3", "s4"], ["age", "bmi", "bp", "s5", "s6"]):
     selected = np.isin(columns, group)
-    share = np.mean((largest == columns)[selected])
+    fraction = np.mean((largest == columns)[selected])
     print(
-        f"{', '.join(group):24s} wrong column found in {share:.0%}"
+        f"{', '.join(group):24s} wrong column found in {fraction:.0%}"
         f" of {selected.sum()} samples"
     )
 

@@ -2,8 +2,8 @@
 Anomalies in a time series
 ==========================
 
-A signal is nearly periodic. Can an autoencoder of sequences learn the normal
-signal from a clean stretch and detect anomalies?
+A signal is nearly periodic. Can an autoencoder learn the normal signal from a
+clean segment and detect anomalies in another one?
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -85,16 +85,17 @@ for name, model in models.items():
     print(f"{name:18s} R² of new windows {r2:.3f}")
 
 # %%
-# Windows overlap, so that a network that memorizes one also knows the next
-# one. Windows held out at random would therefore be no validation set. The
-# autoencoders detect that samples depend on their neighbors: they hold out
-# contiguous blocks, and do not train on windows that overlap a block.
+# Windows overlap, so a network that memorizes one also reconstructs the next
+# one. Random windows would therefore not be a suitable validation set. The
+# autoencoders detect that samples depend on their neighbors. They use
+# contiguous blocks for validation, and do not train on windows that overlap a
+# block.
 
 print(models["Autoencoder"].validation_)
 
 # %%
-# These are three windows, and their reconstructions by the recurrent one from
-# six components:
+# These are three windows, and their reconstructions from six components by the
+# recurrent autoencoder:
 
 ReconstructionDisplay.from_estimator(
     models["LSTMAutoencoder"], X_test[:600], n_samples=3
@@ -104,9 +105,9 @@ plt.show()
 # %%
 # Detecting anomalies
 # -------------------
-# In a new stretch one peak is upside down and one beat comes early. The error
+# In a new segment one peak is upside down and one beat comes early. The error
 # of a step is the mean over all windows that contain it. The threshold is the
-# largest error of a clean stretch that is not part of the training data,
+# largest error of a clean segment that is not part of the training data,
 # because training errors are too small. PCA's errors are large everywhere and
 # hardly distinguish the anomalous beats. Those of the autoencoders do, and
 # those of the dense one most clearly.
