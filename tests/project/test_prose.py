@@ -85,7 +85,7 @@ WORDS = {  # in prose
     r"likeliest": "most likely",
     r"nobody|whoever": "no user, users who",
     r"refus\w+": "rejects, raises ValueError for, does not support",
-    r"(?<!LSTM )(?<!recurrent )(?<!notebook )(?<!')cells?(?! nuclei)(?! : {)": "values, entries",
+    r"(?<!LSTM )(?<!recurrent )(?<!notebook )(?<!')cells?(?! nuclei)(?!=| : )": "values, entries",
     r"once more|for nothing|as ever": "again, without effect, as before",
     r"dialect": "(nothing)",
 }
