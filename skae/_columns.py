@@ -1,5 +1,6 @@
 """Encoding of tables (data frames and arrays) of numbers, categories and dates as numeric arrays, and decoding."""
 
+import io
 import re
 import sys
 from numbers import Number
@@ -101,6 +102,15 @@ class ColumnEncoder:
     def __init__(self, categorical_features, datetime_features, **encoder_params):
         self.categorical_features, self.datetime_features = categorical_features, datetime_features
         self.encoder_params = encoder_params
+
+    def __getstate__(self):
+        state = vars(self).copy()
+        return state | {"empty": _plain_schema(state["empty"])} if state.get("is_frame") else state
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if state.get("is_frame"):
+            self.empty = _empty_frame(state["empty"])
 
     def fit(self, X):
         """Determine the kinds and categories of the columns of a table.
@@ -329,6 +339,42 @@ class ColumnEncoder:
             frame.columns = X.columns
             return frame
         return type(X)(made)
+
+
+def _plain_schema(empty):
+    """Return an empty frame as plain values, which skops can save: (kind of frame, names, types)."""
+    if not hasattr(empty, "iloc"):
+        file = io.BytesIO()
+        empty.write_ipc(file)  # Arrow's format
+        return ["polars", file.getvalue()]
+    pandas = sys.modules["pandas"]
+    types = []
+    for dtype in empty.dtypes:
+        if isinstance(dtype, pandas.CategoricalDtype):
+            types.append([dtype.categories.to_numpy(), str(dtype.categories.dtype), dtype.ordered])
+        else:
+            types.append(str(dtype) if pandas.api.types.pandas_dtype(str(dtype)) == dtype else dtype)
+    return ["pandas", list(empty.columns), types, list(empty.columns.names)]
+
+
+def _empty_frame(schema):
+    """Return the empty frame with a plain schema."""
+    if schema[0] == "polars":
+        import polars
+
+        return polars.read_ipc(io.BytesIO(schema[1]))
+    import pandas
+
+    columns = []
+    for dtype in schema[2]:
+        if isinstance(dtype, list):
+            categories, dtype_of_categories, ordered = dtype
+            dtype = pandas.CategoricalDtype(pandas.Index(categories, dtype=dtype_of_categories), ordered)
+        columns.append(pandas.Series([], dtype=dtype))
+    frame = pandas.concat(columns, axis=1)
+    frame.columns = schema[1]
+    frame.columns.names = schema[3]
+    return frame
 
 
 def _floats(column):

@@ -26,8 +26,16 @@ from sklearn.svm import SVC
 from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler, PrintLog
 from torch import nn
 
-from skae import Autoencoder, AutoencoderOutlierDetector, DenoisingAutoencoder, LatentSampler, StackedAutoencoder
+from skae import (
+    Autoencoder,
+    AutoencoderOutlierDetector,
+    DenoisingAutoencoder,
+    LatentSampler,
+    StackedAutoencoder,
+    TabularAutoencoder,
+)
 from skae import _files as files
+from skae._columns import ColumnEncoder
 from skae._outlier_measures import Measures, Neighbors, Reservoir, Residuals, Tail
 from skae._outlier_scores import HeldOut
 from skae._skops import SKAE_TYPES, SKLEARN_TYPES
@@ -189,6 +197,7 @@ def listed_types():
 
 def test_guide_lists_all_trusted_types():
     types = AutoencoderOutlierDetector, HeldOut, LatentSampler, Measures, Neighbors, Reservoir, Residuals, Tail
+    types += ColumnEncoder, TabularAutoencoder
     more = {f"{one.__module__}.{one.__name__}" for one in types}
     assert set(listed_types()) == {*SKAE_TYPES, *more}
 

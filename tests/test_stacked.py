@@ -263,7 +263,7 @@ def test_rbm_with_data_outside_its_range_raises(digits):
 
 
 def test_likelihood_with_data_outside_its_range_raises(digits):
-    with pytest.raises(ValueError, match=r"needs X in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"requires X in \[0, 1\]"):
         StackedAutoencoder((8, 2), loss="binary_cross_entropy").fit(digits)
 
 

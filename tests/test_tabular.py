@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import skops.io
 import torch
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
@@ -17,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skae
-from skae import Autoencoder, TabularAutoencoder, VariationalAutoencoder
+from skae import Autoencoder, AutoencoderOutlierDetector, LatentSampler, TabularAutoencoder, VariationalAutoencoder
 from skae.nn import Scaler
 from skae.nn._link import MixedLink
 from skae.nn.functional import squared_error
@@ -428,6 +429,28 @@ def test_grid_search_clone_and_pickle():
     np.testing.assert_array_equal(again.transform(X), best.transform(X))
     assert again.reconstruct(X).equals(best.reconstruct(X))
     assert next(iter(best.get_feature_names_out())) == "tabularautoencoder0"
+
+
+@pytest.mark.parametrize("drawn", [draw, draw_polars])
+@pytest.mark.parametrize("wrap", [lambda model: model, LatentSampler, AutoencoderOutlierDetector])
+def test_skops_file_restores_frames_of_all_types(drawn, wrap):
+    X, _ = with_missing_values(drawn())
+    if drawn is draw:
+        X.columns.name = "measurement"
+    fitted = wrap(quick(datetime_features=dates_of(X))).fit(X)
+    blob = skops.io.dumps(fitted)
+    untrusted = skops.io.get_untrusted_types(data=blob)
+    assert all(name.startswith("skae.") for name in untrusted)
+    again = skops.io.loads(blob, trusted=untrusted)
+    if isinstance(fitted, TabularAutoencoder):
+        np.testing.assert_array_equal(again.transform(X), fitted.transform(X))
+        assert again.reconstruct(X).equals(fitted.reconstruct(X))
+        assert drawn is draw_polars or again.reconstruct(X).columns.name == fitted.reconstruct(X).columns.name
+        assert types(again.impute(X)) == types(X)
+    elif isinstance(fitted, LatentSampler):
+        assert again.sample(5, random_state=0).equals(fitted.sample(5, random_state=0))
+    else:
+        assert again.feature_errors(X[:5]).equals(fitted.feature_errors(X[:5]))
 
 
 def test_partial_fit():
