@@ -105,10 +105,10 @@ class LinearInit:
         return {
             "encoder.linear.weight": encoder,  # (k, d)
             "encoder.linear.bias": -encoder @ seen_mean,
-            "encoder.far": encoder,
+            "encoder.extrapolation": encoder,
             "decoder.linear.weight": decoder,  # (d, k)
             "decoder.linear.bias": self.mean,
-            "decoder.far": decoder,
+            "decoder.extrapolation": decoder,
         }
 
 
@@ -361,8 +361,8 @@ def rescale_weights(weights, mean, scale, new_mean, new_scale):
     new = dict(weights)
     encoder, decoder = weights["encoder.linear.weight"], weights["decoder.linear.weight"]
     new["encoder.linear.bias"] = weights["encoder.linear.bias"] + encoder @ shift
-    new["encoder.linear.weight"] = new["encoder.far"] = encoder * forth
-    new["decoder.linear.weight"] = new["decoder.far"] = decoder * back[:, None]
+    new["encoder.linear.weight"] = new["encoder.extrapolation"] = encoder * forth
+    new["decoder.linear.weight"] = new["decoder.extrapolation"] = decoder * back[:, None]
     new["decoder.linear.bias"] = (weights["decoder.linear.bias"] - shift) * back
     if "log_noise" in weights:  # a mean over features
         used = back > 0

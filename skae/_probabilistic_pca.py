@@ -71,10 +71,10 @@ class ProbabilisticStart:
         return {
             "encoder.linear.weight": encoder,  # (2 k, d)
             "encoder.linear.bias": np.concatenate([-means @ self.mean, np.log(self.posterior_variance)]),
-            "encoder.far": encoder,
+            "encoder.extrapolation": encoder,
             "decoder.linear.weight": decoder,  # (d, k)
             "decoder.linear.bias": self.mean,
-            "decoder.far": decoder,
+            "decoder.extrapolation": decoder,
             "log_noise": np.log(self.noise),
         }
 

@@ -193,7 +193,7 @@ class SparseStart:
         weights = {
             "encoder.network.linear.weight": self.encoder_weight.numpy(),
             "encoder.network.linear.bias": self.encoder_bias.numpy(),
-            "encoder.network.far": self.encoder_weight.numpy(),
+            "encoder.network.extrapolation": self.encoder_weight.numpy(),
             "decoder.linear.weight": self.decoder_weight.numpy(),
             "decoder.linear.bias": self.decoder_bias.numpy(),
             # ignored if the encoder has no step; with similar samples, a step of 1 is too long

@@ -152,7 +152,7 @@ class StreamMixin:
         """Return the state from which `partial_fit` continues after `fit`, with PCA recovered from the linear map."""
         spec, weights = self._spec, self._weights
         past = {"usual": self._statistics, "average": weights, "is_network": True, "is_fitted": True, **UNTRAINED}
-        decoder = weights.get("decoder.far", weights.get("decoder.linear.weight"))
+        decoder = weights.get("decoder.extrapolation", weights.get("decoder.linear.weight"))
         if not spec.linear or not self._follows_pca:
             return past
         pca = LinearInit.of_decoder(decoder.astype(np.float64))
@@ -434,7 +434,7 @@ def _without_features(weights, features, spec):
 
 def _updated_with_pca(candidate):
     """Return the same network with the change of PCA added to its linear maps."""
-    linear = {name: now for name, now in candidate.start.items() if ".linear." in name or ".far" in name}
+    linear = {name: now for name, now in candidate.start.items() if ".linear." in name or ".extrapolation" in name}
     moved = {name: now - candidate.followed[name] for name, now in linear.items()}
 
     def by(weights):

@@ -58,7 +58,7 @@ def test_buffers_are_shared_with_the_members(members):
     together.trained[-1].seen = torch.ones(2)
     together.share_buffers()
     assert members[-1].seen.tolist() == [1.0, 1.0]
-    far = [member.encoder.far for member in members if hasattr(member.encoder, "far")]
+    far = [member.encoder.extrapolation for member in members if hasattr(member.encoder, "extrapolation")]
     assert len({each.data_ptr() for each in far}) == len(far)  # each member has its own
 
 

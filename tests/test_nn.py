@@ -75,11 +75,11 @@ def test_linear_skip_is_linear_initially():
 def test_nonlinear_part_is_bounded_far_from_the_data():
     layer = LinearSkip(nn.Linear(5, 2), dense((5, 8, 2), "gelu"), torch.full((5,), 3.0))
     with torch.no_grad():
-        for weight in [*layer.parameters(), layer.far]:
+        for weight in [*layer.parameters(), layer.extrapolation]:
             weight.normal_(generator=GENERATOR)
         out = torch.tensor([[1e6, -1e5, 0.5, 1.0, -2.0]])
         near = torch.tensor([[3.0, -3.0, 0.5, 1.0, -2.0]])
-        torch.testing.assert_close(layer(out) - (out - near) @ layer.far.T, layer(near), rtol=0, atol=0.2)
+        torch.testing.assert_close(layer(out) - (out - near) @ layer.extrapolation.T, layer(near), rtol=0, atol=0.2)
         torch.testing.assert_close(layer(near), layer.linear(near) + layer.nonlinear(near))
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from skae.nn._layers import LinearSkip
 from skae.nn._module import AutoencoderModule
 
-OWN_BUFFERS = (".far",)  # buffers that differ between members
+OWN_BUFFERS = (".extrapolation",)  # buffers that differ between members
 FEW_WEIGHTS = 2**14  # copying this many values is faster than calling an operator
 
 
@@ -221,7 +221,7 @@ def keep_members(ensemble: ModuleEnsemble, places: Sequence[int], sources: Seque
         weight.data, weight.grad = weight.data[sources], None  # (m, ...) -> (len(sources), ...)
     for layer in one.modules():
         if isinstance(layer, LinearSkip) and layer.nonlinear is not None:
-            layer.far = layer.far[sources]
+            layer.extrapolation = layer.extrapolation[sources]
     ensemble.members = [ensemble.members[place] for place in places]
     for i, member in enumerate(ensemble.members):
         _replace(member, {name: weight.detach()[i] for name, weight in weights.items()})
@@ -232,7 +232,7 @@ def _batched(members):
     one = copy.deepcopy(members[0])
     for layer, *layers in zip(one.modules(), *(member.modules() for member in members), strict=True):
         if isinstance(layer, LinearSkip) and layer.nonlinear is not None:
-            layer.far = torch.stack([each.far for each in layers])  # (m, d_out, d_in)
+            layer.extrapolation = torch.stack([each.extrapolation for each in layers])  # (m, d_out, d_in)
     each = [dict(member.named_parameters()) for member in members]
     stacked = {
         name: torch.stack([parameters[name].detach() for parameters in each])

@@ -118,8 +118,8 @@ class LinearSkip(nn.Module):
     """The sum of a linear branch and a nonlinear branch, initialized to the linear branch.
 
     The last layer of the nonlinear branch is initialized to zero. Both branches see samples clipped to within `clip_at`
-    of the mean. The remainder is mapped by `far`, a copy of the initial linear map that is not trained: the output for
-    a sample far from the mean stays within a bounded distance of the output of the initial linear map.
+    of the mean. The remainder is mapped by `extrapolation`, a copy of the initial linear map that is not trained: the
+    output for a sample far from the mean stays within a bounded distance of the output of the initial linear map.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ class LinearSkip(nn.Module):
             for weight in list(_layers_with_weights(nonlinear))[-1].parameters(recurse=False):
                 nn.init.zeros_(weight)
             self.register_buffer("clip_at", clip_at, persistent=False)
-            self.register_buffer("far", torch.zeros_like(linear.weight))  # (d_out, d_in)
+            self.register_buffer("extrapolation", torch.zeros_like(linear.weight))  # (d_out, d_in)
 
     def init_random(self) -> None:
         """Set the linear branch to zero, and reinitialize the last layer of the nonlinear branch as PyTorch does."""
@@ -184,7 +184,7 @@ class LinearSkip(nn.Module):
             return self.linear(x)
         near, beyond = self._parts(x)
         y = self.linear(near) + self.nonlinear(near)
-        return y if beyond is None else y + beyond @ self.far.mT
+        return y if beyond is None else y + beyond @ self.extrapolation.mT
 
     def _parts(self, x):
         """Return samples clipped to the limit, and the remainder or None, each of shape (n, d_in)."""
