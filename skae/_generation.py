@@ -211,7 +211,7 @@ class GenerationMixin:
             batch = batch.clip(0, 1)
         if missing.any():
             module = copy.copy(module)
-            module.has_holes = True
+            module.has_missing_values = True
         with self._own_torch(len(batch)), torch.inference_mode():
             x, seen = (module.scaler(torch.tensor(some).to(module.scaler.mean.device)) for some in (batch, filled))
             mean, log_variance = module.posterior(module.encoder(seen))

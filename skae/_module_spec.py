@@ -94,9 +94,9 @@ class ModuleSpecMixin:
             ordered=self._get_param("ordered") or self._by_variance_fraction,
             architecture=clone(architecture, safe=False),
             formula=self.module_params(statistics, scale),
-            asks_more=self._has_custom_objective,
+            has_custom_objective=self._has_custom_objective,
             bounds=bounds,
-            has_holes=rows.missing is not None,
+            has_missing_values=rows.missing is not None,
             categories=statistics.categories,
         )
 
@@ -147,7 +147,7 @@ class ModuleSpecMixin:
             axes=axes,
             formula=self.module_params(statistics, scale),
             bounds=still_bounds(old.bounds, statistics.low, statistics.high),
-            has_holes=rows.missing is not None,
+            has_missing_values=rows.missing is not None,
         )
 
     def _unit(self, scale):

@@ -76,13 +76,13 @@ class ModuleSpec:
     formula : dict
         Additional parameters of the variant's module.
 
-    asks_more : bool
+    has_custom_objective : bool
         Whether the objective has terms besides the reconstruction loss.
 
     bounds : (low, high) or None
         Bounds of the reconstruction of each feature, in units of the data.
 
-    has_holes : bool
+    has_missing_values : bool
         Whether the training data have missing values.
 
     categories : tuple of (int, int)
@@ -105,9 +105,9 @@ class ModuleSpec:
     ordered: bool = False
     architecture: Architecture | None = None
     formula: dict = field(default_factory=dict)
-    asks_more: bool = False
+    has_custom_objective: bool = False
     bounds: tuple[np.ndarray, np.ndarray] | None = None
-    has_holes: bool = False
+    has_missing_values: bool = False
     categories: tuple[tuple[int, int], ...] = ()
     basis: Basis | None = None
 
@@ -134,7 +134,7 @@ class ModuleSpec:
     @property
     def is_plain(self):
         """Whether the objective is the reconstruction loss only."""
-        return not (self.formula or self.asks_more)
+        return not (self.formula or self.has_custom_objective)
 
     @property
     def is_pca(self):
@@ -181,7 +181,7 @@ class ModuleSpec:
             ).to(dtype)
             if self.bounds is not None:
                 module.bounds = Bounds(module.scaler, *self.bounds)
-        module.has_holes = self.has_holes
+        module.has_missing_values = self.has_missing_values
         if self.architecture is not None:
             module.supports_batching = False  # recurrent layers don't support it, and convolutions are slower
         if weights is not None:

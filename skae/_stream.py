@@ -181,7 +181,7 @@ class StreamMixin:
             return replace(self._spec, **self._constants(statistics, rows.mean, rows.scale))
         if self._get_param("init") != "pca" or not self._follows_pca:  # layers are pretrained here, without outliers
             rows = chunk.part(chunk.trained_on, rows.mean, rows.scale)
-        spec = replace(self._new_spec(rows, statistics, chunk.seed), has_holes=statistics.is_incomplete)
+        spec = replace(self._new_spec(rows, statistics, chunk.seed), has_missing_values=statistics.is_incomplete)
         keeps_size = spec.architecture is None or spec.architecture.dense_code
         if chunk.first or not keeps_size:
             return spec
@@ -199,7 +199,7 @@ class StreamMixin:
             "link": statistics.link(self.loss, scale),
             "formula": self.module_params(FeatureStatisticsAbout(statistics, mean), scale),
             "bounds": still_bounds(before and before.bounds, statistics.low, statistics.high),
-            "has_holes": statistics.is_incomplete,
+            "has_missing_values": statistics.is_incomplete,
         }
 
     def _with_new_scales(self, statistics):

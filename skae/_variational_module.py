@@ -71,7 +71,7 @@ class VariationalModule(AutoencoderModule):
             return super().reconstruction(output, x, corrupted)
         losses, n_numbers = self.cell_losses(output, x), x.shape[-1] if self.link is None else self.link.n_numbers
         numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all samples
-        n_cells = numbers.isfinite().sum(dim=-1) if self.has_holes else n_numbers
+        n_cells = numbers.isfinite().sum(dim=-1) if self.has_missing_values else n_numbers
         squares = losses[..., :n_numbers].sum(dim=-1)
         normal = 0.5 * (squares * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
         return normal if self.link is None else normal + losses[..., n_numbers:].sum(dim=-1)

@@ -374,7 +374,7 @@ def test_sampler(digits):
 def test_layers_of_a_stack_ignore_missing_values(digits):
     X, _ = with_missing_values(digits)
     fitted = StackedAutoencoder((8, 4), **{name: QUICKER[name] for name in ("max_iter", "random_state")}).fit(X)
-    assert fitted.layers_[0]._spec.has_holes
+    assert fitted.layers_[0]._spec.has_missing_values
 
 
 @pytest.mark.parametrize("name", ["mean", "unit", "noise", "loadings", "too many loadings"])

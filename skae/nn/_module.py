@@ -81,7 +81,7 @@ class AutoencoderModule(nn.Module):
     bounds : torch.nn.Module or None
         Clips reconstructions to the range of the data. If None, they are not clipped.
 
-    has_holes : bool
+    has_missing_values : bool
         Whether the values to reconstruct may be missing, NaN. The loss of a missing value is 0.
 
     See Also
@@ -115,7 +115,7 @@ class AutoencoderModule(nn.Module):
     penalizes_rows: bool = False
     n_statistics: int = 1
     supports_batching: bool = True
-    has_holes: bool = False
+    has_missing_values: bool = False
 
     def __init__(
         self,
@@ -293,7 +293,7 @@ class AutoencoderModule(nn.Module):
         losses : torch.Tensor of shape (n, d)
             Losses of scaled samples, or of unscaled data if there is a link. Zero where a value of `x` is missing.
         """
-        if self.has_holes:
+        if self.has_missing_values:
             if output.shape[-1] < x.shape[-1]:  # coordinates along the axes of a `Projection`
                 output = output @ self.scaler.axes
             # several times as fast as masked_fill on a CPU
