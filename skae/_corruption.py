@@ -143,7 +143,7 @@ class DenoisingModule(AutoencoderModule):
 
     def reconstruction(self, output, x, corrupted):
         """Return the loss of each sample: corrupted values have weight 2 e for the emphasis e, the others 2 (1 - e)."""
-        losses = self.cell_losses(output, x)
+        losses = self.elementwise_losses(output, x)
         if self.emphasis == 0.5:
             return losses.sum(dim=-1)
         is_corrupted = corrupted != x

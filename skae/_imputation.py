@@ -11,7 +11,7 @@ HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
 MAX_ROWS, MAX_COMPLETE = 1000, 200  # samples per fold, with and without missing values
 
 
-def share_of_network(estimator, rows, validation, of_folds, seed):
+def network_weight(estimator, rows, validation, of_folds, seed):
     """Return the weight of the reconstruction, from 0 to 1, relative to the factor model, that best predicts values.
 
     It is determined by hiding values of validation samples, with networks that were not trained on them. All samples
@@ -100,4 +100,4 @@ def filled_chunk(estimator, rows, statistics, seed):
 def weigh_network(estimator, rows, seed):
     """Determine the weight of the network's reconstruction in imputed values on the given samples, and set it."""
     if estimator._statistics.factors is not None:
-        estimator._share_of_network = share_of_network(estimator, rows, None, [], seed)
+        estimator._network_weight = network_weight(estimator, rows, None, [], seed)

@@ -40,7 +40,7 @@ allow_overflow: ContextVar = ContextVar("allow_overflow", default=False)  # whet
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Mixin of `AutoencoderCore` for inference with a trained module."""
 
-    _share_of_network = 1.0
+    _network_weight = 1.0
     n_components_: int
     explained_variance_: FloatArray
     mean_: FloatArray
@@ -163,7 +163,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         full = []
         for x in self._rows_of(X, filled=False).batches():
             expected = self._filled(x)
-            step = self._share_of_network * (self._run("forward", expected) - expected)
+            step = self._network_weight * (self._run("forward", expected) - expected)
             full.append(np.where(np.isnan(x), expected + step, x).astype(x.dtype))
         return np.concatenate(full)
 

@@ -69,7 +69,10 @@ class VariationalModule(AutoencoderModule):
         """Return the negative log-likelihood of each sample: (n,)."""
         if not self.is_normal:
             return super().reconstruction(output, x, corrupted)
-        losses, n_numbers = self.cell_losses(output, x), x.shape[-1] if self.link is None else self.link.n_numbers
+        losses, n_numbers = (
+            self.elementwise_losses(output, x),
+            x.shape[-1] if self.link is None else self.link.n_numbers,
+        )
         numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all samples
         n_cells = numbers.isfinite().sum(dim=-1) if self.has_missing_values else n_numbers
         squares = losses[..., :n_numbers].sum(dim=-1)

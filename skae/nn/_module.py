@@ -208,7 +208,7 @@ class AutoencoderModule(nn.Module):
         losses : torch.Tensor of shape (n,)
             Losses, summed over features.
         """
-        losses = self.cell_losses(output, x).sum(dim=-1)
+        losses = self.elementwise_losses(output, x).sum(dim=-1)
         return losses + self.scaler.left_out[self.training] if isinstance(self.scaler, Projection) else losses
 
     def penalty(
@@ -277,7 +277,7 @@ class AutoencoderModule(nn.Module):
 
     # Training and prediction -----------------------------------------------------------------------------------------
 
-    def cell_losses(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    def elementwise_losses(self, output: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the loss of each value of the output, compared with clean samples.
 
         Parameters
@@ -355,7 +355,7 @@ class AutoencoderModule(nn.Module):
 
     def _by_kind(self, reconstruction, output, x):
         """Return terms for numbers and categories, which add up to the reconstruction loss, with its gradient."""
-        losses = self.cell_losses(output, x)[..., self.link.n_numbers :]
+        losses = self.elementwise_losses(output, x)[..., self.link.n_numbers :]
         return {"numbers": reconstruction - losses.sum(dim=-1), "categories": losses.sum(dim=-1)}
 
     def decoded(self, code: torch.Tensor) -> torch.Tensor:
