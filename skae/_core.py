@@ -267,8 +267,8 @@ class AutoencoderCore(
                 attributes = self._at_start(*common, start, read_weights(spec.build(self.module_class)))
             else:
                 members = self._new_members(space.rows, space.spec, settings, weights, validation)
-                judges = replace(validation, rows=space.rows_val)
-                result = train(members, space.rows, judges, progress, **settings | stopping)
+                validation_rows = replace(validation, rows=space.rows_val)
+                result = train(members, space.rows, validation_rows, progress, **settings | stopping)
                 del members  # frees memory
                 of_folds = [space.whole_weights(self.module_class, each) for each in result.fold_weights]
                 result = replace(result, module=space.whole(result.module))

@@ -69,14 +69,12 @@ class VariationalModule(AutoencoderModule):
         """Return the negative log-likelihood of each sample: (n,)."""
         if not self.is_normal:
             return super().reconstruction(output, x, corrupted)
-        losses, n_numbers = (
-            self.elementwise_losses(output, x),
-            x.shape[-1] if self.link is None else self.link.n_numbers,
-        )
+        losses = self.elementwise_losses(output, x)
+        n_numbers = x.shape[-1] if self.link is None else self.link.n_numbers
         numbers, log_noise = x[..., :n_numbers], self.log_noise[..., None]  # the same for all samples
-        n_cells = numbers.isfinite().sum(dim=-1) if self.has_missing_values else n_numbers
+        n_observed = numbers.isfinite().sum(dim=-1) if self.has_missing_values else n_numbers
         squares = losses[..., :n_numbers].sum(dim=-1)
-        normal = 0.5 * (squares * (-log_noise).exp() + n_cells * (log_noise + math.log(2 * math.pi)))
+        normal = 0.5 * (squares * (-log_noise).exp() + n_observed * (log_noise + math.log(2 * math.pi)))
         return normal if self.link is None else normal + losses[..., n_numbers:].sum(dim=-1)
 
     def penalty(self, seen, encoding, code):  # noqa: ARG002

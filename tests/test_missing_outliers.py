@@ -91,23 +91,23 @@ def test_replacing_the_nested_autoencoder():
 @pytest.mark.parametrize("code_distance", [True, False])
 def test_detector_accepts_missing_values(where, name, code_distance):
     X = BENIGN if where == "new" else with_missing_values(BENIGN)
-    new, odd = (rows if where == "training" else with_missing_values(rows, seed=1) for rows in (NEW, MALIGNANT))
+    new, outliers = (rows if where == "training" else with_missing_values(rows, seed=1) for rows in (NEW, MALIGNANT))
     detector = AutoencoderOutlierDetector(INNERS[name], code_distance=code_distance, random_state=0).fit(X)
-    typical, strange = detector.score_samples(new), detector.score_samples(odd)
+    typical, strange = detector.score_samples(new), detector.score_samples(outliers)
     assert np.isfinite(typical).all()
     assert np.isfinite(strange).all()
     scores = np.concatenate([typical, strange])
-    assert roc_auc_score(np.repeat([1, 0], [len(new), len(odd)]), scores) > 0.85
-    np.testing.assert_array_equal(detector.decision_function(odd), strange - detector.offset_)
-    assert (detector.predict(odd) == -1).mean() > 0.4
+    assert roc_auc_score(np.repeat([1, 0], [len(new), len(outliers)]), scores) > 0.85
+    np.testing.assert_array_equal(detector.decision_function(outliers), strange - detector.offset_)
+    assert (detector.predict(outliers) == -1).mean() > 0.4
     assert (detector.predict(new) == -1).mean() < 0.15
-    errors = detector.feature_errors(odd[:3])
+    errors = detector.feature_errors(outliers[:3])
     assert np.isfinite(errors).all()
     assert (errors >= 0).all()
-    assert (errors[np.isnan(odd[:3])] == 0).all()
+    assert (errors[np.isnan(outliers[:3])] == 0).all()
     assert errors.any()
     again = pickle.loads(pickle.dumps(detector))
-    np.testing.assert_array_equal(again.score_samples(odd), strange)
+    np.testing.assert_array_equal(again.score_samples(outliers), strange)
 
 
 def test_scores_do_not_depend_on_the_number_of_observed_values():

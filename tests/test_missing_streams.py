@@ -137,7 +137,7 @@ def test_chunks_of_pairs_raise(digits):
 
 
 def test_factor_model_of_chunks_equals_that_of_all_samples():
-    """Check that updated factor analysis agrees with that of all samples, whatever the chunk sizes."""
+    """Check that updated factor analysis agrees with that of all samples, for any chunk sizes."""
     X = factors(n=2000, d=12, rank=3, noise=0.3)
     incomplete, missing = with_missing_values(X)
     rows, unit = ArrayReader(incomplete, may_miss=True), X.std(axis=0)
@@ -159,8 +159,8 @@ def test_factor_model_of_chunks_equals_that_of_all_samples():
 def test_detector_of_a_stream():
     X, y = load_breast_cancer(return_X_y=True)
     incomplete, _ = with_missing_values(X)
-    typical, odd = incomplete[y == 1], incomplete[y == 0]
+    typical, outliers = incomplete[y == 1], incomplete[y == 0]
     detector = AutoencoderOutlierDetector(Autoencoder(4, scale="standard", **QUICK), random_state=0)
     stream(detector, typical[:250], 50)
-    assert (detector.predict(odd) == -1).mean() > (detector.predict(typical[250:]) == -1).mean() + 0.3
+    assert (detector.predict(outliers) == -1).mean() > (detector.predict(typical[250:]) == -1).mean() + 0.3
     assert detector.predict(np.full((1, 30), np.nan)) == [-1]

@@ -171,11 +171,11 @@ def _between(kind, rng):
 @pytest.mark.parametrize("kind", ["clusters", "ring", "ring in fifty dimensions", "sphere"])
 def test_samples_between_clusters_are_outliers(kind, fraction):
     """Check outliers whose codes are near the mean, where a single Gaussian has its maximum density."""
-    X, odd = _between(kind, np.random.RandomState(0))
-    trained = np.concatenate([X[:400], odd[: int(fraction * 400)]])
+    X, outliers = _between(kind, np.random.RandomState(0))
+    trained = np.concatenate([X[:400], outliers[: int(fraction * 400)]])
     detector = AutoencoderOutlierDetector(PCA(min(8, X.shape[1]))).fit(trained)
     is_odd = np.repeat([0, 1], [100, 150])
-    scores = detector.score_samples(np.concatenate([X[400:], odd[50:]]))
+    scores = detector.score_samples(np.concatenate([X[400:], outliers[50:]]))
     assert roc_auc_score(is_odd, -scores) > 0.75
 
 

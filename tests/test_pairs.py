@@ -86,8 +86,10 @@ def test_pairs_start_in_the_span_of_rows_where_features_would_have_it(n, d, k, l
     statistics = FeatureStatistics().update(ArrayReader(noisy), ArrayReader(clean))
     rows = ScaledReader(noisy, statistics.mean, statistics.scale("global"), clean=clean)
     x = rows.read(slice(None))
-    struck = np.where(rng.random((50 * n, d)) < level, 0, np.tile(x, (50, 1)))
-    noise = Noise(struck.mean(axis=0), np.square(struck).mean(axis=0), (struck * np.tile(x, (50, 1))).mean(axis=0))
+    corrupted = np.where(rng.random((50 * n, d)) < level, 0, np.tile(x, (50, 1)))
+    noise = Noise(
+        corrupted.mean(axis=0), np.square(corrupted).mean(axis=0), (corrupted * np.tile(x, (50, 1))).mean(axis=0)
+    )
     mean, covariance = covariance_of(rows)
     expected = denoising_start_of(mean, covariance, noise, k, _covariance_of_pairs(rows, mean), ridge)
     start = _in_the_span(x, noise, k, rows.clean.read(slice(None)), ridge)

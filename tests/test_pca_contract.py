@@ -130,9 +130,9 @@ def test_far_outside_the_data_reconstructions_are_close_to_pca(digits):
     X = StandardScaler().fit_transform(digits)
     ours, pca = Autoencoder(4, random_state=0, max_iter=40).fit(X), PCA(4).fit(X)
     assert ours.best_epoch_ > 0
-    stray = X[:20].copy()
-    stray[:, 10] = 1e4
-    difference = np.abs(ours.reconstruct(stray) - pca.inverse_transform(pca.transform(stray))).max()
+    outlying = X[:20].copy()
+    outlying[:, 10] = 1e4
+    difference = np.abs(ours.reconstruct(outlying) - pca.inverse_transform(pca.transform(outlying))).max()
     assert difference < 60  # standard deviations; the value is at 10,000
 
 

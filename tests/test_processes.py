@@ -70,7 +70,7 @@ def test_submodules_import_dependencies_first(name):
 
 
 def test_import_of_dependencies_uses_the_global_generator():
-    # otherwise, the test above would prove nothing
+    # otherwise, the test above could not fail
     script = (
         "import random; before = random.getstate(); import sklearn.decomposition; assert random.getstate() != before"
     )

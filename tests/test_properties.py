@@ -302,7 +302,7 @@ def test_the_jacobian_is_the_slope_of_inverse_transform(X, estimator, trained_on
 
 
 @given(tables(), estimators((Autoencoder,), ordered=True), st.booleans(), st.data())
-def test_what_narrow_ordered_codes_leave_out_is_zero(X, estimator, trained_on, data):
+def test_components_missing_from_narrow_ordered_codes_are_zero(X, estimator, trained_on, data):
     codes = fit(estimator, X, trained_on).transform(X)
     size = data.draw(st.integers(1, codes.shape[1]))
     filled_up = codes * (np.arange(codes.shape[1]) < size)
@@ -315,7 +315,7 @@ ASKED = ("transform", "reconstruct", "score_samples", "jacobian")
 
 
 @given(tables(), estimators(), st.booleans())
-def test_copies_are_equal_to_the_bit_and_go_on_alike(X, estimator, trained_on):
+def test_copies_are_bit_identical_and_train_identically(X, estimator, trained_on):
     fit(estimator, X, trained_on)
     copies = [pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), fit(clone(estimator), X, trained_on)]
     for other in copies:
@@ -434,7 +434,7 @@ def test_below_twenty_rows_the_default_is_pca(X, k, scale, ordered):
     X = X[:19]
     ours, rows = Autoencoder(k, scale=scale, ordered=ordered, random_state=0).fit(X), centered(X, scale)
     lost = np.square(np.linalg.svd(rows, compute_uv=False)[k:]).sum()
-    # whatever the axes, the error is determined; where the data are far from zero, they are rounded
+    # for any axes, the error is determined; where the data are far from zero, they are rounded
     share = ROUNDING + 10 * EPS * size_of(X / units(X, scale)) / size_of(rows)
     close(np.square((X - ours.reconstruct(X)) / units(X, scale)).sum(), lost, share, of=np.square(rows).sum())
     assert ours.best_epoch_ == 0

@@ -212,8 +212,8 @@ def test_fit_warns_about_inferred_shape():
             with pytest.warns(UserWarning, match=f"{name}=None interprets samples of 100 features"):
                 fitted = getattr(clone(estimator), fit)(X)
         assert getattr(fitted, f"{name}_") == (10, 10)
-        told = clone(estimator).set_params(**{name: shape}).fit(X)
-        assert getattr(told, f"{name}_") == shape
+        with_shape = clone(estimator).set_params(**{name: shape}).fit(X)
+        assert getattr(with_shape, f"{name}_") == shape
         assert not hasattr(estimator, f"{name}_")
     with pytest.warns(UserWarning, match="image_shape=None interprets samples of 100 features"):
         make_pipeline(StandardScaler(), Autoencoder(2, architecture=Convolutional(channels=(2,)), **TINY)).fit(X)

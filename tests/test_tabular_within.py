@@ -31,19 +31,19 @@ def wrong(X, name, n=30):
 
 @pytest.mark.parametrize("name", ["object", "category", "float"])
 def test_wrong_column_is_found(detector, X, name):
-    odd = wrong(X, name)
-    assert detector.score_samples(odd).mean() < detector.score_samples(X).mean() - 5
-    errors = detector.feature_errors(odd)
+    outliers = wrong(X, name)
+    assert detector.score_samples(outliers).mean() < detector.score_samples(X).mean() - 5
+    errors = detector.feature_errors(outliers)
     assert list(errors.columns) == COLUMNS
-    assert errors.index.equals(odd.index)
+    assert errors.index.equals(outliers.index)
     assert (errors.to_numpy() >= 0).all()
     assert errors.mean().idxmax() == name
 
 
 def test_feature_error_is_improvement_by_best_replacement(detector):
-    odd = wrong(draw(1)[COLUMNS], "category", 5)  # not training samples
-    errors, now = detector.feature_errors(odd), detector.score_samples(odd)
-    others = [detector.score_samples(odd.assign(category=[c] * len(odd))) for c in ("a", "b", "c")]
+    outliers = wrong(draw(1)[COLUMNS], "category", 5)  # not training samples
+    errors, now = detector.feature_errors(outliers), detector.score_samples(outliers)
+    others = [detector.score_samples(outliers.assign(category=[c] * len(outliers))) for c in ("a", "b", "c")]
     np.testing.assert_allclose(errors["category"], np.maximum(np.max(others, axis=0) - now, 0), rtol=1e-6, atol=1e-6)
 
 

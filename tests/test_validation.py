@@ -148,7 +148,7 @@ def test_random_folds(n_rows, fraction, n_folds, n_held_out):
     st.sampled_from(["auto", 0.1, 0.5]),
     st.integers(0, 9),
 )
-def test_what_depends_is_never_split(n_rows, kind, fraction, seed):
+def test_dependent_samples_are_never_split(n_rows, kind, fraction, seed):
     rng = np.random.RandomState(seed)
     X, groups = rng.standard_normal((n_rows, 4)), None
     if kind == "copies":
@@ -304,8 +304,8 @@ def test_groups_and_x_val_in_pipelines_and_grid_searches(digits):
         X_val = digits[:30]
         pipeline = Pipeline(steps, transform_input=["X_val"]).fit(digits, X_val=X_val)
         assert pipeline[-1].validation_["strategy"] == "X_val"
-        by_hand = clone(routed).fit(pipeline[0].transform(digits), X_val=pipeline[0].transform(X_val))
-        assert np.array_equal(pipeline.transform(digits), by_hand.transform(pipeline[0].transform(digits)))
+        expected = clone(routed).fit(pipeline[0].transform(digits), X_val=pipeline[0].transform(X_val))
+        assert np.array_equal(pipeline.transform(digits), expected.transform(pipeline[0].transform(digits)))
         search = GridSearchCV(routed, {"n_components": [2]}, cv=GroupKFold(2)).fit(digits, groups=groups)
         assert search.best_estimator_.validation_["strategy"] == "groups"
         assert len(routed.fit_transform(digits, groups=groups)) == 240
@@ -357,9 +357,9 @@ def test_verbose_output_describes_selected_epoch(digits, capsys):
     epoch, r2, of_pca = re.search(r"selected epoch (\d) of 8: R² (\S+) .*PCA: R² (\S+)\)", said).groups()
     assert int(epoch) == loud.best_epoch_
     about_mean = np.square(X_val - X.mean(axis=0)).sum()
-    for model, told in ((loud, r2), (PCA(2).fit(X), of_pca)):
+    for model, shown in ((loud, r2), (PCA(2).fit(X), of_pca)):
         x_hat = model.inverse_transform(model.transform(X_val))
-        assert 1 - np.square(X_val - x_hat).sum() / about_mean == pytest.approx(float(told), abs=0.002)
+        assert 1 - np.square(X_val - x_hat).sum() / about_mean == pytest.approx(float(shown), abs=0.002)
 
 
 def test_verbose_output_says_when_pca_is_kept(capsys):

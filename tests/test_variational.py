@@ -226,9 +226,9 @@ def test_varying_constant_feature_decreases_likelihood(loss, digits):
     X = (digits > 7).astype(float)
     vae = VariationalAutoencoder(3, loss=loss, **QUICK).fit(X)
     (constant,) = np.nonzero(X.std(axis=0) == 0)
-    odd = X.copy()
-    odd[:, constant] = 1 - odd[:, constant]
-    lost = vae.log_likelihood(X, 1, random_state=0) - vae.log_likelihood(odd, 1, random_state=0)
+    inverted = X.copy()
+    inverted[:, constant] = 1 - inverted[:, constant]
+    lost = vae.log_likelihood(X, 1, random_state=0) - vae.log_likelihood(inverted, 1, random_state=0)
     # the Bernoulli mean of a constant feature is half a count in 240 samples
     each = np.log(2 * 240 - 1) if loss == "binary_cross_entropy" else 0.5 / vae.noise_variance_
     np.testing.assert_allclose(lost, len(constant) * each, rtol=1e-6)

@@ -60,7 +60,7 @@ def test_tables_of_low_rank(seed, n, d, data, scale, offset, narrow):
     codes = _check(linear, X)
     again = X.astype(np.float64)
     wide = Autoencoder(k, **LINEAR).fit(again * 2.0**40).transform(again * 2.0**40)
-    np.testing.assert_allclose(wide, Autoencoder(k, **LINEAR).fit_transform(again), atol=1e-4)  # whatever the unit
+    np.testing.assert_allclose(wide, Autoencoder(k, **LINEAR).fit_transform(again), atol=1e-4)  # in any unit
     if k >= rank > 0:
         assert linear.score(X) > 1 - 1e-4
     assert np.isfinite(codes).all()

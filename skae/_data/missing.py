@@ -17,7 +17,7 @@ MAX_PRODUCTS = 2**23  # features x factors x factors: 64 MiB
 MAX_KEPT = 512  # samples of a stream: fewer determine the factors too poorly to update them
 MAX_ROUNDS = 100
 TOLERANCE = 1e-3  # relative change of the noise in a round, below which EM has converged
-MIN_NOISE = 1e-3  # fraction of a feature's variance: EM converges ever more slowly towards zero noise
+MIN_NOISE = 1e-3  # fraction of a feature's variance: the closer the noise is to zero, the more slowly EM converges
 CLIP_AT = 20.0  # standard deviations, at which values are clipped
 RIDGE, ROWS_PER_RIDGE = 5.0, 10.0  # prior weight of zero loadings, in samples: minimum, and samples per unit of weight
 

@@ -206,7 +206,7 @@ class BestEpoch(OwnCallback):
         Label of the best network.
 
     start, losses : ndarray of shape (n, n_sizes)
-        Validation losses at epoch 0 and at the best epoch, fold after fold.
+        Validation losses at epoch 0 and at the best epoch, of all folds in order.
 
     weights, fold_weights : dict of str to ndarray, and list of dict
         Weights at the best epoch.

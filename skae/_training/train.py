@@ -32,7 +32,7 @@ class TrainingResult:
         Values recorded once per epoch (`train_loss`, `valid_loss`, ...).
 
     start, losses : ndarray of shape (n, n_sizes) or None
-        Validation losses at epoch 0 and at the selected epoch, fold after fold.
+        Validation losses at epoch 0 and at the selected epoch, of all folds in order.
 
     fold_weights : list of dict of str to ndarray
         Weights of the network of each fold at that epoch; empty unless there are several folds and they are needed.

@@ -200,7 +200,7 @@ class ComponentsDisplay:
             draw_images(ax, images, n_columns, labels)
             if is_gray:
                 scale = plt.cm.ScalarMappable(plt.Normalize(-most, most), cmap)
-                # placed next to the images, whatever the width of the axes
+                # placed next to the images, for any width of the axes
                 bar = ax.figure.colorbar(scale, cax=ax.inset_axes((1 + 0.1 / n_columns, 0, 0.15 / n_columns, 1)))
                 bar.outline.set_visible(False)
                 bar.ax.tick_params(labelsize="small")

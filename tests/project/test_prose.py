@@ -35,6 +35,8 @@ NAMES = {  # anywhere, as identifiers
     r"\w*refuse\w*": "raise_if_..., check_...",
     r"what_torch_sets_undone|usual_torch|in_kind|goes_on|_comes_to_start|_asked": "(plain names)",
     r"\w*rival\w*": "random_restart; practitioner, baseline",
+    r"\w*_holes|holes_\w+|cell_losses|\w*(anew|by_hand|told|to_the_bit|goes?_on)\w*": "missing_..., plain names",
+    r"\w*judge\w*|struck|stray|hopeless|culprit|as_it_(is|came)|test_what_\w+": "evaluate, corrupted, outlying, ...",
     r"start_blank|blank_losses|blank_rows": "start_at_zero, baseline_losses, all_missing",
 }
 WORDS = {  # in prose
@@ -87,6 +89,13 @@ WORDS = {  # in prose
     r"refus\w+": "rejects, raises ValueError for, does not support",
     r"(?<!LSTM )(?<!recurrent )(?<!notebook )(?<!')cells?(?! nuclei)(?!=| : )": "values, entries",
     r"once more|for nothing|as ever": "again, without effect, as before",
+    r"(keeps?|kept) theirs|proves? nothing": "plain sentences",
+    r"whatever (the|it|is|their)": "for any",
+    r"fold after fold|ever (fewer|more)|in a moment|blown up|by luck|far out": "plain words",
+    r"(must )?holds? (NaN|another|noisy|clean|two|what|ints?|\d)": "contains",
+    r"what (it|they|comes) (takes?|costs?|gains?|says?|back|of)": "the time of, the cost of",
+    r"(every|each) second time|in turns|bit for bit|own way|said before|somebody": "plain words",
+    r"as one would|asks for|is asked|the like of|writes down|is said as|what is asked": "plain words",
     r"dialect": "(nothing)",
 }
 
