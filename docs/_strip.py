@@ -20,21 +20,28 @@ from skae import Autoencoder, AutoencoderOutlierDetector, VariationalAutoencoder
 from skae.inspection import FeatureErrorsDisplay, LatentSpaceDisplay, ReconstructionDisplay
 
 PATH = Path(__file__).parent / "_static" / "strip.png"
-TITLES = "A plane of codes", "Reconstructions from 8 numbers", "Why a wine is anomalous", "Generated images"
+TITLES = (
+    "2 components instead of 64 pixels",
+    "Reconstructions from 8 numbers",
+    "Alcohol 1.3 instead of 13",
+    "Generated digits",
+)
 
 
 def main():
     """Fit the models, draw the four panels and write them with 128 colors."""
-    plt.rcParams.update({"font.size": 11, "axes.titlesize": 12, "figure.titlesize": 15})
+    plt.rcParams.update({"font.size": 13, "axes.titlesize": 13, "figure.titlesize": 16, "legend.title_fontsize": 13})
     X, y = load_digits(return_X_y=True)
     X_train, X_test, _, y_test = train_test_split(X, y, random_state=0)
-    figure = plt.figure(figsize=(15, 3.3), layout="constrained")
+    figure = plt.figure(figsize=(15, 3.6), layout="constrained")
     parts = figure.subfigures(1, 4, width_ratios=[4.9, 4.1, 3.4, 2.6], wspace=0.03)
     for part, title in zip(parts, TITLES, strict=True):
         part.suptitle(title)
     axes = [part.subplots() for part in parts]
 
-    LatentSpaceDisplay.from_estimator(Autoencoder(2, random_state=0).fit(X_train), X_test, y_test, ax=axes[0])
+    plane = Autoencoder(2, random_state=0).fit(X_train)
+    LatentSpaceDisplay.from_estimator(plane, X_test, y_test, ax=axes[0])
+    parts[0].axes[-1].get_legend().set_title("digit")
 
     fitted = [PCA(8, random_state=0).fit(X_train), Autoencoder(8, random_state=0).fit(X_train)]
     ReconstructionDisplay.from_estimators(fitted, X_test, n_samples=5, cmap="gray_r", ax=axes[1])
@@ -46,9 +53,9 @@ def main():
     FeatureErrorsDisplay.from_estimator(detector, wrong, n_features=5, ax=axes[2])
 
     model = VariationalAutoencoder(8, random_state=0).fit(X_train)
-    drawn = model.sample(25, random_state=0)
-    tiles = np.pad(drawn.reshape(5, 5, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])  # a margin around each image
-    axes[3].imshow(tiles.swapaxes(1, 2).reshape(50, 50), cmap="gray_r", vmin=0, vmax=16)
+    drawn = model.sample(16, random_state=0)
+    tiles = np.pad(drawn.reshape(4, 4, 8, 8), [(0, 0), (0, 0), (1, 1), (1, 1)])  # a margin around each image
+    axes[3].imshow(tiles.swapaxes(1, 2).reshape(40, 40), cmap="gray_r", vmin=0, vmax=16)
     axes[3].axis("off")
 
     buffer = io.BytesIO()

@@ -13,18 +13,19 @@ class Autoencoder(BaseAutoencoder):
 
     If :math:`f` and :math:`g` are linear, the minimum is PCA [1]_. Here each of them is the sum of a linear map and a
     neural network. The linear maps start at PCA's solution and the networks at zero, so before its first step the
-    autoencoder *is* PCA. The selected epoch is the best of those that significantly improve on PCA on a validation set;
+    autoencoder *is* PCA. The selected epoch has the lowest validation loss of those that significantly improve on PCA;
     if none does, the result is PCA. Codes resemble those of PCA: they are centered, uncorrelated, sorted by variance,
-    on the scale of PCA's scores, and have its signs. Data of any scale can be passed without preprocessing.
+    on the scale of PCA's scores, and follow its sign convention. Data of any magnitude can be passed; as with PCA,
+    features in different units need `scale="standard"`.
 
     Parameters
     ----------
     n_components : int, float, "mle" or None, default=2
         Size of the code. An int may exceed the number of features; with 0 each sample is reconstructed as the mean. A
         float between 0 and 1 is a fraction of the variance: an ordered autoencoder is fitted with as many components as
-        PCA needs to explain it, and truncated to the smallest size that explains it on the validation set, with a
-        significantly smaller error than PCA. "mle" is PCA's number of components by Minka's method, and None the
-        minimum of `n_samples` and `n_features`.
+        PCA needs to explain it, and truncated to the smallest size that explains it on the validation set, with an
+        error that is significantly smaller than that of PCA's components; if there is none, it is not truncated. "mle"
+        is PCA's number of components by Minka's method, and None the minimum of `n_samples` and `n_features`.
 
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
@@ -40,18 +41,18 @@ class Autoencoder(BaseAutoencoder):
         initialized at random, and codes are returned as computed.
 
     architecture : Architecture or None, default=None
-        Part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
-        sequences, or a custom one. The hidden layers are between it and the code. With None there are hidden layers
-        only.
+        Layers between the data and the hidden layers: `skae.architectures.Convolutional()` for images, `Recurrent()`
+        for sequences, or a custom one. The hidden layers are between these and the code. With None there are hidden
+        layers only.
 
     init : {"pca", "random"}, default="pca"
         Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and the result may
         be worse than PCA.
 
     ordered : bool, default=False
-        Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, a
-        third of the samples keep only a random prefix of their code [4]_. An epoch is selected by its improvement over
-        PCA at the size where this is smallest. The error of the whole code increases a little.
+        Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, only
+        the first j components are kept for a third of the samples, with j drawn at random [4]_. An epoch is selected by
+        its improvement over PCA at the size where this is smallest. The error of the whole code increases a little.
 
     whiten : bool, default=False
         Whether to divide each component of the codes by its standard deviation, as in PCA.
@@ -69,15 +70,15 @@ class Autoencoder(BaseAutoencoder):
 
     max_iter : "auto" or int, default="auto"
         Number of epochs. "auto" is 40, or 12,800 / n_samples (up to 200) with fewer than 320 samples. There are at most
-        400 steps of the optimizer (1600 with convolutions), unless 9 epochs take more. With up to 50 features, dense
-        layers that start at PCA are trained for 60 epochs instead of 40, and at most 1600 steps; if early stopping is
-        enabled and the loss still decreased considerably in the second half of these epochs, three times as many
-        follow. A `batch_size` below that of "auto" does not change the number of epochs. `fit` issues a
-        `ConvergenceWarning` if the loss on the validation set still decreased considerably when training ended.
+        400 steps of the optimizer (1600 with convolutions), but at least 9 epochs. With up to 50 features, dense layers
+        that start at PCA are trained for 60 epochs instead of 40, and at most 1600 steps; if early stopping is enabled
+        and the loss still decreased considerably in the second half of these epochs, three times as many epochs follow.
+        A `batch_size` below that of "auto" does not change the number of epochs. `fit` issues a `ConvergenceWarning` if
+        the loss on the validation set still decreased considerably when training ended.
 
     batch_size : "auto" or int, default="auto"
         Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
-        `partial_fit`, a fortieth of the chunk.
+        `partial_fit`, 1/40 of the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero
@@ -100,17 +101,17 @@ class Autoencoder(BaseAutoencoder):
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
         samples. With fewer than 2,000 samples, cross-validation is used: one network is trained per fold, plus one on
         all samples. The epoch with the best validation loss over all folds is selected, and the network trained on all
-        samples is returned as it was after that epoch.
+        samples is returned with its weights after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
         Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
         as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
-        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
-        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
+        samples are drawn at random, with duplicates of a sample in the same set; in contiguous blocks with gaps, if
+        samples depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
         Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
-        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
+        one, while the learning rate decreases to zero. For `max_iter` over 100, this number grows in proportion.
 
     tol : float, default=1e-4
         Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.

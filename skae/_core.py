@@ -76,7 +76,7 @@ class AutoencoderCore(
         statistics = FeatureStatistics(self._categories).update(
             given[0], None if clean is None else ArrayReader(clean, name="y")
         )
-        check_columns(statistics.seen.n_each, statistics.n_rows)
+        check_columns(statistics.seen.n_each, statistics.n_rows, getattr(self, "feature_names_in_", None))
         may_miss = [statistics.seen.is_incomplete, True]
         missing = [missing_mask(rows) if may else None for rows, may in zip(given, may_miss, strict=False)]
         if (self._takes_missing and not given[0].sparse) or any(mask is not None for mask in missing):

@@ -1,5 +1,6 @@
 """Checkpoint files: safetensors with JSON and a digest in the header. Files are replaced atomically."""
 
+import errno
 import hashlib
 import json
 import os
@@ -50,6 +51,8 @@ def _digest(text, arrays):
 
 def replace_file(path, blob):
     """Replace a file atomically, after the new content was written to the disk."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "The folder doesn't exist", os.fspath(path.parent))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "xb") as file:

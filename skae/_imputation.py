@@ -87,7 +87,7 @@ def filled_chunk(estimator, rows, statistics, seed):
     missing : ndarray of bool of shape (n, d)
         Mask of missing values; None if there are none.
     """
-    check_columns(statistics.n_each, statistics.n_rows)
+    check_columns(statistics.n_each, statistics.n_rows, getattr(estimator, "feature_names_in_", None))
     if estimator._takes_missing and not rows.sparse:
         before = None if statistics.n_rows == len(rows) else estimator._statistics
         statistics.factors = broadcast_from_main(FactorModel.of_stream(rows, before, statistics, seed))

@@ -154,7 +154,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         X_full : ndarray of shape (n_samples, n_features)
-            Data without NaN, in the units of X.
+            Data without NaN, in the units of X. The result is an array for a data frame as well.
 
         See Also
         --------
@@ -284,9 +284,10 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         check_is_fitted(self)
         if self._explained_variance_ratio is None:
             raise AttributeError(
-                "explained_variance_ratio_ is only defined for a linear autoencoder with loss='squared_error', and "
-                "after fit (not partial_fit) for an ordered one: for other nonlinear autoencoders, the explained "
-                "variance can't be attributed to single components. Use score(X), or set ordered=True."
+                "explained_variance_ratio_ is not defined: the components of a nonlinear autoencoder explain the "
+                "variance jointly. Use score(X) for the fraction that all explain, or fit (not partial_fit) with "
+                "ordered=True for that of each component. It is also defined for a linear autoencoder with "
+                "loss='squared_error'."
             )
         return self._explained_variance_ratio
 

@@ -204,8 +204,9 @@ class PersistenceMixin:
         estimator = load_estimator(path, {cls, cls.module_class, *trusted})
         if type(estimator) is not cls:
             name = type(estimator).__name__
+            other = f"{name}.load" if hasattr(estimator, "load") else "skops.io.load"
             raise ValueError(
-                f"{os.fspath(path)!r} contains an object of class {name}: use {name}.load, not {cls.__name__}.load."
+                f"{os.fspath(path)!r} contains an object of class {name}: use {other}, not {cls.__name__}.load."
             )
         try:
             estimator._validate_params()

@@ -101,9 +101,9 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Activation function of the hidden layers.
 
     architecture : Architecture or None, default=None
-        Part of the networks next to the data: `skae.architectures.Convolutional()` for images, `Recurrent()` for
-        sequences, or a custom one. The hidden layers are between it and the code. With None there are hidden layers
-        only.
+        Layers between the data and the hidden layers: `skae.architectures.Convolutional()` for images, `Recurrent()`
+        for sequences, or a custom one. The hidden layers are between these and the code. With None there are hidden
+        layers only.
 
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
         Reconstruction loss, summed over features. The first three compare scaled data; "huber" is quadratic for errors
@@ -120,8 +120,8 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Number of epochs. "auto" is as many as take 1,000 steps of the optimizer, but at least 9 and at most 100.
 
     batch_size : "auto" or int, default="auto"
-        Number of samples in a batch. "auto" is an 80th of the samples, between 64 and 256; in `partial_fit`, a fortieth
-        of the chunk.
+        Number of samples in a batch. "auto" is an 80th of the samples, between 64 and 256; in `partial_fit`, 1/40 of
+        the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
@@ -140,17 +140,17 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
         Fraction of the samples in the validation set, which selects the epoch. "auto" is a fifth, and at most 1,000
         samples. With fewer than 2,000 samples, cross-validation is used: one network is trained per fold, plus one on
         all samples. The epoch with the best validation loss over all folds is selected, and the network trained on all
-        samples is returned as it was after that epoch.
+        samples is returned with its weights after that epoch.
 
     cv : int, cross-validation generator, iterable or None, default=None
         Cross-validation strategy, instead of `validation_fraction`: the number of folds of a `KFold`, a splitter such
         as `GroupKFold` or `TimeSeriesSplit(gap=10)`, or pairs of indices (train, validation). With None, validation
-        samples are drawn at random, with copies of a sample in the same set; in contiguous blocks with gaps, if samples
-        depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
+        samples are drawn at random, with duplicates of a sample in the same set; in contiguous blocks with gaps, if
+        samples depend on those before them, as in a series or overlapping windows; or in whole groups, given `groups`.
 
     n_iter_no_change : int, default=10
         Number of epochs without improvement after which training stops. Five more epochs are then trained from the best
-        one, while the learning rate decreases to zero. If `max_iter` exceeds 100, it is multiplied by `max_iter / 100`.
+        one, while the learning rate decreases to zero. For `max_iter` over 100, this number grows in proportion.
 
     tol : float, default=1e-4
         Minimum improvement of the mean validation loss for `early_stopping`, as a fraction of the initial loss.

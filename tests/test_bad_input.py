@@ -109,6 +109,15 @@ def test_methods_of_fitted_estimators_raise_for_invalid_data(kind, method):
         getattr(fitted, method)(X)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "transform", "reconstruct"])
+def test_error_for_text_names_tabular_autoencoder(method, small, digits):
+    X = digits[:40].astype(object)
+    X[3, 2] = "setosa"
+    estimator = small.fit(digits) if method in ("transform", "reconstruct") else Autoencoder(2)
+    with pytest.raises(ValueError, match=r"could not convert string to float: 'setosa'.*use TabularAutoencoder"):
+        getattr(estimator, method)(X)
+
+
 def test_wrong_number_of_features_raises(digits):
     fitted = Autoencoder(4, hidden_layer_sizes=()).fit(digits)
     with pytest.raises(ValueError, match="X has 63 features, but Autoencoder is expecting 64 features as input"):

@@ -249,6 +249,19 @@ def test_loading_with_another_class_raises(saved):
         DenoisingAutoencoder.load(saved[0])
 
 
+def test_load_of_a_pipeline_names_skops(iris, path):
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(2, hidden_layer_sizes=())).fit(iris)
+    skops.io.dump(pipeline, path)
+    with pytest.raises(ValueError, match=r"contains an object of class Pipeline: use skops\.io\.load"):
+        Autoencoder.load(path, trusted=["sklearn.pipeline.Pipeline"])
+
+
+def test_save_to_a_missing_folder_names_the_folder(iris, tmp_path):
+    fitted = Autoencoder(2, hidden_layer_sizes=()).fit(iris)
+    with pytest.raises(FileNotFoundError, match=r"The folder doesn't exist: '.*missing'"):
+        fitted.save(tmp_path / "missing" / "a.skops")
+
+
 def check_flipped_bits(fitted, path, n_flips):
     """Check that a file with one flipped bit, half of them in the zip directory, raises or loads as before."""
     fitted.save(path)

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -232,6 +233,10 @@ def test_entirely_missing_column_raises(iris):
     X[:, [1, 3]] = np.nan
     with pytest.raises(ValueError, match=r"Column 1 of X has no observed values: it is NaN in all 150 samples, and"):
         Autoencoder(2).fit(X)
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match=r"Column 'b' of X has no observed values"):
+            getattr(Autoencoder(2), method)(frame)
 
 
 def test_sample_without_observed_values_is_the_mean(iris):

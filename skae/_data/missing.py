@@ -35,7 +35,7 @@ def missing_mask(rows):
     return np.concatenate([np.isnan(batch) for batch in rows.batches()])
 
 
-def check_columns(n_each, n_rows):
+def check_columns(n_each, n_rows, names=None):
     """Raise an error if a column has no observed value.
 
     Parameters
@@ -45,6 +45,9 @@ def check_columns(n_each, n_rows):
 
     n_rows : int
 
+    names : sequence of str, default=None
+        Names of the columns.
+
     Raises
     ------
     ValueError
@@ -52,8 +55,9 @@ def check_columns(n_each, n_rows):
     """
     empty = np.flatnonzero(n_each == 0)
     if len(empty):
+        name = empty[0] if names is None else repr(str(names[empty[0]]))
         raise ValueError(
-            f"Column {empty[0]} of X has no observed values: it is NaN in all {n_rows} samples"
+            f"Column {name} of X has no observed values: it is NaN in all {n_rows} samples"
             f"{f', and so are {len(empty) - 1} other columns' if len(empty) > 1 else ''}. Drop it, or impute it, "
             "for example with SimpleImputer(keep_empty_features=True).fit_transform(X)."
         )

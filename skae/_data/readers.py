@@ -129,7 +129,13 @@ def validated(estimator, X, *, may_miss=False, **how):
                 f"Input X contains NaN. {type(estimator).__name__} accepts missing values in dense samples, not in "
                 "sparse ones. Pass X.toarray(), or impute them."
             )
-        return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
+        try:
+            return validate_data(estimator, X, dtype=FLOATS, accept_sparse="csr", ensure_all_finite=finite, **how)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            solution = "X contains text: use TabularAutoencoder, or encode it, for example with OneHotEncoder"
+            raise ValueError(f"{error}. {solution}.") from error
 
 
 def shape_of(y):

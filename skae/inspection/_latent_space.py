@@ -135,8 +135,9 @@ class LatentSpaceDisplay:
             Indices of the components to plot, starting at 0. The labels of the axes start at 1.
 
         with_pca : bool, default=True
-            Whether to plot PCA's codes of X as well, after the same transformers if the estimator is a Pipeline. They
-            are not plotted if there are too few samples or features, or the estimator is a PCA.
+            Whether to plot PCA's codes of X as well, after the same transformers if the estimator is a Pipeline. PCA
+            is fitted to X. Its codes are not plotted if there are too few samples or features, or if the estimator is
+            a PCA.
 
         ax : matplotlib Axes, default=None
             Axes to plot on. If None, a new figure is created. They are split if there are two panels.
