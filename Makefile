@@ -15,6 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 SCIPY_ARRAY_API=1 $(BIN)/python -m pytest
 .PHONY: demo test test-slow test-all test-kernels test-minimum docs site dist lint bench clean
 
 .venv/installed: pyproject.toml constraints-dev.txt
+	@echo "Installing skae and its development tools in .venv: this takes minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints-dev.txt --editable ".[dev]"
 	touch $@
