@@ -38,7 +38,7 @@ def test_code_of_the_readme_gives_the_shown_results():
         exec(second.replace(", verbose=2", ""), names)
     assert names["X_hat"].shape == names["X"].shape
     r2, choice = printed.getvalue().splitlines()
-    assert float(r2) == pytest.approx(float(re.search(r"R² of the reconstruction: (\S+)", first)[1]), abs=0.015)
+    assert float(r2) == pytest.approx(float(re.search(r"R² of the training samples: (\S+)", first)[1]), abs=0.015)
     assert choice.startswith("Autoencoder")
     table = results_of_digits()
     results = names["search"].cv_results_
