@@ -15,6 +15,7 @@ from skae._spec import Basis, read_weights
 MIN_FEATURES = 256  # with fewer, the products with all features are fast
 MAX_SHARE = 0.5  # maximum number of axes, as a fraction of the features: more would save little time
 MAX_WORK = 2**38  # multiply-adds of a covariance
+ROWS_PER_FEATURE = 16  # number of samples for a covariance: with more, the axes are hardly better
 MAX_LEFT_OUT = 0.2  # maximum variance outside the axes, as a fraction of that outside the first n_components
 MAX_LEFT_OUT_INCOMPLETE = 0.3  # the same if values are missing: the expectations that replace them widen the spectrum
 NEGLIGIBLE = 1e-4  # fraction of the variance outside the axes that isn't tested for dependence on them
@@ -46,21 +47,24 @@ class RowsInBasis(ScaledReader):
 
     def __init__(self, rows, axes, clip_at):
         (n, _), r = rows.shape, len(axes)
-        near, far = np.empty((n, r), dtype=np.float32), np.zeros((n, r), dtype=np.float32)
+        near, far = np.empty((n, r), dtype=np.float32), None
         start, squares = 0, 0.0
         for batch in rows.batches():
-            within = batch if clip_at is None else batch.clip(-clip_at, clip_at)
-            is_far = (within != batch).any(axis=1)
             part = slice(start, start + len(batch))
-            near[part] = within.astype(np.float32) @ axes.T
-            far[part][is_far] = (batch[is_far] - within[is_far]).astype(np.float32) @ axes.T
-            squares += np.square(batch).sum() - np.square(near[part] + far[part], dtype=np.float64).sum()
             start += len(batch)
-        super().__init__(near + far, np.zeros(r), np.ones(r))
-        self.rows, self.has_far, self.missing = rows, bool(far.any()), rows.missing
+            limited = batch
+            if clip_at is not None and (is_far := (np.abs(batch) > clip_at).any(axis=1)).any():
+                limited = batch.clip(-clip_at, clip_at)
+                far = np.zeros((n, r), dtype=np.float32) if far is None else far
+                far[part][is_far] = (batch[is_far] - limited[is_far]).astype(np.float32) @ axes.T
+            near[part] = limited.astype(np.float32) @ axes.T
+            whole = near[part] if far is None else near[part] + far[part]
+            squares += np.vdot(batch, batch) - np.square(whole, dtype=np.float64).sum()
+        super().__init__(near if far is None else near + far, np.zeros(r), np.ones(r))
+        self.rows, self.has_far, self.missing = rows, far is not None, rows.missing
         # with missing values, the loss is computed from all features, so that nothing has to be added
         self.left_out = 0.0 if rows.missing is not None else max(squares, 0.0) / n
-        self.parts = near, far if self.has_far else None
+        self.parts = near, far
 
     @property
     def source(self):
@@ -80,6 +84,9 @@ class RowsInBasis(ScaledReader):
         if self.missing is not None:
             return Pair(seen, self.rows.there._alone_on(device))
         return Pair(seen, whole) if self.has_far else whole
+
+    def _alone_on(self, device):
+        return torch.from_numpy(self.X) if device.type == "cpu" else super()._alone_on(device)
 
 
 class Space:
@@ -192,7 +199,10 @@ def _of_rows(rows):
 
 
 def _of_features(rows):
-    """Return variances, in descending order, and principal axes, from the covariance of the features."""
+    """Return variances, in descending order, and principal axes, from the covariance of features in some samples."""
+    n, d = rows.shape
+    if n > ROWS_PER_FEATURE * d:
+        rows = rows.take(np.sort(np.random.default_rng(0).choice(n, ROWS_PER_FEATURE * d, replace=False)))
     variance, axes = np.linalg.eigh(covariance_of(rows)[1])
     return variance[::-1].clip(min=0.0), axes.T[::-1]
 

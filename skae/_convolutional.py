@@ -75,8 +75,8 @@ class ConvolutionalAutoencoder(
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
         layers: the first has four times the number of features or half the number of samples, whichever is smaller,
-        between 64 and 512 units (256 with convolutions), and the second has half as many. With `()` there are none, and
-        the networks are linear.
+        between 64 and 512 units, and the second has half as many; with convolutions, there is only the first, with at
+        most 160. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
@@ -86,8 +86,8 @@ class ConvolutionalAutoencoder(
         initialized at random, and codes are returned as computed.
 
     init : {"pca", "random"}, default="pca"
-        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and the result may
-        be worse than PCA.
+        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and PCA may be
+        better.
 
     ordered : bool, default=False
         Whether the first j components of a code are the best code of size j, for each j, as in PCA. In training, only
@@ -122,6 +122,8 @@ class ConvolutionalAutoencoder(
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
+        Without corruption, and with a loss that is no likelihood, it is multiplied by (2 r)**2 while the validation
+        loss is a fraction r < 0.5 of the initial loss: data with little noise need large weights.
 
     early_stopping : "auto" or bool, default="auto"
         Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation

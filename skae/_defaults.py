@@ -5,6 +5,7 @@ import numpy as np
 LEARNING_RATE = 1e-2
 FULL_RATE, MANY_ROWS, MIN_RATE = 64, 10_000, 0.3  # features and samples with the full rate; minimum fraction of it
 MAX_WIDTH_LAYER = 512
+N_HIDDEN_LAYERS = 2
 LARGEST_BATCH = 256
 CLIP_AT = 10.0  # standard deviations, at which the input of networks is clipped
 EPOCHS_OF_PATIENCE = 100  # with more epochs, the patience is proportional
@@ -26,12 +27,13 @@ def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=Fals
     """Return two layer sizes: four times the features or half the samples, from 64 to 512 units; and half of that.
 
     If only the reconstruction matters, the minimum is 96 from 1,536 samples on, and 128 from 2,048 on. An architecture
-    may set another maximum.
+    may set another maximum, and another number of layers.
     """
     most = MAX_WIDTH_LAYER if architecture is None else architecture.widest_layer
+    n_layers = N_HIDDEN_LAYERS if architecture is None else architecture.n_hidden_layers
     least = int(np.clip(n_rows // 512 * 32, 64, 128)) if is_plain else 64
     width = int(np.clip(min(4 * n_features, n_rows // 2), min(least, most), most))
-    return (width, width // 2)
+    return tuple(width // 2**i for i in range(n_layers))
 
 
 def auto_batch_size(n_rows, architecture=None):

@@ -95,15 +95,15 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
     hidden_layer_sizes : "auto", int or array-like of int, default=()
         Widths of the encoder's hidden layers, from the data to the code; the decoder has none. "auto" is two layers:
         the first has four times the number of features or half the number of samples, whichever is smaller, between 64
-        and 512 units (256 with convolutions), and the second has half as many. With `()` there are none.
+        and 512 units, and the second has half as many; with convolutions, there is only the first, with at most 160.
+        With `()` there are none.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
 
     architecture : Architecture or None, default=None
         Layers between the data and the hidden layers: `skae.architectures.Convolutional()` for images, `Recurrent()`
-        for sequences, or a custom one. The hidden layers are between these and the code. With None there are hidden
-        layers only.
+        for sequences, or a custom one. The hidden layers are between these and the code; None means only those.
 
     loss : {"squared_error", "absolute_error", "huber", "binary_cross_entropy", "poisson"}, default="squared_error"
         Reconstruction loss, summed over features. The first three compare scaled data; "huber" is quadratic for errors
@@ -130,6 +130,8 @@ class SparseAutoencoder(AutoencoderCore, ArchitectureParameter, NetworkParameter
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
+        Without corruption, and with a loss that is no likelihood, it is multiplied by (2 r)**2 while the validation
+        loss is a fraction r < 0.5 of the initial loss: data with little noise need large weights.
 
     early_stopping : "auto" or bool, default="auto"
         Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation

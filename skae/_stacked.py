@@ -97,6 +97,8 @@ class StackedAutoencoder(
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
+        Without corruption, and with a loss that is no likelihood, it is multiplied by (2 r)**2 while the validation
+        loss is a fraction r < 0.5 of the initial loss: data with little noise need large weights.
 
     early_stopping : "auto" or bool, default="auto"
         Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation

@@ -77,20 +77,19 @@ class VariationalAutoencoder(
     hidden_layer_sizes : "auto", int or array-like of int, default="auto"
         Widths of the encoder's hidden layers, from the data to the code; the decoder mirrors them. "auto" is two
         layers: the first has four times the number of features or half the number of samples, whichever is smaller,
-        between 64 and 512 units (256 with convolutions), and the second has half as many. With `()` there are none, and
-        the networks are linear.
+        between 64 and 512 units, and the second has half as many; with convolutions, there is only the first, with at
+        most 160. With `()` there are none, and the networks are linear.
 
     activation : {"gelu", "relu", "silu", "tanh", "logistic", "softplus", "identity"}, default="gelu"
         Activation function of the hidden layers.
 
     architecture : Architecture or None, default=None
         Layers between the data and the hidden layers: `skae.architectures.Convolutional()` for images, `Recurrent()`
-        for sequences, or a custom one. The hidden layers are between these and the code. With None there are hidden
-        layers only.
+        for sequences, or a custom one. The hidden layers are between these and the code; None means only those.
 
     init : {"pca", "random"}, default="pca"
-        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and the result may
-        be worse than PCA. The weight of the divergence then increases over the first half of training.
+        Initialization: at the linear optimum, or at random. With "random" there are no linear maps, and PCA may be
+        better. The weight of the divergence then increases over the first half of training.
 
     loss : {"squared_error", "binary_cross_entropy"}, default="squared_error"
         Likelihood. "squared_error" is normal noise with one variance for all scaled features, `noise_variance_`.
@@ -117,6 +116,8 @@ class VariationalAutoencoder(
 
     weight_decay : float, default=0.3
         Decoupled weight decay of the networks, multiplied by the learning rate at each step. The linear maps have none.
+        Without corruption, and with a loss that is no likelihood, it is multiplied by (2 r)**2 while the validation
+        loss is a fraction r < 0.5 of the initial loss: data with little noise need large weights.
 
     early_stopping : "auto" or bool, default="auto"
         Whether to stop training when the validation loss has not improved for `n_iter_no_change` epochs. A validation
@@ -334,8 +335,7 @@ class VariationalAutoencoder(
 
     def initial_solution(self, rows: Any, spec: Any, seed: int) -> Any:
         formula = spec.formula
-        least_noise = MIN_NOISE * formula["variance"]
-        given = {"beta": formula["beta"], "least_noise": least_noise, "exact": spec.is_linear}
+        given = {"beta": formula["beta"], "least_noise": MIN_NOISE * formula["variance"], "exact": spec.is_linear}
         return probabilistic_start(rows, spec.n_components, seed, **given)
 
     def _start_of_pca(self, pca, rows, statistics, spec, seed):  # noqa: ARG002 - the base's signature

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from skae._constraints import Interval, StrOptions
-from skae._defaults import LARGEST_BATCH, LEARNING_RATE, MAX_STEPS, MAX_WIDTH_LAYER
+from skae._defaults import LARGEST_BATCH, LEARNING_RATE, MAX_STEPS, MAX_WIDTH_LAYER, N_HIDDEN_LAYERS
 from skae._doc_link import DocLinkMixin
 from skae._typing import Activation, Cell, Downsampling
 from skae.nn import CELLS, SequenceDecoder, SequenceEncoder, convolution
@@ -45,6 +45,9 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
 
     widest_layer : int
         Maximum width of hidden layers if the estimator's `hidden_layer_sizes` is "auto".
+
+    n_hidden_layers : int
+        Number of hidden layers if the estimator's `hidden_layer_sizes` is "auto".
 
     largest_batch : int
         Maximum batch size if the estimator's `batch_size` is "auto".
@@ -88,6 +91,7 @@ class Architecture(DocLinkMixin, BaseEstimator, ABC):
     dense_code: bool = True
     learning_rate: float = LEARNING_RATE
     widest_layer: int = MAX_WIDTH_LAYER
+    n_hidden_layers: int = N_HIDDEN_LAYERS
     largest_batch: int = LARGEST_BATCH
     most_steps: int = MAX_STEPS
     has_bounds: bool = False
@@ -213,7 +217,9 @@ class Convolutional(Architecture):
     """
 
     learning_rate: float = 3e-3  # with 1e-2, the PSNR of a denoiser of Fashion-MNIST is 1 dB lower
-    widest_layer: int = 256  # feature maps have thousands of values: with 512, dense layers take half of the time
+    # feature maps have thousands of values: with 256 units, an epoch takes 1.2 times as long, and R² increases by .002
+    widest_layer: int = 160
+    n_hidden_layers: int = 1  # with a second layer, R² is .001 to .005 lower
     # images with moving content need many steps: test R² for 2,500 strokes is .939 after 620 and .943 after 1,240
     largest_batch: int = 64
     most_steps: int = 1600
@@ -363,11 +369,7 @@ class Recurrent(Architecture):
         self.bidirectional = bidirectional
         self.cell = cell
 
-    def build(
-        self,
-        n_features: int,
-        activation: Activation,  # noqa: ARG002 - recurrent cells have fixed activations
-    ) -> tuple[nn.Module, nn.Module, int]:
+    def build(self, n_features: int, activation: Activation) -> tuple[nn.Module, nn.Module, int]:  # noqa: ARG002
         """Make a new encoder and a new decoder.
 
         Parameters

@@ -72,7 +72,7 @@ def test_strided_convolution_equals_a_subsampled_convolution(shape):
     x = torch.randn(2, n_features)
     maps = x.reshape(2, *shape).permute(0, 3, 1, 2)
     kept = nn.functional.conv2d(maps, down.weight, down.bias, padding=1)[:, :, ::2, ::2]
-    torch.testing.assert_close(encoder(x), kept.flatten(1))
+    torch.testing.assert_close(encoder(x), kept.permute(0, 2, 3, 1).flatten(1))  # channels are last
     with torch.no_grad():
         up.weight.copy_(down.weight)
         up.bias.zero_()
@@ -91,9 +91,9 @@ def test_pooling_takes_the_maximum_of_four_pixels(shape):
     maps = down(x.reshape(2, *shape).permute(0, 3, 1, 2))
     rows, columns = (range(0, size, 2) for size in shape[:2])
     maxima = [maps[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for i in rows for j in columns]
-    torch.testing.assert_close(encoder(x), torch.stack(maxima, dim=2).flatten(1))
+    torch.testing.assert_close(encoder(x), torch.stack(maxima, dim=1).flatten(1))  # channels are last
     features = torch.randn(2, width)
-    small = features.reshape(2, 4, len(rows), len(columns))
+    small = features.reshape(2, len(rows), len(columns), 4).permute(0, 3, 1, 2)
     large = nn.functional.interpolate(small, shape[:2])
     torch.testing.assert_close(decoder(features), up(large).permute(0, 2, 3, 1).flatten(1))
 

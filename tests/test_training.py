@@ -77,7 +77,7 @@ def test_default_hidden_layer_sizes():
     assert auto_batch_size(100, Convolutional()) == 64
     assert auto_max_iter(2500, 64, Convolutional()) == auto_max_iter(2500, 256) == 40
     assert auto_hidden_layer_sizes(5000, 784, Recurrent()) == (512, 256)
-    assert auto_hidden_layer_sizes(5000, 784, Convolutional()) == (256, 128)
+    assert auto_hidden_layer_sizes(5000, 784, Convolutional()) == (160,)
 
 
 # Selection of the epoch ----------------------------------------------------------------------------------------------

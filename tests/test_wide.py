@@ -209,7 +209,6 @@ ARCHITECTURE = Convolutional((8, 10), (4,))
 def test_large_images_are_processed_in_small_batches(monkeypatch, estimator):
     X = table(60, 80, 4, 0)
     assert max(images_per_convolution(monkeypatch, estimator, X).values()) >= 20  # small images in whole batches
-    monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
     monkeypatch.setattr(_convolution, "MAX_NUMBERS", 5 * 80)
     assert max(images_per_convolution(monkeypatch, estimator, X).values()) <= 5
 
@@ -219,20 +218,21 @@ def test_gradients_of_partial_batches_add_up(monkeypatch, estimator_class):
     X = table(60, 80, 4, 0)
     estimator = estimator_class(5, architecture=ARCHITECTURE, **SMALL_NET)
     whole = estimator.fit(X).loss_curve_, estimator.transform(X)
-    monkeypatch.setattr(_convolution, "LARGE_MAPS", 80)
     monkeypatch.setattr(_convolution, "MAX_NUMBERS", 7 * 80)
     in_parts = estimator.fit(X).loss_curve_, estimator.transform(X)
     for values, expected in zip(in_parts, whole, strict=True):
         np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_ordinary_images_are_processed_in_whole_batches():
-    for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3)):
-        encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu")
-        assert encoder.rows_at_once is decoder.rows_at_once is None
-    for shape, downsampling in (((80, 200, 1), "stride"), ((40, 100, 1), "max_pool")):
+def test_parts_of_a_batch_are_smaller_for_larger_images():
+    def size_of_part(shape, downsampling="stride"):
         encoder, decoder, _ = convolution(shape, (32, 64), 3, "gelu", downsampling)
-        assert encoder.rows_at_once == decoder.rows_at_once == 6
+        assert encoder.rows_at_once == decoder.rows_at_once
+        return encoder.rows_at_once
+
+    assert size_of_part((80, 200, 1)) == size_of_part((40, 100, 1), "max_pool") == 6
+    for shape in ((8, 8, 1), (28, 28, 1), (32, 32, 3)):
+        assert size_of_part(shape) >= Convolutional.largest_batch  # training batches are not split by default
 
 
 def test_wide_stacks_have_a_lower_learning_rate():

@@ -14,6 +14,7 @@ from skae._training.net import AutoencoderNet
 from skae._training.random_restart import ENOUGH_ROWS, RestartSelection
 from skae._training.selection import fold_networks
 from skae._training.state import read_curves
+from skae._training.weight_decay import ReducedDecay
 from skae.nn import AutoencoderModule
 
 
@@ -102,6 +103,8 @@ def train(members, rows, validation, progress, *, n_iter_no_change, tol, first_c
         of_folds = {label: [modules[each] for each in modules if each != represented(each) == label] for label in kept}
         wanted = of_folds if fold_networks.get() is not None or rows.missing is not None else {}
         own.append(("best_epoch", best := BestEpoch(kept, wanted, validation, n_iter_no_change, tol, first_cycle)))
+        if not {"optimizer", "optimizer__weight_decay"} & set(settings["net_params"] or {}):
+            own.append(("weight_decay", ReducedDecay(best)))
     own.append(("progress", progress))
     indices = [index for _, index in members.values()]
     dataset = IndexedDataset(rows.on_device(net.device), indices, rows.source, held_out)

@@ -8,7 +8,6 @@ from torch import nn
 
 from skae.nn.functional import ACTIVATIONS
 
-LARGE_MAPS = 2**16  # values in the largest feature maps of one image; batches with smaller ones are not split
 # values in the largest feature maps of a part of a batch: larger parts need more memory and are slower
 MAX_NUMBERS = 3 * 2**18
 ON_ACCELERATORS = 64  # factor for the number of samples in a part: accelerators are efficient for large products
@@ -82,14 +81,13 @@ def convolution(
         for *pair, size in zip(widths[:0:-1], widths[-2::-1], sizes[-2::-1], strict=True)
     ]
     outward[-1].pop()  # no activation after the last convolution
-    down = [*to_maps, *itertools.chain(*inward), nn.Flatten()]
-    up = [nn.Unflatten(1, (widths[-1], *sizes[-1])), *itertools.chain(*outward), *to_samples]
+    down = [*to_maps, *itertools.chain(*inward), *to_samples]
+    up = [nn.Unflatten(1, (*sizes[-1], widths[-1])), _Permute(0, 3, 1, 2), *itertools.chain(*outward), *to_samples]
     # the memory format of the images, channels last, makes convolutions 1.6 times as fast on a CPU
     encoder, decoder = (ImageLayers(*layers).to(memory_format=torch.channels_last) for layers in (down, up))
     largest = sizes[:-1] if downsampling == "max_pool" else sizes[1:]  # size of the largest feature maps of each layer
     n_numbers = max(width * h * w for width, (h, w) in zip(widths[1:], largest, strict=True))
-    if n_numbers >= LARGE_MAPS:
-        encoder.rows_at_once = decoder.rows_at_once = max(2, MAX_NUMBERS // n_numbers)
+    encoder.rows_at_once = decoder.rows_at_once = max(2, MAX_NUMBERS // n_numbers)
     return encoder, decoder, widths[-1] * sizes[-1][0] * sizes[-1][1]
 
 

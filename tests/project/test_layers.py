@@ -47,7 +47,10 @@ LAYERS = [
     {"skae._basis", "skae._parameters", "skae._probabilistic_pca", "skae._shapes"},
     {"skae._training.data", "skae._training.records", "skae._training.selection"},
     {"skae._training.callbacks"},  # events of an epoch, used by the skorch net
-    {"skae._training.progress", "skae._training.random_restart", "skae._training.state"},
+    {
+        *("skae._training.progress", "skae._training.random_restart", "skae._training.state"),
+        "skae._training.weight_decay",
+    },
     {"skae._training.checkpoint", "skae._training.net"},
     {"skae._training.make"},
     {"skae._training.train"},
