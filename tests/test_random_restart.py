@@ -82,6 +82,22 @@ def test_selected_network_trains_as_if_alone(monkeypatch):
     np.testing.assert_allclose(together.loss_curve_[:6], alone.loss_curve_[:6], rtol=1e-3)
 
 
+def flat(n):
+    """Return samples of a plane with little noise, (n, 6), where PCA is optimal."""
+    rng = np.random.default_rng(2)
+    plane = rng.normal(size=(2, 6))
+    return rng.normal(size=(n, 2)) @ plane + 0.1 * rng.normal(size=(n, 6))
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_random_restart_that_stays_far_worse_than_pca_is_dropped(loss, seen):
+    params = FEW | {"max_iter": 24, "early_stopping": False, "loss": loss}
+    fitted = Autoencoder(2, **params, callbacks=[Watch]).fit(flat(2100))
+    n_both = sum(of_both is not None for *_, of_both in seen.seen)
+    assert 3 <= n_both < 12  # from a sixth to half of the epochs
+    assert fitted.score(flat(1000)) > 0.99
+
+
 def test_both_networks_are_trained_to_the_end_with_few_samples(seen):
     Autoencoder(1, **FEW, callbacks=[Watch]).fit(closed_curve(300))
     assert {n for n, *_ in seen.seen} == {12}

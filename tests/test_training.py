@@ -12,6 +12,7 @@ from skorch.callbacks import LRScheduler
 from skae import Autoencoder, SparseAutoencoder, StackedAutoencoder, VariationalAutoencoder
 from skae._defaults import auto_batch_size, auto_hidden_layer_sizes, auto_learning_rate, auto_max_iter
 from skae._seeds import isolated_rng
+from skae._training import data
 from skae._training.callbacks import COOLING, BestEpoch, OneCycle
 from skae._training.data import BatchLoader, IndexedDataset
 from skae._training.labels import RANDOM_INIT
@@ -38,6 +39,19 @@ def test_batches_cover_every_sample_once(n_samples, shuffled):
         assert not torch.equal(torch.cat(first), torch.cat(second))
     if not shuffled:
         assert torch.equal(torch.cat(first), rows)
+
+
+@pytest.mark.parametrize("gathered", [1, 200, 10**6])
+@pytest.mark.parametrize("n_networks", [1, 3])
+def test_batches_do_not_depend_on_how_many_are_gathered_together(n_networks, gathered, monkeypatch):
+    monkeypatch.setattr(data, "GATHERED", gathered)
+    rows = torch.arange(300).reshape(100, 3)
+    indices = [np.arange(i, 100) for i in range(n_networks)]
+    dataset = IndexedDataset(rows, indices)
+    batches = list(BatchLoader(dataset, 32))
+    assert all(batch.is_contiguous() and target is None for batch, target in batches)
+    expected = torch.stack([rows[torch.from_numpy(np.resize(index, len(dataset)))] for index in indices])
+    assert torch.equal(torch.cat([batch for batch, _ in batches], dim=1), expected)
 
 
 def test_isolated_rng_seeds_and_restores():

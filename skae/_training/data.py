@@ -10,6 +10,7 @@ from skae._data.readers import ArrayReader, Pair, ScaledReader, rows_at_once
 from skae.nn._module import placed
 
 MAX_VALIDATION_BATCH = 1024  # validation samples, fewer if they are wide
+GATHERED = 2**18  # values of small batches that are gathered together: 1 MB in float32
 
 
 class IndexedDataset(Dataset):
@@ -117,10 +118,18 @@ class BatchLoader:
         yield from zip(rows, target, strict=True)  # the pairs that skorch expects
 
     def _batches_of(self, rows, chosen):
+        """Yield the chosen rows of each batch; small batches are gathered together, which saves operator calls."""
         if isinstance(rows, torch.Tensor):
             chosen = placed(chosen, rows.device)
-        for index in chosen.tensor_split(self.n_batches, dim=1):
-            yield None if rows is None else rows[index]
+        batches = chosen.tensor_split(self.n_batches, dim=1)  # (m, n) each
+        if not isinstance(rows, torch.Tensor):
+            yield from (None if rows is None else rows[index] for index in batches)
+            return
+        together = max(1, GATHERED // (batches[0].numel() * rows.shape[1]))
+        for begin in range(0, self.n_batches, together):
+            some = [index.flatten() for index in batches[begin : begin + together]]
+            gathered = rows.index_select(0, torch.cat(some)).split([len(index) for index in some])
+            yield from (batch.view(len(chosen), -1, rows.shape[1]) for batch in gathered)
 
 
 class HeldOutLoader(BatchLoader):

@@ -3,12 +3,13 @@
 import numpy as np
 import torch
 
-from skae._training.callbacks import OwnCallback, is_sound
+from skae._training.callbacks import FAR_WORSE, OwnCallback, is_error_measure, is_sound
 from skae._training.labels import RANDOM_INIT, keep_records
 from skae.nn._ensemble import keep_members
 
 DECIDES = 1 / 6  # fraction of the epochs: networks stuck at PCA are worse by then, and training two takes 10 % longer
 LEFT_PCA = 0.05  # fraction of PCA's loss: a network that has gained more is not stuck at PCA
+LATE, WORSE = 1 / 2, 1.1  # fraction of the epochs, after which a restart with this multiple of PCA's loss is too late
 ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has too few steps to decide
 
 
@@ -16,8 +17,9 @@ class RestartSelection(OwnCallback):
     """Drops the network or its random restart: the one with the larger validation loss after a sixth of the epochs.
 
     A network that has not improved yet may be stuck at its initialization, and cannot be compared with a random restart
-    that has not converged: both are trained until one is better. If the random restart is selected, it replaces the
-    network and takes its label. This callback is called before those that use all networks.
+    that has not converged: both are trained until one is better, or until the random restart is too far from PCA. If
+    the random restart is selected, it replaces the network and takes its label. This callback is called before those
+    that use all networks.
 
     Parameters
     ----------
@@ -49,10 +51,17 @@ class RestartSelection(OwnCallback):
             return
         behind = self.best.excess_losses(net)
         loss, of_restart = (net.history[-1][f"valid_loss{label}"] + behind[label] for label in ("", RANDOM_INIT))
+        start = self.best.start.mean()
+        has_left = start - loss > LEFT_PCA * abs(start)
         if net.processes_.any(of_restart < loss):
             self.decide(net, RANDOM_INIT)
-        elif net.processes_.any(self.best.start.mean() - loss > LEFT_PCA * abs(self.best.start.mean())):
+        elif net.processes_.any(has_left or self._is_hopeless(net, of_restart, start)):
             self.decide(net, "")
+
+    def _is_hopeless(self, net, of_restart, start):
+        """Whether the loss of the random restart is too far above PCA's loss for the epochs that are left."""
+        is_late = len(net.history) >= LATE * self.max_iter
+        return is_error_measure(net.module_) and of_restart > (WORSE if is_late else FAR_WORSE) * start
 
     def decide(self, net, winner):
         """Continue with the networks of this label only: one per fold, and the one trained on all samples."""

@@ -188,16 +188,21 @@ def clip_gradients(gradients: Sequence[torch.Tensor], norm: float, n_members: in
     """
     if n_members == 1:
         length = torch.stack(torch._foreach_norm(gradients)).norm()
-        torch._foreach_mul_(gradients, (norm / (length + 1e-6)).clamp(max=1.0))
+    else:
+        rows = [gradient.reshape(n_members, -1) for gradient in gradients]
+        parts = [row for row in rows if row.shape[1] > FEW_WEIGHTS]
+        small = [row for row in rows if row.shape[1] <= FEW_WEIGHTS]
+        if small:
+            parts.append(torch.cat(small, dim=1))
+        lengths = [torch.linalg.vector_norm(part, dim=1) for part in parts]  # (m,) each
+        length = torch.stack(lengths).norm(dim=0) if lengths[1:] else lengths[0]
+    factor = norm / (length + 1e-6)
+    if factor.device.type == "cpu" and bool((factor >= 1.0).all()):
+        return  # this check needs no synchronization
+    factor = factor.clamp(max=1.0)
+    if n_members == 1:
+        torch._foreach_mul_(gradients, factor)
         return
-    rows = [gradient.reshape(n_members, -1) for gradient in gradients]
-    parts = [row for row in rows if row.shape[1] > FEW_WEIGHTS]
-    small = [row for row in rows if row.shape[1] <= FEW_WEIGHTS]
-    if small:
-        parts.append(torch.cat(small, dim=1))
-    lengths = [torch.linalg.vector_norm(part, dim=1) for part in parts]  # (m,) each
-    length = torch.stack(lengths).norm(dim=0) if lengths[1:] else lengths[0]
-    factor = (norm / (length + 1e-6)).clamp(max=1.0)
     shaped = {n: factor.view(-1, *[1] * (n - 1)) for n in {gradient.dim() for gradient in gradients}}
     torch._foreach_mul_(gradients, [shaped[gradient.dim()] for gradient in gradients])
 
