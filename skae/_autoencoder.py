@@ -76,8 +76,8 @@ class Autoencoder(BaseAutoencoder):
         the loss on the validation set still decreased considerably when training ended.
 
     batch_size : "auto" or int, default="auto"
-        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
-        `partial_fit`, 1/40 of the chunk.
+        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions; from
+        32 on if up to 50 features are only reconstructed); in `partial_fit`, 1/40 of the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero

@@ -18,7 +18,7 @@ from skae._cudnn import repeatable
 from skae._data.missing import FactorModel, check_columns, missing_mask
 from skae._data.readers import ArrayReader, ScaledReader
 from skae._data.statistics import FeatureStatistics
-from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_learning_rate, prefix_sizes
+from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_batch_size, auto_learning_rate, prefix_sizes
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
@@ -238,6 +238,8 @@ class AutoencoderCore(
             space = self._space(rows, spec, validation.rows)
         if validation.folds:
             n_folds, settings["max_iter"] = self._affordable(space.rows, space.spec, settings["max_iter"])
+            if self.batch_size == "auto" and self._is_narrow(space.spec):
+                settings["batch_size"] = auto_batch_size(len(rows), is_narrow=True)
             if self.learning_rate == "auto" and self._is_plain(spec):
                 width = rows.shape[1] if rows.shape[1] > len(rows) else space.rows.shape[1]
                 settings["learning_rate"] = auto_learning_rate(spec.architecture, len(rows), width)

@@ -6,7 +6,7 @@ LEARNING_RATE = 1e-2
 FULL_RATE, MANY_ROWS, MIN_RATE = 64, 10_000, 0.3  # features and samples with the full rate; minimum fraction of it
 MAX_WIDTH_LAYER = 512
 N_HIDDEN_LAYERS = 2
-LARGEST_BATCH = 256
+LARGEST_BATCH, SMALLEST_BATCH, SMALLEST_OF_NARROW = 256, 64, 32
 CLIP_AT = 10.0  # standard deviations, at which the input of networks is clipped
 EPOCHS_OF_PATIENCE = 100  # with more epochs, the patience is proportional
 MIN_EPOCHS, EPOCHS, MAX_EPOCHS = 9, 40, 200
@@ -36,10 +36,10 @@ def auto_hidden_layer_sizes(n_rows, n_features, architecture=None, is_plain=Fals
     return tuple(width // 2**i for i in range(n_layers))
 
 
-def auto_batch_size(n_rows, architecture=None):
-    """Return an eighth of the samples, from 64 to 256 or to the maximum of the architecture."""
+def auto_batch_size(n_rows, architecture=None, is_narrow=False):
+    """Return an eighth of the samples, from 64, or 32 for few features, to 256 or the maximum of the architecture."""
     most = LARGEST_BATCH if architecture is None else architecture.largest_batch
-    return int(np.clip(n_rows // 8, min(64, most), most))
+    return int(np.clip(n_rows // 8, min(SMALLEST_OF_NARROW if is_narrow else SMALLEST_BATCH, most), most))
 
 
 def auto_stream_batch_size(n_rows):

@@ -197,10 +197,13 @@ class ModuleSpecMixin:
         n_folds, fewer = affordable(len(rows), n_epochs, work_of_all(module, len(spec.mean)), n_weights)
         return n_folds, fewer if self.max_iter == "auto" else n_epochs
 
+    def _is_narrow(self, spec):
+        """Return whether more steps are taken because of few features: steps are fast, and convergence is slow."""
+        return len(spec.mean) <= NARROW and spec.architecture is None and self._is_plain(spec)
+
     def _takes_longer(self, spec):
-        """Return whether more epochs are used because of few features: steps are fast, and convergence is slow."""
-        is_narrow = len(spec.mean) <= NARROW and spec.architecture is None
-        return self.max_iter == "auto" and is_narrow and self._is_plain(spec)
+        """Return whether more epochs are used because of few features."""
+        return self.max_iter == "auto" and self._is_narrow(spec)
 
     def _takes_basis(self, rows, spec):
         """Return whether the objective is invariant to orthogonal transforms, and training uses no single features."""

@@ -87,8 +87,8 @@ class StackedAutoencoder(
         400 steps of the optimizer (1600 with convolutions), but at least 9 epochs.
 
     batch_size : "auto" or int, default="auto"
-        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
-        `partial_fit`, 1/40 of the chunk.
+        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions; from
+        32 on if up to 50 features are only reconstructed); in `partial_fit`, 1/40 of the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.

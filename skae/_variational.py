@@ -106,8 +106,8 @@ class VariationalAutoencoder(
         times as many, and at most 200, if PCA provides no useful initialization (see Notes).
 
     batch_size : "auto" or int, default="auto"
-        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions); in
-        `partial_fit`, 1/40 of the chunk.
+        Number of samples in a batch. "auto" is an eighth of the samples, between 64 and 256 (64 with convolutions; from
+        32 on if up to 50 features are only reconstructed); in `partial_fit`, 1/40 of the chunk.
 
     learning_rate : "auto" or float, default="auto"
         Maximum learning rate. The rate increases to it over the first tenth of the steps, and then decreases to zero.
