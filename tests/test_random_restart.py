@@ -180,22 +180,29 @@ def moons(n):
     return np.column_stack([x, y, *0.01 * rng.normal(size=(2, n))])
 
 
+def helix(n):
+    """Return samples of a helix of three turns, (n, 3), on which training takes still more."""
+    rng = np.random.default_rng(4)
+    t = 3 * rng.uniform(size=n)
+    return np.column_stack([np.cos(2 * np.pi * t), np.sin(2 * np.pi * t), t]) + 0.02 * rng.normal(size=(n, 3))
+
+
 def test_second_cycle_follows_if_loss_still_decreases():
-    X, new = np.split(moons(3300), [300])
+    X, new = np.split(helix(3300), [300])
     fixed, auto = (Autoencoder(1, max_iter=n, random_state=0).fit(X) for n in (60, "auto"))
     assert auto.n_iter_ > 100
     assert auto.loss_curve_[:60] == fixed.loss_curve_
-    assert 1 - auto.score(new) < 0.3 * (1 - fixed.score(new))
+    assert 1 - auto.score(new) < 0.7 * (1 - fixed.score(new))
 
 
 @pytest.mark.parametrize(
     ("X", "params"),
     [
         (load_iris().data, {"n_components": 2, "n_iter_no_change": 1000}),  # no improvement
-        (moons(300), {"n_components": 1, "early_stopping": False}),
+        (helix(300), {"n_components": 1, "early_stopping": False}),
         # a schedule of the user
-        (moons(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),
-        (moons(300), {"n_components": 1, "loss": "poisson"}),  # a loss whose zero has no meaning
+        (helix(300), {"n_components": 1, "callbacks": [LRScheduler(ExponentialLR, gamma=1.0)]}),
+        (helix(300), {"n_components": 1, "loss": "poisson"}),  # a loss whose zero has no meaning
     ],
 )
 def test_no_second_cycle(X, params):
@@ -208,5 +215,5 @@ def test_no_second_cycle(X, params):
 def test_resumed_fit_continues_its_cycle(after, tmp_path, monkeypatch):
     for name in ("ROWS_SHOWN", "EPOCHS_OF_NARROW", "MIN_EPOCHS"):
         monkeypatch.setattr(_defaults, name, 6)
-    whole = assert_resumes(Autoencoder(2, random_state=0), bent_plane(300), after, tmp_path, monkeypatch)
+    whole = assert_resumes(Autoencoder(1, random_state=0), moons(300), after, tmp_path, monkeypatch)
     assert whole.n_iter_ == 24

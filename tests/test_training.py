@@ -318,6 +318,25 @@ def test_early_stopping_ignores_hopeless_random_restart(of_network, of_restart, 
         assert best.has_stalled is (stalls if module is squared else is_even)
 
 
+@pytest.mark.parametrize(
+    ("of_restart", "late", "cycle", "stalls"),
+    [
+        ([2.0, 1.3, 1.25, 1.2], 1.5, None, True),  # still a tenth above the best epoch of the network
+        ([2.0, 1.3, 1.25, 1.2], 9.0, None, False),  # many epochs are left
+        ([2.0, 1.3, 1.25, 1.2], 1.5, (40, 80), False),
+        ([2.0, 1.2, 1.1, 0.95], 1.5, None, False),
+    ],
+)
+def test_early_stopping_does_not_wait_for_a_late_random_restart(of_restart, late, cycle, stalls, digits):
+    module = Autoencoder(2, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
+    best = BestEpoch({RANDOM_INIT: module, "": module}, {}, None, 2, 1e-4, first_cycle=0)
+    best.means, best.start = list(np.array([of_restart, [1.0, 0.9, 0.95, 0.95]]).T), np.ones(1)
+    best.late, best.cycle = late, cycle
+    if cycle:
+        best.means = [best.means[0]] * 3 + best.means  # training warms up again in a second cycle
+    assert best.has_stalled is stalls
+
+
 def test_training_on_linear_data_stops_early():
     rng = np.random.default_rng(0)
     plane = rng.normal(size=(150, 2)) @ rng.normal(size=(2, 4)) + 0.01 * rng.normal(size=(150, 4))

@@ -26,6 +26,7 @@ MUCH_LEFT = 0.05  # fraction of PCA's loss: with a smaller loss, little can be g
 BEHIND = 2.0  # times the training loss of folds: that of all samples is larger, but not this much unless it is stuck
 STREAM_RATE = 0.2  # constant learning rate of a stream of unknown length, as a fraction of the maximum of a cycle
 FAR_WORSE = 10.0  # times the loss of PCA: the loss of predicting the mean if PCA explains 90 % of the variance
+LATE, WORSE = 1 / 2, 1.1  # fraction of the epochs, after which a restart with this multiple of the loss is too late
 STREAM_MEMORY = 100  # steps over which the weights of a stream are averaged, instead of a decaying learning rate
 
 
@@ -219,12 +220,15 @@ class BestEpoch(OwnCallback):
         self.means = []  # mean loss at each epoch, (n_modules,)
         self.gain, self.epoch, self.label, self.weights, self.losses = -math.inf, None, "", None, None
         self.fold_weights, self.cooling, self.tensors, self.is_restart = [], None, {}, False
+        self.late = math.inf  # epochs
 
     def on_train_begin(self, net, X=None, **kwargs):
         """Evaluate the initial network."""
         net.cooling_, net.cycle_ = self.cooling, self.cycle
+        n_batches = net.iterator_train.count(len(X), net.batch_size)
         if self.first_cycle and not self.cycle:
-            net.cycle_ = 0, net.iterator_train.count(len(X), net.batch_size) * self.first_cycle
+            net.cycle_ = 0, n_batches * self.first_cycle
+        self.late = LATE * (self.first_cycle or net.n_steps_ / n_batches)
         if self.start is None:
             net.validate(net.held_out_)
             self.update(0, net.held_out_losses_)
@@ -336,7 +340,7 @@ class BestEpoch(OwnCallback):
 
     @property
     def has_stalled(self):
-        """Whether the network has stopped improving, and the random restart has too or is far worse than PCA.
+        """Whether the network has stopped improving, and the random restart has too or is too far behind.
 
         Where PCA is nearly optimal, the network converges while the random restart still approaches PCA: on iris,
         waiting for it took five sixths of the fit.
@@ -352,8 +356,10 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
-        is_far_worse = since[-1] > (FAR_WORSE * start if is_error_measure(self.modules[""]) else math.inf)
-        return bool(has_ended[-1] and (has_ended | is_far_worse).all())
+        if is_error_measure(self.modules[""]):
+            is_late = self.cycle is None and len(means) > self.late
+            has_ended |= since.min(axis=0) > (WORSE * np.min(means, axis=0)[-1] if is_late else FAR_WORSE * start)
+        return bool(has_ended.all())
 
     def state_dict(self):
         names = [

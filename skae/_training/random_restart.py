@@ -3,13 +3,12 @@
 import numpy as np
 import torch
 
-from skae._training.callbacks import FAR_WORSE, OwnCallback, is_error_measure, is_sound
+from skae._training.callbacks import FAR_WORSE, LATE, WORSE, OwnCallback, is_error_measure, is_sound
 from skae._training.labels import RANDOM_INIT, keep_records
 from skae.nn._ensemble import keep_members
 
 DECIDES = 1 / 6  # fraction of the epochs: networks stuck at PCA are worse by then, and training two takes 10 % longer
 LEFT_PCA = 0.05  # fraction of PCA's loss: a network that has gained more is not stuck at PCA
-LATE, WORSE = 1 / 2, 1.1  # fraction of the epochs, after which a restart with this multiple of PCA's loss is too late
 ENOUGH_ROWS = 1000  # with fewer, a sixth of the epochs has too few steps to decide
 
 
