@@ -39,7 +39,7 @@ ALTERNATIVES = {
     "validation_fraction": ("auto", 0.1),
     "cv": (None, 3),
     "n_iter_no_change": (2, 30),
-    "tol": (0.02, 0.5),
+    "tol": (0.01, 0.5),
     "warm_start": (False, None),
     "callbacks": (None, None),
     "net_params": (None, None),
