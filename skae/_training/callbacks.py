@@ -20,6 +20,7 @@ GRADIENT_NORM = 1.0  # maximum norm of gradients; without clipping, training tha
 LOWER_RATE = 0.1  # factor of the learning rate after divergence: with 0.5, most trainings diverge again
 MAX_STEPS_BACK = 3
 COOLING = 5  # epochs in which the learning rate falls to zero after early stopping
+LONG_COOLING = 0.2, 0.5  # fraction of the cycle instead, if the loss is below this fraction of PCA's
 WARM_UP = 0.1  # fraction of steps in which the learning rate rises
 GAINED = 0.06, 0.01  # fractions of the loss and of PCA's loss: with this gain in the second half, training continues
 MUCH_LEFT = 0.05  # fraction of PCA's loss: with a smaller loss, little can be gained
@@ -256,12 +257,15 @@ class BestEpoch(OwnCallback):
 
     def _begin_final_decay(self, net, epoch):
         """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
+        begin, length = net.cycle_ or (0, net.n_steps_)
+        share, much = LONG_COOLING
         n_steps = net.steps_done_ // epoch * COOLING
+        if is_error_measure(self.modules[""]) and self.losses.mean() < much * self.start.mean():
+            n_steps = max(n_steps, round(share * length))
         if not self.epoch or not _has_default_schedule(net):
             n_steps = 0
         else:
             write_tensors(net, self.tensors)
-        begin, length = net.cycle_ or (0, net.n_steps_)
         self.cooling = net.cooling_ = (net.steps_done_, min(n_steps, begin + length - net.steps_done_))
 
     def on_train_end(self, net, **kwargs):
