@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import sys
 import threading
 import time
 from pathlib import Path
@@ -83,6 +84,15 @@ class Process:
         """Call a method in the other process."""
         self.connection.send(call)
         return self.connection.recv()
+
+
+def of_checkout(path, worker_class, *args):
+    """Return a `Process` that imports skae from a checkout of any commit."""
+    sys.path.insert(0, str(path))
+    try:
+        return Process(worker_class, *args)
+    finally:
+        sys.path.remove(str(path))
 
 
 def _serve(connection, worker_class, *args):

@@ -13,14 +13,13 @@ of scaled samples.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from _fashion_mnist import load
-from _measure import Process, r2
+from _measure import Process, of_checkout, r2
 from _systems import SYSTEMS
 from sklearn import datasets
 from sklearn.decomposition import PCA
@@ -58,18 +57,10 @@ class Peer:
         return r2(test, X_hat) if np.isfinite(X_hat).all() else np.nan, seconds
 
 
-def of_checkout(path, threads):
-    """Start a process that imports skae from a checkout."""
-    sys.path.insert(0, str(path))
-    try:
-        return Process(Peer, "Autoencoder", threads)
-    finally:
-        sys.path.remove(str(path))
-
-
 def against(path, args):
     """Compare two checkouts; print two lines for each data set."""
-    processes = [of_checkout(each, args.threads) for each in (path, Path(__file__).resolve().parents[2])]
+    both = path, Path(__file__).resolve().parents[2]
+    processes = [of_checkout(each, Peer, "Autoencoder", args.threads) for each in both]
     print(f"{args.threads} threads, {args.rounds} splits: mean test R² and median processor seconds of both")
     for data in args.data:
         for scales in (False, True):
