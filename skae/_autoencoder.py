@@ -238,8 +238,9 @@ class Autoencoder(BaseAutoencoder):
     approximately the last hundred steps.
 
     If the loss has not improved for `n_iter_no_change` epochs, training returns to the best epoch and continues from
-    there for five more epochs, or a fifth of `max_iter` if the loss is below half of PCA's. In these the learning rate
-    decreases to zero: stopping while the rate is high would give a worse result.
+    there for five more epochs, in which the learning rate decreases to zero: stopping while the rate is high would give
+    a worse result. If the loss is below a fifth of PCA's, it fluctuates more: the median of the epochs must not have
+    improved either, and the final epochs are a fifth of `max_iter`.
 
     The improvement of an epoch is the mean of the paired differences between PCA's loss and its own over the validation
     samples, and it is significant if it exceeds two standard errors. With few features (up to 81,920 weights in the

@@ -161,6 +161,17 @@ def test_learning_rate_decays_from_best_epoch_when_stopped_early(digits, monkeyp
     assert min(cooled) < min(before)
 
 
+def test_final_decay_is_longer_near_a_surface(monkeypatch):
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 2100)
+    X = np.column_stack([np.cos(angle), np.sin(angle)])
+    rates = _watch_rates(monkeypatch)
+    fitted = Autoencoder(1, max_iter=60, n_iter_no_change=1, tol=0.01, random_state=0).fit(X)
+    assert fitted.n_iter_ < 60
+    highest = np.array(rates)[:, -1].reshape(fitted.n_iter_, -1)  # (n_epochs, n_steps)
+    assert (np.diff(highest[-12:].ravel()) < 0).all()
+    assert highest[-1, -1] < 0.1 * highest[-12, 0]
+
+
 def test_learning_rate_of_user_schedule_does_not_decay(digits):
     settings = {"n_components": 4, "hidden_layer_sizes": 16, "max_iter": 60, "learning_rate": 0.1, "random_state": 0}
     schedule = LRScheduler("StepLR", step_size=60)
@@ -334,6 +345,21 @@ def test_early_stopping_does_not_wait_for_a_late_random_restart(of_restart, late
     best.late, best.cycle = late, cycle
     if cycle:
         best.means = [best.means[0]] * 3 + best.means  # training warms up again in a second cycle
+    assert best.has_stalled is stalls
+
+
+@pytest.mark.parametrize(
+    ("losses", "stalls"),
+    [
+        ([1.0, 0.1, 0.3, 0.29, 0.28, 0.27, 0.26], False),  # a lucky epoch, then the losses still decrease
+        ([1.0, 0.1, 0.3, 0.29, 0.28, 0.29, 0.3], True),
+        ([1.0, 0.4, 0.6, 0.59, 0.58, 0.57, 0.56], True),  # not near a surface
+    ],
+)
+def test_lucky_epoch_near_a_surface_does_not_end_training(losses, stalls, digits):
+    module = Autoencoder(2, hidden_layer_sizes=8, max_iter=1, random_state=0).fit(digits[:40]).net_.module_
+    best = BestEpoch({"": module}, {}, None, 2, 1e-4)
+    best.means, best.start = [np.array([loss]) for loss in losses], np.ones(1)
     assert best.has_stalled is stalls
 
 

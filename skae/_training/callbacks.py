@@ -20,7 +20,7 @@ GRADIENT_NORM = 1.0  # maximum norm of gradients; without clipping, training tha
 LOWER_RATE = 0.1  # factor of the learning rate after divergence: with 0.5, most trainings diverge again
 MAX_STEPS_BACK = 3
 COOLING = 5  # epochs in which the learning rate falls to zero after early stopping
-LONG_COOLING = 0.2, 0.5  # fraction of the cycle instead, if the loss is below this fraction of PCA's
+NEAR, LONG_COOLING = 0.2, 0.2  # below this fraction of PCA's loss, it falls in this fraction of the cycle
 WARM_UP = 0.1  # fraction of steps in which the learning rate rises
 GAINED = 0.06, 0.01  # fractions of the loss and of PCA's loss: with this gain in the second half, training continues
 MUCH_LEFT = 0.05  # fraction of PCA's loss: with a smaller loss, little can be gained
@@ -258,10 +258,9 @@ class BestEpoch(OwnCallback):
     def _begin_final_decay(self, net, epoch):
         """Restore the best epoch and begin the final decay; stop if there is no best epoch, or another schedule."""
         begin, length = net.cycle_ or (0, net.n_steps_)
-        share, much = LONG_COOLING
         n_steps = net.steps_done_ // epoch * COOLING
-        if is_error_measure(self.modules[""]) and self.losses.mean() < much * self.start.mean():
-            n_steps = max(n_steps, round(share * length))
+        if self.is_near_surface:
+            n_steps = max(n_steps, round(LONG_COOLING * length))
         if not self.epoch or not _has_default_schedule(net):
             n_steps = 0
         else:
@@ -343,12 +342,13 @@ class BestEpoch(OwnCallback):
         }
 
     @property
-    def has_stalled(self):
-        """Whether the network has stopped improving, and the random restart has too or is too far behind.
+    def is_near_surface(self):
+        """Whether the loss is far below PCA's, as near a curved surface; it then fluctuates while the rate is high."""
+        return is_error_measure(self.modules[""]) and bool(np.min(self.means) < NEAR * np.abs(self.start.mean()))
 
-        Where PCA is nearly optimal, the network converges while the random restart still approaches PCA: on iris,
-        waiting for it took five sixths of the fit.
-        """
+    @property
+    def has_stalled(self):
+        """Whether the network has stopped improving, and the random restart has too or is too far behind."""
         n_epochs, means = self.n_iter_no_change, self.means
         if n_epochs is None:
             return False
@@ -360,6 +360,8 @@ class BestEpoch(OwnCallback):
         before, since = np.split(means, [len(means) - n_epochs])
         start = np.abs(self.start.mean())
         has_ended = since.min(axis=0) > before.min(axis=0) - self.tol * start  # the network is the last
+        if self.is_near_surface:
+            has_ended &= np.median(since, axis=0) > np.median(before[-n_epochs:], axis=0) - self.tol * start
         if is_error_measure(self.modules[""]):
             is_late = self.cycle is None and len(means) > self.late
             has_ended |= since.min(axis=0) > (WORSE * np.min(means, axis=0)[-1] if is_late else FAR_WORSE * start)
