@@ -248,7 +248,8 @@ class Autoencoder(BaseAutoencoder):
     ordered, a second network is trained alongside the first, with linear maps that start at zero and networks that
     start at random. It may find a code that training cannot reach from PCA's, and it is selected if its improvement is
     larger and exceeds three standard errors. With 1,000 samples or more, the network with the higher loss after a sixth
-    of the epochs is dropped, unless it is the second and the first has not improved yet.
+    of the epochs is dropped; if it is the second and the first has not improved yet, only if its loss is ten times
+    PCA's, or from the middle of the epochs on 1.1 times.
 
     References
     ----------
