@@ -1,11 +1,14 @@
 """The skorch net of a fitted estimator works as skorch users expect."""
 
+import gc
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mean_squared_error
+
+from skae.nn import AutoencoderModule
 
 
 def test_net_predicts_the_reconstructions(fitted, digits):
@@ -35,3 +38,22 @@ def test_parameters_of_the_net_can_be_saved_and_loaded(fitted, digits, tmp_path)
     assert not np.array_equal(net.predict(digits), before)
     net.load_params(f_params=tmp_path / "params.pt", f_optimizer=tmp_path / "optimizer.pt")
     np.testing.assert_array_equal(net.predict(digits), before)
+
+
+def test_networks_of_folds_are_released(small, digits):
+    X = digits[:100]
+
+    def networks_of(make):
+        before, estimator = live_networks(), make()
+        estimator.reconstruct(X)  # a network in float64 is built when it is needed
+        return live_networks() - before, estimator
+
+    n_fitted, fitted = networks_of(lambda: small.set_params(cv=3, validation_fraction="auto").fit(X))
+    n_loaded, _ = networks_of(lambda: pickle.loads(pickle.dumps(fitted)))
+    assert n_fitted == n_loaded
+
+
+def live_networks():
+    """Return the number of modules in memory."""
+    gc.collect()
+    return sum(issubclass(type(each), AutoencoderModule) for each in gc.get_objects())

@@ -129,7 +129,7 @@ def make_net(
 
 def release(net):
     """Release the other networks and the state of optimizers."""
-    net.members = net.ensemble_ = None
+    net.members = net.ensemble_ = net.losses_ = None
     for optimizer in net.optimizers_:
         optimizer.state.clear()
 
