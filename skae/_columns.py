@@ -127,6 +127,9 @@ class ColumnEncoder:
         self.labels = list(X.columns) if self.is_frame else list(range(X.shape[1]))
         self.empty = X[:0]  # keeps the names and types
         columns = [column_of(X, j) for j in range(X.shape[1])]
+        for name, column in zip(self.labels, columns, strict=True):
+            if missing_in(column).all():
+                raise ValueError(f"Column {name!r} of X has only missing values. Drop it.")
         self.kinds = self._kinds(X, columns)
         places = {kind: np.flatnonzero(self.kinds == kind).tolist() for kind in ("number", "date", "category")}
         self.numbers, self.categories = sorted(places["number"] + places["date"]), places["category"]
@@ -189,8 +192,6 @@ class ColumnEncoder:
         filled, counts = [], []
         for j in self.categories:
             objects, missing = _objects(columns[j]), missing_in(columns[j])
-            if missing.all():
-                raise ValueError(f"Column {self.labels[j]!r} of X has only missing values. Drop it.")
             values, n_each = np.unique(objects[~missing].astype(str), return_counts=True)
             grouped = any(self.encoder_params[name] is not None for name in ("min_frequency", "max_categories"))
             if len(values) > max(MIN_MANY, (~missing).sum() / 2) and not grouped:

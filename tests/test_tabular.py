@@ -383,8 +383,11 @@ def bad_tables():
     yield "no column", {"categorical_features": ["size"]}, X, "'size', which is not a column of X"
     yield "no index", {"categorical_features": [7]}, X, "7, which is not a column of X"
     yield "too few booleans", {"categorical_features": [True]}, X, "1 booleans, and X has 2 columns"
-    yield "all missing", {}, X.assign(object=None, more="a").astype({"object": "str"}), "only missing values"
-    yield "number all missing", {}, X.assign(float=np.nan), "has no observed values"
+    none = X.assign(object=None, more="a").astype({"object": "str"})
+    yield "all missing", {}, none, "'object' of X has only missing values"
+    yield "number all missing", {}, X.assign(last=np.nan), "'last' of X has only missing values"
+    yield "date all missing", {"datetime_features": [2]}, X.assign(last=pd.NaT), "'last' of X has only missing values"
+    yield "all missing in arrays", {}, X.assign(last=np.nan).to_numpy(), "Column 2 of X has only missing values"
     yield "names", {}, X.assign(object=[f"name {i}" for i in range(N)]), "Column 'object' .* 120 categories"
     yield "infinite", {}, X.assign(float=np.inf), "infinity"
     yield "complex", {}, X.assign(float=1j), "Complex data not supported"

@@ -276,8 +276,9 @@ class ScaledReader(ArrayReader):
 
     def read(self, rows):
         """Read samples, given as a slice or an array of int, in the order given."""
-        scaled = (super().read(rows) - self.mean) * self.per_unit
-        return scaled if self.clip_at is None else np.clip(scaled, -self.clip_at, self.clip_at)
+        scaled = super().read(rows) - self.mean
+        scaled *= self.per_unit
+        return scaled if self.clip_at is None else np.clip(scaled, -self.clip_at, self.clip_at, out=scaled)
 
     def take(self, index):
         """Return a reader of the samples with these indices."""
