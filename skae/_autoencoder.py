@@ -243,13 +243,15 @@ class Autoencoder(BaseAutoencoder):
     improved either, and the final epochs are a fifth of `max_iter`.
 
     The improvement of an epoch is the mean of the paired differences between PCA's loss and its own over the validation
-    samples, and it is significant if it exceeds two standard errors. With few features (up to 81,920 weights in the
-    networks of all folds; with one fold, up to 65,536 weights and 1.07e9 samples times weights), unless codes are
-    ordered, a second network is trained alongside the first, with linear maps that start at zero and networks that
-    start at random. It may find a code that training cannot reach from PCA's, and it is selected if its improvement is
-    larger and exceeds three standard errors. With 1,000 samples or more, the network with the higher loss after a sixth
-    of the epochs is dropped; if it is the second and the first has not improved yet, only if its loss is ten times
-    PCA's, or from the middle of the epochs on 1.1 times.
+    samples, and it is significant if it exceeds two standard errors, or if its mean exceeds three after differences
+    larger than seven times their median have been clipped: a few outlying samples may have most of the standard error.
+
+    With few features (up to 81,920 weights in the networks of all folds; with one fold, up to 65,536 weights and 1.07e9
+    samples times weights), unless codes are ordered, a second network is trained alongside the first, with linear maps
+    that start at zero and networks that start at random. It may find a code that training cannot reach from PCA's, and
+    it is selected if its improvement is larger and exceeds three standard errors. With 1,000 samples or more, the
+    network with the higher loss after a sixth of the epochs is dropped; if it is the second and the first has not
+    improved yet, only if its loss is ten times PCA's, or from the middle of the epochs on 1.1 times.
 
     References
     ----------

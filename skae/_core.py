@@ -22,7 +22,7 @@ from skae._defaults import EPOCHS_OF_PATIENCE, LONGER, auto_batch_size, auto_lea
 from skae._devices import resolve_device
 from skae._doc_link import DocLinkMixin
 from skae._hooks import HooksMixin
-from skae._imputation import network_weight
+from skae._imputation import network_weights
 from skae._inference import InferenceMixin
 from skae._linear import NAMES, LinearMixin, attributes_of_pca
 from skae._module_spec import ModuleSpecMixin
@@ -214,7 +214,7 @@ class AutoencoderCore(
 
     @with_callbacks
     def _fit(self, X, y, X_val, groups, device, seed, warm, callbacks):
-        for name in {*NAMES, "_network_weight"} & set(vars(self)):  # attributes of an earlier fit
+        for name in {*NAMES, "_network_weights"} & set(vars(self)):  # attributes of an earlier fit
             delattr(self, name)
         statistics, rows, rows_val = self._prepare_data(X, y, X_val, seed)
         spec = self._rescaled(rows, statistics) if warm else self._new_spec(rows, statistics, seed, X_val, groups)
@@ -294,7 +294,7 @@ class AutoencoderCore(
                     attributes = self._trained(*common, result, validation, matches_scale=matches)
             vars(self).update(attributes, validation_=validation.report, _level_of_start=level)
             if statistics.factors is not None and not rows.are_pairs:
-                self._network_weight = network_weight(self, rows, validation, of_folds, seed)
+                self._network_weights = network_weights(self, rows, validation, of_folds, seed)
         if of_folds and fold_networks.get() is not None:
             fold_networks.get()[self] = len(rows), validation.folds, of_folds
 

@@ -9,13 +9,15 @@ from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
 MAX_ROWS, MAX_COMPLETE = 1000, 200  # samples per fold, with and without missing values
+FEW = 30  # hidden values of a feature, of which the weight is the mean of its own and that of all features
 
 
-def network_weight(estimator, rows, validation, of_folds, seed):
-    """Return the weight of the reconstruction, from 0 to 1, relative to the factor model, that best predicts values.
+def network_weights(estimator, rows, validation, of_folds, seed):
+    """Return the weights of the reconstruction, from 0 to 1, relative to the factor model, that best predict values.
 
-    It is determined by hiding values of validation samples, with networks that were not trained on them. All samples
-    are used if there is no validation set or if the network equals its initialization.
+    There is one per feature, or per categorical column: networks don't reconstruct features whose variance is tiny in
+    the units of the others. They are determined by hiding values of validation samples, with networks that were not
+    trained on them. All samples are used if there is no validation set or if the network equals its initialization.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def network_weight(estimator, rows, validation, of_folds, seed):
 
     Returns
     -------
-    share : float
+    weights : ndarray of shape (d,)
     """
     factors, rng = estimator._statistics.factors, np.random.RandomState(seed)
     compared, parts = rows, [(estimator, np.arange(len(rows)))]
@@ -44,7 +46,9 @@ def network_weight(estimator, rows, validation, of_folds, seed):
         compared = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
-    products = squares = share = 0.0
+    deviation = np.sqrt(estimator._statistics.variance)
+    per_deviation = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+    products, squares, n_hidden = np.zeros((3, len(deviation)))  # (d,)
     for network, index in parts:
         some = np.sort(rng.permutation(index)[: MAX_COMPLETE if compared.missing is None else MAX_ROWS])
         x = np.concatenate(list(ArrayReader(compared.X, some).batches()))
@@ -58,10 +62,20 @@ def network_weight(estimator, rows, validation, of_folds, seed):
         finally:
             allow_overflow.reset(token)
         with np.errstate(over="ignore", invalid="ignore"):  # if the network overflows, its weight is 0
-            off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
-            products, squares = products + (off * step).sum(), squares + np.square(step).sum()
-            share = products / squares if squares > 0 else 0.0
-    return float(np.clip(share, 0.0, 1.0)) if np.isfinite(share) else 0.0
+            off, step = (np.where(hidden, (to - expected) * per_deviation, 0.0) for to in (x, made))
+            products, squares = products + (off * step).sum(axis=0), squares + np.square(step).sum(axis=0)
+        n_hidden += hidden.sum(axis=0)
+    starts = [*range(estimator._spec.n_numbers), *(start for start, _ in estimator._spec.categories)]
+    products, squares, n_hidden = (np.add.reduceat(each, starts) for each in (products, squares, n_hidden))
+    of_all = _ratio(products.sum(keepdims=True), squares.sum(keepdims=True))
+    weights = (FEW * of_all + n_hidden * _ratio(products, squares)) / (FEW + n_hidden)
+    return np.repeat(weights, np.diff([*starts, len(deviation)]))
+
+
+def _ratio(products, squares):
+    """Return the least-squares weights from 0 to 1; 0 if they are not finite."""
+    is_known = np.isfinite(products) & np.isfinite(squares) & (squares > 0)
+    return np.divide(products, squares, out=np.zeros_like(squares), where=is_known).clip(0.0, 1.0)
 
 
 def filled_chunk(estimator, rows, statistics, seed):
@@ -98,6 +112,6 @@ def filled_chunk(estimator, rows, statistics, seed):
 
 
 def weigh_network(estimator, rows, seed):
-    """Determine the weight of the network's reconstruction in imputed values on the given samples, and set it."""
+    """Determine the weights of the network's reconstruction in imputed values on the given samples, and set them."""
     if estimator._statistics.factors is not None:
-        estimator._network_weight = network_weight(estimator, rows, None, [], seed)
+        estimator._network_weights = network_weights(estimator, rows, None, [], seed)

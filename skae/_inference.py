@@ -40,7 +40,7 @@ allow_overflow: ContextVar = ContextVar("allow_overflow", default=False)  # whet
 class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Mixin of `AutoencoderCore` for inference with a trained module."""
 
-    _network_weight = 1.0
+    _network_weights = 1.0
     n_components_: int
     explained_variance_: FloatArray
     mean_: FloatArray
@@ -142,9 +142,9 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Impute missing values, and leave observed values unchanged.
 
         An imputed value is a weighted mean of its expectation by factor analysis, given the observed values of its
-        sample, and of the network's reconstruction. The weight is the one that best predicted hidden values of the
-        validation samples. If the training data were sparse, missing values are initialized with the mean and replaced
-        by their reconstruction repeatedly.
+        sample, and of the network's reconstruction. The weight of each feature is the one that best predicted hidden
+        values of the validation samples. If the training data were sparse, missing values are initialized with the mean
+        and replaced by their reconstruction repeatedly.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         full = []
         for x in self._rows_of(X, filled=False).batches():
             expected = self._filled(x)
-            step = self._network_weight * (self._run("forward", expected) - expected)
+            step = self._network_weights * (self._run("forward", expected) - expected)
             full.append(np.where(np.isnan(x), expected + step, x).astype(x.dtype))
         return np.concatenate(full)
 

@@ -30,13 +30,12 @@ from skae._training.distributed import broadcast_from_main
 from skae._training.make import make_net
 from skae._training.net import DIVERGENCE_FACTOR
 from skae._training.progress import FitProgress, with_callbacks
-from skae._training.selection import lower_confidence_bound
+from skae._training.selection import clip_tails, lower_confidence_bound
 from skae._training.state import load_stream, read_curves, read_stream
 from skae._training.train import TrainingResult
 from skae._training.users import copy_callbacks
 
 SETTLED = 64  # samples: while fewer have been seen, the next chunk initializes a new network
-MAX_GAIN = 5.0  # gains are clipped at this multiple of their median
 NEW_FRACTION = 0.1  # fraction of the variance in features that were constant when the network was initialized
 TRAINED = ("weights", "optimizer", "steps_done")  # training state, in addition to the averaged weights
 UNTRAINED = {"weights": None, "optimizer": {}, "steps_done": 0}
@@ -403,17 +402,12 @@ def _is_sound(losses, of_mean):
 
 
 def _significantly_less(losses, others):
-    """Return whether losses are significantly below others of the same samples.
-
-    Gains are clipped at a multiple of their median, so that a few outlying samples don't determine the result.
-    """
+    """Return whether losses are significantly below others of the same samples, except for outlying samples."""
     if not np.isfinite(others).all():
         return bool(np.isfinite(losses).all())
     if not np.isfinite(losses).all():
         return False
-    gain = others - losses
-    most = MAX_GAIN * np.median(np.abs(gain))
-    return bool(lower_confidence_bound(gain.clip(-most, most)[:, None])[0] > 0)
+    return bool(lower_confidence_bound(clip_tails((others - losses)[:, None]))[0] > 0)
 
 
 def _without_features(weights, features, spec):

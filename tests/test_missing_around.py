@@ -26,7 +26,7 @@ def test_interrupted_fit_resumes_bit_identically(small, n_writes, digits, tmp_pa
         broken.fit(X)
     assert_equal_fits(broken, whole, X)
     np.testing.assert_array_equal(broken.impute(X), whole.impute(X))
-    assert broken._network_weight == whole._network_weight
+    np.testing.assert_array_equal(broken._network_weights, whole._network_weights)
 
 
 def test_checkpoint_of_other_missing_values_raises(digits, tmp_path, interrupt_after):  # noqa: F811

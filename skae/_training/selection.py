@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
+LONG_TAIL = 7.0  # gains are clipped at this multiple of their median absolute value
 MIN_CURVE_LENGTH = 8
 LAST = 0.9  # fraction of the epochs, after which epochs count as the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
@@ -20,7 +21,8 @@ def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
     With few validation samples, the best epoch is often best by chance. Epochs without a significant improvement are
-    therefore excluded before the best is selected.
+    therefore excluded before the best is selected. If a few outlying samples have most of the variance, they also have
+    most of the standard error: the improvement then is significant if it is with clipped tails.
 
     Parameters
     ----------
@@ -41,17 +43,30 @@ def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """
     with np.errstate(invalid="ignore", over="ignore"):
         gain = start - losses  # paired differences
-        is_significant = lower_confidence_bound(gain, clusters, is_restart=is_restart).min() >= 0  # False for NaN
-    return float(gain.mean(axis=0).min()) if is_significant else -math.inf
+        mean = float(gain.mean(axis=0).min())
+        if not gain.any():
+            return mean
+        bound = lower_confidence_bound(gain, clusters, is_restart=is_restart)
+        of_clipped = lower_confidence_bound(clip_tails(gain), clusters, is_restart=is_restart, is_second=True)
+        is_significant = mean >= 0 and max(bound.min(), of_clipped.min()) > 0  # False for NaN
+    return mean if is_significant else -math.inf
 
 
-def lower_confidence_bound(gain, clusters=None, *, is_restart=False):
+def clip_tails(gain):
+    """Clip gains, (n, n_sizes), at a multiple of their median absolute value, as M-estimators do (Huber, 1964)."""
+    most = LONG_TAIL * np.median(np.abs(gain), axis=0)
+    return gain.clip(-most, most)
+
+
+def lower_confidence_bound(gain, clusters=None, *, is_restart=False, is_second=False):
     """Return the mean over the first axis minus two standard errors, or three for multiple comparisons.
+
+    A second test of the same hypothesis takes one standard error more.
 
     A single sample or a single cluster is never significant. The standard error of clusters is that of the sums of
     their residuals (Liang and Zeger, 1986); the number of standard errors follows from Student's t-distribution.
     """
-    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or is_restart)
+    n_errors = STANDARD_ERRORS + (gain.shape[1] > 1 or is_restart) + is_second
     mean, n = gain.mean(axis=0), len(gain)
     if clusters is None:
         sums = gain - mean  # (n, n_sizes)
