@@ -142,9 +142,9 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Impute missing values, and leave observed values unchanged.
 
         An imputed value is a weighted mean of its expectation by factor analysis, given the observed values of its
-        sample, and of the network's reconstruction. The weight of each feature is the one that best predicted hidden
-        values of the validation samples. If the training data were sparse, missing values are initialized with the mean
-        and replaced by their reconstruction repeatedly.
+        sample, and of the network's reconstruction. The weight is the one that best predicted hidden values of the
+        validation samples; features that it would predict worse than factor analysis have another. If the training data
+        were sparse, missing values are initialized with the mean and replaced by their reconstruction repeatedly.
 
         Parameters
         ----------
