@@ -8,16 +8,17 @@ from skae._inference import allow_overflow
 from skae._training.distributed import broadcast_from_main
 
 HIDDEN = 0.2  # fraction of the values that are hidden to compare the two
+WORSE = 0.1  # fraction of a feature's variance, by which its mean squared error may increase
 MAX_ROWS, MAX_COMPLETE = 1000, 200  # samples per fold, with and without missing values
 
 
 def network_weights(estimator, rows, validation, of_folds, seed):
     """Return the weights of the reconstruction, from 0 to 1, relative to the factor model, that best predict values.
 
-    It is the same for all features, except for those that would be predicted worse than by the factor model: networks
-    don't reconstruct features whose variance is tiny in the units of the others. It is determined by hiding values of
-    validation samples, with networks that were not trained on them. All samples are used if there is no validation set
-    or if the network equals its initialization.
+    It is the same for all features, except for those that would be predicted clearly worse than by the factor model:
+    networks don't reconstruct features whose variance is tiny in the units of the others. It is determined by hiding
+    values of validation samples, with networks that were not trained on them. All samples are used if there is no
+    validation set or if the network equals its initialization.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def network_weights(estimator, rows, validation, of_folds, seed):
         compared = rows if validation.rows is None else validation.rows
         networks = [estimator._with_network(weights) for weights in of_folds] or [estimator]
         parts = [(network, index) for network, (_, index) in zip(networks, validation.folds, strict=False)]
-    products, squares = np.zeros((2, len(rows.per_unit)))  # (d,)
+    sums = np.zeros((3, len(rows.per_unit)))
     for network, index in parts:
         some = np.sort(rng.permutation(index)[: MAX_COMPLETE if compared.missing is None else MAX_ROWS])
         x = np.concatenate(list(ArrayReader(compared.X, some).batches()))
@@ -60,14 +61,16 @@ def network_weights(estimator, rows, validation, of_folds, seed):
         finally:
             allow_overflow.reset(token)
         with np.errstate(over="ignore", invalid="ignore"):  # if the network overflows, its weight is 0
-            off, step = (np.where(hidden, (to - expected) * rows.per_unit, 0.0) for to in (x, made))
-            products, squares = products + (off * step).sum(axis=0), squares + np.square(step).sum(axis=0)
+            x, off, step = (
+                np.where(hidden, each * rows.per_unit, 0.0) for each in (x - rows.mean, x - expected, made - expected)
+            )
+            sums += [(a * b).sum(axis=0) for a, b in ((off, step), (step, step), (x, x))]
     starts = [*range(estimator._spec.n_numbers), *(start for start, _ in estimator._spec.categories)]
     with np.errstate(over="ignore", invalid="ignore"):
-        products, squares = (np.add.reduceat(each, starts) for each in (products, squares))  # per categorical column
+        products, squares, variance = np.add.reduceat(sums, starts, axis=1)  # per categorical column
         common, own = _ratio(products.sum(keepdims=True), squares.sum(keepdims=True)), _ratio(products, squares)
-    # more than twice the optimal weight is worse than none
-    return np.repeat(np.where(2 * own < common, own, common), np.diff([*starts, len(rows.per_unit)]))
+        is_worse = common**2 * squares - 2 * common * products > WORSE * variance
+    return np.repeat(np.where(is_worse, own, common), np.diff([*starts, len(rows.per_unit)]))
 
 
 def _ratio(products, squares):

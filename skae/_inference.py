@@ -143,8 +143,9 @@ class InferenceMixin(AbsentNamesMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         An imputed value is a weighted mean of its expectation by factor analysis, given the observed values of its
         sample, and of the network's reconstruction. The weight is the one that best predicted hidden values of the
-        validation samples; features that it would predict worse than factor analysis have another. If the training data
-        were sparse, missing values are initialized with the mean and replaced by their reconstruction repeatedly.
+        validation samples; features that it would predict clearly worse than factor analysis have another. If the
+        training data were sparse, missing values are initialized with the mean and replaced by their reconstruction
+        repeatedly.
 
         Parameters
         ----------
