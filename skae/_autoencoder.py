@@ -243,8 +243,9 @@ class Autoencoder(BaseAutoencoder):
     improved either, and the final epochs are a fifth of `max_iter`.
 
     The improvement of an epoch is the mean of the paired differences between PCA's loss and its own over the validation
-    samples, and it is significant if it exceeds two standard errors, or if its mean exceeds three after differences
-    larger than seven times their median have been clipped: a few outlying samples may have most of the standard error.
+    samples, and it is significant if it exceeds two standard errors. A few outlying samples may have most of the
+    standard error: of 200 samples or more, the improvement is also significant if it exceeds three standard errors
+    after differences larger than seven times their median have been clipped.
 
     With few features (up to 81,920 weights in the networks of all folds; with one fold, up to 65,536 weights and 1.07e9
     samples times weights), unless codes are ordered, a second network is trained alongside the first, with linear maps

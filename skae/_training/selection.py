@@ -8,6 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
 LONG_TAIL = 7.0  # gains are clipped at this multiple of their median absolute value
+ENOUGH = 200  # samples, of which outlying ones can be told from the others
 MIN_CURVE_LENGTH = 8
 LAST = 0.9  # fraction of the epochs, after which epochs count as the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
@@ -21,8 +22,8 @@ def significant_improvement(start, losses, *, is_restart=False, clusters=None):
     """Return the mean improvement from `start` to `losses` of the same samples, if it is statistically significant.
 
     With few validation samples, the best epoch is often best by chance. Epochs without a significant improvement are
-    therefore excluded before the best is selected. If a few outlying samples have most of the variance, they also have
-    most of the standard error: the improvement then is significant if it is with clipped tails.
+    therefore excluded before the best is selected. A few outlying samples may have most of the standard error: of many
+    samples, the improvement is also significant if that with clipped tails exceeds one standard error more.
 
     Parameters
     ----------
@@ -46,9 +47,11 @@ def significant_improvement(start, losses, *, is_restart=False, clusters=None):
         mean = float(gain.mean(axis=0).min())
         if not gain.any():
             return mean
-        bound = lower_confidence_bound(gain, clusters, is_restart=is_restart)
-        of_clipped = lower_confidence_bound(clip_tails(gain), clusters, is_restart=is_restart, is_second=True)
-        is_significant = mean >= 0 and max(bound.min(), of_clipped.min()) > 0  # False for NaN
+        is_significant = lower_confidence_bound(gain, clusters, is_restart=is_restart).min() > 0  # False for NaN
+        if not is_significant and mean >= 0 and len(gain) >= ENOUGH:
+            gain = clip_tails(gain)
+            bound = lower_confidence_bound(gain, clusters, is_restart=is_restart, is_second=True)
+            is_significant = bound.min() > 0
     return mean if is_significant else -math.inf
 
 
