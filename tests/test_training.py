@@ -112,7 +112,7 @@ def test_significant_improvement():
     assert significant_improvement(start[:1], start[:1] - 1) < 0  # one sample is not evidence
 
 
-def test_significance_does_not_depend_on_few_outlying_samples():
+def test_significance_does_not_depend_on_a_few_outlying_samples():
     start = np.full((200, 1), 1e4)
     gain = np.random.RandomState(0).normal(1, 1, (200, 1))
     for outlying in (1e3, -150):  # one sample has most of the variance
@@ -123,10 +123,12 @@ def test_significance_does_not_depend_on_few_outlying_samples():
     assert significant_improvement(start, start - gain) == -np.inf
     noise = np.random.RandomState(0).standard_t(2, (200, 100, 1))
     accepted = [significant_improvement(start, start - each) > 0 for each in noise.transpose(1, 0, 2)]
-    assert np.mean(accepted) < 0.08  # the probability of two standard errors is .023
+    assert np.mean(accepted) < 0.06  # the probability of two standard errors is .023
     sparse = np.zeros((200, 1))
     sparse[:2, 0] = 1, -0.9  # the median is zero
     assert significant_improvement(start, start - sparse) == -np.inf
+    few = slice(150)  # too few samples: outlying ones may be frequent
+    assert significant_improvement(start[few], start[few] - np.r_[gain[8:157], [[-100]]]) == -np.inf
 
 
 def test_network_is_selected_if_few_samples_have_most_of_the_variance():

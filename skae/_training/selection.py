@@ -8,7 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 STANDARD_ERRORS = 2.0
 LONG_TAIL = 7.0  # gains are clipped at this multiple of their median absolute value
-ENOUGH = 200  # samples, of which outlying ones can be told from the others
+ENOUGH = 200  # samples, of which outlying ones can be distinguished from the others
 MIN_CURVE_LENGTH = 8
 LAST = 0.9  # fraction of the epochs, after which epochs count as the last
 STILL_GAINS = 0.15, 0.05  # fractions of the final and the initial loss: the decay of the learning rate alone gains less
